@@ -1,0 +1,60 @@
+"""Risk checks at any volume: portfolios in, measures, limits and breaches out.
+
+Importing this starts nothing, reads no environment and leaves Numba alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from risk_tasks.client import RiskClient
+from risk_tasks.client.signature import signature
+from risk_tasks.errors import (
+    QueueFullError,
+    ReportTimeoutError,
+    RequestError,
+    RiskTasksError,
+    TransportError,
+)
+from risk_tasks.model.limits import Limit, LimitSet
+from risk_tasks.model.market import MarketSnapshot, Scenario
+from risk_tasks.model.measures import MeasureSettings
+from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.model.report import Breach, Measure, RiskReport
+from risk_tasks.readers import read_limits, read_market, read_portfolios, read_scenarios
+
+if TYPE_CHECKING:
+    from risk_tasks.embedded import embedded
+
+__all__ = [
+    "Breach",
+    "Limit",
+    "LimitSet",
+    "MarketSnapshot",
+    "Measure",
+    "MeasureSettings",
+    "Portfolio",
+    "QueueFullError",
+    "ReportTimeoutError",
+    "RequestError",
+    "RiskClient",
+    "RiskReport",
+    "RiskTasksError",
+    "Scenario",
+    "TransportError",
+    "embedded",
+    "read_limits",
+    "read_market",
+    "read_portfolios",
+    "read_scenarios",
+    "signature",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Resolve `embedded` on first use, since it needs an extra."""
+    if name == "embedded":
+        from importlib import import_module
+
+        return import_module("risk_tasks.embedded").embedded
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

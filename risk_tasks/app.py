@@ -1,0 +1,76 @@
+"""The Celery app: the one place with its settings."""
+
+from __future__ import annotations
+
+from celery import Celery
+from kombu.entity import Queue
+
+from risk_tasks.lanes import SWEEP_TASK, Priority
+from risk_tasks.settings import Settings
+
+#: how often abandoned blocks and replies are looked for
+SWEEP_EVERY_S = 10.0
+
+TRANSPORT_OPTIONS = {
+    # Strictly in the order of the lanes; one list per lane.
+    "queue_order_strategy": "priority",
+    "priority_steps": [0],
+    "body_encoding": "utf-8",
+    # An unacknowledged block goes to another worker after this; blocks take milliseconds.
+    "visibility_timeout": 60,
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    # Without these a half-open connection hangs for ever.
+    "socket_timeout": 5,
+    "socket_connect_timeout": 2,
+    "socket_keepalive": True,
+    "health_check_interval": 5,
+}
+
+
+def create_app(settings: Settings) -> Celery:
+    """Return the app that workers and schedulers run, and that any producer may copy."""
+    broker_url = settings.broker_url.get_secret_value()
+    app = Celery("risk_tasks", set_as_current=False)
+    app.conf.update(
+        broker_url=broker_url,
+        broker_transport_options={
+            **TRANSPORT_OPTIONS,
+            "max_connections": settings.concurrency + 10,
+        },
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        result_backend=settings.result_url_or_broker.get_secret_value(),
+        result_expires=900,
+        result_backend_thread_safe=True,
+        redis_socket_timeout=5,
+        redis_backend_health_check_interval=10,
+        redis_socket_keepalive=True,
+        accept_content=["json"],
+        result_accept_content=["json"],
+        task_serializer="json",
+        result_serializer="json",
+        task_queues=[Queue(lane.queue) for lane in Priority],
+        task_default_queue=Priority.NORMAL.queue,
+        task_create_missing_queues=False,
+        task_acks_late=True,
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,
+        worker_send_task_events=False,
+        worker_redirect_stdouts=False,
+        worker_hijack_root_logger=False,
+        enable_utc=True,
+        timezone="UTC",
+        beat_scheduler="redbeat.RedBeatScheduler",
+        beat_max_loop_interval=2,
+        beat_schedule={
+            SWEEP_TASK: {
+                "task": SWEEP_TASK,
+                "schedule": SWEEP_EVERY_S,
+                "options": {"queue": Priority.NORMAL.queue, "expires": SWEEP_EVERY_S},
+            }
+        },
+        redbeat_redis_url=broker_url,
+        redbeat_lock_timeout=10,
+    )
+    return app

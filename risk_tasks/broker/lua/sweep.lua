@@ -1,0 +1,21 @@
+-- Remove what nobody waits for any more: blocks long past their deadline that no worker finished,
+-- and the replies and results of clients that are gone. At most 100 of each a call.
+-- ARGV  1 grace ms beyond the deadline  2 ms after which an unseen client is gone
+-- Returns {blocks, clients, results} that were removed.
+local now = now_ms()
+local overdue = redis.call('ZRANGEBYSCORE', 'risk:ledger', '-inf', now - ARGV[1], 'LIMIT', 0, 100)
+for _, id in ipairs(overdue) do settle(id) end
+
+local gone = redis.call('ZRANGEBYSCORE', 'risk:clients', '-inf', now - ARGV[2], 'LIMIT', 0, 100)
+local results = 0
+for _, client in ipairs(gone) do
+  local reply = 'risk:reply:' .. client
+  for _, id in ipairs(redis.call('LRANGE', reply, 0, -1)) do
+    results = results + redis.call('UNLINK', 'risk:result:' .. id)
+  end
+  redis.call('UNLINK', reply)
+  redis.call('ZREM', 'risk:clients', client)
+end
+redis.call('HINCRBY', 'risk:counters', 'swept_blocks', #overdue)
+redis.call('HINCRBY', 'risk:counters', 'swept_results', results)
+return {#overdue, #gone, results}

@@ -1,0 +1,35 @@
+"""The command `risk-tasks`.
+
+Exit codes: 0 done, 1 an error that is printed with its remedy, 2 wrong usage, 3 a rejected
+portfolio where `check --exit-code` asks for it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from risk_tasks.cli import check, demo, dev, doctor, limits, market, measures, roles
+from risk_tasks.errors import RiskTasksError
+
+app = typer.Typer(
+    name="risk-tasks",
+    help="Risk checks at any volume: measures, limits and breaches over Celery, Redis and Numba.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for part in (demo, dev, check, measures, doctor, roles):
+    part.add_to(app)
+app.add_typer(market.app, name="market")
+app.add_typer(limits.app, name="limits")
+
+
+def main() -> None:
+    """Run the command line; an error of ours is two lines on standard error and exit code 1."""
+    try:
+        app()
+    except RiskTasksError as error:
+        place = f"{error.field}: " if error.field else ""
+        print(f"risk-tasks: {place}{error.message}\n{error.remedy}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,142 @@
+"""`check`: a book from a file, against limits from a file, here or on a running system."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from risk_tasks import sample
+from risk_tasks.cli.checking import CheckedBook, check_book, market_summary
+from risk_tasks.cli.options import AsJson, notes, print_json, progress, read_settings
+from risk_tasks.client import RiskClient
+from risk_tasks.errors import InvalidSettingsError, NoMarketError
+from risk_tasks.model.measures import MeasureSettings
+from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.model.report import Decision
+from risk_tasks.readers import read_limits, read_market, read_portfolios, read_scenarios
+from risk_tasks.render.reports import explanations, report_tables, reports_csv
+
+EXIT_REJECTED = 3
+_EMBEDDED_TIMEOUT_S = 60.0
+
+
+class Format(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+def check(
+    book: Annotated[Path, typer.Argument(help="Portfolios: TOML, CSV or Parquet.")],
+    prices: Annotated[
+        Path | None, typer.Option(help="Prices, CSV or Parquet; the sample where not given.")
+    ] = None,
+    limits: Annotated[Path | None, typer.Option(help="Limits, TOML.")] = None,
+    scenarios: Annotated[Path | None, typer.Option(help="Stress scenarios, TOML.")] = None,
+    measure: Annotated[
+        list[str] | None,
+        typer.Option("--measure", "-m", help="Repeat for each; else the standard set."),
+    ] = None,
+    confidence: Annotated[str, typer.Option(help="Of measures that name none.")] = "0.99",
+    horizon_days: Annotated[int, typer.Option(min=1, help="Days ahead.")] = 1,
+    output_format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+    as_json: AsJson = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write to this file instead.")
+    ] = None,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 3 where a portfolio is rejected.")
+    ] = False,
+    broker_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="A running system with its market; embedded if not given."
+        ),
+    ] = None,
+) -> None:
+    """Check the portfolios in BOOK and print measures, breaches and decisions."""
+    portfolios = read_portfolios(book)
+    options = {
+        "limits": read_limits(limits) if limits else None,
+        "measures": measure or None,
+        "settings": MeasureSettings(confidence, horizon_days),
+    }
+    if broker_url is not None:
+        _refuse_market(prices, scenarios)
+        checked = _check_running(broker_url, portfolios, options)
+    else:
+        checked = _check_embedded(portfolios, prices, scenarios, options)
+    _write(checked, Format.JSON if as_json else output_format, output)
+    rejected = any(report.decision == Decision.REJECT for report in checked.reports)
+    if exit_code and rejected:
+        raise typer.Exit(EXIT_REJECTED)
+
+
+def _refuse_market(prices: Path | None, scenarios: Path | None) -> None:
+    if prices or scenarios:
+        raise InvalidSettingsError(
+            "A running system is checked against the market that is published there.",
+            field="--prices" if prices else "--scenarios",
+            remedy="Leave it out, or publish it first: risk-tasks market publish PRICES",
+        )
+
+
+def _check_running(url: str, portfolios: list[Portfolio], options: Any) -> CheckedBook:
+    with RiskClient(url, timeout_s=read_settings().timeout_s) as risk:
+        checked = check_book(risk, portfolios, {}, **options)
+        first = next((report for report in checked.reports if report.market_id), None)
+        market_id = first.market_id if first else None
+        snapshot = risk.load_market(market_id) if market_id else None
+        if snapshot is None:
+            raise NoMarketError
+        checked.market.update(market_summary(snapshot))
+        return checked
+
+
+def _check_embedded(
+    portfolios: list[Portfolio], prices: Path | None, scenarios: Path | None, options: Any
+) -> CheckedBook:
+    from risk_tasks.embedded import embedded
+
+    if prices is None:
+        notes.print("No --prices given: using the sample prices of 20 US shares.", style="dim")
+        scenarios = scenarios or sample.SCENARIOS
+    named = read_scenarios(scenarios) if scenarios else {}
+    market = read_market(prices or sample.PRICES, scenarios=named)
+    with (
+        progress("Starting a server and a worker, checking ..."),
+        embedded(timeout_s=_EMBEDDED_TIMEOUT_S) as risk,
+    ):
+        risk.publish_market(market)
+        return check_book(risk, portfolios, market_summary(market), **options)
+
+
+def _write(checked: CheckedBook, kind: Format, output: Path | None) -> None:
+    try:
+        stream = output.open("w", encoding="utf-8") if output else sys.stdout
+    except OSError as error:
+        raise InvalidSettingsError(
+            f"{error.strerror}: {output}.", field="--output", remedy="Name a file to write."
+        ) from None
+    try:
+        if kind is Format.JSON:
+            print_json(checked.document(), stream)
+        elif kind is Format.CSV:
+            stream.write(reports_csv(checked.reports))
+        else:
+            console = Console(file=stream)
+            console.print(report_tables(checked.reports, console.width), highlight=False)
+            console.print()
+            console.print(explanations(checked.reports), highlight=False)
+    finally:
+        if output:
+            stream.close()
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(check)

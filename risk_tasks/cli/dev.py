@@ -1,0 +1,74 @@
+"""`dev`: a whole system on this machine, watched until it is stopped."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from risk_tasks.cli.options import notes
+from risk_tasks.connection import masked
+
+if TYPE_CHECKING:
+    from risk_tasks.embedded import Fleet
+
+_WATCH_EVERY_S = 0.5
+
+
+def dev(
+    workers: Annotated[int, typer.Option(min=1, help="Workers for all lanes.")] = 1,
+    concurrency: Annotated[int, typer.Option(min=1, help="Threads of each worker.")] = 1,
+    ready_file: Annotated[
+        Path | None, typer.Option(help="Where to write, as JSON, what runs once it answers.")
+    ] = None,
+    broker_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="A running server; our own if not given.")
+    ] = None,
+) -> None:
+    """Run a server, workers, one critical-only worker and a scheduler until Ctrl-C."""
+    from risk_tasks.embedded import FleetPlan, running_fleet
+
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    plan = FleetPlan(
+        n_workers=workers,
+        concurrency=concurrency,
+        critical_worker=True,
+        scheduler=True,
+        log_level="info",
+    )
+    notes.print("Starting ...")
+    with running_fleet(plan, broker_url, stopped) as fleet:
+        _announce(fleet, ready_file)
+        while not stopped.wait(_WATCH_EVERY_S):
+            for name in fleet.revive():
+                notes.print(f"{name} died and was started again.")
+                _write_ready_file(fleet, ready_file)
+    notes.print("Stopped.")
+
+
+def _announce(fleet: Fleet, ready_file: Path | None) -> None:
+    _write_ready_file(fleet, ready_file)
+    for name, pid in fleet.pids.items():
+        notes.print(f"  {name:<16} pid {pid}", highlight=False)
+    notes.print(f"Broker {masked(fleet.url)}, logs in {fleet.folder}", soft_wrap=True)
+    notes.print("Next: risk-tasks market publish PRICES --broker-url URL. Ctrl-C stops it all.")
+
+
+def _write_ready_file(fleet: Fleet, path: Path | None) -> None:
+    """Replace the file in one step, so that a reader never sees half of it."""
+    if path is None:
+        return
+    document = {"broker_url": fleet.url, "gateway_url": None, "pids": fleet.pids}
+    draft = path.with_name(path.name + ".new")
+    draft.write_text(json.dumps(document))
+    draft.replace(path)
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(dev)

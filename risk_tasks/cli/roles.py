@@ -1,0 +1,39 @@
+"""`worker` and `scheduler`: the roles as processes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from risk_tasks.cli.options import BrokerUrl, read_settings
+
+
+def worker(
+    broker_url: BrokerUrl = None,
+    lanes: Annotated[
+        str | None, typer.Option(help="Lanes to serve, most urgent first, joined by commas.")
+    ] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Threads that compute.")] = None,
+    name: Annotated[str | None, typer.Option(help="Unique name; made up where not given.")] = None,
+) -> None:
+    """Run a worker until SIGTERM or Ctrl-C; started checks are finished first."""
+    from risk_tasks.roles.worker import run_worker
+
+    settings = read_settings(broker_url, lanes=lanes, concurrency=concurrency)
+    raise typer.Exit(run_worker(settings, name=name))
+
+
+def scheduler(
+    broker_url: BrokerUrl = None,
+    name: Annotated[str | None, typer.Option(help="Unique name; made up where not given.")] = None,
+) -> None:
+    """Run a scheduler until SIGTERM or Ctrl-C; one of several holds the lock."""
+    from risk_tasks.roles.scheduler import run_scheduler
+
+    raise typer.Exit(run_scheduler(read_settings(broker_url), name=name))
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(worker)
+    app.command()(scheduler)

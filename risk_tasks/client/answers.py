@@ -1,0 +1,56 @@
+"""Answers of blocks as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import pyarrow as pa
+
+from risk_tasks.model.measures import MeasureName
+from risk_tasks.model.report import ReportStatus
+from risk_tasks.wire.answer import BREACH_TYPE, AnswerBlock
+
+
+def answer_table(
+    portfolio_ids: pa.StringArray, names: Sequence[MeasureName], answers: Sequence[AnswerBlock]
+) -> pa.Table:
+    """Return a row per portfolio: its id, its measures (null unless ok), and what follows."""
+    pieces = [_piece(answer, names) for answer in answers]
+    table = pa.concat_tables(pieces) if pieces else _piece(None, names)
+    return table.add_column(0, "portfolio_id", portfolio_ids)
+
+
+def _piece(answer: AnswerBlock | None, names: Sequence[MeasureName]) -> pa.Table:
+    n = 0 if answer is None else len(answer)
+    columns: dict[str, pa.Array] = {}
+    for name in names:
+        column = None if answer is None else answer.columns.get(str(name))
+        columns[str(name)] = (
+            pa.nulls(n, pa.float64())
+            if column is None
+            else pa.array(column.values, mask=~column.is_ok)
+        )
+    status, code = [ReportStatus.OK.value] * n, [None] * n
+    for row, error in answer.errors.items() if answer else ():
+        status[row], code[row] = ReportStatus.ERROR.value, error.code  # type: ignore[call-overload]
+    columns["status"] = pa.array(status, pa.string())
+    columns["decision"] = pa.array(answer.decisions if answer else [], pa.string())
+    columns["breach_count"] = pa.array(answer.breach_counts if answer else [], pa.int32())
+    columns["code"] = pa.array(code, pa.string())
+    return pa.table(columns)
+
+
+def breach_table(portfolio_ids: Sequence[str], answers: Sequence[AnswerBlock]) -> pa.Table:
+    """Return a row per breach: the portfolio's id and the fields of `Breach`."""
+    schema = pa.schema([("portfolio_id", pa.string()), *BREACH_TYPE])
+    rows = []
+    start = 0
+    for answer in answers:
+        for row, breaches in answer.breaches.items():
+            rows += [
+                {"portfolio_id": portfolio_ids[start + row], **asdict(breach)}
+                for breach in breaches
+            ]
+        start += len(answer)
+    return pa.Table.from_pylist(rows, schema)

@@ -1,0 +1,185 @@
+"""The blocking client: call it like a function, get a report for every portfolio."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Literal, Self, Unpack, overload
+
+import pyarrow as pa
+
+from risk_tasks.client.answers import answer_table, breach_table
+from risk_tasks.client.cutting import by_limit_set
+from risk_tasks.client.link import Link
+from risk_tasks.client.tables import read_tables
+from risk_tasks.client.terms import CheckOptions, read_call
+from risk_tasks.connection import masked
+from risk_tasks.errors import InvalidPortfolioError, TransportError, request_error
+from risk_tasks.lanes import DEFAULT_NAME
+from risk_tasks.model.limits import LimitSet
+from risk_tasks.model.market import MarketSnapshot
+from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.model.report import RiskReport
+from risk_tasks.wire.reports import reports
+from risk_tasks.wire.request import Detail, pack_portfolios
+
+
+class RiskClient:
+    """Checks portfolios on the workers behind one broker.
+
+    ::
+
+        with RiskClient("redis://localhost:6379/0") as risk:
+            report = risk.check(Portfolio("desk-1", {"AAPL": 100}))
+
+    Safe to share between threads and to inherit across a fork. Nothing is sent before the first
+    call. The keyword arguments that all checks share are those of `CheckOptions`.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
+        self.url = url
+        self._timeout_s = timeout_s
+        self._links: dict[int, Link] = {}
+        self._closed = False
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """Return a client for what RISK_TASKS_BROKER_URL and RISK_TASKS_TIMEOUT_S say."""
+        from risk_tasks.settings import Settings
+
+        settings = Settings.read()
+        return cls(settings.broker_url.get_secret_value(), timeout_s=settings.timeout_s)
+
+    def publish_market(self, snapshot: MarketSnapshot, name: str = DEFAULT_NAME) -> str:
+        """Make `snapshot` the market of later checks; returns its id."""
+        return self._link().markets.publish(snapshot, name)
+
+    def load_market(self, market: str = DEFAULT_NAME) -> MarketSnapshot | None:
+        """Return the market of this name or id, or None where none is published."""
+        store = self._link().markets
+        return store.load(store.current().get(market, market))
+
+    def publish_prices(
+        self, prices: Mapping[str, float], *, as_of: datetime, name: str = DEFAULT_NAME
+    ) -> str:
+        """Put new marks, one for each instrument, on the same return panel; returns the new id."""
+        return self._link().markets.publish_prices(prices, name, as_of)
+
+    def publish_limits(self, limit_set: LimitSet, name: str = DEFAULT_NAME) -> str:
+        """Make `limit_set` the one that later checks are held against; returns its version."""
+        return self._link().limits.publish(limit_set, name)
+
+    def check(self, portfolio: Portfolio, **options: Unpack[CheckOptions]) -> RiskReport:
+        """Return the report of one portfolio.
+
+        Raises `RequestError` naming the field of a bad request, `TransportError` where the broker
+        is down, `QueueFullError` where the lane is, and `ReportTimeoutError` past the time-out.
+        """
+        report = self.check_many([portfolio], **options)[0]
+        if report.error is not None:
+            kind = request_error(report.error.code)
+            if kind is not None:
+                error = report.error
+                raise kind(error.message, field=error.field, remedy=error.remedy)
+        return report
+
+    def check_many(
+        self, portfolios: Iterable[Portfolio], **options: Unpack[CheckOptions]
+    ) -> list[RiskReport]:
+        """Return one report for each portfolio, in their order.
+
+        A portfolio that cannot be computed has a report with status `error` and decision
+        `reject`; the others are answered. Raises as `check` does where no report can be had.
+        """
+        listed = [_portfolio(place, item) for place, item in enumerate(portfolios)]
+        call = read_call(Detail.REPORTS, self._timeout_s, **options)
+        answers = self._link().ask([(pack_portfolios(listed, call.terms), call.stamp.limits)], call)
+        return reports([portfolio.id for portfolio in listed], answers)
+
+    @overload
+    def check_table(
+        self,
+        positions: Any,
+        *,
+        portfolios: Any | None = None,
+        return_breaches: Literal[True],
+        **options: Unpack[CheckOptions],
+    ) -> tuple[pa.Table, pa.Table]: ...
+
+    @overload
+    def check_table(
+        self,
+        positions: Any,
+        *,
+        portfolios: Any | None = None,
+        return_breaches: Literal[False] = False,
+        **options: Unpack[CheckOptions],
+    ) -> pa.Table: ...
+
+    def check_table(
+        self,
+        positions: Any,
+        *,
+        portfolios: Any | None = None,
+        return_breaches: bool = False,
+        **options: Unpack[CheckOptions],
+    ) -> pa.Table | tuple[pa.Table, pa.Table]:
+        """Return a table with a row per portfolio, in order of first appearance.
+
+        `positions` is any table that speaks Arrow (pyarrow, polars, pandas, DuckDB) with the
+        columns portfolio_id, instrument and quantity; `portfolios` is one with portfolio_id and,
+        where known, cash, nav, limit_set and tags. The answer has portfolio_id, a column per
+        measure (null unless its status is ok), status, decision, breach_count and code. With
+        `return_breaches` a second table has a row per breach.
+
+        Raises `InvalidTableError` for a table without these columns, else as `check_many`.
+        """
+        detail = Detail.BREACHES if return_breaches else Detail.SUMMARY
+        call = read_call(detail, self._timeout_s, **options)
+        request, limit_sets = read_tables(positions, portfolios, call.terms)
+        parts, order = by_limit_set(request, limit_sets, call.stamp.limits)
+        answers = self._link().ask(parts, call)
+        ids = pa.concat_arrays([part.portfolio_ids for part, _ in parts])
+        table = answer_table(ids, call.terms.measures, answers).take(pa.array(order))
+        return (table, breach_table(ids.to_pylist(), answers)) if return_breaches else table
+
+    def close(self) -> None:
+        """End the connections; waiting calls are cancelled."""
+        self._closed = True
+        link = self._links.pop(os.getpid(), None)
+        if link is not None:
+            link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"RiskClient({masked(self.url)!r}, timeout_s={self._timeout_s:g})"
+
+    def _link(self) -> Link:
+        """Return this process's own link: after a fork there is none yet.
+
+        No lock, which a fork could inherit locked: a link that loses the race has opened nothing.
+        """
+        if self._closed:
+            raise TransportError("The client is closed.", remedy="Make a new one.")
+        link = self._links.get(os.getpid())
+        return link or self._links.setdefault(os.getpid(), Link(self.url))
+
+
+def _portfolio(place: int, item: object) -> Portfolio:
+    if not isinstance(item, Portfolio):
+        raise InvalidPortfolioError(
+            f"{type(item).__name__} is not a Portfolio.", field=f"portfolios[{place}]"
+        )
+    return item

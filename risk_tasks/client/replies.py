@@ -1,0 +1,113 @@
+"""Waiting for answers: one thread per client reads its reply list and wakes the callers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future
+from typing import cast
+
+import redis
+
+from risk_tasks.connection import text
+from risk_tasks.lanes import CLIENT_GONE_S, CLIENTS_KEY, reply_key, result_key
+
+_WAIT_S = 1.0
+_SEEN_EVERY_S = CLIENT_GONE_S / 4
+_RECONNECT_S = 0.2
+
+
+class ReplyReader:
+    """Hands each answer to the future that waits for it.
+
+    Replies are ids; the answers stand under keys of their own until they are read, so that one
+    lost on a broken connection is read again after it is back.
+    """
+
+    def __init__(self, client: redis.Redis, client_id: str) -> None:
+        self._client = client
+        self._client_id = client_id
+        self._waiting: dict[str, Future[bytes]] = {}
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def expect(self, block_id: str) -> Future[bytes]:
+        """Return the future of a block that is about to be enqueued."""
+        future: Future[bytes] = Future()
+        with self._changed:
+            self._waiting[block_id] = future
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._read, name="risk-tasks-replies", daemon=True
+                )
+                self._thread.start()
+            self._changed.notify()
+        return future
+
+    def forget(self, block_id: str) -> None:
+        """Stop waiting for a block; its answer is dropped when it comes."""
+        with self._changed:
+            self._waiting.pop(block_id, None)
+
+    def close(self) -> None:
+        """End the thread; what still waits is cancelled."""
+        with self._changed:
+            self._closed = True
+            waiting, self._waiting = list(self._waiting.values()), {}
+            self._changed.notify()
+        for future in waiting:
+            future.cancel()
+        if self._thread is not None:
+            self._thread.join(timeout=_WAIT_S + 1.0)
+
+    def _read(self) -> None:
+        seen_at, lost = 0.0, False
+        while self._await_work():
+            try:
+                if time.monotonic() - seen_at > _SEEN_EVERY_S:
+                    self._say_seen()
+                    seen_at = time.monotonic()
+                if lost:
+                    self._collect(self._outstanding())
+                    lost = False
+                self._collect(self._pop())
+            except redis.RedisError:
+                lost = True
+                time.sleep(_RECONNECT_S)
+
+    def _await_work(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            return not self._closed
+
+    def _pop(self) -> list[str]:
+        first = cast(
+            "list[bytes] | None", self._client.blpop([reply_key(self._client_id)], _WAIT_S)
+        )
+        if first is None:
+            return []
+        more = cast("list[bytes] | None", self._client.lpop(reply_key(self._client_id), 100))
+        return [text(block_id) for block_id in (first[1], *(more or ()))]
+
+    def _outstanding(self) -> list[str]:
+        with self._changed:
+            return list(self._waiting)
+
+    def _collect(self, block_ids: list[str]) -> None:
+        if not block_ids:
+            return
+        keys = [result_key(block_id) for block_id in block_ids]
+        with self._client.pipeline(transaction=True) as pipe:
+            pipe.mget(keys)
+            pipe.unlink(*keys)
+            answers = pipe.execute()[0]
+        for block_id, answer in zip(block_ids, answers, strict=True):
+            with self._changed:
+                future = self._waiting.pop(block_id, None) if answer is not None else None
+            if future is not None:
+                future.set_result(answer)
+
+    def _say_seen(self) -> None:
+        seconds, micros = self._client.time()
+        self._client.zadd(CLIENTS_KEY, {self._client_id: seconds * 1_000 + micros // 1_000})

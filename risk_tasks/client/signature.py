@@ -1,0 +1,44 @@
+"""The JSON door for those who have Celery: one check as a Signature, for canvases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from celery import Celery, Signature
+
+from risk_tasks.lanes import CHECK_TASK, Priority
+from risk_tasks.model.limits import LimitSet
+from risk_tasks.model.measures import MeasureSettings
+from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.wire.documents import limit_set_document, portfolio_document, settings_document
+
+
+def signature(
+    portfolio: Portfolio | Mapping[str, Any],
+    *,
+    limits: LimitSet | Mapping[str, Any] | str | None = None,
+    measures: Iterable[str] | None = None,
+    settings: MeasureSettings | Mapping[str, Any] | None = None,
+    market: str | None = None,
+    priority: str = Priority.NORMAL,
+    app: Celery | None = None,
+) -> Signature:
+    """Return the Celery signature of `risk.check` for `portfolio`.
+
+    Its result is the report as JSON, or `{"status": "error", "code", "field", "remedy", ...}` for
+    a bad request. It has Celery's guarantees: no ledger, no bounded lanes, no deadline.
+    """
+    request = {
+        "portfolio": portfolio_document(portfolio)
+        if isinstance(portfolio, Portfolio)
+        else portfolio,
+        "limits": limit_set_document(limits) if isinstance(limits, LimitSet) else limits,
+        "measures": None if measures is None else list(measures),
+        "settings": settings_document(settings)
+        if isinstance(settings, MeasureSettings)
+        else settings,
+        "market": market,
+    }
+    given = {name: value for name, value in request.items() if value is not None}
+    return Signature(CHECK_TASK, kwargs=given, options={"queue": Priority(priority).queue}, app=app)

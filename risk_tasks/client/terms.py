@@ -1,0 +1,83 @@
+"""The arguments that every kind of check shares, read once into what goes on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypedDict
+
+from risk_tasks.broker.blocks import StampRequest
+from risk_tasks.errors import InvalidLimitError, InvalidSettingsError
+from risk_tasks.lanes import DEFAULT_NAME, Priority
+from risk_tasks.model.limits import LimitSet
+from risk_tasks.model.measures import MeasureSettings, parse_measures
+from risk_tasks.wire.request import Detail, Terms
+
+
+@dataclass(frozen=True, slots=True)
+class CallTerms:
+    """One call: what its blocks carry, where they go, and how long it waits."""
+
+    terms: Terms
+    stamp: StampRequest
+    lane: Priority
+    timeout_s: float
+
+
+class CheckOptions(TypedDict, total=False):
+    """What every kind of check may be given by keyword."""
+
+    #: a set of one's own, the name of a published one, or None for the published default
+    limits: LimitSet | str | None
+    #: names such as `value_at_risk@0.95`, or None for the standard set
+    measures: Iterable[str] | None
+    #: for what the names of measures leave open
+    settings: MeasureSettings | None
+    #: name or id of a published market, or None for the default
+    market: str | None
+    #: the lane: `critical`, `normal` or `batch`
+    priority: str
+    #: seconds to wait, or None for the client's own
+    timeout_s: float | None
+
+
+def read_call(
+    detail: Detail,
+    default_timeout_s: float,
+    *,
+    limits: LimitSet | str | None = None,
+    measures: Iterable[str] | None = None,
+    settings: MeasureSettings | None = None,
+    market: str | None = None,
+    priority: str = Priority.NORMAL,
+    timeout_s: float | None = None,
+) -> CallTerms:
+    """Return the terms of a call; raises `RequestError` naming the argument that is not valid."""
+    if not (limits is None or isinstance(limits, str | LimitSet)):
+        raise InvalidLimitError("Give a LimitSet, or the name of a published one.", field="limits")
+    if not (settings is None or isinstance(settings, MeasureSettings)):
+        raise InvalidSettingsError("Give MeasureSettings.", field="settings")
+    if not (market is None or (isinstance(market, str) and market)):
+        raise InvalidSettingsError("Give the name or the id of a market.", field="market")
+    timeout_s = default_timeout_s if timeout_s is None else timeout_s
+    if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or not timeout_s > 0:
+        raise InvalidSettingsError(f"{timeout_s!r} is not a time to wait.", field="timeout_s")
+    inline = limits if isinstance(limits, LimitSet) else None
+    name = "" if inline else limits or DEFAULT_NAME
+    return CallTerms(
+        Terms(parse_measures(measures), settings or MeasureSettings(), inline, detail),
+        StampRequest(market or DEFAULT_NAME, str(name), isinstance(limits, str)),
+        _lane(priority),
+        float(timeout_s),
+    )
+
+
+def _lane(priority: str) -> Priority:
+    try:
+        return Priority(priority)
+    except ValueError:
+        raise InvalidSettingsError(
+            f"{priority!r} is not a lane.",
+            field="priority",
+            remedy=f"Choose one of {', '.join(Priority)}.",
+        ) from None

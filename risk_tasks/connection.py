@@ -1,0 +1,62 @@
+"""Connections to the server that fail soon instead of hanging."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+
+from risk_tasks.errors import TransportError
+
+CONNECT_TIMEOUT_S = 0.8
+
+
+def connect(url: str, *, socket_timeout_s: float = 1.8) -> redis.Redis:
+    """Return a client of the server at `url`; nothing is sent yet.
+
+    One retry after a lost connection: every script here may be repeated. Together with the
+    time-outs, a server that is down is told within two seconds.
+
+    Raises `TransportError` for a URL that is none.
+    """
+    try:
+        return redis.Redis.from_url(
+            url,
+            socket_timeout=socket_timeout_s,
+            socket_connect_timeout=CONNECT_TIMEOUT_S,
+            socket_keepalive=True,
+            retry=Retry(ConstantBackoff(0.05), 1, supported_errors=(redis.ConnectionError,)),
+        )
+    except ValueError as error:
+        raise TransportError(
+            f"Not a broker URL: {error}.", remedy="Write it as redis://HOST:PORT/0."
+        ) from error
+
+
+@contextmanager
+def transport_errors(client: redis.Redis) -> Iterator[None]:
+    """Turn what redis-py raises into `TransportError`, naming the server but no password."""
+    try:
+        yield
+    except redis.RedisError as error:
+        kwargs = client.connection_pool.connection_kwargs
+        place = kwargs.get("path") or f"{kwargs.get('host')}:{kwargs.get('port')}"
+        raise TransportError(f"The broker at {place} does not answer: {error}.") from error
+
+
+def text(value: bytes | str) -> str:
+    """Return a name that the server holds; clients here do not decode answers by themselves."""
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def masked(url: str) -> str:
+    """Return `url` without its password, for messages."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    host = f"{parts.hostname}:{parts.port}" if parts.port else f"{parts.hostname}"
+    return parts._replace(netloc=f"{parts.username or ''}:***@{host}").geturl()

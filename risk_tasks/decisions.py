@@ -1,0 +1,144 @@
+"""Limits held against the measures of a block: breaches, what could not be told, decisions.
+
+Numbers may be cached; decisions never are. Doubt fails closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from risk_tasks.model.column import MeasureColumn, Outcome
+from risk_tasks.model.limits import Comparison, Limit, LimitSet, MissingData
+from risk_tasks.model.measures import MeasureName
+from risk_tasks.model.report import Decision, Severity
+
+BoolArray = npt.NDArray[np.bool_]
+
+#: by rank of gravity: the decision of a portfolio is the gravest that any limit asks for
+GRAVITY = (Decision.NONE, Decision.ACCEPT, Decision.WARN, Decision.REJECT)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundBreach:
+    """A portfolio of the block past a threshold, before it is explained."""
+
+    row: int
+    limit: Limit
+    observed: float
+    threshold: float
+    utilisation: float | None
+    severity: Severity
+
+
+@dataclass(frozen=True, slots=True)
+class FoundGap:
+    """A limit that could not be told for a portfolio of the block."""
+
+    row: int
+    limit: Limit
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """`gravity` (P,) int8, places in `GRAVITY`; breaches and gaps in the order of the limits."""
+
+    gravity: npt.NDArray[np.int8]
+    breaches: list[FoundBreach] = field(default_factory=list)
+    gaps: list[FoundGap] = field(default_factory=list)
+
+
+def evaluate(
+    limit_set: LimitSet | None,
+    columns: Mapping[MeasureName, MeasureColumn],
+    fit: BoolArray,
+    portfolio_ids: Sequence[str],
+    tags: Sequence[Mapping[str, str]],
+) -> Evaluation:
+    """Hold every limit of `limit_set` against every portfolio that it applies to.
+
+    `columns` holds each measure that a limit names; rows where `fit` (P,) is false are passed
+    over. Without a limit set nothing is decided.
+    """
+    n = len(fit)
+    if limit_set is None:
+        return Evaluation(np.zeros(n, dtype=np.int8))
+    evaluation = Evaluation(np.full(n, GRAVITY.index(Decision.ACCEPT), dtype=np.int8))
+    for limit in limit_set.limits:
+        column = columns[MeasureName.parse(limit.measure)]
+        _evaluate_limit(limit, column, fit & _scope(limit, portfolio_ids, tags), evaluation)
+    return evaluation
+
+
+def _scope(
+    limit: Limit, portfolio_ids: Sequence[str], tags: Sequence[Mapping[str, str]]
+) -> BoolArray:
+    if not limit.applies_to:
+        return np.ones(len(portfolio_ids), dtype=bool)
+    rows = zip(portfolio_ids, tags, strict=True)
+    return np.array([limit.applies(name, of_row) for name, of_row in rows], dtype=bool)
+
+
+def _evaluate_limit(
+    limit: Limit, column: MeasureColumn, scope: BoolArray, evaluation: Evaluation
+) -> None:
+    gaps = scope & ~column.has_value
+    for row in np.flatnonzero(gaps):
+        reason = Outcome(column.outcomes[row]).reason or "no_value"
+        evaluation.gaps.append(FoundGap(int(row), limit, reason))
+    _raise_gravity(evaluation, gaps, _gravity_of_gap(limit))
+
+    open_rows = scope & column.has_value
+    for threshold, severity, decision in (
+        (limit.hard, Severity.HARD, Decision.REJECT),
+        (limit.warn, Severity.WARN, Decision.WARN),
+    ):
+        if threshold is None:
+            continue
+        passed = open_rows & _passes(limit, column.values, threshold)
+        open_rows &= ~passed
+        _raise_gravity(evaluation, passed, decision)
+        for row in np.flatnonzero(passed):
+            observed = float(column.values[row])
+            used = utilisation(limit, observed, threshold)
+            found = FoundBreach(int(row), limit, observed, threshold, used, severity)
+            evaluation.breaches.append(found)
+
+
+def _gravity_of_gap(limit: Limit) -> Decision:
+    if limit.missing_data is MissingData.SKIP:
+        return Decision.ACCEPT
+    if limit.missing_data is MissingData.REJECT and limit.hard is not None:
+        return Decision.REJECT
+    return Decision.WARN
+
+
+def _raise_gravity(evaluation: Evaluation, rows: BoolArray, decision: Decision) -> None:
+    level = np.int8(GRAVITY.index(decision))
+    np.maximum(evaluation.gravity, level, out=evaluation.gravity, where=rows)
+
+
+def _passes(limit: Limit, values: npt.NDArray[np.float64], threshold: float) -> BoolArray:
+    """Whether each value lies beyond `threshold`; equality does not, nor does NaN."""
+    if limit.comparison is Comparison.BELOW:
+        return values < threshold
+    if limit.comparison is Comparison.ABSOLUTE:
+        return np.abs(values) > threshold
+    return values > threshold
+
+
+def utilisation(limit: Limit, observed: float, threshold: float) -> float | None:
+    """Return how much of the threshold is used; above 1 is beyond it, None where that is no number.
+
+    For a floor (`below`) it is threshold over observed.
+    """
+    if limit.comparison is Comparison.ABSOLUTE:
+        observed = abs(observed)
+    over, under = (
+        (threshold, observed) if limit.comparison is Comparison.BELOW else (observed, threshold)
+    )
+    return over / under if under > 0 else None

@@ -1,0 +1,159 @@
+"""Examining a running system from outside: server, roles, what is published, what is stranded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import redis
+
+from risk_tasks.client import RiskClient
+from risk_tasks.connection import connect, masked, text
+from risk_tasks.errors import RiskTasksError
+from risk_tasks.lanes import DEFAULT_NAME, Priority
+from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.store.limits import LimitStore
+from risk_tasks.store.markets import MarketStore
+from risk_tasks.store.roles import LiveRole, RoleStore
+
+#: the scripts need UNLINK, LPOP with a count and effects replication
+_OLDEST_SERVER = (6, 2)
+_CANARY_TIMEOUT_S = 2.0
+
+
+class State(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `mend` is the line that mends it, where it is not ok."""
+
+    what: str
+    state: State
+    found: str
+    mend: str | None = None
+
+
+def examine(url: str) -> list[Finding]:
+    """Look at everything behind `url`; where the server is away, that is the one finding."""
+    with connect(url) as client:
+        try:
+            client.ping()
+        except redis.RedisError as error:
+            found = f"{masked(url)} does not answer: {error}"
+            mend = "Start the server, or name it: --broker-url redis://HOST:PORT/0"
+            return [Finding("server", State.BAD, found, mend)]
+        return list(_examine(client, url))
+
+
+def _examine(client: redis.Redis, url: str) -> Iterator[Finding]:
+    server: dict[str, Any] = client.info()
+    yield Finding("server", State.OK, f"{masked(url)} answers")
+    yield _version(server)
+    yield _eviction(server)
+    yield _persistence(server)
+    roles = RoleStore(client).live()
+    yield from _roles(roles)
+    market_id = MarketStore(client).current().get(DEFAULT_NAME)
+    yield _published("market", market_id, "risk-tasks market publish PRICES")
+    version = LimitStore(client).current().get(DEFAULT_NAME)
+    yield _published("limits", version, "risk-tasks limits publish LIMITS")
+    for lane in Priority:
+        if any(lane in role.lanes.split(",") for role in roles):
+            yield _answers(url, lane)
+    yield _stranded(client)
+
+
+def _version(server: dict[str, Any]) -> Finding:
+    name = "valkey" if "valkey_version" in server else "redis"
+    version = str(server.get("valkey_version") or server["redis_version"])
+    if tuple(int(part) for part in version.split(".")[:2]) >= _OLDEST_SERVER:
+        return Finding("server version", State.OK, f"{name} {version}")
+    mend = f"Upgrade to {'.'.join(map(str, _OLDEST_SERVER))} or later."
+    return Finding("server version", State.BAD, f"{name} {version}", mend)
+
+
+def _eviction(server: dict[str, Any]) -> Finding:
+    policy = server.get("maxmemory_policy", "unknown")
+    if policy == "noeviction":
+        return Finding("eviction policy", State.OK, policy)
+    return Finding(
+        "eviction policy",
+        State.BAD,
+        f"{policy}: the server may throw away queued checks",
+        "CONFIG SET maxmemory-policy noeviction",
+    )
+
+
+def _persistence(server: dict[str, Any]) -> Finding:
+    if server.get("aof_enabled"):
+        return Finding("persistence", State.OK, "append-only file")
+    return Finding(
+        "persistence",
+        State.WARN,
+        "no append-only file: a restart of the server loses what waits",
+        "CONFIG SET appendonly yes",
+    )
+
+
+def _roles(roles: list[LiveRole]) -> Iterator[Finding]:
+    for lane in Priority:
+        serving = [role.name for role in roles if lane in role.lanes.split(",")]
+        yield Finding(
+            f"workers of {lane}",
+            State.OK if serving else State.BAD,
+            ", ".join(serving) or "none",
+            None if serving else f"risk-tasks worker --lanes {lane}",
+        )
+    schedulers = [role.name for role in roles if role.role == "scheduler"]
+    yield Finding(
+        "scheduler",
+        State.OK if schedulers else State.WARN,
+        ", ".join(schedulers) or "none: abandoned blocks and replies stay",
+        None if schedulers else "risk-tasks scheduler",
+    )
+
+
+def _published(what: str, version: str | None, mend: str) -> Finding:
+    if version:
+        return Finding(what, State.OK, version)
+    return Finding(what, State.WARN, f"no {DEFAULT_NAME} one is published", mend)
+
+
+def _answers(url: str, lane: Priority) -> Finding:
+    """Send a check of an empty book; any report is an answer, also one that says no market."""
+    try:
+        with RiskClient(url, timeout_s=_CANARY_TIMEOUT_S) as risk:
+            report = risk.check(Portfolio("doctor", {}), priority=lane)
+    except RiskTasksError as error:
+        return Finding(f"answer from {lane}", State.BAD, error.message, error.remedy)
+    times = ", ".join(f"{name} {ms:.1f}" for name, ms in sorted(report.timings.items()))
+    return Finding(f"answer from {lane}", State.OK, times or report.status)
+
+
+def _stranded(client: redis.Redis) -> Finding:
+    """Messages in Celery's default queue, or under a priority suffix: no worker looks there."""
+    names = ["celery", *(lane.queue for lane in Priority)]
+    found = {}
+    for name in names:
+        for key in client.scan_iter(match=f"{name}\x06\x16*", count=1_000):
+            found[text(key).replace("\x06\x16", ":priority-")] = _length(client.llen, text(key))
+    if client.exists("celery"):
+        found["celery"] = _length(client.llen, "celery")
+    if not found:
+        return Finding("stranded messages", State.OK, "none")
+    return Finding(
+        "stranded messages",
+        State.BAD,
+        ", ".join(f"{count} in {name}" for name, count in found.items()),
+        'Send with queue="risk.normal" and without priority=; then remove the keys.',
+    )
+
+
+def _length(llen: Callable[[str], Any], key: str) -> int:
+    return int(llen(key))

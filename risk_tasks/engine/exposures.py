@@ -1,0 +1,76 @@
+"""Measures of what is held today: no history enters."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from risk_tasks.engine.computation import Computation, FloatArray
+from risk_tasks.model.column import MeasureColumn, Outcome
+from risk_tasks.model.measures import MeasureName
+
+
+def market_value(run: Computation, name: MeasureName) -> MeasureColumn:
+    return MeasureColumn.of(run.exposures[:, 0])
+
+
+def gross_exposure(run: Computation, name: MeasureName) -> MeasureColumn:
+    return MeasureColumn.of(run.gross)
+
+
+def net_exposure(run: Computation, name: MeasureName) -> MeasureColumn:
+    return MeasureColumn.of(run.exposures[:, 1] - run.exposures[:, 2])
+
+
+def long_exposure(run: Computation, name: MeasureName) -> MeasureColumn:
+    return MeasureColumn.of(run.exposures[:, 1])
+
+
+def short_exposure(run: Computation, name: MeasureName) -> MeasureColumn:
+    return MeasureColumn.of(run.exposures[:, 2])
+
+
+def gross_leverage(run: Computation, name: MeasureName) -> MeasureColumn:
+    return MeasureColumn.of(
+        run.gross / run.nav,
+        (np.isnan(run.nav), Outcome.NAV_UNKNOWN),
+        (run.nav <= 0, Outcome.NAV_NOT_POSITIVE),
+        (run.gross == 0, Outcome.ZERO_GROSS),
+    )
+
+
+def concentration(run: Computation, name: MeasureName) -> MeasureColumn:
+    return MeasureColumn.of(run.shares[:, 0], (run.gross == 0, Outcome.ZERO_GROSS))
+
+
+def herfindahl(run: Computation, name: MeasureName) -> MeasureColumn:
+    return MeasureColumn.of(run.shares[:, 1], (run.gross == 0, Outcome.ZERO_GROSS))
+
+
+def signed_parts(run: Computation, name: MeasureName) -> FloatArray:
+    return run.value
+
+
+def gross_parts(run: Computation, name: MeasureName) -> FloatArray:
+    return np.abs(run.value)
+
+
+def long_parts(run: Computation, name: MeasureName) -> FloatArray:
+    return np.maximum(run.value, 0.0)
+
+
+def short_parts(run: Computation, name: MeasureName) -> FloatArray:
+    return np.maximum(-run.value, 0.0)
+
+
+def leverage_parts(run: Computation, name: MeasureName) -> FloatArray:
+    parts: FloatArray = np.abs(run.value) / run.nav[0]
+    return parts
+
+
+def share_parts(run: Computation, name: MeasureName) -> FloatArray:
+    parts: FloatArray = np.abs(run.value) / run.gross[0]
+    return parts
+
+
+def squared_share_parts(run: Computation, name: MeasureName) -> FloatArray:
+    return share_parts(run, name) ** 2

@@ -1,0 +1,40 @@
+"""Compiling every kernel before the first check waits for it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+
+from risk_tasks.engine.block import PortfolioBlock
+from risk_tasks.engine.compute import FUNCTIONS, compute
+from risk_tasks.engine.market import MarketArrays
+from risk_tasks.kernels.validity import repeated_position
+from risk_tasks.model.market import MarketSnapshot, Scenario
+from risk_tasks.model.measures import MEASURES, MeasureName, MeasureSettings, Qualifier
+
+
+def compile_kernels() -> None:
+    """Run every measure once on a market of one instrument, in the types that blocks have."""
+    snapshot = MarketSnapshot(
+        datetime(2000, 1, 1, tzinfo=UTC),
+        ["A"],
+        np.ones(1),
+        np.linspace(-0.1, 0.1, 100)[:, None],
+        scenarios={"fall": Scenario({"A": -0.1})},
+    )
+    block = PortfolioBlock(
+        offsets=np.array([0, 1], dtype=np.int64),
+        instrument=np.zeros(1, dtype=np.int64),
+        quantity=np.ones(1),
+        cash=np.full(1, np.nan),
+        nav=np.ones(1),
+    )
+    names = [
+        MeasureName(name, scenario="fall")
+        if MEASURES[name].qualifier is Qualifier.SCENARIO
+        else MeasureName(name)
+        for name in FUNCTIONS
+    ]
+    compute(block, MarketArrays.of(snapshot), names, MeasureSettings())
+    repeated_position(block.offsets, block.instrument, 1, np.empty(1, dtype=np.int64))

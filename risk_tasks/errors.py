@@ -1,0 +1,251 @@
+"""Every error that risk_tasks raises on purpose.
+
+::
+
+    RiskTasksError
+    ├── RequestError                  this check cannot be computed as asked
+    │   ├── InvalidPortfolioError     invalid_portfolio
+    │   ├── UnknownInstrumentError    unknown_instrument
+    │   ├── UnknownMeasureError       unknown_measure
+    │   ├── UnknownScenarioError      unknown_scenario
+    │   ├── UnknownLimitSetError      unknown_limit_set
+    │   ├── InvalidLimitError         invalid_limit
+    │   ├── InvalidSettingsError      invalid_settings
+    │   └── InvalidTableError         invalid_table
+    ├── InvalidMarketError            invalid_market
+    ├── NoMarketError                 no_market
+    ├── InputFileError                invalid_file
+    ├── WireError                     wire
+    │   ├── DecodeError               undecodable
+    │   └── VersionError              unknown_version
+    ├── TransportError                transport
+    │   ├── QueueFullError            queue_full
+    │   └── ReportTimeoutError        timeout
+    └── StartError                    not_started
+
+The first paragraph of a class's docstring is its default message, the second is its remedy.
+A limit breach is a result, never an exception.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import ClassVar
+
+
+class RiskTasksError(Exception):
+    """Something in risk_tasks failed.
+
+    See the message and the log of the process that raised it.
+    """
+
+    code: ClassVar[str] = "error"
+    retriable: ClassVar[bool] = False
+
+    def __init__(
+        self, message: str | None = None, *, field: str | None = None, remedy: str | None = None
+    ) -> None:
+        default_message, default_remedy = _paragraphs(type(self))
+        self.message = message or default_message
+        self.field = field
+        self.remedy = remedy or default_remedy
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        place = f"{self.field}: " if self.field else ""
+        return f"{place}{self.message} {self.remedy}".strip()
+
+
+def _paragraphs(error: type[RiskTasksError]) -> tuple[str, str]:
+    """Return the message and the remedy written in the docstring of `error`."""
+    message, _, remedy = inspect.cleandoc(error.__doc__ or "").partition("\n\n")
+    return " ".join(message.split()), " ".join(remedy.split())
+
+
+class RequestError(RiskTasksError):
+    """The check cannot be computed as it was asked for.
+
+    Correct the field that is named and send it again.
+    """
+
+    code = "bad_request"
+
+
+class InvalidPortfolioError(RequestError):
+    """The portfolio is not valid.
+
+    Quantities, cash and nav are finite numbers; each instrument stands once.
+    """
+
+    code = "invalid_portfolio"
+
+
+class UnknownInstrumentError(RequestError):
+    """An instrument has no price in this market.
+
+    Publish a market that prices it, or take it out of the portfolio.
+    """
+
+    code = "unknown_instrument"
+
+
+class UnknownMeasureError(RequestError):
+    """There is no such measure.
+
+    `risk-tasks measures` lists them all.
+    """
+
+    code = "unknown_measure"
+
+
+class UnknownScenarioError(RequestError):
+    """The market has no such scenario.
+
+    Publish a market with this scenario, or ask for one that `risk-tasks market list` shows.
+    """
+
+    code = "unknown_scenario"
+
+
+class UnknownLimitSetError(RequestError):
+    """No limit set of this name is published.
+
+    Publish it with `risk-tasks limits publish`, or pass a LimitSet.
+    """
+
+    code = "unknown_limit_set"
+
+
+class InvalidLimitError(RequestError):
+    """The limit is not valid.
+
+    A limit names a measure and at least one of warn and hard.
+    """
+
+    code = "invalid_limit"
+
+
+class InvalidSettingsError(RequestError):
+    """The settings are not valid.
+
+    See MeasureSettings for what each one may hold.
+    """
+
+    code = "invalid_settings"
+
+
+class InvalidTableError(RequestError):
+    """The table of positions is not valid.
+
+    It needs the columns portfolio_id, instrument and quantity.
+    """
+
+    code = "invalid_table"
+
+
+class InvalidMarketError(RiskTasksError):
+    """The market snapshot is not valid.
+
+    Prices are finite, one per instrument; returns have one column per instrument.
+    """
+
+    code = "invalid_market"
+
+
+class NoMarketError(RiskTasksError):
+    """No such market is published.
+
+    Publish one with `risk-tasks market publish PRICES`.
+    """
+
+    code = "no_market"
+
+
+class InputFileError(RiskTasksError):
+    """The file cannot be read.
+
+    Correct the place that is named.
+    """
+
+    code = "invalid_file"
+
+
+class WireError(RiskTasksError):
+    """A message between client and worker is not valid.
+
+    Run the same version of risk-tasks on both sides.
+    """
+
+    code = "wire"
+
+
+class DecodeError(WireError):
+    """A message cannot be decoded.
+
+    Only RiskClient and `risk_tasks.signature` may write to these queues.
+    """
+
+    code = "undecodable"
+
+
+class VersionError(WireError):
+    """A message has a format that this version does not know.
+
+    Upgrade the older side.
+    """
+
+    code = "unknown_version"
+
+
+class TransportError(RiskTasksError):
+    """The broker cannot be reached.
+
+    Check the broker URL, and that the server runs: `risk-tasks doctor`.
+    """
+
+    code = "transport"
+    retriable = True
+
+
+class QueueFullError(TransportError):
+    """The lane is full, so the checks were refused.
+
+    Send them again after `retry_after_s`, or start more workers.
+    """
+
+    code = "queue_full"
+
+    def __init__(
+        self, message: str | None = None, *, depth: int, capacity: int, retry_after_s: float
+    ) -> None:
+        self.depth = depth
+        self.capacity = capacity
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
+
+
+class ReportTimeoutError(TransportError):
+    """The report did not arrive in time.
+
+    Treat the check as rejected; start more workers or allow more time.
+    """
+
+    code = "timeout"
+
+    def __init__(self, message: str | None = None, *, check_id: str) -> None:
+        self.check_id = check_id
+        super().__init__(message)
+
+
+class StartError(RiskTasksError):
+    """A role did not start.
+
+    See its log.
+    """
+
+    code = "not_started"
+
+
+def request_error(code: str) -> type[RequestError] | None:
+    """Return the class of a bad request by its `code`, or None where `code` is of another kind."""
+    return next((kind for kind in RequestError.__subclasses__() if kind.code == code), None)

@@ -1,0 +1,100 @@
+"""One measure of a whole block: values, and how each came out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from risk_tasks.model.report import MeasureStatus
+
+
+class Outcome(IntEnum):
+    """How the measure of one portfolio came out; stands on the wire by its name."""
+
+    OK = 0
+    #: a VaR below zero: the book gains even in its tail
+    NEGATIVE_VAR = 1
+    #: the scenario names nothing that is held
+    NO_EXPOSURE = 2
+    ZERO_GROSS = 3
+    NAV_UNKNOWN = 4
+    NAV_NOT_POSITIVE = 5
+    NOT_IN_SCENARIO = 6
+    UNKNOWN_SCENARIO = 7
+    WINDOW_TOO_SHORT = 8
+    NOT_FINITE = 9
+    #: the portfolio has an error, so that nothing was computed
+    NOT_COMPUTED = 10
+
+    @property
+    def status(self) -> MeasureStatus:
+        return _STATUS[self]
+
+    @property
+    def reason(self) -> str | None:
+        return None if self is Outcome.OK else self.name.lower()
+
+    @property
+    def has_value(self) -> bool:
+        """Whether there is a number that limits may be held against."""
+        return self.status is MeasureStatus.OK or self is Outcome.ZERO_GROSS
+
+
+_STATUS = {
+    Outcome.OK: MeasureStatus.OK,
+    Outcome.NEGATIVE_VAR: MeasureStatus.OK,
+    Outcome.NO_EXPOSURE: MeasureStatus.OK,
+    Outcome.ZERO_GROSS: MeasureStatus.UNDEFINED,
+    Outcome.NAV_UNKNOWN: MeasureStatus.UNDEFINED,
+    Outcome.NAV_NOT_POSITIVE: MeasureStatus.UNDEFINED,
+    Outcome.NOT_IN_SCENARIO: MeasureStatus.UNDEFINED,
+    Outcome.UNKNOWN_SCENARIO: MeasureStatus.UNDEFINED,
+    Outcome.WINDOW_TOO_SHORT: MeasureStatus.INSUFFICIENT_DATA,
+    Outcome.NOT_FINITE: MeasureStatus.ERROR,
+    Outcome.NOT_COMPUTED: MeasureStatus.ERROR,
+}
+
+_HAS_VALUE = np.array([outcome.has_value for outcome in Outcome])
+_IS_OK = np.array([outcome.status is MeasureStatus.OK for outcome in Outcome])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasureColumn:
+    """`values` (P,) float64, NaN where there is no number; `outcomes` (P,) int8 of `Outcome`."""
+
+    values: npt.NDArray[np.float64]
+    outcomes: npt.NDArray[np.int8]
+
+    @property
+    def has_value(self) -> npt.NDArray[np.bool_]:
+        return _HAS_VALUE[self.outcomes]
+
+    @property
+    def is_ok(self) -> npt.NDArray[np.bool_]:
+        return _IS_OK[self.outcomes]
+
+    def where(self, fit: npt.NDArray[np.bool_]) -> MeasureColumn:
+        """Return the column with nothing where `fit` is false."""
+        if fit.all():
+            return self
+        return MeasureColumn(
+            np.where(fit, self.values, np.nan),
+            np.where(fit, self.outcomes, np.int8(Outcome.NOT_COMPUTED)).astype(np.int8),
+        )
+
+    @classmethod
+    def of(
+        cls, values: npt.NDArray[np.float64], *marks: tuple[npt.NDArray[np.bool_], Outcome]
+    ) -> MeasureColumn:
+        """Return `values` with the first mark that holds for each; what is not finite is so marked.
+
+        A value whose outcome carries no number becomes NaN.
+        """
+        outcomes = np.zeros(values.shape, dtype=np.int8)
+        for mask, outcome in reversed(marks):
+            outcomes[mask] = outcome
+        outcomes[_IS_OK[outcomes] & ~np.isfinite(values)] = Outcome.NOT_FINITE
+        return cls(np.where(_HAS_VALUE[outcomes], values, np.nan), outcomes)

@@ -1,0 +1,20 @@
+"""Numbers as they come from outside."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import SupportsFloat
+
+
+def as_finite(number: object) -> float | None:
+    """Return `number` as a float, or None where it is no number, or not a finite one.
+
+    Texts and booleans are no numbers; Decimal and NumPy scalars are.
+    """
+    if isinstance(number, str | bool) or not isinstance(number, SupportsFloat):
+        return None
+    try:
+        value = float(number)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return value if isfinite(value) else None

@@ -1,0 +1,60 @@
+"""A portfolio: what is held, and what is known of its cash and its net asset value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from risk_tasks.errors import InvalidPortfolioError
+from risk_tasks.model.number import as_finite
+
+
+@dataclass(frozen=True, slots=True)
+class Portfolio:
+    """Signed quantities by instrument.
+
+    `positions` are in units of the instrument (negative: short). `cash` and `nav` are in the base
+    currency; None means unknown, which is not zero. With `nav` unknown and `cash` known, the net
+    asset value is the market value plus cash. `tags` select the limits that apply.
+
+    Raises `InvalidPortfolioError` naming the field for anything that is not a finite number.
+    """
+
+    id: str
+    positions: Mapping[str, float]
+    cash: float | None = field(default=None, kw_only=True)
+    nav: float | None = field(default=None, kw_only=True)
+    tags: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.id, str) or not self.id:
+            raise InvalidPortfolioError("A portfolio needs an id that is not empty.", field="id")
+        for name, amount in (("cash", self.cash), ("nav", self.nav)):
+            if amount is not None:
+                object.__setattr__(self, name, _finite(amount, name))
+        positions = {
+            _named(instrument): _finite(quantity, f"positions[{instrument!r}]")
+            for instrument, quantity in self.positions.items()
+        }
+        for key, value in self.tags.items():
+            if not isinstance(key, str) or not isinstance(value, str):
+                raise InvalidPortfolioError("Tags are text by text.", field=f"tags[{key!r}]")
+        object.__setattr__(self, "positions", MappingProxyType(positions))
+        object.__setattr__(self, "tags", MappingProxyType(dict(self.tags)))
+
+
+def _named(instrument: str) -> str:
+    if not isinstance(instrument, str) or not instrument:
+        raise InvalidPortfolioError(
+            "An instrument is named by a text that is not empty.",
+            field=f"positions[{instrument!r}]",
+        )
+    return instrument
+
+
+def _finite(number: float, place: str) -> float:
+    value = as_finite(number)
+    if value is None:
+        raise InvalidPortfolioError(f"{number!r} is not a finite number.", field=place)
+    return value

@@ -1,0 +1,120 @@
+"""A report: what was measured, which limits are broken, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class ReportStatus(StrEnum):
+    """Whether the check was computed at all."""
+
+    OK = "ok"
+    ERROR = "error"
+
+
+class Decision(StrEnum):
+    """What follows from the limits; anything but ACCEPT and WARN keeps an order back."""
+
+    ACCEPT = "accept"
+    WARN = "warn"
+    REJECT = "reject"
+    #: there were no limits to hold the portfolio against
+    NONE = "none"
+
+
+class Severity(StrEnum):
+    """Which threshold a breach passed."""
+
+    WARN = "warn"
+    HARD = "hard"
+
+
+class MeasureStatus(StrEnum):
+    """Whether a value may be relied on."""
+
+    OK = "ok"
+    INSUFFICIENT_DATA = "insufficient_data"
+    UNDEFINED = "undefined"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A number with what it is counted in; `value` is None or finite, never NaN."""
+
+    value: float | None
+    unit: str
+    status: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contributor:
+    """A position's part in an observed value: `amount` in its unit, `share` of the whole."""
+
+    instrument: str
+    amount: float
+    share: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breach:
+    """A threshold that was passed: a result, never an exception."""
+
+    limit: str
+    measure: str
+    observed: float
+    threshold: float
+    unit: str
+    #: observed over threshold, None where the threshold is 0
+    utilisation: float | None
+    severity: str
+    contributors: Sequence[Contributor] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotEvaluated:
+    """A limit that could not be told, with the reason and what it does to the decision."""
+
+    limit: str
+    measure: str
+    reason: str
+    missing_data: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportError:
+    """Why a check was not computed, and what mends it."""
+
+    code: str
+    message: str
+    field: str | None = None
+    remedy: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskReport:
+    """The answer to one check."""
+
+    portfolio_id: str
+    market_id: str | None
+    limits_version: str | None
+    as_of: datetime | None
+    status: str
+    decision: str
+    measures: Mapping[str, Measure] = field(default_factory=dict)
+    breaches: Sequence[Breach] = ()
+    not_evaluated: Sequence[NotEvaluated] = ()
+    #: SHA-256 of all that the numbers depend on; None where nothing was computed
+    input_hash: str | None = None
+    #: milliseconds: queued_ms and compute_ms are the block's that carried the check
+    timings: Mapping[str, float] = field(default_factory=dict)
+    error: ReportError | None = None
+
+    @property
+    def code(self) -> str | None:
+        """The error's code, or None."""
+        return self.error.code if self.error else None

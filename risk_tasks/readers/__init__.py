@@ -1,0 +1,14 @@
+"""Outside data into the model: prices, books, limits and scenarios from files and Arrow frames.
+
+What is wrong in a file raises `InputFileError`, and its `field` names the place:
+"prices.csv, line 14, column AAPL", or "books.toml, portfolio 2 (hedge), key cash". In a frame,
+which has no file and no lines, `field` names row (counted from 0, as frames count) and column.
+Nothing is guessed: unknown keys, repeated rows and numbers that are none are refused.
+"""
+
+from risk_tasks.readers.limits import read_limits
+from risk_tasks.readers.market import read_market
+from risk_tasks.readers.portfolios import read_portfolios
+from risk_tasks.readers.scenarios import read_scenarios
+
+__all__ = ["read_limits", "read_market", "read_portfolios", "read_scenarios"]

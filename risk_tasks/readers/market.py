@@ -1,0 +1,100 @@
+"""A market snapshot from a table of prices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+
+from risk_tasks.errors import InvalidMarketError
+from risk_tasks.model.market import FloatArray1D, FloatArray2D, MarketSnapshot, Scenario
+from risk_tasks.readers.dates import read_dates
+from risk_tasks.readers.sources import Source, read_table
+from risk_tasks.readers.tables import Table
+
+_NO_SCENARIOS: Mapping[str, Scenario] = MappingProxyType({})
+
+
+def read_market(
+    source: Source,
+    *,
+    window_days: int | None = None,
+    scenarios: Mapping[str, Scenario] = _NO_SCENARIOS,
+) -> MarketSnapshot:
+    """Return the market of a table of prices, one row a day and one column per instrument.
+
+    `source` is a path to a `.csv` or `.parquet` file, or any frame that speaks Arrow. Column
+    `date` (ISO text, dates or timestamps) increases strictly; the others hold prices above zero,
+    in base currency per unit. The last row is complete: it is what the market is worth, and its
+    date is `as_of`, a date without time being midnight UTC.
+
+    Returns are simple, from one row to the next: shape (rows - 1, instruments), of which
+    `window_days` keeps the last so many, or all where there are fewer. A missing price makes the
+    return of its row and of the next NaN.
+
+    Raises `InputFileError` naming file, line and column; for a frame, a bad `window_days` or bad
+    scenarios `InvalidMarketError`.
+    """
+    _check_window(window_days)
+    table = read_table(source, frame_error=InvalidMarketError)
+    table.require("date")
+    instruments = [name for name in table.names if name != "date"]
+    if not instruments:
+        raise table.refuse("There is no column of prices.", remedy="Give one per instrument.")
+    dates = read_dates(table, "date")
+    prices = np.column_stack([_prices(table, name) for name in instruments])
+    _check_last(table, instruments, prices[-1])
+    returns = _simple_returns(table, instruments, prices)
+    if window_days is not None:
+        returns = returns[-window_days:]
+    return MarketSnapshot(dates[-1], instruments, prices[-1], returns, scenarios=scenarios)
+
+
+def _check_window(window_days: int | None) -> None:
+    if window_days is None:
+        return
+    if isinstance(window_days, bool) or not isinstance(window_days, int) or window_days < 1:
+        raise InvalidMarketError(
+            f"{window_days!r} is not a number of days.",
+            field="window_days",
+            remedy="Give a whole number of returns to keep, 1 or more.",
+        )
+
+
+def _prices(table: Table, instrument: str) -> FloatArray1D:
+    prices = table.numbers(instrument)
+    wrong = prices <= 0
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise table.refuse(
+            f"{prices[row]:g} is not a price above zero.",
+            row=row,
+            column=instrument,
+            remedy="Leave it empty where there is no price.",
+        )
+    return prices
+
+
+def _check_last(table: Table, instruments: list[str], prices: FloatArray1D) -> None:
+    missing = np.isnan(prices)
+    if missing.any():
+        raise table.refuse(
+            "The last price is missing, so positions in it cannot be valued.",
+            row=table.columns.num_rows - 1,
+            column=instruments[int(np.argmax(missing))],
+            remedy="Complete the last row, or leave the instrument out.",
+        )
+
+
+def _simple_returns(table: Table, instruments: list[str], prices: FloatArray2D) -> FloatArray2D:
+    with np.errstate(over="ignore"):
+        returns = prices[1:] / prices[:-1] - 1.0
+    if np.isinf(returns).any():
+        row, column = np.argwhere(np.isinf(returns))[0]
+        raise table.refuse(
+            "The price rises by more than a number can hold.",
+            row=int(row) + 1,
+            column=instruments[column],
+        )
+    return returns

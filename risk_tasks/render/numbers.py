@@ -1,0 +1,37 @@
+"""Numbers as a risk manager reads them."""
+
+from __future__ import annotations
+
+from risk_tasks.model.measures import Unit
+from risk_tasks.model.report import Measure
+
+_SCALES = ((1e12, "t"), (1e9, "bn"), (1e6, "m"), (1e3, "k"))
+
+
+def short(value: float, unit: str) -> str:
+    """Return `value` in four digits or so: 10.01m, 35.7 %, 1.84x."""
+    if unit == Unit.FRACTION:
+        return f"{value * 100:.1f} %"
+    if unit == Unit.RATIO:
+        return f"{value:.2f}x"
+    size = abs(value)
+    for scale, suffix in _SCALES:
+        if size >= scale * 0.9995:
+            return f"{value / scale:.{_decimals(size / scale)}f}{suffix}"
+    return f"{value:.0f}" if size >= 100 or value == 0 else f"{value:.2f}"
+
+
+def full(value: float, unit: str) -> str:
+    """Return `value` with its separators: 1,662,114; 44.2 %; 3.54x."""
+    return short(value, unit) if unit in (Unit.FRACTION, Unit.RATIO) else f"{value:,.0f}"
+
+
+def cell(measure: Measure) -> str:
+    """Return a measure for a table; a dash with the reason where it is not defined."""
+    if measure.value is None:
+        return f"- {measure.reason or measure.status}".replace("_", " ")
+    return short(measure.value, measure.unit)
+
+
+def _decimals(scaled: float) -> int:
+    return 2 if scaled < 100 else 1

@@ -1,0 +1,64 @@
+"""Telling others that a role is alive, and keeping at hand what it will need."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from risk_tasks.errors import RiskTasksError, TransportError
+from risk_tasks.lanes import ROLE_TTL_S
+from risk_tasks.store.roles import LiveRole, RoleStore
+
+log = structlog.get_logger("risk_tasks")
+
+
+class Repeater:
+    """Calls `work` in a thread of its own, at once and then every `every_s`, until stopped."""
+
+    def __init__(self, work: Callable[[], None], *, every_s: float, name: str) -> None:
+        self._work = work
+        self._every_s = every_s
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._work()
+            except RiskTasksError as error:
+                log.warning("repeater.failed", work=self._thread.name, error=str(error))
+            if self._stopped.wait(self._every_s):
+                return
+
+
+class Presence:
+    """A role's entry among the live ones: there from `start` until `stop`."""
+
+    def __init__(self, store: RoleStore, role: str, name: str, lanes: str = "") -> None:
+        self._store = store
+        self._role = LiveRole(name, role, lanes, socket.gethostname(), os.getpid())
+        self._repeater = Repeater(
+            lambda: store.announce(self._role), every_s=ROLE_TTL_S / 5, name="presence"
+        )
+
+    def start(self) -> None:
+        self._repeater.start()
+
+    def stop(self) -> None:
+        self._repeater.stop()
+        try:
+            self._store.withdraw(self._role)
+        except TransportError as error:
+            log.warning("presence.not_withdrawn", error=str(error))

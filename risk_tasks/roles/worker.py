@@ -1,0 +1,115 @@
+"""The worker: kernels compiled, markets in memory, then a stock Celery worker."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+from cachetools import LRUCache, cached
+from celery.signals import worker_ready, worker_shutting_down
+
+from risk_tasks import tasks
+from risk_tasks.app import create_app
+from risk_tasks.broker.blocks import BlockBroker
+from risk_tasks.connection import connect
+from risk_tasks.engine.warmup import compile_kernels
+from risk_tasks.errors import InvalidSettingsError
+from risk_tasks.lanes import Priority
+from risk_tasks.model.limits import LimitSet
+from risk_tasks.roles.logs import configure_logs
+from risk_tasks.roles.presence import Presence, Repeater
+from risk_tasks.service import DocumentService, MarketShelf, Service
+from risk_tasks.settings import Settings
+from risk_tasks.store.limits import LimitStore
+from risk_tasks.store.markets import MarketStore
+from risk_tasks.store.roles import RoleStore
+
+log = structlog.get_logger("risk_tasks")
+
+#: how soon a published market is brought into memory, ahead of the first block that needs it
+_MARKETS_EVERY_S = 1.0
+
+
+def read_lanes(text: str) -> list[Priority]:
+    """Return the lanes in `text`, joined by commas; raises `InvalidSettingsError` for another."""
+    try:
+        lanes = [Priority(name.strip()) for name in text.split(",") if name.strip()]
+    except ValueError:
+        lanes = []
+    if not lanes:
+        raise InvalidSettingsError(
+            f"{text!r} names no lanes, or others.",
+            field="lanes",
+            remedy=f"Join some of {','.join(Priority)}.",
+        )
+    return lanes
+
+
+def run_worker(settings: Settings, *, name: str | None = None) -> int:
+    """Serve until SIGTERM or SIGINT, finish what is started, and return the exit code."""
+    configure_logs(settings.log_level)
+    lanes = read_lanes(settings.lanes)
+    name = name or f"worker-{os.getpid()}@{socket.gethostname()}"
+    client = connect(settings.broker_url.get_secret_value(), socket_timeout_s=5.0)
+    markets, limits = MarketStore(client), LimitStore(client)
+    shelf = MarketShelf(markets.load, capacity=settings.markets_held)
+    service = Service(shelf, _held_limits(limits))
+    app = create_app(settings)
+    tasks.register(app, service, DocumentService(service, markets, limits), BlockBroker(client))
+
+    log.info("worker.compiling", name=name)
+    compile_kernels()
+    upkeep: list[Repeater | Presence] = [
+        Repeater(lambda: _hold(markets, shelf), every_s=_MARKETS_EVERY_S, name="markets"),
+        Presence(RoleStore(client), "worker", name, ",".join(lanes)),
+    ]
+
+    def ready(**_: Any) -> None:
+        for part in upkeep:
+            part.start()
+        log.info("worker.ready", name=name, lanes=",".join(lanes))
+
+    def draining(**_: Any) -> None:
+        log.info("worker.draining", name=name)
+
+    worker_ready.connect(ready, weak=False)
+    worker_shutting_down.connect(draining, weak=False)
+    try:
+        return _serve(app, settings, name, lanes)
+    finally:
+        for part in reversed(upkeep):
+            part.stop()
+        log.info("worker.stopped", name=name)
+
+
+def _held_limits(limits: LimitStore) -> Callable[[str], LimitSet]:
+    """Limit sets never change under their version, so that each is fetched once."""
+    load: Callable[[str], LimitSet] = cached(LRUCache(64), lock=threading.Lock())(limits.load)
+    return load
+
+
+def _serve(app: Any, settings: Settings, name: str, lanes: Sequence[Priority]) -> int:
+    worker = app.Worker(
+        hostname=name,
+        pool_cls="threads",
+        concurrency=settings.concurrency,
+        queues=[lane.queue for lane in lanes],
+        loglevel=settings.log_level.upper(),
+        quiet=True,
+        without_gossip=True,
+        without_mingle=True,
+    )
+    try:
+        worker.start()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return int(worker.exitcode or 0)
+
+
+def _hold(markets: MarketStore, shelf: MarketShelf) -> None:
+    for market_id in markets.current().values():
+        shelf.get(market_id)

@@ -1,0 +1,7 @@
+"""The pipeline: a block of checks in, its answer out. Both doors lead here."""
+
+from risk_tasks.service.documents import DocumentService
+from risk_tasks.service.pipeline import Service
+from risk_tasks.service.shelf import MarketShelf
+
+__all__ = ["DocumentService", "MarketShelf", "Service"]

@@ -1,0 +1,99 @@
+"""The JSON door: one check as plain values in, its report as plain values out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from risk_tasks.errors import InvalidSettingsError, RequestError, UnknownLimitSetError
+from risk_tasks.lanes import DEFAULT_NAME
+from risk_tasks.model.limits import LimitSet
+from risk_tasks.model.measures import MeasureSettings, parse_measures
+from risk_tasks.model.report import Decision, ReportError, ReportStatus, RiskReport
+from risk_tasks.service.pipeline import Service
+from risk_tasks.service.validation import describe
+from risk_tasks.store.limits import LimitStore
+from risk_tasks.store.markets import MarketStore
+from risk_tasks.wire.documents import (
+    Document,
+    read_limit_set,
+    read_portfolio,
+    read_settings,
+    report_document,
+)
+from risk_tasks.wire.reports import reports
+from risk_tasks.wire.request import Terms, pack_portfolios
+
+_FIELDS = ("portfolio", "limits", "measures", "settings", "market")
+
+
+class DocumentService:
+    """Answers documents with the service that answers blocks.
+
+    Names of markets and limit sets are resolved when the check is computed, not when it was sent:
+    this door has Celery's guarantees, not those of the ledger.
+    """
+
+    def __init__(self, service: Service, markets: MarketStore, limits: LimitStore) -> None:
+        self._service = service
+        self._markets = markets
+        self._limits = limits
+
+    def check(self, request: Mapping[str, Any]) -> Document:
+        """Return the report of the one check in `request`; a bad one is answered, never raised."""
+        started = time.perf_counter()
+        try:
+            report = self._check(request)
+        except RequestError as error:
+            report = _refusal(request.get("portfolio"), describe(error))
+        document = report_document(report)
+        document["timings"] = {"compute_ms": (time.perf_counter() - started) * 1e3}
+        return document
+
+    def _check(self, request: Mapping[str, Any]) -> RiskReport:
+        for name in request:
+            if name not in _FIELDS:
+                raise InvalidSettingsError(
+                    "There is no such argument.", field=name, remedy=f"Use {', '.join(_FIELDS)}."
+                )
+        portfolio = read_portfolio(request.get("portfolio"))
+        limit_set, version = self._read_limits(request.get("limits"))
+        settings = request.get("settings")
+        terms = Terms(
+            parse_measures(request.get("measures")),
+            MeasureSettings() if settings is None else read_settings(settings),
+            limit_set,
+        )
+        answer = self._service.check(
+            pack_portfolios([portfolio], terms), self._read_market(request.get("market")), version
+        )
+        return reports([portfolio.id], [answer])[0]
+
+    def _read_limits(self, given: object) -> tuple[LimitSet | None, str]:
+        """Return limits that came with the request, or else the version of the published ones."""
+        if isinstance(given, Mapping):
+            return read_limit_set(given), ""
+        version = self._limits.current().get(str(given or DEFAULT_NAME), "")
+        if given is not None and not version:
+            raise UnknownLimitSetError(f"No limit set {given!r} is published.", field="limits")
+        return None, version
+
+    def _read_market(self, given: object) -> str:
+        if given is not None and not isinstance(given, str):
+            raise InvalidSettingsError("Give the name or the id of a market.", field="market")
+        name = given or DEFAULT_NAME
+        return self._markets.current().get(name, name if given else "")
+
+
+def _refusal(portfolio: object, error: ReportError) -> RiskReport:
+    named = portfolio.get("id") if isinstance(portfolio, Mapping) else None
+    return RiskReport(
+        portfolio_id=named if isinstance(named, str) else "",
+        market_id=None,
+        limits_version=None,
+        as_of=None,
+        status=ReportStatus.ERROR,
+        decision=Decision.REJECT,
+        error=error,
+    )

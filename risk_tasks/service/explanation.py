@@ -1,0 +1,78 @@
+"""Breaches in full: what was found by rows becomes what a caller reads."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from risk_tasks.decisions import Evaluation, FoundBreach
+from risk_tasks.engine import MarketArrays, PortfolioBlock, contributions
+from risk_tasks.engine.computation import FloatArray
+from risk_tasks.model.limits import Comparison
+from risk_tasks.model.measures import MeasureName, MeasureSettings
+from risk_tasks.model.report import Breach, Contributor, NotEvaluated
+
+#: how many positions a breach names
+N_CONTRIBUTORS = 5
+
+
+def explain_breaches(
+    evaluation: Evaluation,
+    block: PortfolioBlock,
+    market: MarketArrays,
+    settings: MeasureSettings,
+) -> dict[int, list[Breach]]:
+    """Return the breaches of each row that has any, in the order of the limits."""
+    names = list(market.index)
+    explained: dict[int, list[Breach]] = defaultdict(list)
+    for found in evaluation.breaches:
+        name = MeasureName.parse(found.limit.measure)
+        parts = contributions(block, market, name, settings, found.row)
+        held = block.row(found.row).instrument
+        explained[found.row].append(
+            Breach(
+                limit=found.limit.id,
+                measure=found.limit.measure,
+                observed=found.observed,
+                threshold=found.threshold,
+                unit=name.definition.unit.value,
+                utilisation=found.utilisation,
+                severity=found.severity.value,
+                contributors=_top(found, parts, [names[place] for place in held]),
+            )
+        )
+    return explained
+
+
+def _top(found: FoundBreach, parts: FloatArray, names: Sequence[str]) -> tuple[Contributor, ...]:
+    """The positions that push the measure furthest towards its breach, largest first."""
+    total = float(parts.sum())
+    against = found.limit.comparison is Comparison.BELOW or (
+        found.limit.comparison is Comparison.ABSOLUTE and found.observed < 0
+    )
+    pushing = -parts if against else parts
+    order = np.argsort(-pushing, kind="stable")[:N_CONTRIBUTORS]
+    return tuple(
+        Contributor(
+            names[place], float(parts[place]), float(parts[place]) / total if total else None
+        )
+        for place in order
+        if pushing[place] > 0 and np.isfinite(parts[place])
+    )
+
+
+def explain_gaps(evaluation: Evaluation) -> dict[int, list[NotEvaluated]]:
+    """Return the limits that could not be told, by row."""
+    explained: dict[int, list[NotEvaluated]] = defaultdict(list)
+    for gap in evaluation.gaps:
+        explained[gap.row].append(
+            NotEvaluated(
+                limit=gap.limit.id,
+                measure=gap.limit.measure,
+                reason=gap.reason,
+                missing_data=str(gap.limit.missing_data),
+            )
+        )
+    return explained

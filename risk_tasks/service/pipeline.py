@@ -1,0 +1,115 @@
+"""One page: what happens to a block of checks between its bytes and the bytes of its answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from risk_tasks.decisions import GRAVITY, Evaluation, evaluate
+from risk_tasks.engine import MarketArrays, compute
+from risk_tasks.errors import NoMarketError, RiskTasksError, UnknownScenarioError
+from risk_tasks.model.limits import LimitSet
+from risk_tasks.model.measures import MeasureName
+from risk_tasks.model.report import Decision, ReportError
+from risk_tasks.service.explanation import explain_breaches, explain_gaps
+from risk_tasks.service.identity import input_hashes
+from risk_tasks.service.shelf import MarketShelf
+from risk_tasks.service.validation import describe, validate
+from risk_tasks.wire.answer import AnswerBlock, Stamp, encode_answer
+from risk_tasks.wire.request import Detail, RequestBlock, decode_request
+
+
+class Service:
+    """Checks blocks against the markets and the limit sets that it can load."""
+
+    def __init__(self, markets: MarketShelf, load_limits: Callable[[str], LimitSet]) -> None:
+        self._markets = markets
+        self._load_limits = load_limits
+
+    def run(self, payload: bytes, market_id: str, limits_version: str, queued_ms: float) -> bytes:
+        """Answer the block in `payload` under the stamp that it was given when it was accepted.
+
+        An empty stamp is none: no market, no limits. Raises `WireError` where `payload` is no
+        block; everything else is answered by row.
+        """
+        started = time.perf_counter()
+        answer = self.check(decode_request(payload), market_id, limits_version)
+        compute_ms = (time.perf_counter() - started) * 1e3
+        answer.stamp.timings.update(queued_ms=queued_ms, compute_ms=compute_ms)
+        return encode_answer(answer)
+
+    def check(self, request: RequestBlock, market_id: str, limits_version: str) -> AnswerBlock:
+        """Answer `request`; a fault of the whole block is the error of each of its rows."""
+        stamp = Stamp(market_id or None, None, limits_version or None)
+        try:
+            limits = request.terms.limits
+            if limits is None and limits_version:
+                limits = self._load_limits(limits_version)
+            market = self._market(market_id)
+            _require_scenarios(request.terms.measures, market)
+        except RiskTasksError as error:
+            return _refuse(stamp, len(request), describe(error))
+        stamp = Stamp(market.id, market.as_of.isoformat(), limits.version if limits else None)
+
+        block, errors = validate(request, market)
+        names = _with_limits(request.terms.measures, limits)
+        columns = compute(block, market, names, request.terms.settings)
+        fit = np.ones(len(block), dtype=bool)
+        fit[list(errors)] = False
+        ids = request.portfolio_ids.to_pylist()
+        evaluation = evaluate(limits, columns, fit, ids, request.tags)
+
+        decisions = np.where(fit, evaluation.gravity, GRAVITY.index(Decision.REJECT))
+        answer = AnswerBlock(
+            stamp=stamp,
+            decisions=[GRAVITY[level] for level in decisions],
+            breach_counts=_count_by_row(evaluation, len(block)),
+            columns={str(name): columns[name].where(fit) for name in names},
+            errors=errors,
+        )
+        detail = request.terms.detail
+        if detail is not Detail.SUMMARY:
+            answer.breaches = explain_breaches(evaluation, block, market, request.terms.settings)
+        if detail is Detail.REPORTS:
+            answer.gaps = explain_gaps(evaluation)
+            answer.input_hashes = input_hashes(block, ids, market.id, names, request.terms.settings)
+        return answer
+
+    def _market(self, market_id: str) -> MarketArrays:
+        market = self._markets.get(market_id) if market_id else None
+        if market is None:
+            raise NoMarketError(field="market")
+        return market
+
+
+def _require_scenarios(names: Iterable[MeasureName], market: MarketArrays) -> None:
+    """Refuse a scenario that was asked for by name; one that a limit names is left untold."""
+    for name in names:
+        if name.scenario is not None and name.scenario not in market.scenarios:
+            raise UnknownScenarioError(
+                f"The market has no scenario {name.scenario!r}.", field="measures"
+            )
+
+
+def _with_limits(names: Iterable[MeasureName], limits: LimitSet | None) -> tuple[MeasureName, ...]:
+    """Return what was asked for, and after it what only a limit names."""
+    named = [MeasureName.parse(limit.measure) for limit in limits.limits] if limits else []
+    return tuple(dict.fromkeys([*names, *named]))
+
+
+def _count_by_row(evaluation: Evaluation, n: int) -> npt.NDArray[np.int32]:
+    rows = np.array([found.row for found in evaluation.breaches], dtype=np.int64)
+    return np.bincount(rows, minlength=n).astype(np.int32)
+
+
+def _refuse(stamp: Stamp, n: int, error: ReportError) -> AnswerBlock:
+    return AnswerBlock(
+        stamp=stamp,
+        decisions=[Decision.REJECT] * n,
+        breach_counts=np.zeros(n, dtype=np.int32),
+        columns={},
+        errors=dict.fromkeys(range(n), error),
+    )

@@ -1,0 +1,108 @@
+"""What a request says, held against a market: the portfolios fit to compute, and why others are not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from risk_tasks.engine import MarketArrays, PortfolioBlock
+from risk_tasks.errors import InvalidPortfolioError, RiskTasksError, UnknownInstrumentError
+from risk_tasks.kernels.validity import repeated_position
+from risk_tasks.model.report import ReportError
+from risk_tasks.wire.request import RequestBlock
+
+
+def describe(error: RiskTasksError) -> ReportError:
+    """Return `error` as it stands in a report."""
+    return ReportError(
+        code=error.code, message=error.message, field=error.field, remedy=error.remedy
+    )
+
+
+def validate(
+    request: RequestBlock, market: MarketArrays
+) -> tuple[PortfolioBlock, dict[int, ReportError]]:
+    """Return the block on the market's instruments, and the first fault of each unfit portfolio.
+
+    The positions of an unfit portfolio stand in the block with quantity 0, so that the rows keep
+    their places; its numbers mean nothing.
+    """
+    known = np.array(
+        [market.index.get(name, -1) for name in request.instrument_names] + [-1], dtype=np.int64
+    )
+    instrument = known[request.instrument]
+    cash, nav = _numbers(request.cash), _numbers(request.nav)
+    errors = {
+        row: describe(error)
+        for row, error in _faults(request, instrument, len(market.index), cash, nav)
+    }
+    quantity = request.quantity
+    if errors:
+        quantity, instrument = quantity.copy(), np.maximum(instrument, 0)
+        for row in errors:
+            quantity[request.offsets[row] : request.offsets[row + 1]] = 0.0
+    return PortfolioBlock(request.offsets, instrument, quantity, cash, nav), errors
+
+
+def _numbers(column: pa.DoubleArray) -> npt.NDArray[np.float64]:
+    numbers: npt.NDArray[np.float64] = column.to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def _faults(
+    request: RequestBlock,
+    instrument: npt.NDArray[np.int64],
+    n_instruments: int,
+    cash: npt.NDArray[np.float64],
+    nav: npt.NDArray[np.float64],
+) -> Iterator[tuple[int, RiskTasksError]]:
+    """Yield rows and faults; where a row comes twice, the later one is named in the report."""
+    for place, numbers, column in (("cash", cash, request.cash), ("nav", nav, request.nav)):
+        unfit = ~np.isfinite(numbers)
+        if unfit.any():
+            given = column.is_valid().to_numpy(zero_copy_only=False)
+            for row in np.flatnonzero(unfit & given):
+                message = f"{numbers[row]} is not a finite number."
+                yield int(row), InvalidPortfolioError(message, field=place)
+    yield from _repeats(request, instrument, n_instruments)
+    for flat in np.flatnonzero(~np.isfinite(request.quantity))[::-1]:
+        message = f"{request.quantity[flat]} is not a finite quantity."
+        yield _row_of(request, flat), InvalidPortfolioError(message, field=_place(request, flat))
+    for flat in np.flatnonzero(instrument < 0)[::-1]:
+        yield _row_of(request, flat), _unknown(request, flat)
+    if request.portfolio_ids.null_count:
+        for row in np.flatnonzero(request.portfolio_ids.is_null().to_numpy(zero_copy_only=False)):
+            yield int(row), InvalidPortfolioError("There is no id.", field="portfolio_id")
+
+
+def _repeats(
+    request: RequestBlock, instrument: npt.NDArray[np.int64], n_instruments: int
+) -> Iterator[tuple[int, RiskTasksError]]:
+    repeated = np.empty(len(request), dtype=np.int64)
+    if not n_instruments:
+        return
+    repeated_position(request.offsets, np.maximum(instrument, 0), n_instruments, repeated)
+    for row in np.flatnonzero(repeated >= 0):
+        field = _place(request, int(repeated[row]))
+        yield int(row), InvalidPortfolioError("The instrument stands twice.", field=field)
+
+
+def _unknown(request: RequestBlock, flat: int) -> RiskTasksError:
+    if request.instrument[flat] < 0:
+        message = "A position names no instrument."
+        return InvalidPortfolioError(message, field="positions[].instrument")
+    name = request.instrument_names[request.instrument[flat]]
+    return UnknownInstrumentError(
+        f"{name} has no price in this market.", field=_place(request, flat)
+    )
+
+
+def _row_of(request: RequestBlock, flat: int) -> int:
+    return int(np.searchsorted(request.offsets, flat, side="right")) - 1
+
+
+def _place(request: RequestBlock, flat: int) -> str:
+    return f"positions[{request.instrument_names[request.instrument[flat]]!r}]"

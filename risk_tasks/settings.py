@@ -1,0 +1,92 @@
+"""What the environment may set, read by roles, commands and `RiskClient.from_env` alone.
+
+Each `RISK_TASKS_NAME` may instead be `RISK_TASKS_NAME_FILE`, the path of a file that holds it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from risk_tasks.errors import InvalidSettingsError
+
+PREFIX = "RISK_TASKS_"
+
+
+class Settings(BaseSettings):
+    """Frozen values; an unreadable one raises `InvalidSettingsError` naming the variable."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    #: where the lanes, the markets and the answers are
+    broker_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    #: where the results of the JSON door go; the broker where it is not given
+    result_url: SecretStr | None = None
+    #: seconds that a client waits for a report
+    timeout_s: float = Field(default=5.0, gt=0)
+    #: lanes that a worker serves, most urgent first
+    lanes: str = "critical,normal,batch"
+    #: threads of a worker
+    concurrency: int = Field(default=1, ge=1, le=256)
+    #: markets that a worker holds in memory
+    markets_held: int = Field(default=4, ge=1)
+    #: debug, info, warning, error
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+
+    @classmethod
+    def read(cls, **overrides: Any) -> Settings:
+        """Read the environment; what is given and not None comes before it."""
+        given = {name: value for name, value in overrides.items() if value is not None}
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0]) if first["loc"] else "settings"
+            raise InvalidSettingsError(
+                f"{first['msg']}.",
+                field=f"{PREFIX}{name.upper()}",
+                remedy="docs/settings.md lists what each one may hold.",
+            ) from None
+
+    @property
+    def result_url_or_broker(self) -> SecretStr:
+        return self.result_url or self.broker_url
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, _FileSource(settings_cls)
+
+
+class _FileSource(PydanticBaseSettingsSource):
+    """Reads RISK_TASKS_NAME_FILE, as containers hand over secrets."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        variable = f"{PREFIX}{field_name.upper()}_FILE"
+        path = os.environ.get(variable)
+        if path is None:
+            return None, field_name, False
+        try:
+            return Path(path).read_text().strip(), field_name, False
+        except OSError as error:
+            raise InvalidSettingsError(
+                f"{error.strerror}: {path}.", field=variable, remedy="Name a file that is readable."
+            ) from None
+
+    def __call__(self) -> dict[str, Any]:
+        found = {
+            name: self.get_field_value(field, name)[0]
+            for name, field in self.settings_cls.model_fields.items()
+        }
+        return {name: value for name, value in found.items() if value is not None}

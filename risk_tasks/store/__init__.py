@@ -1,0 +1,1 @@
+"""What is published: markets and limit sets, by name and by content."""

@@ -1,0 +1,45 @@
+"""Limit sets on the server: a name points to the version of its current one."""
+
+from __future__ import annotations
+
+import msgspec
+import redis
+
+from risk_tasks.connection import text, transport_errors
+from risk_tasks.errors import UnknownLimitSetError
+from risk_tasks.lanes import LIMIT_SETS_KEY, limits_key
+from risk_tasks.model.limits import LimitSet
+from risk_tasks.wire.documents import limit_set_document, read_limit_set
+
+
+class LimitStore:
+    """Publishes and loads limit sets over one connection pool; safe to share between threads."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    def publish(self, limit_set: LimitSet, name: str) -> str:
+        """Make `limit_set` the current one of `name`; returns its version.
+
+        A check submitted after this returns is held against this set or a later one.
+        """
+        with transport_errors(self._client), self._client.pipeline(transaction=True) as pipe:
+            document = msgspec.json.encode(limit_set_document(limit_set))
+            pipe.set(limits_key(limit_set.version), document)
+            pipe.hset(LIMIT_SETS_KEY, name, limit_set.version)
+            pipe.execute()
+        return limit_set.version
+
+    def current(self) -> dict[str, str]:
+        """Return the version of the current limit set of each name."""
+        with transport_errors(self._client):
+            names = self._client.hgetall(LIMIT_SETS_KEY)
+        return {text(name): text(version) for name, version in names.items()}
+
+    def load(self, version: str) -> LimitSet:
+        """Return the limit set of this version; raises `UnknownLimitSetError` for none such."""
+        with transport_errors(self._client):
+            document = self._client.get(limits_key(version))
+        if document is None:
+            raise UnknownLimitSetError(f"No limit set of version {version}.", field="limits")
+        return read_limit_set(msgspec.json.decode(document))

@@ -1,0 +1,25 @@
+-- Make a market the current one of a name; what it supersedes lives on for blocks stamped with it.
+-- KEYS  1 market hash  2 panel  3 markets
+-- ARGV  1 market id  2 name  3 marks  4 panel id  5 panel ('' where only marks are new)
+--       6 seconds that a superseded market is kept
+-- Returns 1, or 0 where only marks came and the panel is not held.
+if ARGV[5] ~= '' then
+  redis.call('SET', KEYS[2], ARGV[5])
+elseif redis.call('PERSIST', KEYS[2]) == 0 and redis.call('EXISTS', KEYS[2]) == 0 then
+  return 0
+end
+redis.call('HSET', KEYS[1], 'marks', ARGV[3], 'panel_id', ARGV[4])
+redis.call('PERSIST', KEYS[1])
+local old = redis.call('HGET', KEYS[3], ARGV[2])
+redis.call('HSET', KEYS[3], ARGV[2], ARGV[1])
+if not old or old == ARGV[1] then return 1 end
+
+local old_panel = redis.call('HGET', 'risk:market:' .. old, 'panel_id')
+local panel_in_use = false
+for _, id in ipairs(redis.call('HVALS', KEYS[3])) do
+  if id == old then return 1 end
+  if redis.call('HGET', 'risk:market:' .. id, 'panel_id') == old_panel then panel_in_use = true end
+end
+redis.call('EXPIRE', 'risk:market:' .. old, ARGV[6])
+if old_panel and not panel_in_use then redis.call('EXPIRE', 'risk:panel:' .. old_panel, ARGV[6]) end
+return 1

@@ -1,0 +1,91 @@
+"""Markets on the server: a name points to the id of its current one; ids never change content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from importlib.resources import files
+
+import numpy as np
+import redis
+
+from risk_tasks.connection import text, transport_errors
+from risk_tasks.errors import InvalidMarketError, NoMarketError
+from risk_tasks.lanes import MARKETS_KEY, SUPERSEDED_MARKET_TTL_S, market_key, panel_key
+from risk_tasks.model.market import MarketSnapshot
+from risk_tasks.wire.market import decode_market, encode_marks, encode_panel
+
+
+class MarketStore:
+    """Publishes and loads markets over one connection pool; safe to share between threads."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        script = files("risk_tasks.store") / "lua" / "publish_market.lua"
+        self._publish = client.register_script(script.read_text())
+
+    def publish(self, snapshot: MarketSnapshot, name: str) -> str:
+        """Make `snapshot` the current market of `name`; returns its id.
+
+        A check submitted after this returns sees this market or a later one.
+        """
+        self._put(snapshot, name, encode_panel(snapshot))
+        return snapshot.id
+
+    def publish_prices(self, prices: Mapping[str, float], name: str, as_of: datetime) -> str:
+        """Put new marks for every instrument on the current panel of `name`; returns the id.
+
+        Raises `NoMarketError` where there is none, and `InvalidMarketError` for an instrument too
+        many or too few.
+        """
+        market_id = self.current().get(name)
+        current = self.load(market_id) if market_id else None
+        if current is None:
+            raise NoMarketError(f"No market {name!r} is published.", field="name")
+        unknown = [instrument for instrument in prices if instrument not in current.index]
+        missing = [instrument for instrument in current.instruments if instrument not in prices]
+        if unknown or missing:
+            word, which = (
+                ("are not in the market", unknown) if unknown else ("are missing", missing)
+            )
+            raise InvalidMarketError(
+                f"Prices {word}: {', '.join(which[:5])}.",
+                field="prices",
+                remedy="Give one price for each instrument of the market.",
+            )
+        marks = np.array([prices[instrument] for instrument in current.instruments])
+        marked = current.with_prices(marks, as_of=as_of)
+        if not self._put(marked, name, b""):
+            self._put(marked, name, encode_panel(marked))
+        return marked.id
+
+    def current(self) -> dict[str, str]:
+        """Return the id of the current market of each name."""
+        with transport_errors(self._client):
+            names = self._client.hgetall(MARKETS_KEY)
+        return {text(name): text(market_id) for name, market_id in names.items()}
+
+    def load(self, market_id: str) -> MarketSnapshot | None:
+        """Return the market of this id, or None; raises `DecodeError` for damaged content."""
+        with transport_errors(self._client):
+            marks, panel_id = self._client.hmget(market_key(market_id), "marks", "panel_id")
+            if marks is None or panel_id is None:
+                return None
+            panel = self._client.get(panel_key(text(panel_id)))
+        return None if panel is None else decode_market(marks, panel, market_id)
+
+    def _put(self, snapshot: MarketSnapshot, name: str, panel: bytes) -> bool:
+        with transport_errors(self._client):
+            return bool(
+                self._publish(
+                    keys=[market_key(snapshot.id), panel_key(snapshot.panel_id), MARKETS_KEY],
+                    args=[
+                        snapshot.id,
+                        name,
+                        encode_marks(snapshot),
+                        snapshot.panel_id,
+                        panel,
+                        SUPERSEDED_MARKET_TTL_S,
+                    ],
+                )
+            )

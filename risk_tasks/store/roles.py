@@ -1,0 +1,60 @@
+"""Which roles are alive: each renews an entry that outlives it by seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import redis
+
+from risk_tasks.connection import text, transport_errors
+from risk_tasks.lanes import ROLE_TTL_S, role_key
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRole:
+    """A role that serves: `lanes` are joined by commas, empty for one that serves none."""
+
+    name: str
+    role: str
+    lanes: str
+    host: str
+    pid: int
+
+
+class RoleStore:
+    """Announces roles and lists those that live."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    def announce(self, role: LiveRole) -> None:
+        """Say that `role` serves; to be repeated well within `ROLE_TTL_S`."""
+        with transport_errors(self._client), self._client.pipeline(transaction=True) as pipe:
+            fields: Any = asdict(role)
+            pipe.hset(role_key(role.name), mapping=fields)
+            pipe.expire(role_key(role.name), ROLE_TTL_S)
+            pipe.execute()
+
+    def withdraw(self, role: LiveRole) -> None:
+        with transport_errors(self._client):
+            self._client.delete(role_key(role.name))
+
+    def live(self) -> list[LiveRole]:
+        """Return the live roles by name."""
+        with transport_errors(self._client):
+            keys = sorted(self._client.scan_iter(match=role_key("*"), count=1_000))
+            entries = [self._client.hgetall(key) for key in keys]
+        return [_read(entry) for entry in entries if entry]
+
+
+def _read(entry: Mapping[bytes | str, bytes | str]) -> LiveRole:
+    fields = {text(key): text(value) for key, value in entry.items()}
+    return LiveRole(
+        name=fields["name"],
+        role=fields["role"],
+        lanes=fields["lanes"],
+        host=fields["host"],
+        pid=int(fields["pid"]),
+    )

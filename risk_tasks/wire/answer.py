@@ -1,0 +1,170 @@
+"""The answer to a block of checks on its way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from risk_tasks.errors import DecodeError, RiskTasksError
+from risk_tasks.model.column import MeasureColumn, Outcome
+from risk_tasks.model.report import Breach, Contributor, NotEvaluated, ReportError
+from risk_tasks.wire.arrow import decode_batch, encode_batch
+
+KIND = "risk.answer"
+
+BREACH_TYPE = pa.struct(
+    [
+        ("limit", pa.string()),
+        ("measure", pa.string()),
+        ("observed", pa.float64()),
+        ("threshold", pa.float64()),
+        ("unit", pa.string()),
+        ("utilisation", pa.float64()),
+        ("severity", pa.string()),
+        (
+            "contributors",
+            pa.list_(
+                pa.struct(
+                    [
+                        ("instrument", pa.string()),
+                        ("amount", pa.float64()),
+                        ("share", pa.float64()),
+                    ]
+                )
+            ),
+        ),
+    ]
+)
+_GAP_TYPE = pa.struct(
+    [(name, pa.string()) for name in ("limit", "measure", "reason", "missing_data")]
+)
+_ERROR_TYPE = pa.struct([(name, pa.string()) for name in ("code", "message", "field", "remedy")])
+_OUTCOME_NAMES = pa.array([outcome.name.lower() for outcome in Outcome])
+
+
+class Stamp(msgspec.Struct, frozen=True):
+    """Which versions a block was answered with, and how long it took."""
+
+    market_id: str | None = None
+    as_of: str | None = None
+    limits_version: str | None = None
+    timings: dict[str, float] = {}
+    #: why there is no answer at all
+    failure: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class AnswerBlock:
+    """One row per portfolio of the request, in its order.
+
+    `decisions` and `breach_counts` (P,); `columns` by the name of a measure; the rest by row,
+    empty where the request's detail does not ask for it. A row with an error has no measures.
+    """
+
+    stamp: Stamp
+    decisions: Sequence[str]
+    breach_counts: npt.NDArray[np.int32]
+    columns: Mapping[str, MeasureColumn]
+    errors: Mapping[int, ReportError] = field(default_factory=dict)
+    breaches: Mapping[int, Sequence[Breach]] = field(default_factory=dict)
+    gaps: Mapping[int, Sequence[NotEvaluated]] = field(default_factory=dict)
+    input_hashes: Sequence[str] = ()
+
+    def __len__(self) -> int:
+        return len(self.breach_counts)
+
+
+def encode_answer(answer: AnswerBlock) -> bytes:
+    """Return `answer` as Arrow IPC bytes."""
+    n = len(answer)
+    columns: dict[str, pa.Array] = {
+        "decision": pa.array(answer.decisions, pa.string()).dictionary_encode(),
+        "breach_count": pa.array(answer.breach_counts, pa.int32()),
+        "error": _sparse(answer.errors, n, _ERROR_TYPE),
+        "breaches": _sparse(answer.breaches, n, pa.list_(BREACH_TYPE)),
+        "not_evaluated": _sparse(answer.gaps, n, pa.list_(_GAP_TYPE)),
+        "input_hash": pa.array(answer.input_hashes or pa.nulls(n), pa.string()),
+    }
+    for name, column in answer.columns.items():
+        columns[f"value {name}"] = pa.array(column.values, mask=np.isnan(column.values))
+        columns[f"outcome {name}"] = pa.DictionaryArray.from_arrays(
+            pa.array(column.outcomes), _OUTCOME_NAMES
+        )
+    stamp = msgspec.json.encode(answer.stamp).decode()
+    return encode_batch(pa.record_batch(columns), KIND, {"stamp": stamp})
+
+
+def encode_failure(message: str) -> bytes:
+    """Return what stands for an answer where a worker could not make one."""
+    stamp = msgspec.json.encode(Stamp(failure=message)).decode()
+    return encode_batch(pa.record_batch({"row": pa.nulls(0)}), KIND, {"stamp": stamp})
+
+
+def decode_answer(data: bytes) -> AnswerBlock:
+    """Return the answer in `data`.
+
+    Raises `WireError` for anything that is none, and `RiskTasksError` for a worker's failure.
+    """
+    batch, metadata = decode_batch(data, KIND)
+    try:
+        stamp = msgspec.json.decode(metadata["stamp"], type=Stamp)
+        if stamp.failure:
+            raise RiskTasksError(f"The worker failed: {stamp.failure}")
+        return AnswerBlock(
+            stamp=stamp,
+            decisions=batch.column("decision").to_pylist(),
+            breach_counts=batch.column("breach_count").to_numpy(),
+            columns={
+                name.removeprefix("value "): _read_column(batch, name.removeprefix("value "))
+                for name in batch.schema.names
+                if name.startswith("value ")
+            },
+            errors=_read_rows(batch.column("error"), _read_error),
+            breaches=_read_rows(batch.column("breaches"), _read_breaches),
+            gaps=_read_rows(batch.column("not_evaluated"), _read_gaps),
+            input_hashes=batch.column("input_hash").drop_null().to_pylist(),
+        )
+    except (KeyError, ValueError, msgspec.MsgspecError) as error:
+        raise DecodeError(f"Not a valid answer: {error}") from error
+
+
+def _sparse(rows: Mapping[int, Any], n: int, kind: pa.DataType) -> pa.Array:
+    if not rows:
+        return pa.nulls(n, kind)
+    return pa.array([msgspec.to_builtins(rows.get(place)) for place in range(n)], kind)
+
+
+def _read_column(batch: pa.RecordBatch, name: str) -> MeasureColumn:
+    outcome = batch.column(f"outcome {name}")
+    numbers = np.array([Outcome[text.upper()] for text in outcome.dictionary.to_pylist()], np.int8)
+    values = batch.column(f"value {name}").to_numpy(zero_copy_only=False)
+    return MeasureColumn(values, numbers[outcome.indices.to_numpy()])
+
+
+def _read_rows(column: pa.Array, read: Any) -> dict[int, Any]:
+    if column.null_count == len(column):
+        return {}
+    return {place: read(row) for place, row in enumerate(column.to_pylist()) if row is not None}
+
+
+def _read_error(row: dict[str, Any]) -> ReportError:
+    return ReportError(**row)
+
+
+def _read_breaches(rows: list[dict[str, Any]]) -> list[Breach]:
+    return [
+        Breach(
+            **{**row, "contributors": tuple(Contributor(**part) for part in row["contributors"])}
+        )
+        for row in rows
+    ]
+
+
+def _read_gaps(rows: list[dict[str, Any]]) -> list[NotEvaluated]:
+    return [NotEvaluated(**row) for row in rows]

@@ -1,0 +1,48 @@
+"""One record batch with text metadata, as Arrow IPC bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from risk_tasks.errors import DecodeError, VersionError
+
+#: format of every Arrow message here; a reader refuses what it does not know
+VERSION = "1"
+
+
+def encode_batch(batch: pa.RecordBatch, kind: str, metadata: Mapping[str, str]) -> bytes:
+    """Return `batch` as an IPC stream that says of what `kind` it is."""
+    head = {"kind": kind, "version": VERSION, **metadata}
+    batch = batch.replace_schema_metadata(head)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def decode_batch(
+    data: bytes | str, kind: str, schema: pa.Schema | None = None
+) -> tuple[pa.RecordBatch, dict[str, str]]:
+    """Return the batch and its metadata, after its kind, version, types and bounds are checked.
+
+    Raises `VersionError` for another format and `DecodeError` for anything else.
+    """
+    try:
+        reader = pa.ipc.open_stream(data)
+        metadata = {
+            key.decode(): value.decode() for key, value in (reader.schema.metadata or {}).items()
+        }
+        if metadata.get("kind") != kind:
+            raise DecodeError(f"Expected {kind}, got {metadata.get('kind')!r}.")
+        if metadata.get("version") != VERSION:
+            raise VersionError(f"{kind} of version {metadata.get('version')!r}, not {VERSION}.")
+        if schema is not None and not reader.schema.equals(schema, check_metadata=False):
+            raise DecodeError(f"{kind} has other columns than it should.")
+        batch = reader.read_next_batch()
+        batch.validate(full=True)
+    except (pa.ArrowException, StopIteration, ValueError, EOFError) as error:
+        raise DecodeError(f"Not a valid {kind}: {error}") from error
+    return batch, metadata

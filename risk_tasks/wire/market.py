@@ -1,0 +1,63 @@
+"""A market as bytes: the panel of returns apart from the marks, since marks change far more often."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+
+from risk_tasks.errors import DecodeError, InvalidMarketError
+from risk_tasks.model.market import MarketSnapshot
+from risk_tasks.wire.arrow import decode_batch, encode_batch
+from risk_tasks.wire.documents import read_scenarios, scenarios_document
+
+PANEL_KIND = "risk.panel"
+MARKS_KIND = "risk.marks"
+
+
+def encode_panel(snapshot: MarketSnapshot) -> bytes:
+    """Return instruments and returns, a row of all observations for each instrument."""
+    by_instrument = np.ascontiguousarray(snapshot.returns.T)
+    returns = (
+        pa.FixedSizeListArray.from_arrays(
+            pa.array(by_instrument.ravel()), type=pa.list_(pa.float64(), snapshot.n_observations)
+        )
+        if snapshot.n_observations
+        else pa.nulls(len(snapshot.instruments), pa.list_(pa.float64(), 0))
+    )
+    batch = pa.record_batch({"instrument": list(snapshot.instruments), "returns": returns})
+    return encode_batch(batch, PANEL_KIND, {"n_observations": str(snapshot.n_observations)})
+
+
+def encode_marks(snapshot: MarketSnapshot) -> bytes:
+    """Return prices, moment and scenarios, with the id of the panel that they stand on."""
+    batch = pa.record_batch({"price": pa.array(snapshot.prices)})
+    metadata = {
+        "as_of": snapshot.as_of.isoformat(),
+        "panel_id": snapshot.panel_id,
+        "scenarios": json.dumps(scenarios_document(snapshot.scenarios)),
+    }
+    return encode_batch(batch, MARKS_KIND, metadata)
+
+
+def decode_market(marks: bytes | str, panel: bytes | str, market_id: str) -> MarketSnapshot:
+    """Return the snapshot; raises `DecodeError` unless its content has the id `market_id`."""
+    mark_rows, metadata = decode_batch(marks, MARKS_KIND)
+    panel_rows, panel_metadata = decode_batch(panel, PANEL_KIND)
+    try:
+        n_observations = int(panel_metadata["n_observations"])
+        by_instrument = panel_rows.column("returns").flatten().to_numpy()
+        snapshot = MarketSnapshot(
+            datetime.fromisoformat(metadata["as_of"]),
+            panel_rows.column("instrument").to_pylist(),
+            mark_rows.column("price").to_numpy(),
+            by_instrument.reshape(panel_rows.num_rows, n_observations).T,
+            scenarios=read_scenarios(json.loads(metadata["scenarios"])),
+        )
+    except (KeyError, ValueError, InvalidMarketError) as error:
+        raise DecodeError(f"Not a valid market: {error}") from error
+    if snapshot.id != market_id:
+        raise DecodeError(f"Market {market_id} holds the content of {snapshot.id}.")
+    return snapshot

@@ -1,0 +1,182 @@
+"""A block of checks on its way to a worker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from risk_tasks.errors import DecodeError, RiskTasksError
+from risk_tasks.model.limits import LimitSet
+from risk_tasks.model.measures import MeasureName, MeasureSettings, parse_measures
+from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.wire.arrow import decode_batch, encode_batch
+from risk_tasks.wire.documents import limit_set_document, read_limit_set
+
+KIND = "risk.request"
+
+SCHEMA = pa.schema(
+    [
+        ("portfolio_id", pa.string()),
+        (
+            "positions",
+            pa.list_(
+                pa.struct(
+                    [
+                        ("instrument", pa.dictionary(pa.int32(), pa.string())),
+                        ("quantity", pa.float64()),
+                    ]
+                )
+            ),
+        ),
+        ("cash", pa.float64()),
+        ("nav", pa.float64()),
+        ("tags", pa.map_(pa.string(), pa.string())),
+    ]
+)
+
+
+class Detail(StrEnum):
+    """How much of an answer is wanted."""
+
+    #: measures, decisions and the number of breaches
+    SUMMARY = "summary"
+    #: and the breaches, explained
+    BREACHES = "breaches"
+    #: and what a `RiskReport` holds besides
+    REPORTS = "reports"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What all checks of a block have in common."""
+
+    measures: tuple[MeasureName, ...]
+    settings: MeasureSettings
+    #: limits that came with the request; None for those that are stamped at enqueue
+    limits: LimitSet | None = None
+    detail: Detail = Detail.REPORTS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RequestBlock:
+    """P portfolios with N positions in CSR form, as they were sent: nothing is known to be valid.
+
+    `offsets` (P + 1,) int64; `instrument` (N,) int32, places in `instrument_names`, -1 for null;
+    `quantity` (N,) float64; `cash`, `nav` (P,), null for unknown.
+    """
+
+    terms: Terms
+    portfolio_ids: pa.StringArray
+    offsets: npt.NDArray[np.int64]
+    instrument: npt.NDArray[np.int32]
+    instrument_names: Sequence[str]
+    quantity: npt.NDArray[np.float64]
+    cash: pa.DoubleArray
+    nav: pa.DoubleArray
+    tags: Sequence[Mapping[str, str]]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+
+def pack_portfolios(portfolios: Sequence[Portfolio], terms: Terms) -> RequestBlock:
+    """Lay out `portfolios` as one block."""
+    places: dict[str, int] = {}
+    codes: list[int] = []
+    quantities: list[float] = []
+    offsets = [0]
+    for portfolio in portfolios:
+        codes += [places.setdefault(name, len(places)) for name in portfolio.positions]
+        quantities += portfolio.positions.values()
+        offsets.append(len(codes))
+    return RequestBlock(
+        terms=terms,
+        portfolio_ids=pa.array([portfolio.id for portfolio in portfolios], pa.string()),
+        offsets=np.array(offsets, dtype=np.int64),
+        instrument=np.array(codes, dtype=np.int32),
+        instrument_names=list(places),
+        quantity=np.array(quantities, dtype=np.float64),
+        cash=pa.array([portfolio.cash for portfolio in portfolios], pa.float64()),
+        nav=pa.array([portfolio.nav for portfolio in portfolios], pa.float64()),
+        tags=[portfolio.tags for portfolio in portfolios],
+    )
+
+
+def encode_request(block: RequestBlock) -> bytes:
+    """Return `block` as Arrow IPC bytes."""
+    instrument = pa.DictionaryArray.from_arrays(
+        pa.array(block.instrument, mask=block.instrument < 0),
+        pa.array(block.instrument_names, pa.string()),
+    )
+    positions = pa.StructArray.from_arrays(
+        [instrument, pa.array(block.quantity)],
+        fields=list(SCHEMA.field("positions").type.value_type),
+    )
+    has_tags = any(block.tags)
+    batch = pa.record_batch(
+        [
+            block.portfolio_ids,
+            pa.ListArray.from_arrays(pa.array(block.offsets, pa.int32()), positions),
+            block.cash,
+            block.nav,
+            pa.array([list(of_row.items()) for of_row in block.tags], SCHEMA.field("tags").type)
+            if has_tags
+            else pa.nulls(len(block), SCHEMA.field("tags").type),
+        ],
+        schema=SCHEMA,
+    )
+    terms = block.terms
+    metadata = {
+        "measures": json.dumps([str(name) for name in terms.measures]),
+        "confidence": str(terms.settings.confidence),
+        "horizon_days": str(terms.settings.horizon_days),
+        "var_convention": str(terms.settings.var_convention),
+        "limits": json.dumps(limit_set_document(terms.limits)) if terms.limits else "",
+        "detail": terms.detail.value,
+    }
+    return encode_batch(batch, KIND, metadata)
+
+
+def decode_request(data: bytes) -> RequestBlock:
+    """Return the block in `data`; raises `WireError` for anything that is none."""
+    batch, metadata = decode_batch(data, KIND, SCHEMA)
+    positions = batch.column("positions")
+    flat = positions.values
+    codes = flat.field("instrument")
+    return RequestBlock(
+        terms=_read_terms(metadata),
+        portfolio_ids=batch.column("portfolio_id"),
+        offsets=positions.offsets.to_numpy().astype(np.int64),
+        instrument=codes.indices.fill_null(-1).to_numpy(),
+        instrument_names=codes.dictionary.to_pylist(),
+        quantity=flat.field("quantity").to_numpy(zero_copy_only=False),
+        cash=batch.column("cash"),
+        nav=batch.column("nav"),
+        tags=_read_tags(batch.column("tags")),
+    )
+
+
+def _read_terms(metadata: Mapping[str, str]) -> Terms:
+    try:
+        return Terms(
+            measures=parse_measures(json.loads(metadata["measures"])),
+            settings=MeasureSettings(
+                metadata["confidence"], int(metadata["horizon_days"]), metadata["var_convention"]
+            ),
+            limits=read_limit_set(json.loads(metadata["limits"])) if metadata["limits"] else None,
+            detail=Detail(metadata["detail"]),
+        )
+    except (KeyError, ValueError, TypeError, RiskTasksError) as error:
+        raise DecodeError(f"Not valid terms of a request: {error}") from error
+
+
+def _read_tags(column: pa.MapArray) -> Sequence[Mapping[str, str]]:
+    if column.null_count == len(column):
+        return [{}] * len(column)
+    return [dict(pairs or ()) for pairs in column.to_pylist()]

@@ -1,0 +1,78 @@
+"""The kernels behind one call each, with ranks from the model, as the engine joins them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import floor
+
+import numpy as np
+import numpy.typing as npt
+
+from risk_tasks.kernels import scenario, tail
+from risk_tasks.model.confidence import (
+    VarConvention,
+    parse_confidence,
+    tail_probability,
+    tail_rank,
+    var_position,
+)
+
+Outcomes = Sequence[float] | npt.NDArray[np.float64]
+
+
+def row_of(pnl: Outcomes) -> npt.NDArray[np.float64]:
+    """One row of outcomes, None missing."""
+    return np.array(pnl, dtype=np.float64).reshape(1, -1)
+
+
+def n_observed(pnl: Outcomes) -> int:
+    """How many outcomes are not missing, as the kernel counts them."""
+    return dispersion(pnl)[0]
+
+
+def value_at_risk(
+    pnl: Outcomes,
+    confidence: str | float,
+    convention: VarConvention = VarConvention.CONSERVATIVE,
+) -> float:
+    """VaR of one row of P&Ls."""
+    position = var_position(n_observed(pnl), parse_confidence(confidence), convention)
+    rank, out = floor(position), np.empty(1)
+    kept = np.empty((1, rank + 2))
+    tail.worst(row_of(pnl), kept)
+    tail.value_at_risk(
+        kept, np.array([rank], dtype=np.int64), np.array([float(position - rank)]), out
+    )
+    return float(out[0])
+
+
+def expected_shortfall(pnl: Outcomes, confidence: str | float) -> float:
+    """ES of one row of P&Ls."""
+    text, n = parse_confidence(confidence), n_observed(pnl)
+    rank, out = tail_rank(n, text), np.empty(1)
+    kept = np.empty((1, rank))
+    tail.worst(row_of(pnl), kept)
+    n_tail = np.array([float(n * tail_probability(text))])
+    tail.expected_shortfall(kept, np.array([rank], dtype=np.int64), n_tail, out)
+    return float(out[0])
+
+
+def dispersion(pnl: Outcomes) -> tuple[int, float]:
+    """Count and standard deviation of one row of P&Ls."""
+    count, out = np.empty(1, dtype=np.int64), np.empty(1)
+    tail.dispersion(row_of(pnl), count, out)
+    return int(count[0]), float(out[0])
+
+
+def profit_and_loss(value: Outcomes, panel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """P&L of one portfolio that holds every row of `panel` (n, T)."""
+    values = np.array(value, dtype=np.float64)
+    out: npt.NDArray[np.float64] = np.empty((1, panel.shape[1]))
+    scenario.profit_and_loss(
+        np.array([0, values.size], dtype=np.int64),
+        np.arange(values.size, dtype=np.int64),
+        values,
+        np.ascontiguousarray(panel),
+        out,
+    )
+    return out.ravel()

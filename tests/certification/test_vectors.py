@@ -1,0 +1,244 @@
+"""Kernels and ranks against numbers that nobody of this project computed."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import importlib.util
+from collections.abc import Callable
+from decimal import Decimal
+from math import sqrt
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pytest
+
+from risk_tasks.kernels import exposure
+from risk_tasks.model.confidence import VarConvention
+from tests.certification import chain
+
+Vectors = Callable[[str], Any]
+
+#: Published to three decimals.
+ROUNDED = 5e-4
+
+
+def ranked_pnl(vector: dict[str, Any]) -> np.ndarray:
+    """P&Ls of a window whose worst losses are published; the others lose less, here nothing."""
+    losses = vector["worst_losses_usd_thousand"]
+    pnl = np.zeros(vector["n_scenarios"])
+    pnl[: len(losses)] = -np.array(losses)
+    return np.random.default_rng(0).permutation(pnl)
+
+
+def test_hull_ranked_losses_of_2008(shared_vectors: Vectors) -> None:
+    """The fifth worst of 500, and the mean of the five worst."""
+    vector = shared_vectors("hull_var")["ranked_losses_2008"]
+    pnl = ranked_pnl(vector)
+
+    assert chain.value_at_risk(pnl, "0.99") == vector["expected_var"] == 253.385
+    assert chain.expected_shortfall(pnl, "0.99") == pytest.approx(327.181, abs=ROUNDED)
+    assert vector["expected_es_average_of_5_worst"] == 327.181
+
+
+def test_hull_2008_under_the_other_conventions(shared_vectors: Vectors) -> None:
+    """At n alpha = 5 the loss quantile is the sixth worst, and linear lies between the two."""
+    pnl = ranked_pnl(shared_vectors("hull_var")["ranked_losses_2008"])
+
+    assert chain.value_at_risk(pnl, "0.99", VarConvention.LOSS_QUANTILE) == 217.974
+    assert chain.value_at_risk(pnl, "0.99", VarConvention.LINEAR) == pytest.approx(
+        253.385 - 0.99 * (253.385 - 217.974), rel=1e-12
+    )
+
+
+def test_hull_ranked_losses_of_the_later_edition(shared_vectors: Vectors) -> None:
+    """The published VaR; ES as derived, not the published mean of the four beyond the VaR."""
+    vector = shared_vectors("hull_var")["ranked_losses_later_edition"]
+    pnl = ranked_pnl(vector)
+
+    assert chain.value_at_risk(pnl, "0.99") == vector["expected_var"] == 602.968
+    assert chain.expected_shortfall(pnl, "0.99") == pytest.approx(
+        vector["derived_es_ru"], abs=ROUNDED
+    )
+    assert chain.expected_shortfall(pnl, "0.99") < vector["published_multiple_choice_es"]
+
+
+def test_hull_historical_simulation_scenarios(shared_vectors: Vectors) -> None:
+    """Four indices, three days of 2006 replayed on a portfolio of 2008."""
+    vector = shared_vectors("hull_var")["hist_sim_scenarios"]
+    levels = np.array([row for day, row in vector["index_usd_levels"].items() if "2006" in day])
+    moves = (levels[1:] / levels[:-1] - 1.0).T
+    value = list(vector["portfolio_usd_thousand"].values())
+
+    pnl = chain.profit_and_loss(value, moves)
+
+    losses = [scenario["loss"] for scenario in vector["expected_scenarios"]]
+    np.testing.assert_allclose(-pnl, losses, atol=vector["tolerance_usd_thousand"], rtol=0)
+    # From the displayed levels, as the vector's note says.
+    displayed = [10014.376, 10027.460, 9946.814]
+    np.testing.assert_allclose(10_000 + pnl, displayed, atol=2e-3, rtol=0)
+
+
+def two_asset_panel(volatility: list[float], correlation: float) -> np.ndarray:
+    """Four days with exactly these sample volatilities (n - 1) and this correlation."""
+    first = sqrt(3 / 4) * np.array([1.0, -1.0, 1.0, -1.0])
+    second = sqrt(3 / 4) * np.array([1.0, 1.0, -1.0, -1.0])
+    mixed = correlation * first + sqrt(1 - correlation**2) * second
+    return np.array([volatility[0] * first, volatility[1] * mixed])
+
+
+def delta_normal(vector: dict[str, Any], value: list[float], z: float) -> float:
+    """VaR of the kernel's standard deviation, scaled by the root of the horizon."""
+    panel = two_asset_panel(list(vector["daily_vol"].values()), vector["corr"])
+    _, deviation = chain.dispersion(chain.profit_and_loss(value, panel))
+    return z * deviation * sqrt(vector["horizon_days"])
+
+
+def test_hull_delta_normal(shared_vectors: Vectors) -> None:
+    """Microsoft and AT&T over ten days at 99 %: each alone, together, and what diversifies."""
+    vector = shared_vectors("hull_var")["delta_normal_10d_99"]
+    expected, tolerance = vector["expected"], vector["tolerance_usd"]
+    microsoft, att = vector["positions_usd"].values()
+    z = vector["z"]
+
+    together = delta_normal(vector, [microsoft, att], z)
+    first = delta_normal(vector, [microsoft, 0.0], z)
+    second = delta_normal(vector, [0.0, att], z)
+
+    one_day = together / z / sqrt(vector["horizon_days"])
+    assert one_day == pytest.approx(expected["one_day_sd_usd"], abs=tolerance)
+    assert together == pytest.approx(1_622_657, abs=tolerance)
+    assert expected["var_portfolio"] == 1_622_657
+    assert first == pytest.approx(expected["var_MSFT"], abs=tolerance)
+    assert second == pytest.approx(expected["var_ATT"], abs=tolerance)
+    assert first + second - together == pytest.approx(
+        expected["diversification_benefit"], abs=tolerance
+    )
+
+
+def test_hull_delta_normal_with_the_exact_quantile(shared_vectors: Vectors) -> None:
+    """With z = 2.3263 instead of 2.33 the figure is the book's within 0.2 %."""
+    vector = shared_vectors("hull_var")["delta_normal_10d_99"]
+    value = list(vector["positions_usd"].values())
+
+    actual = delta_normal(vector, value, NormalDist().inv_cdf(0.99))
+
+    assert actual == pytest.approx(vector["expected"]["var_portfolio"], rel=2e-3)
+    assert actual < vector["expected"]["var_portfolio"]
+
+
+def test_ore_historical_simulation_quantiles(shared_vectors: Vectors) -> None:
+    """Twelve quantiles of 715 P&Ls, gains as well as losses, are the conservative VaR negated."""
+    vector = shared_vectors("ore_histsim_var")
+    expected = {
+        (name, p): quantile
+        for name, series in vector["series"].items()
+        for p, quantile in series["published_quantiles_of_pnl"].items()
+    }
+
+    actual = {
+        (name, p): -chain.value_at_risk(vector["series"][name]["pnl"], str(1 - Decimal(p)))
+        for name, p in expected
+    }
+
+    assert len(expected) == 12
+    assert actual == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("n", ["100", "123"])
+def test_strata_index_above_is_the_loss_quantile(shared_vectors: Vectors, n: str) -> None:
+    """Strata's order statistic of a sample of losses is ours under `loss_quantile`."""
+    vector = shared_vectors("strata_quantiles")
+    pnl = -np.array(vector[f"unsorted_{n}"])
+
+    actual = chain.value_at_risk(pnl, vector["level"], VarConvention.LOSS_QUANTILE)
+
+    assert actual == vector["expected"][n]["index_above"]
+
+
+def test_strata_excel_is_linear(shared_vectors: Vectors) -> None:
+    """Strata's Excel interpolation of a sample of losses is ours under `linear`."""
+    vector = shared_vectors("strata_quantiles")["excel_case"]
+    pnl = -np.array(vector["data"], dtype=np.float64)
+
+    actual = chain.value_at_risk(pnl, vector["level"], VarConvention.LINEAR)
+
+    assert actual == pytest.approx(vector["expected"], rel=1e-12)
+
+
+def test_skfolio_passes_over_missing_returns(shared_vectors: Vectors) -> None:
+    """Four returns among gaps: VaR and CVaR at 95 % are the worst of them."""
+    vector = shared_vectors("skfolio_measures")["small_nan"]
+    pnl = np.array(vector["returns"], dtype=np.float64)
+
+    count, deviation = chain.dispersion(pnl)
+
+    assert chain.value_at_risk(pnl, "0.95") == vector["VaR95"]
+    assert chain.expected_shortfall(pnl, "0.95") == pytest.approx(vector["CVaR95"], rel=1e-12)
+    assert count == 4
+    assert deviation**2 * (count - 1) / count == pytest.approx(vector["var_ddof0"], rel=1e-12)
+
+
+def shipped_prices(vector: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Prices by ticker out of an installed skfolio, found without importing it."""
+    found = importlib.util.find_spec("skfolio")
+    if found is None or not found.submodule_search_locations:
+        pytest.skip("skfolio is not installed: its wheel holds the prices of this vector")
+    member = Path(vector["data"]["member"]).relative_to("skfolio")
+    raw = (Path(found.submodule_search_locations[0]) / member).read_bytes()
+    if hashlib.sha256(raw).hexdigest() != vector["data"]["sha256"]:
+        pytest.skip(f"the installed skfolio ships other prices than {vector['data']['wheel']}")
+    header, *rows = csv.reader(gzip.decompress(raw).decode().splitlines())
+    columns = zip(header[1:], zip(*(row[1:] for row in rows), strict=True), strict=True)
+    return {ticker: np.array(column, dtype=np.float64) for ticker, column in columns}
+
+
+@pytest.mark.parametrize("ticker", ["AAPL", "AMD"])
+def test_skfolio_measures_of_shipped_prices(shared_vectors: Vectors, ticker: str) -> None:
+    """VaR, CVaR, standard deviation and worst loss of 8,312 days, to the seven decimals given."""
+    vector = shared_vectors("skfolio_measures")
+    prices = shipped_prices(vector)[ticker]
+    returns = prices[1:] / prices[:-1] - 1.0
+
+    count, deviation = chain.dispersion(returns)
+
+    assert count == 8312
+    assert deviation == pytest.approx(vector[ticker]["std_ddof1"], abs=1e-7)
+    assert -returns.min() == pytest.approx(vector[ticker]["worst"], abs=1e-7)
+    assert chain.value_at_risk(returns, "0.95") == pytest.approx(vector[ticker]["VaR"], abs=1e-7)
+    assert chain.expected_shortfall(returns, "0.95") == pytest.approx(
+        vector[ticker]["CVaR"], abs=1e-7
+    )
+
+
+def shares_of(value: list[float], gross: float) -> tuple[float, float]:
+    """Largest share and Herfindahl index of one portfolio."""
+    out = np.empty((1, 2))
+    exposure.concentration(
+        np.array([0, len(value)], dtype=np.int64), np.array(value), np.array([gross]), out
+    )
+    return float(out[0, 0]), float(out[0, 1])
+
+
+def test_skfolio_effective_number_of_assets(shared_vectors: Vectors) -> None:
+    """One over the Herfindahl index of published weights."""
+    vector = shared_vectors("skfolio_measures")["portfolio_2017_2022"]
+
+    # skfolio squares the weights as they are; their sum is 1 within its printed digits.
+    _, herfindahl = shares_of(vector["weights"], 1.0)
+
+    assert 1 / herfindahl == pytest.approx(vector["effective_number_assets"], rel=1e-12)
+
+
+def test_pyfolio_largest_long_share(shared_vectors: Vectors) -> None:
+    """Three longs beside cash: pyfolio's share is of net asset value, cash included."""
+    vector = shared_vectors("misc_textbook")["pyfolio_exposure"]["concentration_long"]
+    positions = [float(value) for value in vector["positions"]]
+
+    largest, _ = shares_of(positions, sum(positions) + vector["cash"])
+
+    assert largest == pytest.approx(vector["expected_max_long"], rel=1e-12)
+    assert vector["expected_max_long"] == 0.15

@@ -1,0 +1,53 @@
+"""Which loss is the value-at-risk, by rational arithmetic; rank 1 is the worst.
+
+`measures.md` section 1: `conservative` is A, `loss_quantile` is B, `linear` is L.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+
+Confidence = str | Decimal | float
+CONVENTIONS = ("conservative", "loss_quantile", "linear")
+
+
+def tail_probability(confidence: Confidence) -> Fraction:
+    """Tail probability alpha = 1 - c, c as it is written; a float stands for its shortest text."""
+    return 1 - Fraction(str(confidence))
+
+
+def tail_rank(n: int, confidence: Confidence) -> int:
+    """Rank under `conservative`, and the last rank in the tail of ES: k = max(1, ceil(n alpha))."""
+    return max(1, math.ceil(n * tail_probability(confidence)))
+
+
+def loss_quantile_rank(n: int, confidence: Confidence) -> int:
+    """Rank of the lower quantile of the losses at c: floor(n alpha) + 1, at most n."""
+    return min(n, math.floor(n * tail_probability(confidence)) + 1)
+
+
+def linear_rank(n: int, confidence: Confidence) -> Fraction:
+    """Fractional rank of Hyndman and Fan's type 7, counted from the worst: 1 + (n - 1) alpha."""
+    return 1 + (n - 1) * tail_probability(confidence)
+
+
+def interpolation(n: int, confidence: Confidence, convention: str) -> tuple[int, int, Fraction]:
+    """Ranks `lower`, `upper` and weight w such that VaR = (1 - w) loss[lower] + w loss[upper]."""
+    if convention == "conservative":
+        rank = tail_rank(n, confidence)
+        return rank, rank, Fraction(0)
+    if convention == "loss_quantile":
+        rank = loss_quantile_rank(n, confidence)
+        return rank, rank, Fraction(0)
+    if convention == "linear":
+        exact = linear_rank(n, confidence)
+        lower = math.floor(exact)
+        return lower, min(n, lower + 1), exact - lower
+    raise ValueError(convention)
+
+
+def minimal_observations(confidence: Confidence) -> int:
+    """The shortest window that reaches into the tail: ceil(1 / alpha)."""
+    return math.ceil(1 / tail_probability(confidence))

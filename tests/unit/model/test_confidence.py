@@ -1,0 +1,198 @@
+"""Confidence as decimal text, and the ranks that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from risk_tasks.errors import InvalidSettingsError
+from risk_tasks.model.confidence import (
+    VarConvention,
+    min_observations,
+    parse_confidence,
+    tail_probability,
+    tail_rank,
+    var_position,
+)
+from tests.reference import rank as naive
+
+A_RANK = "A_ceil_rank (Hull, Riskfolio, -inverted_cdf(returns,alpha))"
+B_RANK = "B_floor_plus_1_rank (McNeil-Frey-Embrechts loss quantile, skfolio>=1.12)"
+
+#: Confidences of up to four decimals, as text.
+texts = st.integers(1, 9999).map(lambda parts: str(Decimal(parts) / 10_000))
+
+
+def test_ranks_agree_with_all_rows_of_exact_arithmetic(
+    shared_vectors: Callable[[str], Any],
+) -> None:
+    """Eighty windows and levels where binary floating point picks the wrong scenario."""
+    rows = shared_vectors("order_statistic_traps")["rows"]
+    expected = {(r["n"], r["confidence"]): (r[A_RANK], r[B_RANK]) for r in rows}
+
+    actual = {
+        (n, confidence): (
+            1 + var_position(n, confidence, VarConvention.CONSERVATIVE),
+            1 + var_position(n, confidence, VarConvention.LOSS_QUANTILE),
+        )
+        for n, confidence in expected
+    }
+
+    assert len(expected) == 80
+    assert actual == expected
+
+
+def test_tail_of_expected_shortfall_is_the_conservative_rank(
+    shared_vectors: Callable[[str], Any],
+) -> None:
+    """Both read the same worst outcomes, in all eighty rows."""
+    rows = shared_vectors("order_statistic_traps")["rows"]
+
+    actual = [tail_rank(row["n"], row["confidence"]) for row in rows]
+
+    assert actual == [row[A_RANK] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("n", "confidence", "conservative", "loss_quantile", "linear"),
+    [
+        (100, "0.95", 4, 5, Fraction(99, 20)),
+        (250, "0.99", 2, 2, Fraction(249, 100)),
+        (500, "0.99", 4, 5, Fraction(499, 100)),
+        (50, "0.99", 0, 0, Fraction(49, 100)),
+        (1, "0.99", 0, 0, Fraction(0)),
+    ],
+)
+def test_var_position_counts_the_outcomes_that_are_worse(
+    n: int, confidence: str, conservative: int, loss_quantile: int, linear: Fraction
+) -> None:
+    """The fifth worst of a hundred stands at 4; only `linear` falls between two outcomes."""
+    assert var_position(n, confidence, VarConvention.CONSERVATIVE) == conservative
+    assert var_position(n, confidence, VarConvention.LOSS_QUANTILE) == loss_quantile
+    assert var_position(n, confidence, VarConvention.LINEAR) == linear
+
+
+@given(st.integers(1, 3000), texts)
+def test_var_position_agrees_with_naive_ranks(n: int, confidence: str) -> None:
+    """Under each convention it is the naive rank, counted from 0."""
+    for convention in VarConvention:
+        lower, _, weight = naive.interpolation(n, confidence, convention.value)
+
+        assert var_position(n, confidence, convention) == lower - 1 + weight
+
+
+@given(st.integers(1, 3000), texts)
+def test_var_position_lies_inside_the_window(n: int, confidence: str) -> None:
+    """There is an outcome at it, and where it falls between two there is a next one."""
+    for convention in VarConvention:
+        position = var_position(n, confidence, convention)
+
+        assert 0 <= position <= n - 1
+
+
+@given(st.integers(1, 3000), texts)
+def test_tail_rank_agrees_with_the_naive_rank(n: int, confidence: str) -> None:
+    """Both are max(1, ceil(n alpha)), never beyond the window."""
+    assert tail_rank(n, confidence) == naive.tail_rank(n, confidence)
+    assert 1 <= tail_rank(n, confidence) <= n
+
+
+@pytest.mark.parametrize(
+    ("confidence", "expected"),
+    [("0.5", 2), ("0.9", 10), ("0.95", 20), ("0.97", 34), ("0.975", 40), ("0.99", 100)],
+)
+def test_shortest_window_reaches_the_tail(confidence: str, expected: int) -> None:
+    """1 / alpha observations, rounded up; in floating point 0.9 would ask for eleven."""
+    assert min_observations(confidence) == expected
+
+
+@given(texts)
+def test_shortest_window_is_the_first_with_a_whole_outcome_in_the_tail(confidence: str) -> None:
+    """The tail reaches one outcome there and not one observation earlier."""
+    n = min_observations(confidence)
+
+    assert n == naive.minimal_observations(confidence)
+    assert n * tail_probability(confidence) >= 1
+    assert (n - 1) * tail_probability(confidence) < 1
+
+
+@given(texts)
+def test_tail_probability_is_exact(confidence: str) -> None:
+    """Confidence and tail probability add up to one, without rounding."""
+    assert tail_probability(confidence) + Fraction(confidence) == 1
+    assert tail_probability(confidence) == naive.tail_probability(confidence)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["0.95", "0.950", " 0.95 ", ".95", "95e-2", 0.95, Decimal("0.95"), np.float64(0.95)],
+    ids=repr,
+)
+def test_confidence_is_the_same_text_however_it_is_written(value: Any) -> None:
+    """Text, Decimal and float say the same level, and so have the same rank and the same hash."""
+    assert parse_confidence(value) == "0.95"
+
+
+@given(texts)
+def test_text_decimal_and_float_are_equivalent(text: str) -> None:
+    """A float stands for its shortest text, not for its binary expansion."""
+    assert parse_confidence(float(text)) == parse_confidence(text)
+    assert parse_confidence(Decimal(text)) == parse_confidence(text)
+    assert Fraction(parse_confidence(text)) == Fraction(text)
+
+
+@given(texts)
+def test_canonical_text_is_parsed_to_itself(text: str) -> None:
+    """Parsing twice is parsing once."""
+    canonical = parse_confidence(text)
+
+    assert parse_confidence(canonical) == canonical
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(0, 1, 0.0, 1.0, "0", "1.000", -0.5, 1.5, 99, "99%", "", "high", None, True, False),
+        *(float("nan"), float("inf"), "nan", "snan", "-inf", Decimal("NaN"), [0.99], b"0.99"),
+    ],
+    ids=repr,
+)
+def test_bad_confidence_names_the_field(value: Any) -> None:
+    """What is no number strictly between 0 and 1 is refused, with the field that held it."""
+    with pytest.raises(InvalidSettingsError) as caught:
+        parse_confidence(value, field="settings.confidence")
+
+    assert caught.value.field == "settings.confidence"
+    assert caught.value.code == "invalid_settings"
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["0." + 29 * "9", "1e-999999", "1e-2000000", "1e-999999999"],
+    ids=["29 nines", "1e-999999", "1e-2000000", "1e-999999999"],
+)
+def test_extreme_confidence_is_refused_or_stays_inside_the_unit_interval(value: str) -> None:
+    """Canonical text is never 0 or 1 by rounding, where 1 / alpha has no value, and never huge."""
+    try:
+        text = parse_confidence(value)
+    except InvalidSettingsError:
+        return
+
+    assert len(text) <= 100
+    assert 0 < Fraction(text) < 1
+
+
+def test_confidence_is_refused_under_its_own_name_by_default() -> None:
+    """Without another name the field is called confidence."""
+    with pytest.raises(InvalidSettingsError) as caught:
+        parse_confidence("2")
+
+    assert caught.value.field == "confidence"

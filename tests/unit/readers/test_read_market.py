@@ -1,0 +1,284 @@
+"""Prices from files become a market, or an error that names the place."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from risk_tasks.errors import InputFileError, InvalidMarketError
+from risk_tasks.model.market import Scenario
+from risk_tasks.readers import read_market
+
+PRICES = "date,AAPL,XOM\n2022-12-23,100,50\n2022-12-27,110,40\n2022-12-28,99,44\n"
+
+
+def test_prices_become_simple_returns(write):
+    """Each return is a price over the one before, less one, oldest first."""
+    market = read_market(write("prices.csv", PRICES))
+
+    assert market.instruments == ("AAPL", "XOM")
+    assert market.prices.tolist() == [99.0, 44.0]
+    np.testing.assert_allclose(market.returns, [[0.1, -0.2], [-0.1, 0.1]], rtol=1e-14)
+
+
+def test_as_of_is_midnight_utc_of_the_last_date(write):
+    """A date without time is its midnight in UTC."""
+    market = read_market(write("prices.csv", PRICES))
+
+    assert market.as_of == datetime(2022, 12, 28, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("last", "as_of"),
+    [
+        ("2022-12-28T16:00:00", datetime(2022, 12, 28, 16, tzinfo=UTC)),
+        ("2022-12-28 16:00:00-05:00", datetime(2022, 12, 28, 21, tzinfo=UTC)),
+        ("2022-12-28T16:00:00Z", datetime(2022, 12, 28, 16, tzinfo=UTC)),
+    ],
+)
+def test_a_timestamp_is_kept_in_utc(write, last, as_of):
+    """A time with a zone is converted, and one without is in UTC."""
+    market = read_market(write("prices.csv", f"date,AAPL\n2022-12-27,1\n{last},2\n"))
+
+    assert market.as_of == as_of
+
+
+def test_a_missing_price_makes_two_returns_nan(write):
+    """The return of the day without a price and that of the next are missing."""
+    text = "date,A,B\n2022-01-03,1,1\n2022-01-04,,1\n2022-01-05,1,1\n2022-01-06,1,1\n"
+
+    market = read_market(write("prices.csv", text))
+
+    assert np.isnan(market.returns[:, 0]).tolist() == [True, True, False]
+    assert not np.isnan(market.returns[:, 1]).any()
+
+
+@pytest.mark.parametrize(("window_days", "kept"), [(1, 1), (2, 2), (3, 2), (None, 2)])
+def test_a_window_keeps_the_last_returns_that_there_are(write, window_days, kept):
+    """A window longer than the file keeps what there is."""
+    path = write("prices.csv", PRICES)
+
+    market = read_market(path, window_days=window_days)
+
+    assert market.n_observations == kept
+    assert market.returns.tolist() == read_market(path).returns[-kept:].tolist()
+
+
+@pytest.mark.parametrize("window_days", [0, -1, 1.5, True, "250"])
+def test_a_window_that_is_no_number_of_days_is_refused(write, window_days):
+    """A window keeps one return or more."""
+    with pytest.raises(InvalidMarketError) as caught:
+        read_market(write("prices.csv", PRICES), window_days=window_days)
+
+    assert caught.value.field == "window_days"
+
+
+def test_one_row_is_a_market_without_history(write):
+    """Prices alone value a portfolio; there is nothing to measure risk on."""
+    market = read_market(write("prices.csv", "date,AAPL\n2022-12-28,99\n"))
+
+    assert market.prices.tolist() == [99.0]
+    assert market.returns.shape == (0, 1)
+
+
+def test_scenarios_are_those_that_were_given(write):
+    """Scenarios pass into the market as they are."""
+    scenarios = {"fall": Scenario({}, others=-0.2)}
+
+    market = read_market(write("prices.csv", PRICES), scenarios=scenarios)
+
+    assert dict(market.scenarios) == scenarios
+
+
+def test_bad_scenarios_are_not_blamed_on_the_file(write):
+    """What was wrong in an argument is named as the argument."""
+    with pytest.raises(InvalidMarketError) as caught:
+        read_market(write("prices.csv", PRICES), scenarios={"fall": -0.2})
+
+    assert caught.value.field == "scenarios['fall']"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbf" + PRICES.encode(),
+        PRICES.replace("\n", "\r\n").encode(),
+        PRICES.replace("\n", "\n\n").encode(),
+        PRICES.replace(",", " , ").encode(),
+        PRICES.rstrip("\n").encode(),
+        PRICES.replace("110", '"110"').encode(),
+    ],
+    ids=["bom", "crlf", "blank lines", "blanks", "no last newline", "quotes"],
+)
+def test_spellings_of_csv_read_the_same(write, content):
+    """A byte order mark, Windows line ends, blank lines, blanks and quotes mean nothing."""
+    market = read_market(write("prices.csv", content))
+
+    assert market.id == read_market(write("plain.csv", PRICES)).id
+
+
+def test_the_ending_of_a_file_may_be_in_capitals_and_the_path_a_text(write):
+    """PRICES.CSV, as some systems write it, is a CSV file."""
+    assert read_market(str(write("PRICES.CSV", PRICES))).instruments == ("AAPL", "XOM")
+
+
+def test_parquet_reads_as_csv_does(write, tmp_path):
+    """The same prices have the same id from either kind of file."""
+    path = tmp_path / "prices.parquet"
+    dates = [datetime(2022, 12, day) for day in (23, 27, 28)]
+    table = pa.table({"date": dates, "AAPL": [100, 110, 99], "XOM": [50.0, 40.0, 44.0]})
+    pq.write_table(table, path)
+
+    assert read_market(path).id == read_market(write("prices.csv", PRICES)).id
+
+
+BAD_CSV = {
+    "text for a price": ("date,A\n2022-01-03,abc\n", "prices.csv, line 2, column A", "'abc'"),
+    "thousands separator": ('date,A\n2022-01-03,"1,000"\n', "line 2, column A", "'1,000'"),
+    "nan": ("date,A\n2022-01-03,1\n2022-01-04,NaN\n2022-01-05,1\n", "line 3, column A", "finite"),
+    "infinity": ("date,A\n2022-01-03,inf\n", "prices.csv, line 2, column A", "finite"),
+    "zero": ("date,A\n2022-01-03,0\n", "prices.csv, line 2, column A", "above zero"),
+    "negative": ("date,A\n2022-01-03,-1\n", "prices.csv, line 2, column A", "above zero"),
+    "bad after blank lines": ("\ndate,A\n\n2022-01-03,x\n", "prices.csv, line 4, column A", "'x'"),
+    "bad after a quoted line end": (
+        'date,A\n2022-01-03,"1\n"\n2022-01-04,x\n',
+        "prices.csv, line 4, column A",
+        "'x'",
+    ),
+    "last price missing": (
+        "date,A,B\n2022-01-03,1,1\n2022-01-04,1,\n",
+        "prices.csv, line 3, column B",
+        "last price is missing",
+    ),
+    "date repeated": (
+        "date,A\n2022-01-03,1\n2022-01-03,1\n",
+        "prices.csv, line 3, column date",
+        "the same as that of line 2",
+    ),
+    "dates unsorted": (
+        "date,A\n2022-01-04,1\n2022-01-03,1\n",
+        "prices.csv, line 3, column date",
+        "before that of line 2",
+    ),
+    "no such day": ("date,A\n2022-02-30,1\n", "prices.csv, line 2, column date", "not a date"),
+    "date in another order": ("date,A\n03/01/2022,1\n", "line 2, column date", "not a date"),
+    "date beyond what UTC holds": ("date,A\n0001-01-01T00:00+10:00,1\n", "line 2", "not a date"),
+    "date missing": ("date,A\n,1\n", "prices.csv, line 2, column date", "date is missing"),
+    "no date column": ("Date,A\n2022-01-03,1\n", "prices.csv", "Nearest: Date"),
+    "semicolons": ("date;A\n2022-01-03;1\n", "prices.csv", "Found: date;A"),
+    "no price column": ("date\n2022-01-03\n", "prices.csv", "no column of prices"),
+    "instrument twice": ("date,A,A\n2022-01-03,1,1\n", "prices.csv, column A", "stands twice"),
+    "column without name": ("date,A,\n2022-01-03,1,1\n", "prices.csv", "Column 3 has no name"),
+    "cell too many": (
+        "date,A\n\n2022-01-03,1\n2022-01-04,1,2\n",
+        "prices.csv, line 4",
+        "3 cells, but the header has 2",
+    ),
+    "cell too few": ("date,A,B\n2022-01-03,1\n", "prices.csv, line 2", "2 cells"),
+    "header only": ("date,A\n", "prices.csv", "no rows"),
+    "header only, line not ended": ("date,A", "prices.csv", "no rows"),
+    "blank": (" \n\n", "prices.csv", "empty"),
+    "empty": ("", "prices.csv", "empty"),
+    "only a byte order mark": (b"\xef\xbb\xbf", "prices.csv", "empty"),
+    "latin-1": (b"date,A\n2022-01-03,1\n2022-01-04,\xa31\n", "prices.csv, line 3", "0xa3"),
+    "utf-16": (PRICES.encode("utf-16"), "prices.csv, line 1", "not UTF-8"),
+    "binary": (bytes(range(1, 128)), "prices.csv", ""),
+    "return beyond numbers": (
+        "date,A\n2022-01-03,1e-300\n2022-01-04,1e300\n",
+        "prices.csv, line 3, column A",
+        "more than a number",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "field", "message"), BAD_CSV.values(), ids=BAD_CSV.keys())
+def test_a_bad_price_file_is_refused_at_its_place(write, content, field, message):
+    """The error names the file, and as far as there are any the line and the column."""
+    with pytest.raises(InputFileError) as caught:
+        read_market(write("prices.csv", content))
+
+    assert field in caught.value.field
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["missing.csv", "missing.parquet", "missing", "nul\0.csv", "."])
+def test_a_path_without_a_file_is_refused_with_the_path(tmp_path, name):
+    """A file that is not there, and a directory in its place, are named."""
+    with pytest.raises(InputFileError) as caught:
+        read_market(tmp_path / name)
+
+    assert str(tmp_path / name) in caught.value.field
+    assert "cannot be read" in caught.value.message
+
+
+def test_a_directory_in_place_of_a_file_is_refused(tmp_path):
+    """The error says that it is a directory."""
+    path = tmp_path / "prices.csv"
+    path.mkdir()
+
+    with pytest.raises(InputFileError, match="directory"):
+        read_market(path)
+
+
+def test_an_unknown_kind_of_file_is_refused(write):
+    """The error names the kinds that there are."""
+    with pytest.raises(InputFileError, match=r"'.xlsx'.*\.csv or \.parquet"):
+        read_market(write("prices.xlsx", "PK"))
+
+
+def test_a_line_in_a_long_cell_is_still_named(write):
+    """A cell longer than the csv module reads leaves the number of the row."""
+    text = f"date,A\n2022-01-03,1\n2022-01-04,{'x' * 200_000}\n"
+
+    with pytest.raises(InputFileError) as caught:
+        read_market(write("prices.csv", text))
+
+    assert caught.value.field == "prices.csv, row 2, column A"
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"not parquet" * 9])
+def test_a_bad_parquet_file_is_refused(write, content):
+    """The error names the file."""
+    with pytest.raises(InputFileError) as caught:
+        read_market(write("prices.parquet", content))
+
+    assert "prices.parquet" in caught.value.field
+
+
+def test_a_damaged_parquet_file_is_refused(tmp_path):
+    """Pages that cannot be decoded are an error of the file."""
+    path = tmp_path / "prices.parquet"
+    pq.write_table(pa.table({"date": list(range(1000))}), path)
+    data = bytearray(path.read_bytes())
+    data[20:200] = b"\xff" * 180
+    path.write_bytes(data)
+
+    with pytest.raises(InputFileError, match="not Parquet"):
+        read_market(path)
+
+
+def test_a_bad_cell_of_a_parquet_file_is_named_by_its_row(tmp_path):
+    """Parquet has rows, counted from 0, and no lines."""
+    path = tmp_path / "prices.parquet"
+    table = pa.table({"date": ["2022-01-03", "2022-01-04"], "A": [1.0, float("nan")]})
+    pq.write_table(table, path)
+
+    with pytest.raises(InputFileError) as caught:
+        read_market(path)
+
+    assert caught.value.field == "prices.parquet, row 1, column A"
+
+
+@pytest.mark.parametrize("text", [b"2022-12-27", b"date"])
+def test_parquet_with_text_that_is_not_utf8_is_refused(tmp_path, text):
+    """A damaged value or column name is an error of the file."""
+    path = tmp_path / "prices.parquet"
+    pq.write_table(pa.table({"date": ["2022-12-27", "2022-12-28"], "A": [1.0, 2.0]}), path)
+    path.write_bytes(path.read_bytes().replace(text, b"\xff" + text[1:]))
+
+    with pytest.raises(InputFileError, match="not Parquet"):
+        read_market(path)

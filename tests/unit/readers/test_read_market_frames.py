@@ -1,0 +1,173 @@
+"""Prices from frames of any library that speaks Arrow."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from risk_tasks.errors import InvalidMarketError
+from risk_tasks.readers import read_market
+
+DAYS = [date(2022, 12, 27), date(2022, 12, 28)]
+COLUMNS = {"date": DAYS, "AAPL": [100.0, 110.0], "XOM": [None, 50.0]}
+
+
+class OnlyArrow:
+    """A frame of which nothing is known but that it speaks Arrow."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self._table.__arrow_c_stream__(requested_schema)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pa.table(COLUMNS),
+        pa.RecordBatch.from_pydict(COLUMNS),
+        pl.DataFrame(COLUMNS),
+        OnlyArrow(pa.table(COLUMNS)),
+        pa.concat_tables([pa.table(COLUMNS).slice(0, 1), pa.table(COLUMNS).slice(1)]),
+    ],
+    ids=["pyarrow", "record batch", "polars", "other", "chunks"],
+)
+def test_any_arrow_frame_is_a_market(frame):
+    """The library that made the frame makes no difference."""
+    market = read_market(frame)
+
+    assert market.id == read_market(pa.table(COLUMNS)).id
+    assert market.instruments == ("AAPL", "XOM")
+    assert market.prices.tolist() == [110.0, 50.0]
+
+
+def test_a_reader_of_record_batches_is_a_market():
+    """A stream that can be read only once is enough."""
+    table = pa.table(COLUMNS)
+
+    assert read_market(table.to_reader()).id == read_market(table).id
+
+
+def test_a_pandas_frame_is_a_market():
+    """A date that is the index counts as a column, and NaN is a missing price."""
+    pandas = pytest.importorskip("pandas")
+    index = pandas.DatetimeIndex(DAYS, name="date")
+    frame = pandas.DataFrame({"AAPL": [100.0, 110.0], "XOM": [float("nan"), 50.0]}, index=index)
+
+    assert read_market(frame).id == read_market(pa.table(COLUMNS)).id
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        ["2022-12-27", "2022-12-28"],
+        pa.array(["2022-12-27", "2022-12-28"]).cast(pa.large_string()),
+        pa.array(DAYS, pa.date64()),
+        pa.array(DAYS).cast(pa.timestamp("s")),
+        pa.array(DAYS).cast(pa.timestamp("ns", "UTC")),
+    ],
+    ids=["text", "large text", "date64", "seconds", "nanoseconds in UTC"],
+)
+def test_dates_of_any_arrow_type_read_the_same(dates):
+    """Text, dates and timestamps of any resolution mean the same moments."""
+    market = read_market(pa.table({**COLUMNS, "date": dates}))
+
+    assert market.id == read_market(pa.table(COLUMNS)).id
+
+
+def test_a_timestamp_of_another_zone_is_converted():
+    """Four in the afternoon in New York is nine in the evening in UTC."""
+    new_york = timezone(timedelta(hours=-5))
+    dates = pa.array(
+        [datetime(2022, 12, 27, 16, tzinfo=new_york), datetime(2022, 12, 28, 16, tzinfo=new_york)],
+        pa.timestamp("us", "America/New_York"),
+    )
+
+    market = read_market(pa.table({**COLUMNS, "date": dates}))
+
+    assert market.as_of == datetime(2022, 12, 28, 21, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "prices",
+    [
+        [100, 110],
+        [Decimal("100.0"), Decimal("110.0")],
+        pa.array([100, 110], pa.float32()),
+        ["100", "1.1e2"],
+    ],
+    ids=["integers", "decimals", "float32", "text"],
+)
+def test_prices_of_any_numeric_type_read_the_same(prices):
+    """Whole numbers, decimals, and numbers written as text are prices."""
+    market = read_market(pa.table({**COLUMNS, "AAPL": prices}))
+
+    assert market.id == read_market(pa.table(COLUMNS)).id
+
+
+BAD_FRAMES = {
+    "nan": ({"AAPL": [float("nan"), 1.0]}, "row 0, column AAPL", "finite"),
+    "infinity": ({"AAPL": [1.0, float("inf")]}, "row 1, column AAPL", "finite"),
+    "text": ({"AAPL": ["1", "abc"]}, "row 1, column AAPL", "'abc'"),
+    "large text": (
+        {"AAPL": pa.array(["1", "abc"], pa.string_view())},
+        "row 1, column AAPL",
+        "'abc'",
+    ),
+    "negative": ({"AAPL": [1.0, -1.0]}, "row 1, column AAPL", "above zero"),
+    "booleans": ({"AAPL": [True, True]}, "column AAPL", "bool, not numbers"),
+    "dates for prices": ({"AAPL": DAYS}, "column AAPL", "date32[day], not numbers"),
+    "lists": ({"AAPL": [[1.0], [2.0]]}, "column AAPL", "not numbers"),
+    "last price missing": ({"AAPL": [1.0, None]}, "row 1, column AAPL", "missing"),
+    "no price at all": ({"AAPL": pa.nulls(2)}, "row 1, column AAPL", "missing"),
+    "date repeated": ({"date": [DAYS[0]] * 2}, "row 1, column date", "that of row 0"),
+    "dates unsorted": ({"date": DAYS[::-1]}, "row 1, column date", "before that of row 0"),
+    "date missing": ({"date": [None, DAYS[0]]}, "row 0, column date", "missing"),
+    "date missing in text": ({"date": [None, "2022-12-28"]}, "row 0, column date", "missing"),
+    "dates as numbers": ({"date": [20221227, 20221228]}, "column date", "not dates"),
+    "date out of range": (
+        {"date": pa.array([0, 2**40], pa.timestamp("s"))},
+        "column date",
+        "out of range",
+    ),
+    "date far out of range": (
+        {"date": pa.array([0, 2**62], pa.timestamp("s"))},
+        "column date",
+        "out of range",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "field", "message"), BAD_FRAMES.values(), ids=BAD_FRAMES.keys())
+def test_a_bad_frame_is_refused_at_its_place(change, field, message):
+    """The error names row and column, for there is no file."""
+    with pytest.raises(InvalidMarketError) as caught:
+        read_market(pa.table({**COLUMNS, **change}))
+
+    assert caught.value.field == field
+    assert message in str(caught.value)
+
+
+def test_a_frame_without_rows_is_refused():
+    """A market has a last row."""
+    with pytest.raises(InvalidMarketError, match="no rows"):
+        read_market(pa.table(COLUMNS).slice(0, 0))
+
+
+@pytest.mark.parametrize("frame", [None, 5, {"date": DAYS}, [[1.0]]])
+def test_what_is_neither_path_nor_frame_is_refused(frame):
+    """The error names the type that was given."""
+    with pytest.raises(InvalidMarketError, match=f"{type(frame).__name__} is neither"):
+        read_market(frame)
+
+
+@pytest.mark.parametrize("frame", [pl.Series([1.0]), pa.chunked_array([[1.0]])])
+def test_a_column_in_place_of_a_frame_is_refused(frame):
+    """Arrow without columns of names is no market."""
+    with pytest.raises(InvalidMarketError, match="not a table"):
+        read_market(frame)

@@ -1,0 +1,76 @@
+"""Scenarios in TOML become scenarios by name, or an error that names the place."""
+
+from __future__ import annotations
+
+import pytest
+
+from risk_tasks.errors import InputFileError
+from risk_tasks.model.market import Scenario
+from risk_tasks.readers import read_scenarios
+
+SCENARIOS = """
+[crash-2020.shocks]
+AAPL = -0.3
+"BRK.B" = 0
+
+[broad-fall]
+others = -0.2
+
+[tech]
+others = -0.05
+shocks = { AAPL = -0.2 }
+"""
+
+
+def test_tables_are_scenarios_by_name(write):
+    """Shocks and others are each optional, and the order is that of the file."""
+    scenarios = read_scenarios(write("scenarios.toml", SCENARIOS))
+
+    assert scenarios == {
+        "crash-2020": Scenario({"AAPL": -0.3, "BRK.B": 0}),
+        "broad-fall": Scenario({}, others=-0.2),
+        "tech": Scenario({"AAPL": -0.2}, others=-0.05),
+    }
+    assert list(scenarios) == ["crash-2020", "broad-fall", "tech"]
+
+
+BAD_SCENARIOS = {
+    "unknown key": ("[a]\nother = 1\n", "scenario a, key other", "Nearest: others"),
+    "shock outside shocks": ("[a]\nAAPL = -0.1\n", "scenario a, key AAPL", "others, shocks"),
+    "shock a text": ("[a.shocks]\nX = 'low'\n", "scenario a, key shocks.X", "finite number"),
+    "shock nan": ("[a.shocks]\nX = nan\n", "scenario a, key shocks.X", "finite number"),
+    "shock infinite": ("[a.shocks]\nX = -inf\n", "scenario a, key shocks.X", "finite number"),
+    "shock too long": (f"[a.shocks]\nX = 1{'0' * 400}\n", "key shocks.X", "finite number"),
+    "name with a dot": ("[a.shocks]\nBRK.B = -0.1\n", "scenario a, key shocks.BRK", "Quote"),
+    "others a text": ("[a]\nothers = 'all'\n", "scenario a, key others", "finite number"),
+    "others infinite": ("[a]\nothers = inf\n", "scenario a, key others", "finite number"),
+    "shocks a list": ("[a]\nshocks = [1]\n", "scenario a, key shocks", "a table"),
+    "nothing shocked": ("[a]\n", "scenario a", "shocks nothing"),
+    "scenario a number": ("a = -0.2\n", "scenario a", "not a table"),
+    "name empty": ('[""]\nothers = 1\n', "scenarios.toml, scenario", "not empty"),
+    "no scenario": ("# none\n", "scenarios.toml", "no scenario"),
+    "empty": ("", "scenarios.toml", "empty"),
+    "not toml": ("[a\n", "scenarios.toml, line 1", "not TOML"),
+    "latin-1": (b"# \xe9\n", "scenarios.toml, line 1", "not UTF-8"),
+}
+
+
+@pytest.mark.parametrize(
+    ("content", "field", "message"), BAD_SCENARIOS.values(), ids=BAD_SCENARIOS.keys()
+)
+def test_a_bad_scenario_file_is_refused_at_its_place(write, content, field, message):
+    """The error names file, scenario and key, or the line where it is not TOML."""
+    with pytest.raises(InputFileError) as caught:
+        read_scenarios(write("scenarios.toml", content))
+
+    assert field in caught.value.field
+    assert message in str(caught.value)
+
+
+def test_a_missing_file_and_a_directory_are_refused(tmp_path):
+    """Both are named by their path."""
+    for path in (tmp_path, tmp_path / "scenarios.toml"):
+        with pytest.raises(InputFileError) as caught:
+            read_scenarios(path)
+
+        assert caught.value.field == str(path)
