@@ -24,6 +24,8 @@ _CANARY_TIMEOUT_S = 2.0
 
 
 class State(StrEnum):
+    """How much a finding matters."""
+
     OK = "ok"
     WARN = "warn"
     BAD = "bad"

@@ -26,6 +26,8 @@ _EMBEDDED_TIMEOUT_S = 60.0
 
 
 class Format(StrEnum):
+    """How reports are printed."""
+
     TABLE = "table"
     JSON = "json"
     CSV = "csv"

@@ -55,6 +55,6 @@ def _free_port() -> int:
 def _own_pid(server: ValkeyServer) -> int:
     with redis.Redis(host="127.0.0.1", port=server.port) as client:
         pid = int(client.info("server")["process_id"])
-    if pid != server._process.pid:
+    if pid != server._process.pid:  # noqa: SLF001 - it tells its child's id nowhere else
         raise StartError(f"Process {pid} answers at port {server.port}, and it is not ours.")
     return pid

@@ -13,7 +13,7 @@ from rich.text import Text
 from risk_tasks.model.report import Breach, Decision, RiskReport, Severity
 from risk_tasks.render.numbers import cell, full
 
-_LABEL_WIDTH, _COLUMN_WIDTH = 20, 12
+_LABEL_WIDTH, _COLUMN_WIDTH = 20, 13
 _N_CONTRIBUTORS = 3
 
 _COLOURS = {

@@ -1,4 +1,4 @@
-"""What a request says, held against a market: the portfolios fit to compute, and why others are not."""
+"""A request held against a market: what is fit to compute, and why the rest is not."""
 
 from __future__ import annotations
 

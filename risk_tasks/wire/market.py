@@ -1,4 +1,4 @@
-"""A market as bytes: the panel of returns apart from the marks, since marks change far more often."""
+"""A market as bytes: returns apart from marks, since marks change far more often."""
 
 from __future__ import annotations
 

@@ -1,0 +1,42 @@
+# Each target sets itself up: all it needs is Python >= 3.11 and make.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check lint types contracts bench lock clean
+
+demo: .venv/.installed  ## real portfolios on real prices through real workers
+	$(BIN)/risk-tasks demo
+
+test: .venv/.installed  ## every test that needs no container engine
+	$(BIN)/pytest
+
+check: lint types contracts test  ## what must pass before a change lands
+
+lint: .venv/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.installed
+	$(BIN)/mypy
+
+contracts: .venv/.installed
+	$(BIN)/lint-imports --no-logo
+
+bench: .venv/.installed  ## measure; writes build/bench/*.json
+	$(BIN)/python -m benchmarks
+
+lock: .venv/.installed  ## resolve again, for Python 3.11 and later
+	$(BIN)/pip install --quiet uv==0.13.9
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  pyproject.toml -o requirements.lock > /dev/null
+
+.venv/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON=python3.13" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+clean:
+	rm -rf .venv build dist

@@ -1,0 +1,1 @@
+"""Measurements: `python -m benchmarks` prints a table and writes build/bench/NAME.json."""

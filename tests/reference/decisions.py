@@ -1,0 +1,83 @@
+"""What follows from limits, one limit and one portfolio at a time; `design.md` section 4.
+
+A limit is a mapping of `id, measure, warn, hard, applies_to, missing_data, comparison`, where
+`applies_to` is a list of values by tag. A measure is `(value, reason)`, the value None where there
+is no number to hold a limit against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Limit = Mapping[str, Any]
+Measures = Mapping[str, tuple[float | None, str | None]]
+
+
+def applies(limit: Limit, portfolio_id: str, tags: Mapping[str, str]) -> bool:
+    """Every tag that the limit names has one of the values that it names."""
+    known = {**tags, "portfolio_id": portfolio_id}
+    for tag, values in limit["applies_to"].items():
+        if tag not in known or known[tag] not in values:
+            return False
+    return True
+
+
+def size(limit: Limit, observed: float) -> float:
+    """What is held against the threshold: the number, or its magnitude."""
+    return abs(observed) if limit["comparison"] == "absolute" else observed
+
+
+def passes(limit: Limit, observed: float, threshold: float | None) -> bool:
+    """Whether the number lies on the far side of the threshold; equality does not."""
+    if threshold is None:
+        return False
+    if limit["comparison"] == "below":
+        return observed < threshold
+    return size(limit, observed) > threshold
+
+
+def utilisation(limit: Limit, observed: float, threshold: float) -> float | None:
+    """How much of the threshold is used; None where there is nothing to use."""
+    return None if threshold == 0 else size(limit, observed) / threshold
+
+
+def evaluate(
+    limits: Sequence[Limit] | None,
+    portfolio_id: str,
+    tags: Mapping[str, str],
+    measures: Measures,
+) -> tuple[str, list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the decision, all breaches, and all limits that could not be evaluated."""
+    if limits is None:
+        return "none", [], []
+    severity = 0
+    breaches: list[dict[str, Any]] = []
+    not_evaluated: list[dict[str, Any]] = []
+    for limit in limits:
+        if not applies(limit, portfolio_id, tags):
+            continue
+        observed, reason = measures[limit["measure"]]
+        if observed is None:
+            not_evaluated.append(
+                {"limit": limit["id"], "reason": reason, "missing_data": limit["missing_data"]}
+            )
+            if limit["missing_data"] == "reject":
+                severity = max(severity, 1 if limit["hard"] is None else 2)
+            elif limit["missing_data"] == "warn":
+                severity = max(severity, 1)
+            continue
+        for kind, weight in (("hard", 2), ("warn", 1)):
+            if passes(limit, observed, limit[kind]):
+                breaches.append(
+                    {
+                        "limit": limit["id"],
+                        "severity": kind,
+                        "observed": observed,
+                        "threshold": limit[kind],
+                        "utilisation": utilisation(limit, observed, limit[kind]),
+                    }
+                )
+                severity = max(severity, weight)
+                break
+    return ("accept", "warn", "reject")[severity], breaches, not_evaluated
