@@ -11,7 +11,11 @@ from risk_tasks.errors import InvalidLimitError, InvalidSettingsError
 from risk_tasks.lanes import DEFAULT_NAME, Priority
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureSettings, parse_measures
+from risk_tasks.model.number import as_finite
 from risk_tasks.wire.request import Detail, Terms
+
+
+_MAX_TIMEOUT_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +64,20 @@ def read_call(
     if not (market is None or (isinstance(market, str) and market)):
         raise InvalidSettingsError("Give the name or the id of a market.", field="market")
     timeout_s = default_timeout_s if timeout_s is None else timeout_s
-    if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or not timeout_s > 0:
-        raise InvalidSettingsError(f"{timeout_s!r} is not a time to wait.", field="timeout_s")
+    wait_s = as_finite(timeout_s)
+    if wait_s is None or not 0 < wait_s <= _MAX_TIMEOUT_S:
+        raise InvalidSettingsError(
+            f"{timeout_s!r} is not a time to wait.",
+            field="timeout_s",
+            remedy=f"Give seconds, more than 0 and up to {_MAX_TIMEOUT_S}.",
+        )
     inline = limits if isinstance(limits, LimitSet) else None
     name = "" if inline else limits or DEFAULT_NAME
     return CallTerms(
         Terms(parse_measures(measures), settings or MeasureSettings(), inline, detail),
         StampRequest(market or DEFAULT_NAME, str(name), isinstance(limits, str)),
         _lane(priority),
-        float(timeout_s),
+        wait_s,
     )
 
 

@@ -43,7 +43,8 @@ class MarketArrays:
         if like is not None and like.panel_id == snapshot.panel_id:
             panel, largest = like.panel, like.largest_return
         else:
-            panel = np.ascontiguousarray(snapshot.returns.T)
+            # A copy of its own: Numba compiles once more for an array that is read-only.
+            panel = np.array(snapshot.returns.T, order="C")
             largest = float(np.nanmax(np.abs(panel), initial=0.0))
         return cls(
             id=snapshot.id,

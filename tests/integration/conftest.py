@@ -1,0 +1,144 @@
+"""Real servers and real workers: a few for all of these tests, each ended by its process id.
+
+Every test uses names and ids of its own, so that one server serves many of them in any order. What
+changes things that all share (a default limit set, the server's settings) is done on `bare`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+import redis
+
+from risk_tasks import RiskClient, sample
+from risk_tasks.broker.blocks import BlockBroker
+from risk_tasks.connection import connect
+from risk_tasks.embedded import Fleet, FleetPlan, running_fleet
+from risk_tasks.embedded.server import running_server
+from risk_tasks.lanes import DEFAULT_NAME, LIMIT_SETS_KEY, MARKETS_KEY
+from risk_tasks.model.limits import LimitSet
+from risk_tasks.model.market import MarketSnapshot
+from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.readers import read_limits, read_market, read_portfolios, read_scenarios
+from risk_tasks.service import MarketShelf, Service
+
+from tests.integration.support import HandWorker, Server, is_our_child
+
+
+@contextmanager
+def looked_into(url: str, pid: int) -> Iterator[Server]:
+    """A connection to the server at `url`, once it has said that it is the child we started."""
+    with redis.Redis.from_url(url) as client:
+        assert client.info("server")["process_id"] == pid
+        assert is_our_child(pid)
+        yield Server(url, pid, client)
+
+
+@contextmanager
+def server_of_our_own() -> Iterator[Server]:
+    with (
+        TemporaryDirectory(prefix="risk-tasks-test-") as folder,
+        running_server(Path(folder)) as (url, pid),
+        looked_into(url, pid) as server,
+    ):
+        yield server
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server of this test alone; nobody serves its lanes."""
+    with server_of_our_own() as server:
+        yield server
+
+
+@pytest.fixture
+def broker(server: Server) -> Iterator[BlockBroker]:
+    """The scripts on this test's own server."""
+    with connect(server.url) as client:
+        yield BlockBroker(client)
+
+
+@pytest.fixture
+def hand(server: Server) -> Iterator[HandWorker]:
+    """Serves the lanes of this test's own server, when the test says so."""
+    worker = HandWorker(server)
+    yield worker
+    worker.close()
+
+
+@pytest.fixture(scope="session")
+def market() -> MarketSnapshot:
+    """The sample market."""
+    return read_market(sample.PRICES, scenarios=read_scenarios(sample.SCENARIOS))
+
+
+@pytest.fixture(scope="session")
+def limit_set() -> LimitSet:
+    """The sample limits."""
+    return read_limits(sample.LIMITS)
+
+
+@pytest.fixture(scope="session")
+def book() -> list[Portfolio]:
+    """The seven sample portfolios."""
+    return read_portfolios(sample.BOOKS)
+
+
+@pytest.fixture(scope="session")
+def fleet(market: MarketSnapshot) -> Iterator[Fleet]:
+    """Two workers and a scheduler; `default` is the sample market, and no limits are default."""
+    with running_fleet(FleetPlan(n_workers=2, scheduler=True, log_level="info")) as fleet:
+        with RiskClient(fleet.url) as risk:
+            risk.publish_market(market)
+        yield fleet
+
+
+@pytest.fixture(scope="session")
+def fleet_server(fleet: Fleet) -> Iterator[Server]:
+    """The server of `fleet`."""
+    with looked_into(fleet.url, fleet.server_pid) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def risk(fleet: Fleet) -> Iterator[RiskClient]:
+    """A client of `fleet`."""
+    with RiskClient(fleet.url, timeout_s=20) as risk:
+        yield risk
+
+
+@pytest.fixture(scope="session")
+def bare_fleet() -> Iterator[Fleet]:
+    """One worker over a server of its own."""
+    with running_fleet(FleetPlan(n_workers=1)) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def bare(bare_fleet: Fleet) -> Iterator[Server]:
+    """A server with one worker, where nothing is published under `default`."""
+    with looked_into(bare_fleet.url, bare_fleet.server_pid) as server:
+        for names in (MARKETS_KEY, LIMIT_SETS_KEY):
+            server.client.hdel(names, DEFAULT_NAME)
+        yield server
+
+
+@pytest.fixture
+def clients() -> Iterator[Callable[..., RiskClient]]:
+    """Makes clients that are closed at the end of the test."""
+    with ExitStack() as stack:
+        yield lambda url, **options: stack.enter_context(RiskClient(url, **options))
+
+
+@pytest.fixture
+def service(market: MarketSnapshot) -> Service:
+    """The pipeline in this process, holding the sample market and no limit sets."""
+
+    def no_limits(version: str) -> LimitSet:
+        raise AssertionError(f"{version} was asked for")
+
+    return Service(MarketShelf({market.id: market}.get), no_limits)

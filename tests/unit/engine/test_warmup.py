@@ -1,0 +1,48 @@
+"""Nothing compiles once a worker consumes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+PROGRAM = textwrap.dedent(
+    """
+    import importlib, pkgutil
+    from datetime import UTC, datetime
+    import numpy as np
+    from risk_tasks import kernels
+    from risk_tasks.engine.warmup import compile_kernels
+    from risk_tasks.model.market import MarketSnapshot, Scenario
+    from risk_tasks.model.measures import STANDARD_MEASURES, MeasureSettings, parse_measures
+    from risk_tasks.model.portfolio import Portfolio
+    from risk_tasks.service import MarketShelf, Service
+    from risk_tasks.wire.market import decode_market, encode_marks, encode_panel
+    from risk_tasks.wire.request import Terms, encode_request, pack_portfolios
+
+    compile_kernels()
+    modules = [importlib.import_module(m.name)
+               for m in pkgutil.iter_modules(kernels.__path__, "risk_tasks.kernels.")]
+    compiled = {k for m in modules for k in vars(m).values() if hasattr(k, "signatures")}
+    before = {k.__name__: len(k.signatures) for k in compiled}
+    assert set(before.values()) == {1}, before
+
+    for n in (1, 3):
+        names = [f"I{i}" for i in range(n)]
+        snapshot = MarketSnapshot(datetime(2026, 1, 2, tzinfo=UTC), names, np.ones(n),
+                                  np.linspace(-0.1, 0.1, 200 * n).reshape(200, n),
+                                  scenarios={"s": Scenario({"I0": -0.1}, others=-0.2)})
+        read = decode_market(encode_marks(snapshot), encode_panel(snapshot), snapshot.id)
+        service = Service(MarketShelf({snapshot.id: read}.get), {}.__getitem__)
+        terms = Terms(parse_measures([*STANDARD_MEASURES, "stress_loss:s"]), MeasureSettings())
+        books = [Portfolio("a", {"I0": 1.0}), Portfolio("b", {}), Portfolio("c", {"no": 1.0})]
+        service.run(encode_request(pack_portfolios(books, terms)), snapshot.id, "", 0.0)
+
+    after = {k.__name__: len(k.signatures) for k in compiled}
+    assert after == before, after
+    """
+)
+
+
+def test_the_first_block_after_warm_up_compiles_nothing() -> None:
+    subprocess.run([sys.executable, "-c", PROGRAM], check=True, timeout=120)
