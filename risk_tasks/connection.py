@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import ConstantBackoff
@@ -32,8 +32,9 @@ def connect(url: str, *, socket_timeout_s: float = 1.8) -> redis.Redis:
             retry=Retry(ConstantBackoff(0.05), 1, supported_errors=(redis.ConnectionError,)),
         )
     except ValueError as error:
+        # The error itself may quote a password that was not escaped.
         raise TransportError(
-            f"Not a broker URL: {error}.", remedy="Write it as redis://HOST:PORT/0."
+            f"Not a broker URL: {masked(url)}.", remedy="Write it as redis://HOST:PORT/0."
         ) from error
 
 
@@ -54,9 +55,9 @@ def text(value: bytes | str) -> str:
 
 
 def masked(url: str) -> str:
-    """Return `url` without its password, for messages."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    host = f"{parts.hostname}:{parts.port}" if parts.port else f"{parts.hostname}"
-    return parts._replace(netloc=f"{parts.username or ''}:***@{host}").geturl()
+    """Return `url` without its password, for messages; also where it is written badly."""
+    head, at, tail = url.rpartition("@")
+    scheme, _, user = head.partition("://")
+    name, colon, _ = user.partition(":")
+    shown = f"{scheme}://{name}:***@{tail}" if at and colon else url
+    return re.sub(r"(?i)([?&]password=)[^&#]*", r"\1***", shown)

@@ -14,7 +14,7 @@ from risk_tasks.cli.options import notes
 from risk_tasks.connection import masked
 
 if TYPE_CHECKING:
-    from risk_tasks.embedded import Fleet
+    from risk_tasks.embedding import Fleet
 
 _WATCH_EVERY_S = 0.5
 
@@ -30,7 +30,7 @@ def dev(
     ] = None,
 ) -> None:
     """Run a server, workers, one critical-only worker and a scheduler until Ctrl-C."""
-    from risk_tasks.embedded import FleetPlan, running_fleet
+    from risk_tasks.embedding import FleetPlan, running_fleet
 
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -6,7 +6,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from risk_tasks.errors import InvalidSettingsError, RequestError, UnknownLimitSetError
+from risk_tasks.errors import (
+    InvalidLimitError,
+    InvalidSettingsError,
+    RequestError,
+    UnknownLimitSetError,
+)
 from risk_tasks.lanes import DEFAULT_NAME
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureSettings, parse_measures
@@ -74,7 +79,9 @@ class DocumentService:
         """Return limits that came with the request, or else the version of the published ones."""
         if isinstance(given, Mapping):
             return read_limit_set(given), ""
-        version = self._limits.current().get(str(given or DEFAULT_NAME), "")
+        if not (given is None or isinstance(given, str)):
+            raise InvalidLimitError("Give a limit set, or the name of one.", field="limits")
+        version = self._limits.current().get(given or DEFAULT_NAME, "")
         if given is not None and not version:
             raise UnknownLimitSetError(f"No limit set {given!r} is published.", field="limits")
         return None, version
