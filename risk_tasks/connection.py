@@ -15,11 +15,11 @@ from risk_tasks.errors import TransportError
 CONNECT_TIMEOUT_S = 0.8
 
 
-def connect(url: str, *, socket_timeout_s: float = 1.8) -> redis.Redis:
+def connect(url: str, *, socket_timeout_s: float = 1.8, n_retries: int = 1) -> redis.Redis:
     """Return a client of the server at `url`; nothing is sent yet.
 
-    One retry after a lost connection: every script here may be repeated. Together with the
-    time-outs, a server that is down is told within two seconds.
+    One retry after a lost connection: every script here may be repeated; what may not gets none.
+    Together with the time-outs, a server that is down is told within two seconds.
 
     Raises `TransportError` for a URL that is none.
     """
@@ -29,7 +29,9 @@ def connect(url: str, *, socket_timeout_s: float = 1.8) -> redis.Redis:
             socket_timeout=socket_timeout_s,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
             socket_keepalive=True,
-            retry=Retry(ConstantBackoff(0.05), 1, supported_errors=(redis.ConnectionError,)),
+            retry=Retry(
+                ConstantBackoff(0.05), n_retries, supported_errors=(redis.ConnectionError,)
+            ),
         )
     except ValueError as error:
         # The error itself may quote a password that was not escaped.

@@ -44,7 +44,8 @@ def dev(
     )
     notes.print("Starting ...")
     with running_fleet(plan, broker_url, stopped) as fleet:
-        _announce(fleet, ready_file)
+        if not stopped.is_set():
+            _announce(fleet, ready_file)
         while not stopped.wait(_WATCH_EVERY_S):
             for name in fleet.revive():
                 notes.print(f"{name} died and was started again.")

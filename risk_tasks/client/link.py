@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import replace
 
 from risk_tasks.broker.blocks import BlockBroker, StampRequest
 from risk_tasks.client.cutting import BlockBounds, Part, cut
@@ -28,7 +29,7 @@ class Link:
     def __init__(self, url: str) -> None:
         self.pid = os.getpid()
         self._client = connect(url)
-        self._reply_client = connect(url, socket_timeout_s=5.0)
+        self._reply_client = connect(url, socket_timeout_s=5.0, n_retries=0)
         self._client_id = uuid.uuid4().hex
         self._numbers = itertools.count()
         self._broker = BlockBroker(self._client)
@@ -47,14 +48,13 @@ class Link:
         waiting: list[tuple[str, Future[bytes]]] = []
         try:
             market = call.stamp.market
-            for request, limits in parts:
-                required = call.stamp.limits_required or limits != call.stamp.limits
-                stamp = StampRequest(market, limits, required)
+            for request, wanted in parts:
+                stamp = replace(wanted, market=market)
                 for block in cut(request, BlockBounds()):
                     block_id = f"{self._client_id}.{next(self._numbers)}"
                     waiting.append((block_id, self._replies.expect(block_id)))
-                    stamp = self._enqueue(block_id, block, call, stamp)
-                    market = stamp.market
+                    given = self._enqueue(block_id, block, call, stamp)
+                    market, stamp = given.market, replace(given, if_missing=wanted.if_missing)
             return [decode_answer(_await(*one, give_up_at, call)) for one in waiting]
         finally:
             for block_id, _ in waiting:

@@ -10,6 +10,7 @@ from typing import cast
 import redis
 
 from risk_tasks.connection import text
+from risk_tasks.errors import TransportError
 from risk_tasks.lanes import CLIENT_GONE_S, CLIENTS_KEY, reply_key, result_key
 
 _WAIT_S = 1.0
@@ -51,13 +52,13 @@ class ReplyReader:
             self._waiting.pop(block_id, None)
 
     def close(self) -> None:
-        """End the thread; what still waits is cancelled."""
+        """End the thread; whoever still waits gets a `TransportError`."""
         with self._changed:
             self._closed = True
             waiting, self._waiting = list(self._waiting.values()), {}
             self._changed.notify()
         for future in waiting:
-            future.cancel()
+            future.set_exception(TransportError("The client was closed.", remedy="Make a new one."))
         if self._thread is not None:
             self._thread.join(timeout=_WAIT_S + 1.0)
 
@@ -97,16 +98,19 @@ class ReplyReader:
     def _collect(self, block_ids: list[str]) -> None:
         if not block_ids:
             return
-        keys = [result_key(block_id) for block_id in block_ids]
-        with self._client.pipeline(transaction=True) as pipe:
-            pipe.mget(keys)
-            pipe.unlink(*keys)
-            answers = pipe.execute()[0]
-        for block_id, answer in zip(block_ids, answers, strict=True):
+        answers = self._client.mget([result_key(block_id) for block_id in block_ids])
+        found = {
+            block_id: cast("bytes", answer)
+            for block_id, answer in zip(block_ids, answers, strict=True)
+            if answer is not None
+        }
+        for block_id, answer in found.items():
             with self._changed:
-                future = self._waiting.pop(block_id, None) if answer is not None else None
+                future = self._waiting.pop(block_id, None)
             if future is not None:
                 future.set_result(answer)
+        if found:
+            self._client.unlink(*(result_key(block_id) for block_id in found))
 
     def _say_seen(self) -> None:
         seconds, micros = self._client.time()

@@ -14,7 +14,7 @@ def limits_table(limit_set: LimitSet) -> Table:
     """Return a row per limit."""
     table = Table(title=Text(f"Limits {limit_set.id}"), title_justify="left", box=None)
     for heading in ("limit", "side", "warn", "hard", "applies to", "missing data"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "limit")
     for limit in limit_set.limits:
         unit = MeasureName.parse(limit.measure).definition.unit
         thresholds = ["" if x is None else full(x, unit) for x in (limit.warn, limit.hard)]

@@ -45,13 +45,23 @@ class DocumentService:
         self._markets = markets
         self._limits = limits
 
-    def check(self, request: Mapping[str, Any]) -> Document:
-        """Return the report of the one check in `request`; a bad one is answered, never raised."""
+    def check(self, request: Mapping[str, Any], *portfolio: object) -> Document:
+        """Return the report of the one check in `request`; a bad one is answered, never raised.
+
+        The portfolio alone may also stand by itself, as a task's one positional argument.
+        """
         started = time.perf_counter()
+        given = {**request, "portfolio": portfolio[0]} if portfolio else request
         try:
-            report = self._check(request)
+            if len(portfolio) > 1 or (portfolio and "portfolio" in request):
+                raise InvalidSettingsError(
+                    "Only the portfolio stands by position, and once.",
+                    field="args",
+                    remedy="Give the others by name.",
+                )
+            report = self._check(given)
         except RequestError as error:
-            report = _refusal(request.get("portfolio"), describe(error))
+            report = _refusal(given.get("portfolio"), describe(error))
         document = report_document(report)
         document["timings"] = {"compute_ms": (time.perf_counter() - started) * 1e3}
         return document

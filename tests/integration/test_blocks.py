@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from risk_tasks.broker.blocks import StampRequest
+from risk_tasks.broker.blocks import IfMissing, StampRequest
 from risk_tasks.client.replies import ReplyReader
 from risk_tasks.connection import connect
 from risk_tasks.errors import QueueFullError, UnknownLimitSetError
@@ -151,7 +151,9 @@ def test_a_block_is_stamped_as_it_is_accepted(
     """Names become ids, ids stay, and what there is not is the empty stamp."""
     asked = [published.get(word, word or "") for word in (market, limits)]
 
-    block_id = sender.send(stamp=StampRequest(*asked, required))
+    block_id = sender.send(
+        stamp=StampRequest(*asked, IfMissing.REFUSE if required else IfMissing.NONE)
+    )
 
     expected = tuple(published.get(word, "") for word in stamped)
     assert (sender.stamp.market, sender.stamp.limits) == expected
@@ -164,7 +166,7 @@ def test_a_required_limit_set_that_is_unknown_is_refused_with_nothing_kept(serve
     before = server.content()
 
     with pytest.raises(UnknownLimitSetError, match="strict") as caught:
-        sender.send(stamp=StampRequest("", "strict", limits_required=True))
+        sender.send(stamp=StampRequest("", "strict", if_missing=IfMissing.REFUSE))
 
     assert caught.value.field == "limits"
     assert server.content() == before

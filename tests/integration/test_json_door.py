@@ -166,7 +166,7 @@ BAD_REQUESTS = {
         "unknown_limit_set",
         "limits",
     ),
-    "limits a number": ({"portfolio": GOOD, "limits": 5}, "unknown_limit_set", "limits"),
+    "limits a number": ({"portfolio": GOOD, "limits": 5}, "invalid_limit", "limits"),
     "threshold nan": (
         {
             "portfolio": GOOD,

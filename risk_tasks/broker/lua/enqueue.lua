@@ -20,7 +20,8 @@ local function resolve(names, prefix, name)
 end
 local market = resolve('risk:markets', 'risk:market:', ARGV[9])
 local limits = resolve('risk:limit_sets', 'risk:limits:', ARGV[10])
-if limits == '' and ARGV[11] == '1' then return {'unknown_limit_set'} end
+if limits == '' and ARGV[11] == 'refuse' then return {'unknown_limit_set'} end
+if limits == '' and ARGV[11] == 'answer' then limits = ARGV[10] end
 
 local now = now_ms()
 local bytes = #ARGV[3]

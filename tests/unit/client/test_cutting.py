@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from risk_tasks.broker.blocks import StampRequest
 from risk_tasks.client.cutting import BlockBounds, by_limit_set, cut, select
 from risk_tasks.wire.request import decode_request, encode_request
 from tests.unit.client.support import Row, request_of, requests, row_of, rows_of
@@ -81,6 +82,7 @@ def test_selected_rows_stand_in_the_order_asked_for(request_, data):
     assert chosen.offsets.dtype == np.int64
 
 
+DEFAULT = StampRequest("m", "default")
 limit_set_names = st.none() | st.sampled_from(["default", "strict", "lax"])
 
 
@@ -90,15 +92,15 @@ def test_parts_by_limit_set_hold_every_portfolio_once(request_, data, default):
     n = len(request_)
     names = data.draw(st.lists(limit_set_names, min_size=n, max_size=n))
 
-    parts, order = by_limit_set(request_, pa.array(names, pa.string()), default)
+    parts, order = by_limit_set(request_, pa.array(names, pa.string()), StampRequest("m", default))
 
-    together = [(row, name) for part, name in parts for row in rows_of(part)]
+    together = [(row, stamp.limits) for part, stamp in parts for row in rows_of(part)]
     expected = [default if name is None else name for name in names]
     assert [together[place] for place in order] == list(
         zip(rows_of(request_), expected, strict=True)
     )
     assert sorted(order) == list(range(n))
-    used = {name for _, name in parts}
+    used = {stamp.limits for _, stamp in parts}
     assert used == (set(expected) or {default})
 
 
@@ -106,10 +108,10 @@ def test_without_limit_sets_the_request_is_one_part():
     """It is not copied."""
     request = request_of([Row("p", [("A", 1.0)], None, None, {})] * 3)
 
-    parts, order = by_limit_set(request, pa.nulls(3, pa.string()), "default")
+    parts, order = by_limit_set(request, pa.nulls(3, pa.string()), DEFAULT)
 
     assert parts[0][0] is request
-    assert [name for _, name in parts] == ["default"]
+    assert [stamp for _, stamp in parts] == [DEFAULT]
     assert order.tolist() == [0, 1, 2]
 
 
@@ -118,7 +120,7 @@ def test_portfolios_of_one_limit_set_stay_in_their_order(names):
     """A part holds its portfolios as they came."""
     rows = [Row(f"p{place}", [], None, None, {}) for place in range(5)]
 
-    parts, _ = by_limit_set(request_of(rows), pa.array(names, pa.string()), "default")
+    parts, _ = by_limit_set(request_of(rows), pa.array(names, pa.string()), DEFAULT)
 
     for part, _ in parts:
         ids = part.portfolio_ids.to_pylist()

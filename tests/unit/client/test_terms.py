@@ -7,7 +7,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from risk_tasks.broker.blocks import StampRequest
+from risk_tasks.broker.blocks import IfMissing, StampRequest
 from risk_tasks.client.terms import CheckOptions, read_call
 from risk_tasks.errors import RequestError
 from risk_tasks.lanes import Priority
@@ -65,7 +65,7 @@ def test_what_is_not_given_has_the_defaults_of_the_design():
     assert call.terms.settings == MeasureSettings()
     assert call.terms.limits is None
     assert call.terms.detail is Detail.SUMMARY
-    assert call.stamp == StampRequest("default", "default", limits_required=False)
+    assert call.stamp == StampRequest("default", "default", if_missing=IfMissing.NONE)
     assert (call.lane, call.timeout_s) == (Priority.NORMAL, 7.5)
 
 
@@ -90,10 +90,10 @@ def test_limits_are_ones_own_or_those_of_a_name_that_must_exist():
     named = read_call(Detail.REPORTS, 5.0, limits="strict")
 
     assert own.terms.limits is LIMITS
-    assert own.stamp == StampRequest("default", "", limits_required=False)
+    assert own.stamp == StampRequest("default", "", if_missing=IfMissing.NONE)
     assert named.terms.limits is None
-    assert named.stamp == StampRequest("default", "strict", limits_required=True)
-    assert read_call(Detail.REPORTS, 5.0, limits="default").stamp.limits_required
+    assert named.stamp == StampRequest("default", "strict", if_missing=IfMissing.REFUSE)
+    assert read_call(Detail.REPORTS, 5.0, limits="default").stamp.if_missing is IfMissing.REFUSE
 
 
 def test_an_empty_limit_set_of_ones_own_is_ones_own():
