@@ -140,6 +140,24 @@ def test_every_lane_is_served(risk, lane):
     assert report.status == "ok"
 
 
+def test_the_hash_of_the_inputs_tells_them_apart(risk):
+    """Whatever a number may depend on is in it; the same inputs have the same one."""
+    name = unique()
+    inputs = [
+        Portfolio(name, {"AAPL": 1.0}),
+        Portfolio(name, {"AAPL": 2.0}),
+        Portfolio(name, {"AMD": 1.0}),
+        Portfolio(name, {"AAPL": 1.0}, cash=1.0),
+        Portfolio(name, {"AAPL": 1.0}, nav=1.0),
+    ]
+
+    first, second = ([r.input_hash for r in risk.check_many(inputs)] for _ in range(2))
+    other = risk.check_many(inputs, settings=MeasureSettings(horizon_days=2))
+
+    assert first == second
+    assert len({*first, *(report.input_hash for report in other)}) == 2 * len(inputs)
+
+
 # --- limits
 
 

@@ -42,7 +42,9 @@ class LocalLink:
         self.calls.append((parts, call))
         return [
             decode_answer(
-                self._service.run(encode_request(block), self._market_id, self._versions[stamp.limits], 0.0)
+                self._service.run(
+                    encode_request(block), self._market_id, self._versions[stamp.limits], 0.0
+                )
             )
             for part, stamp in parts
             for block in cut(part, BlockBounds(max_checks=2))
