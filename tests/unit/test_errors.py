@@ -79,6 +79,7 @@ def test_an_error_has_a_message_and_a_remedy_of_its_own(kind):
     assert error.remedy.endswith(".")
     assert str(error) == f"{error.message} {error.remedy}"
     assert error.field is None
+    assert error.args == (error.message,)
 
 
 def test_what_is_said_of_one_case_comes_before_what_holds_for_all():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -51,7 +53,8 @@ class LocalLink:
         ]
 
     def close(self):
-        """Nothing is open."""
+        """Remember that it was closed."""
+        self.calls.append("closed")
 
 
 @pytest.fixture
@@ -64,6 +67,19 @@ def risk(link, monkeypatch):
     client = RiskClient("redis://nobody:1/0", timeout_s=7.0)
     monkeypatch.setattr(client, "_link", lambda: link)
     return client
+
+
+def test_leaving_the_client_closes_its_link(link):
+    """Once, and only the one of this process: that of a parent is its own."""
+    client = RiskClient("redis://nobody:1/0")
+    client._links.update({os.getpid(): link, 0: LocalLink()})
+
+    with client:
+        assert client._link() is link
+    client.close()
+
+    assert link.calls == ["closed"]
+    assert client._links[0].calls == []
 
 
 def test_many_checks_are_answered_in_their_order(risk, link):
@@ -144,6 +160,7 @@ def test_a_table_is_answered_as_its_portfolios_are(risk, frame):
     """A row each in order of first appearance, under the limits that each names."""
     table = risk.check_table(frame(POSITIONS), portfolios=frame(ABOUT))
 
+    assert isinstance(table, pa.Table)
     rows = {row["portfolio_id"]: row for row in table.to_pylist()}
     assert list(rows) == ["short", "long", "hedged", "bad", "empty"]
     for portfolio in BOOKS:

@@ -90,6 +90,30 @@ def test_an_error_of_the_server_names_it_and_no_password():
     assert caught.value.retriable
 
 
+def call_on_a_socket():
+    """Call a server on a socket that is not there."""
+    client = connect("unix:///nowhere/redis.sock")
+    with transport_errors(client):
+        client.ping()
+
+
+def test_a_server_on_a_socket_is_called_or_refused_as_any_other():
+    """An address that the library knows is no reason for an error that is not ours."""
+    with pytest.raises(TransportError, match=r"/nowhere/redis\.sock"):
+        call_on_a_socket()
+
+
+def test_a_server_that_is_down_is_told_within_two_seconds():
+    """Two tries to connect and the pause between them, or one answer that does not come."""
+    kwargs = connect("redis://host").connection_pool.connection_kwargs
+
+    retry = kwargs["retry"]
+    assert retry.get_retries() == 1
+    assert 2 * kwargs["socket_connect_timeout"] + retry._backoff.compute(1) <= 2.0
+    assert kwargs["socket_timeout"] <= 2.0
+    assert kwargs["socket_keepalive"]
+
+
 def test_an_error_of_ones_own_passes_as_it_is():
     """Only what the server's library raises is turned."""
     with pytest.raises(KeyError), transport_errors(connect("redis://host")):
@@ -122,6 +146,7 @@ def test_making_a_client_sends_nothing():
 def test_a_closed_client_says_so():
     """Closing twice is closing once."""
     client = RiskClient("redis://127.0.0.1:1/0")
+    assert repr(client).endswith("timeout_s=5)")
     client.close()
     client.close()
 

@@ -40,6 +40,7 @@ BAD_ARGUMENTS = {
     "time below 0": ({"timeout_s": -1.0}, "timeout_s", "invalid_settings"),
     "time nan": ({"timeout_s": float("nan")}, "timeout_s", "invalid_settings"),
     "time infinite": ({"timeout_s": float("inf")}, "timeout_s", "invalid_settings"),
+    "more than a day": ({"timeout_s": 86_400.5}, "timeout_s", "invalid_settings"),
     "time a text": ({"timeout_s": "5"}, "timeout_s", "invalid_settings"),
     "time a truth": ({"timeout_s": True}, "timeout_s", "invalid_settings"),
 }
@@ -121,6 +122,11 @@ def test_a_time_to_wait_is_a_number_of_seconds(timeout_s):
     assert type(call.timeout_s) is float
 
 
+def test_a_day_is_not_too_long_to_wait():
+    """It is the longest."""
+    assert read_call(Detail.REPORTS, 86_400).timeout_s == 86_400.0
+
+
 def test_measures_settings_and_market_are_those_given():
     """Repeats are dropped; a market may be named or be an id."""
     settings = MeasureSettings(Decimal("0.95"), 10, "linear")
@@ -141,3 +147,4 @@ def test_measures_settings_and_market_are_those_given():
 def test_the_options_of_a_check_are_those_of_the_design():
     """`CheckOptions` types what `read_call` takes."""
     assert list(CheckOptions.__annotations__) == OPTIONS
+    assert not CheckOptions.__total__

@@ -161,6 +161,22 @@ def test_a_table_has_a_column_per_portfolio_and_a_row_per_measure():
     assert any("nav unknown" in line for line in lines) or any("- nav" in line for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("name", "heading"),
+    [
+        ("core-equity", ["core-equity"]),
+        ("core-equities", ["core-", "equities"]),
+        ("a-long-name", ["a-long-name"]),
+        ("core-equities-1", ["core-", "equities-1"]),
+    ],
+)
+def test_a_long_name_is_broken_at_its_first_hyphen(name, heading):
+    """One that fits its column is not."""
+    lines = printed(report_tables([replace(QUIET, portfolio_id=name)], 100))
+
+    assert [line.strip() for line in lines[: len(heading)]] == heading
+
+
 def test_an_error_stands_in_the_table_as_its_code():
     """Beside the decision that it led to."""
     text = " ".join(printed(report_tables([FAILED], 100)))
@@ -177,6 +193,7 @@ def test_tables_stand_abreast_as_far_as_the_width_holds_them(width):
     text = "\n".join(printed(report_tables(several, width), max(width, 40)))
 
     assert all(f"p{place:02}" in text for place in range(7))
+    assert max(map(len, text.splitlines())) <= max(width, 40)
     assert text.count("decision") == -(-7 // max(1, (width - 20) // 13))
 
 

@@ -80,6 +80,11 @@ def test_each_is_read_from_a_file_that_a_variable_names(name, monkeypatch, tmp_p
     assert plain(getattr(Settings.read(), name)) == value
 
 
+def test_a_day_is_not_too_long_to_wait():
+    """It is the longest."""
+    assert Settings.read(timeout_s=86_400.0).timeout_s == 86_400.0
+
+
 def test_what_is_given_comes_first_then_the_variable_then_the_file(monkeypatch, tmp_path):
     """Of several the nearest holds; None is not given."""
     path = tmp_path / "timeout"
@@ -111,6 +116,7 @@ BAD_VALUES = [
     ("timeout_s", ""),
     ("timeout_s", "nan"),
     ("timeout_s", "inf"),
+    ("timeout_s", "86400.5"),
     ("concurrency", "0"),
     ("concurrency", "257"),
     ("concurrency", "1.5"),
