@@ -42,7 +42,9 @@ def run() -> None:
     for label, row in rows.items():
         print(f"{label:<28}{row['median']:>10.2f}{row['min']:>8.2f}{row['max']:>8.2f}")
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
-    OUTPUT.write_text(json.dumps({"sizes": _sizes(), "versions": _versions(), "us": rows}, indent=2))
+    OUTPUT.write_text(
+        json.dumps({"sizes": _sizes(), "versions": _versions(), "us": rows}, indent=2)
+    )
 
 
 def _inputs() -> tuple[PortfolioBlock, MarketArrays]:

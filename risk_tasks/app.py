@@ -12,8 +12,8 @@ from risk_tasks.settings import Settings
 SWEEP_EVERY_S = 10.0
 
 TRANSPORT_OPTIONS = {
-    # Strictly in the order of the lanes; one list per lane.
-    "queue_order_strategy": "priority",
+    # In the order of the lanes but for a reserved share; one list per lane.
+    "queue_order_strategy": "risk_tasks.broker.fairness:LaneCycle",
     "priority_steps": [0],
     "body_encoding": "utf-8",
     # An unacknowledged block goes to another worker after this; blocks take milliseconds.
@@ -34,6 +34,7 @@ def create_app(settings: Settings) -> Celery:
     app = Celery("risk_tasks", set_as_current=False)
     app.conf.update(
         broker_url=broker_url,
+        broker_transport="risk_tasks.broker.transport:GuardedTransport",
         broker_transport_options={
             **TRANSPORT_OPTIONS,
             "max_connections": settings.concurrency + 10,

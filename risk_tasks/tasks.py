@@ -31,15 +31,15 @@ def register(
     @app.task(name=CHECK_BLOCK_TASK, bind=True, ignore_result=True)
     def check_block(self: Task[..., None]) -> None:
         block_id, worker = self.request.id, self.request.hostname
+        fetching = time.perf_counter()
         block = _patiently(lambda: broker.start(block_id, worker=worker))
         if block is None:
             log.info("block.not_started", block=block_id)
             return
         started = time.perf_counter()
         try:
-            answer = service.run(
-                block.payload, block.market_id, block.limits_version, block.queued_ms
-            )
+            waited_ms = {"queued_ms": block.queued_ms, "fetch_ms": (started - fetching) * 1e3}
+            answer = service.run(block.payload, block.market_id, block.limits_version, waited_ms)
         except WireError as error:
             log.warning("block.undecodable", block=block_id, error=str(error))
             answer = encode_failure(str(error))

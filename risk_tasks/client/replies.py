@@ -97,16 +97,24 @@ class ReplyReader:
     def _collect(self, block_ids: list[str]) -> None:
         if not block_ids:
             return
-        keys = [result_key(block_id) for block_id in block_ids]
-        with self._client.pipeline(transaction=True) as pipe:
-            pipe.mget(keys)
-            pipe.unlink(*keys)
-            answers = pipe.execute()[0]
-        for block_id, answer in zip(block_ids, answers, strict=True):
+        with self._changed:
+            # An answer that nobody waits for any more is left for whoever asks by its id.
+            block_ids = [block_id for block_id in block_ids if block_id in self._waiting]
+        if not block_ids:
+            return
+        answers = self._client.mget([result_key(block_id) for block_id in block_ids])
+        found = {
+            block_id: cast("bytes", answer)
+            for block_id, answer in zip(block_ids, answers, strict=True)
+            if answer is not None
+        }
+        for block_id, answer in found.items():
             with self._changed:
-                future = self._waiting.pop(block_id, None) if answer is not None else None
+                future = self._waiting.pop(block_id, None)
             if future is not None:
                 future.set_result(answer)
+        if found:
+            self._client.unlink(*(result_key(block_id) for block_id in found))
 
     def _say_seen(self) -> None:
         seconds, micros = self._client.time()

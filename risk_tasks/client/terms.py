@@ -14,7 +14,6 @@ from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.number import as_finite
 from risk_tasks.wire.request import Detail, Terms
 
-
 _MAX_TIMEOUT_S = 86_400
 
 
