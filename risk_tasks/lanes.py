@@ -37,6 +37,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+_MIB = 1 << 20
+
 CHECK_TASK = "risk.check"
 CHECK_BLOCK_TASK = "risk.check_block"
 SWEEP_TASK = "risk.sweep"
@@ -56,9 +58,6 @@ class Priority(StrEnum):
     @property
     def queue(self) -> str:
         return f"risk.{self.value}"
-
-
-_MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ ROLE_TTL_S = 3
 FETCH_GRACE_S = 1.0
 UNACKED_GRACE_S = 5.0
 MAX_PUT_BACK = 3
-MAX_DEAD = 1_000
+MAX_DEAD, MAX_DEAD_BYTES = 1_000, 64 * _MIB
 REAPER_LOCK_TTL_S = 5
 
 LEDGER_KEY = "risk:ledger"

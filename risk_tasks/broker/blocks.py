@@ -15,6 +15,7 @@ from risk_tasks.lanes import (
     FETCH_GRACE_S,
     LANE_CAPACITY,
     MAX_DEAD,
+    MAX_DEAD_BYTES,
     MAX_PUT_BACK,
     OVERDUE_GRACE_S,
     RESULT_TTL_S,
@@ -170,6 +171,7 @@ class BlockBroker:
                     RESULT_TTL_S,
                     UNACKED_GRACE_S,
                     MAX_DEAD,
+                    MAX_DEAD_BYTES,
                     *(lane.value for lane in Priority),
                 ]
             )

@@ -12,7 +12,10 @@ import redis
 from risk_tasks.broker.scripts import script
 from risk_tasks.connection import text, transport_errors
 from risk_tasks.errors import InvalidSettingsError, UnknownLetterError
-from risk_tasks.lanes import DEAD_KEY, MAX_DEAD, block_key, dead_key
+from risk_tasks.lanes import DEAD_KEY, MAX_DEAD, MAX_DEAD_BYTES, block_key, dead_key
+
+
+_KEPT_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +42,16 @@ class DeadLetters:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._quarantine = client.register_script(script("quarantine"))
+        self._drop = client.register_script(script("drop"))
         self._replay = client.register_script(script("replay"))
 
     def quarantine(self, message: bytes, *, lane: str, reason: str) -> str:
-        """Keep a message that no worker may see; returns the letter's id."""
+        """Keep the head of a message that no worker may see; returns the letter's id."""
         letter_id = f"malformed-{uuid.uuid4().hex}"
         with transport_errors(self._client):
-            self._quarantine(args=[letter_id, message, lane, reason, MAX_DEAD])
+            self._quarantine(
+                args=[letter_id, message[:_KEPT_BYTES], lane, reason, MAX_DEAD, MAX_DEAD_BYTES]
+            )
         return letter_id
 
     def letters(self, limit: int = MAX_DEAD) -> list[DeadLetter]:
@@ -85,11 +91,9 @@ class DeadLetters:
 
     def drop(self, letter_id: str) -> None:
         """Remove one letter for good; raises `UnknownLetterError`."""
-        with transport_errors(self._client), self._client.pipeline(transaction=True) as pipe:
-            pipe.unlink(dead_key(letter_id))
-            pipe.zrem(DEAD_KEY, letter_id)
-            removed = pipe.execute()
-        if not any(removed):
+        with transport_errors(self._client):
+            dropped = self._drop(keys=[dead_key(letter_id)], args=[letter_id])
+        if not dropped:
             raise UnknownLetterError(f"There is no dead letter {letter_id!r}.", field="id")
 
     def _find(self, letter_id: str) -> DeadLetter | None:

@@ -111,7 +111,7 @@ class Fleet:
     def _role(self, name: str, arguments: list[str]) -> RoleProcess:
         return RoleProcess(
             name,
-            arguments,
+            ["-m", "risk_tasks", *arguments],
             {"RISK_TASKS_BROKER_URL": self.url, "RISK_TASKS_LOG_LEVEL": self._plan.log_level},
             self.folder / f"{name}.log",
         )

@@ -25,6 +25,7 @@ from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.readers import read_limits, read_market, read_portfolios, read_scenarios
 from risk_tasks.service import MarketShelf, Service
+
 from tests.integration.support import HandWorker, Server, is_our_child
 
 

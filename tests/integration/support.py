@@ -23,6 +23,7 @@ from risk_tasks.connection import connect
 from risk_tasks.lanes import Priority, lane_key
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import RiskReport
+from risk_tasks.wire.documents import report_document
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _POLL_S = 0.02
@@ -131,7 +132,7 @@ def books(n: int, instruments: Sequence[str], *, seed: int = 7) -> list[Portfoli
 
 def untimed(reports: Sequence[RiskReport]) -> list[str]:
     """Return the reports as texts that tell every bit of every number, without their times."""
-    return [repr(replace(report, timings={})) for report in reports]
+    return [repr(report_document(replace(report, timings={}))) for report in reports]
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -196,6 +197,4 @@ def ended(process: subprocess.Popen[bytes], log: Path, within_s: float = 20) -> 
     try:
         return process.wait(within_s)
     except subprocess.TimeoutExpired:
-        raise AssertionError(
-            f"It goes on {within_s:g} s after SIGTERM:\n{log.read_text()}"
-        ) from None
+        raise AssertionError(f"It goes on {within_s:g} s after SIGTERM:\n{log.read_text()}") from None

@@ -1,23 +1,32 @@
--- Prepended to every script: the dead letters, of which the last so many are kept.
+-- Prepended to every script: the dead letters. The last so many are kept, within so many bytes.
 
-local function keep_dead(id, why, now, n_kept)
-  redis.call('HSET', 'risk:dead:' .. id, 'reason', why, 'died_ms', now)
+local function forget_dead(id)
+  local kept = redis.call('HGET', 'risk:dead:' .. id, 'kept_bytes')
+  if kept then redis.call('HINCRBY', 'risk:counters', 'dead_bytes', -kept) end
+  return redis.call('ZREM', 'risk:dead', id)
+end
+
+local function keep_dead(id, why, now, max_letters, max_bytes)
+  local grave = 'risk:dead:' .. id
+  local kept = redis.call('HSTRLEN', grave, 'payload') + redis.call('HSTRLEN', grave, 'envelope')
+  redis.call('HSET', grave, 'reason', why, 'died_ms', now, 'kept_bytes', kept)
   redis.call('ZADD', 'risk:dead', now, id)
   redis.call('HINCRBY', 'risk:counters', 'dead', 1)
-  local surplus = redis.call('ZCARD', 'risk:dead') - tonumber(n_kept)
-  if surplus > 0 then
-    for _, old in ipairs(redis.call('ZRANGE', 'risk:dead', 0, surplus - 1)) do
-      redis.call('UNLINK', 'risk:dead:' .. old)
-      redis.call('ZREM', 'risk:dead', old)
-      redis.call('HINCRBY', 'risk:counters', 'dead_dropped', 1)
-    end
+  local held = redis.call('HINCRBY', 'risk:counters', 'dead_bytes', kept)
+  while redis.call('ZCARD', 'risk:dead') > tonumber(max_letters) or held > tonumber(max_bytes) do
+    local oldest = redis.call('ZRANGE', 'risk:dead', 0, 0)[1]
+    if oldest == id then break end
+    forget_dead(oldest)
+    redis.call('UNLINK', 'risk:dead:' .. oldest)
+    held = tonumber(redis.call('HGET', 'risk:counters', 'dead_bytes'))
+    redis.call('HINCRBY', 'risk:counters', 'dead_dropped', 1)
   end
 end
 
 -- Give a block up: its entry, with the original bytes, stands among the dead; its caller is told.
-local function bury(id, why, keep_s, n_kept, now)
+local function bury(id, why, keep_s, now, max_letters, max_bytes)
   if not answer(id, '!dead ' .. why, keep_s) then return false end
   redis.call('RENAME', 'risk:block:' .. id, 'risk:dead:' .. id)
-  keep_dead(id, why, now, n_kept)
+  keep_dead(id, why, now, max_letters, max_bytes)
   return true
 end

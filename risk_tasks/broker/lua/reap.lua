@@ -2,7 +2,7 @@
 -- longer in its lane. A block that still waits in its lane is left alone.
 -- ARGV  1 ms that a worker may take from fetch to start  2 the same where the message is unacked
 --       3 how often a block is put back  4 seconds to keep an outcome  5 how many dead are kept
---       6.. the lanes
+--       6 in how many bytes  7.. the lanes
 -- Returns {put back, expired, buried}.
 local now = now_ms()
 local counts = {0, 0, 0}
@@ -18,7 +18,7 @@ local function put_back(id, lane, why)
     return
   end
   if tonumber(entry[4] or 0) >= tonumber(ARGV[3]) then
-    bury(id, why, ARGV[4], ARGV[5], now)
+    bury(id, why, ARGV[4], now, ARGV[5], ARGV[6])
     counts[3] = counts[3] + 1
     return
   end
@@ -47,7 +47,7 @@ end
 
 -- Lists are served from the right, oldest first, and what is put back joins at the right: a block
 -- that was accepted before all that stands near the right end has left the list.
-for place = 6, #ARGV do
+for place = 7, #ARGV do
   local lane = ARGV[place]
   local present, oldest = {}, now - ARGV[1]
   for _, message in ipairs(redis.call('LRANGE', 'risk.' .. lane, -200, -1)) do

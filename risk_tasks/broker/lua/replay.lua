@@ -6,10 +6,11 @@ local entry = redis.call('HMGET', KEYS[1], 'lane', 'checks', 'bytes', 'envelope'
 if not entry[1] then return 'unknown' end
 if not entry[2] then return 'malformed' end
 local now = now_ms()
+forget_dead(ARGV[1])
 redis.call('RENAME', KEYS[1], KEYS[2])
-redis.call('HDEL', KEYS[2], 'reason', 'died_ms', 'worker', 'started_ms', 'put_back', 'published_ms')
+redis.call('HDEL', KEYS[2], 'reason', 'died_ms', 'kept_bytes', 'worker', 'started_ms', 'put_back',
+  'published_ms')
 redis.call('HSET', KEYS[2], 'enqueued_ms', now, 'deadline_ms', now + ARGV[2], 'client', '')
-redis.call('ZREM', 'risk:dead', ARGV[1])
 redis.call('UNLINK', 'risk:result:' .. ARGV[1])
 redis.call('ZADD', 'risk:ledger', now + ARGV[2], ARGV[1])
 redis.call('ZADD', 'risk:waiting:' .. entry[1], now, ARGV[1])
