@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import time
 import uuid
@@ -11,7 +12,6 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 
 import redis
-import structlog
 
 from risk_tasks.broker.blocks import BlockBroker, StampRequest
 from risk_tasks.client.check_ids import CheckId
@@ -27,7 +27,7 @@ from risk_tasks.store.results import ResultStore
 from risk_tasks.wire.answer import AnswerBlock, decode_answer
 from risk_tasks.wire.request import RequestBlock, encode_request
 
-log = structlog.get_logger("risk_tasks")
+log = logging.getLogger("risk_tasks")
 
 
 class Link:
@@ -112,18 +112,13 @@ class Link:
             name: max((answer.stamp.timings.get(name, 0.0) for answer in answers), default=0.0)
             for name in ("queued_ms", "fetch_ms", "compute_ms")
         }
-        reply_ms = took_s * 1e3 - sum(parts.values())
-        log.warning(
-            "critical.slow",
-            check=str(check_id),
-            total_ms=round(took_s * 1e3, 3),
-            reply_ms=round(reply_ms, 3),
-            **{name: round(ms, 3) for name, ms in parts.items()},
-        )
+        parts["reply_ms"] = took_s * 1e3 - sum(parts.values())
+        where = " ".join(f"{name}={ms:.3f}" for name, ms in parts.items())
+        log.warning("critical.slow check=%s total_ms=%.3f %s", check_id, took_s * 1e3, where)
         try:
             self._client.hincrby(COUNTERS_KEY, "slow_critical", 1)
         except redis.RedisError as error:
-            log.warning("critical.slow_not_counted", error=str(error))
+            log.warning("critical.slow was not counted: %s", error)
 
 
 def _blocks(parts: Sequence[Part]) -> list[Part]:

@@ -46,7 +46,9 @@ def test_rounds_of_killed_workers_lose_nothing(
         recoveries.append(seconds(killed_at))
 
     record_property("verdict", oracle.verdict())
-    print(oracle.verdict(), f"recovery median {median(recoveries):.2f} s, max {max(recoveries):.2f}")
+    print(
+        oracle.verdict(), f"recovery median {median(recoveries):.2f} s, max {max(recoveries):.2f}"
+    )
     assert oracle.lost == []
     assert oracle.wrong == []
     assert median(recoveries) <= 5
@@ -119,9 +121,7 @@ main()
 """
 
 
-def test_waiting_is_not_dying(
-    system: System, oracle: Oracle, portfolios: list[Portfolio]
-) -> None:
+def test_waiting_is_not_dying(system: System, oracle: Oracle, portfolios: list[Portfolio]) -> None:
     """Blocks that wait longer than any grace are left in their lane, and answered once."""
     pause(system.worker)
     handles = [system.risk.submit(portfolios[:20], timeout_s=60) for _ in range(8)]

@@ -197,4 +197,6 @@ def ended(process: subprocess.Popen[bytes], log: Path, within_s: float = 20) -> 
     try:
         return process.wait(within_s)
     except subprocess.TimeoutExpired:
-        raise AssertionError(f"It goes on {within_s:g} s after SIGTERM:\n{log.read_text()}") from None
+        raise AssertionError(
+            f"It goes on {within_s:g} s after SIGTERM:\n{log.read_text()}"
+        ) from None
