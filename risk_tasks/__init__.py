@@ -24,7 +24,7 @@ from risk_tasks.model.report import Breach, Measure, RiskReport
 from risk_tasks.readers import read_limits, read_market, read_portfolios, read_scenarios
 
 if TYPE_CHECKING:
-    from risk_tasks.embedded import embedded
+    from risk_tasks.embedding import embedded
 
 __all__ = [
     "Breach",
@@ -56,5 +56,5 @@ def __getattr__(name: str) -> Any:
     if name == "embedded":
         from importlib import import_module
 
-        return import_module("risk_tasks.embedded").embedded
+        return import_module("risk_tasks.embedding").embedded
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import ConstantBackoff
@@ -15,11 +15,11 @@ from risk_tasks.errors import TransportError
 CONNECT_TIMEOUT_S = 0.8
 
 
-def connect(url: str, *, socket_timeout_s: float = 1.8) -> redis.Redis:
+def connect(url: str, *, socket_timeout_s: float = 1.8, n_retries: int = 1) -> redis.Redis:
     """Return a client of the server at `url`; nothing is sent yet.
 
-    One retry after a lost connection: every script here may be repeated. Together with the
-    time-outs, a server that is down is told within two seconds.
+    One retry after a lost connection: every script here may be repeated; what may not gets none.
+    Together with the time-outs, a server that is down is told within two seconds.
 
     Raises `TransportError` for a URL that is none.
     """
@@ -29,11 +29,14 @@ def connect(url: str, *, socket_timeout_s: float = 1.8) -> redis.Redis:
             socket_timeout=socket_timeout_s,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
             socket_keepalive=True,
-            retry=Retry(ConstantBackoff(0.05), 1, supported_errors=(redis.ConnectionError,)),
+            retry=Retry(
+                ConstantBackoff(0.05), n_retries, supported_errors=(redis.ConnectionError,)
+            ),
         )
     except ValueError as error:
+        # The error itself may quote a password that was not escaped.
         raise TransportError(
-            f"Not a broker URL: {error}.", remedy="Write it as redis://HOST:PORT/0."
+            f"Not a broker URL: {masked(url)}.", remedy="Write it as redis://HOST:PORT/0."
         ) from error
 
 
@@ -54,9 +57,9 @@ def text(value: bytes | str) -> str:
 
 
 def masked(url: str) -> str:
-    """Return `url` without its password, for messages."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    host = f"{parts.hostname}:{parts.port}" if parts.port else f"{parts.hostname}"
-    return parts._replace(netloc=f"{parts.username or ''}:***@{host}").geturl()
+    """Return `url` without its password, for messages; also where it is written badly."""
+    head, at, tail = url.rpartition("@")
+    scheme, _, user = head.partition("://")
+    name, colon, _ = user.partition(":")
+    shown = f"{scheme}://{name}:***@{tail}" if at and colon else url
+    return re.sub(r"(?i)([?&]password=)[^&#]*", r"\1***", shown)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf, isfinite
 
 import numpy as np
 import numpy.typing as npt
@@ -141,4 +142,5 @@ def utilisation(limit: Limit, observed: float, threshold: float) -> float | None
     over, under = (
         (threshold, observed) if limit.comparison is Comparison.BELOW else (observed, threshold)
     )
-    return over / under if under > 0 else None
+    used = over / under if under > 0 else inf
+    return used if isfinite(used) else None

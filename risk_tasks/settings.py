@@ -28,7 +28,7 @@ class Settings(BaseSettings):
     #: where the results of the JSON door go; the broker where it is not given
     result_url: SecretStr | None = None
     #: seconds that a client waits for a report
-    timeout_s: float = Field(default=5.0, gt=0)
+    timeout_s: float = Field(default=5.0, gt=0, le=86_400)
     #: lanes that a worker serves, most urgent first
     lanes: str = "critical,normal,batch"
     #: threads of a worker
@@ -78,10 +78,12 @@ class _FileSource(PydanticBaseSettingsSource):
         if path is None:
             return None, field_name, False
         try:
-            return Path(path).read_text().strip(), field_name, False
-        except OSError as error:
+            return Path(path).read_text(encoding="utf-8").strip(), field_name, False
+        except (OSError, UnicodeDecodeError) as error:
             raise InvalidSettingsError(
-                f"{error.strerror}: {path}.", field=variable, remedy="Name a file that is readable."
+                f"{path} cannot be read: {error}.",
+                field=variable,
+                remedy="Name a file that is readable.",
             ) from None
 
     def __call__(self) -> dict[str, Any]:

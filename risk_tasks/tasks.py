@@ -59,9 +59,7 @@ def register(
 
     @app.task(name=CHECK_TASK)
     def check(*args: Any, **request: Any) -> dict[str, Any]:
-        if args:
-            request = {"portfolio": args[0], **request}
-        return documents.check(request)
+        return documents.check(request, *args)
 
     @app.task(name=SWEEP_TASK, ignore_result=True)
     def sweep_abandoned() -> None:

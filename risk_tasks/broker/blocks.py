@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import redis
 
@@ -27,6 +28,17 @@ from risk_tasks.lanes import (
 )
 
 
+class IfMissing(StrEnum):
+    """What becomes of a block whose limit set is not published."""
+
+    #: there are no limits, as where nobody named any
+    NONE = "none"
+    #: the block is refused
+    REFUSE = "refuse"
+    #: each of its checks is answered with an error
+    ANSWER = "answer"
+
+
 @dataclass(frozen=True, slots=True)
 class StampRequest:
     """Which versions a block wants: names that are resolved at enqueue, or ids already stamped.
@@ -36,7 +48,7 @@ class StampRequest:
 
     market: str
     limits: str
-    limits_required: bool = False
+    if_missing: IfMissing = IfMissing.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +114,7 @@ class BlockBroker:
                     int(timeout_s * 1e3),
                     stamp.market,
                     stamp.limits,
-                    int(stamp.limits_required),
+                    stamp.if_missing.value,
                     quota_name if lane is Priority.CRITICAL else "",
                 ],
             )

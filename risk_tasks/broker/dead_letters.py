@@ -14,7 +14,6 @@ from risk_tasks.connection import text, transport_errors
 from risk_tasks.errors import InvalidSettingsError, UnknownLetterError
 from risk_tasks.lanes import DEAD_KEY, MAX_DEAD, MAX_DEAD_BYTES, block_key, dead_key
 
-
 _KEPT_BYTES = 1 << 16
 
 

@@ -103,7 +103,7 @@ def _check_running(url: str, portfolios: list[Portfolio], options: Any) -> Check
 def _check_embedded(
     portfolios: list[Portfolio], prices: Path | None, scenarios: Path | None, options: Any
 ) -> CheckedBook:
-    from risk_tasks.embedded import embedded
+    from risk_tasks.embedding import embedded
 
     if prices is None:
         notes.print("No --prices given: using the sample prices of 20 US shares.", style="dim")

@@ -21,7 +21,7 @@ _TIMEOUT_S = 60.0
 
 def demo(as_json: AsJson = False) -> None:
     """Start everything on this machine, check the sample portfolios, explain what is broken."""
-    from risk_tasks.embedded import FleetPlan, running_fleet
+    from risk_tasks.embedding import FleetPlan, running_fleet
 
     market = read_market(sample.PRICES, scenarios=read_scenarios(sample.SCENARIOS))
     limits, book = read_limits(sample.LIMITS), read_portfolios(sample.BOOKS)

@@ -14,7 +14,7 @@ from risk_tasks.cli.options import notes
 from risk_tasks.connection import masked
 
 if TYPE_CHECKING:
-    from risk_tasks.embedded import Fleet
+    from risk_tasks.embedding import Fleet
 
 _WATCH_EVERY_S = 0.5
 
@@ -30,7 +30,7 @@ def dev(
     ] = None,
 ) -> None:
     """Run a server, workers, one critical-only worker and a scheduler until Ctrl-C."""
-    from risk_tasks.embedded import FleetPlan, running_fleet
+    from risk_tasks.embedding import FleetPlan, running_fleet
 
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -44,7 +44,8 @@ def dev(
     )
     notes.print("Starting ...")
     with running_fleet(plan, broker_url, stopped) as fleet:
-        _announce(fleet, ready_file)
+        if not stopped.is_set():
+            _announce(fleet, ready_file)
         while not stopped.wait(_WATCH_EVERY_S):
             for name in fleet.revive():
                 notes.print(f"{name} died and was started again.")

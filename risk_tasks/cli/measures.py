@@ -30,7 +30,7 @@ def measures(as_json: AsJson = False) -> None:
         return
     table = Table(title="Measures (* in the standard set)", title_justify="left", box=None)
     for heading in ("name", "what it is", "unit", "sign", "cost (us)", "source"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "name")
     for name, definition in MEASURES.items():
         mark = "*" if name in STANDARD_MEASURES else " "
         table.add_row(

@@ -100,7 +100,7 @@ class RiskClient:
         """
         listed = [_portfolio(place, item) for place, item in enumerate(portfolios)]
         call = read_call(Detail.REPORTS, self._timeout_s, **options)
-        answers = self._link().ask([(pack_portfolios(listed, call.terms), call.stamp.limits)], call)
+        answers = self._link().ask([(pack_portfolios(listed, call.terms), call.stamp)], call)
         return reports([portfolio.id for portfolio in listed], answers)
 
     @overload
@@ -144,7 +144,7 @@ class RiskClient:
         detail = Detail.BREACHES if return_breaches else Detail.SUMMARY
         call = read_call(detail, self._timeout_s, **options)
         request, limit_sets = read_tables(positions, portfolios, call.terms)
-        parts, order = by_limit_set(request, limit_sets, call.stamp.limits)
+        parts, order = by_limit_set(request, limit_sets, call.stamp)
         answers = self._link().ask(parts, call)
         ids = pa.concat_arrays([part.portfolio_ids for part, _ in parts])
         table = answer_table(ids, call.terms.measures, answers).take(pa.array(order))
@@ -157,7 +157,7 @@ class RiskClient:
         """
         listed = [_portfolio(place, item) for place, item in enumerate(portfolios)]
         call = read_call(Detail.REPORTS, self._timeout_s, **options)
-        parts = [(pack_portfolios(listed, call.terms), call.stamp.limits)]
+        parts = [(pack_portfolios(listed, call.terms), call.stamp)]
         return Handle(str(self._link().submit(parts, call)), self)
 
     def result(self, check_id: str, *, timeout_s: float | None = None) -> list[RiskReport]:

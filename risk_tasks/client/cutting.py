@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from risk_tasks.broker.blocks import IfMissing, StampRequest
 from risk_tasks.wire.request import RequestBlock
 
 
@@ -45,21 +46,30 @@ def _slice(request: RequestBlock, start: int, stop: int) -> RequestBlock:
     )
 
 
-#: blocks that are held against one limit set, named as in `StampRequest`
-Part = tuple[RequestBlock, str]
+#: a request, and the limits that all of it is held against
+Part = tuple[RequestBlock, StampRequest]
 
 
 def by_limit_set(
-    request: RequestBlock, limit_sets: pa.StringArray, default: str
+    request: RequestBlock, limit_sets: pa.StringArray, stamp: StampRequest
 ) -> tuple[Sequence[Part], npt.NDArray[np.int64]]:
-    """Return a part for each limit set, and where each portfolio stands among the parts."""
+    """Return a part for each limit set, and where each portfolio stands among the parts.
+
+    A portfolio that names its own is held against that alone, whatever the call says.
+    """
     if limit_sets.null_count == len(limit_sets):
-        return [(request, default)], np.arange(len(request))
+        return [(request, stamp)], np.arange(len(request))
     named = limit_sets.dictionary_encode()
     codes = named.indices.fill_null(-1).to_numpy()
     groups = [np.flatnonzero(codes == code) for code in np.unique(codes)]
-    names = [default if codes[rows[0]] < 0 else limit_sets[rows[0]].as_py() for rows in groups]
-    parts = [(select(request, rows), name) for rows, name in zip(groups, names, strict=True)]
+    parts: list[Part] = []
+    for rows in groups:
+        part, name = select(request, rows), limit_sets[rows[0]].as_py()
+        if name is None:
+            parts.append((part, stamp))
+        else:
+            own = replace(part, terms=replace(part.terms, limits=None))
+            parts.append((own, StampRequest(stamp.market, name, IfMissing.ANSWER)))
     return parts, np.argsort(np.concatenate(groups), kind="stable")
 
 

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import replace
 
 import redis
 
@@ -25,7 +26,7 @@ from risk_tasks.store.limits import LimitStore
 from risk_tasks.store.markets import MarketStore
 from risk_tasks.store.results import ResultStore
 from risk_tasks.wire.answer import AnswerBlock, decode_answer
-from risk_tasks.wire.request import RequestBlock, encode_request
+from risk_tasks.wire.request import encode_request
 
 log = logging.getLogger("risk_tasks")
 
@@ -37,7 +38,7 @@ class Link:
         self.pid = os.getpid()
         self._quota_name = quota_name
         self._client = connect(url)
-        self._reply_client = connect(url, socket_timeout_s=5.0)
+        self._reply_client = connect(url, socket_timeout_s=5.0, n_retries=0)
         self._client_id = uuid.uuid4().hex
         self._numbers = itertools.count()
         self._broker = BlockBroker(self._client)
@@ -82,27 +83,27 @@ class Link:
         self._client.close()
         self._reply_client.close()
 
-    def _check_id(self, blocks: Sequence[tuple[RequestBlock, str]]) -> CheckId:
+    def _check_id(self, blocks: Sequence[Part]) -> CheckId:
         return CheckId(f"{self._client_id}.{next(self._numbers)}", len(blocks))
 
     def _enqueue(
         self, blocks: Sequence[Part], check_id: CheckId, call: CallTerms, client_id: str
     ) -> None:
-        """Enqueue the blocks of one call; the first one's market is that of the others."""
-        market, stamped = call.stamp.market, dict[str, str]()
-        for block_id, (block, limits) in zip(check_id.block_ids(), blocks, strict=True):
-            required = call.stamp.limits_required or limits != call.stamp.limits
-            stamp = self._broker.enqueue(
+        """Enqueue the blocks of one call under one market, and one version of each limit set."""
+        market, versions = call.stamp.market, dict[StampRequest, str]()
+        for block_id, (block, wanted) in zip(check_id.block_ids(), blocks, strict=True):
+            limits = versions.get(wanted, wanted.limits)
+            given = self._broker.enqueue(
                 block_id,
                 encode_request(block),
                 client_id=client_id,
                 lane=call.lane,
                 n_checks=len(block),
                 timeout_s=call.timeout_s,
-                stamp=StampRequest(market, stamped.get(limits, limits), required),
+                stamp=replace(wanted, market=market, limits=limits),
                 quota_name=self._quota_name,
             )
-            market, stamped[limits] = stamp.market, stamp.limits
+            market, versions[wanted] = given.market, given.limits
 
     def _judge(self, check_id: CheckId, took_s: float, answers: Sequence[AnswerBlock]) -> None:
         """Log and count a critical check that took too long, with where the time went."""
@@ -122,7 +123,7 @@ class Link:
 
 
 def _blocks(parts: Sequence[Part]) -> list[Part]:
-    return [(block, limits) for request, limits in parts for block in cut(request, BlockBounds())]
+    return [(block, stamp) for request, stamp in parts for block in cut(request, BlockBounds())]
 
 
 def _await(future: Future[bytes], check_id: CheckId, give_up_at: float, call: CallTerms) -> bytes:

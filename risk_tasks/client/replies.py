@@ -10,6 +10,7 @@ from typing import cast
 import redis
 
 from risk_tasks.connection import text
+from risk_tasks.errors import TransportError
 from risk_tasks.lanes import CLIENT_GONE_S, CLIENTS_KEY, reply_key, result_key
 
 _WAIT_S = 1.0
@@ -51,13 +52,13 @@ class ReplyReader:
             self._waiting.pop(block_id, None)
 
     def close(self) -> None:
-        """End the thread; what still waits is cancelled."""
+        """End the thread; whoever still waits gets a `TransportError`."""
         with self._changed:
             self._closed = True
             waiting, self._waiting = list(self._waiting.values()), {}
             self._changed.notify()
         for future in waiting:
-            future.cancel()
+            future.set_exception(TransportError("The client was closed.", remedy="Make a new one."))
         if self._thread is not None:
             self._thread.join(timeout=_WAIT_S + 1.0)
 

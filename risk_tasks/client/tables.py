@@ -54,8 +54,7 @@ class _About:
     def __init__(self, portfolios: Any | None, ids: pa.StringArray) -> None:
         empty = pa.table({"portfolio_id": pa.array([], pa.string())})
         self._table = empty if portfolios is None else _table(portfolios, "portfolios")
-        own = _column(self._table, "portfolio_id", "portfolios").cast(pa.string())
-        own = _one_chunk(own)
+        own = _texts(self._table, "portfolio_id", "portfolios")
         if own.null_count:
             raise _null("portfolios", "portfolio_id", int(np.argmax(own.is_null().to_numpy(False))))
         if len(own.unique()) != len(own):
@@ -74,10 +73,17 @@ class _About:
         return _numbers(self._table, name, "portfolios").take(self._places)
 
     def limit_sets(self) -> pa.StringArray:
-        return self._texts("limit_set")
+        names = self._texts("limit_set")
+        if pc.any(pc.equal(names, "")).as_py():
+            raise InvalidTableError(
+                "An empty text names no limit set.",
+                field="portfolios.limit_set",
+                remedy="Name one, or leave the cell null for the limits of the call.",
+            )
+        return names
 
     def tags(self) -> Sequence[Mapping[str, str]]:
-        names = [name for name in self._table.column_names if name not in _KNOWN]
+        names = [name for name in dict.fromkeys(self._table.column_names) if name not in _KNOWN]
         if not names:
             return [{}] * len(self.ids)
         columns = [self._texts(name).to_pylist() for name in names]
@@ -89,10 +95,7 @@ class _About:
     def _texts(self, name: str) -> pa.StringArray:
         if name not in self._table.column_names:
             return pa.nulls(len(self.ids), pa.string())
-        try:
-            return _one_chunk(self._table[name].cast(pa.string())).take(self._places)
-        except pa.ArrowException as error:
-            raise InvalidTableError(str(error), field=f"portfolios.{name}") from error
+        return _texts(self._table, name, "portfolios").take(self._places)
 
 
 def _table(source: Any, place: str) -> pa.Table:
@@ -117,8 +120,11 @@ def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _numbers(table: pa.Table, name: str, place: str) -> pa.DoubleArray:
+    column = _column(table, name, place)
+    if pa.types.is_boolean(column.type):
+        raise InvalidTableError("Truths are no numbers.", field=f"{place}.{name}")
     try:
-        return _one_chunk(_column(table, name, place).cast(pa.float64()))
+        return _one_chunk(column.cast(pa.float64()))
     except pa.ArrowException as error:
         raise InvalidTableError(f"Not numbers: {error}.", field=f"{place}.{name}") from error
 
@@ -127,18 +133,31 @@ def _encoded(
     table: pa.Table, name: str, place: str
 ) -> tuple[pa.StringArray, npt.NDArray[np.int64]]:
     """Return the distinct texts of a column, and for each row which one it has, -1 for null."""
+    encoded = _dictionary(table, name, place)
+    texts = encoded.dictionary
+    codes = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy()
+    distinct = texts.dictionary_encode()
+    remap = np.append(distinct.indices.cast(pa.int64()).fill_null(-1).to_numpy(), -1)
+    return distinct.dictionary, remap[codes]
+
+
+def _texts(table: pa.Table, name: str, place: str) -> pa.StringArray:
+    encoded = _dictionary(table, name, place)
+    return encoded.dictionary.take(encoded.indices)
+
+
+def _dictionary(table: pa.Table, name: str, place: str) -> pa.DictionaryArray:
+    """Return a column of texts, plain or encoded by whatever made it, as one encoded array."""
     column = _column(table, name, place)
     try:
         if not pa.types.is_dictionary(column.type):
             column = column.cast(pa.string()).dictionary_encode()
         encoded = _one_chunk(column.unify_dictionaries())
         texts = encoded.dictionary.cast(pa.string())
+        texts.validate(full=True)
+        return pa.DictionaryArray.from_arrays(encoded.indices.cast(pa.int64()), texts)
     except pa.ArrowException as error:
         raise InvalidTableError(f"Not texts: {error}.", field=f"{place}.{name}") from error
-    codes = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy()
-    distinct = texts.dictionary_encode()
-    remap = np.append(distinct.indices.cast(pa.int64()).fill_null(-1).to_numpy(), -1)
-    return distinct.dictionary, remap[codes]
 
 
 def _by_appearance(

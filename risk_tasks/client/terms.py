@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypedDict
 
-from risk_tasks.broker.blocks import StampRequest
+from risk_tasks.broker.blocks import IfMissing, StampRequest
 from risk_tasks.errors import InvalidLimitError, InvalidSettingsError
 from risk_tasks.lanes import DEFAULT_NAME, Priority
 from risk_tasks.model.limits import LimitSet
@@ -74,7 +74,11 @@ def read_call(
     name = "" if inline else limits or DEFAULT_NAME
     return CallTerms(
         Terms(parse_measures(measures), settings or MeasureSettings(), inline, detail),
-        StampRequest(market or DEFAULT_NAME, str(name), isinstance(limits, str)),
+        StampRequest(
+            market or DEFAULT_NAME,
+            str(name),
+            IfMissing.REFUSE if isinstance(limits, str) else IfMissing.NONE,
+        ),
         _lane(priority),
         wait_s,
     )

@@ -32,6 +32,7 @@ def short_exposure(run: Computation, name: MeasureName) -> MeasureColumn:
 def gross_leverage(run: Computation, name: MeasureName) -> MeasureColumn:
     return MeasureColumn.of(
         run.gross / run.nav,
+        (~np.isfinite(run.gross) | np.isinf(run.nav), Outcome.NOT_FINITE),
         (np.isnan(run.nav), Outcome.NAV_UNKNOWN),
         (run.nav <= 0, Outcome.NAV_NOT_POSITIVE),
         (run.gross == 0, Outcome.ZERO_GROSS),
@@ -39,11 +40,19 @@ def gross_leverage(run: Computation, name: MeasureName) -> MeasureColumn:
 
 
 def concentration(run: Computation, name: MeasureName) -> MeasureColumn:
-    return MeasureColumn.of(run.shares[:, 0], (run.gross == 0, Outcome.ZERO_GROSS))
+    return _share(run, run.shares[:, 0])
 
 
 def herfindahl(run: Computation, name: MeasureName) -> MeasureColumn:
-    return MeasureColumn.of(run.shares[:, 1], (run.gross == 0, Outcome.ZERO_GROSS))
+    return _share(run, run.shares[:, 1])
+
+
+def _share(run: Computation, values: FloatArray) -> MeasureColumn:
+    return MeasureColumn.of(
+        values,
+        (~np.isfinite(run.gross), Outcome.NOT_FINITE),
+        (run.gross == 0, Outcome.ZERO_GROSS),
+    )
 
 
 def signed_parts(run: Computation, name: MeasureName) -> FloatArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -70,7 +70,10 @@ class Limit:
             raise InvalidLimitError("Not a mapping of tags.", field="applies_to")
         if not isinstance(self.id, str):
             raise InvalidLimitError("An id is a text.", field="id")
-        scope = {key: _values(key, value) for key, value in self.applies_to.items()}
+        for key in self.applies_to:
+            if not isinstance(key, str):
+                raise InvalidLimitError("A tag is a text.", field=f"applies_to[{key!r}]")
+        scope = {key: _values(key, value) for key, value in sorted(self.applies_to.items())}
         object.__setattr__(self, "applies_to", MappingProxyType(scope))
         if not self.id:
             object.__setattr__(self, "id", self.measure + _scope_text(scope))
@@ -141,6 +144,8 @@ class LimitSet:
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not self.id:
             raise InvalidLimitError("A limit set needs an id that is not empty.", field="id")
+        if not isinstance(self.limits, Iterable):
+            raise InvalidLimitError("Not a list of limits.", field="limits")
         object.__setattr__(self, "limits", tuple(self.limits))
         seen: set[str] = set()
         for place, limit in enumerate(self.limits):

@@ -32,18 +32,21 @@ class Scenario:
     others: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        shocks = {}
         for instrument, shock in self.shocks.items():
             if not isinstance(instrument, str) or not instrument:
                 raise InvalidMarketError("Instruments are texts, not empty.", field="shocks")
-            _require_finite(shock, f"shocks[{instrument!r}]")
+            shocks[instrument] = _finite(shock, f"shocks[{instrument!r}]")
+        object.__setattr__(self, "shocks", MappingProxyType(shocks))
         if self.others is not None:
-            _require_finite(self.others, "others")
-        object.__setattr__(self, "shocks", MappingProxyType(dict(self.shocks)))
+            object.__setattr__(self, "others", _finite(self.others, "others"))
 
 
-def _require_finite(number: float, place: str) -> None:
-    if as_finite(number) is None:
+def _finite(number: float, place: str) -> float:
+    value = as_finite(number)
+    if value is None:
         raise InvalidMarketError(f"{number!r} is not a finite number.", field=place)
+    return value
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +144,7 @@ class MarketSnapshot:
 def _array(numbers: npt.ArrayLike, place: str) -> npt.NDArray[np.float64]:
     try:
         array = np.array(numbers, dtype=np.float64, order="C")
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidMarketError(f"Not an array of numbers: {error}.", field=place) from error
     array.flags.writeable = False
     return array

@@ -146,12 +146,12 @@ def _nearest(name: str) -> str:
 
 def parse_measures(names: Iterable[str] | None) -> tuple[MeasureName, ...]:
     """Read what was asked for; None is the standard set. Repeats are dropped, order is kept."""
-    if isinstance(names, str):
-        raise UnknownMeasureError(
-            "measures is a list of names, not one text.", field="measures", remedy=f"[{names!r}]"
-        )
     if names is None:
         names = STANDARD_MEASURES
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise UnknownMeasureError(
+            f"{names!r} is not a list of names.", field="measures", remedy="['value_at_risk']"
+        )
     return tuple(dict.fromkeys(MeasureName.parse(name) for name in names))
 
 

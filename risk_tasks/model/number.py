@@ -5,13 +5,15 @@ from __future__ import annotations
 from math import isfinite
 from typing import SupportsFloat
 
+import numpy as np
+
 
 def as_finite(number: object) -> float | None:
     """Return `number` as a float, or None where it is no number, or not a finite one.
 
     Texts and booleans are no numbers; Decimal and NumPy scalars are.
     """
-    if isinstance(number, str | bool) or not isinstance(number, SupportsFloat):
+    if isinstance(number, str | bool | np.bool_) or not isinstance(number, SupportsFloat):
         return None
     try:
         value = float(number)

@@ -28,13 +28,17 @@ class Portfolio:
     tags: Mapping[str, str] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.id, str) or not self.id:
-            raise InvalidPortfolioError("A portfolio needs an id that is not empty.", field="id")
+        _require_name(self.id, "id")
         for name, amount in (("cash", self.cash), ("nav", self.nav)):
             if amount is not None:
                 object.__setattr__(self, name, _finite(amount, name))
+        for name, mapping in (("positions", self.positions), ("tags", self.tags)):
+            if not isinstance(mapping, Mapping):
+                raise InvalidPortfolioError("Not a mapping.", field=name)
+        for instrument in self.positions:
+            _require_name(instrument, f"positions[{instrument!r}]")
         positions = {
-            _named(instrument): _finite(quantity, f"positions[{instrument!r}]")
+            instrument: _finite(quantity, f"positions[{instrument!r}]")
             for instrument, quantity in self.positions.items()
         }
         for key, value in self.tags.items():
@@ -44,13 +48,18 @@ class Portfolio:
         object.__setattr__(self, "tags", MappingProxyType(dict(self.tags)))
 
 
-def _named(instrument: str) -> str:
-    if not isinstance(instrument, str) or not instrument:
-        raise InvalidPortfolioError(
-            "An instrument is named by a text that is not empty.",
-            field=f"positions[{instrument!r}]",
-        )
-    return instrument
+def _require_name(name: str, place: str) -> None:
+    """Refuse what is no text, an empty one, and a lone surrogate, which no message can carry."""
+    if not isinstance(name, str) or not name or (not name.isprintable() and not _is_utf8(name)):
+        raise InvalidPortfolioError("A name is a text that is not empty.", field=place)
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _finite(number: float, place: str) -> float:

@@ -22,8 +22,12 @@ def short(value: float, unit: str) -> str:
 
 
 def full(value: float, unit: str) -> str:
-    """Return `value` with its separators: 1,662,114; 44.2 %; 3.54x."""
-    return short(value, unit) if unit in (Unit.FRACTION, Unit.RATIO) else f"{value:,.0f}"
+    """Return `value` with its separators: 1,662,114; 0.25; 44.2 %; 3.54x."""
+    if unit in (Unit.FRACTION, Unit.RATIO):
+        return short(value, unit)
+    if abs(value) < 100 and round(value, 2) % 1:
+        return f"{value:.2f}"
+    return f"{round(value) or 0:,}"
 
 
 def cell(measure: Measure) -> str:

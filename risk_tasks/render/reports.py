@@ -38,7 +38,7 @@ def _table(reports: Sequence[RiskReport]) -> Table:
     table.add_column("", no_wrap=True)
     for report in reports:
         table.add_column(
-            _heading(report.portfolio_id),
+            Text(_heading(report.portfolio_id)),
             justify="right",
             overflow="fold",
             width=_COLUMN_WIDTH - 1,
@@ -48,7 +48,7 @@ def _table(reports: Sequence[RiskReport]) -> Table:
         cells = [
             cell(report.measures[name]) if name in report.measures else "" for report in reports
         ]
-        table.add_row(_label(name), *cells)
+        table.add_row(Text(_label(name)), *cells)
     table.add_row("breaches", *(str(len(report.breaches)) for report in reports))
     table.add_row("decision", *(_decision(report) for report in reports))
     return table

@@ -6,7 +6,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from risk_tasks.errors import InvalidSettingsError, RequestError, UnknownLimitSetError
+from risk_tasks.errors import (
+    InvalidLimitError,
+    InvalidSettingsError,
+    RequestError,
+    UnknownLimitSetError,
+)
 from risk_tasks.lanes import DEFAULT_NAME
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureSettings, parse_measures
@@ -40,13 +45,23 @@ class DocumentService:
         self._markets = markets
         self._limits = limits
 
-    def check(self, request: Mapping[str, Any]) -> Document:
-        """Return the report of the one check in `request`; a bad one is answered, never raised."""
+    def check(self, request: Mapping[str, Any], *portfolio: object) -> Document:
+        """Return the report of the one check in `request`; a bad one is answered, never raised.
+
+        The portfolio alone may also stand by itself, as a task's one positional argument.
+        """
         started = time.perf_counter()
+        given = {**request, "portfolio": portfolio[0]} if portfolio else request
         try:
-            report = self._check(request)
+            if len(portfolio) > 1 or (portfolio and "portfolio" in request):
+                raise InvalidSettingsError(
+                    "Only the portfolio stands by position, and once.",
+                    field="args",
+                    remedy="Give the others by name.",
+                )
+            report = self._check(given)
         except RequestError as error:
-            report = _refusal(request.get("portfolio"), describe(error))
+            report = _refusal(given.get("portfolio"), describe(error))
         document = report_document(report)
         document["timings"] = {"compute_ms": (time.perf_counter() - started) * 1e3}
         return document
@@ -74,7 +89,9 @@ class DocumentService:
         """Return limits that came with the request, or else the version of the published ones."""
         if isinstance(given, Mapping):
             return read_limit_set(given), ""
-        version = self._limits.current().get(str(given or DEFAULT_NAME), "")
+        if not (given is None or isinstance(given, str)):
+            raise InvalidLimitError("Give a limit set, or the name of one.", field="limits")
+        version = self._limits.current().get(given or DEFAULT_NAME, "")
         if given is not None and not version:
             raise UnknownLimitSetError(f"No limit set {given!r} is published.", field="limits")
         return None, version

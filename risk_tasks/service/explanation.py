@@ -48,7 +48,8 @@ def explain_breaches(
 
 def _top(found: FoundBreach, parts: FloatArray, names: Sequence[str]) -> tuple[Contributor, ...]:
     """The positions that push the measure furthest towards its breach, largest first."""
-    total = float(parts.sum())
+    with np.errstate(all="ignore"):
+        shares = parts / parts.sum()
     against = found.limit.comparison is Comparison.BELOW or (
         found.limit.comparison is Comparison.ABSOLUTE and found.observed < 0
     )
@@ -56,7 +57,9 @@ def _top(found: FoundBreach, parts: FloatArray, names: Sequence[str]) -> tuple[C
     order = np.argsort(-pushing, kind="stable")[:N_CONTRIBUTORS]
     return tuple(
         Contributor(
-            names[place], float(parts[place]), float(parts[place]) / total if total else None
+            names[place],
+            float(parts[place]),
+            float(shares[place]) if np.isfinite(shares[place]) else None,
         )
         for place in order
         if pushing[place] > 0 and np.isfinite(parts[place])

@@ -27,8 +27,8 @@ def validate(
 ) -> tuple[PortfolioBlock, dict[int, ReportError]]:
     """Return the block on the market's instruments, and the first fault of each unfit portfolio.
 
-    The positions of an unfit portfolio stand in the block with quantity 0, so that the rows keep
-    their places; its numbers mean nothing.
+    An unfit portfolio stands in the block as an empty one, so that the others keep their places;
+    its numbers mean nothing.
     """
     known = np.array(
         [market.index.get(name, -1) for name in request.instrument_names] + [-1], dtype=np.int64
@@ -39,12 +39,15 @@ def validate(
         row: describe(error)
         for row, error in _faults(request, instrument, len(market.index), cash, nav)
     }
-    quantity = request.quantity
+    offsets, quantity = request.offsets, request.quantity
     if errors:
-        quantity, instrument = quantity.copy(), np.maximum(instrument, 0)
-        for row in errors:
-            quantity[request.offsets[row] : request.offsets[row + 1]] = 0.0
-    return PortfolioBlock(request.offsets, instrument, quantity, cash, nav), errors
+        sizes = np.diff(offsets)
+        fit = np.ones(len(request), dtype=bool)
+        fit[list(errors)] = False
+        kept = np.repeat(fit, sizes)
+        instrument, quantity = instrument[kept], quantity[kept]
+        offsets = np.concatenate([[0], np.cumsum(np.where(fit, sizes, 0))])
+    return PortfolioBlock(offsets, instrument, quantity, cash, nav), errors
 
 
 def _numbers(column: pa.DoubleArray) -> npt.NDArray[np.float64]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -13,8 +15,9 @@ import pyarrow as pa
 
 from risk_tasks.errors import DeadLetterError, DecodeError, ReportTimeoutError, RiskTasksError
 from risk_tasks.model.column import MeasureColumn, Outcome
+from risk_tasks.model.measures import MeasureName
 from risk_tasks.model.report import Breach, Contributor, NotEvaluated, ReportError
-from risk_tasks.wire.arrow import decode_batch, encode_batch
+from risk_tasks.wire.arrow import decode_batch, decoding, encode_batch
 
 KIND = "risk.answer"
 #: outcomes that the Lua writes in place of an answer
@@ -47,7 +50,12 @@ _GAP_TYPE = pa.struct(
     [(name, pa.string()) for name in ("limit", "measure", "reason", "missing_data")]
 )
 _ERROR_TYPE = pa.struct([(name, pa.string()) for name in ("code", "message", "field", "remedy")])
-_OUTCOME_NAMES = pa.array([outcome.name.lower() for outcome in Outcome])
+
+
+@cache
+def _outcome_names() -> pa.StringArray:
+    """Made on first use: for the first array Arrow imports pandas, where there is one."""
+    return pa.array([outcome.name.lower() for outcome in Outcome])
 
 
 class Stamp(msgspec.Struct, frozen=True):
@@ -98,7 +106,7 @@ def encode_answer(answer: AnswerBlock) -> bytes:
     for name, column in answer.columns.items():
         columns[f"value {name}"] = pa.array(column.values, mask=np.isnan(column.values))
         columns[f"outcome {name}"] = pa.DictionaryArray.from_arrays(
-            pa.array(column.outcomes), _OUTCOME_NAMES
+            pa.array(column.outcomes), _outcome_names()
         )
     stamp = msgspec.json.encode(answer.stamp).decode()
     return encode_batch(pa.record_batch(columns), KIND, {"stamp": stamp})
@@ -121,27 +129,34 @@ def decode_answer(data: bytes, check_id: str = "") -> AnswerBlock:
     if data.startswith(DEAD):
         raise DeadLetterError(f"Given up: {data[len(DEAD) :].decode()}.", check_id=check_id)
     batch, metadata = decode_batch(data, KIND)
-    try:
+    with decoding(KIND):
         stamp = msgspec.json.decode(metadata["stamp"], type=Stamp)
-        if stamp.failure:
-            raise RiskTasksError(f"The worker failed: {stamp.failure}")
-        return AnswerBlock(
-            stamp=stamp,
-            decisions=batch.column("decision").to_pylist(),
-            breach_counts=batch.column("breach_count").to_numpy(),
-            columns={
-                name.removeprefix("value "): _read_column(batch, name.removeprefix("value "))
-                for name in batch.schema.names
-                if name.startswith("value ")
-            },
-            errors=_read_rows(batch.column("error"), _read_error),
-            breaches=_read_rows(batch.column("breaches"), _read_breaches),
-            gaps=_read_rows(batch.column("not_evaluated"), _read_gaps),
-            portfolio_ids=batch.column("portfolio_id").to_pylist(),
-            input_hashes=batch.column("input_hash").drop_null().to_pylist(),
-        )
-    except (KeyError, ValueError, msgspec.MsgspecError) as error:
-        raise DecodeError(f"Not a valid answer: {error}") from error
+        if not stamp.failure:
+            return _read_answer(batch, stamp)
+    raise RiskTasksError(f"The worker failed: {stamp.failure}")
+
+
+def _read_answer(batch: pa.RecordBatch, stamp: Stamp) -> AnswerBlock:
+    if stamp.as_of:
+        datetime.fromisoformat(stamp.as_of)
+    columns = {
+        name.removeprefix("value "): _read_column(batch, name.removeprefix("value "))
+        for name in batch.schema.names
+        if name.startswith("value ")
+    }
+    for name in columns:
+        MeasureName.parse(name)
+    return AnswerBlock(
+        stamp=stamp,
+        decisions=batch.column("decision").to_pylist(),
+        breach_counts=batch.column("breach_count").to_numpy(),
+        columns=columns,
+        errors=_read_rows(batch.column("error"), _read_error),
+        breaches=_read_rows(batch.column("breaches"), _read_breaches),
+        gaps=_read_rows(batch.column("not_evaluated"), _read_gaps),
+        portfolio_ids=batch.column("portfolio_id").to_pylist(),
+        input_hashes=batch.column("input_hash").drop_null().to_pylist(),
+    )
 
 
 def _sparse(rows: Mapping[int, Any], n: int, kind: pa.DataType) -> pa.Array:
@@ -153,7 +168,10 @@ def _sparse(rows: Mapping[int, Any], n: int, kind: pa.DataType) -> pa.Array:
 def _read_column(batch: pa.RecordBatch, name: str) -> MeasureColumn:
     outcome = batch.column(f"outcome {name}")
     numbers = np.array([Outcome[text.upper()] for text in outcome.dictionary.to_pylist()], np.int8)
-    values = batch.column(f"value {name}").to_numpy(zero_copy_only=False)
+    value = batch.column(f"value {name}")
+    if value.type != pa.float64():
+        raise DecodeError(f"{name} holds {value.type}, not numbers.")
+    values = value.to_numpy(zero_copy_only=False)
     return MeasureColumn(values, numbers[outcome.indices.to_numpy()])
 
 

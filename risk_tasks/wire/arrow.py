@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import pyarrow as pa
 
-from risk_tasks.errors import DecodeError, VersionError
+from risk_tasks.errors import DecodeError, VersionError, WireError
 
 #: format of every Arrow message here; a reader refuses what it does not know
 VERSION = "1"
@@ -30,7 +31,7 @@ def decode_batch(
 
     Raises `VersionError` for another format and `DecodeError` for anything else.
     """
-    try:
+    with decoding(kind):
         reader = pa.ipc.open_stream(data)
         metadata = {
             key.decode(): value.decode() for key, value in (reader.schema.metadata or {}).items()
@@ -43,6 +44,15 @@ def decode_batch(
             raise DecodeError(f"{kind} has other columns than it should.")
         batch = reader.read_next_batch()
         batch.validate(full=True)
-    except (pa.ArrowException, StopIteration, ValueError, EOFError) as error:
-        raise DecodeError(f"Not a valid {kind}: {error}") from error
     return batch, metadata
+
+
+@contextmanager
+def decoding(kind: str) -> Iterator[None]:
+    """Turn whatever damaged bytes make Arrow, JSON and our own classes raise into `DecodeError`."""
+    try:
+        yield
+    except WireError:
+        raise
+    except Exception as error:
+        raise DecodeError(f"Not a valid {kind}: {error}") from error

@@ -8,9 +8,9 @@ from datetime import datetime
 import numpy as np
 import pyarrow as pa
 
-from risk_tasks.errors import DecodeError, InvalidMarketError
+from risk_tasks.errors import DecodeError
 from risk_tasks.model.market import MarketSnapshot
-from risk_tasks.wire.arrow import decode_batch, encode_batch
+from risk_tasks.wire.arrow import decode_batch, decoding, encode_batch
 from risk_tasks.wire.documents import read_scenarios, scenarios_document
 
 PANEL_KIND = "risk.panel"
@@ -46,7 +46,7 @@ def decode_market(marks: bytes | str, panel: bytes | str, market_id: str) -> Mar
     """Return the snapshot; raises `DecodeError` unless its content has the id `market_id`."""
     mark_rows, metadata = decode_batch(marks, MARKS_KIND)
     panel_rows, panel_metadata = decode_batch(panel, PANEL_KIND)
-    try:
+    with decoding("market"):
         n_observations = int(panel_metadata["n_observations"])
         by_instrument = panel_rows.column("returns").flatten().to_numpy()
         snapshot = MarketSnapshot(
@@ -56,8 +56,6 @@ def decode_market(marks: bytes | str, panel: bytes | str, market_id: str) -> Mar
             by_instrument.reshape(panel_rows.num_rows, n_observations).T,
             scenarios=read_scenarios(json.loads(metadata["scenarios"])),
         )
-    except (KeyError, ValueError, InvalidMarketError) as error:
-        raise DecodeError(f"Not a valid market: {error}") from error
     if snapshot.id != market_id:
         raise DecodeError(f"Market {market_id} holds the content of {snapshot.id}.")
     return snapshot

@@ -11,11 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from risk_tasks.errors import DecodeError, RiskTasksError
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureName, MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.wire.arrow import decode_batch, encode_batch
+from risk_tasks.wire.arrow import decode_batch, decoding, encode_batch
 from risk_tasks.wire.documents import limit_set_document, read_limit_set
 
 KIND = "risk.request"
@@ -146,24 +145,25 @@ def encode_request(block: RequestBlock) -> bytes:
 def decode_request(data: bytes) -> RequestBlock:
     """Return the block in `data`; raises `WireError` for anything that is none."""
     batch, metadata = decode_batch(data, KIND, SCHEMA)
-    positions = batch.column("positions")
-    flat = positions.values
-    codes = flat.field("instrument")
-    return RequestBlock(
-        terms=_read_terms(metadata),
-        portfolio_ids=batch.column("portfolio_id"),
-        offsets=positions.offsets.to_numpy().astype(np.int64),
-        instrument=codes.indices.fill_null(-1).to_numpy(),
-        instrument_names=codes.dictionary.to_pylist(),
-        quantity=flat.field("quantity").to_numpy(zero_copy_only=False),
-        cash=batch.column("cash"),
-        nav=batch.column("nav"),
-        tags=_read_tags(batch.column("tags")),
-    )
+    with decoding(KIND):
+        positions = batch.column("positions")
+        flat = positions.values
+        codes = flat.field("instrument")
+        return RequestBlock(
+            terms=_read_terms(metadata),
+            portfolio_ids=batch.column("portfolio_id"),
+            offsets=positions.offsets.to_numpy().astype(np.int64),
+            instrument=codes.indices.fill_null(-1).to_numpy(),
+            instrument_names=codes.dictionary.to_pylist(),
+            quantity=flat.field("quantity").to_numpy(zero_copy_only=False),
+            cash=batch.column("cash"),
+            nav=batch.column("nav"),
+            tags=_read_tags(batch.column("tags")),
+        )
 
 
 def _read_terms(metadata: Mapping[str, str]) -> Terms:
-    try:
+    with decoding("terms of a request"):
         return Terms(
             measures=parse_measures(json.loads(metadata["measures"])),
             settings=MeasureSettings(
@@ -172,8 +172,6 @@ def _read_terms(metadata: Mapping[str, str]) -> Terms:
             limits=read_limit_set(json.loads(metadata["limits"])) if metadata["limits"] else None,
             detail=Detail(metadata["detail"]),
         )
-    except (KeyError, ValueError, TypeError, RiskTasksError) as error:
-        raise DecodeError(f"Not valid terms of a request: {error}") from error
 
 
 def _read_tags(column: pa.MapArray) -> Sequence[Mapping[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -24,6 +25,20 @@ def sized(request: pytest.FixtureRequest) -> Callable[[Size, Size], Size]:
     """Returns the first of two sizes, or the second where `--full` was given."""
     full = request.config.getoption("--full")
     return lambda small, large: large if full else small
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Writes what a test measured to build/faults/NAME.json."""
+    folder = request.config.rootpath / "build" / "faults"
+    full = request.config.getoption("--full")
+
+    def write(**numbers: object) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        document = {"size": "full" if full else "small", **numbers}
+        (folder / f"{request.node.name}.json").write_text(json.dumps(document, indent=2))
+
+    return write
 
 
 @pytest.fixture(scope="session")

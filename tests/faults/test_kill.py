@@ -26,7 +26,7 @@ def test_rounds_of_killed_workers_lose_nothing(
     oracle: Oracle,
     portfolios: list[Portfolio],
     sized: Callable[[int, int], int],
-    record_property: Callable[[str, object], None],
+    figures: Callable[..., None],
 ) -> None:
     """Half of the workers die while stopped inside their fetch, half at a random moment."""
     chance = random.Random(3)
@@ -45,9 +45,8 @@ def test_rounds_of_killed_workers_lose_nothing(
             oracle.judge(chunk, handle.result(timeout_s=30))
         recoveries.append(seconds(killed_at))
 
-    record_property("verdict", oracle.verdict())
-    print(
-        oracle.verdict(), f"recovery median {median(recoveries):.2f} s, max {max(recoveries):.2f}"
+    figures(
+        **oracle.verdict(), recovery_median_s=median(recoveries), recovery_max_s=max(recoveries)
     )
     assert oracle.lost == []
     assert oracle.wrong == []

@@ -98,7 +98,10 @@ main()
 
 
 def test_fuzzed_messages_are_all_accounted_for(
-    system: System, portfolios: list[Portfolio], sized: Callable[[int, int], int]
+    system: System,
+    portfolios: list[Portfolio],
+    sized: Callable[[int, int], int],
+    figures: Callable[..., None],
 ) -> None:
     """Each is done, refused or quarantined; the worker that met the first one meets the last."""
     chance = random.Random(11)
@@ -115,6 +118,7 @@ def test_fuzzed_messages_are_all_accounted_for(
     # What was let in names a block that is not there, or a check without a portfolio.
     log = system.worker.log_path.read_text()
     n_let_in = log.count("block.not_started") + log.count("check.answered")
+    figures(messages=n_messages, quarantined=system.counter("quarantined"), let_in=n_let_in)
     assert system.counter("quarantined") + n_let_in == n_messages
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from risk_tasks import RiskClient
-from risk_tasks.embedded import FleetPlan, running_fleet
+from risk_tasks.embedding import FleetPlan, running_fleet
 from risk_tasks.errors import QueueFullError, QuotaExceededError
 from risk_tasks.lanes import LANE_CAPACITY, LaneCapacity, Priority
 from risk_tasks.model.market import MarketSnapshot
@@ -74,6 +74,7 @@ def test_urgent_checks_keep_their_latency_while_the_batch_lane_is_flooded(
     portfolios: list[Portfolio],
     tmp_path: Path,
     sized: Callable[[int, int], int],
+    figures: Callable[..., None],
 ) -> None:
     n_checks = sized(300, 2_000)
     plan = FleetPlan(n_workers=1, critical_worker=True, scheduler=True)
@@ -85,7 +86,7 @@ def test_urgent_checks_keep_their_latency_while_the_batch_lane_is_flooded(
             flooded_ms = _p99_ms(risk, portfolios[0], n_checks)
             counts = json.loads(told.read_text())
 
-    print(f"p99 idle {idle_ms:.2f} ms, flooded {flooded_ms:.2f} ms,", counts)
+    figures(idle_p99_ms=idle_ms, flooded_p99_ms=flooded_ms, ratio=flooded_ms / idle_ms, **counts)
     assert counts["refused"] > 0
     assert flooded_ms <= 3 * idle_ms
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Self
 
 import pytest
 
+from risk_tasks.client.blocking import Handle
 from risk_tasks.errors import TransportError
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.client.blocking import Handle
 from tests.faults.oracle import Oracle
 from tests.faults.system import System, seconds
 from tests.integration.support import wait_until
@@ -33,7 +34,7 @@ class Load:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
-    def __enter__(self) -> Load:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -56,6 +57,7 @@ def test_a_restarted_server_loses_no_accepted_check(
     oracle: Oracle,
     portfolios: list[Portfolio],
     sized: Callable[[int, int], int],
+    figures: Callable[..., None],
 ) -> None:
     """Nobody else is restarted; clients and workers resume by themselves."""
     resumed: list[float] = []
@@ -75,7 +77,7 @@ def test_a_restarted_server_loses_no_accepted_check(
 
     for handle in load.accepted:
         oracle.judge(book, handle.result(timeout_s=60))
-    print(oracle.verdict(), f"resumed after {[round(s, 2) for s in resumed]} s,", load.refused)
+    figures(**oracle.verdict(), resumed_s=resumed, refused=load.refused)
     assert oracle.lost == []
     assert oracle.wrong == []
     assert load.slowest_refusal_s <= 2.0

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 import redis
 
-from risk_tasks.broker.blocks import BlockBroker
+from risk_tasks.broker.blocks import BlockBroker, StampRequest
 from risk_tasks.connection import connect
 from risk_tasks.lanes import Priority, lane_key
 from risk_tasks.model.portfolio import Portfolio
@@ -82,8 +82,12 @@ class Server:
         seconds, micros = self.client.time()
         return seconds * 1_000 + micros // 1_000
 
-    def keys(self) -> set[str]:
+    def key_names(self) -> set[str]:
         return {key.decode() for key in self.client.scan_iter(count=1_000)}
+
+    def content(self) -> dict[str, object]:
+        """Return every key with what it holds."""
+        return {key: self.client.dump(key) for key in self.key_names()}
 
     def lane(self, lane: Priority) -> tuple[int, int]:
         """Return how many checks and how many bytes the lane's counters hold."""
@@ -96,6 +100,36 @@ class Server:
     def messages(self, queue: str) -> list[dict[str, Any]]:
         """Return what waits in a list of Celery, first to be taken first."""
         return [json.loads(raw) for raw in reversed(self.client.lrange(queue, 0, -1))]
+
+
+NO_STAMP = StampRequest("", "")
+PAYLOAD = b"\x00payload\xff"
+
+
+@dataclass(slots=True)
+class Sender:
+    """Enqueues blocks in the name of one client."""
+
+    broker: BlockBroker
+    client_id: str
+    #: what the last block was stamped with
+    stamp: StampRequest = NO_STAMP
+
+    def send(self, block_id: str = "", payload: bytes = PAYLOAD, **terms: Any) -> str:
+        block_id = block_id or unique("block")
+        self.stamp = self.broker.enqueue(
+            block_id,
+            payload,
+            **{
+                "client_id": self.client_id,
+                "lane": Priority.NORMAL,
+                "n_checks": 3,
+                "timeout_s": 60.0,
+                "stamp": NO_STAMP,
+                **terms,
+            },
+        )
+        return block_id
 
 
 class HandWorker:
@@ -146,11 +180,12 @@ def environment(**settings: str) -> dict[str, str]:
 def command(
     *arguments: object, cwd: Path | None = None, timeout_s: float = 90, **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python -m risk_tasks ...` to its end."""
+    """Run `python -m risk_tasks ...` to its end, on no terminal."""
     return subprocess.run(
         [sys.executable, "-m", "risk_tasks", *map(str, arguments)],
         cwd=cwd,
         env=environment(**settings),
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=timeout_s,

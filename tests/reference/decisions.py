@@ -7,6 +7,7 @@ is no number to hold a limit against.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,8 +39,16 @@ def passes(limit: Limit, observed: float, threshold: float | None) -> bool:
 
 
 def utilisation(limit: Limit, observed: float, threshold: float) -> float | None:
-    """How much of the threshold is used; None where there is nothing to use."""
-    return None if threshold == 0 else size(limit, observed) / threshold
+    """How much of the threshold is used, of a floor threshold / observed; None for no number.
+
+    What is used up is positive: where 0 or less divides there is no number, nor beyond floats.
+    """
+    over, under = size(limit, observed), threshold
+    if limit["comparison"] == "below":
+        over, under = threshold, observed
+    if under <= 0 or not math.isfinite(over / under):
+        return None
+    return over / under
 
 
 def evaluate(

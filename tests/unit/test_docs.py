@@ -32,9 +32,8 @@ def _commands() -> dict[str, Any]:
 
 def _section(name: str) -> str:
     text = (DOCS / "commands.md").read_text()
-    match = re.search(
-        rf"^## risk-tasks {re.escape(name)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL
-    )
+    pattern = rf"^## risk-tasks {re.escape(name)}\n(.*?)(?=^## |\Z)"
+    match = re.search(pattern, text, re.MULTILINE | re.DOTALL)
     assert match, f"docs/commands.md has no section on {name}"
     return match.group(1)
 
@@ -55,9 +54,9 @@ def test_every_command_and_each_of_its_options_is_documented(name: str) -> None:
 
 
 def test_no_command_is_documented_that_does_not_exist() -> None:
-    documented = re.findall(
-        r"^## risk-tasks (.+)$", (DOCS / "commands.md").read_text(), re.MULTILINE
-    )
+    text = (DOCS / "commands.md").read_text()
+
+    documented = re.findall(r"^## risk-tasks (.+)$", text, re.MULTILINE)
 
     assert sorted(documented) == sorted(_commands())
 

@@ -39,7 +39,8 @@ local function resolve(names, prefix, name)
 end
 local market = resolve('risk:markets', 'risk:market:', ARGV[10])
 local limits = resolve('risk:limit_sets', 'risk:limits:', ARGV[11])
-if limits == '' and ARGV[12] == '1' then return {'unknown_limit_set'} end
+if limits == '' and ARGV[12] == 'refuse' then return {'unknown_limit_set'} end
+if limits == '' and ARGV[12] == 'answer' then limits = ARGV[11] end
 
 -- A bucket that fills at the quota's rate and holds one second of it.
 local per_s = ARGV[13] ~= '' and tonumber(redis.call('HGET', 'risk:quotas', ARGV[13]))

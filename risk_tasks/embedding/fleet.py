@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from risk_tasks.connection import connect
-from risk_tasks.embedded.processes import RoleProcess
-from risk_tasks.embedded.server import running_server
+from risk_tasks.embedding.processes import RoleProcess
+from risk_tasks.embedding.server import running_server
 from risk_tasks.errors import StartError, TransportError
 from risk_tasks.lanes import Priority
 from risk_tasks.store.roles import RoleStore

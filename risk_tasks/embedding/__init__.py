@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from risk_tasks.client import RiskClient
-from risk_tasks.embedded.fleet import Fleet, FleetPlan, running_fleet
+from risk_tasks.embedding.fleet import Fleet, FleetPlan, running_fleet
 
 __all__ = ["Fleet", "FleetPlan", "embedded", "running_fleet"]
 

@@ -1,0 +1,280 @@
+"""The client against real workers: the same reports as the pipeline gives in this process."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from risk_tasks import Limit, LimitSet, MeasureSettings, Portfolio, RiskClient
+from risk_tasks.client.cutting import BlockBounds
+from risk_tasks.errors import (
+    InvalidLimitError,
+    InvalidPortfolioError,
+    InvalidSettingsError,
+    RequestError,
+    UnknownLimitSetError,
+    UnknownMeasureError,
+)
+from risk_tasks.lanes import Priority
+from risk_tasks.model.measures import STANDARD_MEASURES, parse_measures
+from risk_tasks.wire.reports import reports
+from risk_tasks.wire.request import Terms, pack_portfolios
+from tests.integration.support import books, unique, untimed
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def in_process(service, market):
+    """Computes the reports of portfolios here, without server, worker or bytes."""
+
+    def compute(portfolios, *, limits=None, measures=None, settings=None):
+        terms = Terms(parse_measures(measures), settings or MeasureSettings(), limits)
+        answer = service.check(pack_portfolios(portfolios, terms), market.id, "")
+        return reports([portfolio.id for portfolio in portfolios], [answer])
+
+    return compute
+
+
+TERMS = {
+    "standard": {},
+    "qualified": {"measures": ["value_at_risk@0.95", "stress_loss:crash-2020", "herfindahl"]},
+    "settings": {"settings": MeasureSettings("0.95", 10, "linear")},
+    "nothing": {"measures": []},
+}
+
+
+@pytest.mark.parametrize("terms", TERMS.values(), ids=TERMS.keys())
+def test_reports_are_those_of_the_pipeline_bit_by_bit(risk, in_process, book, limit_set, terms):
+    """Measures, decisions, breaches, gaps and hashes pass the wire as they are."""
+    sent = risk.check_many(book, limits=limit_set, **terms)
+
+    assert untimed(sent) == untimed(in_process(book, limits=limit_set, **terms))
+
+
+def test_the_sample_book_is_decided_as_it_says(risk, book, limit_set):
+    """What stands beside each portfolio in books.toml."""
+    decisions = {
+        report.portfolio_id: report.decision for report in risk.check_many(book, limits=limit_set)
+    }
+
+    assert decisions == {
+        "long-only": "accept",
+        "long-short": "warn",
+        "concentrated": "reject",
+        "dollar-neutral": "accept",
+        "all-short": "accept",
+        "empty": "accept",
+        "limit-breaker": "reject",
+    }
+
+
+def test_one_check_is_one_report(risk, in_process, book, limit_set, market):
+    """With market, time and limits that it was held against, and how long it took."""
+    report = risk.check(book[0], limits=limit_set)
+
+    assert untimed([report]) == untimed(in_process(book[:1], limits=limit_set))
+    assert (report.market_id, report.as_of) == (market.id, market.as_of)
+    assert report.limits_version == limit_set.version
+    assert list(report.measures)[: len(STANDARD_MEASURES)] == list(STANDARD_MEASURES)
+    assert set(report.timings) == {"queued_ms", "compute_ms"}
+    assert 0 <= report.timings["queued_ms"] < 20_000
+    assert 0 < report.timings["compute_ms"] < 20_000
+
+
+def test_many_portfolios_keep_their_order_over_several_blocks(risk, in_process, market):
+    """Six thousand portfolios are three blocks, and come back as they were sent."""
+    portfolios = books(6_000, market.instruments)
+    assert len(portfolios) > 2 * BlockBounds().max_checks
+
+    sent = risk.check_many(portfolios, measures=["net_exposure", "value_at_risk"])
+
+    # The reports of one block share one mapping of times.
+    assert len({id(report.timings) for report in sent}) == 3
+    here = in_process(portfolios, measures=["net_exposure", "value_at_risk"])
+    assert untimed(sent) == untimed(here)
+
+
+def test_a_large_portfolio_is_a_block_of_its_own(risk, market, monkeypatch):
+    """Blocks are bounded in positions, and no portfolio is ever cut."""
+    monkeypatch.setattr("risk_tasks.client.link.BlockBounds", lambda: BlockBounds(10, 15))
+    small = books(30, market.instruments, seed=3)
+    large = Portfolio(unique(), dict.fromkeys(market.instruments, 2.0))
+
+    sent = risk.check_many([*small, large, *small[:5]], measures=["market_value"])
+
+    assert [r.portfolio_id for r in sent] == [p.id for p in [*small, large, *small[:5]]]
+    (of_large,) = [report for report in sent if report.portfolio_id == large.id]
+    assert of_large.measures["market_value"].value == pytest.approx(2 * market.prices.sum())
+    assert [id(report.timings) for report in sent].count(id(of_large.timings)) == 1
+
+
+def test_reports_of_a_block_equal_those_sent_one_by_one(risk, market, limit_set):
+    """Neighbours in a block have no part in each other's numbers."""
+    portfolios = books(25, market.instruments, seed=11)
+
+    together = risk.check_many(portfolios, limits=limit_set)
+
+    apart = [risk.check(portfolio, limits=limit_set) for portfolio in portfolios]
+    assert untimed(together) == untimed(apart)
+
+
+def test_no_portfolios_are_no_reports(risk):
+    assert risk.check_many([]) == []
+
+
+def test_portfolios_may_come_from_a_generator(risk, book, limit_set):
+    """And be asked for twice under the same id: each place has its own report."""
+    twice = (portfolio for portfolio in [*book, *book])
+
+    sent = untimed(risk.check_many(twice, limits=limit_set))
+
+    assert sent[: len(book)] == sent[len(book) :]
+
+
+@pytest.mark.parametrize("lane", Priority)
+def test_every_lane_is_served(risk, lane):
+    report = risk.check(Portfolio(unique(), {}), priority=lane.value)
+
+    assert report.status == "ok"
+
+
+# --- limits
+
+
+def cap(gross: float, name: str = "") -> LimitSet:
+    """A limit set of one hard limit."""
+    return LimitSet(name or unique("set"), [Limit("gross_exposure", hard=gross)])
+
+
+@pytest.fixture
+def hundred(market) -> Portfolio:
+    """A portfolio worth a hundred dollars."""
+    return Portfolio(unique(), {"AAPL": 100.0 / market.prices[market.index["AAPL"]]})
+
+
+@pytest.mark.parametrize(("gross", "decision"), [(99.0, "reject"), (101.0, "accept")])
+def test_limits_may_be_passed_or_named(risk, hundred, gross, decision):
+    """Inline or published under a name, the same limits decide the same."""
+    limits, name = cap(gross), unique("limits")
+    version = risk.publish_limits(limits, name)
+
+    inline, named = (risk.check(hundred, limits=given) for given in (limits, name))
+
+    assert version == limits.version
+    assert untimed([inline]) == untimed([named])
+    assert (named.decision, named.limits_version) == (decision, version)
+    assert risk.check(hundred, limits=version).decision == decision
+
+
+def test_the_latest_limits_of_a_name_decide(risk, hundred):
+    """A check sent after publishing returned is held against what was published."""
+    name = unique("limits")
+    decisions = []
+    for gross in (101.0, 99.0, 101.0):
+        risk.publish_limits(cap(gross), name)
+        decisions.append(risk.check(hundred, limits=name).decision)
+
+    assert decisions == ["accept", "reject", "accept"]
+
+
+def test_an_unknown_limit_set_is_refused(risk, hundred):
+    """Never read as no limits."""
+    name = unique("limits")
+
+    for ask in (risk.check, lambda portfolio, **terms: risk.check_many([portfolio], **terms)):
+        with pytest.raises(UnknownLimitSetError, match=name) as caught:
+            ask(hundred, limits=name)
+        assert caught.value.field == "limits"
+
+
+def test_without_limits_there_is_no_decision(bare, clients, market, hundred):
+    """None published reads as `none`, never as `accept`; once published they decide."""
+    risk = clients(bare.url, timeout_s=20)
+    risk.publish_market(market)
+
+    before = risk.check(hundred)
+    version = risk.publish_limits(cap(99.0))
+    default, inline = risk.check(hundred), risk.check(hundred, limits=cap(101.0))
+
+    assert (before.status, before.decision, before.limits_version) == ("ok", "none", None)
+    assert (default.decision, default.limits_version) == ("reject", version)
+    assert inline.decision == "accept"
+
+
+# --- arguments
+
+
+BAD_ARGUMENTS = {
+    "unknown measure": ({"measures": ["value_at_rsk"]}, UnknownMeasureError, "measures"),
+    "measures one text": ({"measures": "volatility"}, UnknownMeasureError, "measures"),
+    "measures a number": ({"measures": 5}, RequestError, "measures"),
+    "confidence": ({"measures": ["value_at_risk@99"]}, InvalidSettingsError, "measures"),
+    "limits a number": ({"limits": 5}, InvalidLimitError, "limits"),
+    "settings a dict": ({"settings": {"confidence": "0.99"}}, InvalidSettingsError, "settings"),
+    "market a number": ({"market": 5}, InvalidSettingsError, "market"),
+    "market empty": ({"market": ""}, InvalidSettingsError, "market"),
+    "lane": ({"priority": "urgent"}, InvalidSettingsError, "priority"),
+    "no time": ({"timeout_s": 0}, InvalidSettingsError, "timeout_s"),
+    "time before": ({"timeout_s": -1.0}, InvalidSettingsError, "timeout_s"),
+    "time a text": ({"timeout_s": "5"}, InvalidSettingsError, "timeout_s"),
+    "time no number": ({"timeout_s": float("nan")}, InvalidSettingsError, "timeout_s"),
+    "time without end": ({"timeout_s": float("inf")}, InvalidSettingsError, "timeout_s"),
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "field"), BAD_ARGUMENTS.values(), ids=BAD_ARGUMENTS.keys()
+)
+def test_a_bad_argument_is_refused_before_anything_is_sent(server, arguments, error, field):
+    """The field is that of the argument."""
+    with RiskClient(server.url) as risk, pytest.raises(error) as caught:
+        risk.check(Portfolio("p", {}), **arguments)
+
+    assert caught.value.field == field
+    assert server.key_names() == set()
+
+
+def test_what_is_no_portfolio_is_refused_by_its_place(risk, book):
+    with pytest.raises(InvalidPortfolioError) as caught:
+        risk.check_many([book[0], {"id": "p", "positions": {}}])
+
+    assert caught.value.field == "portfolios[1]"
+
+
+def test_a_client_may_be_made_from_the_environment(fleet, monkeypatch, tmp_path, hundred):
+    """Its URL may stand in a file, as containers hand over secrets."""
+    path = tmp_path / "url"
+    path.write_text(fleet.url + "\n")
+    monkeypatch.delenv("RISK_TASKS_BROKER_URL", raising=False)
+    monkeypatch.setenv("RISK_TASKS_BROKER_URL_FILE", str(path))
+    monkeypatch.setenv("RISK_TASKS_TIMEOUT_S", "20")
+
+    with RiskClient.from_env() as risk:
+        assert risk.check(hundred).status == "ok"
+
+
+def test_threads_share_a_client(risk, in_process, market, limit_set):
+    """Thirty-two threads at once: each has the answer to its own question."""
+    portfolios = books(96, market.instruments, seed=5)
+
+    with ThreadPoolExecutor(32) as pool:
+        sent = list(pool.map(lambda one: risk.check(one, limits=limit_set), portfolios))
+
+    assert untimed(sent) == untimed(in_process(portfolios, limits=limit_set))
+
+
+def test_answered_checks_leave_nothing_of_their_client(fleet, fleet_server, clients, book):
+    """No payload, ledger entry, answer, reply or result of Celery outlives its reading."""
+    risk = clients(fleet.url, timeout_s=20)
+    for _ in range(5):
+        risk.check_many(book)
+    client_id = risk._link()._client_id
+
+    left = [key for key in fleet_server.key_names() if client_id in key]
+
+    assert left == []
+    assert not any(
+        client_id in block.decode() for block in fleet_server.client.zrange("risk:ledger", 0, -1)
+    )

@@ -1,0 +1,399 @@
+"""The commands as people and scripts call them: what they print, where, and how they end."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from risk_tasks import sample
+from risk_tasks.model.measures import MEASURES, STANDARD_MEASURES
+from tests.integration.support import command, only_json, unique
+
+pytestmark = pytest.mark.integration
+
+BOOK_IDS = [
+    "long-only",
+    "long-short",
+    "concentrated",
+    "dollar-neutral",
+    "all-short",
+    "empty",
+    "limit-breaker",
+]
+DECISIONS = ["accept", "warn", "reject", "accept", "accept", "accept", "reject"]
+MARKET_KEYS = {"id", "as_of", "instruments", "observations"}
+REPORT_KEYS = {"portfolio_id", "decision", "measures", "breaches", "not_evaluated"}
+
+
+def assert_is_checked_book(document, market) -> None:
+    """The document has the keys that scripts rely on, with the values of the sample."""
+    assert set(document) == {"market", "timings", "reports"}
+    assert set(document["market"]) == MARKET_KEYS
+    assert document["market"]["id"] == market.id
+    assert document["market"]["as_of"] == market.as_of.isoformat()
+    assert (document["market"]["instruments"], document["market"]["observations"]) == (20, 1000)
+    assert set(document["timings"]) >= {"queued_ms", "compute_ms", "total_ms"}
+    assert all(ms >= 0 for ms in document["timings"].values())
+    assert [report["portfolio_id"] for report in document["reports"]] == BOOK_IDS
+    for report in document["reports"]:
+        assert set(report) >= REPORT_KEYS
+        assert list(report["measures"])[: len(STANDARD_MEASURES)] == list(STANDARD_MEASURES)
+        for measure in report["measures"].values():
+            assert set(measure) == {"value", "unit", "status", "reason"}
+
+
+# --- demo, and check with all it needs
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> dict[str, subprocess.CompletedProcess[str]]:
+    """The commands that start servers and workers, side by side."""
+    wanted = {
+        "demo": ["demo"],
+        "demo as json": ["demo", "--json"],
+        "check": [
+            *("check", sample.BOOKS, "--prices", sample.PRICES),
+            *("--scenarios", sample.SCENARIOS, "--json"),
+        ],
+    }
+    with ThreadPoolExecutor(len(wanted)) as pool:
+        started = {
+            word: pool.submit(command, *arguments, cwd=tmp_path_factory.mktemp("empty"))
+            for word, arguments in wanted.items()
+        }
+        return {word: run.result() for word, run in started.items()}
+
+
+def test_the_demo_explains_what_is_broken(runs):
+    """Seven portfolios by name, measures, and the hard limits in words; nothing went wrong."""
+    done = runs["demo"]
+
+    assert (done.returncode, done.stderr) == (0, "")
+    joined = " ".join(done.stdout.replace("-\n", "-").split())
+    for name in ("long-only", "concentrated", "empty", "AAPL", "20 US shares", "1000 daily"):
+        assert name in joined
+    assert "concentration is 48.5 %, hard limit 40.0 % (121% used)" in joined
+    assert "gross_leverage is 1.84x, warning at 1.50x (123% used)" in joined
+    assert joined.count("hard limit") == 8
+    assert "7 portfolios in" in joined
+
+
+def test_the_demo_as_json_is_json_alone(runs, market):
+    """From any directory; with the measures of real prices."""
+    document = only_json(runs["demo as json"])
+
+    assert_is_checked_book(document, market)
+    assert [report["decision"] for report in document["reports"]] == DECISIONS
+    by_id = {report["portfolio_id"]: report for report in document["reports"]}
+    assert [len(by_id[name]["breaches"]) for name in BOOK_IDS] == [0, 1, 1, 0, 0, 0, 7]
+    worst = by_id["limit-breaker"]["measures"]["value_at_risk"]
+    assert worst["value"] == pytest.approx(1_662_114, abs=1)
+    assert runs["demo as json"].stderr == ""
+
+
+def test_check_starts_what_it_needs(runs, market):
+    """Without a broker it brings server and worker, here with prices of one's own."""
+    document = only_json(runs["check"])
+
+    assert_is_checked_book(document, market)
+    assert {report["decision"] for report in document["reports"]} == {"none"}
+    assert runs["check"].stderr == ""
+
+
+# --- check, on a running system
+
+
+@pytest.fixture
+def on_fleet(fleet) -> list[str]:
+    return ["--broker-url", fleet.url]
+
+
+SAMPLE_LIMITS = ["--limits", sample.LIMITS]
+
+
+def test_check_asks_a_running_system(on_fleet, market):
+    """As JSON, with limits from a file; a rejection alone is no failure of the command."""
+    document = only_json(command("check", sample.BOOKS, *SAMPLE_LIMITS, "--json", *on_fleet))
+
+    assert_is_checked_book(document, market)
+    assert [report["decision"] for report in document["reports"]] == DECISIONS
+
+
+def test_check_prints_tables_and_reasons(on_fleet):
+    """As wide as a terminal that has not said how wide it is."""
+    done = command("check", sample.BOOKS, *SAMPLE_LIMITS, *on_fleet)
+
+    assert done.returncode == 0, done.stderr
+    for word in ("value at risk", "decision", "reject", "hard limit", "most from"):
+        assert word in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_check_writes_a_spreadsheet_to_a_file(call, on_fleet, tmp_path):
+    """A row per portfolio, an empty cell where there is no value, nothing on the screen."""
+    path = tmp_path / "out.csv"
+
+    done = call(
+        *("check", sample.BOOKS, *SAMPLE_LIMITS, "--format", "csv", "-o", path, *on_fleet),
+        *("-m", "value_at_risk@0.95", "-m", "gross_leverage", "--confidence", "0.95"),
+    )
+
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    rows = list(csv.DictReader(io.StringIO(path.read_text())))
+    assert [row["portfolio_id"] for row in rows] == BOOK_IDS
+    assert [row["decision"] for row in rows] == DECISIONS
+    assert list(rows[0])[1:3] == ["value_at_risk@0.95", "gross_leverage"]
+    assert float(rows[0]["value_at_risk@0.95"]) > 0
+    # The limits name it as well, without a confidence of their own.
+    assert rows[0]["value_at_risk@0.95"] == rows[0]["value_at_risk"]
+    assert rows[2]["breaches"] == "concentration"
+
+
+@pytest.mark.parametrize(
+    ("options", "opening"),
+    [(["--json"], "{"), (["--format", "csv"], "portfolio_id,"), ([], " ")],
+    ids=["json", "csv", "table"],
+)
+def test_every_format_goes_to_screen_or_file(call, on_fleet, tmp_path, options, opening):
+    """What is written to a file is what would have been printed, but for the times."""
+    path = tmp_path / "out"
+    asked = ["check", sample.BOOKS, *SAMPLE_LIMITS, *options, *on_fleet]
+
+    printed, written = call(*asked), call(*asked, "-o", path)
+
+    assert (printed.returncode, written.returncode) == (0, 0)
+    assert (printed.stderr, written.stdout, written.stderr) == ("", "", "")
+    assert printed.stdout.startswith(opening)
+    if opening == "{":
+        reports = [json.loads(text)["reports"] for text in (printed.stdout, path.read_text())]
+        for report in (*reports[0], *reports[1]):
+            del report["timings"]
+        assert reports[0] == reports[1]
+    else:
+        assert path.read_text() == printed.stdout
+
+
+def test_check_may_tell_a_rejection_by_its_exit_code(on_fleet):
+    """The reports are printed all the same."""
+    done = command("check", sample.BOOKS, *SAMPLE_LIMITS, "--json", "--exit-code", *on_fleet)
+
+    assert done.returncode == 3
+    decisions = [report["decision"] for report in json.loads(done.stdout)["reports"]]
+    assert decisions == DECISIONS
+
+
+def test_check_ends_well_where_nothing_is_rejected(call, on_fleet, tmp_path):
+    """A CSV of positions is a book as well; a warning is no rejection."""
+    book, limits = tmp_path / "book.csv", tmp_path / "limits.toml"
+    book.write_text("portfolio_id,instrument,quantity\na,AAPL,1\nb,XOM,-2\na,XOM,3\n")
+    limits.write_text('id = "s"\n[[limit]]\nmeasure = "short_exposure"\nwarn = 1\nhard = 1e9\n')
+
+    done = call("check", book, "--limits", limits, "--exit-code", "--json", *on_fleet)
+
+    reports = only_json(done)["reports"]
+    assert [report["portfolio_id"] for report in reports] == ["a", "b"]
+    assert [report["decision"] for report in reports] == ["accept", "warn"]
+
+
+def test_an_instrument_without_price_is_reported_not_raised(call, on_fleet, tmp_path):
+    """That portfolio is rejected with its reason, the other is answered."""
+    book = tmp_path / "book.csv"
+    book.write_text("portfolio_id,instrument,quantity\na,AAPL,1\nb,NOPE,1\n")
+
+    done = call("check", book, "--exit-code", *on_fleet)
+
+    assert done.returncode == 3
+    assert "NOPE has no price in this market." in done.stdout
+    assert "unknown_instrument" in "".join(done.stdout.split())
+
+
+# --- what goes wrong
+
+
+def assert_two_lines(done: subprocess.CompletedProcess[str], *named: str) -> None:
+    """The error with its place, and what mends it; no traceback, nothing on stdout."""
+    assert (done.returncode, done.stdout) == (1, ""), done.stderr
+    first, second = done.stderr.splitlines()
+    assert first.startswith("risk-tasks: ")
+    assert second
+    for word in named:
+        assert word in done.stderr
+
+
+def test_a_file_that_is_not_there_is_two_lines(call, on_fleet, tmp_path):
+    path = tmp_path / "book.toml"
+
+    assert_two_lines(call("check", path, "--json", *on_fleet), str(path), "cannot be read")
+
+
+BAD_BOOKS = {
+    "not toml": ("[[portfolio]]\nid =\n", "line 2"),
+    "unknown key": ('[[portfolio]]\nid = "a"\nnaw = 1\npositions = {A = 1}\n', "naw"),
+    "quantity": ('[[portfolio]]\nid = "a"\npositions = {AAPL = "x"}\n', "AAPL"),
+    "empty": ("", "empty"),
+}
+
+
+@pytest.mark.parametrize(("content", "named"), BAD_BOOKS.values(), ids=BAD_BOOKS.keys())
+def test_a_bad_book_is_two_lines(call, on_fleet, tmp_path, content, named):
+    path = tmp_path / "book.toml"
+    path.write_text(content)
+
+    assert_two_lines(call("check", path, "--json", *on_fleet), "book.toml", named)
+
+
+REFUSED = {
+    "limits that are none": (["--limits", sample.BOOKS], "books.toml"),
+    "prices on a running system": (["--prices", sample.PRICES], "--prices"),
+    "scenarios on a running system": (["--scenarios", sample.SCENARIOS], "--scenarios"),
+    "a measure that is none": (["-m", "value_at_rsk"], "Nearest: value_at_risk"),
+    "a confidence that is none": (["--confidence", "99"], "confidence"),
+    "a file that cannot be written": (["-o", "/nowhere/at/all"], "--output"),
+    "a broker that is none": (["--broker-url", "localhost:6379"], "redis://HOST:PORT/0"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "named"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_be_done_is_two_lines(call, on_fleet, arguments, named):
+    assert_two_lines(call("check", sample.BOOKS, *on_fleet, *arguments), named)
+
+
+def test_prices_that_are_none_are_two_lines(call):
+    """Before anything is started."""
+    assert_two_lines(call("check", sample.BOOKS, "--prices", sample.BOOKS), ".toml")
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["nothing"], ["check", "b", "--format", "xml"]])
+def test_wrong_usage_is_exit_code_2(call, arguments):
+    assert call(*arguments).returncode == 2
+
+
+def test_a_broker_that_is_away_is_two_lines(call):
+    """Also where its URL is in the environment."""
+    away = "redis://127.0.0.1:1/0"
+
+    asked = command("check", sample.BOOKS, "--broker-url", away)
+    listed = call("market", "list", RISK_TASKS_BROKER_URL=away)
+
+    for done in (asked, listed):
+        assert_two_lines(done, "127.0.0.1:1 does not answer")
+
+
+def test_a_setting_that_cannot_be_read_is_two_lines(call):
+    assert_two_lines(call("market", "list", RISK_TASKS_TIMEOUT_S="soon"), "RISK_TASKS_TIMEOUT_S")
+
+
+def test_check_where_nothing_is_published_says_so(call, bare):
+    done = call("check", sample.BOOKS, "--broker-url", bare.url)
+
+    assert_two_lines(done, "risk-tasks market publish")
+
+
+# --- market, limits, measures
+
+
+def test_a_market_is_published_and_listed(call, on_fleet, market, risk):
+    """Under the name that checks ask for, with a window and scenarios."""
+    name = unique("market")
+
+    published = only_json(
+        command(
+            *("market", "publish", sample.PRICES, "--name", name, "--window-days", "250"),
+            *("--scenarios", sample.SCENARIOS, "--json", *on_fleet),
+        )
+    )
+
+    assert published == {
+        "name": name,
+        "id": risk.load_market(name).id,
+        "as_of": market.as_of.isoformat(),
+        "instruments": 20,
+        "observations": 250,
+        "scenarios": sorted(market.scenarios),
+    }
+    listed = only_json(call("market", "list", "--json", *on_fleet))
+    assert published in listed
+    assert {row["name"] for row in listed} >= {"default", name}
+    table = call("market", "list", *on_fleet)
+    assert table.returncode == 0
+    assert "default" in table.stdout
+
+
+def test_publishing_is_told_in_a_sentence(call, server, limit_set):
+    """Under `default` where no name is given."""
+    at = ["--broker-url", server.url]
+    assert only_json(call("market", "list", "--json", *at)) == []
+    assert "market publish" in call("market", "list", *at).stdout
+
+    market = call("market", "publish", sample.PRICES, *at)
+    limits = call("limits", "publish", sample.LIMITS, *at)
+
+    assert (market.returncode, limits.returncode) == (0, 0)
+    assert market.stdout.startswith("Published default: 20 instruments, 1000 observations")
+    assert limits.stdout.startswith("Published default: 8 limits")
+    assert [row["name"] for row in only_json(call("market", "list", "--json", *at))] == ["default"]
+    shown = only_json(call("limits", "show", "--json", *at))
+    assert (shown["name"], shown["version"]) == ("default", limit_set.version)
+
+
+def test_a_market_that_is_none_is_not_published(call, server, tmp_path):
+    """Two lines, and the server is as it was."""
+    prices = tmp_path / "prices.csv"
+    prices.write_text("date,A\n2022-01-03,1\n2022-01-04,x\n")
+
+    for arguments in (["market", "publish", prices], ["limits", "publish", sample.BOOKS]):
+        done = call(*arguments, "--broker-url", server.url)
+        assert_two_lines(done)
+
+    assert server.key_names() == set()
+
+
+def test_limits_are_published_and_shown(call, on_fleet, limit_set):
+    """Every limit with its thresholds."""
+    name = unique("limits")
+
+    published = only_json(
+        call("limits", "publish", sample.LIMITS, "--name", name, "--json", *on_fleet)
+    )
+
+    assert published == {"name": name, "id": "standard", "version": limit_set.version}
+    shown = only_json(command("limits", "show", "--name", name, "--json", *on_fleet))
+    assert (shown["name"], shown["version"]) == (name, limit_set.version)
+    assert [limit["measure"] for limit in shown["limits"]] == [
+        limit.measure for limit in limit_set.limits
+    ]
+    table = call("limits", "show", "--name", name, *on_fleet)
+    assert table.returncode == 0
+    assert "600,000" in table.stdout
+
+
+def test_limits_that_are_not_published_are_two_lines(call, on_fleet):
+    name = unique("limits")
+
+    assert_two_lines(call("limits", "show", "--name", name, "--json", *on_fleet), name)
+
+
+def test_measures_are_listed_in_full():
+    """As JSON with what is known of each."""
+    rows = only_json(command("measures", "--json"))
+
+    assert [row["name"] for row in rows] == list(MEASURES)
+    assert {row["name"] for row in rows if row["standard"]} == set(STANDARD_MEASURES)
+    assert set(rows[0]) >= {"name", "summary", "formula", "unit", "sign", "source", "cost_us"}
+
+
+def test_names_in_tables_stay_whole(call, on_fleet, risk, limit_set):
+    """They are there to be copied, also from a terminal of eighty columns."""
+    name = unique("limits")
+    risk.publish_limits(limit_set, name)
+
+    measures, limits = call("measures"), call("limits", "show", "--name", name, *on_fleet)
+
+    assert (measures.returncode, limits.returncode) == (0, 0)
+    assert [measure for measure in MEASURES if measure not in measures.stdout] == []
+    assert [limit.measure for limit in limit_set.limits if limit.measure not in limits.stdout] == []

@@ -1,0 +1,155 @@
+"""Blocks that nobody answered in time, and clients that are gone: what is kept, what is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from risk_tasks.lanes import (
+    CLIENT_GONE_S,
+    CLIENTS_KEY,
+    LEDGER_KEY,
+    OVERDUE_GRACE_S,
+    RESULT_TTL_S,
+    Priority,
+    block_key,
+    reply_key,
+    result_key,
+)
+from risk_tasks.upkeep.sweeper import sweep
+from tests.integration.support import PAYLOAD, Sender, Server, unique, wait_until
+
+pytestmark = pytest.mark.integration
+
+
+def send_overdue(server: Server, sender: Sender, **terms) -> str:
+    """Enqueue a block, and return when its deadline has passed."""
+    block_id = sender.send(timeout_s=0.001, **terms)
+    deadline = int(server.client.hget(block_key(block_id), "deadline_ms"))
+    wait_until(lambda: server.now_ms() > deadline, 2)
+    return block_id
+
+
+def plant_client(server: Server, *, seen_s_ago: float, n_results: int = 2) -> tuple[str, list[str]]:
+    """Leave a client's entry, its reply list and its results; returns its id and the results."""
+    client_id = unique("client")
+    blocks = [unique("block") for _ in range(n_results)]
+    for block_id in blocks:
+        server.client.set(result_key(block_id), b"answer", ex=RESULT_TTL_S)
+        server.client.rpush(reply_key(client_id), block_id)
+    server.client.zadd(CLIENTS_KEY, {client_id: server.now_ms() - int(seen_s_ago * 1e3)})
+    return client_id, [result_key(block_id) for block_id in blocks]
+
+
+# --- deadlines
+
+
+def test_a_block_past_its_deadline_is_never_started(server, broker, sender):
+    """Its checks are counted as expired, its room is given back, and a late answer is dropped."""
+    block_id = send_overdue(server, sender, n_checks=5)
+
+    assert broker.start(block_id, worker="w") is None
+
+    assert server.counter("expired") == 5
+    assert server.lane(Priority.NORMAL) == (0, 0)
+    assert server.client.zcard(LEDGER_KEY) == 0
+    assert block_key(block_id) not in server.key_names()
+    assert broker.finish(block_id, b"late") is False
+    assert result_key(block_id) not in server.key_names()
+
+
+def test_a_block_that_is_gone_is_not_started_and_not_counted_as_expired(server, broker, sender):
+    """Redelivered after it was answered, it is passed over."""
+    block_id = sender.send()
+    broker.finish(block_id, b"answer")
+
+    assert broker.start(block_id, worker="w") is None
+    assert server.counter("expired") == 0
+
+
+def test_a_block_started_in_time_may_be_finished_late(server, broker, sender):
+    """The deadline bars the start only."""
+    block_id = sender.send(timeout_s=0.2)
+    assert broker.start(block_id, worker="w")
+    deadline = int(server.client.hget(block_key(block_id), "deadline_ms"))
+    wait_until(lambda: server.now_ms() > deadline, 2)
+
+    assert broker.finish(block_id, b"answer") is True
+
+
+# --- the sweep
+
+
+def test_a_sweep_removes_overdue_blocks_and_gives_back_their_room(server, broker, sender):
+    """A block of another still has its time."""
+    overdue = send_overdue(server, sender, n_checks=5)
+    waiting = sender.send(n_checks=2)
+
+    assert broker.sweep(grace_s=0) == (1, 0, 0)
+
+    assert server.counter("swept_blocks") == 1
+    assert server.lane(Priority.NORMAL) == (2, len(PAYLOAD))
+    assert server.client.zrange(LEDGER_KEY, 0, -1) == [waiting.encode()]
+    assert block_key(overdue) not in server.key_names()
+    assert broker.start(overdue, worker="w") is None
+    assert broker.start(waiting, worker="w") is not None
+
+
+def test_a_sweep_leaves_a_block_to_its_worker_for_the_grace(server, broker, sender):
+    """Past its deadline, but not past the grace: the worker may still finish."""
+    block_id = send_overdue(server, sender)
+    assert broker.sweep() == (0, 0, 0)
+
+    late = server.now_ms() - OVERDUE_GRACE_S * 1_000 - 1
+    server.client.zadd(LEDGER_KEY, {block_id: late})
+
+    assert broker.sweep() == (1, 0, 0)
+
+
+def test_a_sweep_removes_what_gone_clients_left(server, broker):
+    """Their entries, reply lists and results; those of the living stay."""
+    gone, gone_results = plant_client(server, seen_s_ago=CLIENT_GONE_S + 1)
+    living, living_results = plant_client(server, seen_s_ago=CLIENT_GONE_S - 5)
+
+    assert broker.sweep() == (0, 1, 2)
+
+    assert server.counter("swept_results") == 2
+    assert server.client.zscore(CLIENTS_KEY, gone) is None
+    assert server.key_names().isdisjoint({reply_key(gone), *gone_results})
+    assert server.client.zscore(CLIENTS_KEY, living) is not None
+    assert server.key_names() >= {reply_key(living), *living_results}
+
+
+def test_a_client_without_answers_is_forgotten_too(server, broker):
+    """Otherwise each process that ever asked would stay for ever."""
+    gone, _ = plant_client(server, seen_s_ago=CLIENT_GONE_S + 1, n_results=0)
+
+    assert broker.sweep() == (0, 1, 0)
+
+    assert server.client.zscore(CLIENTS_KEY, gone) is None
+
+
+def test_asking_again_keeps_a_client_alive(server, broker, sender):
+    """A client that was not seen for long is living from its next block on."""
+    sender.client_id, results = plant_client(server, seen_s_ago=CLIENT_GONE_S + 1)
+    sender.send()
+
+    assert broker.sweep() == (0, 0, 0)
+    assert server.key_names() >= {reply_key(sender.client_id), *results}
+
+
+def test_a_sweep_goes_on_until_nothing_is_left(server, broker, sender):
+    """Each round is bounded; the sweep is not left half done."""
+    for _ in range(250):
+        block_id = sender.send(timeout_s=0.001)
+        server.client.zadd(LEDGER_KEY, {block_id: 1.0})
+    for _ in range(120):
+        plant_client(server, seen_s_ago=CLIENT_GONE_S + 1, n_results=1)
+    assert broker.sweep() == (100, 100, 100)
+
+    swept = sweep(broker)
+
+    assert (swept.blocks, swept.clients, swept.results) == (150, 20, 20)
+    assert server.lane(Priority.NORMAL) == (0, 0)
+    assert {
+        key for key in server.key_names() if key.startswith(("risk:block", "risk:res"))
+    } == set()

@@ -1,0 +1,168 @@
+"""`dev`: a whole system from one command, watched, and gone when it is stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+import pytest
+import redis
+
+from risk_tasks import Portfolio, RiskClient
+from risk_tasks.store.roles import RoleStore
+from tests.integration.support import ended, is_gone, running, wait_until
+
+pytestmark = pytest.mark.integration
+
+READY_WITHIN_S = 60
+
+
+@dataclass
+class Dev:
+    """A running `dev`, with what it wrote."""
+
+    process: Popen[bytes]
+    ready_file: Path
+    log: Path
+
+    def ready(self) -> dict[str, Any]:
+        return json.loads(self.ready_file.read_text())
+
+    def pids(self) -> dict[str, int]:
+        return self.ready()["pids"]
+
+
+@contextmanager
+def dev(folder: Path, *options: object, await_ready: bool = True) -> Iterator[Dev]:
+    """Run `dev`; whatever happens in the test, nothing of it runs on afterwards."""
+    system = Dev(None, folder / "ready.json", folder / "dev.log")
+    arguments = ["-m", "risk_tasks", "dev", "--ready-file", system.ready_file, *options]
+    with running(*arguments, log=system.log, cwd=folder, settings={}) as process:
+        system.process = process
+        try:
+            if await_ready:
+                wait_until(
+                    lambda: system.ready_file.exists() or process.poll() is not None,
+                    READY_WITHIN_S,
+                    "the ready file",
+                )
+                assert process.poll() is None, system.log.read_text()
+            yield system
+        finally:
+            if process.poll() is None:
+                ended(process, system.log)
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory) -> Iterator[Callable[[], Dev]]:
+    """Returns one system for several tests, or another after one that has been stopped."""
+    with ExitStack() as stack:
+        systems: list[Dev] = []
+
+        def start() -> Dev:
+            if not systems or systems[-1].process.poll() is not None:
+                folder = tmp_path_factory.mktemp("dev")
+                systems.append(stack.enter_context(dev(folder, "--workers", 1)))
+            return systems[-1]
+
+        yield start
+
+
+@pytest.fixture
+def system(started) -> Dev:
+    return started()
+
+
+def answers(url: str) -> bool:
+    with RiskClient(url, timeout_s=5) as risk:
+        return all(
+            risk.check(Portfolio("p", {}), priority=lane).code == "no_market"
+            for lane in ("critical", "normal", "batch")
+        )
+
+
+def test_the_ready_file_says_what_runs(system):
+    """Written when all of it answers: the broker, no gateway, a process for each role."""
+    ready = system.ready()
+
+    assert set(ready) == {"broker_url", "gateway_url", "pids"}
+    assert ready["broker_url"].startswith("redis://127.0.0.1:")
+    assert ready["broker_url"].endswith("/0")
+    assert ready["gateway_url"] is None
+    assert set(ready["pids"]) == {"server", "worker-1", "worker-critical", "scheduler"}
+    assert not any(is_gone(pid) for pid in ready["pids"].values())
+    with redis.Redis.from_url(ready["broker_url"]) as client:
+        assert client.info("server")["process_id"] == ready["pids"]["server"]
+        lanes = {role.pid: role.lanes for role in RoleStore(client).live()}
+    assert lanes[ready["pids"]["worker-1"]] == "critical,normal,batch"
+    assert lanes[ready["pids"]["worker-critical"]] == "critical"
+    assert answers(ready["broker_url"])
+
+
+@pytest.mark.parametrize("name", ["worker-1", "scheduler"])
+def test_a_role_that_dies_is_started_again(system, name):
+    """The file has its new process id, and the system serves as before."""
+    before = system.pids()
+    os.kill(before[name], signal.SIGKILL)
+
+    wait_until(lambda: system.pids()[name] != before[name], 20, "a new process id")
+
+    after = system.pids()
+    assert {key for key in after if after[key] != before[key]} == {name}
+    with redis.Redis.from_url(system.ready()["broker_url"]) as client:
+        roles = RoleStore(client)
+        wait_until(
+            lambda: after[name] in {role.pid for role in roles.live()}, READY_WITHIN_S, "serving"
+        )
+    assert answers(system.ready()["broker_url"])
+
+
+def test_sigterm_stops_it_as_a_whole(system):
+    """Exit code 0, and every process of it is gone."""
+    pids = system.pids()
+
+    assert ended(system.process, system.log, within_s=30) == 0
+
+    assert [name for name, pid in pids.items() if not is_gone(pid)] == []
+
+
+def children_of(pid: int) -> list[int]:
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in listed.read_text().split()] if listed.exists() else []
+
+
+def test_stopping_it_while_it_starts_leaves_no_word_that_it_is_ready(tmp_path):
+    """Exit code 0, no process, and no file that says that all of it answers."""
+    with dev(tmp_path, await_ready=False) as system:
+        children = wait_until(
+            lambda: len(found := children_of(system.process.pid)) >= 4 and found,
+            READY_WITHIN_S,
+            "server and roles",
+        )
+        system.process.send_signal(signal.SIGTERM)
+
+        assert system.process.wait(30) == 0
+
+    assert not any(not is_gone(pid) for pid in children)
+    assert not system.ready_file.exists()
+
+
+def test_it_uses_a_server_that_runs(server, tmp_path):
+    """With `--broker-url` it starts none of its own; Ctrl-C leaves that one running."""
+    with dev(tmp_path, "--workers", 1, "--broker-url", server.url) as system:
+        assert system.ready()["broker_url"] == server.url
+        assert set(system.pids()) == {"worker-1", "worker-critical", "scheduler"}
+        assert answers(server.url)
+
+        system.process.send_signal(signal.SIGINT)
+        assert system.process.wait(30) == 0
+
+    assert server.client.ping()
+    assert RoleStore(server.client).live() == []

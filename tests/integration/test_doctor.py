@@ -1,0 +1,113 @@
+"""`doctor` on systems that are well, and on systems that we made ill."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from celery import Celery
+
+from tests.integration.support import Server, command
+
+pytestmark = pytest.mark.integration
+
+
+def findings(doctor, url: str, exit_code: int) -> dict[str, dict]:
+    """Run the doctor, and return what it found by what it looked at."""
+    done = doctor("doctor", "--json", "--broker-url", url)
+    assert done.returncode == exit_code, done.stdout + done.stderr
+    rows = json.loads(done.stdout)
+    for row in rows:
+        assert set(row) == {"what", "state", "found", "mend"}
+        assert row["state"] == "ok" or row["mend"], row
+    return {row["what"]: row for row in rows}
+
+
+def bad(found: dict[str, dict]) -> set[str]:
+    return {what for what, row in found.items() if row["state"] == "bad"}
+
+
+def test_a_healthy_fleet_is_well(fleet):
+    """Every lane answers, a scheduler runs, a market is there: exit code 0."""
+    found = findings(command, fleet.url, 0)
+
+    assert bad(found) == set()
+    for lane in ("critical", "normal", "batch"):
+        assert found[f"workers of {lane}"]["state"] == "ok"
+        assert found[f"answer from {lane}"]["state"] == "ok"
+    for what in ("server", "server version", "eviction policy", "scheduler", "market"):
+        assert found[what]["state"] == "ok"
+    assert found["stranded messages"]["found"] == "none"
+
+
+def test_people_get_a_line_for_each(call, fleet):
+    """With the line that mends it below what is not ok."""
+    done = call("doctor", "--broker-url", fleet.url)
+
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert any(line.startswith("ok    server: ") for line in lines)
+    place = next(n for n, line in enumerate(lines) if line.startswith("warn  limits: "))
+    assert lines[place + 1].strip() == "risk-tasks limits publish LIMITS"
+
+
+def test_no_server_is_the_one_finding():
+    """Exit code 1, and no password on the screen."""
+    found = findings(command, "redis://user:geheim@127.0.0.1:1/0", 1)
+
+    assert set(found) == {"server"}
+    assert "geheim" not in json.dumps(found)
+
+
+def test_a_server_without_workers_is_bad(call, server):
+    """Each lane that nobody serves is named, and none is asked."""
+    found = findings(call, server.url, 1)
+
+    assert bad(found) == {f"workers of {lane}" for lane in ("critical", "normal", "batch")}
+    assert found["scheduler"]["state"] == "warn"
+    assert found["market"]["state"] == found["limits"]["state"] == "warn"
+    assert server.client.llen("risk.normal") == 0
+
+
+@contextmanager
+def evicting(server: Server) -> Iterator[None]:
+    server.client.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        yield
+    finally:
+        server.client.config_set("maxmemory-policy", "noeviction")
+
+
+def test_a_server_that_may_throw_away_checks_is_bad(call, bare):
+    """And nothing else is, though nothing is published: workers answer that there is no market."""
+    with evicting(bare):
+        found = findings(call, bare.url, 1)
+
+    assert bad(found) == {"eviction policy"}
+    assert "allkeys-lru" in found["eviction policy"]["found"]
+    assert "noeviction" in found["eviction policy"]["mend"]
+    assert found["answer from normal"]["state"] == "ok"
+
+
+def test_messages_that_nobody_will_take_are_found(call, bare):
+    """As plain Celery sends them without queue, or with a priority."""
+    app = Celery(broker=bare.url, set_as_current=False)
+    with app:
+        for options in ({}, {}, {"queue": "risk.normal", "priority": 6}):
+            app.send_task("risk.check", kwargs={}, ignore_result=True, **options)
+        app.pool.force_close_all()
+    stranded = ["celery", "risk.normal\x06\x166"]
+    try:
+        assert [bare.client.llen(key) for key in stranded] == [2, 1]
+
+        found = findings(call, bare.url, 1)
+    finally:
+        bare.client.delete(*stranded)
+
+    assert bad(found) == {"stranded messages"}
+    told = found["stranded messages"]["found"]
+    assert "2 in celery" in told
+    assert "1 in risk.normal:priority-6" in told
+    assert findings(call, bare.url, 0)["stranded messages"]["state"] == "ok"

@@ -1,0 +1,145 @@
+"""The message that is written by hand, held against the one that the installed Celery writes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from pydantic import SecretStr
+
+from risk_tasks import RiskTasksError
+from risk_tasks.app import create_app
+from risk_tasks.broker.blocks import BlockBroker, StampRequest
+from risk_tasks.broker.envelope import envelope
+from risk_tasks.connection import connect
+from risk_tasks.lanes import CHECK_BLOCK_TASK, Priority, reply_key, result_key
+from risk_tasks.model.measures import MeasureSettings, parse_measures
+from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.settings import Settings
+from risk_tasks.wire.answer import decode_answer
+from risk_tasks.wire.request import Terms, encode_request, pack_portfolios
+from tests.integration.support import unique, wait_until
+
+pytestmark = pytest.mark.integration
+
+#: what Celery writes and a worker does without; each was looked up in Celery 5.7
+LEFT_OUT = {
+    "shadow",  # another name in logs
+    "group_index",  # chords
+    "stamped_headers",  # stamping
+    "stamps",  # stamping
+    "replaced_task_nesting",  # self.replace
+}
+#: values that belong to one message or to one process
+OWN_HEADERS = {"id", "root_id", "origin", "argsrepr"}
+OWN_PROPERTIES = {"correlation_id", "delivery_tag", "reply_to"}
+
+
+@pytest.fixture(params=list(Priority))
+def messages(request, server) -> tuple[dict, dict]:
+    """What Celery with our settings puts on a lane for the task, and what we do."""
+    lane = request.param
+    app = create_app(Settings.read(broker_url=SecretStr(server.url)))
+    with app:
+        app.send_task(CHECK_BLOCK_TASK, task_id="by-celery", queue=lane.queue, ignore_result=True)
+        app.pool.force_close_all()
+    (theirs,) = server.messages(lane.queue)
+    return theirs, json.loads(envelope("by-hand", lane, 3))
+
+
+def test_the_message_has_the_parts_that_celery_gives_it(messages):
+    """A part that an upgrade adds or drops is told here."""
+    theirs, ours = messages
+
+    assert set(theirs) == set(ours)
+    assert set(theirs["properties"]) == set(ours["properties"])
+    assert set(theirs["headers"]) == set(ours["headers"]) | LEFT_OUT
+    assert set(ours["headers"]).isdisjoint(LEFT_OUT)
+
+
+def test_what_is_not_of_one_message_alone_is_the_same(messages):
+    """Encodings, flags and routing are those of Celery under the settings of the app."""
+    theirs, ours = messages
+
+    for part, own in (("headers", OWN_HEADERS), ("properties", OWN_PROPERTIES)):
+        shared = set(theirs[part]) & set(ours[part]) - own
+        assert {key: ours[part][key] for key in shared} == {
+            key: theirs[part][key] for key in shared
+        }
+    for name in ("content-type", "content-encoding"):
+        assert ours[name] == theirs[name]
+
+
+def test_the_ids_of_one_message_are_one(messages):
+    """Celery writes the task's id in the same places; the tag is the message's own."""
+    theirs, ours = messages
+
+    for message, task_id in ((theirs, "by-celery"), (ours, "by-hand")):
+        assert message["headers"]["id"] == message["headers"]["root_id"] == task_id
+        assert message["properties"]["correlation_id"] == task_id
+    assert ours["properties"]["delivery_tag"] == "by-hand"
+
+
+def test_what_is_left_out_says_nothing_in_celery_either(messages):
+    """The headers and the part of the body that we leave out hold nothing."""
+    theirs, ours = messages
+
+    for name in LEFT_OUT:
+        assert not theirs["headers"][name]
+    args, kwargs, embedded = json.loads(theirs["body"])
+    assert [args, kwargs] == json.loads(ours["body"])[:2] == [[], {}]
+    assert not any(embedded.values())
+    assert set(embedded) == {"callbacks", "errbacks", "chain", "chord"}
+
+
+@pytest.fixture
+def send(fleet_server):
+    """Enqueues a payload on the fleet, and returns the bytes of its answer."""
+    client_id = unique("client")
+    with connect(fleet_server.url) as client:
+        broker = BlockBroker(client)
+
+        def send_block(payload: bytes, market: str = "default") -> bytes:
+            block_id = unique("block")
+            broker.enqueue(
+                block_id,
+                payload,
+                client_id=client_id,
+                lane=Priority.NORMAL,
+                n_checks=1,
+                timeout_s=20,
+                stamp=StampRequest(market, ""),
+            )
+            answer = wait_until(lambda: fleet_server.client.get(result_key(block_id)), 20)
+            fleet_server.client.delete(result_key(block_id))
+            return answer
+
+        yield send_block
+        fleet_server.client.delete(reply_key(client_id))
+
+
+def test_a_stock_worker_runs_it(send, market):
+    """The answer is that of the portfolio in the payload."""
+    terms = Terms(parse_measures(["market_value"]), MeasureSettings())
+    request = pack_portfolios([Portfolio("p", {"AAPL": 2.0})], terms)
+
+    answer = decode_answer(send(encode_request(request)))
+
+    assert answer.stamp.market_id == market.id
+    assert answer.columns["market_value"].values.tolist() == [
+        2.0 * market.prices[market.index["AAPL"]]
+    ]
+
+
+def test_a_payload_that_is_none_is_answered_at_once(send):
+    """Whoever waits is told, and the worker goes on."""
+    with pytest.raises(RiskTasksError, match="Not a valid risk"):
+        decode_answer(send(b"no arrow"))
+
+
+def test_a_finished_message_is_acknowledged(send, fleet_server):
+    """Nothing is delivered once more after the visibility time-out."""
+    send(b"no arrow")
+
+    held = fleet_server.client
+    wait_until(lambda: held.hlen("unacked") == 0 == held.zcard("unacked_index"), 5)

@@ -1,0 +1,304 @@
+"""The broker away, slow, cut off in the middle: typed errors in time, and no answer lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+from redis.exceptions import ResponseError
+
+from risk_tasks import Portfolio, RiskClient
+from risk_tasks.client.cutting import BlockBounds
+from risk_tasks.errors import ReportTimeoutError, RequestError, TransportError
+from risk_tasks.lanes import CLIENTS_KEY, Priority, result_key
+from tests.integration.proxy import Proxy
+from tests.integration.support import HandWorker, unique, wait_until
+
+pytestmark = pytest.mark.integration
+
+TOLD_WITHIN_S = 2.0
+ONE = Portfolio("one", {"AAPL": 1.0})
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port of this machine that nobody listens at, held so that nobody comes."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port where connections are taken and nothing is ever said."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        yield listener.getsockname()[1]
+
+
+def url_of(port: int) -> str:
+    return f"redis://127.0.0.1:{port}/0"
+
+
+@contextmanager
+def told_in_time(port: int) -> Iterator[None]:
+    """Expect a `TransportError` that names the server, within two seconds."""
+    started = time.monotonic()
+    with pytest.raises(TransportError) as caught:
+        yield
+    assert time.monotonic() - started < TOLD_WITHIN_S
+    assert not isinstance(caught.value, ReportTimeoutError)
+    assert f"127.0.0.1:{port}" in caught.value.message
+    assert caught.value.retriable
+
+
+CALLS: dict[str, Callable[[RiskClient, object], object]] = {
+    "check": lambda risk, market: risk.check(ONE),
+    "publish_market": lambda risk, market: risk.publish_market(market),
+    "load_market": lambda risk, market: risk.load_market(),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+def test_a_broker_that_is_down_is_told_at_once(clients, market, closed_port, call):
+    """Not after the time that a report may take."""
+    risk = clients(url_of(closed_port), timeout_s=30)
+
+    with told_in_time(closed_port):
+        call(risk, market)
+
+
+def test_a_broker_that_never_answers_is_told_in_time(clients, silent_port):
+    """A connection is not an answer."""
+    risk = clients(url_of(silent_port), timeout_s=30)
+
+    with told_in_time(silent_port):
+        risk.check(ONE)
+
+
+def test_a_password_in_the_url_is_in_no_message(clients, closed_port):
+    risk = clients(f"redis://user:geheim@127.0.0.1:{closed_port}/0")
+
+    with pytest.raises(TransportError) as caught:
+        risk.check(ONE)
+
+    assert "geheim" not in f"{caught.value} {risk!r}"
+
+
+def test_what_is_no_url_is_told(clients):
+    with pytest.raises(TransportError, match="redis://"):
+        clients("broker:6379").check(ONE)
+
+
+@contextmanager
+def halted(pid: int) -> Iterator[None]:
+    """Hold a process of ours, and let it go on at the end."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_a_server_that_is_held_is_told_in_time_and_serves_again(bare, clients, market):
+    """Over a connection that stood, over a new one, and right answers once it goes on."""
+    risk, other = clients(bare.url, timeout_s=20), clients(bare.url, timeout_s=20)
+    risk.publish_market(market)
+    price = risk.check(ONE).measures["market_value"].value
+    port = bare.port
+
+    with halted(bare.pid):
+        for client in (risk, other):
+            with told_in_time(port):
+                client.check(ONE)
+
+    for client in (risk, other):
+        assert client.check(ONE).measures["market_value"].value == price
+    wait_until(lambda: bare.lane(Priority.NORMAL) == (0, 0), 10, "room given back")
+
+
+def test_a_server_that_dies_while_one_waits_is_an_error_in_time(server, clients):
+    """The time-out of the call holds, whatever happens to the server."""
+    risk = clients(server.url, timeout_s=1.0)
+    started = time.monotonic()
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(risk.check, ONE)
+        wait_until(lambda: server.client.llen("risk.normal"), 3)
+        os.kill(server.pid, signal.SIGKILL)
+        with pytest.raises(TransportError):
+            waiting.result(timeout=5)
+
+    assert time.monotonic() - started < 2.5
+
+
+def test_a_server_that_refuses_is_no_fault_of_the_network(server, clients):
+    """Out of memory, it says so; nothing of it escapes untyped."""
+    server.client.config_set("maxmemory", "1")
+    risk = clients(server.url)
+
+    with pytest.raises(TransportError, match="memory") as caught:
+        risk.check(ONE)
+
+    assert isinstance(caught.value.__cause__, ResponseError)
+
+
+# --- answers that come late, or not
+
+
+def test_nobody_serving_is_a_time_out(server, clients):
+    """After the time that was given: the call's own, or else the client's."""
+    risk = clients(server.url, timeout_s=0.4)
+
+    for given, seconds in ((None, 0.4), (0.15, 0.15)):
+        started = time.monotonic()
+        with pytest.raises(ReportTimeoutError) as caught:
+            risk.check(ONE, timeout_s=given)
+        assert seconds <= time.monotonic() - started < seconds + 1.0
+        assert caught.value.check_id.count(".") == 1
+        assert risk._link()._replies._waiting == {}
+
+
+@contextmanager
+def served_by_hand(hand: HandWorker, service, market_id: str, blocks: int = 1) -> Iterator[None]:
+    """Serve the normal lane from this process for so many blocks."""
+
+    def serve() -> None:
+        for _ in range(blocks):
+            block_id = hand.take()
+            block = hand.broker.start(block_id, worker="hand")
+            hand.broker.finish(block_id, service.run(block.payload, market_id, "", 0.0))
+
+    with ThreadPoolExecutor(1) as pool:
+        serving = pool.submit(serve)
+        yield
+        serving.result(timeout=10)
+
+
+def test_a_late_answer_is_dropped_and_the_next_call_is_right(
+    server, clients, hand, service, market
+):
+    """The answer of the call that was given up is nobody's; it does not stay either."""
+    risk = clients(server.url)
+    risk.publish_market(market)
+    with ThreadPoolExecutor(1) as pool:
+        given_up = pool.submit(risk.check, Portfolio("late", {"AMD": 5.0}), timeout_s=0.3)
+        late = hand.take()
+        block = hand.broker.start(late, worker="hand")
+        with pytest.raises(ReportTimeoutError):
+            given_up.result(timeout=5)
+    assert hand.broker.finish(late, service.run(block.payload, market.id, "", 0.0)) is True
+
+    with served_by_hand(hand, service, market.id):
+        report = risk.check(ONE)
+
+    assert report.portfolio_id == "one"
+    assert report.measures["market_value"].value == market.prices[market.index["AAPL"]]
+    wait_until(lambda: result_key(late) not in server.key_names(), 3)
+
+
+def test_a_client_that_waits_long_is_not_taken_for_gone(server, clients, monkeypatch):
+    """It says again and again that it is there; the sweep spares it."""
+    monkeypatch.setattr("risk_tasks.client.replies._SEEN_EVERY_S", 0.05)
+    risk = clients(server.url, timeout_s=10)
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(risk.check, ONE)
+        client_id, first = wait_until(
+            lambda: next(iter(server.client.zrange(CLIENTS_KEY, 0, -1, withscores=True)), None), 3
+        )
+        wait_until(lambda: server.client.zscore(CLIENTS_KEY, client_id) > first + 500, 5)
+        risk.close()
+        assert waiting.exception(timeout=10) is not None
+
+
+def test_answers_out_of_order_come_back_in_order(
+    server, clients, hand, service, market, monkeypatch
+):
+    """The last block is answered first."""
+    monkeypatch.setattr("risk_tasks.client.link.BlockBounds", lambda: BlockBounds(1, 50_000))
+    risk = clients(server.url)
+    risk.publish_market(market)
+    portfolios = [Portfolio(unique(), {name: 1.0}) for name in ("AAPL", "AMD", "XOM")]
+
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(risk.check_many, portfolios, measures=["market_value"])
+        for block_id in reversed([hand.take() for _ in portfolios]):
+            block = hand.broker.start(block_id, worker="hand")
+            hand.broker.finish(block_id, service.run(block.payload, market.id, "", 0.0))
+        reports = asked.result(timeout=5)
+
+    assert [report.portfolio_id for report in reports] == [p.id for p in portfolios]
+    assert [report.measures["market_value"].value for report in reports] == [
+        market.prices[market.index[name]] for name in ("AAPL", "AMD", "XOM")
+    ]
+
+
+@pytest.fixture
+def proxied(server) -> Iterator[Callable[[Callable[[bytes], bool]], Proxy]]:
+    """Makes wires to this test's own server."""
+    made: list[Proxy] = []
+
+    def make(matches: Callable[[bytes], bool]) -> Proxy:
+        made.append(Proxy(server.port, matches))
+        return made[-1]
+
+    yield make
+    for proxy in made:
+        proxy.close()
+
+
+def test_a_block_is_accepted_once_though_the_server_said_so_in_vain(
+    server, clients, hand, service, market, proxied
+):
+    """The client repeats what may have failed, and the server knows the block."""
+    clients(server.url).publish_market(market)
+    wire = proxied(lambda data: b"accepted" in data)
+    risk = clients(wire.url)
+
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(risk.check, ONE, timeout_s=10)
+        wait_until(lambda: wire.matches == 2, 3, "a repeat")
+        assert server.lane(Priority.NORMAL)[0] == server.client.llen("risk.normal") == 1
+        with served_by_hand(hand, service, market.id):
+            report = asked.result(timeout=10)
+
+    assert report.measures["market_value"].value == market.prices[market.index["AAPL"]]
+    assert server.client.llen("risk.normal") == 0
+    assert server.lane(Priority.NORMAL) == (0, 0)
+
+
+LOST = {
+    "that there is an answer": lambda data: b"risk:reply:" in data,
+    "the answer itself": lambda data: b"risk.answer" in data,
+}
+
+
+@pytest.mark.parametrize("lost", LOST.values(), ids=LOST.keys())
+def test_an_answer_lost_on_a_broken_connection_is_read_again(
+    server, clients, hand, service, market, proxied, lost
+):
+    """It stands on the server until it was read, not until it was sent."""
+    clients(server.url).publish_market(market)
+    wire = proxied(lost)
+    risk = clients(wire.url, timeout_s=3)
+
+    with served_by_hand(hand, service, market.id):
+        report = risk.check(ONE)
+
+    assert wire.matches >= 1
+    assert report.measures["market_value"].value == market.prices[market.index["AAPL"]]
+
+
+def test_a_request_error_is_no_transport_error(risk):
+    """Whoever retries on `TransportError` does not repeat what can never pass."""
+    with pytest.raises(RequestError) as caught:
+        risk.check(Portfolio("p", {"NOPE": 1.0}))
+
+    assert not isinstance(caught.value, TransportError)
+    assert not caught.value.retriable

@@ -1,0 +1,301 @@
+"""The processes that serve: how they start, and that stopping one loses nothing."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+import risk_tasks
+from risk_tasks import Portfolio
+from risk_tasks.broker.blocks import StampRequest
+from risk_tasks.errors import ReportTimeoutError
+from risk_tasks.lanes import (
+    CLIENTS_KEY,
+    LEDGER_KEY,
+    ROLE_TTL_S,
+    Priority,
+    block_key,
+    reply_key,
+    result_key,
+    role_key,
+)
+from risk_tasks.model.measures import STANDARD_MEASURES, MeasureSettings, parse_measures
+from risk_tasks.store.roles import LiveRole, RoleStore
+from risk_tasks.wire.answer import decode_answer
+from risk_tasks.wire.request import Terms, encode_request, pack_portfolios
+from tests.integration.support import (
+    REPOSITORY,
+    Sender,
+    Server,
+    books,
+    ended,
+    is_gone,
+    running,
+    unique,
+    wait_until,
+)
+
+pytestmark = pytest.mark.integration
+
+STARTS_WITHIN_S = 60
+
+
+def role_of(server: Server, pid: int) -> LiveRole | None:
+    """Return the entry of the process among the live roles."""
+    return next((role for role in RoleStore(server.client).live() if role.pid == pid), None)
+
+
+def events(log) -> list[str]:
+    """Return the names of what a role has logged, in order."""
+    lines = log.read_text().splitlines()
+    return [
+        word.removeprefix("event=").strip('"')
+        for line in lines
+        for word in line.split()
+        if word.startswith("event=")
+    ]
+
+
+@pytest.fixture
+def url_file(server, tmp_path) -> str:
+    path = tmp_path / "broker-url"
+    path.write_text(f"{server.url}\n")
+    return str(path)
+
+
+def test_a_worker_container_starts_serves_and_stops(
+    server, broker, clients, market, tmp_path, url_file
+):
+    """From the repository root, its broker named by a file.
+
+    Lanes are served in their order, and what came too late is not computed.
+    """
+    log = tmp_path / "worker.log"
+    risk = clients(server.url, timeout_s=20)
+    risk.publish_market(market)
+    with pytest.raises(ReportTimeoutError) as caught:
+        risk.check_many([Portfolio("late", {"AAPL": 1.0})] * 4, timeout_s=0.05)
+    late = caught.value.check_id
+    sender = Sender(broker, "ordered")
+    in_batch = [sender.send(lane=Priority.BATCH) for _ in range(2)]
+    in_normal = [sender.send(lane=Priority.NORMAL) for _ in range(2)]
+
+    settings = {"RISK_TASKS_BROKER_URL_FILE": url_file, "RISK_TASKS_LANES": "normal,batch"}
+    with running("-m", "workers", log=log, cwd=REPOSITORY, settings=settings) as worker:
+        role = wait_until(lambda: role_of(server, worker.pid), STARTS_WITHIN_S, "a live worker")
+        assert (role.role, role.lanes) == ("worker", "normal,batch")
+        assert risk.check(Portfolio("p", {"AAPL": 1.0})).status == "ok"
+        with pytest.raises(ReportTimeoutError):
+            risk.check(Portfolio("p", {}), priority="critical", timeout_s=0.2)
+
+        assert ended(worker, log) == 0
+
+    served = [block.decode() for block in server.client.lrange(reply_key("ordered"), 0, -1)]
+    assert served == [*in_normal, *in_batch]
+    assert server.counter("expired") == 4
+    assert late not in str(server.key_names())
+    assert role_of(server, worker.pid) is None
+    told = events(log)
+    assert told.count("block.not_started") == 1
+    assert (
+        told.index("worker.compiling")
+        < told.index("worker.ready")
+        < told.index("worker.draining")
+        < told.index("worker.stopped")
+    )
+
+
+def test_kernels_are_compiled_before_anything_is_taken(
+    server, clients, market, limit_set, tmp_path
+):
+    """A check never waits for a compiler, whatever it asks for."""
+    log = tmp_path / "worker.log"
+    risk = clients(server.url, timeout_s=60)
+    risk.publish_market(market)
+    # Numba says of each kernel when it is compiled, or loaded from its cache.
+    settings = {
+        "RISK_TASKS_BROKER_URL": server.url,
+        "NUMBA_DEBUG_CACHE": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+    with running("-m", "workers", log=log, cwd=REPOSITORY, settings=settings) as worker:
+        # Sent while it still compiles.
+        reports = risk.check_many(
+            [*books(20, market.instruments), Portfolio("bad", {"NOPE": 1.0})],
+            measures=[*STANDARD_MEASURES, "stress_loss:crash-2020", "value_at_risk@0.95"],
+            settings=MeasureSettings("0.975", 10, "linear"),
+            limits=limit_set,
+        )
+        assert ended(worker, log) == 0
+
+    assert [report.status for report in reports] == ["ok"] * 20 + ["error"]
+    before, after = log.read_text().split("event=worker.ready")
+    assert "event=worker.compiling" in before
+    assert "[cache] " in before
+    assert "[cache] " not in after
+    assert "event=block.finished" in after
+
+
+def test_a_role_says_again_and_again_that_it_lives(fleet, fleet_server):
+    """Its entry outlives it by seconds only, so that it is renewed."""
+    (name,) = {r.name for r in RoleStore(fleet_server.client).live() if r.role == "scheduler"}
+    left = fleet_server.client.pttl(role_key(name))
+    assert 0 < left <= ROLE_TTL_S * 1_000
+
+    wait_until(lambda: fleet_server.client.pttl(role_key(name)) > left, 10, "a renewal")
+
+
+def test_a_scheduler_container_starts_and_stops(server, tmp_path):
+    """From the repository root; its entry goes with it."""
+    log = tmp_path / "beat.log"
+    settings = {"RISK_TASKS_BROKER_URL": server.url}
+
+    with running("-m", "beat", log=log, cwd=REPOSITORY, settings=settings) as beat:
+        role = wait_until(lambda: role_of(server, beat.pid), STARTS_WITHIN_S, "a live scheduler")
+        assert (role.role, role.lanes) == ("scheduler", "")
+
+        assert ended(beat, log) == 0
+
+    assert role_of(server, beat.pid) is None
+    assert [name for name in events(log) if name.startswith("scheduler.")] == [
+        "scheduler.ready",
+        "scheduler.stopped",
+    ]
+
+
+@pytest.mark.parametrize("module", ["workers", "beat"])
+def test_a_setting_that_cannot_be_read_ends_the_container(module, tmp_path):
+    """With the name of the variable, and not with exit code 0."""
+    log = tmp_path / "log"
+    settings = {"RISK_TASKS_BROKER_URL_FILE": str(tmp_path / "missing")}
+
+    with running("-m", module, log=log, cwd=REPOSITORY, settings=settings) as role:
+        assert role.wait(30) == 1
+
+    assert "RISK_TASKS_BROKER_URL_FILE" in log.read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_worker_may_be_stopped_before_it_is_ready(server, tmp_path, number):
+    """It ends soon, with no other fault than the signal."""
+    log = tmp_path / "worker.log"
+    settings = {"RISK_TASKS_BROKER_URL": server.url}
+
+    with running("-m", "workers", log=log, cwd=REPOSITORY, settings=settings) as worker:
+        wait_until(lambda: "worker.compiling" in log.read_text(), STARTS_WITHIN_S)
+        worker.send_signal(number)
+
+        assert worker.wait(20) in {0, -number, 128 + number}
+    assert RoleStore(server.client).live() == []
+
+
+# --- stopping under load
+
+
+N_BLOCKS = 30
+
+
+@pytest.fixture
+def queued(server, broker, clients, market) -> dict[str, list[str]]:
+    """Thirty blocks in the lane, of some dozen milliseconds each; ids of portfolios by block."""
+    clients(server.url).publish_market(market)
+    terms = Terms(parse_measures(None), MeasureSettings())
+    sent = {}
+    for number in range(N_BLOCKS):
+        portfolios = books(300, market.instruments, seed=number)
+        block_id = unique("block")
+        broker.enqueue(
+            block_id,
+            encode_request(pack_portfolios(portfolios, terms)),
+            client_id="drain",
+            lane=Priority.NORMAL,
+            n_checks=len(portfolios),
+            timeout_s=120,
+            stamp=StampRequest("default", ""),
+        )
+        sent[block_id] = [portfolio.id for portfolio in portfolios]
+    return sent
+
+
+def answered(server: Server, block_ids) -> list[str]:
+    return [block_id for block_id in block_ids if server.client.exists(result_key(block_id))]
+
+
+def test_a_worker_that_is_stopped_loses_nothing(server, queued, tmp_path):
+    """What it started it answers; what still waits another worker serves."""
+    log = tmp_path / "worker.log"
+    settings = {"RISK_TASKS_BROKER_URL": server.url, "RISK_TASKS_CONCURRENCY": "2"}
+
+    with running("-m", "workers", log=log, cwd=REPOSITORY, settings=settings) as first:
+        wait_until(lambda: len(answered(server, queued)) >= 3, STARTS_WITHIN_S, "first answers")
+        assert ended(first, log) == 0
+
+    by_first = answered(server, queued)
+    waiting = set(queued) - set(by_first)
+    assert waiting, "all was answered before the signal came: let there be more blocks"
+    for block_id in waiting:
+        assert server.client.hget(block_key(block_id), "worker") is None
+    assert server.client.zcard(LEDGER_KEY) == len(waiting)
+    in_lane = {message["headers"]["id"] for message in server.messages("risk.normal")}
+    assert in_lane == waiting
+    assert server.client.hlen("unacked") == 0
+
+    with running("-m", "workers", log=log, cwd=REPOSITORY, settings=settings) as second:
+        wait_until(lambda: len(answered(server, queued)) == N_BLOCKS, STARTS_WITHIN_S, "the rest")
+        assert ended(second, log) == 0
+
+    for block_id, portfolio_ids in queued.items():
+        answer = decode_answer(server.client.get(result_key(block_id)))
+        assert len(answer) == len(portfolio_ids)
+        assert answer.errors == {}
+    assert server.client.llen(reply_key("drain")) == N_BLOCKS
+    assert server.lane(Priority.NORMAL) == (0, 0)
+    assert server.counter("duplicates") == 0
+
+
+# --- the scheduler
+
+
+@pytest.fixture
+def abandoned(fleet_server) -> Iterator[tuple[str, str, str]]:
+    """A client that is gone, its reply list, and a result that nobody reads."""
+    client_id, block_id = unique("gone"), unique("block")
+    client = fleet_server.client
+    client.set(result_key(block_id), b"answer", ex=900)
+    client.rpush(reply_key(client_id), block_id)
+    client.zadd(CLIENTS_KEY, {client_id: fleet_server.now_ms() - 120_000})
+    yield client_id, reply_key(client_id), result_key(block_id)
+    client.delete(reply_key(client_id), result_key(block_id))
+    client.zrem(CLIENTS_KEY, client_id)
+
+
+def test_the_scheduler_has_the_sweep_done(fleet_server, abandoned):
+    """Within half a minute, by a worker; living clients stay."""
+    client_id, *keys = abandoned
+    living = unique("living")
+    fleet_server.client.zadd(CLIENTS_KEY, {living: fleet_server.now_ms()})
+
+    wait_until(lambda: fleet_server.client.exists(*keys) == 0, 30, "a sweep")
+
+    assert fleet_server.client.zscore(CLIENTS_KEY, client_id) is None
+    assert fleet_server.client.zscore(CLIENTS_KEY, living) is not None
+
+
+# --- embedded
+
+
+def test_everything_on_this_machine_for_a_notebook(market):
+    """One call starts server and worker, and leaves no process behind; also the second time."""
+    with risk_tasks.embedded(workers=1) as risk:
+        risk.publish_market(market)
+        report = risk.check(Portfolio("mine", {"AAPL": 2.0}), timeout_s=20)
+        role = RoleStore(risk._link()._client).live()
+        server_pid = risk._link()._client.info("server")["process_id"]
+
+    assert report.measures["market_value"].value == 2.0 * market.prices[0]
+    assert [one.role for one in role] == ["worker"]
+    assert is_gone(server_pid)
+    assert is_gone(role[0].pid)

@@ -1,0 +1,134 @@
+"""Answers of blocks as one table, and their breaches as another."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from risk_tasks.client.answers import answer_table, breach_table
+from risk_tasks.model.column import MeasureColumn, Outcome
+from risk_tasks.model.measures import parse_measures
+from risk_tasks.model.report import Breach, Contributor, ReportError
+from risk_tasks.wire.answer import AnswerBlock, Stamp
+
+NAN = float("nan")
+MEASURES = parse_measures(["volatility", "value_at_risk@0.95", "concentration"])
+COLUMNS = ["volatility", "value_at_risk@0.95", "concentration"]
+
+
+def column(*cells):
+    """Return a column of `(value, outcome)`."""
+    return MeasureColumn(
+        np.array([value for value, _ in cells]), np.array([of for _, of in cells], dtype=np.int8)
+    )
+
+
+def breach(limit):
+    """Return a breach of this limit."""
+    return Breach(
+        limit=limit,
+        measure="volatility",
+        observed=2.0,
+        threshold=1.0,
+        unit="ccy",
+        utilisation=None,
+        severity="hard",
+        contributors=(Contributor("AAPL", 1.5, None), Contributor("XOM", 0.5, 0.25)),
+    )
+
+
+FIRST = AnswerBlock(
+    Stamp(),
+    ["accept", "reject"],
+    np.array([0, 2], np.int32),
+    {
+        "volatility": column((2.0, Outcome.OK), (NAN, Outcome.WINDOW_TOO_SHORT)),
+        "value_at_risk@0.95": column((-1.0, Outcome.NEGATIVE_VAR), (NAN, Outcome.NOT_FINITE)),
+        "concentration": column((0.0, Outcome.ZERO_GROSS), (0.5, Outcome.OK)),
+        "only a limit names": column((1.0, Outcome.OK), (1.0, Outcome.OK)),
+    },
+    breaches={1: [breach("a"), breach("b")]},
+)
+REFUSED = AnswerBlock(
+    Stamp(),
+    ["reject"],
+    np.zeros(1, np.int32),
+    {},
+    errors={0: ReportError(code="no_market", message="No.")},
+)
+LAST = AnswerBlock(
+    Stamp(),
+    ["warn"],
+    np.array([1], np.int32),
+    {name: column((3.0, Outcome.OK)) for name in COLUMNS},
+    breaches={0: [breach("c")]},
+)
+IDS = ["p", "q", "r", "s"]
+
+
+def test_a_row_per_portfolio_and_a_column_per_measure():
+    """Null unless the status is ok; what only a limit names is left out."""
+    table = answer_table(pa.array(IDS), MEASURES, [FIRST, REFUSED, LAST])
+
+    assert table.to_pydict() == {
+        "portfolio_id": IDS,
+        "volatility": [2.0, None, None, 3.0],
+        "value_at_risk@0.95": [-1.0, None, None, 3.0],
+        "concentration": [None, 0.5, None, 3.0],
+        "status": ["ok", "ok", "error", "ok"],
+        "decision": ["accept", "reject", "reject", "warn"],
+        "breach_count": [0, 2, 0, 1],
+        "code": [None, None, "no_market", None],
+    }
+
+
+def test_the_columns_have_their_types_even_without_rows():
+    """An empty answer, and one of a block that was refused, are tables as any other."""
+    expected = pa.schema(
+        [
+            ("portfolio_id", pa.string()),
+            *((name, pa.float64()) for name in COLUMNS),
+            ("status", pa.string()),
+            ("decision", pa.string()),
+            ("breach_count", pa.int32()),
+            ("code", pa.string()),
+        ]
+    )
+
+    for ids, answers in (([], []), (["r"], [REFUSED]), (IDS, [FIRST, REFUSED, LAST])):
+        table = answer_table(pa.array(ids, pa.string()), MEASURES, answers)
+
+        assert table.schema == expected
+        assert table.num_rows == len(ids)
+
+
+def test_no_cell_holds_what_is_no_number():
+    """Nulls are nulls in every library, and no NaN."""
+    table = answer_table(pa.array(IDS), MEASURES, [FIRST, REFUSED, LAST])
+
+    for name in COLUMNS:
+        assert not any(cell != cell for cell in table[name].to_pylist())  # noqa: PLR0124
+
+
+def test_a_row_per_breach_under_the_portfolio_that_it_is_of():
+    """Rows are counted through all blocks."""
+    table = breach_table(IDS, [FIRST, REFUSED, LAST])
+
+    assert table["portfolio_id"].to_pylist() == ["q", "q", "s"]
+    assert table["limit"].to_pylist() == ["a", "b", "c"]
+    assert table["utilisation"].to_pylist() == [None] * 3
+    assert table["contributors"].to_pylist()[0] == [
+        {"instrument": "AAPL", "amount": 1.5, "share": None},
+        {"instrument": "XOM", "amount": 0.5, "share": 0.25},
+    ]
+
+
+def test_breaches_have_their_columns_even_without_rows():
+    """The fields of a breach, after the portfolio's id."""
+    table = breach_table([], [])
+
+    assert table.num_rows == 0
+    assert table.column_names == [
+        *("portfolio_id", "limit", "measure", "observed", "threshold"),
+        *("unit", "utilisation", "severity", "contributors"),
+    ]

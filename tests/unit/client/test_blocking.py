@@ -1,0 +1,199 @@
+"""The blocking client over a service in this process, in place of server and workers."""
+
+from __future__ import annotations
+
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from risk_tasks.client import RiskClient
+from risk_tasks.client.cutting import BlockBounds, cut
+from risk_tasks.errors import (
+    InvalidPortfolioError,
+    InvalidTableError,
+    NoMarketError,
+    RequestError,
+    UnknownInstrumentError,
+    UnknownMeasureError,
+    UnknownScenarioError,
+)
+from risk_tasks.model.limits import Limit, LimitSet
+from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.wire.answer import decode_answer
+from risk_tasks.wire.request import encode_request
+from tests.unit.service.support import BOOKS, MARKET, make_service, report_of
+
+DEFAULT = LimitSet("default", [Limit("gross_exposure", warn=1.0)])
+STRICT = LimitSet("strict", [Limit("gross_exposure", hard=1.0)])
+BAD = Portfolio("bad", {"GOLD": 1.0})
+
+
+class LocalLink:
+    """Answers as workers would, in blocks of two checks; remembers what was asked for."""
+
+    def __init__(self, market_id=MARKET.id):
+        self._market_id = market_id
+        self._service = make_service(DEFAULT, STRICT)
+        self._versions = {"default": DEFAULT.version, "strict": STRICT.version, "": ""}
+        self.calls = []
+
+    def ask(self, parts, call):
+        """Answer the parts of one call, in order."""
+        self.calls.append((parts, call))
+        return [
+            decode_answer(
+                self._service.run(
+                    encode_request(block), self._market_id, self._versions[stamp.limits], 0.0
+                )
+            )
+            for part, stamp in parts
+            for block in cut(part, BlockBounds(max_checks=2))
+        ]
+
+    def close(self):
+        """Nothing is open."""
+
+
+@pytest.fixture
+def link():
+    return LocalLink()
+
+
+@pytest.fixture
+def risk(link, monkeypatch):
+    client = RiskClient("redis://nobody:1/0", timeout_s=7.0)
+    monkeypatch.setattr(client, "_link", lambda: link)
+    return client
+
+
+def test_many_checks_are_answered_in_their_order(risk, link):
+    """Through several blocks, an unfit portfolio among them, an id twice."""
+    asked = [*BOOKS, BAD, *BOOKS[:2]]
+
+    reports = risk.check_many(iter(asked))
+
+    assert [report.portfolio_id for report in reports] == [portfolio.id for portfolio in asked]
+    assert [report.code for report in reports] == [None] * 4 + ["unknown_instrument", None, None]
+    for portfolio, report in zip(BOOKS, reports, strict=False):
+        assert report.measures == report_of(portfolio).measures
+        assert report.decision == ("warn" if portfolio.positions else "accept")
+    assert reports[4].decision == "reject"
+    assert link.calls[0][1].timeout_s == 7.0
+
+
+def test_no_checks_are_no_reports(risk):
+    """Nothing is asked for nothing."""
+    assert risk.check_many([]) == []
+
+
+def test_one_check_is_one_report(risk):
+    """With the options that all checks share."""
+    report = risk.check(BOOKS[0], measures=["volatility"], limits=STRICT)
+
+    assert list(report.measures) == ["volatility", "gross_exposure"]
+    assert report.decision == "reject"
+
+
+BAD_CHECKS = [
+    (BAD, {}, UnknownInstrumentError, "positions['GOLD']"),
+    (BOOKS[0], {"measures": ["stress_loss:flood"]}, UnknownScenarioError, "measures"),
+    (BOOKS[0], {"measures": ["luck"]}, UnknownMeasureError, "measures"),
+    ("p", {}, InvalidPortfolioError, "portfolios[0]"),
+]
+
+
+@pytest.mark.parametrize(("portfolio", "options", "error", "field"), BAD_CHECKS)
+def test_a_bad_request_in_one_check_is_raised_with_its_field(
+    risk, portfolio, options, error, field
+):
+    """As the class that its code names, with message and remedy."""
+    with pytest.raises(RequestError) as caught:
+        risk.check(portfolio, **options)
+
+    assert type(caught.value) is error
+    assert caught.value.field == field
+    assert caught.value.message
+    assert caught.value.remedy
+
+
+def test_a_missing_market_is_no_bad_request(risk, link):
+    """The report says so; the caller asked for nothing wrong."""
+    link._market_id = ""
+
+    report = risk.check(BOOKS[0])
+
+    assert (report.status, report.code) == ("error", NoMarketError.code)
+    assert report.decision == "reject"
+
+
+POSITIONS = {
+    "portfolio_id": ["short", "long", "hedged", "long", "hedged", "bad", "long"],
+    "instrument": ["XOM", "AAPL", "AAPL", "MSFT", "MSFT", "GOLD", "XOM"],
+    "quantity": [-25.0, 100.0, 100.0, 50.0, -50.0, 1.0, 1.0],
+}
+ABOUT = {
+    "portfolio_id": ["long", "hedged", "short", "empty"],
+    "nav": [4000.0, None, 500.0, None],
+    "cash": [None, 1000.0, None, None],
+    "limit_set": ["strict", None, "strict", "default"],
+}
+
+
+@pytest.mark.parametrize("frame", [pa.table, pl.DataFrame], ids=["pyarrow", "polars"])
+def test_a_table_is_answered_as_its_portfolios_are(risk, frame):
+    """A row each in order of first appearance, under the limits that each names."""
+    table = risk.check_table(frame(POSITIONS), portfolios=frame(ABOUT))
+
+    rows = {row["portfolio_id"]: row for row in table.to_pylist()}
+    assert list(rows) == ["short", "long", "hedged", "bad", "empty"]
+    for portfolio in BOOKS:
+        row, report = rows[portfolio.id], report_of(portfolio)
+        for name, measure in report.measures.items():
+            assert row[name] == (measure.value if measure.status == "ok" else None)
+    assert {name: (row["status"], row["decision"]) for name, row in rows.items()} == {
+        "short": ("ok", "reject"),
+        "long": ("ok", "reject"),
+        "hedged": ("ok", "warn"),
+        "bad": ("error", "reject"),
+        "empty": ("ok", "accept"),
+    }
+    assert rows["bad"]["code"] == "unknown_instrument"
+
+
+def test_breaches_of_a_table_are_a_second_table(risk):
+    """A row for each, with the portfolio that it is of."""
+    positions, about = pa.table(POSITIONS), pa.table(ABOUT)
+
+    table, breaches = risk.check_table(positions, portfolios=about, return_breaches=True)
+
+    counts = dict(zip(*table.select(["portfolio_id", "breach_count"]).to_pydict().values()))
+    assert counts == {"short": 1, "long": 1, "hedged": 1, "bad": 0, "empty": 0}
+    found = {row["portfolio_id"]: row for row in breaches.to_pylist()}
+    assert set(found) == {"short", "long", "hedged"}
+    assert found["hedged"]["severity"] == "warn"
+    assert found["long"]["contributors"][0]["instrument"] == "AAPL"
+
+
+def test_a_table_without_rows_has_an_answer_without_rows(risk):
+    """With all its columns."""
+    table, breaches = risk.check_table(pa.table(POSITIONS).slice(0, 0), return_breaches=True)
+
+    assert (table.num_rows, breaches.num_rows) == (0, 0)
+    assert table.column_names[0] == "portfolio_id"
+
+
+def test_limits_of_ones_own_hold_for_every_row_of_a_table(risk):
+    """A set that comes with the call needs no published one."""
+    table = risk.check_table(pa.table(POSITIONS), limits=STRICT, measures=[])
+
+    assert table["decision"].to_pylist() == ["reject"] * 4
+    assert table.column_names == ["portfolio_id", "status", "decision", "breach_count", "code"]
+
+
+def test_a_bad_table_is_refused_before_anything_is_sent(risk, link):
+    """The column is named."""
+    with pytest.raises(InvalidTableError) as caught:
+        risk.check_table({"portfolio_id": ["p"], "instrument": ["AAPL"]})
+
+    assert caught.value.field == "positions.quantity"
+    assert link.calls == []

@@ -1,0 +1,136 @@
+"""Connections: nothing is sent before it is needed, and no password is ever shown."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from risk_tasks.client import RiskClient
+from risk_tasks.connection import connect, masked, text, transport_errors
+from risk_tasks.errors import InvalidPortfolioError, RiskTasksError, TransportError
+
+SECRET = "hunter2"  # a password that stands nowhere else in these addresses
+
+URLS = {
+    "password alone": (f"redis://:{SECRET}@host:6379/0", "redis://:***@host:6379/0"),
+    "user and password": (f"redis://me:{SECRET}@host:6379/0", "redis://me:***@host:6379/0"),
+    "no port": (f"rediss://me:{SECRET}@host/3", "rediss://me:***@host/3"),
+    "address of six": (f"redis://:{SECRET}@[::1]:6379/0", "redis://:***@[::1]:6379/0"),
+    "no password": ("redis://host:6379/0", "redis://host:6379/0"),
+    "user alone": ("redis://me@host:6379/0", "redis://me@host:6379/0"),
+}
+
+
+@pytest.mark.parametrize(("url", "expected"), URLS.values(), ids=URLS.keys())
+def test_an_address_is_shown_without_its_password(url, expected):
+    """The rest is as it was."""
+    assert masked(url) == expected
+
+
+LEAKS = {
+    "as an option": f"redis://host:6379/0?password={SECRET}",
+    "with a slash": f"redis://:a/{SECRET}@host:6379/0",
+    "with a question mark": f"redis://:a?{SECRET}@host:6379/0",
+    "with a hash": f"redis://:a#{SECRET}@host:6379/0",
+    "before a slash": f"redis://:{SECRET}/a@host:6379/0",
+    "with an at": f"redis://:{SECRET}@a@host:6379/0",
+    "with a bracket": f"redis://:a[{SECRET}@host:6379/0",
+    "with a bad port": f"redis://:{SECRET}@host:port/0",
+    "on a socket": f"unix://me:{SECRET}@/tmp/redis.sock",
+    "without a host": f"redis://:{SECRET}@/0",
+}
+
+
+@pytest.mark.parametrize("url", LEAKS.values(), ids=LEAKS.keys())
+def test_a_password_is_masked_even_where_the_address_is_written_badly(url):
+    """Marks that should have been escaped do not bring it to light."""
+    assert SECRET not in masked(url)
+    assert SECRET not in repr(RiskClient(url))
+
+
+@pytest.mark.parametrize("url", LEAKS.values(), ids=LEAKS.keys())
+def test_no_error_of_a_bad_address_shows_a_password(url):
+    """Whether or not it can be read."""
+    try:
+        connect(url)
+    except TransportError as error:
+        assert SECRET not in str(error)  # noqa: PT017
+
+
+@given(st.text(min_size=1, max_size=12), st.none() | st.integers(1, 65535))
+def test_no_password_is_shown_whatever_it_is(password, port):
+    """Two addresses that differ by an escaped password only look the same."""
+    host = "host" if port is None else f"host:{port}"
+
+    shown = masked(f"redis://me:{quote(password, safe='')}@{host}/0")
+
+    assert shown == f"redis://me:***@{host}/0"
+
+
+@pytest.mark.parametrize("url", ["host:6379", "http://host", "", "redis://host:port/0"])
+def test_what_is_no_address_of_a_server_is_refused(url):
+    """With how one is written."""
+    with pytest.raises(TransportError, match="redis://HOST:PORT/0"):
+        connect(url)
+
+
+def test_an_error_of_the_server_names_it_and_no_password():
+    """Nothing listens at port 1."""
+    client = connect(f"redis://:{SECRET}@127.0.0.1:1/0")
+
+    with pytest.raises(TransportError, match=r"127\.0\.0\.1:1") as caught, transport_errors(client):
+        client.ping()
+
+    assert SECRET not in str(caught.value)
+    assert caught.value.retriable
+
+
+def test_an_error_of_ones_own_passes_as_it_is():
+    """Only what the server's library raises is turned."""
+    with pytest.raises(KeyError), transport_errors(connect("redis://host")):
+        raise KeyError
+
+
+def test_names_of_the_server_are_texts():
+    """Whether its answers are decoded or not."""
+    assert text("größe".encode()) == text("größe") == "größe"
+
+
+def test_a_client_shows_its_address_and_time_to_wait():
+    """And nothing that is secret."""
+    client = RiskClient(f"redis://:{SECRET}@host:6379/0", timeout_s=2.5)
+
+    assert repr(client) == "RiskClient('redis://:***@host:6379/0', timeout_s=2.5)"
+    assert SECRET not in str(client)
+
+
+def test_making_a_client_sends_nothing():
+    """Nobody listens, and nobody notices before the first call."""
+    with RiskClient("redis://127.0.0.1:1/0") as client:
+        with pytest.raises(InvalidPortfolioError) as caught:
+            client.check_many(["p"])
+
+        assert caught.value.field == "portfolios[0]"
+        assert "str is not a Portfolio" in str(caught.value)
+
+
+def test_a_closed_client_says_so():
+    """Closing twice is closing once."""
+    client = RiskClient("redis://127.0.0.1:1/0")
+    client.close()
+    client.close()
+
+    with pytest.raises(TransportError, match="closed"):
+        client.check_many([])
+
+
+def test_a_call_without_a_server_says_which_did_not_answer():
+    """Within the time that design allows, and as an error of ours."""
+    with (
+        RiskClient("redis://127.0.0.1:1/0") as client,
+        pytest.raises(RiskTasksError, match=r"127\.0\.0\.1:1"),
+    ):
+        client.load_market()

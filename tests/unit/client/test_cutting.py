@@ -1,0 +1,127 @@
+"""Requests cut into blocks, and parted by limit set: nothing is lost, doubled or moved."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from risk_tasks.broker.blocks import StampRequest
+from risk_tasks.client.cutting import BlockBounds, by_limit_set, cut, select
+from risk_tasks.wire.request import decode_request, encode_request
+from tests.unit.client.support import Row, request_of, requests, row_of, rows_of
+
+bounds = st.builds(BlockBounds, st.integers(1, 5), st.integers(1, 9))
+
+
+@given(requests, bounds)
+def test_blocks_in_a_row_are_the_whole(request_, bounds):
+    """Every portfolio once, in order, with all that is known of it; no block is empty."""
+    blocks = list(cut(request_, bounds))
+
+    assert [row for block in blocks for row in rows_of(block)] == rows_of(request_)
+    assert all(len(block) for block in blocks)
+    assert all(block.terms is request_.terms for block in blocks)
+
+
+@given(requests, bounds)
+def test_blocks_keep_within_their_bounds(request_, bounds):
+    """In checks and in positions, save one portfolio that is larger by itself."""
+    for block in cut(request_, bounds):
+        assert len(block) <= bounds.max_checks
+        assert len(block.instrument) <= bounds.max_positions or len(block) == 1
+
+
+@given(requests, bounds)
+def test_a_block_is_cut_only_where_the_next_portfolio_would_not_fit(request_, bounds):
+    """Fewer messages are better."""
+    blocks = list(cut(request_, bounds))
+
+    for block, following in pairwise(blocks):
+        with_next = len(block.instrument) + int(following.offsets[1])
+        assert len(block) == bounds.max_checks or with_next > bounds.max_positions
+
+
+@given(requests, bounds)
+def test_a_block_is_a_message_of_its_own(request_, bounds):
+    """It is encoded and read without the others."""
+    for block in cut(request_, bounds):
+        assert rows_of(decode_request(encode_request(block))) == rows_of(block)
+
+
+def test_a_portfolio_larger_than_a_block_is_a_block_by_itself():
+    """Its neighbours are not taken along."""
+    rows = [row_of(place, size) for place, size in enumerate((1, 5, 1, 0))]
+
+    blocks = cut(request_of(rows), BlockBounds(max_checks=9, max_positions=3))
+
+    assert [block.portfolio_ids.to_pylist() for block in blocks] == [["p0"], ["p1"], ["p2", "p3"]]
+
+
+def test_a_large_request_is_cut_into_blocks_of_the_usual_size():
+    """10,001 portfolios of no positions are five messages."""
+    request = request_of([Row("p", [], None, None, {})] * 10_001)
+
+    assert [len(block) for block in cut(request, BlockBounds())] == [2_500] * 4 + [1]
+
+
+@given(requests, st.data())
+def test_selected_rows_stand_in_the_order_asked_for(request_, data):
+    """As often as they are asked for."""
+    place = st.integers(0, max(0, len(request_) - 1))
+    places = data.draw(st.lists(place, max_size=8) if len(request_) else st.just([]))
+
+    chosen = select(request_, np.array(places, dtype=np.int64))
+
+    rows = rows_of(request_)
+    assert rows_of(chosen) == [rows[place] for place in places]
+    assert chosen.offsets.dtype == np.int64
+
+
+DEFAULT = StampRequest("m", "default")
+limit_set_names = st.none() | st.sampled_from(["default", "strict", "lax"])
+
+
+@given(requests, st.data(), st.sampled_from(["default", "", "house"]))
+def test_parts_by_limit_set_hold_every_portfolio_once(request_, data, default):
+    """Each under the set that it names, the others under the default; order leads back."""
+    n = len(request_)
+    names = data.draw(st.lists(limit_set_names, min_size=n, max_size=n))
+
+    parts, order = by_limit_set(request_, pa.array(names, pa.string()), StampRequest("m", default))
+
+    together = [(row, stamp.limits) for part, stamp in parts for row in rows_of(part)]
+    expected = [default if name is None else name for name in names]
+    assert [together[place] for place in order] == list(
+        zip(rows_of(request_), expected, strict=True)
+    )
+    assert sorted(order) == list(range(n))
+    used = {stamp.limits for _, stamp in parts}
+    assert used == (set(expected) or {default})
+
+
+def test_without_limit_sets_the_request_is_one_part():
+    """It is not copied."""
+    request = request_of([Row("p", [("A", 1.0)], None, None, {})] * 3)
+
+    parts, order = by_limit_set(request, pa.nulls(3, pa.string()), DEFAULT)
+
+    assert parts[0][0] is request
+    assert [stamp for _, stamp in parts] == [DEFAULT]
+    assert order.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("names", [["a", "b", "a", None, "b"], [None, "b", None, "a", "a"]])
+def test_portfolios_of_one_limit_set_stay_in_their_order(names):
+    """A part holds its portfolios as they came."""
+    rows = [Row(f"p{place}", [], None, None, {}) for place in range(5)]
+
+    parts, _ = by_limit_set(request_of(rows), pa.array(names, pa.string()), DEFAULT)
+
+    for part, _ in parts:
+        ids = part.portfolio_ids.to_pylist()
+        assert ids == sorted(ids)

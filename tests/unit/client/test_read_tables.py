@@ -1,0 +1,371 @@
+"""Tables of positions and of portfolios, of any library and encoding, become one request."""
+
+from __future__ import annotations
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from risk_tasks.client.tables import read_tables
+from risk_tasks.errors import InvalidTableError
+from tests.unit.client.support import TERMS, Row, rows_of
+
+POSITIONS = {
+    "portfolio_id": ["core", "hedge", "core", "hedge"],
+    "instrument": ["AAPL", "XOM", "MSFT", "AAPL"],
+    "quantity": [100.0, -2.5, 5.0, 0.0],
+}
+CORE = [("AAPL", 100.0), ("MSFT", 5.0)]
+HEDGE = [("XOM", -2.5), ("AAPL", 0.0)]
+EXPECTED = [Row("core", CORE, None, None, {}), Row("hedge", HEDGE, None, None, {})]
+
+
+def read(positions, portfolios=None):
+    """Return the rows of the request, and the limit sets that they name."""
+    request, limit_sets = read_tables(positions, portfolios, TERMS)
+    assert request.terms is TERMS
+    return rows_of(request), limit_sets.to_pylist()
+
+
+def table(**change):
+    """Return the positions with these columns changed; None leaves one out."""
+    return pa.table({k: v for k, v in {**POSITIONS, **change}.items() if v is not None})
+
+
+def encoded(name, index=None):
+    """Return a column of the positions, dictionary-encoded."""
+    column = pa.array(POSITIONS[name]).dictionary_encode()
+    kind = pa.dictionary(index or pa.int32(), pa.string())
+    return column.cast(kind)
+
+
+def chunked():
+    """Return the positions in chunks, each with a dictionary of its own."""
+    pieces = [table(), table()]
+    pieces = [
+        pa.table(
+            {
+                "portfolio_id": piece["portfolio_id"].combine_chunks().dictionary_encode(),
+                "instrument": piece["instrument"].combine_chunks().dictionary_encode(),
+                "quantity": piece["quantity"],
+            }
+        )
+        for piece in (pieces[0].slice(0, 1), pieces[0].slice(1, 2), pieces[0].slice(3))
+    ]
+    return pa.concat_tables(pieces)
+
+
+TABLES = {
+    "pyarrow": lambda: pa.table(POSITIONS),
+    "record batch": lambda: pa.record_batch(POSITIONS),
+    "reader": lambda: pa.table(POSITIONS).to_reader(max_chunksize=1),
+    "chunks": lambda: pa.concat_tables([table().slice(0, 3), table().slice(3)]),
+    "chunks of other dictionaries": chunked,
+    "no rows in a chunk": lambda: pa.concat_tables([table().slice(0, 0), table()]),
+    "slice": lambda: pa.concat_tables([table(), table()]).slice(4),
+    "dictionaries": lambda: table(
+        portfolio_id=encoded("portfolio_id"), instrument=encoded("instrument")
+    ),
+    "narrow dictionaries": lambda: table(
+        portfolio_id=encoded("portfolio_id", pa.int8()),
+        instrument=encoded("instrument", pa.uint16()),
+    ),
+    "dictionary with more than is there": lambda: table(
+        portfolio_id=pa.DictionaryArray.from_arrays(
+            pa.array([2, 0, 2, 0]), pa.array(["hedge", "none", "core"])
+        )
+    ),
+    "dictionary that says a name twice": lambda: table(
+        portfolio_id=pa.DictionaryArray.from_arrays(
+            pa.array([0, 1, 2, 3]), pa.array(["core", "hedge", "core", "hedge"])
+        ),
+        instrument=pa.DictionaryArray.from_arrays(
+            pa.array([0, 1, 2, 3]), pa.array(["AAPL", "XOM", "MSFT", "AAPL"])
+        ),
+    ),
+    "large texts": lambda: table(
+        portfolio_id=pa.array(POSITIONS["portfolio_id"], pa.large_string()),
+        instrument=pa.array(POSITIONS["instrument"], pa.large_string()),
+    ),
+    "text views": lambda: table(
+        portfolio_id=pa.array(POSITIONS["portfolio_id"], pa.string_view()),
+        instrument=pa.array(POSITIONS["instrument"], pa.string_view()),
+    ),
+    "large dictionaries": lambda: table(
+        instrument=pa.array(POSITIONS["instrument"], pa.large_string()).dictionary_encode()
+    ),
+    "floats of four bytes": lambda: table(quantity=pa.array(POSITIONS["quantity"], pa.float32())),
+    "decimals": lambda: table(quantity=pa.array(POSITIONS["quantity"]).cast(pa.decimal128(9, 2))),
+    "more columns in another order": lambda: pa.table(
+        {"trader": ["x"] * 4, **dict(reversed(POSITIONS.items()))}
+    ),
+    "polars": lambda: pl.DataFrame(POSITIONS),
+    "polars categories": lambda: pl.DataFrame(POSITIONS).with_columns(
+        pl.col("portfolio_id", "instrument").cast(pl.Categorical)
+    ),
+    "polars enum": lambda: pl.DataFrame(POSITIONS).with_columns(
+        pl.col("portfolio_id").cast(pl.Enum(["hedge", "core"]))
+    ),
+    "polars in chunks": lambda: pl.concat(
+        [pl.DataFrame(POSITIONS)[:2], pl.DataFrame(POSITIONS)[2:]], rechunk=False
+    ),
+    "mapping": lambda: POSITIONS,
+}
+
+
+@pytest.mark.parametrize("make", TABLES.values(), ids=TABLES.keys())
+def test_any_table_of_positions_is_read_the_same(make):
+    """Portfolios in order of first appearance, positions in theirs, whatever holds them."""
+    assert read(make()) == (EXPECTED, [None, None])
+
+
+def test_a_pandas_frame_is_read_the_same():
+    """With its plain and with its categorical texts."""
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(POSITIONS)
+
+    assert read(frame)[0] == EXPECTED
+    assert read(frame.astype({"portfolio_id": "category"}))[0] == EXPECTED
+
+
+def test_whole_numbers_are_quantities():
+    """Of signed and of unsigned kinds."""
+    quantities = pa.array([100, 2, 5, 0], pa.uint8())
+
+    rows, _ = read(table(quantity=quantities))
+
+    assert rows[0].positions == CORE
+    assert rows[1].positions == [("XOM", 2.0), ("AAPL", 0.0)]
+
+
+ABOUT = {
+    "portfolio_id": ["hedge", "cash only", "core"],
+    "cash": [7.0, 1.5, None],
+    "nav": [None, 2.5, 9.0],
+    "limit_set": ["strict", None, "lax"],
+    "desk": ["rates", None, "eq"],
+    "book": [None, "", "b"],
+}
+ABOUT_ROWS = [
+    Row("core", CORE, None, 9.0, {"desk": "eq", "book": "b"}),
+    Row("hedge", HEDGE, 7.0, None, {"desk": "rates"}),
+    Row("cash only", [], 1.5, 2.5, {"book": ""}),
+]
+ABOUTS = {
+    "pyarrow": lambda: pa.table(ABOUT),
+    "polars": lambda: pl.DataFrame(ABOUT),
+    "polars categories": lambda: pl.DataFrame(ABOUT).with_columns(
+        pl.col("portfolio_id", "limit_set", "desk").cast(pl.Categorical)
+    ),
+    "dictionaries": lambda: pa.table(
+        {
+            **ABOUT,
+            "portfolio_id": pa.array(ABOUT["portfolio_id"]).dictionary_encode(),
+            "limit_set": pa.array(ABOUT["limit_set"]).dictionary_encode(),
+            "desk": pa.array(ABOUT["desk"]).dictionary_encode(),
+        }
+    ),
+    "chunks": lambda: pa.concat_tables([pa.table(ABOUT).slice(0, 1), pa.table(ABOUT).slice(1)]),
+    "large texts": lambda: pa.table(
+        {
+            **ABOUT,
+            "portfolio_id": pa.array(ABOUT["portfolio_id"], pa.large_string()),
+            "limit_set": pa.array(ABOUT["limit_set"], pa.large_string()),
+        }
+    ),
+}
+
+
+@pytest.mark.parametrize("make", ABOUTS.values(), ids=ABOUTS.keys())
+def test_a_table_of_portfolios_says_cash_nav_limit_set_and_tags(make):
+    """Each row is that of its id; portfolios that only it names come last, in its order."""
+    rows, limit_sets = read(table(), make())
+
+    assert rows == ABOUT_ROWS
+    assert limit_sets == ["lax", "strict", None]
+
+
+def test_a_table_of_portfolios_may_say_little_or_of_few():
+    """What it does not say is unknown."""
+    about = pa.table({"portfolio_id": ["hedge"], "nav": [3]})
+
+    assert read(table(), about) == (
+        [EXPECTED[0], Row("hedge", HEDGE, None, 3.0, {})],
+        [None, None],
+    )
+
+
+def test_tables_without_rows_are_requests_without_portfolios():
+    """Positions of nothing; portfolios of nothing; both."""
+    empty = table().slice(0, 0)
+
+    assert read(empty) == ([], [])
+    assert read(empty, pa.table(ABOUT).slice(0, 0)) == ([], [])
+    assert [row.id for row in read(empty, pa.table(ABOUT))[0]] == ABOUT["portfolio_id"]
+
+
+def test_what_is_missing_in_a_position_is_for_the_worker_to_refuse():
+    """A null instrument or quantity makes a row unfit, not the table."""
+    rows, _ = read(
+        table(instrument=["AAPL", None, "MSFT", "AAPL"], quantity=[100.0, 1.0, None, 0.0])
+    )
+
+    assert rows[0].positions == [("AAPL", 100.0), ("MSFT", None)]
+    assert rows[1].positions == [(None, 1.0), ("AAPL", 0.0)]
+
+
+def test_a_null_in_the_dictionary_is_a_null():
+    """As if its row had none."""
+    names = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, 0]), pa.array(["AAPL", None, "MSFT"]))
+
+    rows, _ = read(table(instrument=names))
+
+    assert rows[1].positions == [(None, -2.5), ("AAPL", 0.0)]
+
+
+def test_instruments_twice_in_a_portfolio_are_for_the_worker_to_refuse():
+    """Both positions reach it."""
+    rows, _ = read(table(portfolio_id=["p"] * 4))
+
+    assert [name for name, _ in rows[0].positions] == ["AAPL", "XOM", "MSFT", "AAPL"]
+
+
+BAD_POSITIONS = {
+    "no portfolio_id": (lambda: table(portfolio_id=None), "positions.portfolio_id"),
+    "no instrument": (lambda: table(instrument=None), "positions.instrument"),
+    "no quantity": (lambda: table(quantity=None), "positions.quantity"),
+    "quantity twice": (
+        lambda: pa.Table.from_arrays(
+            [*table().columns, table()["quantity"]], [*POSITIONS, "quantity"]
+        ),
+        "positions.quantity",
+    ),
+    "null id": (
+        lambda: table(portfolio_id=["a", None, "b", None]),
+        "positions.portfolio_id",
+    ),
+    "null id in a dictionary": (
+        lambda: table(portfolio_id=pa.array(["a", None, "b", "c"]).dictionary_encode()),
+        "positions.portfolio_id",
+    ),
+    "quantity a word": (lambda: table(quantity=["1", "2", "x", "4"]), "positions.quantity"),
+    "quantity a list": (lambda: table(quantity=[[1.0]] * 4), "positions.quantity"),
+    "quantity a moment": (
+        lambda: table(quantity=pa.array([1, 2, 3, 4], pa.timestamp("s"))),
+        "positions.quantity",
+    ),
+    "quantity a truth": (lambda: table(quantity=[True] * 4), "positions.quantity"),
+    "ids lists": (lambda: table(portfolio_id=[["a"]] * 4), "positions.portfolio_id"),
+    "instruments lists": (lambda: table(instrument=[["a"]] * 4), "positions.instrument"),
+    "ids no utf-8": (lambda: table(portfolio_id=[b"\xff"] * 4), "positions.portfolio_id"),
+    "a list": (lambda: [("core", "AAPL", 1.0)], "positions"),
+    "None": (lambda: None, "positions"),
+    "a text": (lambda: "positions.csv", "positions"),
+    "ragged mapping": (lambda: {**POSITIONS, "quantity": [1.0]}, "positions"),
+}
+
+
+@pytest.mark.parametrize(("make", "field"), BAD_POSITIONS.values(), ids=BAD_POSITIONS.keys())
+def test_a_bad_table_of_positions_is_refused_by_its_column(make, field):
+    """The table and the column are named."""
+    with pytest.raises(InvalidTableError) as caught:
+        read(make())
+
+    assert caught.value.field == field
+    assert caught.value.remedy
+
+
+def about(**change):
+    """Return the table of portfolios with these columns changed; None leaves one out."""
+    return pa.table({k: v for k, v in {**ABOUT, **change}.items() if v is not None})
+
+
+def about_twice(name):
+    """Return the table of portfolios with one column twice."""
+    return pa.Table.from_arrays([*about().columns, about()[name]], [*ABOUT, name])
+
+
+BAD_ABOUTS = {
+    "no portfolio_id": (lambda: about(portfolio_id=None), "portfolios.portfolio_id"),
+    "portfolio twice": (lambda: about(portfolio_id=["a", "b", "a"]), "portfolios.portfolio_id"),
+    "null id": (lambda: about(portfolio_id=["a", None, "b"]), "portfolios.portfolio_id"),
+    "ids lists": (lambda: about(portfolio_id=[["a"], ["b"], ["c"]]), "portfolios.portfolio_id"),
+    "ids no utf-8": (lambda: about(portfolio_id=[b"\xff", b"b", b"c"]), "portfolios.portfolio_id"),
+    "cash a word": (lambda: about(cash=["much", "1", "2"]), "portfolios.cash"),
+    "nav a list": (lambda: about(nav=[[1.0]] * 3), "portfolios.nav"),
+    "limit set a list": (lambda: about(limit_set=[["a"]] * 3), "portfolios.limit_set"),
+    "tag a list": (lambda: about(desk=[["a"]] * 3), "portfolios.desk"),
+    "cash twice": (lambda: about_twice("cash"), "portfolios.cash"),
+    "limit set twice": (lambda: about_twice("limit_set"), "portfolios.limit_set"),
+    "tag twice": (lambda: about_twice("desk"), "portfolios.desk"),
+    "a list": (lambda: [1], "portfolios"),
+}
+
+
+@pytest.mark.parametrize(("make", "field"), BAD_ABOUTS.values(), ids=BAD_ABOUTS.keys())
+def test_a_bad_table_of_portfolios_is_refused_by_its_column(make, field):
+    """The table and the column are named."""
+    with pytest.raises(InvalidTableError) as caught:
+        read(table(), make())
+
+    assert caught.value.field == field
+    assert caught.value.remedy
+
+
+def test_the_row_without_an_id_is_told():
+    """The first of them, counted from 0."""
+    with pytest.raises(InvalidTableError, match="Row 1 has no portfolio_id"):
+        read(table(portfolio_id=["a", None, "b", None]))
+    with pytest.raises(InvalidTableError, match="Row 2 has no portfolio_id"):
+        read(table(), about(portfolio_id=["a", "b", None]))
+
+
+def test_an_empty_name_of_a_limit_set_is_not_a_way_round_the_limits():
+    """An empty cell of a CSV names no set: it is the default, or refused, and never none."""
+    empty = about(limit_set=["", "", "lax"])
+    try:
+        _, limit_sets = read(table(), empty)
+    except InvalidTableError as error:
+        assert error.field == "portfolios.limit_set"  # noqa: PT017
+    else:
+        assert limit_sets == ["lax", None, None]
+
+
+names = st.text(min_size=1, max_size=3)
+lines = st.lists(st.tuples(names, names, st.integers(-9, 9).map(float)), max_size=12)
+
+
+@given(lines, st.booleans(), st.lists(names, unique=True, max_size=4), st.data())
+def test_a_table_is_gathered_as_a_dictionary_would_gather_it(lines, as_categories, others, data):
+    """Unsorted lines of any portfolios, plain or encoded, and portfolios that hold nothing."""
+    columns = [[line[place] for line in lines] for place in range(3)]
+    ids, instruments = (pa.array(column, pa.string()) for column in columns[:2])
+    if as_categories:
+        ids, instruments = ids.dictionary_encode(), instruments.dictionary_encode()
+    positions = pa.table(
+        {
+            "portfolio_id": ids,
+            "instrument": instruments,
+            "quantity": pa.array(columns[2], pa.float64()),
+        }
+    )
+    cash = data.draw(
+        st.lists(
+            st.none() | st.integers(-9, 9).map(float), min_size=len(others), max_size=len(others)
+        )
+    )
+    about = pa.table(
+        {"portfolio_id": pa.array(others, pa.string()), "cash": pa.array(cash, pa.float64())}
+    )
+    expected: dict[str, list[tuple[str, float]]] = {}
+    for name, instrument, quantity in lines:
+        expected.setdefault(name, []).append((instrument, quantity))
+    for name in others:
+        expected.setdefault(name, [])
+
+    rows, _ = read(positions, about)
+
+    known = dict(zip(others, cash, strict=True))
+    assert rows == [Row(of, held, known.get(of), None, {}) for of, held in expected.items()]

@@ -1,0 +1,143 @@
+"""The arguments that every check shares: read once, refused by name."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from risk_tasks.broker.blocks import IfMissing, StampRequest
+from risk_tasks.client.terms import CheckOptions, read_call
+from risk_tasks.errors import RequestError
+from risk_tasks.lanes import Priority
+from risk_tasks.model.limits import Limit, LimitSet
+from risk_tasks.model.measures import STANDARD_MEASURES, MeasureSettings
+from risk_tasks.wire.request import Detail
+
+LIMITS = LimitSet("s", [Limit("volatility", hard=1.0)])
+OPTIONS = ["limits", "measures", "settings", "market", "priority", "timeout_s"]
+
+BAD_ARGUMENTS = {
+    "limits a number": ({"limits": 5}, "limits", "invalid_limit"),
+    "limits a list": ({"limits": [Limit("volatility", hard=1)]}, "limits", "invalid_limit"),
+    "one limit": ({"limits": Limit("volatility", hard=1)}, "limits", "invalid_limit"),
+    "limits a truth": ({"limits": False}, "limits", "invalid_limit"),
+    "measures a text": ({"measures": "volatility"}, "measures", "unknown_measure"),
+    "measures a number": ({"measures": 5}, "measures", "unknown_measure"),
+    "measures unknown": ({"measures": ["luck"]}, "measures", "unknown_measure"),
+    "measures of None": ({"measures": [None]}, "measures", "unknown_measure"),
+    "bad confidence": ({"measures": ["value_at_risk@9"]}, "measures", "invalid_settings"),
+    "settings a mapping": ({"settings": {"confidence": 0.95}}, "settings", "invalid_settings"),
+    "settings a text": ({"settings": "0.95"}, "settings", "invalid_settings"),
+    "market empty": ({"market": ""}, "market", "invalid_settings"),
+    "market a number": ({"market": 5}, "market", "invalid_settings"),
+    "priority unknown": ({"priority": "urgent"}, "priority", "invalid_settings"),
+    "priority a number": ({"priority": 9}, "priority", "invalid_settings"),
+    "priority None": ({"priority": None}, "priority", "invalid_settings"),
+    "priority a list": ({"priority": []}, "priority", "invalid_settings"),
+    "no time": ({"timeout_s": 0}, "timeout_s", "invalid_settings"),
+    "time below 0": ({"timeout_s": -1.0}, "timeout_s", "invalid_settings"),
+    "time nan": ({"timeout_s": float("nan")}, "timeout_s", "invalid_settings"),
+    "time infinite": ({"timeout_s": float("inf")}, "timeout_s", "invalid_settings"),
+    "time a text": ({"timeout_s": "5"}, "timeout_s", "invalid_settings"),
+    "time a truth": ({"timeout_s": True}, "timeout_s", "invalid_settings"),
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "field", "code"), BAD_ARGUMENTS.values(), ids=BAD_ARGUMENTS.keys()
+)
+def test_a_bad_argument_is_refused_by_its_name(options, field, code):
+    """Before anything is sent."""
+    with pytest.raises(RequestError) as caught:
+        read_call(Detail.REPORTS, 5.0, **options)
+
+    assert (caught.value.field, caught.value.code) == (field, code)
+    assert caught.value.remedy
+
+
+def test_what_is_not_given_has_the_defaults_of_the_design():
+    """Standard measures, 99 % for a day, default market and limits, the normal lane."""
+    call = read_call(Detail.SUMMARY, 7.5)
+
+    assert [str(name) for name in call.terms.measures] == list(STANDARD_MEASURES)
+    assert call.terms.settings == MeasureSettings()
+    assert call.terms.limits is None
+    assert call.terms.detail is Detail.SUMMARY
+    assert call.stamp == StampRequest("default", "default", if_missing=IfMissing.NONE)
+    assert (call.lane, call.timeout_s) == (Priority.NORMAL, 7.5)
+
+
+def test_none_is_as_good_as_not_given():
+    """A caller may pass its own optional arguments on."""
+    given = read_call(
+        Detail.REPORTS,
+        5.0,
+        limits=None,
+        measures=None,
+        settings=None,
+        market=None,
+        timeout_s=None,
+    )
+
+    assert given == read_call(Detail.REPORTS, 5.0)
+
+
+def test_limits_are_ones_own_or_those_of_a_name_that_must_exist():
+    """Only the default may be missing; a name that was given may not."""
+    own = read_call(Detail.REPORTS, 5.0, limits=LIMITS)
+    named = read_call(Detail.REPORTS, 5.0, limits="strict")
+
+    assert own.terms.limits is LIMITS
+    assert own.stamp == StampRequest("default", "", if_missing=IfMissing.NONE)
+    assert named.terms.limits is None
+    assert named.stamp == StampRequest("default", "strict", if_missing=IfMissing.REFUSE)
+    assert read_call(Detail.REPORTS, 5.0, limits="default").stamp.if_missing is IfMissing.REFUSE
+
+
+def test_an_empty_limit_set_of_ones_own_is_ones_own():
+    """It is not taken for none given."""
+    empty = LimitSet("nothing", [])
+
+    call = read_call(Detail.REPORTS, 5.0, limits=empty)
+
+    assert call.terms.limits is empty
+    assert call.stamp.limits == ""
+
+
+@pytest.mark.parametrize("lane", ["critical", "normal", "batch", Priority.CRITICAL])
+def test_a_priority_is_a_lane(lane):
+    """By its name."""
+    assert read_call(Detail.REPORTS, 5.0, priority=lane).lane is Priority(lane)
+
+
+@pytest.mark.parametrize("timeout_s", [3, 3.0, np.float64(3)], ids=repr)
+def test_a_time_to_wait_is_a_number_of_seconds(timeout_s):
+    """It comes before the client's own."""
+    call = read_call(Detail.REPORTS, 5.0, timeout_s=timeout_s)
+
+    assert call.timeout_s == 3.0
+    assert type(call.timeout_s) is float
+
+
+def test_measures_settings_and_market_are_those_given():
+    """Repeats are dropped; a market may be named or be an id."""
+    settings = MeasureSettings(Decimal("0.95"), 10, "linear")
+
+    call = read_call(
+        Detail.REPORTS,
+        5.0,
+        measures=iter(["volatility", "value_at_risk@.950", "volatility"]),
+        settings=settings,
+        market="spot",
+    )
+
+    assert [str(name) for name in call.terms.measures] == ["volatility", "value_at_risk@0.95"]
+    assert call.terms.settings is settings
+    assert call.stamp.market == "spot"
+
+
+def test_the_options_of_a_check_are_those_of_the_design():
+    """`CheckOptions` types what `read_call` takes."""
+    assert list(CheckOptions.__annotations__) == OPTIONS

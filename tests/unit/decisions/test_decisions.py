@@ -1,0 +1,360 @@
+"""Limits held against measures: what breaks them, what could not be told, what follows."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from risk_tasks.decisions import GRAVITY, evaluate, utilisation
+from risk_tasks.model.column import MeasureColumn, Outcome
+from risk_tasks.model.limits import Comparison, Limit, LimitSet, limit_document
+from risk_tasks.model.measures import MeasureName
+from risk_tasks.model.report import Decision, Severity
+from tests.reference import decisions as naive
+
+NAN = float("nan")
+MEASURE = "net_exposure"
+
+
+def column(*cells):
+    """Return a column of numbers and, where there is none, of outcomes."""
+    outcomes = [cell if isinstance(cell, Outcome) else Outcome.OK for cell in cells]
+    values = [NAN if isinstance(cell, Outcome) else cell for cell in cells]
+    return MeasureColumn(np.array(values, dtype=np.float64), np.array(outcomes, dtype=np.int8))
+
+
+def judge(limits, cell, *, portfolio_id="p", tags=None):
+    """Hold limits on one measure against one portfolio; return what is found, with its decision."""
+    limit_set = None if limits is None else LimitSet("s", limits)
+    columns = {MeasureName(MEASURE): column(cell)}
+    found = evaluate(limit_set, columns, np.array([True]), [portfolio_id], [tags or {}])
+    return found, GRAVITY[found.gravity[0]].value
+
+
+# observed, comparison, warn, hard -> decision, severity of the breach
+THRESHOLDS = [
+    (99.0, "above", 80, 100, "warn", "warn"),
+    (100.0, "above", 80, 100, "warn", "warn"),
+    (math.nextafter(100, 101), "above", 80, 100, "reject", "hard"),
+    (80.0, "above", 80, 100, "accept", None),
+    (-500.0, "above", 80, 100, "accept", None),
+    (100.0, "above", None, 100, "accept", None),
+    (101.0, "above", None, 100, "reject", "hard"),
+    (101.0, "above", 100, None, "warn", "warn"),
+    (100.0, "above", 100, None, "accept", None),
+    (101.0, "above", 100, 100, "reject", "hard"),
+    (0.0, "above", None, 0, "accept", None),
+    (-0.0, "above", None, 0, "accept", None),
+    (5e-324, "above", None, 0, "reject", "hard"),
+    (-1.0, "above", None, -2, "reject", "hard"),
+    (-2.0, "above", None, -2, "accept", None),
+    (80.0, "below", 100, 50, "warn", "warn"),
+    (100.0, "below", 100, 50, "accept", None),
+    (50.0, "below", 100, 50, "warn", "warn"),
+    (49.0, "below", 100, 50, "reject", "hard"),
+    (-1.0, "below", None, 0, "reject", "hard"),
+    (0.0, "below", None, 0, "accept", None),
+    (500.0, "below", 100, 50, "accept", None),
+    (-101.0, "absolute", 80, 100, "reject", "hard"),
+    (-100.0, "absolute", 80, 100, "warn", "warn"),
+    (-80.0, "absolute", 80, 100, "accept", None),
+    (101.0, "absolute", 80, 100, "reject", "hard"),
+    (0.0, "absolute", None, 0, "accept", None),
+]
+
+
+@pytest.mark.parametrize(
+    ("observed", "comparison", "warn", "hard", "decision", "severity"), THRESHOLDS
+)
+def test_a_threshold_is_broken_only_beyond_it(observed, comparison, warn, hard, decision, severity):
+    """Equality is no breach; past hard there is one breach, and it is hard."""
+    limit = Limit(MEASURE, warn=warn, hard=hard, comparison=comparison)
+
+    found, decided = judge([limit], observed)
+
+    assert decided == decision
+    assert [breach.severity for breach in found.breaches] == ([severity] if severity else [])
+    for breach in found.breaches:
+        assert breach.observed == observed
+        assert breach.threshold == (hard if severity == "hard" else warn)
+        assert (breach.row, breach.limit) == (0, limit)
+        assert type(breach.severity) is Severity
+
+
+# missing_data, warn, hard -> what a limit that cannot be told decides
+GAPS = [
+    ("reject", None, 100, "reject"),
+    ("reject", 80, 100, "reject"),
+    ("reject", 80, None, "warn"),
+    ("warn", None, 100, "warn"),
+    ("warn", 80, 100, "warn"),
+    ("warn", 80, None, "warn"),
+    ("skip", None, 100, "accept"),
+    ("skip", 80, 100, "accept"),
+    ("skip", 80, None, "accept"),
+]
+NO_NUMBER = [outcome for outcome in Outcome if not outcome.has_value]
+
+
+@pytest.mark.parametrize("outcome", NO_NUMBER, ids=lambda outcome: outcome.name)
+@pytest.mark.parametrize(("missing_data", "warn", "hard", "decision"), GAPS)
+def test_a_limit_that_cannot_be_told_decides_as_it_says(
+    outcome, missing_data, warn, hard, decision
+):
+    """It is listed with its reason in every case, and is no breach."""
+    limit = Limit(MEASURE, warn=warn, hard=hard, missing_data=missing_data)
+
+    found, decided = judge([limit], outcome)
+
+    assert decided == decision
+    assert found.breaches == []
+    assert [(gap.row, gap.limit, gap.reason) for gap in found.gaps] == [
+        (0, limit, outcome.name.lower())
+    ]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.OK, Outcome.NEGATIVE_VAR, Outcome.NO_EXPOSURE])
+def test_a_number_is_held_against_its_limit_whatever_its_remark(outcome):
+    """A remark beside a number does not keep its limit from being told."""
+    cells = MeasureColumn(np.array([5.0]), np.array([outcome], dtype=np.int8))
+    limits = LimitSet("s", [Limit(MEASURE, hard=4)])
+
+    found = evaluate(limits, {MeasureName(MEASURE): cells}, np.array([True]), ["p"], [{}])
+
+    assert [breach.observed for breach in found.breaches] == [5.0]
+    assert found.gaps == []
+
+
+def test_a_share_of_nothing_is_zero_to_its_limits():
+    """The concentration of an empty book is undefined, but no limit above 0 rejects it."""
+    cells = MeasureColumn(np.zeros(1), np.array([Outcome.ZERO_GROSS], dtype=np.int8))
+    limits = LimitSet("s", [Limit("concentration", hard=0.25)])
+
+    found = evaluate(limits, {MeasureName("concentration"): cells}, np.array([True]), ["p"], [{}])
+
+    assert GRAVITY[found.gravity[0]] is Decision.ACCEPT
+    assert found.breaches == found.gaps == []
+
+
+def test_without_limits_nothing_is_decided():
+    """None is never accept; a set without limits is accept."""
+    assert judge(None, 5.0)[1] == "none"
+    assert judge(None, Outcome.NOT_FINITE)[1] == "none"
+    assert judge([], 5.0)[1] == "accept"
+
+
+def test_all_breaches_are_reported_and_not_only_the_first():
+    """The gravest decides, the others are told as well, in the order of the limits."""
+    limits = [
+        Limit(MEASURE, warn=1, id="a"),
+        Limit(MEASURE, hard=2, id="b"),
+        Limit(MEASURE, warn=3, hard=99, id="c"),
+        Limit(MEASURE, hard=4, id="d"),
+        Limit(MEASURE, hard=99, id="e"),
+    ]
+
+    found, decided = judge(limits, 5.0)
+
+    assert decided == "reject"
+    assert [(breach.limit.id, breach.severity.value) for breach in found.breaches] == [
+        ("a", "warn"),
+        ("b", "hard"),
+        ("c", "warn"),
+        ("d", "hard"),
+    ]
+
+
+def test_the_gravest_decides_in_any_order():
+    """A later warning does not soften a rejection, nor does a gap that is skipped."""
+    hard, warn = Limit(MEASURE, hard=1, id="h"), Limit(MEASURE, warn=1, id="w")
+    skipped = Limit("volatility", hard=1, missing_data="skip")
+    columns = {
+        MeasureName(MEASURE): column(5.0),
+        MeasureName("volatility"): column(Outcome.WINDOW_TOO_SHORT),
+    }
+
+    for limits in ([hard, warn, skipped], [skipped, warn, hard]):
+        found = evaluate(LimitSet("s", limits), columns, np.array([True]), ["p"], [{}])
+
+        assert GRAVITY[found.gravity[0]] is Decision.REJECT
+        assert len(found.breaches) == 2
+        assert len(found.gaps) == 1
+
+
+def test_a_limit_is_held_only_against_those_it_applies_to():
+    """By tag, by one of several values, by the portfolio's id; rows keep their places."""
+    limits = LimitSet(
+        "s",
+        [
+            Limit(MEASURE, hard=1, applies_to={"desk": ["fx", "rates"]}, id="desks"),
+            Limit(MEASURE, warn=1, applies_to={"portfolio_id": "d"}, id="one"),
+            Limit("volatility", hard=1, applies_to={"desk": "fx"}, id="gap"),
+        ],
+    )
+    columns = {
+        MeasureName(MEASURE): column(5.0, 5.0, 0.5, 5.0, 5.0),
+        MeasureName("volatility"): column(*[Outcome.NOT_FINITE] * 5),
+    }
+    tags = [{}, {"desk": "rates"}, {"desk": "fx"}, {"desk": "credit"}, {"desk": "fx"}]
+
+    found = evaluate(limits, columns, np.full(5, True), list("abcde"), tags)
+
+    assert [(breach.row, breach.limit.id) for breach in found.breaches] == [
+        (1, "desks"),
+        (4, "desks"),
+        (3, "one"),
+    ]
+    assert [(gap.row, gap.limit.id) for gap in found.gaps] == [(2, "gap"), (4, "gap")]
+    assert [GRAVITY[level].value for level in found.gravity] == [
+        *("accept", "reject", "reject", "warn", "reject")
+    ]
+
+
+def test_unfit_rows_are_passed_over():
+    """A portfolio with an error breaks no limit and leaves none untold: it is rejected as it is."""
+    limits = LimitSet("s", [Limit(MEASURE, hard=1), Limit("volatility", hard=1)])
+    columns = {
+        MeasureName(MEASURE): column(5.0, 5.0),
+        MeasureName("volatility"): column(Outcome.NOT_COMPUTED, 0.0),
+    }
+
+    found = evaluate(limits, columns, np.array([False, True]), ["p", "q"], [{}, {}])
+
+    assert [breach.row for breach in found.breaches] == [1]
+    assert found.gaps == []
+
+
+def test_a_block_without_portfolios_is_evaluated():
+    """No rows, no decisions, with a scope or without one."""
+    limits = [Limit(MEASURE, hard=1), Limit(MEASURE, hard=1, applies_to={"desk": "fx"})]
+
+    for limit_set in (None, LimitSet("s", limits)):
+        found = evaluate(limit_set, {MeasureName(MEASURE): column()}, np.array([], bool), [], [])
+
+        assert len(found.gravity) == 0
+        assert found.breaches == found.gaps == []
+
+
+UTILISATIONS = [
+    ("above", 150.0, 100.0, 1.5),
+    ("above", 50.0, 100.0, 0.5),
+    ("above", -50.0, 100.0, -0.5),
+    ("above", 50.0, 0.0, None),
+    ("above", 0.0, 0.0, None),
+    ("above", -1.0, -2.0, None),
+    ("absolute", -150.0, 100.0, 1.5),
+    ("absolute", 150.0, 100.0, 1.5),
+    ("absolute", -1.0, 0.0, None),
+    ("absolute", -1.0, -2.0, None),
+    ("below", 50.0, 100.0, 2.0),
+    ("below", 200.0, 100.0, 0.5),
+    ("below", 0.0, 100.0, None),
+    ("below", -50.0, 100.0, None),
+    ("below", -50.0, 0.0, None),
+    ("below", -50.0, -25.0, None),
+    # a threshold so small that the quotient is beyond all floats
+    ("above", 1e10, 5e-324, None),
+    ("absolute", -1e10, 5e-324, None),
+    ("below", 5e-324, 1e10, None),
+]
+
+
+@pytest.mark.parametrize(("comparison", "observed", "threshold", "expected"), UTILISATIONS)
+def test_utilisation_says_how_much_of_the_threshold_is_used(
+    comparison, observed, threshold, expected
+):
+    """Observed over threshold, and for a floor threshold over observed; a number or None."""
+    limit = Limit(MEASURE, hard=threshold, comparison=comparison)
+
+    used = utilisation(limit, observed, threshold)
+
+    assert used == expected
+    json.dumps(used, allow_nan=False)
+
+
+# Few distinct values, so that equality and repeats are common.
+values = st.integers(-4, 4).map(float) | st.sampled_from([0.5, -0.0, 1e300, 5e-324])
+cells = values | st.sampled_from(NO_NUMBER)
+ids = st.sampled_from("pqr")
+tags = st.dictionaries(st.sampled_from(["desk", "book"]), st.sampled_from("abc"))
+MEASURES = ["net_exposure", "volatility", "value_at_risk@0.95"]
+
+
+@st.composite
+def limit_lists(draw):
+    """Up to five limits on three measures, with scopes of two tags and of the id."""
+    result = []
+    for place in range(draw(st.integers(0, 5))):
+        comparison = draw(st.sampled_from(list(Comparison)))
+        pair = sorted([draw(values), draw(values)], reverse=comparison == "below")
+        kept = draw(st.sampled_from([(0,), (1,), (0, 1)]))
+        letters = st.lists(st.sampled_from("abcpq"), min_size=1, max_size=3, unique=True)
+        scope = st.dictionaries(
+            st.sampled_from(["desk", "book", "portfolio_id"]), letters, max_size=2
+        )
+        limit = Limit(
+            draw(st.sampled_from(MEASURES)),
+            warn=pair[0] if 0 in kept else None,
+            hard=pair[1] if 1 in kept else None,
+            comparison=comparison,
+            missing_data=draw(st.sampled_from(["reject", "warn", "skip"])),
+            applies_to=draw(scope),
+            id=str(place),
+        )
+        result.append(limit)
+    return result
+
+
+books = st.lists(st.tuples(ids, tags, st.tuples(cells, cells, cells)), max_size=4)
+
+
+@given(st.none() | limit_lists(), books)
+def test_evaluation_agrees_with_the_naive_one(limits, rows):
+    """Portfolio by portfolio: the decision, every breach with its figures, and every gap."""
+    columns = {
+        MeasureName.parse(name): column(*(row[2][place] for row in rows))
+        for place, name in enumerate(MEASURES)
+    }
+    names, of_rows = [row[0] for row in rows], [row[1] for row in rows]
+
+    found = evaluate(
+        None if limits is None else LimitSet("s", limits),
+        columns,
+        np.ones(len(rows), dtype=bool),
+        names,
+        of_rows,
+    )
+
+    documents = None if limits is None else [limit_document(limit) for limit in limits]
+    for row, (portfolio_id, of_row, numbers) in enumerate(rows):
+        measures = {
+            name: (None, cell.name.lower()) if isinstance(cell, Outcome) else (cell, None)
+            for name, cell in zip(MEASURES, numbers, strict=True)
+        }
+        decision, breaches, gaps = naive.evaluate(documents, portfolio_id, of_row, measures)
+        assert GRAVITY[found.gravity[row]].value == decision
+        assert [_breach(one) for one in found.breaches if one.row == row] == breaches
+        assert [_gap(one) for one in found.gaps if one.row == row] == gaps
+
+
+def _breach(found):
+    return {
+        "limit": found.limit.id,
+        "severity": found.severity.value,
+        "observed": found.observed,
+        "threshold": found.threshold,
+        "utilisation": found.utilisation,
+    }
+
+
+def _gap(found):
+    return {
+        "limit": found.limit.id,
+        "reason": found.reason,
+        "missing_data": found.limit.missing_data.value,
+    }

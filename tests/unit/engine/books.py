@@ -1,0 +1,139 @@
+"""Generated books and markets, the same for the engine and for the naive twins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+from hypothesis import strategies as st
+
+from risk_tasks.engine import MarketArrays, PortfolioBlock
+from risk_tasks.model.market import MarketSnapshot, Scenario
+from risk_tasks.model.measures import MEASURES, MeasureName, MeasureSettings
+
+NAN = float("nan")
+AS_OF = datetime(2024, 5, 1, tzinfo=UTC)
+
+# Parts of powers of two add and multiply without rounding, so that ties are ties.
+quantities = st.integers(-80, 80).map(lambda eighths: eighths / 8) | st.floats(-1e6, 1e6)
+prices = st.integers(0, 40).map(lambda quarters: quarters / 4) | st.floats(-10, 1e3)
+moves = st.integers(-32, 32).map(lambda parts: parts / 64) | st.floats(-0.9, 0.9)
+confidences = st.sampled_from(["0.5", "0.75", "0.9", "0.95"])
+
+settings = st.builds(
+    MeasureSettings,
+    confidences,
+    st.integers(1, 10) | st.sampled_from([250, 1000]),
+    st.sampled_from(["conservative", "loss_quantile", "linear"]),
+)
+
+ALL = tuple(
+    MeasureName(name, scenario="fall" if name == "stress_loss" else None) for name in MEASURES
+)
+QUALIFIED = (
+    MeasureName("value_at_risk", confidence="0.6"),
+    MeasureName("value_at_risk", confidence="0.95"),
+    MeasureName("expected_shortfall", confidence="0.6"),
+    MeasureName("expected_shortfall", confidence="0.95"),
+    MeasureName("parametric_value_at_risk", confidence="0.995"),
+    MeasureName("stress_loss", scenario="guess"),
+    MeasureName("stress_loss", scenario="unheard of"),
+)
+
+
+@dataclass(frozen=True)
+class Book:
+    """What is held, by the place of the instrument."""
+
+    positions: list[tuple[int, float]]
+    cash: float | None = None
+    nav: float | None = None
+
+
+@dataclass(frozen=True)
+class World:
+    """Books in one market; `panel` holds the returns of each instrument."""
+
+    books: list[Book]
+    prices: list[float]
+    panel: list[list[float]]
+    scenarios: dict[str, tuple[dict[int, float], float | None]] = field(default_factory=dict)
+
+    @property
+    def n_observations(self) -> int:
+        return len(self.panel[0])
+
+    @property
+    def market(self) -> MarketArrays:
+        return MarketArrays.of(self.snapshot)
+
+    @property
+    def snapshot(self) -> MarketSnapshot:
+        return MarketSnapshot(
+            AS_OF,
+            [f"I{place}" for place in range(len(self.prices))],
+            self.prices,
+            np.array(self.panel, dtype=np.float64).reshape(len(self.panel), -1).T,
+            scenarios={
+                name: Scenario({f"I{i}": shock for i, shock in shocks.items()}, others=others)
+                for name, (shocks, others) in self.scenarios.items()
+            },
+        )
+
+    @property
+    def block(self) -> PortfolioBlock:
+        return block_of(self.books)
+
+    def values(self, book: Book) -> list[tuple[int, float]]:
+        """The signed value of each position."""
+        return [(i, quantity * self.prices[i]) for i, quantity in book.positions]
+
+
+def block_of(books: list[Book]) -> PortfolioBlock:
+    """Return the books as arrays."""
+    flat = [position for book in books for position in book.positions]
+    return PortfolioBlock(
+        offsets=np.cumsum([0, *(len(book.positions) for book in books)], dtype=np.int64),
+        instrument=np.array([i for i, _ in flat], dtype=np.int64),
+        quantity=np.array([quantity for _, quantity in flat], dtype=np.float64),
+        cash=np.array([NAN if b.cash is None else b.cash for b in books], dtype=np.float64),
+        nav=np.array([NAN if b.nav is None else b.nav for b in books], dtype=np.float64),
+    )
+
+
+amounts = st.none() | st.integers(-8, 8).map(float) | st.floats(-1e6, 1e6)
+
+
+@st.composite
+def book_of(draw, n_instruments, quantity=quantities):
+    """A book of up to all instruments, with cash and nav known or not."""
+    pairs = st.tuples(st.integers(0, n_instruments - 1), quantity)
+    held = draw(st.lists(pairs, max_size=n_instruments, unique_by=lambda pair: pair[0]))
+    return Book(held, draw(amounts), draw(amounts))
+
+
+@st.composite
+def worlds(draw, *, gaps=True, min_books=0, min_observations=0, quantity=quantities, price=prices):
+    """Up to four books over up to five instruments and twenty-four observations."""
+    n_instruments = draw(st.integers(1, 5))
+    n_observations = draw(st.integers(min_observations, 24))
+    cells = st.one_of(*[moves] * 9, st.just(NAN)) if gaps else moves
+    shocks = st.dictionaries(st.integers(0, n_instruments - 1), moves)
+    return World(
+        books=draw(st.lists(book_of(n_instruments, quantity), min_size=min_books, max_size=4)),
+        prices=draw(st.lists(price, min_size=n_instruments, max_size=n_instruments)),
+        panel=[
+            draw(st.lists(cells, min_size=n_observations, max_size=n_observations))
+            for _ in range(n_instruments)
+        ],
+        scenarios={"fall": (draw(shocks), None), "guess": (draw(shocks), draw(moves))},
+    )
+
+
+def bits(columns, row):
+    """Return the values and outcomes of one row, bit for bit."""
+    return {
+        str(name): (column.values[row].tobytes(), int(column.outcomes[row]))
+        for name, column in columns.items()
+    }

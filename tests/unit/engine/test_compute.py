@@ -1,0 +1,499 @@
+"""The engine against slow and obvious twins, and what holds for every number of it."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from risk_tasks.engine import MarketArrays, compute
+from risk_tasks.engine.compute import FUNCTIONS
+from risk_tasks.engine.warmup import compile_kernels
+from risk_tasks.model.column import Outcome
+from risk_tasks.model.measures import MEASURES, MeasureName, MeasureSettings
+from tests.reference import exposure, rank, scenario, tail
+from tests.unit.engine.books import (
+    ALL,
+    NAN,
+    QUALIFIED,
+    Book,
+    World,
+    bits,
+    block_of,
+    settings,
+    worlds,
+)
+
+EVERYTHING = ALL + QUALIFIED
+MINUTE = 1e-12
+
+
+def test_every_measure_of_the_registry_has_its_functions():
+    """And no function is without a measure that names it."""
+    assert list(FUNCTIONS) == list(MEASURES)
+
+
+def expected_of(world: World, book: Book, name: MeasureName, settings: MeasureSettings):
+    """Return (outcome, value) from the formulas, by the naive twins."""
+    values = world.values(book)
+    if name.name == "gross_leverage":
+        return _of_leverage(book, values)
+    if name.name == "stress_loss":
+        return _of_stress(world, name, values)
+    if hasattr(exposure, name.name):
+        shares = name.name in {"concentration", "herfindahl"}
+        nothing = shares and not exposure.gross_exposure(values)
+        outcome = Outcome.ZERO_GROSS if nothing else Outcome.OK
+        return outcome, getattr(exposure, name.name)(values)
+    pnl = scenario.profit_and_loss(values, world.panel, world.n_observations)
+    return _of_history(name, settings, [p for p in pnl if p is not None])
+
+
+def _of_leverage(book, values):
+    nav = book.nav
+    if nav is None and book.cash is not None:
+        nav = exposure.market_value(values) + book.cash
+    if nav is None:
+        return Outcome.NAV_UNKNOWN, None
+    if nav <= 0:
+        return Outcome.NAV_NOT_POSITIVE, None
+    gross = exposure.gross_exposure(values)
+    return (Outcome.OK, gross / nav) if gross else (Outcome.ZERO_GROSS, 0.0)
+
+
+def _of_stress(world, name, values):
+    if name.scenario not in world.scenarios:
+        return Outcome.UNKNOWN_SCENARIO, None
+    shocks, others = world.scenarios[name.scenario]
+    loss = scenario.stress_loss(values, shocks, others)
+    if loss is None:
+        return Outcome.NOT_IN_SCENARIO, None
+    named = any(i in shocks for i, _ in scenario.held(values))
+    return (Outcome.OK if named else Outcome.NO_EXPOSURE), loss
+
+
+def _of_history(name, settings, pnl):
+    confidence = name.confidence or settings.confidence
+    root = math.sqrt(settings.horizon_days)
+    if name.name in {"volatility", "parametric_value_at_risk"}:
+        if len(pnl) < 2:
+            return Outcome.WINDOW_TOO_SHORT, None
+        if name.name == "volatility":
+            return Outcome.OK, tail.standard_deviation(pnl) * root
+        return Outcome.OK, tail.parametric_value_at_risk(pnl, confidence) * root
+    if len(pnl) < rank.minimal_observations(confidence):
+        return Outcome.WINDOW_TOO_SHORT, None
+    if name.name == "expected_shortfall":
+        return Outcome.OK, tail.expected_shortfall(pnl, confidence) * root
+    loss = tail.value_at_risk(pnl, confidence, settings.var_convention.value) * root
+    return (Outcome.NEGATIVE_VAR if loss < 0 else Outcome.OK), loss
+
+
+@given(worlds(), settings)
+def test_every_measure_agrees_with_its_naive_twin(world, settings):
+    """Value and outcome, with returns missing, navs unknown, books empty, in every convention."""
+    columns = compute(world.block, world.market, EVERYTHING, settings)
+
+    assert list(columns) == list(EVERYTHING)
+    for row, book in enumerate(world.books):
+        size = exposure.gross_exposure(world.values(book))
+        for name, column in columns.items():
+            outcome, value = expected_of(world, book, name, settings)
+            found, number = Outcome(column.outcomes[row]), column.values[row]
+            if name.name == "gross_leverage" and _nav_is_rounding(world, book):
+                continue
+            assert outcome is found or _is_sign_of_zero(outcome, found, value, size), str(name)
+            if value is None:
+                assert np.isnan(number), str(name)
+                continue
+            scale = size * math.sqrt(settings.horizon_days)
+            if name.name == "gross_leverage" and value:
+                scale = value * (1 + value)
+            elif name.definition.unit != "ccy":
+                scale = 1.0
+            assert abs(number - value) <= MINUTE * scale, str(name)
+
+
+def _nav_is_rounding(world, book):
+    """Whether cash outweighs the market value up to a rounding, whose sign means nothing."""
+    if book.nav is not None or book.cash is None:
+        return False
+    values = world.values(book)
+    nav = exposure.market_value(values) + book.cash
+    return 0 < abs(nav) <= MINUTE * exposure.gross_exposure(values)
+
+
+def _is_sign_of_zero(outcome, found, value, size):
+    """Whether a VaR is 0 up to a rounding, whose sign means nothing."""
+    return {outcome, found} == {Outcome.OK, Outcome.NEGATIVE_VAR} and abs(value) <= MINUTE * size
+
+
+@given(worlds(min_books=2), settings, st.randoms(use_true_random=False))
+def test_a_portfolio_has_the_same_bits_alone_and_in_a_block_in_any_order(world, settings, random):
+    """Neither its neighbours, nor its place, nor how often it is computed change a number."""
+    market = world.market
+    together = compute(world.block, market, EVERYTHING, settings)
+    places = random.sample(range(len(world.books)), len(world.books))
+    shuffled = compute(block_of([world.books[p] for p in places]), market, EVERYTHING, settings)
+
+    for place, row in enumerate(places):
+        alone = compute(world.block.row(row), market, EVERYTHING, settings)
+        assert bits(alone, 0) == bits(together, row) == bits(shuffled, place)
+
+
+@given(worlds(min_books=1), settings)
+def test_a_measure_has_the_same_bits_alone_and_beside_all_others(world, settings):
+    """What measures share is not moved by which of them are asked for."""
+    market = world.market
+    together = compute(world.block, market, EVERYTHING, settings)
+
+    for name in EVERYTHING:
+        alone = compute(world.block, market, [name], settings)
+        assert bits(alone, 0)[str(name)] == bits(together, 0)[str(name)]
+
+
+@given(worlds(min_books=1), settings, st.data())
+def test_a_position_of_nothing_changes_nothing(world, settings, data):
+    """Quantity 0 of an instrument without returns, without a shock, and dear: not one bit moves."""
+    zero = data.draw(st.sampled_from([0.0, -0.0]))
+    absent = len(world.prices)
+    wider = World(
+        books=[],
+        prices=[*world.prices, 1e9],
+        panel=[*world.panel, [NAN] * world.n_observations],
+        scenarios=world.scenarios,
+    )
+    widened = []
+    for book in world.books:
+        place = data.draw(st.integers(0, len(book.positions)))
+        held = [*book.positions[:place], (absent, zero), *book.positions[place:]]
+        widened.append(Book(held, book.cash, book.nav))
+
+    market = wider.market
+    without = compute(world.block, market, EVERYTHING, settings)
+    beside = compute(block_of(widened), market, EVERYTHING, settings)
+
+    for row in range(len(world.books)):
+        assert bits(beside, row) == bits(without, row)
+
+
+@given(worlds(min_books=1), settings)
+def test_a_longer_horizon_scales_risk_by_the_root_of_time_and_nothing_else(world, settings):
+    """What is held today has no horizon."""
+    one_day = MeasureSettings(settings.confidence, 1, settings.var_convention)
+    root = math.sqrt(settings.horizon_days)
+    of_history = {
+        "volatility",
+        "value_at_risk",
+        "expected_shortfall",
+        "parametric_value_at_risk",
+    }
+    market = world.market
+    short = compute(world.block, market, EVERYTHING, one_day)
+    long = compute(world.block, market, EVERYTHING, settings)
+
+    for name in EVERYTHING:
+        factor = root if name.name in of_history else 1.0
+        np.testing.assert_allclose(long[name].values, short[name].values * factor, rtol=1e-15)
+        np.testing.assert_array_equal(long[name].outcomes, short[name].outcomes)
+
+
+@given(worlds(min_books=1, min_observations=1), settings)
+def test_expected_shortfall_is_never_below_value_at_risk(world, settings):
+    """Every loss that it averages is as large at least, and rounding does not say otherwise."""
+    one_day = MeasureSettings(settings.confidence, 1, "conservative")
+    for confidence in ("0.5", "0.6", "0.75", "0.9", "0.95"):
+        names = [
+            MeasureName("value_at_risk", confidence),
+            MeasureName("expected_shortfall", confidence),
+        ]
+        var, shortfall = compute(world.block, world.market, names, one_day).values()
+
+        assert (shortfall.is_ok == var.is_ok).all()
+        assert (shortfall.values[var.is_ok] >= var.values[var.is_ok]).all()
+
+
+def flat_world(n_observations, *books, n_missing=0, scenarios=None):
+    """Two instruments worth 1 that rose and fell by turns."""
+    steps = [(-1) ** t * (t + 1) / 1024 for t in range(n_observations)]
+    gaps = [NAN] * n_missing + steps[n_missing:]
+    return World(list(books), [1.0, 1.0], [steps, gaps], scenarios or {})
+
+
+def outcomes(world, *names, settings=None):
+    """Return by name the outcomes of all rows."""
+    columns = compute(
+        world.block,
+        world.market,
+        [MeasureName.parse(name) for name in names],
+        settings or MeasureSettings(),
+    )
+    return {str(name): [Outcome(o) for o in column.outcomes] for name, column in columns.items()}
+
+
+TAIL = ("value_at_risk", "expected_shortfall")
+WINDOWS = [
+    ("0.99", 99, Outcome.WINDOW_TOO_SHORT),
+    ("0.99", 100, Outcome.OK),
+    ("0.95", 19, Outcome.WINDOW_TOO_SHORT),
+    ("0.95", 20, Outcome.OK),
+    ("0.9", 9, Outcome.WINDOW_TOO_SHORT),
+    ("0.9", 10, Outcome.OK),
+    ("0.5", 1, Outcome.WINDOW_TOO_SHORT),
+    ("0.5", 2, Outcome.OK),
+    ("0.99", 0, Outcome.WINDOW_TOO_SHORT),
+]
+
+
+@pytest.mark.parametrize("convention", ["conservative", "loss_quantile", "linear"])
+@pytest.mark.parametrize(("confidence", "n", "expected"), WINDOWS)
+def test_a_tail_needs_a_window_that_reaches_it(confidence, n, expected, convention):
+    """1 / (1 - confidence) observations are enough, and one less is not."""
+    world = flat_world(n, Book([(0, 100.0)]))
+
+    found = outcomes(world, *TAIL, settings=MeasureSettings(confidence, 1, convention))
+
+    # Of two outcomes the better one is a gain, and so told as a VaR below zero.
+    statuses = {name: [of.status for of in row] for name, row in found.items()}
+    assert statuses == {name: [expected.status] for name in TAIL}
+
+
+def test_observations_that_are_missing_are_not_counted():
+    """Of a hundred, one without a return of what is held leaves too few; the others have enough."""
+    world = flat_world(
+        100, Book([(1, 1.0)]), Book([(0, 1.0)]), Book([(0, 1.0), (1, 0.0)]), n_missing=1
+    )
+
+    expected = [Outcome.WINDOW_TOO_SHORT, Outcome.OK, Outcome.OK]
+    found = outcomes(world, *TAIL)
+
+    assert [found[name] for name in TAIL] == [expected, expected]
+
+
+def test_the_window_that_is_needed_is_that_of_the_confidence_asked_for():
+    """A qualified name is judged by its own level, not by the settings'."""
+    found = outcomes(flat_world(20, Book([(0, 1.0)])), "value_at_risk", "value_at_risk@0.95")
+
+    assert found["value_at_risk"] == [Outcome.WINDOW_TOO_SHORT]
+    assert found["value_at_risk@0.95"] == [Outcome.OK]
+
+
+@pytest.mark.parametrize(
+    ("n", "expected"),
+    [(0, Outcome.WINDOW_TOO_SHORT), (1, Outcome.WINDOW_TOO_SHORT), (2, Outcome.OK)],
+)
+def test_a_spread_needs_two_observations(n, expected):
+    """With n - 1 in the denominator there is none of one."""
+    names = ("volatility", "parametric_value_at_risk")
+
+    found = outcomes(flat_world(n, Book([(0, 1.0)])), *names)
+
+    assert [found[name] for name in names] == [[expected], [expected]]
+
+
+NAVS = [
+    (Book([(0, 100.0)]), Outcome.NAV_UNKNOWN, None),
+    (Book([(0, 100.0)], cash=100.0), Outcome.OK, 0.5),
+    (Book([(0, 100.0)], nav=50.0), Outcome.OK, 2.0),
+    (Book([(0, 100.0)], cash=1.0, nav=50.0), Outcome.OK, 2.0),
+    (Book([(0, 100.0)], nav=0.0), Outcome.NAV_NOT_POSITIVE, None),
+    (Book([(0, 100.0)], nav=-0.0), Outcome.NAV_NOT_POSITIVE, None),
+    (Book([(0, 100.0)], nav=-50.0), Outcome.NAV_NOT_POSITIVE, None),
+    (Book([(0, 100.0)], cash=-100.0), Outcome.NAV_NOT_POSITIVE, None),
+    (Book([(0, 100.0)], cash=-150.0), Outcome.NAV_NOT_POSITIVE, None),
+    (Book([(0, -100.0)], cash=150.0), Outcome.OK, 2.0),
+    (Book([(0, 100.0)], nav=5e-324), Outcome.NOT_FINITE, None),
+    (Book([]), Outcome.NAV_UNKNOWN, None),
+    (Book([], cash=0.0), Outcome.NAV_NOT_POSITIVE, None),
+    (Book([], cash=5.0), Outcome.ZERO_GROSS, 0.0),
+    (Book([], nav=5.0), Outcome.ZERO_GROSS, 0.0),
+    (Book([(0, 0.0)], nav=5.0), Outcome.ZERO_GROSS, 0.0),
+]
+
+
+@pytest.mark.parametrize(("book", "expected", "value"), NAVS)
+def test_leverage_is_undefined_where_the_net_asset_value_is_unknown_or_not_positive(
+    book, expected, value
+):
+    """A nav that is given comes first, then market value plus cash; zero is no nav."""
+    name = MeasureName("gross_leverage")
+    world = flat_world(0, book)
+
+    column = compute(world.block, world.market, [name], MeasureSettings())[name]
+
+    assert Outcome(column.outcomes[0]) is expected
+    np.testing.assert_array_equal(column.values, [NAN if value is None else value])
+
+
+STRESSES = [
+    ("some", Book([(0, 100.0)]), Outcome.OK, 50.0),
+    ("some", Book([(0, 100.0), (1, 0.0)]), Outcome.OK, 50.0),
+    ("some", Book([(0, 100.0), (1, 5.0)]), Outcome.NOT_IN_SCENARIO, None),
+    ("some", Book([(1, 5.0)]), Outcome.NOT_IN_SCENARIO, None),
+    ("some", Book([]), Outcome.NO_EXPOSURE, 0.0),
+    ("all", Book([(0, 100.0), (1, -8.0)]), Outcome.OK, 48.0),
+    ("all", Book([(1, -8.0)]), Outcome.NO_EXPOSURE, -2.0),
+    ("all", Book([(0, 0.0), (1, 8.0)]), Outcome.NO_EXPOSURE, 2.0),
+    ("none", Book([(0, 100.0)]), Outcome.UNKNOWN_SCENARIO, None),
+    ("none", Book([]), Outcome.UNKNOWN_SCENARIO, None),
+]
+
+
+@pytest.mark.parametrize(("scenario", "book", "expected", "value"), STRESSES)
+def test_a_stress_loss_is_told_only_where_the_scenario_says_so(scenario, book, expected, value):
+    """A holding that the scenario neither names nor covers leaves the loss undefined."""
+    name = MeasureName("stress_loss", scenario=scenario)
+    scenarios = {"some": ({0: -0.5}, None), "all": ({0: -0.5}, -0.25)}
+    world = flat_world(0, book, scenarios=scenarios)
+
+    column = compute(world.block, world.market, [name], MeasureSettings())[name]
+
+    assert Outcome(column.outcomes[0]) is expected
+    np.testing.assert_array_equal(column.values, [NAN if value is None else value])
+
+
+def test_an_empty_book_has_zeros_without_a_sign():
+    """-0 would read as a loss of nothing; shares of nothing are undefined, and 0 to limits."""
+    world = flat_world(
+        100,
+        Book([], cash=5.0),
+        Book([(0, 0.0), (1, -0.0)], cash=5.0),
+        scenarios={"fall": ({0: -0.5, 1: 0.5}, None)},
+    )
+
+    columns = compute(world.block, world.market, ALL, MeasureSettings())
+
+    for name, column in columns.items():
+        assert json.dumps(column.values.tolist()) == "[0.0, 0.0]", str(name)
+        ratio = name.definition.unit != "ccy"
+        expected = Outcome.ZERO_GROSS if ratio else Outcome.OK
+        if name.name == "stress_loss":
+            expected = Outcome.NO_EXPOSURE
+        assert column.outcomes.tolist() == [expected] * 2, str(name)
+
+
+def test_a_book_that_gains_even_in_its_tail_has_a_negative_value_at_risk():
+    """It is told as it is, not cut off at 0."""
+    world = World([Book([(0, 100.0)]), Book([(0, -100.0)])], [1.0], [[0.25] * 100])
+    name = MeasureName("value_at_risk")
+
+    column = compute(world.block, world.market, [name], MeasureSettings())[name]
+
+    assert column.values.tolist() == [-25.0, 25.0]
+    assert column.outcomes.tolist() == [Outcome.NEGATIVE_VAR, Outcome.OK]
+
+
+huge = st.sampled_from([1e300, -1e300, 1e308, -1e308, 1.5e154, 1e150, -1e160]) | st.floats(
+    allow_nan=False, allow_infinity=False
+)
+
+
+@given(worlds(min_books=1, quantity=huge, price=huge), settings)
+def test_what_overflows_is_never_told_as_a_number(world, settings):
+    """Nothing is raised, no number that is ok is infinite or missing, no share is invented."""
+    columns = compute(world.block, world.market, EVERYTHING, settings)
+
+    for name, column in columns.items():
+        assert np.isfinite(column.values[column.is_ok]).all(), str(name)
+        assert np.isfinite(column.values[column.has_value]).all(), str(name)
+        assert np.isnan(column.values[~column.has_value]).all(), str(name)
+    for name in ("concentration", "herfindahl"):
+        column = columns[MeasureName(name)]
+        for row, book in enumerate(world.books):
+            if column.is_ok[row]:
+                n = len(book.positions)
+                assert 1 / n - MINUTE <= column.values[row] <= 1 + MINUTE
+
+
+OVERFLOWS = [
+    # the sum of two finite values
+    (Book([(0, 1e308), (1, 1e308)], nav=1.0), [1.0, 1.0]),
+    # one value of finite quantity and price
+    (Book([(0, 1e300), (1, 1.0)], nav=1.0), [1e300, 1.0]),
+    (Book([(0, -1e300), (1, 1e300)], nav=1.0), [1e300, 1e300]),
+]
+
+
+@pytest.mark.parametrize(("book", "worth"), OVERFLOWS)
+def test_a_book_beyond_all_floats_has_no_number_at_all(book, worth):
+    """Above all no concentration of 0, which a limit would take for a well spread book."""
+    steps = [(-1) ** t / 64 for t in range(100)]
+    world = World([book], worth, [steps, steps], {"fall": ({0: -0.5, 1: -0.5}, None)})
+    names = [name for name in ALL if name.name not in {"long_exposure", "short_exposure"}]
+
+    columns = compute(world.block, world.market, names, MeasureSettings())
+
+    found = {str(name): Outcome(column.outcomes[0]).name for name, column in columns.items()}
+    assert found == {str(name): "NOT_FINITE" for name in names}
+
+
+def test_a_net_asset_value_beyond_all_floats_gives_no_leverage():
+    """A leverage of 0 would pass every limit."""
+    name = MeasureName("gross_leverage")
+    world = flat_world(0, Book([(0, 1e308)], cash=1e308))
+
+    column = compute(world.block, world.market, [name], MeasureSettings())[name]
+
+    assert Outcome(column.outcomes[0]) is Outcome.NOT_FINITE
+
+
+def test_a_profit_too_large_to_be_squared_has_no_risk_but_exposures():
+    """The exposures of such a book are finite, its volatility is not told."""
+    world = flat_world(100, Book([(0, 1e200)]))
+
+    columns = compute(world.block, world.market, ALL[:-1], MeasureSettings())
+
+    for name, column in columns.items():
+        risk = name.name in {"volatility", *TAIL, "parametric_value_at_risk"}
+        leverage = Outcome.NAV_UNKNOWN if name.name == "gross_leverage" else Outcome.OK
+        assert Outcome(column.outcomes[0]) is (Outcome.NOT_FINITE if risk else leverage), str(name)
+
+
+def test_large_returns_overflow_as_large_books_do():
+    """What is squared is the profit, not the exposure."""
+    world = World([Book([(0, 1.0)])], [1.0], [[1e200, -1e200] * 50])
+
+    assert outcomes(world, "volatility", "value_at_risk", "gross_exposure") == {
+        "volatility": [Outcome.NOT_FINITE],
+        "value_at_risk": [Outcome.NOT_FINITE],
+        "gross_exposure": [Outcome.OK],
+    }
+
+
+def test_the_same_panel_is_laid_out_once():
+    """New marks share the returns of the market beside them; another panel is not taken for it."""
+    world = flat_world(5, scenarios={"fall": ({0: -0.5}, None)})
+    first = world.market
+    marked = world.snapshot.with_prices(np.array([3.0, 4.0]), as_of=first.as_of)
+    other = flat_world(6).snapshot
+
+    assert MarketArrays.of(marked, like=first).panel is first.panel
+    assert MarketArrays.of(marked, like=first).prices.tolist() == [3.0, 4.0]
+    assert MarketArrays.of(marked, like=first).id == marked.id
+    assert MarketArrays.of(other, like=first).panel.shape == (2, 6)
+    assert MarketArrays.of(marked).panel.tolist() == first.panel.tolist()
+
+
+def test_a_market_is_laid_out_by_instrument():
+    """Shocks of instruments that the market has not are passed over."""
+    world = World([], [1.0, 2.0], [[0.5, NAN], [-0.75, 0.25]], {"fall": ({0: -0.5, 7: 1.0}, 0.125)})
+
+    market = world.market
+
+    np.testing.assert_array_equal(market.panel, [[0.5, NAN], [-0.75, 0.25]])
+    assert market.panel.flags.c_contiguous
+    assert market.largest_return == 0.75
+    assert market.n_observations == 2
+    assert dict(market.index) == {"I0": 0, "I1": 1}
+    assert market.scenarios["fall"].shock.tolist() == [-0.5, 0.125]
+    assert market.scenarios["fall"].named.tolist() == [True, False]
+    assert flat_world(0).market.largest_return == 0.0
+
+
+def test_a_worker_compiles_every_kernel_before_its_first_check():
+    """Warming up runs every measure and leaves nothing behind."""
+    assert compile_kernels() is None

@@ -1,0 +1,151 @@
+"""What each position adds to a measure: parts that make up the whole."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from risk_tasks.engine import compute, contributions
+from risk_tasks.model.measures import MeasureName, MeasureSettings
+from tests.reference import exposure, scenario, tail
+from tests.unit.engine.books import ALL, QUALIFIED, Book, World, block_of, settings, worlds
+
+# The same books in any market: what is compared is exact or nearly so.
+eighths = st.integers(-80, 80).map(lambda parts: parts / 8)
+quarters = st.integers(1, 40).map(lambda parts: parts / 4)
+
+
+@given(worlds(min_books=1, min_observations=2), settings)
+def test_parts_add_up_to_the_measure(world, settings):
+    """Within 1e-9 of the book, in every convention; the shares behind concentration make up 1."""
+    market, block = world.market, world.block
+    columns = compute(block, market, ALL + QUALIFIED, settings)
+
+    for name, column in columns.items():
+        for row, book in enumerate(world.books):
+            gross = exposure.gross_exposure(world.values(book))
+            if not column.is_ok[row] or not gross:
+                continue
+            whole = 1.0 if name.name == "concentration" else column.values[row]
+            scale = gross * math.sqrt(settings.horizon_days)
+            if name.definition.unit != "ccy":
+                scale = 1.0 + whole
+
+            parts = contributions(block, market, name, settings, row)
+
+            assert parts.shape == (len(book.positions),), str(name)
+            assert abs(parts.sum() - whole) <= 1e-9 * scale, str(name)
+
+
+@given(worlds(min_books=1, min_observations=2, quantity=eighths, price=quarters), settings)
+def test_parts_of_risk_agree_with_their_naive_twins(world, settings):
+    """Position by position: covariance shares, and losses in the very scenarios that are read."""
+    settings = MeasureSettings(settings.confidence, settings.horizon_days)
+    names = [MeasureName(of) for of in ("volatility", "value_at_risk", "expected_shortfall")]
+    market, block, n = world.market, world.block, world.n_observations
+    columns = compute(block, market, names, settings)
+    root = math.sqrt(settings.horizon_days)
+
+    for name in names:
+        for row, book in enumerate(world.books):
+            if not columns[name].is_ok[row]:
+                continue
+            values = world.values(book)
+            twin = getattr(tail, f"{name.name}_contributions")
+            level = () if name.name == "volatility" else (settings.confidence,)
+            expected = np.array(twin(values, world.panel, n, *level)) * root
+            assume(not _is_almost_tied(world, book))
+
+            parts = contributions(block, market, name, settings, row)
+
+            scale = exposure.gross_exposure(values) * root
+            np.testing.assert_allclose(parts, expected, rtol=0, atol=1e-9 * scale + 1e-300)
+
+
+def _is_almost_tied(world, book):
+    """Whether two outcomes differ by roundings, which one order of summation may turn round."""
+    pnl = sorted(p for p in _profits(world, book) if p is not None)
+    size = exposure.gross_exposure(world.values(book))
+    return any(0 < b - a <= 1e-12 * size for a, b in pairwise(pnl))
+
+
+def _profits(world, book):
+    return scenario.profit_and_loss(world.values(book), world.panel, world.n_observations)
+
+
+@given(worlds(min_books=1), settings)
+def test_parts_of_exposures_are_those_of_each_position(world, settings):
+    """Value, magnitude, the long and the short side, shares, and multiples of the nav."""
+    market, block = world.market, world.block
+    for row, book in enumerate(world.books):
+        values = np.array([value for _, value in world.values(book)])
+        gross = exposure.gross_exposure(world.values(book))
+        expected = {
+            "market_value": values,
+            "gross_exposure": abs(values),
+            "net_exposure": values,
+            "long_exposure": np.where(values > 0, values, 0.0),
+            "short_exposure": np.where(values < 0, -values, 0.0),
+        }
+        if gross:
+            expected["concentration"] = abs(values) / gross
+            expected["herfindahl"] = (values / gross) ** 2
+        if book.nav is not None and book.nav > 0:
+            expected["gross_leverage"] = abs(values) / book.nav
+        for name, parts in expected.items():
+            found = contributions(block, market, MeasureName(name), settings, row)
+
+            np.testing.assert_allclose(found, parts, rtol=1e-12, atol=1e-300)
+
+
+SHOCKS = ({0: -0.5, 1: 0.25}, -0.125)
+
+
+def test_parts_of_a_stress_are_the_losses_of_each_position():
+    """A short position gains what the same long one loses; what is not held has no part."""
+    book = Book([(0, 8.0), (1, -8.0), (2, 16.0), (3, 0.0)])
+    world = World([Book([]), book], [1.0] * 4, [[]] * 4, {"fall": SHOCKS})
+    name = MeasureName("stress_loss", scenario="fall")
+
+    parts = contributions(world.block, world.market, name, MeasureSettings(), 1)
+
+    assert parts.tolist() == [4.0, 2.0, 2.0, 0.0]
+
+
+def test_a_position_of_nothing_outside_the_scenario_has_no_part():
+    """A shock that is untold, times nothing, is nothing."""
+    world = World([Book([(0, 8.0), (1, 0.0)])], [1.0, 1.0], [[], []], {"fall": ({0: -0.5}, None)})
+    name = MeasureName("stress_loss", scenario="fall")
+
+    parts = contributions(world.block, world.market, name, MeasureSettings(), 0)
+
+    assert parts.tolist() == [4.0, 0.0]
+
+
+@pytest.mark.parametrize("name", ["volatility", "parametric_value_at_risk"])
+def test_a_book_that_never_moves_has_no_parts(name):
+    """Nothing is divided by a spread of 0."""
+    world = World([Book([(0, 8.0), (1, 8.0)])], [1.0, 1.0], [[0.25, 0.25], [0.5, 0.5]])
+
+    parts = contributions(world.block, world.market, MeasureName(name), MeasureSettings(), 0)
+
+    assert parts.tolist() == [0.0, 0.0]
+
+
+def test_parts_are_those_of_the_portfolio_at_the_place():
+    """The others in the block are not looked at."""
+    books = [Book([(0, 1.0)]), Book([(1, 2.0), (0, 3.0)]), Book([])]
+    world = World(books, [10.0, 20.0], [[], []])
+    name, settings = MeasureName("market_value"), MeasureSettings()
+
+    found = [
+        contributions(block_of(books), world.market, name, settings, row).tolist()
+        for row in range(3)
+    ]
+
+    assert found == [[10.0], [40.0, 30.0], []]

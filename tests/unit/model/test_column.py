@@ -1,0 +1,95 @@
+"""A column of a measure: numbers beside how each came out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from risk_tasks.model.column import MeasureColumn, Outcome
+
+NAN, INF = float("nan"), float("inf")
+
+# outcome, status, reason, whether limits are held against its number
+OUTCOMES = [
+    (Outcome.OK, "ok", None, True),
+    (Outcome.NEGATIVE_VAR, "ok", "negative_var", True),
+    (Outcome.NO_EXPOSURE, "ok", "no_exposure", True),
+    (Outcome.ZERO_GROSS, "undefined", "zero_gross", True),
+    (Outcome.NAV_UNKNOWN, "undefined", "nav_unknown", False),
+    (Outcome.NAV_NOT_POSITIVE, "undefined", "nav_not_positive", False),
+    (Outcome.NOT_IN_SCENARIO, "undefined", "not_in_scenario", False),
+    (Outcome.UNKNOWN_SCENARIO, "undefined", "unknown_scenario", False),
+    (Outcome.WINDOW_TOO_SHORT, "insufficient_data", "window_too_short", False),
+    (Outcome.NOT_FINITE, "error", "not_finite", False),
+    (Outcome.NOT_COMPUTED, "error", "not_computed", False),
+]
+
+
+def test_every_outcome_stands_in_the_table():
+    """A new outcome needs a status, a reason and a word on limits."""
+    assert [row[0] for row in OUTCOMES] == list(Outcome)
+
+
+@pytest.mark.parametrize(("outcome", "status", "reason", "has_value"), OUTCOMES)
+def test_an_outcome_says_whether_there_is_a_number(outcome, status, reason, has_value):
+    """Only ok is without a reason; a share of nothing is 0 to limits, though undefined."""
+    assert (outcome.status.value, outcome.reason, outcome.has_value) == (status, reason, has_value)
+
+
+def test_a_column_tells_each_row_apart():
+    """Row by row as the outcomes say."""
+    outcomes = np.array([row[0] for row in OUTCOMES], dtype=np.int8)
+    column = MeasureColumn(np.zeros(len(outcomes)), outcomes)
+
+    assert column.has_value.tolist() == [row[3] for row in OUTCOMES]
+    assert column.is_ok.tolist() == [row[1] == "ok" for row in OUTCOMES]
+
+
+def test_the_first_mark_that_holds_decides():
+    """Later marks say less; a value whose outcome carries no number is dropped."""
+    values = np.array([1.0, 2.0, 3.0, 4.0])
+    column = MeasureColumn.of(
+        values,
+        (np.array([True, True, False, False]), Outcome.NAV_UNKNOWN),
+        (np.array([False, True, True, False]), Outcome.ZERO_GROSS),
+    )
+
+    assert column.outcomes.tolist() == [
+        Outcome.NAV_UNKNOWN,
+        Outcome.NAV_UNKNOWN,
+        Outcome.ZERO_GROSS,
+        Outcome.OK,
+    ]
+    np.testing.assert_array_equal(column.values, [NAN, NAN, 3.0, 4.0])
+    assert values.tolist() == [1.0, 2.0, 3.0, 4.0]
+
+
+@pytest.mark.parametrize("value", [NAN, INF, -INF])
+def test_what_is_not_finite_is_never_ok(value):
+    """Whatever computed it, and whatever kind of ok it was marked as."""
+    marked = (np.array([False, True]), Outcome.NEGATIVE_VAR)
+    column = MeasureColumn.of(np.array([value, value]), marked)
+
+    assert column.outcomes.tolist() == [Outcome.NOT_FINITE] * 2
+    assert np.isnan(column.values).all()
+
+
+def test_what_is_not_finite_keeps_the_reason_that_it_has():
+    """An unknown nav is the reason, not the NaN that follows from it."""
+    column = MeasureColumn.of(np.array([NAN]), (np.array([True]), Outcome.NAV_UNKNOWN))
+
+    assert column.outcomes.tolist() == [Outcome.NAV_UNKNOWN]
+
+
+def test_rows_that_are_unfit_have_no_numbers():
+    """They are not computed; the others are as they were, and where all are fit nothing moves."""
+    column = MeasureColumn(
+        np.array([1.0, 2.0]), np.array([Outcome.OK, Outcome.ZERO_GROSS], np.int8)
+    )
+
+    kept = column.where(np.array([False, True]))
+
+    np.testing.assert_array_equal(kept.values, [NAN, 2.0])
+    assert kept.outcomes.tolist() == [Outcome.NOT_COMPUTED, Outcome.ZERO_GROSS]
+    assert kept.outcomes.dtype == np.int8
+    assert column.where(np.array([True, True])) is column

@@ -1,0 +1,272 @@
+"""A limit and a set of limits: what they refuse, whom they are for, and what a version says."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, fields
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from risk_tasks.errors import InvalidLimitError
+from risk_tasks.model.limits import Limit, LimitSet, limit_document
+from tests.unit.model.strategies import limit_sets, limits
+
+NAN, INF = float("nan"), float("inf")
+
+BAD_LIMITS = {
+    "unknown measure": ({"measure": "value_at_rsk"}, "measure", "Nearest: value_at_risk"),
+    "measure a number": ({"measure": 5}, "measure", "not the name"),
+    "unqualified scenario": ({"measure": "stress_loss"}, "measure", "stress_loss:NAME"),
+    "confidence beyond 1": ({"measure": "value_at_risk@95"}, "measure", "not a confidence"),
+    "neither threshold": ({"hard": None}, "hard", "Neither warn nor hard"),
+    "hard nan": ({"hard": NAN}, "hard", "nan"),
+    "hard infinite": ({"hard": INF}, "hard", "inf"),
+    "hard a text": ({"hard": "100"}, "hard", "'100'"),
+    "warn a truth": ({"warn": True}, "warn", "True"),
+    "warn infinite": ({"warn": -INF}, "warn", "-inf"),
+    "hard too large": ({"hard": 10**400}, "hard", "not a finite number"),
+    "warn beyond hard": ({"warn": 2, "hard": 1}, "warn", "warn 2 would never be passed"),
+    "warn beyond hard, by magnitude": (
+        {"warn": 2, "hard": 1, "comparison": "absolute"},
+        "warn",
+        "before hard 1",
+    ),
+    "warn below a floor": (
+        {"warn": 1, "hard": 2, "comparison": "below"},
+        "warn",
+        "warn 1 would never be passed",
+    ),
+    "unknown comparison": ({"comparison": "over"}, "comparison", "above, below, absolute"),
+    "unknown missing_data": ({"missing_data": "ignore"}, "missing_data", "reject, warn, skip"),
+    "missing_data None": ({"missing_data": None}, "missing_data", "None is not known"),
+    "scope no mapping": ({"applies_to": [("desk", "fx")]}, "applies_to", "Not a mapping"),
+    "scope of None": ({"applies_to": {"desk": None}}, "applies_to['desk']", "one text or several"),
+    "scope of a number": ({"applies_to": {"desk": 5}}, "applies_to['desk']", "one text or several"),
+    "scope of nothing": ({"applies_to": {"desk": []}}, "applies_to['desk']", "one text or several"),
+    "scope of numbers": ({"applies_to": {"desk": ["a", 5]}}, "applies_to['desk']", "one text"),
+    "tag no text": ({"applies_to": {5: "fx"}}, "applies_to[5]", ""),
+    "id no text": ({"id": 5}, "id", "An id is a text"),
+}
+
+
+@pytest.mark.parametrize(("change", "field", "message"), BAD_LIMITS.values(), ids=BAD_LIMITS.keys())
+def test_a_bad_limit_is_refused_by_its_field(change, field, message):
+    """The field is named, what it held is told, and how it may be mended."""
+    given = {"measure": "value_at_risk", "hard": 100.0, **change}
+
+    with pytest.raises(InvalidLimitError) as caught:
+        Limit(given.pop("measure"), **given)
+
+    assert caught.value.field == field
+    assert message in str(caught.value)
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        {"warn": 1},
+        {"hard": 0},
+        {"warn": 1, "hard": 1},
+        {"warn": 1, "hard": 1, "comparison": "below"},
+        {"warn": 2, "hard": 1, "comparison": "below"},
+        {"warn": -2, "hard": -1},
+        {"warn": Decimal("0.5"), "hard": 1},
+    ],
+    ids=repr,
+)
+def test_thresholds_on_the_safe_side_or_alone_are_accepted(good):
+    """One of the two is enough, both may be equal, and a threshold may be 0 or below it."""
+    limit = Limit("net_exposure", **good)
+
+    for place in ("warn", "hard"):
+        number = getattr(limit, place)
+        assert number == (float(good[place]) if place in good else None)
+        assert type(number) in {float, type(None)}
+
+
+def test_a_limit_is_read_into_its_canonical_form():
+    """The measure's confidence is decimal text, one value is a tuple of one."""
+    limit = Limit("value_at_risk@0.950", hard=1, applies_to={"desk": "fx", "book": ["a", "b"]})
+
+    assert limit.measure == "value_at_risk@0.95"
+    assert limit.applies_to == {"desk": ("fx",), "book": ("a", "b")}
+    assert (limit.missing_data, limit.comparison) == ("reject", "above")
+
+
+@pytest.mark.parametrize(
+    ("scope", "called"),
+    [
+        ({}, "volatility"),
+        ({"desk": "fx"}, "volatility[desk=fx]"),
+        (
+            {"desk": ["fx", "rates"], "portfolio_id": "p"},
+            "volatility[desk=fx|rates,portfolio_id=p]",
+        ),
+    ],
+)
+def test_a_limit_without_an_id_is_called_by_its_measure_and_scope(scope, called):
+    """A breach names it so."""
+    assert Limit("volatility", hard=1, applies_to=scope).id == called
+    assert Limit("volatility", hard=1, applies_to=scope, id="vol").id == "vol"
+
+
+def test_order_of_tags_does_not_matter():
+    """Two scopes that are equal mappings make equal limits of one id and one version."""
+    one = Limit("volatility", hard=1, applies_to={"desk": "fx", "book": "a"})
+    two = Limit("volatility", hard=1, applies_to={"book": "a", "desk": "fx"})
+
+    assert one == two
+    assert LimitSet("s", [one]).version == LimitSet("s", [two]).version
+
+
+SCOPES = [
+    ({}, "p", {}, True),
+    ({"desk": "fx"}, "p", {"desk": "fx"}, True),
+    ({"desk": "fx"}, "p", {"desk": "rates"}, False),
+    ({"desk": "fx"}, "p", {}, False),
+    ({"desk": "fx"}, "p", {"desk": "f"}, False),
+    ({"desk": ["fx", "rates"]}, "p", {"desk": "rates"}, True),
+    ({"desk": ["fx", "rates"]}, "p", {"desk": "credit"}, False),
+    ({"desk": "fx", "book": "a"}, "p", {"desk": "fx", "book": "a"}, True),
+    ({"desk": "fx", "book": "a"}, "p", {"desk": "fx", "book": "b"}, False),
+    ({"desk": "fx", "book": "a"}, "p", {"book": "a"}, False),
+    ({"portfolio_id": "p"}, "p", {}, True),
+    ({"portfolio_id": "p"}, "q", {}, False),
+    ({"portfolio_id": ["o", "q"]}, "q", {}, True),
+    ({"portfolio_id": "p"}, "q", {"portfolio_id": "p"}, False),
+    ({"portfolio_id": "q", "desk": "fx"}, "q", {"desk": "rates"}, False),
+    ({"desk": "p"}, "p", {}, False),
+]
+
+
+@pytest.mark.parametrize(("scope", "portfolio_id", "tags", "expected"), SCOPES)
+def test_a_limit_applies_where_every_tag_has_one_of_its_values(scope, portfolio_id, tags, expected):
+    """A tag that is absent has none; the portfolio's own id is no tag that one could give it."""
+    limit = Limit("volatility", hard=1, applies_to=scope)
+
+    assert limit.applies(portfolio_id, tags) is expected
+
+
+def test_what_the_caller_changes_later_changes_nothing():
+    """Scope, values and the list of limits are copied."""
+    values = ["fx"]
+    scope = {"desk": values}
+    limit = Limit("volatility", hard=1, applies_to=scope)
+    rows = [limit]
+    limit_set = LimitSet("s", rows)
+
+    values.append("rates")
+    scope["book"] = "a"
+    rows.append(limit)
+
+    assert limit == Limit("volatility", hard=1, applies_to={"desk": "fx"})
+    assert limit_set.limits == (limit,)
+
+
+def test_limits_cannot_be_changed():
+    """Neither a limit, nor its scope, nor a set."""
+    limit = Limit("volatility", hard=1, applies_to={"desk": "fx"})
+
+    with pytest.raises(FrozenInstanceError):
+        limit.hard = 2.0
+    with pytest.raises(TypeError):
+        limit.applies_to["desk"] = ("rates",)
+    with pytest.raises(FrozenInstanceError):
+        LimitSet("s", [limit]).limits = ()
+    with pytest.raises(TypeError):
+        Limit("volatility", 1.0)
+
+
+VOLATILITY = Limit("volatility", hard=1)
+BAD_SETS = {
+    "id empty": (("", [VOLATILITY]), "id"),
+    "id None": ((None, [VOLATILITY]), "id"),
+    "a measure for a limit": (("s", [VOLATILITY, "volatility"]), "limits[1]"),
+    "same limit twice": (("s", [VOLATILITY, VOLATILITY]), "limits[1].id"),
+    "same id twice": (
+        ("s", [Limit("volatility", hard=1, id="a"), Limit("herfindahl", hard=1, id="a")]),
+        "limits[1].id",
+    ),
+    "floor and ceiling of one measure": (
+        ("s", [VOLATILITY, Limit("volatility", hard=0, comparison="below")]),
+        "limits[1].id",
+    ),
+    "no limits": (("s", None), "limits"),
+}
+
+
+@pytest.mark.parametrize(("args", "field"), BAD_SETS.values(), ids=BAD_SETS.keys())
+def test_a_bad_limit_set_is_refused_by_its_field(args, field):
+    """Each limit has an id of its own, since breaches name limits by it."""
+    with pytest.raises(InvalidLimitError) as caught:
+        LimitSet(*args)
+
+    assert caught.value.field == field
+
+
+def test_a_set_may_be_empty_and_hold_a_measure_in_several_scopes():
+    """A scope makes another id, and a given id does too."""
+    scoped = Limit("volatility", hard=1, applies_to={"desk": "fx"})
+    named = Limit("volatility", hard=1, id="other")
+
+    assert LimitSet("s", []).limits == ()
+    assert LimitSet("s", (VOLATILITY, scoped, named)).limits == (VOLATILITY, scoped, named)
+
+
+@given(limit_sets())
+def test_equal_limits_have_an_equal_version(limit_set):
+    """A set made anew of the same documents is the same, and so is one with its tags turned."""
+    rows = [limit_document(limit) for limit in limit_set.limits]
+    turned = [{**row, "applies_to": dict(reversed(row["applies_to"].items()))} for row in rows]
+
+    for documents in (rows, turned):
+        again = LimitSet(limit_set.id, [Limit(row.pop("measure"), **row) for row in documents])
+
+        assert again == limit_set
+        assert again.version == limit_set.version
+
+
+CHANGES = {
+    "id": st.just({"id": "another id"}),
+    "measure": st.just({"measure": "stress_loss:another one"}),
+    "thresholds": st.just({"warn": 1.25, "hard": 1.25}),
+    "warn": st.just({"warn": None, "hard": 2.5}),
+    "hard": st.just({"warn": 2.5, "hard": None}),
+    "applies_to": st.just({"applies_to": {"another tag": "a"}}),
+    "missing_data": st.sampled_from(["reject", "warn", "skip"]).map(lambda x: {"missing_data": x}),
+    "comparison": st.just({"warn": 2.0, "hard": None, "comparison": "below"}),
+}
+
+
+@given(limits(called="x"), st.sampled_from(sorted(CHANGES)).flatmap(CHANGES.get))
+def test_any_changed_limit_changes_the_version(limit, change):
+    """Whatever decides is in the version."""
+    before = LimitSet("s", [limit])
+    fields = {**limit_document(limit), **change}
+    after = LimitSet("s", [Limit(fields.pop("measure"), **fields)])
+
+    assert (after.version == before.version) is (after == before)
+
+
+def test_name_order_and_number_of_limits_are_in_the_version():
+    """A set by another name, turned round or cut short is another."""
+    one, two = VOLATILITY, Limit("herfindahl", hard=0.5)
+    versions = {
+        LimitSet(name, rows).version
+        for name, rows in (("s", [one, two]), ("t", [one, two]), ("s", [two, one]), ("s", [one]))
+    }
+
+    assert len(versions) == 4
+
+
+@given(limits())
+def test_a_document_of_a_limit_holds_all_its_fields(limit):
+    """As plain values, from which an equal limit is made."""
+    document = limit_document(limit)
+
+    assert set(document) == {field.name for field in fields(Limit)}
+    assert {type(value) for value in document.values()} <= {str, float, dict, type(None)}
+    assert Limit(document.pop("measure"), **document) == limit

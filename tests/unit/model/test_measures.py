@@ -1,0 +1,230 @@
+"""The registry of measures, their names in requests, and the settings that they share."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from risk_tasks.errors import InvalidSettingsError, UnknownMeasureError
+from risk_tasks.model.confidence import VarConvention
+from risk_tasks.model.measures import (
+    MEASURES,
+    STANDARD_MEASURES,
+    MeasureName,
+    MeasureSettings,
+    Qualifier,
+    Unit,
+    parse_measures,
+)
+from tests.unit.model.strategies import measure_names, names
+
+STANDARD = [
+    *("market_value", "gross_exposure", "net_exposure", "long_exposure", "short_exposure"),
+    *("gross_leverage", "concentration", "herfindahl", "volatility"),
+    *("value_at_risk", "expected_shortfall", "parametric_value_at_risk"),
+]
+
+
+def test_the_standard_set_is_fixed_for_ever():
+    """Who asks for nothing in particular gets these, in this order."""
+    assert list(STANDARD_MEASURES) == STANDARD
+    assert [str(name) for name in parse_measures(None)] == STANDARD
+
+
+def test_units_and_qualifiers_are_those_of_the_design():
+    """Exposures and risks are amounts, leverage a ratio, concentration a share of the whole."""
+    others = {
+        "gross_leverage": Unit.RATIO,
+        "concentration": Unit.FRACTION,
+        "herfindahl": Unit.FRACTION,
+    }
+    qualifiers = {
+        "value_at_risk": Qualifier.CONFIDENCE,
+        "expected_shortfall": Qualifier.CONFIDENCE,
+        "parametric_value_at_risk": Qualifier.CONFIDENCE,
+        "stress_loss": Qualifier.SCENARIO,
+    }
+
+    for name, definition in MEASURES.items():
+        assert definition.unit is others.get(name, Unit.CURRENCY)
+        assert definition.qualifier is qualifiers.get(name, Qualifier.NONE)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_every_measure_says_what_it_is(name):
+    """Its key is its name; summary, formula, sign, source and cost are told."""
+    definition = MEASURES[name]
+
+    assert definition.name == name
+    assert all((definition.summary, definition.formula, definition.sign, definition.source))
+    assert definition.cost_us > 0
+
+
+def test_the_registry_cannot_be_changed():
+    """A measure is added in the code, not at run time."""
+    with pytest.raises(TypeError):
+        MEASURES["luck"] = MEASURES["volatility"]
+
+
+GOOD_NAMES = [
+    ("volatility", MeasureName("volatility")),
+    ("value_at_risk", MeasureName("value_at_risk")),
+    ("value_at_risk@0.95", MeasureName("value_at_risk", confidence="0.95")),
+    ("expected_shortfall@.9750", MeasureName("expected_shortfall", confidence="0.975")),
+    ("stress_loss:crash-2020", MeasureName("stress_loss", scenario="crash-2020")),
+    ("stress_loss:a:b", MeasureName("stress_loss", scenario="a:b")),
+    ("stress_loss:me@home", MeasureName("stress_loss", scenario="me@home")),
+    ("stress_loss: 1 ", MeasureName("stress_loss", scenario=" 1 ")),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), GOOD_NAMES)
+def test_a_measure_is_named_with_what_qualifies_it(text, expected):
+    """The first mark divides; a scenario may have any name."""
+    assert MeasureName.parse(text) == expected
+
+
+BAD_NAMES = [
+    ("value_at_rsk", "Nearest: value_at_risk"),
+    ("expected_shortfal@0.95", "Nearest: expected_shortfall"),
+    ("VOLATILITY", "'VOLATILITY' is not a measure"),
+    ("", "'' is not a measure"),
+    (" volatility", "Nearest: volatility"),
+    ("luck", "'luck' is not a measure. `risk-tasks measures`"),
+    ("volatility@0.95", "Write it as volatility."),
+    ("volatility:crash", "Write it as volatility."),
+    ("volatility:", "Write it as volatility."),
+    ("value_at_risk:crash", "Write it as value_at_risk or value_at_risk@0.95."),
+    ("value_at_risk:0.95", "Write it as value_at_risk or value_at_risk@0.95."),
+    ("value_at_risk:a@0.95", "Write it as value_at_risk or value_at_risk@0.95."),
+    ("stress_loss", "Write it as stress_loss:NAME"),
+    ("stress_loss:", "Write it as stress_loss:NAME"),
+    ("stress_loss@0.95", "Write it as stress_loss:NAME"),
+    (5, "5 is not the name of a measure"),
+    (None, "None is not the name of a measure"),
+    (b"volatility", "is not the name of a measure"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_NAMES)
+def test_a_name_that_is_none_is_refused_with_what_it_may_be(text, message):
+    """The field is named, and the nearest names or the right spelling."""
+    with pytest.raises(UnknownMeasureError) as caught:
+        MeasureName.parse(text, field="limits[3].measure")
+
+    assert caught.value.field == "limits[3].measure"
+    assert caught.value.code == "unknown_measure"
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["value_at_risk@", "value_at_risk@99", "value_at_risk@0.95:x"])
+def test_a_confidence_that_is_none_is_refused_by_the_field(text):
+    """A level is strictly between 0 and 1."""
+    with pytest.raises(InvalidSettingsError) as caught:
+        MeasureName.parse(text)
+
+    assert caught.value.field == "measures"
+
+
+@given(measure_names)
+def test_a_name_is_written_as_it_is_read(text):
+    """Its text reads to itself, with the confidence in canonical form."""
+    name = MeasureName.parse(text)
+
+    assert MeasureName.parse(str(name)) == name
+    assert name.definition is MEASURES[name.name]
+    assert str(name).startswith(name.name)
+
+
+@given(names)
+def test_the_scenario_of_a_stress_loss_is_kept_as_it_is(scenario):
+    """Whatever it is called."""
+    assert MeasureName.parse(f"stress_loss:{scenario}").scenario == scenario
+
+
+def test_repeats_are_dropped_and_order_is_kept():
+    """Two spellings of one confidence are one measure; one without it is another."""
+    asked = ["volatility", "value_at_risk@0.950", "value_at_risk", "value_at_risk@0.95"]
+
+    assert list(map(str, parse_measures(iter([*asked, "volatility"])))) == [
+        "volatility",
+        "value_at_risk@0.95",
+        "value_at_risk",
+    ]
+    assert parse_measures([]) == ()
+
+
+@pytest.mark.parametrize("asked", ["volatility", 5, True, 0.95], ids=repr)
+def test_measures_that_are_no_list_of_names_are_refused_by_their_field(asked):
+    """One text is not a list of its letters, and a number is no list at all."""
+    with pytest.raises(UnknownMeasureError) as caught:
+        parse_measures(asked)
+
+    assert caught.value.field == "measures"
+
+
+BAD_SETTINGS = {
+    "confidence": ({"confidence": 95}, "confidence"),
+    "horizon 0": ({"horizon_days": 0}, "horizon_days"),
+    "horizon below 0": ({"horizon_days": -1}, "horizon_days"),
+    "horizon too long": ({"horizon_days": 1001}, "horizon_days"),
+    "horizon a fraction": ({"horizon_days": 1.0}, "horizon_days"),
+    "horizon a text": ({"horizon_days": "1"}, "horizon_days"),
+    "horizon a truth": ({"horizon_days": True}, "horizon_days"),
+    "horizon None": ({"horizon_days": None}, "horizon_days"),
+    "convention": ({"var_convention": "lucky"}, "var_convention"),
+    "convention None": ({"var_convention": None}, "var_convention"),
+    "convention a list": ({"var_convention": ["linear"]}, "var_convention"),
+}
+
+
+@pytest.mark.parametrize(("change", "field"), BAD_SETTINGS.values(), ids=BAD_SETTINGS.keys())
+def test_bad_settings_are_refused_by_their_field(change, field):
+    """Each one says what it may hold."""
+    with pytest.raises(InvalidSettingsError) as caught:
+        MeasureSettings(**change)
+
+    assert caught.value.field == field
+    assert caught.value.remedy
+
+
+def test_a_convention_that_is_unknown_is_told_the_ones_that_are():
+    """All three are named."""
+    with pytest.raises(InvalidSettingsError, match="conservative, loss_quantile, linear"):
+        MeasureSettings(var_convention="A")
+
+
+def test_settings_have_the_defaults_of_the_design():
+    """99 %, one day, conservative."""
+    settings = MeasureSettings()
+
+    assert (settings.confidence, settings.horizon_days) == ("0.99", 1)
+    assert settings.var_convention is VarConvention.CONSERVATIVE
+
+
+@pytest.mark.parametrize("confidence", ["0.950", 0.95, Decimal("0.95"), np.float64(0.95)], ids=repr)
+def test_settings_are_equal_however_their_confidence_is_written(confidence):
+    """They are compared, and hashed, in canonical form."""
+    settings = MeasureSettings(confidence, 1000, "linear")
+
+    assert settings == MeasureSettings("0.95", 1000, VarConvention.LINEAR)
+    assert hash(settings) == hash(MeasureSettings("0.95", 1000, VarConvention.LINEAR))
+
+
+def test_settings_cannot_be_changed():
+    """They are part of what a number depends on."""
+    with pytest.raises(FrozenInstanceError):
+        MeasureSettings().confidence = "0.95"
+    with pytest.raises(FrozenInstanceError):
+        MeasureName("volatility").confidence = "0.95"
+
+
+@given(st.integers(1, 1000))
+def test_a_horizon_of_days_is_kept(days):
+    """From one day to a thousand."""
+    assert MeasureSettings(horizon_days=days).horizon_days == days

@@ -1,0 +1,47 @@
+"""What is taken for a number when it comes from outside."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from risk_tasks.model.number import as_finite
+
+NUMBERS = [3, 3.0, Decimal("3.0"), Fraction(3), np.float64(3), np.float32(3), np.int64(3)]
+NO_NUMBERS = [
+    *("3", "", b"3", None, True, False, [3.0], {}, object(), 3 + 0j),
+    *(float("nan"), float("inf"), -float("inf"), np.float64("nan"), np.float32("inf")),
+    *(Decimal("NaN"), Decimal("sNaN"), Decimal("Infinity"), Decimal("1e400"), 10**400, -(10**400)),
+]
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=repr)
+def test_every_kind_of_real_number_is_read_as_a_float(number):
+    """Decimals, fractions and NumPy's scalars are numbers as Python's own are."""
+    read = as_finite(number)
+
+    assert read == 3.0
+    assert type(read) is float
+
+
+@pytest.mark.parametrize("number", NO_NUMBERS, ids=lambda number: repr(number)[:20])
+def test_what_is_no_finite_number_is_none(number):
+    """Texts and truths are no numbers, and what a float cannot hold is not finite."""
+    assert as_finite(number) is None
+
+
+@pytest.mark.parametrize("truth", [np.True_, np.False_])
+def test_numpys_truths_are_no_numbers_either(truth):
+    """A mask that slipped in for a column of quantities is not a position of one unit."""
+    assert as_finite(truth) is None
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_float_is_read_as_it_is(number):
+    """Not one bit is lost."""
+    assert repr(as_finite(number)) == repr(number)

@@ -1,0 +1,263 @@
+"""Reports for people and for spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from risk_tasks.model.limits import Limit, LimitSet
+from risk_tasks.model.report import (
+    Breach,
+    Contributor,
+    Measure,
+    NotEvaluated,
+    ReportError,
+    RiskReport,
+)
+from risk_tasks.render.limits import limits_table
+from risk_tasks.render.reports import explanations, report_tables, reports_csv
+
+BREACH = Breach(
+    limit="var-desk",
+    measure="value_at_risk",
+    observed=1_662_114.0,
+    threshold=1_500_000.0,
+    unit="ccy",
+    utilisation=1.108,
+    severity="hard",
+    contributors=(
+        Contributor("AAPL", 1_000_000.0, 0.6),
+        Contributor("XOM", 500_000.0, 0.3),
+        Contributor("MSFT", 100_000.0, None),
+        Contributor("FOURTH", 1.0, 0.0),
+    ),
+)
+WARNING = Breach(
+    limit="top-name",
+    measure="concentration",
+    observed=0.442,
+    threshold=0.4,
+    unit="fraction",
+    utilisation=None,
+    severity="warn",
+)
+OK = RiskReport(
+    portfolio_id="core-equities",
+    market_id="m",
+    limits_version="v",
+    as_of=None,
+    status="ok",
+    decision="reject",
+    measures={
+        "gross_exposure": Measure(10_012_345.0, "ccy", "ok"),
+        "gross_leverage": Measure(None, "ratio", "undefined", "nav_unknown"),
+        "parametric_value_at_risk": Measure(1.5, "ccy", "ok"),
+        "stress_loss:crash": Measure(2.5, "ccy", "ok"),
+    },
+    breaches=(BREACH, WARNING),
+    not_evaluated=(
+        NotEvaluated(
+            limit="leverage", measure="gross_leverage", reason="nav_unknown", missing_data="reject"
+        ),
+    ),
+)
+FAILED = RiskReport(
+    portfolio_id="broken",
+    market_id="m",
+    limits_version=None,
+    as_of=None,
+    status="error",
+    decision="reject",
+    error=ReportError(
+        code="unknown_instrument",
+        message="GOLD has no price in this market.",
+        field="positions['GOLD']",
+        remedy="Publish a market that prices it.",
+    ),
+)
+QUIET = RiskReport(
+    portfolio_id="quiet",
+    market_id="m",
+    limits_version="v",
+    as_of=None,
+    status="ok",
+    decision="accept",
+    measures={"volatility": Measure(3.0, "ccy", "ok")},
+)
+
+
+def printed(renderable, width=100):
+    """Return what a terminal of this width shows, as lines without trailing spaces."""
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(renderable)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+def test_a_breach_is_explained_with_its_figures():
+    """What was observed, against what, how much of it is used, and who adds most."""
+    lines = printed(explanations([OK]))
+
+    assert lines[0] == "core-equities  reject"
+    assert lines[1] == "  var-desk is 1,662,114, hard limit 1,500,000 (111% used)"
+    assert lines[2] == "      most from AAPL 1,000,000 (60%), XOM 500,000 (30%), MSFT 100,000"
+
+
+def test_a_warning_without_utilisation_is_explained_without_it():
+    """And without contributors, where there are none."""
+    lines = printed(explanations([OK]))
+
+    assert lines[3] == "  top-name is 44.2 %, warning at 40.0 %"
+    assert lines[4] == "  leverage could not be evaluated: nav unknown"
+    assert len(lines) == 5
+
+
+def test_an_error_is_explained_with_its_field_and_what_mends_it():
+    """Its code stands beside the decision."""
+    assert printed(explanations([FAILED])) == [
+        "broken  reject (unknown_instrument)",
+        "  positions['GOLD']: GOLD has no price in this market. Publish a market that prices it.",
+    ]
+
+
+def test_an_error_without_field_or_remedy_is_its_message():
+    """Nothing is printed for what is not there."""
+    bare = replace(FAILED, error=ReportError(code="no_market", message="No market."))
+
+    assert printed(explanations([bare]))[1] == "  No market."
+
+
+def test_of_what_is_accepted_nothing_is_said():
+    """Only what needs an eye is explained, in the order of the reports."""
+    assert printed(explanations([QUIET])) == []
+    assert printed(explanations([])) == []
+    lines = printed(explanations([FAILED, QUIET, OK]))
+    assert [line for line in lines if not line.startswith(" ")] == [
+        *("broken  reject (unknown_instrument)", "core-equities  reject")
+    ]
+
+
+def test_a_gap_alone_is_explained_too():
+    """A limit that could not be told is never passed over in silence."""
+    gap = replace(OK, breaches=())
+
+    assert printed(explanations([gap]))[1:] == ["  leverage could not be evaluated: nav unknown"]
+
+
+def test_a_table_has_a_column_per_portfolio_and_a_row_per_measure():
+    """Short numbers; blank where a portfolio has no such measure; breaches and decisions below."""
+    lines = printed(report_tables([OK, QUIET], 100))
+    cells = {line[:20].strip(): line[20:].split() for line in lines}
+
+    assert cells["gross exposure"] == ["10.01m"]
+    assert cells["parametric VaR"] == ["1.50"]
+    assert cells["stress crash"] == ["2.50"]
+    assert cells["volatility"] == ["3.00"]
+    assert cells["breaches"] == ["2", "0"]
+    assert cells["decision"] == ["reject", "accept"]
+    assert any("nav unknown" in line for line in lines) or any("- nav" in line for line in lines)
+
+
+def test_an_error_stands_in_the_table_as_its_code():
+    """Beside the decision that it led to."""
+    text = " ".join(printed(report_tables([FAILED], 100)))
+
+    assert "reject" in text
+    assert "(unknown_ins" in text
+
+
+@pytest.mark.parametrize("width", [10, 40, 80, 200])
+def test_tables_stand_abreast_as_far_as_the_width_holds_them(width):
+    """No portfolio is left out, however narrow the terminal."""
+    several = [replace(QUIET, portfolio_id=f"p{place:02}") for place in range(7)]
+
+    text = "\n".join(printed(report_tables(several, width), max(width, 40)))
+
+    assert all(f"p{place:02}" in text for place in range(7))
+    assert text.count("decision") == -(-7 // max(1, (width - 20) // 13))
+
+
+MARKUP = ["[/]", "[bold]book[/bold]", "desk[red]", r"a\[b"]
+
+
+@pytest.mark.parametrize("name", MARKUP)
+def test_names_with_brackets_are_printed_as_they_are(name):
+    """They are names, not instructions to the terminal, and never an error."""
+    report = replace(
+        OK, portfolio_id=name, measures={f"stress_loss:{name}": Measure(2.5, "ccy", "ok")}
+    )
+    squeezed = "".join("".join(printed(report_tables([report], 100), 200)).split())
+
+    assert squeezed.count(name) == 2
+    assert printed(explanations([report]))[0] == f"{name}  reject"
+
+
+def test_reports_in_csv_have_a_row_each():
+    """Numbers in full, an empty cell where there is none, all broken limits in one."""
+    rows = list(csv.DictReader(io.StringIO(reports_csv([OK, FAILED, QUIET]))))
+
+    assert list(rows[0]) == [
+        "portfolio_id",
+        *OK.measures,
+        "volatility",
+        *("status", "decision", "breaches", "code"),
+    ]
+    assert rows[0]["gross_exposure"] == "10012345.0"
+    assert rows[0]["gross_leverage"] == ""
+    assert rows[0]["volatility"] == ""
+    assert rows[0]["breaches"] == "var-desk;top-name"
+    assert [row["status"] for row in rows] == ["ok", "error", "ok"]
+    assert [row["decision"] for row in rows] == ["reject", "reject", "accept"]
+    assert [row["code"] for row in rows] == ["", "unknown_instrument", ""]
+    assert rows[1]["gross_exposure"] == ""
+    assert rows[2]["volatility"] == "3.0"
+
+
+def test_names_with_commas_and_quotes_survive_csv():
+    """A cell is a cell."""
+    name = 'a,"b"\nc'
+    rows = list(csv.reader(io.StringIO(reports_csv([replace(QUIET, portfolio_id=name)]))))
+
+    assert rows[1][0] == name
+
+
+def test_no_reports_are_a_head_alone():
+    """A spreadsheet may still be made of it."""
+    assert reports_csv([]) == "portfolio_id,status,decision,breaches,code\n"
+
+
+def test_limits_are_printed_a_row_each():
+    """Thresholds in full and in the measure's unit, and whom they are for."""
+    limits = LimitSet(
+        "house",
+        [
+            Limit("value_at_risk@0.95", warn=1_000_000, hard=1_500_000, id="var"),
+            Limit(
+                "concentration",
+                hard=0.25,
+                applies_to={"desk": ["fx", "rates"]},
+                comparison="below",
+                missing_data="skip",
+                id="top[name]",
+            ),
+        ],
+    )
+
+    lines = printed(limits_table(limits), 160)
+
+    assert lines[0] == "Limits house"
+    assert lines[2].split() == ["var", "above", "1,000,000", "1,500,000", "all", "reject"]
+    assert lines[3].split() == [*("top[name]", "below", "25.0", "%", "desk=fx|rates", "skip")]
+
+
+@pytest.mark.parametrize("name", MARKUP)
+def test_limits_with_brackets_in_their_names_are_printed_as_they_are(name):
+    """In the id, the scope and the name of the set."""
+    limits = LimitSet(name, [Limit("volatility", hard=1.0, applies_to={name: name}, id=name)])
+
+    text = "".join("".join(printed(limits_table(limits), 200)).split())
+
+    assert text.count(name) == 4

@@ -1,0 +1,353 @@
+"""A block of checks in, its answer out: stamps, measures, decisions, breaches explained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from risk_tasks.model.limits import Limit, LimitSet
+from risk_tasks.model.market import Scenario
+from risk_tasks.model.measures import MEASURES, STANDARD_MEASURES, MeasureSettings
+from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.wire.request import Detail, pack_portfolios
+from tests.unit.service.support import (
+    AS_OF,
+    BOOKS,
+    MARKET,
+    answer_of,
+    make_market,
+    make_service,
+    make_terms,
+    report_of,
+    reports_of,
+)
+
+NAN = float("nan")
+LONG, HEDGED, EMPTY, SHORT = BOOKS
+LIMITS = LimitSet("s", [Limit("gross_exposure", warn=900.0, hard=1500.0)])
+
+
+def test_a_report_says_what_it_was_answered_with():
+    """Market, moment, version of the limits, and how long it took."""
+    service = make_service(LIMITS)
+
+    report = report_of(LONG, service=service, version=LIMITS.version)
+
+    assert report.portfolio_id == "long"
+    assert (report.market_id, report.as_of) == (MARKET.id, AS_OF)
+    assert report.limits_version == LIMITS.version
+    assert (report.status, report.error) == ("ok", None)
+    assert report.timings["queued_ms"] == 1.25
+    assert report.timings["compute_ms"] > 0
+
+
+def test_measures_are_those_asked_for_in_their_order():
+    """The standard set where none are; then those that only a limit names."""
+    limits = LimitSet("s", [Limit("stress_loss:crash", hard=1e9), Limit("volatility", hard=1e9)])
+
+    assert list(report_of(LONG).measures) == list(STANDARD_MEASURES)
+    assert list(report_of(LONG, measures=["herfindahl", "volatility"]).measures) == [
+        *("herfindahl", "volatility")
+    ]
+    assert list(report_of(LONG, measures=["herfindahl"], limits=limits).measures) == [
+        *("herfindahl", "stress_loss:crash", "volatility")
+    ]
+    assert report_of(LONG, measures=[]).measures == {}
+
+
+def test_measures_of_a_book_worked_by_hand():
+    """100 at 10, 50 at 20 and 1 at 40, of a nav of 4000."""
+    names = ["market_value", "gross_leverage", "concentration", "stress_loss:crash"]
+
+    measures = report_of(LONG, measures=names).measures
+
+    assert {name: measure.value for name, measure in measures.items()} == {
+        "market_value": 2040.0,
+        "gross_leverage": 0.51,
+        "concentration": 1000.0 / 2040.0,
+        # 500 of AAPL, 250 of MSFT, and XOM gains an eighth of 40
+        "stress_loss:crash": 745.0,
+    }
+    assert all(measure.status == "ok" for measure in measures.values())
+
+
+def test_without_limits_nothing_is_decided():
+    """None given and none published: never accept."""
+    for report in reports_of(BOOKS):
+        assert report.decision == "none"
+        assert report.limits_version is None
+        assert list(report.breaches) == []
+
+
+def test_limits_of_the_request_come_before_the_published_ones():
+    """The report names the version that decided."""
+    own = LimitSet("own", [Limit("gross_exposure", hard=1e9)])
+    service = make_service(LIMITS)
+
+    report = report_of(LONG, service=service, version=LIMITS.version, limits=own)
+
+    assert (report.decision, report.limits_version) == ("accept", own.version)
+
+
+@pytest.mark.parametrize(
+    ("portfolio", "decision"), [(LONG, "reject"), (EMPTY, "accept"), (SHORT, "warn")]
+)
+def test_published_limits_decide(portfolio, decision):
+    """2040 is past hard, 1000 past warn, 0 past nothing."""
+    report = report_of(portfolio, service=make_service(LIMITS), version=LIMITS.version)
+
+    assert report.decision == decision
+
+
+def test_a_limit_holds_for_the_portfolios_that_it_names():
+    """By tag and by the portfolio's own id, through the whole pipeline."""
+    limits = LimitSet(
+        "s",
+        [
+            Limit("gross_exposure", hard=0.5, applies_to={"desk": "eq"}, id="desk"),
+            Limit("gross_exposure", hard=0.5, applies_to={"portfolio_id": ["short"]}, id="one"),
+        ],
+    )
+
+    found = reports_of(BOOKS, limits=limits)
+
+    assert [[breach.limit for breach in report.breaches] for report in found] == [
+        *(["desk"], [], [], ["one"])
+    ]
+    assert [report.decision for report in found] == ["reject", "accept", "accept", "reject"]
+
+
+def test_a_breach_is_explained_in_full():
+    """What, how far, against what, and who pushes it most, largest first."""
+    report = report_of(LONG, limits=LimitSet("s", [Limit("gross_exposure", hard=1020.0, id="g")]))
+
+    assert len(report.breaches) == 1
+    breach = report.breaches[0]
+    assert (breach.limit, breach.measure, breach.severity) == ("g", "gross_exposure", "hard")
+    assert (breach.observed, breach.threshold, breach.unit) == (2040.0, 1020.0, "ccy")
+    assert breach.utilisation == 2.0
+    assert [(part.instrument, part.amount) for part in breach.contributors] == [
+        *(("AAPL", 1000.0), ("MSFT", 1000.0), ("XOM", 40.0))
+    ]
+    assert [part.share for part in breach.contributors] == [1000 / 2040, 1000 / 2040, 40 / 2040]
+
+
+BOOK = Portfolio("p", {"AAPL": 10.0, "MSFT": -20.0, "XOM": 5.0})  # worth 100, -400, 200
+CONTRIBUTORS = [
+    # those that push up, largest first; a hedge pushes down and is not named
+    (Limit("net_exposure", hard=-200.0), ["XOM", "AAPL"]),
+    # past a floor it is those that push down
+    (Limit("net_exposure", hard=0.0, comparison="below"), ["MSFT"]),
+    # of a magnitude those that push the way it went
+    (Limit("net_exposure", hard=50.0, comparison="absolute"), ["MSFT"]),
+    (Limit("gross_exposure", hard=50.0, comparison="absolute"), ["MSFT", "XOM", "AAPL"]),
+    (Limit("short_exposure", hard=50.0), ["MSFT"]),
+    (Limit("concentration", hard=0.5), ["MSFT", "XOM", "AAPL"]),
+    (Limit("stress_loss:crash", hard=-100.0), ["AAPL"]),
+]
+
+
+@pytest.mark.parametrize(("limit", "names"), CONTRIBUTORS)
+def test_contributors_are_those_that_push_towards_the_breach(limit, names):
+    """Not the largest positions, but the largest in that direction."""
+    report = report_of(BOOK, limits=LimitSet("s", [limit]))
+
+    assert [part.instrument for part in report.breaches[0].contributors] == names
+
+
+def test_at_most_five_contributors_are_named():
+    """Those of a large book are its largest."""
+    names = [f"I{place}" for place in range(9)]
+    market = make_market(
+        instruments=names, prices=np.ones(9), returns=np.zeros((1, 9)), scenarios={}
+    )
+    book = Portfolio("p", {name: float(place + 1) for place, name in enumerate(names)})
+
+    report = report_of(
+        book,
+        service=make_service(markets=[market]),
+        market=market.id,
+        limits=LimitSet("s", [Limit("gross_exposure", hard=1.0)]),
+    )
+
+    found = [part.instrument for part in report.breaches[0].contributors]
+    assert found == ["I8", "I7", "I6", "I5", "I4"]
+
+
+def test_a_share_of_a_whole_that_is_nothing_is_unknown():
+    """A net exposure of 0 has parts, and no shares."""
+    flat = Portfolio("p", {"AAPL": 10.0, "MSFT": -5.0})
+
+    report = report_of(flat, limits=LimitSet("s", [Limit("net_exposure", hard=-1.0)]))
+
+    assert [(c.instrument, c.amount, c.share) for c in report.breaches[0].contributors] == [
+        ("AAPL", 100.0, None)
+    ]
+
+
+@pytest.mark.parametrize("name", [name for name in MEASURES if name != "stress_loss"])
+def test_every_measure_can_be_limited_and_explained(name):
+    """Contributors are finite and make up the measure, where it is made up of parts."""
+    limits = LimitSet("s", [Limit(name, hard=-1e9)])
+
+    report = report_of(LONG, limits=limits, measures=[])
+
+    breach = report.breaches[0]
+    assert breach.observed == report.measures[name].value
+    whole = 1.0 if name == "concentration" else breach.observed
+    if name == "short_exposure":
+        assert list(breach.contributors) == []
+    elif not name.endswith(("at_risk", "shortfall", "volatility")):
+        assert sum(part.amount for part in breach.contributors) == pytest.approx(whole, rel=1e-9)
+    assert all(np.isfinite([part.amount, part.share]).all() for part in breach.contributors)
+
+
+def test_a_floor_under_a_share_of_nothing_is_explained_without_contributors():
+    """An empty book is below it; nobody pushed."""
+    floor = Limit("concentration", hard=0.5, comparison="below")
+    book = Portfolio("p", {"AAPL": 0.0})
+
+    report = report_of(book, limits=LimitSet("s", [floor]))
+
+    assert report.decision == "reject"
+    assert list(report.breaches[0].contributors) == []
+
+
+def test_all_breaches_and_all_gaps_of_a_portfolio_are_told():
+    """In the order of the limits, those that could not be told apart from those broken."""
+    limits = LimitSet(
+        "s",
+        [
+            Limit("gross_leverage", hard=1.0),
+            Limit("gross_exposure", hard=1.0),
+            Limit("volatility", warn=1e-9),
+            Limit("stress_loss:flood", warn=1.0),
+            Limit("net_exposure", hard=1e9),
+        ],
+    )
+    unknown_nav = Portfolio("p", {"AAPL": 1.0})
+
+    report = report_of(unknown_nav, limits=limits)
+
+    assert [(breach.limit, breach.severity) for breach in report.breaches] == [
+        ("gross_exposure", "hard"),
+        ("volatility", "warn"),
+    ]
+    assert [(gap.limit, gap.measure, gap.reason) for gap in report.not_evaluated] == [
+        ("gross_leverage", "gross_leverage", "nav_unknown"),
+        ("stress_loss:flood", "stress_loss:flood", "unknown_scenario"),
+    ]
+
+
+def test_detail_says_how_much_of_an_answer_is_made():
+    """Measures, decisions and counts always; breaches, gaps and hashes where they are wanted."""
+    limits = LimitSet("s", [Limit("gross_exposure", hard=1.0), Limit("gross_leverage", hard=1.0)])
+    found = {
+        detail: answer_of(pack_portfolios([HEDGED], make_terms(limits=limits, detail=detail)))
+        for detail in Detail
+    }
+
+    for detail, answer in found.items():
+        assert answer.breach_counts.tolist() == [2]
+        assert list(answer.decisions) == ["reject"]
+        assert list(answer.columns) == list(STANDARD_MEASURES)
+        assert bool(answer.breaches) is (detail is not Detail.SUMMARY)
+        assert bool(answer.input_hashes) is (detail is Detail.REPORTS)
+    unknown = Portfolio("p", {"AAPL": 1.0})
+    for detail in Detail:
+        request = pack_portfolios([unknown], make_terms(limits=limits, detail=detail))
+        assert bool(answer_of(request).gaps) is (detail is Detail.REPORTS)
+
+
+def input_hash(portfolio=LONG, *, market=MARKET, **how):
+    """Return the input hash of one check."""
+    service = make_service(markets=[market])
+    return report_of(portfolio, service=service, market=market.id, **how).input_hash
+
+
+def test_equal_inputs_have_an_equal_hash():
+    """On any day, alone or in a block, under any limits on measures that are there anyway."""
+    again = Portfolio("long", dict(LONG.positions), nav=4000.0, tags={"desk": "other"})
+    crowd = reports_of([HEDGED, again, SHORT], limits=LIMITS)
+
+    assert crowd[1].input_hash == input_hash()
+    assert input_hash(settings=MeasureSettings("0.990")) == input_hash()
+    assert input_hash(market=make_market()) == input_hash()
+    assert len(input_hash()) == 64
+
+
+OTHER_INPUTS = {
+    "id": {"portfolio": replace(LONG, id="long-2")},
+    "quantity": {"portfolio": replace(LONG, positions={**LONG.positions, "XOM": 1.0000000001})},
+    "sign": {"portfolio": replace(LONG, positions={**LONG.positions, "XOM": -1.0})},
+    "position less": {"portfolio": replace(LONG, positions={"AAPL": 100.0, "MSFT": 50.0})},
+    "other instrument": {"portfolio": replace(LONG, positions={"AAPL": 100.0, "XOM": 50.0})},
+    "cash": {"portfolio": replace(LONG, cash=0.0)},
+    "nav": {"portfolio": replace(LONG, nav=4000.5)},
+    "nav unknown": {"portfolio": replace(LONG, nav=None)},
+    "nav for cash": {"portfolio": replace(LONG, nav=None, cash=4000.0)},
+    "measures": {"measures": ["volatility"]},
+    "order of measures": {"measures": list(reversed(STANDARD_MEASURES))},
+    "confidence": {"settings": MeasureSettings("0.95")},
+    "horizon": {"settings": MeasureSettings(horizon_days=10)},
+    "convention": {"settings": MeasureSettings(var_convention="linear")},
+    "price": {"market": make_market(prices=[10.0, 20.0, 40.5])},
+    "moment": {"market": make_market(as_of=AS_OF + timedelta(seconds=1))},
+    "returns": {"market": make_market(returns=np.zeros((250, 3)))},
+    "scenario": {"market": make_market(scenarios={"crash": Scenario({}, others=0.125)})},
+}
+
+
+@pytest.mark.parametrize("change", OTHER_INPUTS.values(), ids=OTHER_INPUTS.keys())
+def test_any_other_input_has_another_hash(change):
+    """Whatever a number depends on is in the hash."""
+    assert input_hash(**change) != input_hash()
+
+
+def test_hashes_of_all_inputs_differ_from_each_other():
+    """No two of the changes are taken for one another."""
+    hashes = [input_hash(**change) for change in OTHER_INPUTS.values()]
+
+    assert len(set(hashes)) == len(hashes)
+
+
+quantities = st.integers(-400, 400).map(lambda eighths: eighths / 8)
+books = st.dictionaries(st.sampled_from(["AAPL", "MSFT", "XOM"]), quantities)
+
+
+@given(st.lists(books, min_size=1, max_size=4), st.randoms(use_true_random=False))
+def test_a_report_is_the_same_alone_and_in_any_block(held, random):
+    """Measures, breaches and hash: neighbours and order do not matter."""
+    portfolios = [Portfolio(f"p{place}", book, nav=500.0) for place, book in enumerate(held)]
+    shuffled = random.sample(portfolios, len(portfolios))
+    service = make_service()
+
+    crowd = reports_of(shuffled, service=service, limits=LIMITS)
+
+    for report, portfolio in zip(crowd, shuffled, strict=True):
+        alone = report_of(portfolio, service=service, limits=LIMITS)
+        assert replace(report, timings={}) == replace(alone, timings={})
+
+
+def test_shares_are_numbers_or_none_however_large_their_parts():
+    """A sum in another order may overflow where the measure did not."""
+    names = [f"I{place}" for place in range(32)]
+    market = make_market(
+        instruments=names, prices=np.ones(32), returns=np.zeros((1, 32)), scenarios={}
+    )
+    book = Portfolio("p", {name: 1e308 * (-1) ** place for place, name in enumerate(names)})
+
+    report = report_of(
+        book,
+        service=make_service(markets=[market]),
+        market=market.id,
+        limits=LimitSet("s", [Limit("market_value", hard=-1.0)]),
+    )
+
+    for breach in report.breaches:
+        assert all(part.share is None or np.isfinite(part.share) for part in breach.contributors)

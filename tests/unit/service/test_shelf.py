@@ -1,0 +1,156 @@
+"""The markets that a worker holds: each loaded once, the last few kept."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from risk_tasks.errors import DecodeError
+from risk_tasks.service import MarketShelf
+from tests.unit.service.support import AS_OF, MARKET, make_market
+
+
+class Loader:
+    """Loads markets by id, and remembers which it was asked for."""
+
+    def __init__(self, *markets):
+        self.markets = {market.id: market for market in markets}
+        self.asked = []
+
+    def __call__(self, market_id):
+        self.asked.append(market_id)
+        return self.markets.get(market_id)
+
+
+def marked(price):
+    """Return the market with new marks."""
+    return MARKET.with_prices(np.full(3, price), as_of=AS_OF)
+
+
+def test_a_market_is_loaded_once_for_any_number_of_threads():
+    """Sixteen that ask at the same time have one load, and the same arrays."""
+    n_threads = 16
+    together = threading.Barrier(n_threads)
+    loader = Loader(MARKET)
+    shelf = MarketShelf(loader)
+
+    def get(_):
+        together.wait(timeout=10)
+        return shelf.get(MARKET.id)
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        found = list(pool.map(get, range(n_threads)))
+
+    assert loader.asked == [MARKET.id]
+    assert found[0].id == MARKET.id
+    assert all(arrays is found[0] for arrays in found)
+
+
+def test_a_market_that_is_held_is_found_while_another_is_loaded():
+    """Swapping never keeps running checks waiting."""
+    loading, go_on = threading.Event(), threading.Event()
+    other = marked(1.0)
+
+    def load(market_id):
+        if market_id == other.id:
+            loading.set()
+            assert go_on.wait(timeout=10)
+        return {MARKET.id: MARKET, other.id: other}[market_id]
+
+    shelf = MarketShelf(load)
+    held = shelf.get(MARKET.id)
+    with ThreadPoolExecutor(1) as pool:
+        swap = pool.submit(shelf.get, other.id)
+        assert loading.wait(timeout=10)
+
+        during = shelf.get(MARKET.id)
+
+        go_on.set()
+        assert swap.result(timeout=10).id == other.id
+    assert during is held
+
+
+def test_markets_on_one_panel_share_its_array():
+    """New marks cost their prices, not the history again; another panel is laid out anew."""
+    another = make_market(returns=np.zeros((10, 3)))
+    shelf = MarketShelf(Loader(MARKET, marked(1.0), marked(2.0), another))
+
+    first = shelf.get(MARKET.id)
+    second, third = shelf.get(marked(1.0).id), shelf.get(marked(2.0).id)
+    fourth = shelf.get(another.id)
+
+    assert second.panel is first.panel
+    assert third.panel is first.panel
+    assert second.prices.tolist() == [1.0] * 3
+    assert fourth.panel is not first.panel
+    assert fourth.n_observations == 10
+
+
+def test_the_market_that_was_used_longest_ago_makes_room():
+    """Using one keeps it."""
+    one, two, three = marked(1.0), marked(2.0), marked(3.0)
+    loader = Loader(one, two, three)
+    shelf = MarketShelf(loader, capacity=2)
+
+    for market in (one, two, one, three):
+        shelf.get(market.id)
+
+    assert set(shelf.ids()) == {one.id, three.id}
+    shelf.get(one.id)
+    assert loader.asked == [one.id, two.id, three.id]
+    shelf.get(two.id)
+    assert loader.asked == [one.id, two.id, three.id, two.id]
+
+
+def test_four_markets_are_kept_unless_told_otherwise():
+    """As the settings say."""
+    markets = [marked(float(price)) for price in range(1, 6)]
+    shelf = MarketShelf(Loader(*markets))
+
+    for market in markets:
+        shelf.get(market.id)
+
+    assert set(shelf.ids()) == {market.id for market in markets[1:]}
+
+
+def test_looking_for_a_panel_to_share_is_no_use_of_a_market():
+    """Loading keeps no market alive: of three on one panel the first goes."""
+    one, two, three = marked(1.0), marked(2.0), marked(3.0)
+    shelf = MarketShelf(Loader(one, two, three), capacity=2)
+
+    for market in (one, two, three):
+        shelf.get(market.id)
+
+    assert set(shelf.ids()) == {two.id, three.id}
+
+
+def test_what_is_not_there_is_asked_for_again():
+    """A market may be published a moment later; that there was none is not kept."""
+    loader = Loader()
+    shelf = MarketShelf(loader)
+
+    assert shelf.get(MARKET.id) is None
+    loader.markets[MARKET.id] = MARKET
+
+    assert shelf.get(MARKET.id).id == MARKET.id
+    assert shelf.ids() == [MARKET.id]
+
+
+def test_a_load_that_fails_is_tried_again():
+    """The error goes to who asked; the shelf is not left locked."""
+    answers = iter([DecodeError("damaged"), MARKET])
+
+    def load(market_id):
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    shelf = MarketShelf(load)
+    with pytest.raises(DecodeError):
+        shelf.get(MARKET.id)
+
+    assert shelf.get(MARKET.id).id == MARKET.id

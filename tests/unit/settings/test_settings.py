@@ -1,0 +1,214 @@
+"""What the environment may set, where it is read from, and how a bad value is told."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from pydantic import ValidationError
+
+from risk_tasks.client import RiskClient
+from risk_tasks.errors import InvalidSettingsError
+from risk_tasks.settings import PREFIX, Settings
+
+SECRET = "redis://:hunter2@host:6379/0"
+DEFAULTS = {
+    "broker_url": "redis://127.0.0.1:6379/0",
+    "result_url": None,
+    "timeout_s": 5.0,
+    "lanes": "critical,normal,batch",
+    "concurrency": 1,
+    "markets_held": 4,
+    "log_level": "info",
+}
+GIVEN = {
+    "broker_url": ("redis://one:1/0", "redis://one:1/0"),
+    "result_url": ("redis://two:2/0", "redis://two:2/0"),
+    "timeout_s": ("0.25", 0.25),
+    "lanes": ("critical", "critical"),
+    "concurrency": ("256", 256),
+    "markets_held": ("1", 1),
+    "log_level": ("debug", "debug"),
+}
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch):
+    """No variable of ours is set but by the test."""
+    for name in list(os.environ):
+        if name.upper().startswith(PREFIX):
+            monkeypatch.delenv(name)
+
+
+def plain(value):
+    """Return a secret's content, and anything else as it is."""
+    return value.get_secret_value() if hasattr(value, "get_secret_value") else value
+
+
+def refusal(**overrides):
+    """Return the error that reading the settings raises."""
+    with pytest.raises(InvalidSettingsError) as caught:
+        Settings.read(**overrides)
+    assert caught.value.remedy
+    return caught.value
+
+
+def test_there_are_these_settings_with_these_defaults():
+    """Those of the documentation."""
+    settings = Settings.read()
+
+    assert {name: plain(getattr(settings, name)) for name in Settings.model_fields} == DEFAULTS
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_each_is_read_from_its_variable(name, monkeypatch):
+    """RISK_TASKS_NAME."""
+    text, value = GIVEN[name]
+    monkeypatch.setenv(f"RISK_TASKS_{name.upper()}", text)
+
+    assert plain(getattr(Settings.read(), name)) == value
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_each_is_read_from_a_file_that_a_variable_names(name, monkeypatch, tmp_path):
+    """RISK_TASKS_NAME_FILE; the line end that editors leave behind is no part of it."""
+    text, value = GIVEN[name]
+    path = tmp_path / "secret"
+    path.write_text(f"{text}\n")
+    monkeypatch.setenv(f"RISK_TASKS_{name.upper()}_FILE", str(path))
+
+    assert plain(getattr(Settings.read(), name)) == value
+
+
+def test_what_is_given_comes_first_then_the_variable_then_the_file(monkeypatch, tmp_path):
+    """Of several the nearest holds; None is not given."""
+    path = tmp_path / "timeout"
+    path.write_text("3")
+    monkeypatch.setenv("RISK_TASKS_TIMEOUT_S_FILE", str(path))
+    assert Settings.read().timeout_s == 3.0
+
+    monkeypatch.setenv("RISK_TASKS_TIMEOUT_S", "2")
+    assert Settings.read().timeout_s == 2.0
+    assert Settings.read(timeout_s=None).timeout_s == 2.0
+    assert Settings.read(timeout_s=1.0).timeout_s == 1.0
+
+
+def test_nothing_else_of_the_environment_is_read(monkeypatch, tmp_path):
+    """Neither variables without the prefix, nor unknown ones with it, nor a file .env."""
+    monkeypatch.setenv("TIMEOUT_S", "1")
+    monkeypatch.setenv("RISK_TASKS_LUCK", "7")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("RISK_TASKS_TIMEOUT_S=1\n")
+
+    assert Settings.read() == Settings()
+    assert Settings.read().timeout_s == 5.0
+
+
+BAD_VALUES = [
+    ("timeout_s", "0"),
+    ("timeout_s", "-1"),
+    ("timeout_s", "soon"),
+    ("timeout_s", ""),
+    ("timeout_s", "nan"),
+    ("timeout_s", "inf"),
+    ("concurrency", "0"),
+    ("concurrency", "257"),
+    ("concurrency", "1.5"),
+    ("concurrency", "many"),
+    ("markets_held", "0"),
+    ("markets_held", "-1"),
+    ("log_level", "loud"),
+    ("log_level", "INFO "),
+    ("log_level", "debugging"),
+]
+
+
+@pytest.mark.parametrize(("name", "text"), BAD_VALUES)
+def test_a_bad_value_is_refused_by_its_variable(name, text, monkeypatch):
+    """The operator is told which to mend, and where it is documented."""
+    monkeypatch.setenv(f"RISK_TASKS_{name.upper()}", text)
+
+    error = refusal()
+
+    assert error.field == f"RISK_TASKS_{name.upper()}"
+    assert error.code == "invalid_settings"
+    assert "docs/settings.md" in error.remedy
+
+
+def test_a_bad_value_that_is_given_is_refused_by_the_same_name():
+    """A command's option is the variable's twin."""
+    assert refusal(concurrency=0).field == "RISK_TASKS_CONCURRENCY"
+
+
+def test_a_bad_value_in_a_file_is_refused(monkeypatch, tmp_path):
+    """Under the name of the setting."""
+    path = tmp_path / "level"
+    path.write_text("loud")
+    monkeypatch.setenv("RISK_TASKS_LOG_LEVEL_FILE", str(path))
+
+    assert refusal().field.startswith("RISK_TASKS_LOG_LEVEL")
+
+
+def missing(folder):
+    return folder / "missing"
+
+
+def directory(folder):
+    return folder
+
+
+def not_text(folder):
+    path = folder / "binary"
+    path.write_bytes(b"\xff\xfe\x00")
+    return path
+
+
+@pytest.mark.parametrize("make", [missing, directory, not_text])
+def test_a_file_that_cannot_be_read_is_refused_by_its_variable(make, monkeypatch, tmp_path):
+    """Its path is told."""
+    path = make(tmp_path)
+    monkeypatch.setenv("RISK_TASKS_BROKER_URL_FILE", str(path))
+
+    error = refusal()
+
+    assert error.field == "RISK_TASKS_BROKER_URL_FILE"
+    assert str(path) in error.message
+
+
+def test_settings_do_not_show_their_secrets(monkeypatch):
+    """Neither in a log, nor in an error of another value."""
+    monkeypatch.setenv("RISK_TASKS_BROKER_URL", SECRET)
+    monkeypatch.setenv("RISK_TASKS_RESULT_URL", SECRET)
+
+    settings = Settings.read()
+
+    assert "hunter2" not in repr(settings)
+    assert "hunter2" not in str(settings)
+    monkeypatch.setenv("RISK_TASKS_CONCURRENCY", "0")
+    assert "hunter2" not in str(refusal())
+
+
+def test_settings_cannot_be_changed():
+    """What a role was started with holds until it stops."""
+    with pytest.raises(ValidationError):
+        Settings.read().concurrency = 2
+
+
+def test_results_go_to_the_broker_unless_told_otherwise(monkeypatch):
+    """One server is enough."""
+    monkeypatch.setenv("RISK_TASKS_BROKER_URL", "redis://one:1/0")
+    assert Settings.read().result_url_or_broker.get_secret_value() == "redis://one:1/0"
+
+    monkeypatch.setenv("RISK_TASKS_RESULT_URL", "redis://two:2/0")
+    assert Settings.read().result_url_or_broker.get_secret_value() == "redis://two:2/0"
+
+
+def test_a_client_is_made_from_the_environment(monkeypatch):
+    """Address and time to wait; nothing is opened."""
+    monkeypatch.setenv("RISK_TASKS_BROKER_URL", SECRET)
+    monkeypatch.setenv("RISK_TASKS_TIMEOUT_S", "2.5")
+
+    client = RiskClient.from_env()
+
+    assert client.url == SECRET
+    assert repr(client) == "RiskClient('redis://:***@host:6379/0', timeout_s=2.5)"

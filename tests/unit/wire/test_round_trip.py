@@ -1,0 +1,320 @@
+"""What is encoded comes back as it was."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from risk_tasks.errors import DecodeError, RiskTasksError
+from risk_tasks.model.column import MeasureColumn, Outcome
+from risk_tasks.model.market import MarketSnapshot, Scenario
+from risk_tasks.model.measures import MeasureSettings
+from risk_tasks.model.report import Decision, RiskReport
+from risk_tasks.wire.answer import (
+    AnswerBlock,
+    Stamp,
+    decode_answer,
+    encode_answer,
+    encode_failure,
+)
+from risk_tasks.wire.documents import (
+    limit_set_document,
+    portfolio_document,
+    read_limit_set,
+    read_portfolio,
+    read_scenarios,
+    read_settings,
+    report_document,
+    scenarios_document,
+    settings_document,
+)
+from risk_tasks.wire.market import decode_market, encode_marks, encode_panel
+from risk_tasks.wire.reports import reports
+from risk_tasks.wire.request import RequestBlock, decode_request, encode_request, pack_portfolios
+from tests.unit.model import strategies as model
+from tests.unit.wire.messages import AS_OF, MARKET, TERMS, answers, terms
+
+NAN = float("nan")
+
+
+def through_json(document):
+    """Return `document` as a file or another service would hand it back."""
+    return json.loads(json.dumps(document, allow_nan=False))
+
+
+def assert_same_request(actual, expected):
+    """Assert that two blocks have the same content."""
+    assert len(actual) == len(expected)
+    assert actual.terms == expected.terms
+    for name in ("portfolio_ids", "cash", "nav"):
+        assert getattr(actual, name).to_pylist() == getattr(expected, name).to_pylist()
+    for name in ("offsets", "instrument", "quantity"):
+        np.testing.assert_array_equal(getattr(actual, name), getattr(expected, name))
+        assert getattr(actual, name).dtype == getattr(expected, name).dtype
+    assert list(actual.instrument_names) == list(expected.instrument_names)
+    assert [dict(of_row) for of_row in actual.tags] == [dict(of_row) for of_row in expected.tags]
+
+
+@given(st.lists(model.portfolios, max_size=5), terms)
+def test_a_block_of_portfolios_comes_back(portfolios, terms):
+    """Names, quantities, cash and nav that may be unknown, tags, and what was asked for."""
+    block = pack_portfolios(portfolios, terms)
+
+    assert_same_request(decode_request(encode_request(block)), block)
+
+
+@given(st.lists(model.portfolios, max_size=5))
+def test_a_block_holds_what_its_portfolios_hold(portfolios):
+    """Row by row and position by position, each instrument named once in the block."""
+    block = pack_portfolios(portfolios, TERMS)
+
+    names = block.instrument_names
+    assert len(set(names)) == len(names)
+    assert block.portfolio_ids.to_pylist() == [portfolio.id for portfolio in portfolios]
+    for row, portfolio in enumerate(portfolios):
+        held = slice(block.offsets[row], block.offsets[row + 1])
+        pairs = zip(block.instrument[held], block.quantity[held], strict=True)
+        assert [(names[i], float(q)) for i, q in pairs] == list(portfolio.positions.items())
+        assert block.cash[row].as_py() == portfolio.cash
+        assert block.nav[row].as_py() == portfolio.nav
+        assert dict(block.tags[row]) == dict(portfolio.tags)
+
+
+def test_a_block_that_is_not_valid_comes_back_as_it_is():
+    """Nulls and numbers that are none are for the worker to refuse, row by row."""
+    block = RequestBlock(
+        terms=TERMS,
+        portfolio_ids=pa.array(["a", None], pa.string()),
+        offsets=np.array([0, 2, 3], dtype=np.int64),
+        instrument=np.array([0, -1, 0], dtype=np.int32),
+        instrument_names=["AAPL", "held by none"],
+        quantity=np.array([NAN, np.inf, 1.0]),
+        cash=pa.array([None, NAN], pa.float64()),
+        nav=pa.array([-np.inf, None], pa.float64()),
+        tags=[{}, {"desk": ""}],
+    )
+
+    read = decode_request(encode_request(block))
+
+    assert np.isnan(read.cash[1].as_py())
+    assert read.cash.null_count == 1
+    assert read.nav.to_pylist() == [-np.inf, None]
+    assert read.portfolio_ids.to_pylist() == ["a", None]
+    np.testing.assert_array_equal(read.instrument, [0, -1, 0])
+    np.testing.assert_array_equal(read.quantity, [NAN, np.inf, 1.0])
+    assert [dict(of_row) for of_row in read.tags] == [{}, {"desk": ""}]
+
+
+@given(answers())
+def test_an_answer_comes_back(answer):
+    """Decisions, counts, columns with their outcomes, errors, breaches, gaps and hashes."""
+    read = decode_answer(encode_answer(answer))
+
+    assert read.stamp == answer.stamp
+    assert list(read.decisions) == list(answer.decisions)
+    np.testing.assert_array_equal(read.breach_counts, answer.breach_counts)
+    assert list(read.columns) == list(answer.columns)
+    for name, column in answer.columns.items():
+        np.testing.assert_array_equal(read.columns[name].values, column.values)
+        np.testing.assert_array_equal(read.columns[name].outcomes, column.outcomes)
+        assert read.columns[name].outcomes.dtype == np.int8
+    assert read.errors == answer.errors
+    assert read.breaches == answer.breaches
+    assert read.gaps == answer.gaps
+    assert list(read.input_hashes) == list(answer.input_hashes)
+
+
+def test_a_workers_failure_is_raised_where_its_answer_is_read():
+    """It is an error of risk_tasks, and no answer without a reason."""
+    with pytest.raises(RiskTasksError, match="The worker failed: MemoryError") as caught:
+        decode_answer(encode_failure("MemoryError"))
+
+    assert type(caught.value) is RiskTasksError
+
+
+@given(model.markets())
+def test_a_market_comes_back_bit_for_bit(market):
+    """With missing returns, without observations, without instruments, with any scenario."""
+    read = decode_market(encode_marks(market), encode_panel(market), market.id)
+
+    assert (read.id, read.panel_id) == (market.id, market.panel_id)
+    assert (read.as_of, read.instruments) == (market.as_of, market.instruments)
+    assert read.prices.tobytes() == market.prices.tobytes()
+    assert read.returns.tobytes() == market.returns.tobytes()
+    assert read.returns.shape == market.returns.shape
+    assert read.scenarios == market.scenarios
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [Scenario({"AAPL": -1}), Scenario({}, others=0), Scenario({"AAPL": np.float64(0.5)})],
+    ids=["whole shock", "whole others", "numpy"],
+)
+def test_a_market_with_shocks_of_any_kind_of_number_comes_back(scenario):
+    """A shock of -1 is as good as one of -1.0: what was published can be loaded."""
+    market = MarketSnapshot(
+        AS_OF, MARKET.instruments, MARKET.prices, MARKET.returns, scenarios={"crash": scenario}
+    )
+
+    read = decode_market(encode_marks(market), encode_panel(market), market.id)
+
+    assert read.id == market.id
+
+
+def test_new_marks_stand_on_the_panel_that_was_sent_before():
+    """Only the marks are sent again."""
+    marked = MARKET.with_prices(np.array([11.0, 21.0]), as_of=AS_OF)
+
+    read = decode_market(encode_marks(marked), encode_panel(MARKET), marked.id)
+
+    assert read.id == marked.id
+    assert read.prices.tolist() == [11.0, 21.0]
+
+
+def test_a_market_under_another_id_is_refused():
+    """Marks of one market on the panel of another are no market at all."""
+    other = MarketSnapshot(AS_OF, ["AAPL", "XOM"], [10.0, 20.0], [[0.0, 0.0]])
+
+    for marks, panel, market_id in (
+        (encode_marks(MARKET), encode_panel(MARKET), other.id),
+        (encode_marks(MARKET), encode_panel(other), MARKET.id),
+        (encode_marks(other), encode_panel(MARKET), MARKET.id),
+    ):
+        with pytest.raises(DecodeError, match="holds the content of"):
+            decode_market(marks, panel, market_id)
+
+
+@given(model.portfolios)
+def test_a_portfolio_comes_back_from_its_document(portfolio):
+    """Through JSON, with its positions in order."""
+    read = read_portfolio(through_json(portfolio_document(portfolio)))
+
+    assert read == portfolio
+    assert list(read.positions) == list(portfolio.positions)
+
+
+@given(model.limit_sets())
+def test_a_limit_set_comes_back_from_its_document(limit_set):
+    """With the same version, so that a worker holds what was published."""
+    read = read_limit_set(through_json(limit_set_document(limit_set)))
+
+    assert read == limit_set
+    assert read.version == limit_set.version
+
+
+@given(model.settings)
+def test_settings_come_back_from_their_document(settings):
+    """The confidence stays decimal text."""
+    assert read_settings(through_json(settings_document(settings))) == settings
+
+
+@given(st.dictionaries(model.names, model.scenarios, max_size=3))
+def test_scenarios_come_back_from_their_document(scenarios):
+    """Shocks, and the rule for the others or its absence."""
+    assert read_scenarios(through_json(scenarios_document(scenarios))) == scenarios
+
+
+def test_a_document_may_leave_out_what_has_a_default():
+    """As the model's own classes do."""
+    portfolio = read_portfolio({"id": "p", "positions": {"A": 1}})
+    limit_set = read_limit_set({"id": "s", "limits": [{"measure": "volatility", "hard": 1}]})
+
+    assert (portfolio.cash, portfolio.nav, dict(portfolio.tags)) == (None, None, {})
+    assert limit_set.limits[0].id == "volatility"
+    assert (limit_set.limits[0].missing_data, limit_set.limits[0].comparison) == ("reject", "above")
+    assert read_settings({}) == MeasureSettings()
+    assert read_scenarios({"crash": {}}) == {"crash": Scenario({})}
+
+
+@given(answers())
+def test_a_report_is_json_without_a_number_that_is_none(answer):
+    """Whatever came out: no NaN, no infinity, and an error at the top."""
+    names = [f"p{row}" for row in range(len(answer))]
+
+    for report in reports(names, [decode_answer(encode_answer(answer))]):
+        document = through_json(report_document(report))
+
+        assert document["portfolio_id"] == report.portfolio_id
+        assert document["status"] == report.status
+        assert "error" not in document
+        if report.error is None:
+            assert "code" not in document
+        else:
+            for name in ("code", "message", "field", "remedy"):
+                assert document[name] == getattr(report.error, name)
+
+
+@given(st.lists(answers(), max_size=3), st.data())
+def test_reports_have_their_portfolios_in_order(several, data):
+    """Answers of several blocks are one list, and each row keeps what is its own."""
+    rows = [(answer, row) for answer in several for row in range(len(answer))]
+    names = [f"p{place}" for place in range(len(rows))]
+
+    made = reports(names, several)
+
+    assert [report.portfolio_id for report in made] == names
+    for report, (answer, row) in zip(made, rows, strict=True):
+        assert report.decision == answer.decisions[row]
+        assert report.error == answer.errors.get(row)
+        assert report.status == ("error" if row in answer.errors else "ok")
+        assert list(report.breaches) == list(answer.breaches.get(row, ()))
+        assert list(report.not_evaluated) == list(answer.gaps.get(row, ()))
+        assert report.market_id == answer.stamp.market_id
+        assert report.limits_version == answer.stamp.limits_version
+        assert report.timings == answer.stamp.timings
+        if row in answer.errors:
+            assert report.measures == {}
+            assert report.input_hash is None
+            continue
+        assert report.input_hash == (answer.input_hashes[row] if answer.input_hashes else None)
+        for name, column in answer.columns.items():
+            outcome, measure = Outcome(column.outcomes[row]), report.measures[name]
+            assert (measure.status, measure.reason) == (outcome.status, outcome.reason)
+            assert measure.value == (column.values[row] if outcome.has_value else None)
+
+
+def test_a_report_says_when_its_market_was():
+    """The moment is an aware one, and in JSON the text of it."""
+    answer = AnswerBlock(Stamp("m", AS_OF.isoformat()), ["none"], np.zeros(1, np.int32), {})
+
+    report = reports(["p"], [answer])[0]
+
+    assert report.as_of == AS_OF
+    assert datetime.fromisoformat(through_json(report_document(report))["as_of"]) == AS_OF
+
+
+def test_a_measure_of_a_report_says_its_unit():
+    """That of the registry, qualified or not."""
+    names = ["volatility", "value_at_risk@0.95", "gross_leverage", "herfindahl", "stress_loss:x"]
+    cell = MeasureColumn(np.ones(1), np.zeros(1, np.int8))
+    answer = AnswerBlock(Stamp(), ["none"], np.zeros(1, np.int32), dict.fromkeys(names, cell))
+
+    units = {name: measure.unit for name, measure in reports(["p"], [answer])[0].measures.items()}
+
+    assert units == dict(zip(names, ["ccy", "ccy", "ratio", "fraction", "ccy"], strict=True))
+
+
+def test_a_refused_report_is_json_too():
+    """Where nothing was computed everything that is unknown is null."""
+    report = RiskReport(
+        portfolio_id="p",
+        market_id=None,
+        limits_version=None,
+        as_of=datetime(2024, 5, 1, tzinfo=UTC),
+        status="error",
+        decision=Decision.REJECT,
+    )
+
+    document = through_json(report_document(report))
+
+    assert document["decision"] == "reject"
+    assert document["market_id"] is None
+    assert document["measures"] == {}
+    assert msgspec.json.encode(document)
