@@ -21,8 +21,8 @@
     ├── TransportError                transport
     │   ├── QueueFullError            queue_full
     │   ├── QuotaExceededError        quota_exceeded
-    │   ├── DeadLetterError           dead_letter
     │   └── ReportTimeoutError        timeout
+    ├── DeadLetterError               dead_letter
     ├── UnknownCheckError             unknown_check
     ├── UnknownLetterError            unknown_letter
     └── StartError                    not_started
@@ -244,14 +244,13 @@ class QuotaExceededError(TransportError):
         super().__init__(message)
 
 
-class DeadLetterError(TransportError):
+class DeadLetterError(RiskTasksError):
     """The check was given up after several attempts and stands among the dead letters.
 
     `risk-tasks dlq show ID` tells why, `risk-tasks dlq replay ID` tries it once more.
     """
 
     code = "dead_letter"
-    retriable = False
 
     def __init__(self, message: str | None = None, *, check_id: str) -> None:
         self.check_id = check_id

@@ -38,8 +38,13 @@ def register(
             return
         started = time.perf_counter()
         try:
-            waited_ms = {"queued_ms": block.queued_ms, "fetch_ms": (started - fetching) * 1e3}
-            answer = service.run(block.payload, block.market_id, block.limits_version, waited_ms)
+            answer = service.run(
+                block.payload,
+                block.market_id,
+                block.limits_version,
+                block.queued_ms,
+                (started - fetching) * 1e3,
+            )
         except WireError as error:
             log.warning("block.undecodable", block=block_id, error=str(error))
             answer = encode_failure(str(error))

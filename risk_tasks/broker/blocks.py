@@ -172,13 +172,15 @@ class BlockBroker:
             )
         return int(blocks), int(clients), int(results)
 
-    def reap(self) -> ReapedBlocks:
+    def reap(
+        self, *, fetch_grace_s: float = FETCH_GRACE_S, unacked_grace_s: float = UNACKED_GRACE_S
+    ) -> ReapedBlocks:
         """Put back, expire or bury what is overdue; at most 100 a dead worker, 200 a lane."""
         with transport_errors(self._client):
             counts = self._reap(
                 args=[
-                    int(FETCH_GRACE_S * 1e3),
-                    int(UNACKED_GRACE_S * 1e3),
+                    int(fetch_grace_s * 1e3),
+                    int(unacked_grace_s * 1e3),
                     MAX_PUT_BACK,
                     RESULT_TTL_S,
                     UNACKED_GRACE_S,

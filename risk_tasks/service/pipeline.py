@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -30,17 +30,23 @@ class Service:
         self._load_limits = load_limits
 
     def run(
-        self, payload: bytes, market_id: str, limits_version: str, waited_ms: Mapping[str, float]
+        self,
+        payload: bytes,
+        market_id: str,
+        limits_version: str,
+        queued_ms: float,
+        fetch_ms: float = 0.0,
     ) -> bytes:
         """Answer the block in `payload` under the stamp that it was given when it was accepted.
 
         An empty stamp is none: no market, no limits. Raises `WireError` where `payload` is no
-        block; everything else is answered by row. `waited_ms` joins the times in the answer.
+        block; everything else is answered by row. The times that it took to
+        get here join those in the answer.
         """
         started = time.perf_counter()
         answer = self.check(decode_request(payload), market_id, limits_version)
         compute_ms = (time.perf_counter() - started) * 1e3
-        answer.stamp.timings.update(waited_ms, compute_ms=compute_ms)
+        answer.stamp.timings.update(queued_ms=queued_ms, fetch_ms=fetch_ms, compute_ms=compute_ms)
         return encode_answer(answer)
 
     def check(self, request: RequestBlock, market_id: str, limits_version: str) -> AnswerBlock:
