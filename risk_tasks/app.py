@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import Celery
 from kombu.entity import Queue
 
-from risk_tasks.lanes import SWEEP_TASK, Priority
+from risk_tasks.lanes import LANE_OF_KIND, SWEEP_TASK, Priority
 from risk_tasks.settings import Settings
 
 #: how often abandoned blocks and replies are looked for
@@ -68,7 +68,7 @@ def create_app(settings: Settings) -> Celery:
             SWEEP_TASK: {
                 "task": SWEEP_TASK,
                 "schedule": SWEEP_EVERY_S,
-                "options": {"queue": Priority.NORMAL.queue, "expires": SWEEP_EVERY_S},
+                "options": {"queue": LANE_OF_KIND[SWEEP_TASK].queue, "expires": SWEEP_EVERY_S},
             }
         },
         redbeat_redis_url=broker_url,
