@@ -22,7 +22,16 @@ from risk_tasks.broker.blocks import BlockBroker
 from risk_tasks.connection import connect
 from risk_tasks.embedding import Fleet, FleetPlan, running_fleet
 from risk_tasks.embedding.server import running_server
-from risk_tasks.lanes import DEFAULT_NAME, LIMIT_SETS_KEY, MARKETS_KEY
+from risk_tasks.lanes import (
+    CLIENT_GONE_S,
+    CLIENTS_KEY,
+    DEFAULT_NAME,
+    LIMIT_SETS_KEY,
+    MARKETS_KEY,
+    RESULT_TTL_S,
+    reply_key,
+    result_key,
+)
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
@@ -113,8 +122,20 @@ def fleet_server(fleet: Fleet) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def risk(fleet: Fleet) -> Iterator[RiskClient]:
-    """A client of `fleet`."""
+def abandoned(fleet_server: Server) -> tuple[str, list[str]]:
+    """A client that is gone, and the keys of its reply list and of a result that nobody reads."""
+    client_id, block_id = unique("gone"), unique("block")
+    keys = [reply_key(client_id), result_key(block_id)]
+    fleet_server.client.rpush(keys[0], block_id)
+    fleet_server.client.set(keys[1], b"answer", ex=RESULT_TTL_S)
+    seen = fleet_server.now_ms() - 2_000 * CLIENT_GONE_S
+    fleet_server.client.zadd(CLIENTS_KEY, {client_id: seen})
+    return client_id, keys
+
+
+@pytest.fixture(scope="session")
+def risk(fleet: Fleet, abandoned: object) -> Iterator[RiskClient]:
+    """A client of `fleet`, where something is left to sweep while the tests go on."""
     with RiskClient(fleet.url, timeout_s=20) as risk:
         yield risk
 

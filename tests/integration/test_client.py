@@ -16,11 +16,11 @@ from risk_tasks.errors import (
     UnknownLimitSetError,
     UnknownMeasureError,
 )
-from risk_tasks.lanes import Priority
+from risk_tasks.lanes import LEDGER_KEY, Priority
 from risk_tasks.model.measures import STANDARD_MEASURES, parse_measures
 from risk_tasks.wire.reports import reports
 from risk_tasks.wire.request import Terms, pack_portfolios
-from tests.integration.support import books, unique, untimed
+from tests.integration.support import books, unique, untimed, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -138,6 +138,24 @@ def test_every_lane_is_served(risk, lane):
     report = risk.check(Portfolio(unique(), {}), priority=lane.value)
 
     assert report.status == "ok"
+
+
+def test_the_hash_of_the_inputs_tells_them_apart(risk):
+    """Whatever a number may depend on is in it; the same inputs have the same one."""
+    name = unique()
+    inputs = [
+        Portfolio(name, {"AAPL": 1.0}),
+        Portfolio(name, {"AAPL": 2.0}),
+        Portfolio(name, {"AMD": 1.0}),
+        Portfolio(name, {"AAPL": 1.0}, cash=1.0),
+        Portfolio(name, {"AAPL": 1.0}, nav=1.0),
+    ]
+
+    first, second = ([r.input_hash for r in risk.check_many(inputs)] for _ in range(2))
+    other = risk.check_many(inputs, settings=MeasureSettings(horizon_days=2))
+
+    assert first == second
+    assert len({*first, *(report.input_hash for report in other)}) == 2 * len(inputs)
 
 
 # --- limits
@@ -272,9 +290,10 @@ def test_answered_checks_leave_nothing_of_their_client(fleet, fleet_server, clie
         risk.check_many(book)
     client_id = risk._link()._client_id
 
-    left = [key for key in fleet_server.key_names() if client_id in key]
+    def left() -> list[str]:
+        in_ledger = fleet_server.client.zrange(LEDGER_KEY, 0, -1)
+        names = [*fleet_server.key_names(), *(block.decode() for block in in_ledger)]
+        return [name for name in names if client_id in name]
 
-    assert left == []
-    assert not any(
-        client_id in block.decode() for block in fleet_server.client.zrange("risk:ledger", 0, -1)
-    )
+    # An answer is removed once it was handed on.
+    wait_until(lambda: left() == [], 3)

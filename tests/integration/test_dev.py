@@ -154,6 +154,18 @@ def test_stopping_it_while_it_starts_leaves_no_word_that_it_is_ready(tmp_path):
     assert not system.ready_file.exists()
 
 
+def test_a_ready_file_that_cannot_be_written_is_told_before_anything_starts(tmp_path):
+    """Two lines that name it, instead of a system that nobody can find."""
+    log = tmp_path / "dev.log"
+    arguments = ["-m", "risk_tasks", "dev", "--ready-file", tmp_path / "nowhere" / "ready.json"]
+
+    with running(*arguments, log=log, settings={}) as process:
+        assert process.wait(60) == 1
+
+    assert "Traceback" not in log.read_text()
+    assert "nowhere" in log.read_text()
+
+
 def test_it_uses_a_server_that_runs(server, tmp_path):
     """With `--broker-url` it starts none of its own; Ctrl-C leaves that one running."""
     with dev(tmp_path, "--workers", 1, "--broker-url", server.url) as system:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 
 import pytest
 
@@ -259,22 +258,9 @@ def test_a_worker_that_is_stopped_loses_nothing(server, queued, tmp_path):
 # --- the scheduler
 
 
-@pytest.fixture
-def abandoned(fleet_server) -> Iterator[tuple[str, str, str]]:
-    """A client that is gone, its reply list, and a result that nobody reads."""
-    client_id, block_id = unique("gone"), unique("block")
-    client = fleet_server.client
-    client.set(result_key(block_id), b"answer", ex=900)
-    client.rpush(reply_key(client_id), block_id)
-    client.zadd(CLIENTS_KEY, {client_id: fleet_server.now_ms() - 120_000})
-    yield client_id, reply_key(client_id), result_key(block_id)
-    client.delete(reply_key(client_id), result_key(block_id))
-    client.zrem(CLIENTS_KEY, client_id)
-
-
 def test_the_scheduler_has_the_sweep_done(fleet_server, abandoned):
     """Within half a minute, by a worker; living clients stay."""
-    client_id, *keys = abandoned
+    client_id, keys = abandoned
     living = unique("living")
     fleet_server.client.zadd(CLIENTS_KEY, {living: fleet_server.now_ms()})
 

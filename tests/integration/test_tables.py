@@ -262,6 +262,17 @@ def test_an_unknown_limit_set_of_one_portfolio_is_that_portfolios_error(risk, ma
     assert table.column("code").to_pylist() == [None, "unknown_limit_set", None]
 
 
+def test_a_blank_is_no_way_round_the_limits(risk, market, named_sets):
+    """An empty text, as spreadsheets write what is not there, is neither a name nor a null."""
+    portfolios = books(2, market.instruments, seed=2)
+    beside = with_sets(portfolios, ["", named_sets["strict"]])
+
+    with pytest.raises(InvalidTableError) as caught:
+        risk.check_table(positions_of(portfolios), portfolios=beside)
+
+    assert caught.value.field == "portfolios.limit_set"
+
+
 def test_a_set_that_is_named_default_must_be_published_too(bare, clients, market):
     """A row that names its set is never decided without it."""
     risk: RiskClient = clients(bare.url, timeout_s=20)

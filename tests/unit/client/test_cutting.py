@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_tasks.broker.blocks import StampRequest
+from risk_tasks.broker.blocks import IfMissing, StampRequest
 from risk_tasks.client.cutting import BlockBounds, by_limit_set, cut, select
+from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.wire.request import decode_request, encode_request
-from tests.unit.client.support import Row, request_of, requests, row_of, rows_of
+from tests.unit.client.support import TERMS, Row, request_of, requests, row_of, rows_of
 
 bounds = st.builds(BlockBounds, st.integers(1, 5), st.integers(1, 9))
 
@@ -63,7 +65,8 @@ def test_a_portfolio_larger_than_a_block_is_a_block_by_itself():
 
 
 def test_a_large_request_is_cut_into_blocks_of_the_usual_size():
-    """10,001 portfolios of no positions are five messages."""
+    """Of 2,500 checks or 50,000 positions: 10,001 portfolios of nothing are five messages."""
+    assert BlockBounds() == BlockBounds(max_checks=2_500, max_positions=50_000)
     request = request_of([Row("p", [], None, None, {})] * 10_001)
 
     assert [len(block) for block in cut(request, BlockBounds())] == [2_500] * 4 + [1]
@@ -113,6 +116,22 @@ def test_without_limit_sets_the_request_is_one_part():
     assert parts[0][0] is request
     assert [stamp for _, stamp in parts] == [DEFAULT]
     assert order.tolist() == [0, 1, 2]
+
+
+def test_a_portfolio_that_names_its_limits_is_not_held_against_those_of_the_call():
+    """Its part carries no limits of its own and fails alone; the others keep those of the call."""
+    own = LimitSet("own", [Limit("volatility", hard=1.0)])
+    request = request_of([row_of(0, 1), row_of(1, 2)])
+    request = replace(request, terms=replace(TERMS, limits=own))
+    stamp = StampRequest("m", "", IfMissing.REFUSE)
+
+    parts, _ = by_limit_set(request, pa.array([None, "strict"]), stamp)
+
+    found = {part.portfolio_ids[0].as_py(): (part.terms.limits, of) for part, of in parts}
+    assert found == {
+        "p0": (own, stamp),
+        "p1": (None, StampRequest("m", "strict", IfMissing.ANSWER)),
+    }
 
 
 @pytest.mark.parametrize("names", [["a", "b", "a", None, "b"], [None, "b", None, "a", "a"]])

@@ -117,18 +117,25 @@ def book_of(draw, n_instruments, quantity=quantities):
 def worlds(draw, *, gaps=True, min_books=0, min_observations=0, quantity=quantities, price=prices):
     """Up to four books over up to five instruments and twenty-four observations."""
     n_instruments = draw(st.integers(1, 5))
-    n_observations = draw(st.integers(min_observations, 24))
-    cells = st.one_of(*[moves] * 9, st.just(NAN)) if gaps else moves
     shocks = st.dictionaries(st.integers(0, n_instruments - 1), moves)
     return World(
         books=draw(st.lists(book_of(n_instruments, quantity), min_size=min_books, max_size=4)),
         prices=draw(st.lists(price, min_size=n_instruments, max_size=n_instruments)),
-        panel=[
-            draw(st.lists(cells, min_size=n_observations, max_size=n_observations))
-            for _ in range(n_instruments)
-        ],
+        panel=panel_of(
+            draw(st.integers(0, 2**32 - 1)),
+            (n_instruments, draw(st.integers(min_observations, 24))),
+            draw(st.sampled_from([0.0, 0.02, 0.2])) if gaps else 0.0,
+        ),
         scenarios={"fall": (draw(shocks), None), "guess": (draw(shocks), draw(moves))},
     )
+
+
+def panel_of(seed, shape, gap_rate):
+    """Return returns of which half are parts of powers of two, with ties, and some are missing."""
+    dice = np.random.default_rng(seed)
+    parts, any_move = dice.integers(-32, 33, shape) / 64, dice.uniform(-0.9, 0.9, shape)
+    panel = np.where(dice.random(shape) < 0.5, parts, any_move)
+    return np.where(dice.random(shape) < gap_rate, NAN, panel).tolist()
 
 
 def bits(columns, row):

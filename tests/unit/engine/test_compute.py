@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import settings as how_many
 from hypothesis import strategies as st
 
 from risk_tasks.engine import MarketArrays, compute
@@ -145,6 +146,7 @@ def test_a_portfolio_has_the_same_bits_alone_and_in_a_block_in_any_order(world, 
         assert bits(alone, 0) == bits(together, row) == bits(shuffled, place)
 
 
+@how_many(max_examples=30)
 @given(worlds(min_books=1), settings)
 def test_a_measure_has_the_same_bits_alone_and_beside_all_others(world, settings):
     """What measures share is not moved by which of them are asked for."""
@@ -156,6 +158,7 @@ def test_a_measure_has_the_same_bits_alone_and_beside_all_others(world, settings
         assert bits(alone, 0)[str(name)] == bits(together, 0)[str(name)]
 
 
+@how_many(max_examples=30)
 @given(worlds(min_books=1), settings, st.data())
 def test_a_position_of_nothing_changes_nothing(world, settings, data):
     """Quantity 0 of an instrument without returns, without a shock, and dear: not one bit moves."""
@@ -181,6 +184,7 @@ def test_a_position_of_nothing_changes_nothing(world, settings, data):
         assert bits(beside, row) == bits(without, row)
 
 
+@how_many(max_examples=30)
 @given(worlds(min_books=1), settings)
 def test_a_longer_horizon_scales_risk_by_the_root_of_time_and_nothing_else(world, settings):
     """What is held today has no horizon."""
@@ -202,6 +206,7 @@ def test_a_longer_horizon_scales_risk_by_the_root_of_time_and_nothing_else(world
         np.testing.assert_array_equal(long[name].outcomes, short[name].outcomes)
 
 
+@how_many(max_examples=30)
 @given(worlds(min_books=1, min_observations=1), settings)
 def test_expected_shortfall_is_never_below_value_at_risk(world, settings):
     """Every loss that it averages is as large at least, and rounding does not say otherwise."""

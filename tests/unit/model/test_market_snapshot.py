@@ -41,6 +41,7 @@ BAD_MARKETS = {
     "instrument twice": ({"instruments": ["XOM", "XOM"]}, "instruments"),
     "instrument empty": ({"instruments": ["AAPL", ""]}, "instruments"),
     "instrument a number": ({"instruments": ["AAPL", 5]}, "instruments"),
+    "instrument no message can carry": ({"instruments": ["AAPL", "\ud800"]}, "instruments"),
     "too few prices": ({"prices": [10.0]}, "prices"),
     "too many prices": ({"prices": [10.0, 20.0, 30.0]}, "prices"),
     "prices in a column": ({"prices": [[10.0], [20.0]]}, "prices"),

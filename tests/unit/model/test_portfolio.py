@@ -88,6 +88,12 @@ def test_names_that_no_message_can_carry_are_refused():
     assert refusal("p", {"\ud800": 1.0}).field.startswith("positions[")
 
 
+def test_tags_that_no_message_can_carry_are_refused():
+    """As names are."""
+    assert refusal("p", {}, tags={"desk": "\ud800"}).field == "tags['desk']"
+    assert refusal("p", {}, tags={"\ud800": "fx"}).field.startswith("tags[")
+
+
 def test_numbers_of_every_kind_become_floats():
     """Decimals and NumPy's scalars are what a float of the same value is."""
     given = Portfolio("p", {"A": Decimal("1.5"), "B": np.float64(2)}, cash=3, nav=np.int64(4))

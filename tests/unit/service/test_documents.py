@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.measures import STANDARD_MEASURES, MeasureSettings
-from risk_tasks.service import DocumentService
+from risk_tasks.service import DocumentService, documents
 from risk_tasks.wire.documents import limit_set_document, portfolio_document
 from tests.unit.service.support import BOOKS, MARKET, make_market, make_service, report_of
 
@@ -120,6 +121,40 @@ def test_measures_and_settings_are_those_asked_for():
     assert list(document["measures"]) == ["value_at_risk@0.95"]
     value = expected.measures["value_at_risk@0.95"].value
     assert document["measures"]["value_at_risk@0.95"]["value"] == value
+
+
+def test_the_portfolio_may_stand_by_position():
+    """As the one argument of a task that is not named."""
+    door = make_door()
+
+    document = door.check({"limits": "strict"}, LONG)
+
+    assert {**document, "timings": {}} == {
+        **door.check({"limits": "strict", "portfolio": LONG}),
+        "timings": {},
+    }
+
+
+@pytest.mark.parametrize(
+    ("request_", "positional"),
+    [({}, (LONG, "strict")), ({"portfolio": LONG}, (LONG,))],
+    ids=["two", "one and by name"],
+)
+def test_only_the_portfolio_stands_by_position_and_once(request_, positional):
+    """Whatever else is told by its name."""
+    document = make_door().check(request_, *positional)
+
+    assert (document["status"], document["code"]) == ("error", "invalid_settings")
+    assert document["field"] == "args"
+
+
+def test_time_is_told_in_milliseconds(monkeypatch):
+    """Of the whole answer."""
+    door, clock = make_door(), iter([10.0, 10.5])
+    monkeypatch.setattr(documents, "time", SimpleNamespace(perf_counter=clock.__next__))
+    monkeypatch.setattr(door, "_check", lambda request: report_of(BOOKS[0]))
+
+    assert door.check({"portfolio": LONG})["timings"] == {"compute_ms": 500.0}
 
 
 BAD_REQUESTS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from risk_tasks.errors import WireError
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.wire.answer import decode_answer
 from risk_tasks.wire.request import Detail, encode_request
 from tests.unit.service.support import (
     AS_OF,
@@ -83,6 +85,7 @@ LIMITS = LimitSet("s", [Limit("gross_exposure", hard=50.0), Limit("gross_leverag
 def test_a_bad_row_is_told_by_code_and_field(row, expected):
     """It has no measures and no breaches, and is rejected; its neighbours are computed."""
     good = GOOD_ROWS[0]
+    alone = answer_of(raw(good, terms=make_terms(limits=LIMITS)))
 
     answer = answer_of(raw(good, row, good, terms=make_terms(limits=LIMITS)))
 
@@ -95,9 +98,11 @@ def test_a_bad_row_is_told_by_code_and_field(row, expected):
     assert answer.breach_counts[1] == 0
     assert 1 not in answer.breaches
     assert 1 not in answer.gaps
-    for column in answer.columns.values():
+    for name, column in answer.columns.items():
         assert np.isnan(column.values[1])
         assert not column.has_value[1]
+        for neighbour in (0, 2):
+            assert column.values[neighbour].tobytes() == alone.columns[name].values[0].tobytes()
 
 
 @settings(max_examples=25)
@@ -163,6 +168,7 @@ def test_without_a_market_every_row_is_an_error():
         for report in reports_of(BOOKS, market=market, limits=LIMITS):
             assert (report.status, report.code, report.decision) == ("error", "no_market", "reject")
             assert report.error.field == "market"
+            assert report.market_id == (market or None)
             assert "risk-tasks market publish" in report.error.remedy
             assert report.measures == {}
             assert report.input_hash is None
@@ -255,6 +261,23 @@ def test_damage_is_refused_or_answered_and_nothing_else():
         n_answered += 1
 
     assert 0 < n_answered < 200
+
+
+def test_positions_that_begin_before_the_first_portfolio_are_refused_or_answered():
+    """Valid in Arrow, and made by no client of ours; a bad row beside it changes nothing."""
+    bad = BAD_ROWS["cash nan"][0]
+    payload = encode_request(raw(GOOD_ROWS[0], bad, GOOD_ROWS[0]))
+    offsets, shifted = struct.pack("<4i", 0, 2, 3, 5), struct.pack("<4i", 1, 2, 3, 5)
+    assert payload.count(offsets) == 1
+
+    try:
+        answer = decode_answer(
+            make_service().run(payload.replace(offsets, shifted), MARKET.id, "", 0.0)
+        )
+    except WireError:
+        return
+    assert list(answer.errors) == [1]
+    assert answer.columns["gross_exposure"].values[0] == 1000.0
 
 
 def test_numbers_beyond_all_floats_are_answered():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.market import Scenario
 from risk_tasks.model.measures import MEASURES, STANDARD_MEASURES, MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.service import pipeline
 from risk_tasks.wire.request import Detail, pack_portfolios
 from tests.unit.service.support import (
     AS_OF,
@@ -44,6 +46,14 @@ def test_a_report_says_what_it_was_answered_with():
     assert (report.status, report.error) == ("ok", None)
     assert report.timings["queued_ms"] == 1.25
     assert report.timings["compute_ms"] > 0
+
+
+def test_time_is_told_in_milliseconds(monkeypatch):
+    """From the bytes of the request to the answer."""
+    clock = iter([10.0, 10.5])
+    monkeypatch.setattr(pipeline, "time", SimpleNamespace(perf_counter=clock.__next__))
+
+    assert report_of(LONG).timings == {"queued_ms": 1.25, "compute_ms": 500.0}
 
 
 def test_measures_are_those_asked_for_in_their_order():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -31,18 +32,25 @@ def marked(price):
 
 
 def test_a_market_is_loaded_once_for_any_number_of_threads():
-    """Sixteen that ask at the same time have one load, and the same arrays."""
-    n_threads = 16
-    together = threading.Barrier(n_threads)
+    """Sixteen that all have looked for it before it is there have one load, and the same arrays."""
+    n_threads, all_looked = 16, threading.Event()
+    looked = itertools.count(1)
     loader = Loader(MARKET)
-    shelf = MarketShelf(loader)
 
-    def get(_):
-        together.wait(timeout=10)
-        return shelf.get(MARKET.id)
+    def load(market_id):
+        assert all_looked.wait(timeout=10)
+        return loader(market_id)
 
+    class Watched(MarketShelf):
+        def _find(self, market_id):
+            found = super()._find(market_id)
+            if next(looked) == n_threads + 1:  # the one that loads has looked twice
+                all_looked.set()
+            return found
+
+    shelf = Watched(load)
     with ThreadPoolExecutor(n_threads) as pool:
-        found = list(pool.map(get, range(n_threads)))
+        found = list(pool.map(shelf.get, [MARKET.id] * n_threads))
 
     assert loader.asked == [MARKET.id]
     assert found[0].id == MARKET.id
@@ -87,6 +95,20 @@ def test_markets_on_one_panel_share_its_array():
     assert second.prices.tolist() == [1.0] * 3
     assert fourth.panel is not first.panel
     assert fourth.n_observations == 10
+
+
+def test_a_panel_is_shared_as_long_as_any_market_on_it_is_held():
+    """That the market laid out last on it is gone does not matter."""
+    first, second, third = MARKET, marked(1.0), marked(2.0)
+    another = make_market(returns=np.zeros((10, 3)))
+    shelf = MarketShelf(Loader(first, second, third, another), capacity=2)
+
+    held = shelf.get(first.id)
+    for market in (second, first, another, first):
+        shelf.get(market.id)
+    assert set(shelf.ids()) == {first.id, another.id}
+
+    assert shelf.get(third.id).panel is held.panel
 
 
 def test_the_market_that_was_used_longest_ago_makes_room():

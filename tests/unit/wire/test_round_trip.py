@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk_tasks.errors import DecodeError, RiskTasksError
@@ -200,6 +200,7 @@ def test_a_portfolio_comes_back_from_its_document(portfolio):
     assert list(read.positions) == list(portfolio.positions)
 
 
+@settings(max_examples=30)
 @given(model.limit_sets())
 def test_a_limit_set_comes_back_from_its_document(limit_set):
     """With the same version, so that a worker holds what was published."""
@@ -233,6 +234,7 @@ def test_a_document_may_leave_out_what_has_a_default():
     assert read_scenarios({"crash": {}}) == {"crash": Scenario({})}
 
 
+@settings(max_examples=30)
 @given(answers())
 def test_a_report_is_json_without_a_number_that_is_none(answer):
     """Whatever came out: no NaN, no infinity, and an error at the top."""
@@ -251,6 +253,7 @@ def test_a_report_is_json_without_a_number_that_is_none(answer):
                 assert document[name] == getattr(report.error, name)
 
 
+@settings(max_examples=30)
 @given(st.lists(answers(), max_size=3), st.data())
 def test_reports_have_their_portfolios_in_order(several, data):
     """Answers of several blocks are one list, and each row keeps what is its own."""
