@@ -183,7 +183,6 @@ class BlockBroker:
                     int(unacked_grace_s * 1e3),
                     MAX_PUT_BACK,
                     RESULT_TTL_S,
-                    UNACKED_GRACE_S,
                     MAX_DEAD,
                     MAX_DEAD_BYTES,
                     *(lane.value for lane in Priority),

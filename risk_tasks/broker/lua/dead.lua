@@ -10,8 +10,9 @@ local function keep_dead(id, why, now, max_letters, max_bytes)
   local grave = 'risk:dead:' .. id
   local kept = redis.call('HSTRLEN', grave, 'payload') + redis.call('HSTRLEN', grave, 'envelope')
   redis.call('HSET', grave, 'reason', why, 'died_ms', now, 'kept_bytes', kept)
-  redis.call('ZADD', 'risk:dead', now, id)
-  redis.call('HINCRBY', 'risk:counters', 'dead', 1)
+  -- Of one millisecond they stand in the order in which they died.
+  local number = redis.call('HINCRBY', 'risk:counters', 'dead', 1)
+  redis.call('ZADD', 'risk:dead', now + number % 1000 / 1000, id)
   local held = redis.call('HINCRBY', 'risk:counters', 'dead_bytes', kept)
   while redis.call('ZCARD', 'risk:dead') > tonumber(max_letters) or held > tonumber(max_bytes) do
     local oldest = redis.call('ZRANGE', 'risk:dead', 0, 0)[1]

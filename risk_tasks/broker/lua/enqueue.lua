@@ -14,18 +14,16 @@ local checks, bytes, now = tonumber(ARGV[6]), #ARGV[3], now_ms()
 -- How long until the lane has drained `surplus` checks at the rate of the last seconds.
 local function retry_after_ms(surplus)
   local mark = redis.call('HMGET', KEYS[3], 'settled', 'mark_settled', 'mark_ms')
-  local settled, since = tonumber(mark[1] or 0), now - tonumber(mark[3] or now)
-  local rate = since > 0 and (settled - tonumber(mark[2] or 0)) / since or 0
-  if not mark[3] or since > 2000 then
-    redis.call('HSET', KEYS[3], 'mark_settled', settled, 'mark_ms', now)
-  end
+  local since = now - tonumber(mark[3] or now)
+  local rate = since > 0 and (tonumber(mark[1]) - tonumber(mark[2])) / since or 0
   return math.max(50, math.min(5000, rate > 0 and math.ceil(surplus / rate) or 1000))
 end
 
 local room = redis.call('HMGET', KEYS[3], 'checks', 'bytes')
 for what, one in pairs({checks = {room[1], checks, ARGV[7]}, bytes = {room[2], bytes, ARGV[8]}}) do
   local depth, capacity = tonumber(one[1] or 0), tonumber(one[3])
-  if depth + one[2] > capacity then
+  -- What is larger than an empty lane passes alone: else it could never be answered.
+  if depth > 0 and depth + one[2] > capacity then
     return {'full', what, depth, capacity, retry_after_ms(checks)}
   end
 end

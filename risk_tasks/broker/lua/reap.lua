@@ -22,7 +22,7 @@ local function put_back(id, lane, why)
     counts[3] = counts[3] + 1
     return
   end
-  if entry[3] then redis.call('SREM', 'risk:held:' .. entry[3], id) end
+  if entry[3] then release(entry[3], id) end
   redis.call('HDEL', key, 'worker', 'started_ms')
   redis.call('HINCRBY', key, 'put_back', 1)
   redis.call('HSET', key, 'published_ms', now)
@@ -37,10 +37,7 @@ for _, worker in ipairs(redis.call('ZRANGE', 'risk:holders', 0, -1)) do
     for _, id in ipairs(redis.call('SRANDMEMBER', 'risk:held:' .. worker, 100)) do
       local lane = redis.call('HGET', 'risk:block:' .. id, 'lane')
       if lane then put_back(id, lane, 'its workers died') end
-      redis.call('SREM', 'risk:held:' .. worker, id)
-    end
-    if redis.call('EXISTS', 'risk:held:' .. worker) == 0 then
-      redis.call('ZREM', 'risk:holders', worker)
+      release(worker, id)
     end
   end
 end

@@ -5,6 +5,14 @@ local function now_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- A worker holds a block no longer.
+local function release(worker, id)
+  redis.call('SREM', 'risk:held:' .. worker, id)
+  if redis.call('EXISTS', 'risk:held:' .. worker) == 0 then
+    redis.call('ZREM', 'risk:holders', worker)
+  end
+end
+
 -- Take a block off the ledger and give back its room in the lane; the caller removes its hash.
 local function settle(id)
   local key = 'risk:block:' .. id
@@ -15,8 +23,13 @@ local function settle(id)
   redis.call('ZREM', 'risk:waiting:' .. entry[1], id)
   redis.call('HINCRBY', lane, 'checks', -entry[2])
   redis.call('HINCRBY', lane, 'bytes', -entry[3])
+  local now, marked = now_ms(), redis.call('HGET', lane, 'mark_ms')
+  if not marked or now - marked > 2000 then
+    local settled = redis.call('HGET', lane, 'settled') or 0
+    redis.call('HSET', lane, 'mark_settled', settled, 'mark_ms', now)
+  end
   redis.call('HINCRBY', lane, 'settled', entry[2])
-  if entry[4] then redis.call('SREM', 'risk:held:' .. entry[4], id) end
+  if entry[4] then release(entry[4], id) end
   return true
 end
 

@@ -10,7 +10,7 @@ if now > tonumber(entry[5]) then
   expire(ARGV[1], ARGV[3])
   return {'expired'}
 end
-if entry[7] then redis.call('SREM', 'risk:held:' .. entry[7], ARGV[1]) end
+if entry[7] then release(entry[7], ARGV[1]) end
 redis.call('HSET', KEYS[1], 'worker', ARGV[2], 'started_ms', now)
 redis.call('ZREM', 'risk:waiting:' .. entry[6], ARGV[1])
 redis.call('SADD', 'risk:held:' .. ARGV[2], ARGV[1])
