@@ -5,15 +5,15 @@ from __future__ import annotations
 from celery import Celery
 from kombu.entity import Queue
 
-from risk_tasks.lanes import SWEEP_TASK, Priority
+from risk_tasks.lanes import LANE_OF_KIND, SWEEP_TASK, Priority
 from risk_tasks.settings import Settings
 
 #: how often abandoned blocks and replies are looked for
 SWEEP_EVERY_S = 10.0
 
 TRANSPORT_OPTIONS = {
-    # Strictly in the order of the lanes; one list per lane.
-    "queue_order_strategy": "priority",
+    # In the order of the lanes but for a reserved share; one list per lane.
+    "queue_order_strategy": "risk_tasks.broker.fairness:LaneCycle",
     "priority_steps": [0],
     "body_encoding": "utf-8",
     # An unacknowledged block goes to another worker after this; blocks take milliseconds.
@@ -34,6 +34,7 @@ def create_app(settings: Settings) -> Celery:
     app = Celery("risk_tasks", set_as_current=False)
     app.conf.update(
         broker_url=broker_url,
+        broker_transport="risk_tasks.broker.transport:GuardedTransport",
         broker_transport_options={
             **TRANSPORT_OPTIONS,
             "max_connections": settings.concurrency + 10,
@@ -67,7 +68,7 @@ def create_app(settings: Settings) -> Celery:
             SWEEP_TASK: {
                 "task": SWEEP_TASK,
                 "schedule": SWEEP_EVERY_S,
-                "options": {"queue": Priority.NORMAL.queue, "expires": SWEEP_EVERY_S},
+                "options": {"queue": LANE_OF_KIND[SWEEP_TASK].queue, "expires": SWEEP_EVERY_S},
             }
         },
         redbeat_redis_url=broker_url,

@@ -20,7 +20,11 @@
     │   └── VersionError              unknown_version
     ├── TransportError                transport
     │   ├── QueueFullError            queue_full
+    │   ├── QuotaExceededError        quota_exceeded
     │   └── ReportTimeoutError        timeout
+    ├── DeadLetterError               dead_letter
+    ├── UnknownCheckError             unknown_check
+    ├── UnknownLetterError            unknown_letter
     └── StartError                    not_started
 
 The first paragraph of a class's docstring is its default message, the second is its remedy.
@@ -224,6 +228,35 @@ class QueueFullError(TransportError):
         super().__init__(message)
 
 
+class QuotaExceededError(TransportError):
+    """The client's quota on the critical lane is used up, so the checks were refused.
+
+    Send them again after `retry_after_s`, or in the normal lane, or ask for a larger quota.
+    """
+
+    code = "quota_exceeded"
+
+    def __init__(
+        self, message: str | None = None, *, checks_per_s: float, retry_after_s: float
+    ) -> None:
+        self.checks_per_s = checks_per_s
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
+
+
+class DeadLetterError(RiskTasksError):
+    """The check was given up after several attempts and stands among the dead letters.
+
+    `risk-tasks dlq show ID` tells why, `risk-tasks dlq replay ID` tries it once more.
+    """
+
+    code = "dead_letter"
+
+    def __init__(self, message: str | None = None, *, check_id: str) -> None:
+        self.check_id = check_id
+        super().__init__(message)
+
+
 class ReportTimeoutError(TransportError):
     """The report did not arrive in time.
 
@@ -235,6 +268,24 @@ class ReportTimeoutError(TransportError):
     def __init__(self, message: str | None = None, *, check_id: str) -> None:
         self.check_id = check_id
         super().__init__(message)
+
+
+class UnknownCheckError(RiskTasksError):
+    """No check of this id is known.
+
+    Answers are kept for fifteen minutes; after that, send the check again.
+    """
+
+    code = "unknown_check"
+
+
+class UnknownLetterError(RiskTasksError):
+    """There is no such dead letter.
+
+    `risk-tasks dlq ls` lists them.
+    """
+
+    code = "unknown_letter"
 
 
 class StartError(RiskTasksError):

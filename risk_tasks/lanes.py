@@ -10,7 +10,15 @@ key                            type    holds; how long it lives
 risk.LANE                      list    Celery envelopes; until a worker takes them
 risk:block:ID                  hash    payload, stamp, deadline, owner; until answered or swept
 risk:ledger                    zset    block ids by deadline (server ms); as the blocks
-risk:lane:LANE                 hash    checks, bytes waiting or running; for ever
+risk:lane:LANE                 hash    checks, bytes waiting or running; settled; for ever
+risk:waiting:LANE              zset    blocks not started, by when accepted; as the blocks
+risk:held:WORKER               set     blocks that a worker has started; as the blocks
+risk:holders                   zset    workers that started blocks; until dead and reaped
+risk:quotas                    hash    critical checks a second by client name; for ever
+risk:quota:NAME                hash    what is left of a quota; 5 s
+risk:dead                      zset    dead letters by when they died (server ms); the last 1,000
+risk:dead:ID                   hash    a dead letter: reason and original bytes; as risk:dead
+risk:lock:reaper               string  which scheduler reaps; 5 s, renewed
 risk:result:ID                 string  answer bytes; until read, 900 s at most
 risk:reply:CLIENT              list    ids of answered blocks; until read, 900 s at most
 risk:clients                   zset    clients by when they were last seen (server ms)
@@ -20,17 +28,24 @@ risk:market:ID                 hash    marks and scenarios, panel id; superseded
 risk:panel:ID                  string  returns; as the markets on it
 risk:limit_sets                hash    version by name; for ever
 risk:limits:VERSION            string  a limit set, JSON; for ever
-risk:role:NAME                 hash    role, lanes, pid, host of a live role; 15 s, renewed
+risk:role:NAME                 hash    role, lanes, pid, host of a live role; 3 s, renewed
 =============================  ======  ==========================================================
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
+
+_MIB = 1 << 20
 
 CHECK_TASK = "risk.check"
 CHECK_BLOCK_TASK = "risk.check_block"
 SWEEP_TASK = "risk.sweep"
+LIMIT_BREACH_TASK = "risk.limit_breach"
+CRITICAL_EVENT_TASK = "risk.critical_event"
+POSITION_CHANGE_TASK = "risk.position_change"
+PORTFOLIO_UPDATE_TASK = "risk.portfolio_update"
 
 
 class Priority(StrEnum):
@@ -45,18 +60,52 @@ class Priority(StrEnum):
         return f"risk.{self.value}"
 
 
-#: how many checks may wait or run in a lane before it refuses more
-LANE_CAPACITY = {Priority.CRITICAL: 100_000, Priority.NORMAL: 500_000, Priority.BATCH: 1_000_000}
+@dataclass(frozen=True, slots=True)
+class LaneCapacity:
+    """How much may wait or run in a lane before it refuses more."""
+
+    checks: int
+    size_bytes: int
+
+
+LANE_CAPACITY = {
+    Priority.CRITICAL: LaneCapacity(100_000, 64 * _MIB),
+    Priority.NORMAL: LaneCapacity(500_000, 256 * _MIB),
+    Priority.BATCH: LaneCapacity(1_000_000, 512 * _MIB),
+}
+
+#: where each kind of message goes unless the caller names a lane
+LANE_OF_KIND = {
+    CHECK_TASK: Priority.NORMAL,
+    CHECK_BLOCK_TASK: Priority.NORMAL,
+    LIMIT_BREACH_TASK: Priority.CRITICAL,
+    CRITICAL_EVENT_TASK: Priority.CRITICAL,
+    POSITION_CHANGE_TASK: Priority.BATCH,
+    PORTFOLIO_UPDATE_TASK: Priority.BATCH,
+    SWEEP_TASK: Priority.NORMAL,
+}
 
 RESULT_TTL_S = 900
+#: a critical check that takes longer from submit to result is logged and counted
+SLOW_CRITICAL_S = 0.05
 #: how long past its deadline a block is left to a worker that may still finish it
 OVERDUE_GRACE_S = 30
 #: a client not seen for this long is taken for gone
 CLIENT_GONE_S = 60
 SUPERSEDED_MARKET_TTL_S = 86_400
-ROLE_TTL_S = 15
+#: a role whose entry is gone is taken for dead; what it held goes to others
+ROLE_TTL_S = 3
+#: how long a worker may have a block between fetching and starting it
+FETCH_GRACE_S = 1.0
+UNACKED_GRACE_S = 5.0
+MAX_PUT_BACK = 3
+MAX_DEAD, MAX_DEAD_BYTES = 1_000, 64 * _MIB
+REAPER_LOCK_TTL_S = 5
 
 LEDGER_KEY = "risk:ledger"
+QUOTAS_KEY = "risk:quotas"
+DEAD_KEY = "risk:dead"
+REAPER_LOCK_KEY = "risk:lock:reaper"
 CLIENTS_KEY = "risk:clients"
 COUNTERS_KEY = "risk:counters"
 MARKETS_KEY = "risk:markets"
@@ -70,6 +119,14 @@ def block_key(block_id: str) -> str:
 
 def lane_key(lane: Priority) -> str:
     return f"risk:lane:{lane.value}"
+
+
+def waiting_key(lane: Priority) -> str:
+    return f"risk:waiting:{lane.value}"
+
+
+def dead_key(letter_id: str) -> str:
+    return f"risk:dead:{letter_id}"
 
 
 def result_key(block_id: str) -> str:

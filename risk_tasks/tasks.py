@@ -31,6 +31,7 @@ def register(
     @app.task(name=CHECK_BLOCK_TASK, bind=True, ignore_result=True)
     def check_block(self: Task[..., None]) -> None:
         block_id, worker = self.request.id, self.request.hostname
+        fetching = time.perf_counter()
         block = _patiently(lambda: broker.start(block_id, worker=worker))
         if block is None:
             log.info("block.not_started", block=block_id)
@@ -38,7 +39,11 @@ def register(
         started = time.perf_counter()
         try:
             answer = service.run(
-                block.payload, block.market_id, block.limits_version, block.queued_ms
+                block.payload,
+                block.market_id,
+                block.limits_version,
+                block.queued_ms,
+                (started - fetching) * 1e3,
             )
         except WireError as error:
             log.warning("block.undecodable", block=block_id, error=str(error))

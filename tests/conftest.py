@@ -21,6 +21,12 @@ settings.register_profile("brief", settings.get_profile("risk_tasks"), max_examp
 settings.load_profile("risk_tasks")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full", action="store_true", help="fault tests at full size: an hour instead of minutes"
+    )
+
+
 @pytest.fixture(scope="session")
 def shared_vectors() -> Callable[[str], Any]:
     """Reads `NAME.json` of the shared vectors; without them a test skips, and fails in CI."""

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib.resources import files
 
 import redis
 
 from risk_tasks.broker.envelope import envelope
-from risk_tasks.connection import transport_errors
-from risk_tasks.errors import QueueFullError, UnknownLimitSetError
+from risk_tasks.broker.scripts import script
+from risk_tasks.connection import text, transport_errors
+from risk_tasks.errors import QueueFullError, QuotaExceededError, UnknownLimitSetError
 from risk_tasks.lanes import (
     CLIENT_GONE_S,
+    FETCH_GRACE_S,
     LANE_CAPACITY,
+    MAX_DEAD,
+    MAX_DEAD_BYTES,
+    MAX_PUT_BACK,
     OVERDUE_GRACE_S,
     RESULT_TTL_S,
+    UNACKED_GRACE_S,
     Priority,
     block_key,
     lane_key,
-    result_key,
+    waiting_key,
 )
-
-#: how fast a lane is taken to drain where nothing better is known
-_CHECKS_PER_S = 100_000
 
 
 class IfMissing(StrEnum):
@@ -59,15 +61,25 @@ class StartedBlock:
     queued_ms: float
 
 
+@dataclass(frozen=True, slots=True)
+class ReapedBlocks:
+    """How many blocks one look at the ledger put back, expired and buried."""
+
+    put_back: int
+    expired: int
+    buried: int
+
+
 class BlockBroker:
     """The scripts over one connection pool; safe to share between threads."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._enqueue = client.register_script(_script("enqueue"))
-        self._start = client.register_script(_script("start"))
-        self._finish = client.register_script(_script("finish"))
-        self._sweep = client.register_script(_script("sweep"))
+        self._enqueue = client.register_script(script("enqueue"))
+        self._start = client.register_script(script("start"))
+        self._finish = client.register_script(script("finish"))
+        self._sweep = client.register_script(script("sweep"))
+        self._reap = client.register_script(script("reap"))
 
     def enqueue(
         self,
@@ -79,16 +91,17 @@ class BlockBroker:
         n_checks: int,
         timeout_s: float,
         stamp: StampRequest,
+        quota_name: str = "",
     ) -> StampRequest:
         """Put a block on its lane and return the stamp that it was accepted under.
 
-        Raises `QueueFullError`, `UnknownLimitSetError` or `TransportError`; then nothing of the
-        block is kept.
+        Raises `QueueFullError`, `QuotaExceededError`, `UnknownLimitSetError` or `TransportError`;
+        then nothing of the block is kept.
         """
         capacity = LANE_CAPACITY[lane]
         with transport_errors(self._client):
             outcome, *rest = self._enqueue(
-                keys=[lane.queue, block_key(block_id), lane_key(lane)],
+                keys=[lane.queue, block_key(block_id), lane_key(lane), waiting_key(lane)],
                 args=[
                     block_id,
                     client_id,
@@ -96,20 +109,28 @@ class BlockBroker:
                     envelope(block_id, lane, n_checks),
                     lane.value,
                     n_checks,
-                    capacity,
+                    capacity.checks,
+                    capacity.size_bytes,
                     int(timeout_s * 1e3),
                     stamp.market,
                     stamp.limits,
                     stamp.if_missing.value,
+                    quota_name if lane is Priority.CRITICAL else "",
                 ],
             )
         if outcome == b"full":
-            depth = int(rest[0])
+            what, depth, size, retry_after_ms = text(rest[0]), *(int(number) for number in rest[1:])
             raise QueueFullError(
-                f"The {lane.value} lane holds {depth} checks of {capacity}.",
+                f"The {lane.value} lane holds {depth:,} {what} of {size:,}.",
                 depth=depth,
-                capacity=capacity,
-                retry_after_s=max(0.1, n_checks / _CHECKS_PER_S),
+                capacity=size,
+                retry_after_s=retry_after_ms / 1e3,
+            )
+        if outcome == b"over_quota":
+            raise QuotaExceededError(
+                f"{quota_name!r} may send {int(rest[0]):,} critical checks a second.",
+                checks_per_s=int(rest[0]),
+                retry_after_s=int(rest[1]) / 1e3,
             )
         if outcome == b"unknown_limit_set":
             raise UnknownLimitSetError(
@@ -120,7 +141,9 @@ class BlockBroker:
     def start(self, block_id: str, *, worker: str) -> StartedBlock | None:
         """Fetch a block to work on; None where it is answered, expired or swept."""
         with transport_errors(self._client):
-            outcome, *rest = self._start(keys=[block_key(block_id)], args=[block_id, worker])
+            outcome, *rest = self._start(
+                keys=[block_key(block_id)], args=[block_id, worker, RESULT_TTL_S]
+            )
         if outcome != b"started":
             return None
         payload, market_id, limits_version, queued_ms = rest
@@ -131,7 +154,7 @@ class BlockBroker:
         with transport_errors(self._client):
             return bool(
                 self._finish(
-                    keys=[block_key(block_id), result_key(block_id)],
+                    keys=[block_key(block_id)],
                     args=[block_id, answer, RESULT_TTL_S],
                 )
             )
@@ -144,10 +167,25 @@ class BlockBroker:
         Returns how many blocks, clients and results were removed.
         """
         with transport_errors(self._client):
-            blocks, clients, results = self._sweep(args=[int(grace_s * 1e3), int(gone_s * 1e3)])
+            blocks, clients, results = self._sweep(
+                args=[int(grace_s * 1e3), int(gone_s * 1e3), RESULT_TTL_S]
+            )
         return int(blocks), int(clients), int(results)
 
-
-def _script(name: str) -> str:
-    folder = files("risk_tasks.broker") / "lua"
-    return (folder / "settle.lua").read_text() + (folder / f"{name}.lua").read_text()
+    def reap(
+        self, *, fetch_grace_s: float = FETCH_GRACE_S, unacked_grace_s: float = UNACKED_GRACE_S
+    ) -> ReapedBlocks:
+        """Put back, expire or bury what is overdue; at most 100 a dead worker, 200 a lane."""
+        with transport_errors(self._client):
+            counts = self._reap(
+                args=[
+                    int(fetch_grace_s * 1e3),
+                    int(unacked_grace_s * 1e3),
+                    MAX_PUT_BACK,
+                    RESULT_TTL_S,
+                    MAX_DEAD,
+                    MAX_DEAD_BYTES,
+                    *(lane.value for lane in Priority),
+                ]
+            )
+        return ReapedBlocks(*(int(count) for count in counts))

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from risk_tasks.cli import check, demo, dev, doctor, limits, market, measures, roles
+from risk_tasks.cli import check, demo, dev, dlq, doctor, limits, market, measures, quota, roles
 from risk_tasks.errors import RiskTasksError
 
 app = typer.Typer(
@@ -23,6 +23,8 @@ for part in (demo, dev, check, measures, doctor, roles):
     part.add_to(app)
 app.add_typer(market.app, name="market")
 app.add_typer(limits.app, name="limits")
+app.add_typer(dlq.app, name="dlq")
+app.add_typer(quota.app, name="quota")
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack, overload
@@ -11,6 +12,8 @@ from typing import Any, Literal, Self, Unpack, overload
 import pyarrow as pa
 
 from risk_tasks.client.answers import answer_table, breach_table
+from risk_tasks.client.awaiting import await_results
+from risk_tasks.client.check_ids import CheckId
 from risk_tasks.client.cutting import by_limit_set
 from risk_tasks.client.link import Link
 from risk_tasks.client.tables import read_tables
@@ -35,11 +38,13 @@ class RiskClient:
             report = risk.check(Portfolio("desk-1", {"AAPL": 100}))
 
     Safe to share between threads and to inherit across a fork. Nothing is sent before the first
-    call. The keyword arguments that all checks share are those of `CheckOptions`.
+    call. The keyword arguments that all checks share are those of `CheckOptions`. `client_name` is
+    what a quota on the critical lane is kept under.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
+    def __init__(self, url: str, *, timeout_s: float = 5.0, client_name: str = "") -> None:
         self.url = url
+        self._client_name = client_name
         self._timeout_s = timeout_s
         self._links: dict[int, Link] = {}
         self._closed = False
@@ -145,6 +150,27 @@ class RiskClient:
         table = answer_table(ids, call.terms.measures, answers).take(pa.array(order))
         return (table, breach_table(ids.to_pylist(), answers)) if return_breaches else table
 
+    def submit(self, portfolios: Iterable[Portfolio], **options: Unpack[CheckOptions]) -> Handle:
+        """Send checks without waiting; `timeout_s` is the deadline by which they are started.
+
+        The answers are kept for fifteen minutes, for `Handle.result` here or `result` anywhere.
+        """
+        listed = [_portfolio(place, item) for place, item in enumerate(portfolios)]
+        call = read_call(Detail.REPORTS, self._timeout_s, **options)
+        parts = [(pack_portfolios(listed, call.terms), call.stamp)]
+        return Handle(str(self._link().submit(parts, call)), self)
+
+    def result(self, check_id: str, *, timeout_s: float | None = None) -> list[RiskReport]:
+        """Return the reports of a submitted call, waiting for them up to `timeout_s`.
+
+        `check_id` is a handle's, or that of a `ReportTimeoutError`. Raises `ReportTimeoutError`
+        where they are still missing, `UnknownCheckError` where nothing of this id is kept, and
+        `DeadLetterError` where it was given up.
+        """
+        wait_s = self._timeout_s if timeout_s is None else timeout_s
+        answers = await_results(self._link().results, CheckId.parse(check_id), wait_s)
+        return reports([name for answer in answers for name in answer.portfolio_ids], answers)
+
     def close(self) -> None:
         """End the connections; waiting calls are cancelled."""
         self._closed = True
@@ -174,7 +200,19 @@ class RiskClient:
         if self._closed:
             raise TransportError("The client is closed.", remedy="Make a new one.")
         link = self._links.get(os.getpid())
-        return link or self._links.setdefault(os.getpid(), Link(self.url))
+        return link or self._links.setdefault(os.getpid(), Link(self.url, self._client_name))
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """A call that was submitted; `check_id` is good in any process."""
+
+    check_id: str
+    _client: RiskClient
+
+    def result(self, *, timeout_s: float | None = None) -> list[RiskReport]:
+        """Return the reports, as `RiskClient.result` does."""
+        return self._client.result(self.check_id, timeout_s=timeout_s)
 
 
 def _portfolio(place: int, item: object) -> Portfolio:

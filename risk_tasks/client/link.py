@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import time
 import uuid
@@ -11,23 +12,31 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import replace
 
+import redis
+
 from risk_tasks.broker.blocks import BlockBroker, StampRequest
+from risk_tasks.client.check_ids import CheckId
 from risk_tasks.client.cutting import BlockBounds, Part, cut
 from risk_tasks.client.replies import ReplyReader
 from risk_tasks.client.terms import CallTerms
 from risk_tasks.connection import connect
 from risk_tasks.errors import ReportTimeoutError
+from risk_tasks.lanes import COUNTERS_KEY, SLOW_CRITICAL_S, Priority
 from risk_tasks.store.limits import LimitStore
 from risk_tasks.store.markets import MarketStore
+from risk_tasks.store.results import ResultStore
 from risk_tasks.wire.answer import AnswerBlock, decode_answer
-from risk_tasks.wire.request import RequestBlock, encode_request
+from risk_tasks.wire.request import encode_request
+
+log = logging.getLogger("risk_tasks")
 
 
 class Link:
     """Belongs to the process that made it; a fork makes its own."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, quota_name: str) -> None:
         self.pid = os.getpid()
+        self._quota_name = quota_name
         self._client = connect(url)
         self._reply_client = connect(url, socket_timeout_s=5.0, n_retries=0)
         self._client_id = uuid.uuid4().hex
@@ -36,54 +45,92 @@ class Link:
         self._replies = ReplyReader(self._reply_client, self._client_id)
         self.markets = MarketStore(self._client)
         self.limits = LimitStore(self._client)
+        self.results = ResultStore(self._client)
 
     def ask(self, parts: Sequence[Part], call: CallTerms) -> list[AnswerBlock]:
         """Send `parts` in blocks under one market and return their answers in order.
 
-        The first block is stamped at enqueue, and the others with what it was given.
-
         Raises `TransportError`, `QueueFullError` or, past the time-out, `ReportTimeoutError`.
         """
-        give_up_at = time.monotonic() + call.timeout_s
-        waiting: list[tuple[str, Future[bytes]]] = []
+        started = time.monotonic()
+        blocks = _blocks(parts)
+        check_id = self._check_id(blocks)
+        waiting = [(one, self._replies.expect(one)) for one in check_id.block_ids()]
         try:
-            market = call.stamp.market
-            for request, wanted in parts:
-                stamp = replace(wanted, market=market)
-                for block in cut(request, BlockBounds()):
-                    block_id = f"{self._client_id}.{next(self._numbers)}"
-                    waiting.append((block_id, self._replies.expect(block_id)))
-                    given = self._enqueue(block_id, block, call, stamp)
-                    market, stamp = given.market, replace(given, if_missing=wanted.if_missing)
-            return [decode_answer(_await(*one, give_up_at, call)) for one in waiting]
+            self._enqueue(blocks, check_id, call, self._client_id)
+            answers = [
+                decode_answer(
+                    _await(future, check_id, started + call.timeout_s, call), str(check_id)
+                )
+                for _, future in waiting
+            ]
         finally:
             for block_id, _ in waiting:
                 self._replies.forget(block_id)
+        if call.lane is Priority.CRITICAL:
+            self._judge(check_id, time.monotonic() - started, answers)
+        return answers
 
-    def _enqueue(
-        self, block_id: str, block: RequestBlock, call: CallTerms, stamp: StampRequest
-    ) -> StampRequest:
-        return self._broker.enqueue(
-            block_id,
-            encode_request(block),
-            client_id=self._client_id,
-            lane=call.lane,
-            n_checks=len(block),
-            timeout_s=call.timeout_s,
-            stamp=stamp,
-        )
+    def submit(self, parts: Sequence[Part], call: CallTerms) -> CheckId:
+        """Send `parts` as `ask` does and return the id that their answers are read by."""
+        blocks = _blocks(parts)
+        check_id = self._check_id(blocks)
+        self._enqueue(blocks, check_id, call, "")
+        return check_id
 
     def close(self) -> None:
         self._replies.close()
         self._client.close()
         self._reply_client.close()
 
+    def _check_id(self, blocks: Sequence[Part]) -> CheckId:
+        return CheckId(f"{self._client_id}.{next(self._numbers)}", len(blocks))
 
-def _await(block_id: str, future: Future[bytes], give_up_at: float, call: CallTerms) -> bytes:
+    def _enqueue(
+        self, blocks: Sequence[Part], check_id: CheckId, call: CallTerms, client_id: str
+    ) -> None:
+        """Enqueue the blocks of one call under one market, and one version of each limit set."""
+        market, versions = call.stamp.market, dict[StampRequest, str]()
+        for block_id, (block, wanted) in zip(check_id.block_ids(), blocks, strict=True):
+            limits = versions.get(wanted, wanted.limits)
+            given = self._broker.enqueue(
+                block_id,
+                encode_request(block),
+                client_id=client_id,
+                lane=call.lane,
+                n_checks=len(block),
+                timeout_s=call.timeout_s,
+                stamp=replace(wanted, market=market, limits=limits),
+                quota_name=self._quota_name,
+            )
+            market, versions[wanted] = given.market, given.limits
+
+    def _judge(self, check_id: CheckId, took_s: float, answers: Sequence[AnswerBlock]) -> None:
+        """Log and count a critical check that took too long, with where the time went."""
+        if took_s <= SLOW_CRITICAL_S:
+            return
+        parts = {
+            name: max((answer.stamp.timings.get(name, 0.0) for answer in answers), default=0.0)
+            for name in ("queued_ms", "fetch_ms", "compute_ms")
+        }
+        parts["reply_ms"] = took_s * 1e3 - sum(parts.values())
+        where = " ".join(f"{name}={ms:.3f}" for name, ms in parts.items())
+        log.warning("critical.slow check=%s total_ms=%.3f %s", check_id, took_s * 1e3, where)
+        try:
+            self._client.hincrby(COUNTERS_KEY, "slow_critical", 1)
+        except redis.RedisError as error:
+            log.warning("critical.slow was not counted: %s", error)
+
+
+def _blocks(parts: Sequence[Part]) -> list[Part]:
+    return [(block, stamp) for request, stamp in parts for block in cut(request, BlockBounds())]
+
+
+def _await(future: Future[bytes], check_id: CheckId, give_up_at: float, call: CallTerms) -> bytes:
     try:
         return future.result(timeout=max(0.0, give_up_at - time.monotonic()))
     except FutureTimeoutError:
         raise ReportTimeoutError(
             f"No report within {call.timeout_s:g} s in the {call.lane.value} lane.",
-            check_id=block_id,
+            check_id=str(check_id),
         ) from None

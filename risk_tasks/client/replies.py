@@ -98,6 +98,11 @@ class ReplyReader:
     def _collect(self, block_ids: list[str]) -> None:
         if not block_ids:
             return
+        with self._changed:
+            # An answer that nobody waits for any more is left for whoever asks by its id.
+            block_ids = [block_id for block_id in block_ids if block_id in self._waiting]
+        if not block_ids:
+            return
         answers = self._client.mget([result_key(block_id) for block_id in block_ids])
         found = {
             block_id: cast("bytes", answer)

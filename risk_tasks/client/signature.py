@@ -7,7 +7,7 @@ from typing import Any
 
 from celery import Celery, Signature
 
-from risk_tasks.lanes import CHECK_TASK, Priority
+from risk_tasks.lanes import CHECK_TASK, LANE_OF_KIND, Priority
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
@@ -21,7 +21,7 @@ def signature(
     measures: Iterable[str] | None = None,
     settings: MeasureSettings | Mapping[str, Any] | None = None,
     market: str | None = None,
-    priority: str = Priority.NORMAL,
+    priority: str = LANE_OF_KIND[CHECK_TASK],
     app: Celery | None = None,
 ) -> Signature:
     """Return the Celery signature of `risk.check` for `portfolio`.

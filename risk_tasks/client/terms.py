@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from risk_tasks.broker.blocks import IfMissing, StampRequest
 from risk_tasks.errors import InvalidLimitError, InvalidSettingsError
-from risk_tasks.lanes import DEFAULT_NAME, Priority
+from risk_tasks.lanes import CHECK_BLOCK_TASK, DEFAULT_NAME, LANE_OF_KIND, Priority
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.number import as_finite
@@ -52,7 +52,7 @@ def read_call(
     measures: Iterable[str] | None = None,
     settings: MeasureSettings | None = None,
     market: str | None = None,
-    priority: str = Priority.NORMAL,
+    priority: str = LANE_OF_KIND[CHECK_BLOCK_TASK],
     timeout_s: float | None = None,
 ) -> CallTerms:
     """Return the terms of a call; raises `RequestError` naming the argument that is not valid."""

@@ -10,16 +10,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from risk_tasks.connection import connect
 from risk_tasks.embedding.processes import RoleProcess
 from risk_tasks.embedding.server import running_server
 from risk_tasks.errors import StartError, TransportError
 from risk_tasks.lanes import Priority
 from risk_tasks.store.roles import RoleStore
-
-log = structlog.get_logger("risk_tasks")
 
 _ALL_LANES = ",".join(Priority)
 _POLL_S = 0.05
@@ -67,7 +63,6 @@ class Fleet:
         """Start again what has died; returns the names."""
         dead = [process for process in self.processes if not process.is_alive]
         for process in dead:
-            log.warning("role.died", role=process.name, restarts=process.n_restarts + 1)
             process.restart()
         return [process.name for process in dead]
 
@@ -111,7 +106,7 @@ class Fleet:
     def _role(self, name: str, arguments: list[str]) -> RoleProcess:
         return RoleProcess(
             name,
-            arguments,
+            ["-m", "risk_tasks", *arguments],
             {"RISK_TASKS_BROKER_URL": self.url, "RISK_TASKS_LOG_LEVEL": self._plan.log_level},
             self.folder / f"{name}.log",
         )

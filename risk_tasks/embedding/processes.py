@@ -19,7 +19,7 @@ _LOG_LINES = 15
 class RoleProcess:
     """One role: how it is started, and the process that runs it now.
 
-    Its log goes to `log_path`.
+    `arguments` are Python's. Its log goes to `log_path`.
     """
 
     name: str
@@ -43,7 +43,7 @@ class RoleProcess:
         with self.log_path.open("ab") as log:
             # A session of its own: Ctrl-C reaches this process, which then stops its children.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "risk_tasks", *self.arguments],
+                [sys.executable, *self.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

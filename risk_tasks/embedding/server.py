@@ -33,7 +33,7 @@ def _start(data_dir: Path) -> tuple[ValkeyServer, int]:
     failure: Exception | None = None
     for _ in range(_ATTEMPTS):
         server = ValkeyServer(
-            port=_free_port(), data_dir=data_dir, config={"maxmemory-policy": "noeviction"}
+            port=free_port(), data_dir=data_dir, config={"maxmemory-policy": "noeviction"}
         )
         try:
             server.start()
@@ -45,7 +45,7 @@ def _start(data_dir: Path) -> tuple[ValkeyServer, int]:
     raise StartError(f"No server started in {_ATTEMPTS} attempts: {failure}.")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

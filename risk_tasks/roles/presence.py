@@ -19,7 +19,7 @@ log = structlog.get_logger("risk_tasks")
 class Repeater:
     """Calls `work` in a thread of its own, at once and then every `every_s`, until stopped."""
 
-    def __init__(self, work: Callable[[], None], *, every_s: float, name: str) -> None:
+    def __init__(self, work: Callable[[], object], *, every_s: float, name: str) -> None:
         self._work = work
         self._every_s = every_s
         self._stopped = threading.Event()
@@ -50,7 +50,7 @@ class Presence:
         self._store = store
         self._role = LiveRole(name, role, lanes, socket.gethostname(), os.getpid())
         self._repeater = Repeater(
-            lambda: store.announce(self._role), every_s=ROLE_TTL_S / 5, name="presence"
+            lambda: store.announce(self._role), every_s=ROLE_TTL_S / 6, name="presence"
         )
 
     def start(self) -> None:

@@ -1,4 +1,4 @@
-"""The scheduler: RedBeat, which several may run while one holds the lock."""
+"""The scheduler: RedBeat and the reaper, each with a lock that one of several holds."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from celery.signals import beat_init
 from risk_tasks.app import create_app
 from risk_tasks.connection import connect
 from risk_tasks.roles.logs import configure_logs
-from risk_tasks.roles.presence import Presence
+from risk_tasks.roles.presence import Presence, Repeater
 from risk_tasks.settings import Settings
 from risk_tasks.store.roles import RoleStore
+from risk_tasks.upkeep.reaper import Reaper
 
 log = structlog.get_logger("risk_tasks")
+
+_REAP_EVERY_S = 0.5
 
 
 def run_scheduler(settings: Settings, *, name: str | None = None) -> int:
@@ -24,10 +27,15 @@ def run_scheduler(settings: Settings, *, name: str | None = None) -> int:
     configure_logs(settings.log_level)
     name = name or f"scheduler-{os.getpid()}@{socket.gethostname()}"
     client = connect(settings.broker_url.get_secret_value(), socket_timeout_s=5.0)
-    presence = Presence(RoleStore(client), "scheduler", name)
+    reaper = Reaper(client)
+    upkeep: list[Repeater | Presence] = [
+        Repeater(reaper.reap, every_s=_REAP_EVERY_S, name="reaper"),
+        Presence(RoleStore(client), "scheduler", name),
+    ]
 
     def ready(**_: Any) -> None:
-        presence.start()
+        for part in upkeep:
+            part.start()
         log.info("scheduler.ready", name=name)
 
     beat_init.connect(ready, weak=False)
@@ -37,6 +45,7 @@ def run_scheduler(settings: Settings, *, name: str | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     finally:
-        presence.stop()
+        for part in reversed(upkeep):
+            part.stop()
         log.info("scheduler.stopped", name=name)
     return 0

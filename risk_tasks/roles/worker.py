@@ -32,6 +32,8 @@ log = structlog.get_logger("risk_tasks")
 
 #: how soon a published market is brought into memory, ahead of the first block that needs it
 _MARKETS_EVERY_S = 1.0
+#: a worker of the batch lane alone gives way to the others on its machine
+_BATCH_NICENESS = 10
 
 
 def read_lanes(text: str) -> list[Priority]:
@@ -53,6 +55,8 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     """Serve until SIGTERM or SIGINT, finish what is started, and return the exit code."""
     configure_logs(settings.log_level)
     lanes = read_lanes(settings.lanes)
+    if lanes == [Priority.BATCH]:
+        os.nice(_BATCH_NICENESS)
     name = name or f"worker-{os.getpid()}@{socket.gethostname()}"
     client = connect(settings.broker_url.get_secret_value(), socket_timeout_s=5.0)
     markets, limits = MarketStore(client), LimitStore(client)

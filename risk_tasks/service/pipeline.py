@@ -29,16 +29,24 @@ class Service:
         self._markets = markets
         self._load_limits = load_limits
 
-    def run(self, payload: bytes, market_id: str, limits_version: str, queued_ms: float) -> bytes:
+    def run(
+        self,
+        payload: bytes,
+        market_id: str,
+        limits_version: str,
+        queued_ms: float,
+        fetch_ms: float = 0.0,
+    ) -> bytes:
         """Answer the block in `payload` under the stamp that it was given when it was accepted.
 
         An empty stamp is none: no market, no limits. Raises `WireError` where `payload` is no
-        block; everything else is answered by row.
+        block; everything else is answered by row. The times that it took to
+        get here join those in the answer.
         """
         started = time.perf_counter()
         answer = self.check(decode_request(payload), market_id, limits_version)
         compute_ms = (time.perf_counter() - started) * 1e3
-        answer.stamp.timings.update(queued_ms=queued_ms, compute_ms=compute_ms)
+        answer.stamp.timings.update(queued_ms=queued_ms, fetch_ms=fetch_ms, compute_ms=compute_ms)
         return encode_answer(answer)
 
     def check(self, request: RequestBlock, market_id: str, limits_version: str) -> AnswerBlock:
@@ -51,7 +59,7 @@ class Service:
             market = self._market(market_id)
             _require_scenarios(request.terms.measures, market)
         except RiskTasksError as error:
-            return _refuse(stamp, len(request), describe(error))
+            return _refuse(stamp, request, describe(error))
         stamp = Stamp(market.id, market.as_of.isoformat(), limits.version if limits else None)
 
         block, errors = validate(request, market)
@@ -74,6 +82,7 @@ class Service:
         if detail is not Detail.SUMMARY:
             answer.breaches = explain_breaches(evaluation, block, market, request.terms.settings)
         if detail is Detail.REPORTS:
+            answer.portfolio_ids = ids
             answer.gaps = explain_gaps(evaluation)
             answer.input_hashes = input_hashes(block, ids, market.id, names, request.terms.settings)
         return answer
@@ -105,11 +114,13 @@ def _count_by_row(evaluation: Evaluation, n: int) -> npt.NDArray[np.int32]:
     return np.bincount(rows, minlength=n).astype(np.int32)
 
 
-def _refuse(stamp: Stamp, n: int, error: ReportError) -> AnswerBlock:
+def _refuse(stamp: Stamp, request: RequestBlock, error: ReportError) -> AnswerBlock:
+    n = len(request)
     return AnswerBlock(
         stamp=stamp,
         decisions=[Decision.REJECT] * n,
         breach_counts=np.zeros(n, dtype=np.int32),
         columns={},
         errors=dict.fromkeys(range(n), error),
+        portfolio_ids=request.portfolio_ids.to_pylist(),
     )

@@ -13,13 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from risk_tasks.errors import DecodeError, RiskTasksError
+from risk_tasks.errors import DeadLetterError, DecodeError, ReportTimeoutError, RiskTasksError
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import MeasureName
 from risk_tasks.model.report import Breach, Contributor, NotEvaluated, ReportError
 from risk_tasks.wire.arrow import decode_batch, decoding, encode_batch
 
 KIND = "risk.answer"
+#: outcomes that the Lua writes in place of an answer
+EXPIRED, DEAD = b"!expired", b"!dead "
 
 BREACH_TYPE = pa.struct(
     [
@@ -82,6 +84,7 @@ class AnswerBlock:
     errors: Mapping[int, ReportError] = field(default_factory=dict)
     breaches: Mapping[int, Sequence[Breach]] = field(default_factory=dict)
     gaps: Mapping[int, Sequence[NotEvaluated]] = field(default_factory=dict)
+    portfolio_ids: Sequence[str] = ()
     input_hashes: Sequence[str] = ()
 
     def __len__(self) -> int:
@@ -97,6 +100,7 @@ def encode_answer(answer: AnswerBlock) -> bytes:
         "error": _sparse(answer.errors, n, _ERROR_TYPE),
         "breaches": _sparse(answer.breaches, n, pa.list_(BREACH_TYPE)),
         "not_evaluated": _sparse(answer.gaps, n, pa.list_(_GAP_TYPE)),
+        "portfolio_id": pa.array(answer.portfolio_ids or pa.nulls(n), pa.string()),
         "input_hash": pa.array(answer.input_hashes or pa.nulls(n), pa.string()),
     }
     for name, column in answer.columns.items():
@@ -114,11 +118,16 @@ def encode_failure(message: str) -> bytes:
     return encode_batch(pa.record_batch({"row": pa.nulls(0)}), KIND, {"stamp": stamp})
 
 
-def decode_answer(data: bytes) -> AnswerBlock:
+def decode_answer(data: bytes, check_id: str = "") -> AnswerBlock:
     """Return the answer in `data`.
 
-    Raises `WireError` for anything that is none, and `RiskTasksError` for a worker's failure.
+    Raises `WireError` for anything that is none, `RiskTasksError` for a worker's failure, and for
+    outcomes that the server writes itself `ReportTimeoutError` and `DeadLetterError`.
     """
+    if data.startswith(EXPIRED):
+        raise ReportTimeoutError("No worker started it before its deadline.", check_id=check_id)
+    if data.startswith(DEAD):
+        raise DeadLetterError(f"Given up: {data[len(DEAD) :].decode()}.", check_id=check_id)
     batch, metadata = decode_batch(data, KIND)
     with decoding(KIND):
         stamp = msgspec.json.decode(metadata["stamp"], type=Stamp)
@@ -145,6 +154,7 @@ def _read_answer(batch: pa.RecordBatch, stamp: Stamp) -> AnswerBlock:
         errors=_read_rows(batch.column("error"), _read_error),
         breaches=_read_rows(batch.column("breaches"), _read_breaches),
         gaps=_read_rows(batch.column("not_evaluated"), _read_gaps),
+        portfolio_ids=batch.column("portfolio_id").to_pylist(),
         input_hashes=batch.column("input_hash").drop_null().to_pylist(),
     )
 

@@ -17,6 +17,7 @@ from risk_tasks.lanes import (
     LIMIT_SETS_KEY,
     MARKETS_KEY,
     RESULT_TTL_S,
+    LaneCapacity,
     Priority,
     block_key,
     lane_key,
@@ -204,7 +205,7 @@ def test_the_same_block_enqueued_twice_is_one(server, sender, published):
 @pytest.fixture
 def small_batch(monkeypatch) -> None:
     """Let the batch lane hold ten checks."""
-    monkeypatch.setitem(LANE_CAPACITY, Priority.BATCH, 10)
+    monkeypatch.setitem(LANE_CAPACITY, Priority.BATCH, LaneCapacity(10, 1 << 20))
 
 
 def test_a_full_lane_refuses_and_keeps_nothing(server, sender, small_batch):

@@ -78,7 +78,7 @@ def test_one_check_is_one_report(risk, in_process, book, limit_set, market):
     assert (report.market_id, report.as_of) == (market.id, market.as_of)
     assert report.limits_version == limit_set.version
     assert list(report.measures)[: len(STANDARD_MEASURES)] == list(STANDARD_MEASURES)
-    assert set(report.timings) == {"queued_ms", "compute_ms"}
+    assert set(report.timings) == {"queued_ms", "fetch_ms", "compute_ms"}
     assert 0 <= report.timings["queued_ms"] < 20_000
     assert 0 < report.timings["compute_ms"] < 20_000
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from risk_tasks import Limit, LimitSet, Portfolio
+from risk_tasks.client.check_ids import CheckId
 from risk_tasks.errors import (
     QueueFullError,
     ReportTimeoutError,
     UnknownInstrumentError,
     UnknownScenarioError,
 )
-from risk_tasks.lanes import LANE_CAPACITY, Priority, block_key
+from risk_tasks.lanes import LANE_CAPACITY, LaneCapacity, Priority, block_key
 from tests.integration.support import unique
 
 pytestmark = pytest.mark.integration
@@ -172,7 +173,7 @@ def test_a_worker_starts_without_a_market_and_serves_once_there_is_one(bare, cli
 
 def test_a_full_lane_is_told_with_its_depth_and_a_time(server, clients, monkeypatch):
     """What was already sent of the call is no longer waited for."""
-    monkeypatch.setitem(LANE_CAPACITY, Priority.BATCH, 10)
+    monkeypatch.setitem(LANE_CAPACITY, Priority.BATCH, LaneCapacity(10, 1 << 20))
     risk = clients(server.url, timeout_s=0.1)
     with pytest.raises(ReportTimeoutError):
         risk.check_many([portfolio()] * 8, priority="batch")
@@ -192,7 +193,8 @@ def test_a_check_not_answered_in_time_is_told_with_its_id(server, clients):
     with pytest.raises(ReportTimeoutError) as caught:
         risk.check(portfolio(), timeout_s=0.2)
 
-    assert block_key(caught.value.check_id) in server.key_names()
+    (block_id,) = CheckId.parse(caught.value.check_id).block_ids()
+    assert block_key(block_id) in server.key_names()
     assert caught.value.retriable
     assert "0.2 s" in caught.value.message
     assert "normal" in caught.value.message

@@ -9,7 +9,9 @@ import pytest
 
 from risk_tasks import errors
 from risk_tasks.errors import (
+    DeadLetterError,
     QueueFullError,
+    QuotaExceededError,
     ReportTimeoutError,
     RequestError,
     RiskTasksError,
@@ -22,6 +24,8 @@ CLASSES = [
 ]
 #: what the classes that take more than a message need
 NEEDED = {
+    QuotaExceededError: {"checks_per_s": 1.0, "retry_after_s": 0.1},
+    DeadLetterError: {"check_id": "c"},
     QueueFullError: {"depth": 3, "capacity": 2, "retry_after_s": 0.5},
     ReportTimeoutError: {"check_id": "c.1"},
 }

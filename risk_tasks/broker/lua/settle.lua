@@ -1,16 +1,56 @@
--- Prepended to every script that ends a block: gives back its room in the lane, empties the ledger.
-local function settle(id)
-  local key = 'risk:block:' .. id
-  local entry = redis.call('HMGET', key, 'lane', 'checks', 'bytes')
-  redis.call('ZREM', 'risk:ledger', id)
-  if not entry[1] then return false end
-  redis.call('HINCRBY', 'risk:lane:' .. entry[1], 'checks', -entry[2])
-  redis.call('HINCRBY', 'risk:lane:' .. entry[1], 'bytes', -entry[3])
-  redis.call('UNLINK', key)
-  return true
-end
+-- Prepended to every script: what ends a block, whatever ended it.
 
 local function now_ms()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- A worker holds a block no longer.
+local function release(worker, id)
+  redis.call('SREM', 'risk:held:' .. worker, id)
+  if redis.call('EXISTS', 'risk:held:' .. worker) == 0 then
+    redis.call('ZREM', 'risk:holders', worker)
+  end
+end
+
+-- Take a block off the ledger and give back its room in the lane; the caller removes its hash.
+local function settle(id)
+  local key = 'risk:block:' .. id
+  local entry = redis.call('HMGET', key, 'lane', 'checks', 'bytes', 'worker')
+  redis.call('ZREM', 'risk:ledger', id)
+  if not entry[1] then return false end
+  local lane = 'risk:lane:' .. entry[1]
+  redis.call('ZREM', 'risk:waiting:' .. entry[1], id)
+  redis.call('HINCRBY', lane, 'checks', -entry[2])
+  redis.call('HINCRBY', lane, 'bytes', -entry[3])
+  local now, marked = now_ms(), redis.call('HGET', lane, 'mark_ms')
+  if not marked or now - marked > 2000 then
+    local settled = redis.call('HGET', lane, 'settled') or 0
+    redis.call('HSET', lane, 'mark_settled', settled, 'mark_ms', now)
+  end
+  redis.call('HINCRBY', lane, 'settled', entry[2])
+  if entry[4] then release(entry[4], id) end
+  return true
+end
+
+-- Store the outcome of a block, wake its caller unless it said that it does not wait, and end it.
+local function answer(id, outcome, keep_s)
+  local client = redis.call('HGET', 'risk:block:' .. id, 'client')
+  if not client then return false end
+  redis.call('SET', 'risk:result:' .. id, outcome, 'EX', keep_s)
+  if client ~= '' then
+    redis.call('RPUSH', 'risk:reply:' .. client, id)
+    redis.call('EXPIRE', 'risk:reply:' .. client, keep_s)
+  end
+  settle(id)
+  return true
+end
+
+-- Answer a block that nobody started before its deadline.
+local function expire(id, keep_s)
+  local checks = redis.call('HGET', 'risk:block:' .. id, 'checks')
+  if not answer(id, '!expired', keep_s) then return false end
+  redis.call('HINCRBY', 'risk:counters', 'expired', checks)
+  redis.call('UNLINK', 'risk:block:' .. id)
+  return true
 end

@@ -1,10 +1,13 @@
 -- Remove what nobody waits for any more: blocks long past their deadline that no worker finished,
 -- and the replies and results of clients that are gone. At most 100 of each a call.
 -- ARGV  1 grace ms beyond the deadline  2 ms after which an unseen client is gone
+--       3 seconds to keep an outcome
 -- Returns {blocks, clients, results} that were removed.
 local now = now_ms()
 local overdue = redis.call('ZRANGEBYSCORE', 'risk:ledger', '-inf', now - ARGV[1], 'LIMIT', 0, 100)
-for _, id in ipairs(overdue) do settle(id) end
+for _, id in ipairs(overdue) do
+  if not expire(id, ARGV[3]) then settle(id) end
+end
 
 local gone = redis.call('ZRANGEBYSCORE', 'risk:clients', '-inf', now - ARGV[2], 'LIMIT', 0, 100)
 local results = 0

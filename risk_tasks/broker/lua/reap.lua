@@ -1,0 +1,68 @@
+-- Put back what is overdue: started by a worker whose heartbeat is gone, or never started and no
+-- longer in its lane. A block that still waits in its lane is left alone.
+-- ARGV  1 ms that a worker may take from fetch to start  2 the same where the message is unacked
+--       3 how often a block is put back  4 seconds to keep an outcome  5 how many dead are kept
+--       6 in how many bytes  7.. the lanes
+-- Returns {put back, expired, buried}.
+local now = now_ms()
+local counts = {0, 0, 0}
+
+local function put_back(id, lane, why)
+  local key = 'risk:block:' .. id
+  local entry = redis.call('HMGET', key, 'envelope', 'deadline_ms', 'worker', 'put_back',
+    'enqueued_ms')
+  if not entry[1] then return settle(id) end
+  if now > tonumber(entry[2]) then
+    expire(id, ARGV[4])
+    counts[2] = counts[2] + 1
+    return
+  end
+  if tonumber(entry[4] or 0) >= tonumber(ARGV[3]) then
+    bury(id, why, ARGV[4], now, ARGV[5], ARGV[6])
+    counts[3] = counts[3] + 1
+    return
+  end
+  if entry[3] then release(entry[3], id) end
+  redis.call('HDEL', key, 'worker', 'started_ms')
+  redis.call('HINCRBY', key, 'put_back', 1)
+  redis.call('HSET', key, 'published_ms', now)
+  redis.call('ZADD', 'risk:waiting:' .. lane, entry[5], id)
+  redis.call('RPUSH', 'risk.' .. lane, entry[1])
+  redis.call('HINCRBY', 'risk:counters', 'put_back', 1)
+  counts[1] = counts[1] + 1
+end
+
+for _, worker in ipairs(redis.call('ZRANGE', 'risk:holders', 0, -1)) do
+  if redis.call('EXISTS', 'risk:role:' .. worker) == 0 then
+    for _, id in ipairs(redis.call('SRANDMEMBER', 'risk:held:' .. worker, 100)) do
+      local lane = redis.call('HGET', 'risk:block:' .. id, 'lane')
+      if lane then put_back(id, lane, 'its workers died') end
+      release(worker, id)
+    end
+  end
+end
+
+-- Lists are served from the right, oldest first, and what is put back joins at the right: a block
+-- that was accepted before all that stands near the right end has left the list.
+for place = 7, #ARGV do
+  local lane = ARGV[place]
+  local present, oldest = {}, now - ARGV[1]
+  for _, message in ipairs(redis.call('LRANGE', 'risk.' .. lane, -200, -1)) do
+    local id = string.match(message, '"id": *"([^"]+)"')
+    if id then
+      present[id] = true
+      local since = redis.call('ZSCORE', 'risk:waiting:' .. lane, id)
+      oldest = math.min(oldest, tonumber(since or oldest))
+    end
+  end
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'risk:waiting:' .. lane, '-inf', oldest,
+      'LIMIT', 0, 200)) do
+    local entry = redis.call('HMGET', 'risk:block:' .. id, 'published_ms', 'enqueued_ms')
+    local away = now - tonumber(entry[1] or entry[2] or 0)
+    local unacked = redis.call('HEXISTS', 'unacked', id) == 1
+    if not present[id] and away > tonumber(unacked and ARGV[2] or ARGV[1]) then
+      put_back(id, lane, 'it was fetched and never started')
+    end
+  end
+end
+return counts

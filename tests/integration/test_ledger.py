@@ -1,0 +1,262 @@
+"""What was accepted, who holds it, what was given up, and how that is looked at."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+
+import pytest
+
+from risk_tasks import Portfolio, RiskClient
+from risk_tasks.broker.blocks import StampRequest
+from risk_tasks.broker.dead_letters import DeadLetters
+from risk_tasks.errors import (
+    DeadLetterError,
+    InvalidSettingsError,
+    ReportTimeoutError,
+    UnknownCheckError,
+    UnknownLetterError,
+)
+from risk_tasks.lanes import LANE_OF_KIND, MAX_PUT_BACK, Priority, block_key, dead_key, role_key
+from tests.integration.support import command, only_json, running, unique, wait_until
+
+pytestmark = pytest.mark.integration
+
+ONE = Portfolio("one", {"AAPL": 1.0})
+
+
+def send(broker, *, lane=Priority.NORMAL, timeout_s=60.0):
+    block_id = unique("block")
+    broker.enqueue(
+        block_id,
+        b"payload",
+        client_id="",
+        lane=lane,
+        n_checks=3,
+        timeout_s=timeout_s,
+        stamp=StampRequest("", ""),
+    )
+    return block_id
+
+
+def kill(server, broker, hand, block_id):
+    """Let its worker die until the block is given up."""
+    for _ in range(MAX_PUT_BACK + 1):
+        assert hand.take() == block_id
+        broker.start(block_id, worker="mortal")
+        broker.reap()
+    assert not server.client.exists(block_key(block_id))
+
+
+def test_a_block_that_two_workers_started_belongs_to_the_last(server, broker, hand):
+    """The death of the first one changes nothing."""
+    block_id = send(broker)
+    hand.take()
+    broker.start(block_id, worker="first")
+    broker.start(block_id, worker="second")
+    server.client.hset(role_key("second"), "name", "second")
+
+    reaped = broker.reap(fetch_grace_s=0, unacked_grace_s=0)
+
+    assert reaped.put_back == 0
+    assert server.client.llen("risk.normal") == 0
+
+
+def test_what_is_overdue_and_past_its_deadline_is_answered_expired(server, broker, hand):
+    """It is not put back: nobody waits for it any more."""
+    block_id = send(broker)
+    hand.take()
+    broker.start(block_id, worker="mortal")
+    server.client.hset(block_key(block_id), "deadline_ms", 1)
+
+    assert broker.reap().expired == 1
+
+    assert server.client.get(f"risk:result:{block_id}") == b"!expired"
+    assert server.counter("expired") == 3
+    assert server.lane(Priority.NORMAL) == (0, 0)
+
+
+def test_a_block_that_outlives_no_worker_is_a_dead_letter(server, broker, hand):
+    """With its reason and its original bytes, and its room in the lane is given back."""
+    block_id = send(broker)
+
+    kill(server, broker, hand, block_id)
+
+    (letter,) = DeadLetters(server.client).letters()
+    assert (letter.id, letter.lane, letter.n_checks) == (block_id, "normal", 3)
+    assert (letter.payload, letter.n_put_back) == (b"payload", MAX_PUT_BACK)
+    assert block_id.encode() in letter.envelope
+    assert letter.reason == "its workers died"
+    assert server.client.get(f"risk:result:{block_id}").startswith(b"!dead")
+    assert server.lane(Priority.NORMAL) == (0, 0)
+
+
+def test_dead_letters_are_looked_at_replayed_and_dropped_by_commands(server, broker, hand):
+    """As an operator would."""
+    first, second = send(broker), send(broker)
+    kill(server, broker, hand, first)
+    kill(server, broker, hand, second)
+    on_server = ("--broker-url", server.url)
+
+    listed = only_json(command("dlq", "ls", "--json", *on_server))
+    shown = only_json(command("dlq", "show", first, "--json", *on_server))
+    in_words = command("dlq", "show", first, *on_server)
+    only_json(command("dlq", "replay", first, "--json", *on_server))
+    only_json(command("dlq", "drop", second, "--json", *on_server))
+    unknown = command("dlq", "drop", second, *on_server)
+
+    assert [row["id"] for row in listed] == [second, first]
+    assert shown["reason"] == "its workers died"
+    assert shown["payload_base64"] == "cGF5bG9hZA=="
+    assert "its workers died" in in_words.stdout
+    assert server.client.llen("risk.normal") == 1
+    assert server.lane(Priority.NORMAL)[0] == 3
+    assert (unknown.returncode, "no dead letter" in unknown.stderr) == (1, True)
+    assert command("dlq", "ls", *on_server).stdout == "No dead letters.\n"
+    assert int(server.client.hget("risk:counters", "dead_bytes")) == 0
+
+
+def test_a_replayed_block_is_answered_by_its_id(server, broker, hand):
+    """Under its old stamp, and with a deadline of its own."""
+    block_id = send(broker)
+    kill(server, broker, hand, block_id)
+
+    DeadLetters(server.client).replay(block_id, timeout_s=30)
+
+    assert hand.take() == block_id
+    assert broker.start(block_id, worker="healthy").payload == b"payload"
+    assert broker.finish(block_id, b"in the end")
+    assert server.client.get(f"risk:result:{block_id}") == b"in the end"
+
+
+def test_the_dead_are_bounded(server, monkeypatch):
+    """In number and in bytes; the oldest go, and are counted."""
+    monkeypatch.setattr("risk_tasks.broker.dead_letters.MAX_DEAD", 5)
+    monkeypatch.setattr("risk_tasks.broker.dead_letters.MAX_DEAD_BYTES", 300)
+    letters = DeadLetters(server.client)
+
+    kept = [letters.quarantine(b"x" * 100, lane="normal", reason="test") for _ in range(9)]
+
+    assert {letter.id for letter in letters.letters()} == set(kept[-3:])
+    assert server.counter("dead_dropped") == 6
+    assert not server.client.exists(dead_key(kept[0]))
+    with pytest.raises(InvalidSettingsError):
+        letters.replay(kept[-1], timeout_s=1)
+    with pytest.raises(UnknownLetterError):
+        letters.letter(kept[0])
+
+
+def test_submitted_checks_are_read_by_their_id_in_any_process(risk, fleet, book):
+    """The handle's id is all that is needed, and the answer may be read twice."""
+    handle = risk.submit(book)
+
+    here = handle.result(timeout_s=20)
+    with RiskClient(fleet.url) as other:
+        there = other.result(handle.check_id, timeout_s=20)
+
+    assert [report.portfolio_id for report in here] == [portfolio.id for portfolio in book]
+    assert [report.input_hash for report in here] == [report.input_hash for report in there]
+
+
+def test_a_late_answer_can_still_be_asked_for(server, hand, clients, service, market):
+    """By the id that the time-out carries."""
+    clients(server.url).publish_market(market)
+    risk = clients(server.url)
+    with pytest.raises(ReportTimeoutError) as late:
+        risk.check(ONE, timeout_s=0.3)
+    block_id = hand.take()
+    server.client.hset(block_key(block_id), "deadline_ms", server.now_ms() + 60_000)
+    block = hand.broker.start(block_id, worker="slow")
+    hand.broker.finish(block_id, service.run(block.payload, market.id, "", 0.0))
+
+    (report,) = risk.result(late.value.check_id, timeout_s=5)
+
+    assert report.portfolio_id == "one"
+
+
+def test_an_id_of_which_nothing_is_known_is_told_so(risk):
+    """At once, and not at the time-out."""
+    for check_id in ("nonsense", "never.0.1", f"{unique()}.7.2"):
+        with pytest.raises(UnknownCheckError):
+            risk.result(check_id, timeout_s=30)
+
+
+def test_a_pending_check_is_told_from_an_unknown_one(server, clients):
+    """Nobody serves this server's lanes."""
+    risk = clients(server.url)
+    handle = risk.submit([ONE])
+
+    with pytest.raises(ReportTimeoutError) as late:
+        handle.result(timeout_s=0.1)
+
+    assert late.value.check_id == handle.check_id
+
+
+def test_a_check_that_was_given_up_says_so_to_its_caller(server, broker, hand, clients):
+    """Fail closed, and typed."""
+    handle = clients(server.url).submit([ONE])
+    for _ in range(MAX_PUT_BACK + 1):
+        broker.start(hand.take(), worker="mortal")
+        broker.reap()
+
+    with pytest.raises(DeadLetterError, match="its workers died") as dead:
+        handle.result(timeout_s=5)
+
+    assert dead.value.check_id == handle.check_id
+
+
+def test_a_slow_critical_check_is_logged_and_counted_with_where_the_time_went(
+    fleet_server, risk, caplog, monkeypatch
+):
+    """Queued, fetched, computed, replied."""
+    monkeypatch.setattr("risk_tasks.client.link.SLOW_CRITICAL_S", 0.0)
+    before = fleet_server.counter("slow_critical")
+
+    with caplog.at_level(logging.WARNING, logger="risk_tasks"):
+        risk.check(ONE, priority="critical")
+        risk.check(ONE, priority="normal")
+
+    (message,) = [r.getMessage() for r in caplog.records if "critical.slow" in r.getMessage()]
+    for part in ("total_ms", "queued_ms", "fetch_ms", "compute_ms", "reply_ms"):
+        assert re.search(rf"{part}=[\d.]+", message), part
+    assert fleet_server.counter("slow_critical") == before + 1
+
+
+def test_a_worker_of_the_batch_lane_alone_gives_way_to_others(server, tmp_path):
+    """It runs at a lower priority of the operating system."""
+    log = tmp_path / "worker.log"
+    arguments = ["-m", "risk_tasks", "worker", "--lanes", "batch"]
+    settings = {"RISK_TASKS_BROKER_URL": server.url}
+    with running(*arguments, log=log, settings=settings) as process:
+        wait_until(lambda: server.client.keys("risk:role:*"), 60, "a worker")
+
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) == 10
+
+
+def test_kinds_of_messages_have_their_lanes():
+    """In one table: what is urgent, what may wait, and everything else between."""
+    lanes = {kind.removeprefix("risk."): lane.value for kind, lane in LANE_OF_KIND.items()}
+
+    assert lanes == {
+        "check": "normal",
+        "check_block": "normal",
+        "sweep": "normal",
+        "limit_breach": "critical",
+        "critical_event": "critical",
+        "position_change": "batch",
+        "portfolio_update": "batch",
+    }
+
+
+def test_quotas_are_set_listed_and_removed_by_commands(server):
+    """Until then nobody has one."""
+    on_server = ("--broker-url", server.url)
+
+    assert command("quota", "ls", *on_server).stdout == "No client has a quota.\n"
+    assert command("quota", "set", "orders", 50, *on_server).returncode == 0
+    listed = only_json(command("quota", "ls", "--json", *on_server))
+    assert command("quota", "remove", "orders", *on_server).returncode == 0
+
+    assert listed == [{"name": "orders", "checks_per_s": 50}]
+    assert only_json(command("quota", "ls", "--json", *on_server)) == []
