@@ -2,13 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check lint types contracts bench lock clean
+.PHONY: demo test test-faults check lint types contracts bench lock clean
 
 demo: .venv/.installed  ## real portfolios on real prices through real workers
 	$(BIN)/risk-tasks demo
 
 test: .venv/.installed  ## every test that needs no container engine
 	$(BIN)/pytest
+
+test-faults: .venv/.installed  ## the fault tests at full size: about half an hour
+	$(BIN)/pytest tests/faults --full
 
 check: lint types contracts test  ## what must pass before a change lands
 

@@ -1,6 +1,11 @@
-"""Run every benchmark, or the one that is named."""
+"""Run every benchmark, or those that are named."""
 
-from benchmarks import measures
+import sys
+
+from benchmarks import ledger, measures
+
+BENCHMARKS = {"measures": measures.run, "ledger": ledger.run}
 
 if __name__ == "__main__":
-    measures.run()
+    for name in sys.argv[1:] or BENCHMARKS:
+        BENCHMARKS[name]()

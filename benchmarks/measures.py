@@ -6,28 +6,61 @@ measures are interleaved, so that a slow moment of the machine falls on each of 
 
 from __future__ import annotations
 
-import json
-import platform
-import statistics
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
-import numba
 import numpy as np
 
+from benchmarks.output import print_rows, write
 from risk_tasks.engine import MarketArrays, PortfolioBlock, compute
 from risk_tasks.engine.warmup import compile_kernels
 from risk_tasks.model.market import MarketSnapshot, Scenario
 from risk_tasks.model.measures import MEASURES, STANDARD_MEASURES, MeasureSettings, parse_measures
+from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.wire.request import Terms, pack_portfolios
 
 N_PORTFOLIOS, N_POSITIONS, N_INSTRUMENTS, N_OBSERVATIONS, N_ROUNDS = 1_000, 20, 500, 1_000, 15
-OUTPUT = Path("build/bench/measures.json")
+
+
+def inputs(
+    n_portfolios: int, n_observations: int = N_OBSERVATIONS
+) -> tuple[MarketSnapshot, list[Portfolio]]:
+    """Return a market, and portfolios of 20 positions each, the same in every run."""
+    rng = np.random.default_rng(7)
+    names = [f"I{i}" for i in range(N_INSTRUMENTS)]
+    snapshot = MarketSnapshot(
+        datetime(2026, 1, 2, tzinfo=UTC),
+        names,
+        rng.uniform(10, 500, N_INSTRUMENTS),
+        rng.normal(0, 0.01, (n_observations, N_INSTRUMENTS)),
+        scenarios={"fall": Scenario({"I1": -0.3}, others=-0.2)},
+    )
+    portfolios = [
+        Portfolio(
+            f"p{number}",
+            {
+                names[place]: float(rng.normal(0, 1_000))
+                for place in rng.choice(N_INSTRUMENTS, N_POSITIONS, replace=False)
+            },
+            nav=1e7,
+        )
+        for number in range(n_portfolios)
+    ]
+    return snapshot, portfolios
 
 
 def run() -> None:
     compile_kernels()
-    block, market = _inputs()
+    snapshot, portfolios = inputs(N_PORTFOLIOS)
+    market = MarketArrays.of(snapshot)
+    request = pack_portfolios(portfolios, Terms(parse_measures(None), MeasureSettings()))
+    block = PortfolioBlock(
+        request.offsets,
+        np.array([market.index[name] for name in request.instrument_names])[request.instrument],
+        request.quantity,
+        np.full(N_PORTFOLIOS, np.nan),
+        np.full(N_PORTFOLIOS, 1e7),
+    )
     asked = {name: [name if name != "stress_loss" else "stress_loss:fall"] for name in MEASURES}
     asked["the standard set"] = list(STANDARD_MEASURES)
     cost_us: dict[str, list[float]] = {name: [] for name in asked}
@@ -37,54 +70,11 @@ def run() -> None:
             started = time.perf_counter()
             compute(block, market, parsed, MeasureSettings())
             cost_us[label].append((time.perf_counter() - started) / N_PORTFOLIOS * 1e6)
-    rows = {label: _spread(costs) for label, costs in cost_us.items()}
-    print(f"{'measure':<28}{'median us':>10}{'min':>8}{'max':>8}")
-    for label, row in rows.items():
-        print(f"{label:<28}{row['median']:>10.2f}{row['min']:>8.2f}{row['max']:>8.2f}")
-    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
-    OUTPUT.write_text(
-        json.dumps({"sizes": _sizes(), "versions": _versions(), "us": rows}, indent=2)
-    )
-
-
-def _inputs() -> tuple[PortfolioBlock, MarketArrays]:
-    rng = np.random.default_rng(7)
-    market = MarketArrays.of(
-        MarketSnapshot(
-            datetime(2026, 1, 2, tzinfo=UTC),
-            [f"I{i}" for i in range(N_INSTRUMENTS)],
-            rng.uniform(10, 500, N_INSTRUMENTS),
-            rng.normal(0, 0.01, (N_OBSERVATIONS, N_INSTRUMENTS)),
-            scenarios={"fall": Scenario({"I1": -0.3}, others=-0.2)},
-        )
-    )
-    held = [rng.choice(N_INSTRUMENTS, N_POSITIONS, replace=False) for _ in range(N_PORTFOLIOS)]
-    block = PortfolioBlock(
-        offsets=np.arange(N_PORTFOLIOS + 1, dtype=np.int64) * N_POSITIONS,
-        instrument=np.concatenate(held).astype(np.int64),
-        quantity=rng.normal(0, 1_000, N_PORTFOLIOS * N_POSITIONS),
-        cash=np.full(N_PORTFOLIOS, np.nan),
-        nav=np.full(N_PORTFOLIOS, 1e7),
-    )
-    return block, market
-
-
-def _spread(costs: list[float]) -> dict[str, float]:
-    return {"median": statistics.median(costs), "min": min(costs), "max": max(costs)}
-
-
-def _sizes() -> dict[str, int]:
-    return {
+    print_rows("microseconds per check", cost_us)
+    sizes = {
         "portfolios": N_PORTFOLIOS,
         "positions": N_POSITIONS,
         "observations": N_OBSERVATIONS,
         "rounds": N_ROUNDS,
     }
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "numba": numba.__version__,
-    }
+    write("measures", sizes, cost_us)

@@ -55,6 +55,7 @@ def create_app(settings: Settings) -> Celery:
         task_default_queue=Priority.NORMAL.queue,
         task_create_missing_queues=False,
         task_acks_late=True,
+        worker_consumer="risk_tasks.broker.reconnection:QuickConsumer",
         worker_prefetch_multiplier=1,
         worker_disable_prefetch=True,
         worker_send_task_events=False,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,12 +20,14 @@ from risk_tasks.lanes import LANE_CAPACITY, LaneCapacity, Priority
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.store.quotas import QuotaStore
-from tests.faults.system import System
+from tests.faults.system import System, median, pause
 from tests.integration.support import running, unique, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 CAPACITY = 20_000
+#: pairs of idle and flooded, of which the median ratio is judged
+N_ROUNDS = 3
 
 
 def _p99_ms(risk: RiskClient, portfolio: Portfolio, n_checks: int) -> float:
@@ -81,27 +85,37 @@ def test_urgent_checks_keep_their_latency_while_the_batch_lane_is_flooded(
     with running_fleet(plan) as fleet, RiskClient(fleet.url, timeout_s=20) as risk:
         risk.publish_market(market)
         _p99_ms(risk, portfolios[0], 50)
-        idle_ms = _p99_ms(risk, portfolios[0], n_checks)
-        with _flood(fleet.url, tmp_path) as told:
-            flooded_ms = _p99_ms(risk, portfolios[0], n_checks)
-            counts = json.loads(told.read_text())
+        idle_ms, flooded_ms = [], []
+        for number in range(N_ROUNDS):
+            idle_ms.append(_p99_ms(risk, portfolios[0], n_checks))
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            with _flood(fleet.url, folder) as told:
+                flooded_ms.append(_p99_ms(risk, portfolios[0], n_checks))
+                counts = json.loads(told.read_text())
 
-    figures(idle_p99_ms=idle_ms, flooded_p99_ms=flooded_ms, ratio=flooded_ms / idle_ms, **counts)
+    ratios = [flooded / idle for flooded, idle in zip(flooded_ms, idle_ms, strict=True)]
+    figures(idle_p99_ms=idle_ms, flooded_p99_ms=flooded_ms, ratios=ratios, **counts)
     assert counts["refused"] > 0
-    assert flooded_ms <= 3 * idle_ms
+    assert median(ratios) <= 3
 
 
 def test_a_full_lane_refuses_with_its_depth_and_when_to_come_back(
     system: System, portfolios: list[Portfolio], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(LANE_CAPACITY, Priority.BATCH, LaneCapacity(100, 1 << 30))
+    monkeypatch.setitem(LANE_CAPACITY, Priority.BATCH, LaneCapacity(250, 1 << 30))
+    pause(system.worker)
+    waiting = system.risk.submit(portfolios, priority="batch")
 
     with pytest.raises(QueueFullError) as refused:
         system.risk.check_many(portfolios, priority="batch")
+    system.assert_counters_match_a_recount()
+    os.kill(system.worker.pid, signal.SIGCONT)
 
-    assert refused.value.capacity == 100
+    assert (refused.value.depth, refused.value.capacity) == (200, 250)
     assert 0.05 <= refused.value.retry_after_s <= 5
     assert refused.value.retriable
+    assert len(waiting.result(timeout_s=20)) == 200
     system.assert_counters_match_a_recount()
 
 
@@ -109,9 +123,12 @@ def test_a_lane_is_bounded_in_bytes_too(
     system: System, portfolios: list[Portfolio], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(LANE_CAPACITY, Priority.BATCH, LaneCapacity(1_000_000, 500))
+    pause(system.worker)
+    system.risk.submit(portfolios, priority="batch")
 
     with pytest.raises(QueueFullError, match="bytes"):
         system.risk.check_many(portfolios, priority="batch")
+    os.kill(system.worker.pid, signal.SIGCONT)
 
 
 def test_a_client_over_its_quota_is_refused_and_never_moved_to_another_lane(

@@ -1,0 +1,41 @@
+"""How every benchmark prints and writes what it measured."""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numba
+import numpy as np
+
+FOLDER = Path("build/bench")
+
+
+def spread(samples: Sequence[float]) -> dict[str, float]:
+    return {"median": statistics.median(samples), "min": min(samples), "max": max(samples)}
+
+
+def print_rows(heading: str, rows: Mapping[str, Sequence[float]]) -> None:
+    print(f"{heading:<30}{'median':>10}{'min':>10}{'max':>10}")
+    for label, samples in rows.items():
+        row = spread(samples)
+        print(f"{label:<30}{row['median']:>10.3f}{row['min']:>10.3f}{row['max']:>10.3f}")
+
+
+def write(name: str, sizes: Mapping[str, int], rows: Mapping[str, Sequence[float]]) -> None:
+    """Write build/bench/NAME.json: sizes, versions, and the spread of each row."""
+    versions = {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "numba": numba.__version__,
+    }
+    document = {
+        "sizes": dict(sizes),
+        "versions": versions,
+        "rows": {label: spread(samples) for label, samples in rows.items()},
+    }
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / f"{name}.json").write_text(json.dumps(document, indent=2))
