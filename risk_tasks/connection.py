@@ -28,16 +28,15 @@ def connect(url: str, *, socket_timeout_s: float = 1.8, n_retries: int = 1) -> r
             url,
             socket_timeout=socket_timeout_s,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
-            socket_keepalive=True,
+            **({} if url.startswith("unix") else {"socket_keepalive": True}),
             retry=Retry(
                 ConstantBackoff(0.05), n_retries, supported_errors=(redis.ConnectionError,)
             ),
         )
-    except ValueError as error:
-        # The error itself may quote a password that was not escaped.
+    except ValueError:
         raise TransportError(
             f"Not a broker URL: {masked(url)}.", remedy="Write it as redis://HOST:PORT/0."
-        ) from error
+        ) from None  # the error itself may quote a password that was not escaped
 
 
 @contextmanager

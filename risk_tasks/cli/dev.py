@@ -12,6 +12,7 @@ import typer
 
 from risk_tasks.cli.options import notes
 from risk_tasks.connection import masked
+from risk_tasks.errors import InvalidSettingsError
 
 if TYPE_CHECKING:
     from risk_tasks.embedding import Fleet
@@ -32,6 +33,7 @@ def dev(
     """Run a server, workers, one critical-only worker and a scheduler until Ctrl-C."""
     from risk_tasks.embedding import FleetPlan, running_fleet
 
+    _require_writable(ready_file)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
@@ -51,6 +53,21 @@ def dev(
                 notes.print(f"{name} died and was started again.")
                 _write_ready_file(fleet, ready_file)
     notes.print("Stopped.")
+
+
+def _require_writable(path: Path | None) -> None:
+    """Refuse a ready file that could not be written, and remove one of an earlier run."""
+    if path is None:
+        return
+    try:
+        path.touch()
+        path.unlink()
+    except OSError as error:
+        raise InvalidSettingsError(
+            f"{error.strerror}: {path}.",
+            field="--ready-file",
+            remedy="Name a file in a folder that is there.",
+        ) from None
 
 
 def _announce(fleet: Fleet, ready_file: Path | None) -> None:

@@ -20,7 +20,7 @@ class ShockArrays:
     named: npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class MarketArrays:
     """What a worker holds of a market.
 

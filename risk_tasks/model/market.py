@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from risk_tasks.errors import InvalidMarketError
+from risk_tasks.model.name import is_name
 from risk_tasks.model.number import as_finite
 
 FloatArray1D = npt.NDArray[np.float64]
@@ -70,7 +71,7 @@ class MarketSnapshot:
         instruments = tuple(self.instruments)
         if not isinstance(self.as_of, datetime) or self.as_of.tzinfo is None:
             raise InvalidMarketError("as_of needs a time zone.", field="as_of")
-        if not all(isinstance(name, str) and name for name in instruments):
+        if not all(is_name(name) for name in instruments):
             raise InvalidMarketError("Instruments are texts, not empty.", field="instruments")
         if len(set(instruments)) != len(instruments):
             twice = next(name for name in instruments if instruments.count(name) > 1)

@@ -168,7 +168,7 @@ MEASURES = MappingProxyType(
                 unit=Unit.CURRENCY,
                 sign="long positive, short negative",
                 source="definition",
-                cost_us=0.1,
+                cost_us=0.3,
             ),
             MeasureDefinition(
                 name="gross_exposure",
@@ -177,7 +177,7 @@ MEASURES = MappingProxyType(
                 unit=Unit.CURRENCY,
                 sign="never negative",
                 source="definition",
-                cost_us=0.1,
+                cost_us=0.3,
             ),
             MeasureDefinition(
                 name="net_exposure",
@@ -186,7 +186,7 @@ MEASURES = MappingProxyType(
                 unit=Unit.CURRENCY,
                 sign="net long positive",
                 source="definition",
-                cost_us=0.1,
+                cost_us=0.2,
             ),
             MeasureDefinition(
                 name="long_exposure",
@@ -195,7 +195,7 @@ MEASURES = MappingProxyType(
                 unit=Unit.CURRENCY,
                 sign="never negative",
                 source="definition",
-                cost_us=0.1,
+                cost_us=0.2,
             ),
             MeasureDefinition(
                 name="short_exposure",
@@ -204,7 +204,7 @@ MEASURES = MappingProxyType(
                 unit=Unit.CURRENCY,
                 sign="never negative",
                 source="definition",
-                cost_us=0.1,
+                cost_us=0.2,
             ),
             MeasureDefinition(
                 name="gross_leverage",
@@ -213,7 +213,7 @@ MEASURES = MappingProxyType(
                 unit=Unit.RATIO,
                 sign="never negative; undefined for an unknown or non-positive NAV",
                 source="definition",
-                cost_us=0.1,
+                cost_us=0.2,
             ),
             MeasureDefinition(
                 name="concentration",
@@ -222,7 +222,7 @@ MEASURES = MappingProxyType(
                 unit=Unit.FRACTION,
                 sign="0 to 1; undefined for a book without exposure",
                 source="definition",
-                cost_us=0.1,
+                cost_us=0.2,
             ),
             MeasureDefinition(
                 name="herfindahl",
@@ -231,7 +231,7 @@ MEASURES = MappingProxyType(
                 unit=Unit.FRACTION,
                 sign="1/n to 1; undefined for a book without exposure",
                 source="Hirschman, The Paternity of an Index, AER 54 (1964)",
-                cost_us=0.1,
+                cost_us=0.2,
             ),
             MeasureDefinition(
                 name="volatility",
@@ -240,7 +240,7 @@ MEASURES = MappingProxyType(
                 unit=Unit.CURRENCY,
                 sign="never negative",
                 source=_HULL + ".4",
-                cost_us=1.0,
+                cost_us=8.7,
             ),
             MeasureDefinition(
                 name="value_at_risk",
@@ -249,7 +249,7 @@ MEASURES = MappingProxyType(
                 unit=Unit.CURRENCY,
                 sign="loss positive",
                 source=_HULL + ".2",
-                cost_us=1.0,
+                cost_us=11.2,
                 qualifier=Qualifier.CONFIDENCE,
             ),
             MeasureDefinition(
@@ -259,7 +259,7 @@ MEASURES = MappingProxyType(
                 unit=Unit.CURRENCY,
                 sign="loss positive, never below value_at_risk",
                 source="Acerbi, Tasche, On the coherence of expected shortfall, JBF 26 (2002), §4",
-                cost_us=1.0,
+                cost_us=11.4,
                 qualifier=Qualifier.CONFIDENCE,
             ),
             MeasureDefinition(
@@ -269,7 +269,7 @@ MEASURES = MappingProxyType(
                 unit=Unit.CURRENCY,
                 sign="loss positive",
                 source=_HULL + ".4",
-                cost_us=1.0,
+                cost_us=8.9,
                 qualifier=Qualifier.CONFIDENCE,
             ),
             MeasureDefinition(
@@ -279,7 +279,7 @@ MEASURES = MappingProxyType(
                 unit=Unit.CURRENCY,
                 sign="loss positive",
                 source="definition",
-                cost_us=0.2,
+                cost_us=0.4,
                 qualifier=Qualifier.SCENARIO,
             ),
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from risk_tasks.errors import InvalidPortfolioError
+from risk_tasks.model.name import is_name, is_utf8
 from risk_tasks.model.number import as_finite
 
 
@@ -42,24 +43,15 @@ class Portfolio:
             for instrument, quantity in self.positions.items()
         }
         for key, value in self.tags.items():
-            if not isinstance(key, str) or not isinstance(value, str):
+            if not all(isinstance(text, str) and is_utf8(text) for text in (key, value)):
                 raise InvalidPortfolioError("Tags are text by text.", field=f"tags[{key!r}]")
         object.__setattr__(self, "positions", MappingProxyType(positions))
         object.__setattr__(self, "tags", MappingProxyType(dict(self.tags)))
 
 
 def _require_name(name: str, place: str) -> None:
-    """Refuse what is no text, an empty one, and a lone surrogate, which no message can carry."""
-    if not isinstance(name, str) or not name or (not name.isprintable() and not _is_utf8(name)):
+    if not is_name(name):
         raise InvalidPortfolioError("A name is a text that is not empty.", field=place)
-
-
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _finite(number: float, place: str) -> float:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from weakref import WeakValueDictionary
 
-from cachetools import LRUCache
+from cachetools import Cache, LRUCache
 
 from risk_tasks.engine import MarketArrays
 from risk_tasks.model.market import MarketSnapshot
@@ -22,8 +21,6 @@ class MarketShelf:
     def __init__(self, load: Callable[[str], MarketSnapshot | None], *, capacity: int = 4) -> None:
         self._load = load
         self._held: LRUCache[str, MarketArrays] = LRUCache(capacity)
-        # Looked up by their panel, without being kept alive or in use by that.
-        self._by_panel: WeakValueDictionary[str, MarketArrays] = WeakValueDictionary()
         self._lock = threading.Lock()
         self._loading = threading.Lock()
 
@@ -39,12 +36,9 @@ class MarketShelf:
             snapshot = self._load(market_id)
             if snapshot is None:
                 return None
-            with self._lock:
-                like = self._by_panel.get(snapshot.panel_id)
-            arrays = MarketArrays.of(snapshot, like=like)
+            arrays = MarketArrays.of(snapshot, like=self._with_panel(snapshot.panel_id))
             with self._lock:
                 self._held[market_id] = arrays
-                self._by_panel[snapshot.panel_id] = arrays
             return arrays
 
     def ids(self) -> list[str]:
@@ -55,3 +49,9 @@ class MarketShelf:
         with self._lock:
             found: MarketArrays | None = self._held.get(market_id)
             return found
+
+    def _with_panel(self, panel_id: str) -> MarketArrays | None:
+        with self._lock:
+            # Read past the LRU's own look-up: sharing a panel is no use of a market.
+            held = (Cache.__getitem__(self._held, market_id) for market_id in self._held)
+            return next((market for market in held if market.panel_id == panel_id), None)

@@ -147,12 +147,14 @@ def decode_request(data: bytes) -> RequestBlock:
     batch, metadata = decode_batch(data, KIND, SCHEMA)
     with decoding(KIND):
         positions = batch.column("positions")
-        flat = positions.values
+        # Where the first portfolio begins is 0 in what clients send; Arrow allows any place.
+        offsets = positions.offsets.to_numpy().astype(np.int64)
+        flat = positions.values.slice(offsets[0], offsets[-1] - offsets[0])
         codes = flat.field("instrument")
         return RequestBlock(
             terms=_read_terms(metadata),
             portfolio_ids=batch.column("portfolio_id"),
-            offsets=positions.offsets.to_numpy().astype(np.int64),
+            offsets=offsets - offsets[0],
             instrument=codes.indices.fill_null(-1).to_numpy(),
             instrument_names=codes.dictionary.to_pylist(),
             quantity=flat.field("quantity").to_numpy(zero_copy_only=False),

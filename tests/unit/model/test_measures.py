@@ -122,6 +122,14 @@ def test_a_name_that_is_none_is_refused_with_what_it_may_be(text, message):
     assert message in str(caught.value)
 
 
+def test_of_the_nearest_names_three_are_told():
+    """The list of all is elsewhere."""
+    with pytest.raises(UnknownMeasureError) as caught:
+        MeasureName.parse("exposure")
+
+    assert caught.value.message.count("_exposure") == 3
+
+
 @pytest.mark.parametrize("text", ["value_at_risk@", "value_at_risk@99", "value_at_risk@0.95:x"])
 def test_a_confidence_that_is_none_is_refused_by_the_field(text):
     """A level is strictly between 0 and 1."""

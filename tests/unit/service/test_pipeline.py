@@ -53,7 +53,11 @@ def test_time_is_told_in_milliseconds(monkeypatch):
     clock = iter([10.0, 10.5])
     monkeypatch.setattr(pipeline, "time", SimpleNamespace(perf_counter=clock.__next__))
 
-    assert report_of(LONG).timings == {"queued_ms": 1.25, "compute_ms": 500.0}
+    assert report_of(LONG).timings == {
+        "queued_ms": 1.25,
+        "fetch_ms": 0.0,
+        "compute_ms": 500.0,
+    }
 
 
 def test_measures_are_those_asked_for_in_their_order():

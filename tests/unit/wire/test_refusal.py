@@ -243,6 +243,13 @@ BAD_MARKS = {
     "scenario without a number": {
         "metadata": {"scenarios": '{"crash": {"shocks": {"AAPL": NaN}}}'}
     },
+    "scenario of more than it should hold": {
+        "metadata": {
+            "scenarios": json.dumps(
+                {"crash": {"shocks": {"AAPL": -0.5}, "others": -0.25, "names": {"XOM": 1.0}}}
+            )
+        }
+    },
     "scenario of unknown fields": {"metadata": {"scenarios": '{"crash": {"shock": {}}}'}},
 }
 BAD_PANELS = {
@@ -329,7 +336,7 @@ BAD_DOCUMENTS = [
     ),
     (
         read_limit_set,
-        {"id": "s", "limits": [{"measure": "volatility", "hrad": 1}]},
+        {"id": "s", "limits": [{"measure": "volatility", "hard": 1, "wran": 1}]},
         InvalidLimitError,
         "limits[0]",
     ),
