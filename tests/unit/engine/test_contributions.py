@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from hypothesis import assume, given
+from hypothesis import settings as how_many
 from hypothesis import strategies as st
 
 from risk_tasks.engine import compute, contributions
@@ -78,6 +79,7 @@ def _profits(world, book):
     return scenario.profit_and_loss(world.values(book), world.panel, world.n_observations)
 
 
+@how_many(max_examples=30)
 @given(worlds(min_books=1), settings)
 def test_parts_of_exposures_are_those_of_each_position(world, settings):
     """Value, magnitude, the long and the short side, shares, and multiples of the nav."""

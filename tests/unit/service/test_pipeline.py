@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk_tasks.model.limits import Limit, LimitSet
@@ -334,6 +334,7 @@ quantities = st.integers(-400, 400).map(lambda eighths: eighths / 8)
 books = st.dictionaries(st.sampled_from(["AAPL", "MSFT", "XOM"]), quantities)
 
 
+@settings(max_examples=30)
 @given(st.lists(books, min_size=1, max_size=4), st.randoms(use_true_random=False))
 def test_a_report_is_the_same_alone_and_in_any_block(held, random):
     """Measures, breaches and hash: neighbours and order do not matter."""
