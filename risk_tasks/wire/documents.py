@@ -6,7 +6,6 @@ A document has the field names of the model's classes. Unknown keys are refused.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -131,9 +130,7 @@ def report_document(report: RiskReport) -> Document:
 def _encode(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise NotImplementedError(f"Cannot encode {type(value)}.")
+    raise TypeError(f"Cannot encode {type(value)}.")
 
 
 def _convert(document: object, kind: type[Model], error: type[RequestError], place: str) -> Model:
