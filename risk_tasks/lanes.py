@@ -8,7 +8,8 @@ call must put a block on its lane and write its entry.
 key                            type    holds; how long it lives
 =============================  ======  ==========================================================
 risk.LANE                      list    Celery envelopes; until a worker takes them
-risk:block:ID                  hash    payload, stamp, deadline, owner; until answered or swept
+risk:block:ID                  hash    stamp, deadline, owner; until answered or swept
+risk:payload:ID                string  what a block asks, Arrow bytes; as its block or dead letter
 risk:ledger                    zset    block ids by deadline (server ms); as the blocks
 risk:lane:LANE                 hash    checks, bytes waiting or running; settled; for ever
 risk:waiting:LANE              zset    blocks not started, by when accepted; as the blocks
@@ -17,8 +18,9 @@ risk:holders                   zset    workers that started blocks; until dead a
 risk:quotas                    hash    critical checks a second by client name; for ever
 risk:quota:NAME                hash    what is left of a quota; 5 s
 risk:dead                      zset    dead letters by when they died (server ms); the last 1,000
-risk:dead:ID                   hash    a dead letter: reason and original bytes; as risk:dead
+risk:dead:ID                   hash    a dead letter: reason, message, stamp; as risk:dead
 risk:lock:reaper               string  which scheduler reaps; 5 s, renewed
+risk:answer:ID                 string  what a worker answers; within one transaction
 risk:result:ID                 string  answer bytes; until read, 900 s at most
 risk:reply:CLIENT              list    ids of answered blocks; until read, 900 s at most
 risk:clients                   zset    clients by when they were last seen (server ms)
@@ -125,8 +127,16 @@ def waiting_key(lane: Priority) -> str:
     return f"risk:waiting:{lane.value}"
 
 
+def payload_key(block_id: str) -> str:
+    return f"risk:payload:{block_id}"
+
+
 def dead_key(letter_id: str) -> str:
     return f"risk:dead:{letter_id}"
+
+
+def answer_key(block_id: str) -> str:
+    return f"risk:answer:{block_id}"
 
 
 def result_key(block_id: str) -> str:

@@ -8,7 +8,7 @@ from enum import StrEnum
 import redis
 
 from risk_tasks.broker.envelope import envelope
-from risk_tasks.broker.scripts import script
+from risk_tasks.broker.scripts import Script
 from risk_tasks.connection import text, transport_errors
 from risk_tasks.errors import QueueFullError, QuotaExceededError, UnknownLimitSetError
 from risk_tasks.lanes import (
@@ -22,8 +22,11 @@ from risk_tasks.lanes import (
     RESULT_TTL_S,
     UNACKED_GRACE_S,
     Priority,
+    answer_key,
     block_key,
     lane_key,
+    payload_key,
+    result_key,
     waiting_key,
 )
 
@@ -75,11 +78,11 @@ class BlockBroker:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._enqueue = client.register_script(script("enqueue"))
-        self._start = client.register_script(script("start"))
-        self._finish = client.register_script(script("finish"))
-        self._sweep = client.register_script(script("sweep"))
-        self._reap = client.register_script(script("reap"))
+        self._enqueue = Script(client, "enqueue")
+        self._start = Script(client, "start")
+        self._finish = Script(client, "finish")
+        self._sweep = Script(client, "sweep")
+        self._reap = Script(client, "reap")
 
     def enqueue(
         self,
@@ -100,12 +103,18 @@ class BlockBroker:
         """
         capacity = LANE_CAPACITY[lane]
         with transport_errors(self._client):
-            outcome, *rest = self._enqueue(
-                keys=[lane.queue, block_key(block_id), lane_key(lane), waiting_key(lane)],
+            _, (outcome, *rest) = self._enqueue.after(
+                ["SET", payload_key(block_id), payload],
+                keys=[
+                    lane.queue,
+                    block_key(block_id),
+                    lane_key(lane),
+                    waiting_key(lane),
+                    payload_key(block_id),
+                ],
                 args=[
                     block_id,
                     client_id,
-                    payload,
                     envelope(block_id, lane, n_checks),
                     lane.value,
                     n_checks,
@@ -141,23 +150,25 @@ class BlockBroker:
     def start(self, block_id: str, *, worker: str) -> StartedBlock | None:
         """Fetch a block to work on; None where it is answered, expired or swept."""
         with transport_errors(self._client):
-            outcome, *rest = self._start(
-                keys=[block_key(block_id)], args=[block_id, worker, RESULT_TTL_S]
+            (outcome, *rest), payload = self._start.before(
+                ["GET", payload_key(block_id)],
+                keys=[block_key(block_id)],
+                args=[block_id, worker, RESULT_TTL_S],
             )
         if outcome != b"started":
             return None
-        payload, market_id, limits_version, queued_ms = rest
+        market_id, limits_version, queued_ms = rest
         return StartedBlock(payload, market_id.decode(), limits_version.decode(), float(queued_ms))
 
     def finish(self, block_id: str, answer: bytes) -> bool:
         """Store `answer` and wake the caller; False where another answer came first."""
         with transport_errors(self._client):
-            return bool(
-                self._finish(
-                    keys=[block_key(block_id)],
-                    args=[block_id, answer, RESULT_TTL_S],
-                )
+            _, first = self._finish.after(
+                ["SET", answer_key(block_id), answer, "EX", RESULT_TTL_S],
+                keys=[block_key(block_id), answer_key(block_id), result_key(block_id)],
+                args=[block_id, RESULT_TTL_S],
             )
+        return bool(first)
 
     def sweep(
         self, *, grace_s: float = OVERDUE_GRACE_S, gone_s: float = CLIENT_GONE_S

@@ -9,10 +9,10 @@ from typing import cast
 
 import redis
 
-from risk_tasks.broker.scripts import script
+from risk_tasks.broker.scripts import Script
 from risk_tasks.connection import text, transport_errors
 from risk_tasks.errors import InvalidSettingsError, UnknownLetterError
-from risk_tasks.lanes import DEAD_KEY, MAX_DEAD, MAX_DEAD_BYTES, block_key, dead_key
+from risk_tasks.lanes import DEAD_KEY, MAX_DEAD, MAX_DEAD_BYTES, block_key, dead_key, payload_key
 
 _KEPT_BYTES = 1 << 16
 
@@ -40,9 +40,9 @@ class DeadLetters:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._quarantine = client.register_script(script("quarantine"))
-        self._drop = client.register_script(script("drop"))
-        self._replay = client.register_script(script("replay"))
+        self._quarantine = Script(client, "quarantine")
+        self._drop = Script(client, "drop")
+        self._replay = Script(client, "replay")
 
     def quarantine(self, message: bytes, *, lane: str, reason: str) -> str:
         """Keep the head of a message that no worker may see; returns the letter's id."""
@@ -91,19 +91,20 @@ class DeadLetters:
     def drop(self, letter_id: str) -> None:
         """Remove one letter for good; raises `UnknownLetterError`."""
         with transport_errors(self._client):
-            dropped = self._drop(keys=[dead_key(letter_id)], args=[letter_id])
+            dropped = self._drop(
+                keys=[dead_key(letter_id), payload_key(letter_id)], args=[letter_id]
+            )
         if not dropped:
             raise UnknownLetterError(f"There is no dead letter {letter_id!r}.", field="id")
 
     def _find(self, letter_id: str) -> DeadLetter | None:
-        with transport_errors(self._client):
-            entry = self._client.hgetall(dead_key(letter_id))
+        with transport_errors(self._client), self._client.pipeline(transaction=True) as pipe:
+            pipe.hgetall(dead_key(letter_id)).get(payload_key(letter_id))
+            entry, payload = pipe.execute()
         if not entry:
             return None
         raw = {text(name): value for name, value in entry.items()}
-        fields = {
-            name: text(value) for name, value in raw.items() if name not in ("payload", "envelope")
-        }
+        fields = {name: text(value) for name, value in raw.items() if name != "envelope"}
         return DeadLetter(
             id=letter_id,
             reason=fields["reason"],
@@ -111,7 +112,7 @@ class DeadLetters:
             died_at=datetime.fromtimestamp(int(fields["died_ms"]) / 1e3, UTC),
             n_checks=int(fields.get("checks", 0)),
             n_put_back=int(fields.get("put_back", 0)),
-            payload=_bytes(raw.get("payload", b"")),
+            payload=_bytes(payload or b""),
             envelope=_bytes(raw.get("envelope", b"")),
         )
 

@@ -97,7 +97,7 @@ def test_a_block_that_kills_its_workers_is_given_up_with_its_bytes(
         assert system.counter("put_back") == 3
         assert system.risk.check_many(portfolios[1:3], timeout_s=30)[0].status == "ok"
         (letter,) = system.redis.zrange("risk:dead", 0, -1)
-        assert portfolios[0].id.encode() in system.redis.hget(b"risk:dead:" + letter, "payload")
+        assert portfolios[0].id.encode() in system.redis.get(b"risk:payload:" + letter)
         system.assert_counters_match_a_recount()
 
 

@@ -23,6 +23,7 @@ from risk_tasks.lanes import (
     lane_key,
     limits_key,
     market_key,
+    payload_key,
     reply_key,
     result_key,
 )
@@ -39,7 +40,7 @@ def test_an_accepted_block_waits_in_its_lane(server, sender):
     assert message["headers"]["id"] == block_id
     assert server.lane(Priority.NORMAL) == (3, len(PAYLOAD))
     entry = server.client.hgetall(block_key(block_id))
-    assert entry[b"payload"] == PAYLOAD
+    assert server.client.get(payload_key(block_id)) == PAYLOAD
     assert entry[b"client"].decode() == sender.client_id
     assert int(entry[b"deadline_ms"]) - int(entry[b"enqueued_ms"]) == 60_000
     assert abs(server.now_ms() - int(entry[b"enqueued_ms"])) < 5_000
@@ -89,7 +90,7 @@ def test_a_finished_block_wakes_its_caller_and_leaves_nothing_else(server, broke
         assert 0 < server.client.ttl(key) <= RESULT_TTL_S
     assert server.lane(Priority.NORMAL) == (0, 0)
     assert server.client.zcard(LEDGER_KEY) == 0
-    assert block_key(block_id) not in server.key_names()
+    assert {block_key(block_id), payload_key(block_id)}.isdisjoint(server.key_names())
 
 
 def test_each_lane_counts_its_own(server, broker, sender):
@@ -280,3 +281,16 @@ def test_of_many_answers_at_once_one_is_the_first(server, broker, sender):
     assert server.client.get(result_key(block_id)) == b"%d" % firsts.index(True)
     assert server.client.llen(reply_key(sender.client_id)) == 1
     assert server.counter("duplicates") == 15
+
+
+def test_a_server_that_forgot_the_scripts_is_given_them_again(server, broker, sender):
+    """As after its restart: every call works, whichever comes first."""
+    server.client.script_flush()
+    block_id = sender.send()
+    server.client.script_flush()
+    assert broker.start(block_id, worker="w").payload == PAYLOAD
+    server.client.script_flush()
+    assert broker.finish(block_id, b"answer")
+
+    assert server.client.get(result_key(block_id)) == b"answer"
+    assert server.lane(Priority.NORMAL) == (0, 0)

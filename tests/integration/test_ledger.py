@@ -18,7 +18,15 @@ from risk_tasks.errors import (
     UnknownCheckError,
     UnknownLetterError,
 )
-from risk_tasks.lanes import LANE_OF_KIND, MAX_PUT_BACK, Priority, block_key, dead_key, role_key
+from risk_tasks.lanes import (
+    LANE_OF_KIND,
+    MAX_PUT_BACK,
+    Priority,
+    block_key,
+    dead_key,
+    payload_key,
+    role_key,
+)
 from tests.integration.support import command, only_json, running, unique, wait_until
 
 pytestmark = pytest.mark.integration
@@ -145,6 +153,34 @@ def test_the_dead_are_bounded(server, monkeypatch):
         letters.replay(kept[-1], timeout_s=1)
     with pytest.raises(UnknownLetterError):
         letters.letter(kept[0])
+
+
+def test_the_payloads_of_the_dead_are_bounded_with_them(server, broker, hand, monkeypatch):
+    """The oldest letter takes its payload with it."""
+    monkeypatch.setattr("risk_tasks.broker.blocks.MAX_DEAD", 1)
+    first, second = send(broker), send(broker)
+    kill(server, broker, hand, first)
+    held = server.counter("dead_bytes")
+    kill(server, broker, hand, second)
+
+    assert held > len(b"payload")
+    assert server.counter("dead_bytes") == held
+    assert not server.client.exists(payload_key(first))
+    assert server.client.get(payload_key(second)) == b"payload"
+
+
+def test_a_dropped_letter_takes_its_payload_and_a_live_block_is_no_letter(server, broker, hand):
+    """Dropping the id of a block that still waits is refused, and the block stays whole."""
+    dead, waiting = send(broker), send(broker)
+    kill(server, broker, hand, dead)
+    letters = DeadLetters(server.client)
+
+    letters.drop(dead)
+    with pytest.raises(UnknownLetterError):
+        letters.drop(waiting)
+
+    assert not server.client.exists(payload_key(dead))
+    assert broker.start(waiting, worker="w").payload == b"payload"
 
 
 def test_submitted_checks_are_read_by_their_id_in_any_process(risk, fleet, book):

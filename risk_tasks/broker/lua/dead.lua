@@ -8,7 +8,7 @@ end
 
 local function keep_dead(id, why, now, max_letters, max_bytes)
   local grave = 'risk:dead:' .. id
-  local kept = redis.call('HSTRLEN', grave, 'payload') + redis.call('HSTRLEN', grave, 'envelope')
+  local kept = redis.call('STRLEN', 'risk:payload:' .. id) + redis.call('HSTRLEN', grave, 'envelope')
   redis.call('HSET', grave, 'reason', why, 'died_ms', now, 'kept_bytes', kept)
   -- Of one millisecond they stand in the order in which they died.
   local number = redis.call('HINCRBY', 'risk:counters', 'dead', 1)
@@ -18,13 +18,13 @@ local function keep_dead(id, why, now, max_letters, max_bytes)
     local oldest = redis.call('ZRANGE', 'risk:dead', 0, 0)[1]
     if oldest == id then break end
     forget_dead(oldest)
-    redis.call('UNLINK', 'risk:dead:' .. oldest)
+    redis.call('UNLINK', 'risk:dead:' .. oldest, 'risk:payload:' .. oldest)
     held = tonumber(redis.call('HGET', 'risk:counters', 'dead_bytes'))
     redis.call('HINCRBY', 'risk:counters', 'dead_dropped', 1)
   end
 end
 
--- Give a block up: its entry, with the original bytes, stands among the dead; its caller is told.
+-- Give a block up: its entry stands among the dead and its payload stays; its caller is told.
 local function bury(id, why, keep_s, now, max_letters, max_bytes)
   if not answer(id, '!dead ' .. why, keep_s) then return false end
   redis.call('RENAME', 'risk:block:' .. id, 'risk:dead:' .. id)

@@ -1,15 +1,23 @@
 -- Accept a block: is there room, under which versions is it answered, keep it, put it on its lane.
--- KEYS  1 lane list  2 block hash  3 lane hash  4 waiting blocks of the lane
--- ARGV  1 block id  2 client id ('' where nobody waits)  3 payload  4 envelope  5 lane  6 checks
---       7 capacity in checks  8 capacity in bytes  9 timeout ms
---       10 market, by name or id ('' none)  11 limit set, by name or version ('' none)
---       12 whether the limit set must exist  13 name that the quota is kept under ('' none)
+-- Its payload was written just before, in the same transaction: what passes through Lua is copied
+-- three times. Where the block is refused, it goes again.
+-- KEYS  1 lane list  2 block hash  3 lane hash  4 waiting blocks of the lane  5 payload
+-- ARGV  1 block id  2 client id ('' where nobody waits)  3 envelope  4 lane  5 checks
+--       6 capacity in checks  7 capacity in bytes  8 timeout ms
+--       9 market, by name or id ('' none)  10 limit set, by name or version ('' none)
+--       11 whether the limit set must exist  12 name that the quota is kept under ('' none)
 -- Returns {'accepted', market id, limits version}, {'unknown_limit_set'},
 --         {'full', what, depth, capacity, retry after ms} or {'over_quota', checks a second, ms}.
 -- A repeat of an accepted block (its reply was lost on the way) returns the stamp that it has.
 local kept = redis.call('HMGET', KEYS[2], 'market_id', 'limits_version')
 if kept[1] then return {'accepted', kept[1], kept[2]} end
-local checks, bytes, now = tonumber(ARGV[6]), #ARGV[3], now_ms()
+local checks, bytes = tonumber(ARGV[5]), redis.call('STRLEN', KEYS[5])
+local now = now_ms()
+
+local function refuse(...)
+  redis.call('UNLINK', KEYS[5])
+  return {...}
+end
 
 -- How long until the lane has drained `surplus` checks at the rate of the last seconds.
 local function retry_after_ms(surplus)
@@ -20,11 +28,11 @@ local function retry_after_ms(surplus)
 end
 
 local room = redis.call('HMGET', KEYS[3], 'checks', 'bytes')
-for what, one in pairs({checks = {room[1], checks, ARGV[7]}, bytes = {room[2], bytes, ARGV[8]}}) do
+for what, one in pairs({checks = {room[1], checks, ARGV[6]}, bytes = {room[2], bytes, ARGV[7]}}) do
   local depth, capacity = tonumber(one[1] or 0), tonumber(one[3])
   -- What is larger than an empty lane passes alone: else it could never be answered.
   if depth > 0 and depth + one[2] > capacity then
-    return {'full', what, depth, capacity, retry_after_ms(checks)}
+    return refuse('full', what, depth, capacity, retry_after_ms(checks))
   end
 end
 
@@ -35,30 +43,32 @@ local function resolve(names, prefix, name)
   if redis.call('EXISTS', prefix .. name) == 1 then return name end
   return ''
 end
-local market = resolve('risk:markets', 'risk:market:', ARGV[10])
-local limits = resolve('risk:limit_sets', 'risk:limits:', ARGV[11])
-if limits == '' and ARGV[12] == 'refuse' then return {'unknown_limit_set'} end
-if limits == '' and ARGV[12] == 'answer' then limits = ARGV[11] end
+local market = resolve('risk:markets', 'risk:market:', ARGV[9])
+local limits = resolve('risk:limit_sets', 'risk:limits:', ARGV[10])
+if limits == '' and ARGV[11] == 'refuse' then return refuse('unknown_limit_set') end
+if limits == '' and ARGV[11] == 'answer' then limits = ARGV[10] end
 
 -- A bucket that fills at the quota's rate and holds one second of it.
-local per_s = ARGV[13] ~= '' and tonumber(redis.call('HGET', 'risk:quotas', ARGV[13]))
+local per_s = ARGV[12] ~= '' and tonumber(redis.call('HGET', 'risk:quotas', ARGV[12]))
 if per_s then
-  local bucket = 'risk:quota:' .. ARGV[13]
+  local bucket = 'risk:quota:' .. ARGV[12]
   local state = redis.call('HMGET', bucket, 'left', 'at_ms')
   local left = tonumber(state[1] or per_s) + (now - tonumber(state[2] or now)) * per_s / 1000
   left = math.min(left, per_s)
-  if left < checks then return {'over_quota', per_s, math.ceil((checks - left) * 1000 / per_s)} end
+  if left < checks then
+    return refuse('over_quota', per_s, math.ceil((checks - left) * 1000 / per_s))
+  end
   redis.call('HSET', bucket, 'left', tostring(left - checks), 'at_ms', now)
   redis.call('PEXPIRE', bucket, 5000)
 end
 
-redis.call('HSET', KEYS[2], 'payload', ARGV[3], 'envelope', ARGV[4], 'client', ARGV[2],
-  'lane', ARGV[5], 'checks', checks, 'bytes', bytes, 'market_id', market,
-  'limits_version', limits, 'enqueued_ms', now, 'deadline_ms', now + ARGV[9])
-redis.call('ZADD', 'risk:ledger', now + ARGV[9], ARGV[1])
+redis.call('HSET', KEYS[2], 'envelope', ARGV[3], 'client', ARGV[2], 'lane', ARGV[4],
+  'checks', checks, 'bytes', bytes, 'market_id', market, 'limits_version', limits,
+  'enqueued_ms', now, 'deadline_ms', now + ARGV[8])
+redis.call('ZADD', 'risk:ledger', now + ARGV[8], ARGV[1])
 redis.call('ZADD', KEYS[4], now, ARGV[1])
 redis.call('HINCRBY', KEYS[3], 'checks', checks)
 redis.call('HINCRBY', KEYS[3], 'bytes', bytes)
 if ARGV[2] ~= '' then redis.call('ZADD', 'risk:clients', now, ARGV[2]) end
-redis.call('LPUSH', KEYS[1], ARGV[4])
+redis.call('LPUSH', KEYS[1], ARGV[3])
 return {'accepted', market, limits}

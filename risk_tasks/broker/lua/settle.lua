@@ -13,7 +13,12 @@ local function release(worker, id)
   end
 end
 
--- Take a block off the ledger and give back its room in the lane; the caller removes its hash.
+-- Remove what is kept of a block.
+local function discard(id)
+  redis.call('UNLINK', 'risk:block:' .. id, 'risk:payload:' .. id)
+end
+
+-- Take a block off the ledger and give back its room in the lane; the caller discards it.
 local function settle(id)
   local key = 'risk:block:' .. id
   local entry = redis.call('HMGET', key, 'lane', 'checks', 'bytes', 'worker')
@@ -33,16 +38,21 @@ local function settle(id)
   return true
 end
 
--- Store the outcome of a block, wake its caller unless it said that it does not wait, and end it.
-local function answer(id, outcome, keep_s)
-  local client = redis.call('HGET', 'risk:block:' .. id, 'client')
-  if not client then return false end
-  redis.call('SET', 'risk:result:' .. id, outcome, 'EX', keep_s)
+-- End a block whose result stands under its key: wake its caller, unless it does not wait.
+local function announce(id, client, keep_s)
   if client ~= '' then
     redis.call('RPUSH', 'risk:reply:' .. client, id)
     redis.call('EXPIRE', 'risk:reply:' .. client, keep_s)
   end
   settle(id)
+end
+
+-- Answer a block with an outcome that no worker computed.
+local function answer(id, outcome, keep_s)
+  local client = redis.call('HGET', 'risk:block:' .. id, 'client')
+  if not client then return false end
+  redis.call('SET', 'risk:result:' .. id, outcome, 'EX', keep_s)
+  announce(id, client, keep_s)
   return true
 end
 
@@ -51,6 +61,6 @@ local function expire(id, keep_s)
   local checks = redis.call('HGET', 'risk:block:' .. id, 'checks')
   if not answer(id, '!expired', keep_s) then return false end
   redis.call('HINCRBY', 'risk:counters', 'expired', checks)
-  redis.call('UNLINK', 'risk:block:' .. id)
+  discard(id)
   return true
 end
