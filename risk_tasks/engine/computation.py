@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +11,7 @@ import numpy.typing as npt
 from risk_tasks.engine.block import PortfolioBlock
 from risk_tasks.engine.market import MarketArrays
 from risk_tasks.kernels.exposure import concentration, exposure
-from risk_tasks.kernels.scenario import profit_and_loss
-from risk_tasks.kernels.tail import dispersion, worst
+from risk_tasks.kernels.history import outcomes, profit_and_loss
 from risk_tasks.model.measures import MeasureSettings
 
 FloatArray = npt.NDArray[np.float64]
@@ -77,25 +77,42 @@ class Computation:
         return ~(self.gross * max(1.0, self.market.largest_return) < _LARGEST_PNL)
 
     @cached_property
-    def _moments(self) -> tuple[npt.NDArray[np.int64], FloatArray]:
-        n_observations = np.empty(len(self.block), dtype=np.int64)
-        deviation = np.empty(len(self.block))
-        dispersion(self.pnl, n_observations, deviation)
-        return n_observations, deviation
+    def _outcomes(self) -> tuple[FloatArray, npt.NDArray[np.int64], FloatArray]:
+        p = len(self.block)
+        tail, n_observations, deviation = (
+            np.empty((p, self._n_worst)),
+            np.empty(p, dtype=np.int64),
+            np.empty(p),
+        )
+        outcomes(
+            self.block.offsets,
+            self.block.instrument,
+            self.value,
+            self.market.panel,
+            _reach(self._n_worst, self.market.n_observations),
+            tail,
+            n_observations,
+            deviation,
+        )
+        return tail, n_observations, deviation
+
+    @property
+    def tail(self) -> FloatArray:
+        """(P, n_worst): the worst P&L, ascending; +inf beyond the observations there are."""
+        return self._outcomes[0]
 
     @property
     def n_observations(self) -> npt.NDArray[np.int64]:
         """(P,): how many observations have a return for all that is held."""
-        return self._moments[0]
+        return self._outcomes[1]
 
     @property
     def deviation(self) -> FloatArray:
         """(P,): one-day sample standard deviation of P&L."""
-        return self._moments[1]
+        return self._outcomes[2]
 
-    @cached_property
-    def tail(self) -> FloatArray:
-        """(P, n_worst): the worst P&L, ascending; +inf beyond the observations there are."""
-        out = np.empty((len(self.block), self._n_worst))
-        worst(self.pnl, out)
-        return out
+
+def _reach(n_worst: int, n_observations: int) -> float:
+    """How far below the mean about twice as many outcomes lie as are wanted, were they normal."""
+    share = (2 * n_worst + 4) / max(1, n_observations)
+    return -NormalDist().inv_cdf(share) if share < 1 else -np.inf

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from risk_tasks.engine.computation import Computation, FloatArray
-from risk_tasks.kernels import scenario as kernels
+from risk_tasks.kernels import stress as kernels
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import MeasureName
 

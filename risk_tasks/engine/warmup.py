@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from risk_tasks.engine.block import PortfolioBlock
-from risk_tasks.engine.compute import FUNCTIONS, compute
+from risk_tasks.engine.compute import FUNCTIONS, compute, contributions
 from risk_tasks.engine.market import MarketArrays
 from risk_tasks.kernels.validity import repeated_position
 from risk_tasks.model.market import MarketSnapshot, Scenario
@@ -36,5 +36,8 @@ def compile_kernels() -> None:
         else MeasureName(name)
         for name in FUNCTIONS
     ]
-    compute(block, MarketArrays.of(snapshot), names, MeasureSettings())
+    market, settings = MarketArrays.of(snapshot), MeasureSettings()
+    compute(block, market, names, settings)
+    for name in names:
+        contributions(block, market, name, settings, 0)
     repeated_position(block.offsets, block.instrument, 1, np.empty(1, dtype=np.int64))

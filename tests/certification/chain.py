@@ -8,7 +8,7 @@ from math import floor
 import numpy as np
 import numpy.typing as npt
 
-from risk_tasks.kernels import scenario, tail
+from risk_tasks.kernels import history, tail
 from risk_tasks.model.confidence import (
     VarConvention,
     parse_confidence,
@@ -38,8 +38,7 @@ def value_at_risk(
     """VaR of one row of P&Ls."""
     position = var_position(n_observed(pnl), parse_confidence(confidence), convention)
     rank, out = floor(position), np.empty(1)
-    kept = np.empty((1, rank + 2))
-    tail.worst(row_of(pnl), kept)
+    kept = outcomes(pnl, rank + 2)[0]
     tail.value_at_risk(
         kept, np.array([rank], dtype=np.int64), np.array([float(position - rank)]), out
     )
@@ -50,8 +49,7 @@ def expected_shortfall(pnl: Outcomes, confidence: str | float) -> float:
     """ES of one row of P&Ls."""
     text, n = parse_confidence(confidence), n_observed(pnl)
     rank, out = tail_rank(n, text), np.empty(1)
-    kept = np.empty((1, rank))
-    tail.worst(row_of(pnl), kept)
+    kept = outcomes(pnl, rank)[0]
     n_tail = np.array([float(n * tail_probability(text))])
     tail.expected_shortfall(kept, np.array([rank], dtype=np.int64), n_tail, out)
     return float(out[0])
@@ -59,16 +57,25 @@ def expected_shortfall(pnl: Outcomes, confidence: str | float) -> float:
 
 def dispersion(pnl: Outcomes) -> tuple[int, float]:
     """Count and standard deviation of one row of P&Ls."""
-    count, out = np.empty(1, dtype=np.int64), np.empty(1)
-    tail.dispersion(row_of(pnl), count, out)
-    return int(count[0]), float(out[0])
+    _, count, deviation = outcomes(pnl, 1)
+    return count, deviation
+
+
+def outcomes(pnl: Outcomes, n_worst: int) -> tuple[npt.NDArray[np.float64], int, float]:
+    """The worst of one row of P&Ls, how many there are, and their standard deviation."""
+    row = row_of(pnl)
+    worst: npt.NDArray[np.float64] = np.empty((1, n_worst))
+    count, deviation = np.empty(1, dtype=np.int64), np.empty(1)
+    one = np.array([0, 1], dtype=np.int64)
+    history.outcomes(one, one[:1], np.ones(1), row, 1.0, worst, count, deviation)
+    return worst, int(count[0]), float(deviation[0])
 
 
 def profit_and_loss(value: Outcomes, panel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """P&L of one portfolio that holds every row of `panel` (n, T)."""
     values = np.array(value, dtype=np.float64)
     out: npt.NDArray[np.float64] = np.empty((1, panel.shape[1]))
-    scenario.profit_and_loss(
+    history.profit_and_loss(
         np.array([0, values.size], dtype=np.int64),
         np.arange(values.size, dtype=np.int64),
         values,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
-from risk_tasks.kernels import exposure, scenario, tail, validity
+from risk_tasks.kernels import exposure, history, stress, tail, validity
 
 Array = npt.NDArray[Any]
 Book = list[tuple[int, float]]
@@ -143,25 +143,35 @@ def concentrations(block: Block) -> Array:
 
 
 def profits(block: Block) -> Array:
-    """Run `scenario.profit_and_loss`."""
+    """Run `history.profit_and_loss`."""
     out = np.full((len(block.books), block.n_observations), float(UNWRITTEN))
-    scenario.profit_and_loss(block.offsets, block.instrument, block.value, block.returns, out)
+    history.profit_and_loss(block.offsets, block.instrument, block.value, block.returns, out)
     return out
 
 
 def stress_losses(block: Block, shock: Array, named: Array) -> tuple[Array, Array]:
-    """Run `scenario.stress_loss`: losses, and how many held instruments are named."""
+    """Run `stress.stress_loss`: losses, and how many held instruments are named."""
     out = np.full(len(block.books), float(UNWRITTEN))
     n_named = np.full(len(block.books), UNWRITTEN, dtype=np.int64)
-    scenario.stress_loss(block.offsets, block.instrument, block.value, shock, named, out, n_named)
+    stress.stress_loss(block.offsets, block.instrument, block.value, shock, named, out, n_named)
     return out, n_named
 
 
 def worst_outcomes(pnl: Array, n_kept: int) -> Array:
-    """Run `tail.worst` for `n_kept` outcomes."""
-    out = np.full((pnl.shape[0], n_kept), float(UNWRITTEN))
-    tail.worst(pnl, out)
-    return out
+    """Run `history.outcomes` for the `n_kept` worst."""
+    return read_history(pnl, n_kept)[0]
+
+
+def read_history(pnl: Array, n_kept: int, reach: float = 1.0) -> tuple[Array, Array, Array]:
+    """Run `history.outcomes` on one portfolio for each row, which holds that row's P&L."""
+    p = pnl.shape[0]
+    worst = np.full((p, n_kept), float(UNWRITTEN))
+    n_observations = np.full(p, UNWRITTEN, dtype=np.int64)
+    deviation = np.full(p, float(UNWRITTEN))
+    history.outcomes(
+        np.arange(p + 1), np.arange(p), np.ones(p), pnl, reach, worst, n_observations, deviation
+    )
+    return worst, n_observations, deviation
 
 
 def values_at_risk(worst: Array, rank: Sequence[int], weight: Sequence[float]) -> Array:
@@ -183,11 +193,8 @@ def expected_shortfalls(worst: Array, rank: Sequence[int], n_tail: Sequence[floa
 
 
 def dispersions(pnl: Array) -> tuple[Array, Array]:
-    """Run `tail.dispersion`: counts and standard deviations."""
-    n_observations = np.full(pnl.shape[0], UNWRITTEN, dtype=np.int64)
-    out = np.full(pnl.shape[0], float(UNWRITTEN))
-    tail.dispersion(pnl, n_observations, out)
-    return n_observations, out
+    """Run `history.outcomes` for counts and standard deviations."""
+    return read_history(pnl, 1)[1:]
 
 
 def repeated_positions(block: Block) -> list[int]:

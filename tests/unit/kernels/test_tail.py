@@ -26,6 +26,7 @@ from tests.unit.kernels.blocks import (
     observed,
     outcome_rows,
     profits,
+    read_history,
     values_at_risk,
     with_books,
     worst_outcomes,
@@ -81,6 +82,14 @@ def test_worst_of_a_row_without_outcomes_is_infinite() -> None:
     """Nothing observed, nothing but padding."""
     assert worst_outcomes(np.full((1, 3), NAN), 2).tolist() == [[math.inf, math.inf]]
     assert worst_outcomes(np.empty((1, 0)), 2).tolist() == [[math.inf, math.inf]]
+
+
+@given(
+    outcome_rows(), st.integers(1, 45), st.floats(-3, 3) | st.sampled_from([math.inf, -math.inf])
+)
+def test_how_far_is_searched_first_changes_nothing(pnl: Array, n_kept: int, reach: float) -> None:
+    """Whether the threshold lets through too few, enough or all."""
+    assert worst_outcomes(pnl, n_kept).tolist() == read_history(pnl, n_kept, reach)[0].tolist()
 
 
 @given(outcome_rows(min_observed=1), confidences, conventions, st.integers(0, 3))

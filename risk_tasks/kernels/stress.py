@@ -1,4 +1,4 @@
-"""P&L of each portfolio over scenarios: the past returns, or named stress shocks."""
+"""Losses under named stress scenarios."""
 
 from __future__ import annotations
 
@@ -8,37 +8,7 @@ import numpy.typing as npt
 from risk_tasks.kernels.jit import kernel
 
 Float1D = npt.NDArray[np.float64]
-Float2D = npt.NDArray[np.float64]
 Int1D = npt.NDArray[np.int64]
-
-
-@kernel
-def profit_and_loss(
-    offsets: Int1D, instrument: Int1D, value: Float1D, panel: Float2D, out: Float2D
-) -> None:
-    """P&L of each portfolio in each observation, p_t = sum of V_i r_ti.
-
-    Parameters
-    ----------
-    offsets : (P + 1,)
-    instrument : (N,)
-        Rows of `panel`.
-    value : (N,), base currency
-    panel : (n, T), fraction
-        Returns by instrument; NaN is a missing one.
-    out : (P, T), base currency, profit positive
-        Receives NaN where a held instrument's return is missing. A position worth exactly 0 is
-        not held. An empty portfolio has zeros.
-    """
-    for p in range(offsets.size - 1):
-        row = out[p]
-        row[:] = 0.0
-        for j in range(offsets[p], offsets[p + 1]):
-            v = value[j]
-            if v != 0.0:
-                returns = panel[instrument[j]]
-                for t in range(row.size):
-                    row[t] += v * returns[t]
 
 
 @kernel
