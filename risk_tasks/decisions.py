@@ -15,12 +15,9 @@ import numpy.typing as npt
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.limits import Comparison, Limit, LimitSet, MissingData
 from risk_tasks.model.measures import MeasureName
-from risk_tasks.model.report import Decision, Severity
+from risk_tasks.model.report import GRAVITY, Decision, Severity
 
 BoolArray = npt.NDArray[np.bool_]
-
-#: by rank of gravity: the decision of a portfolio is the gravest that any limit asks for
-GRAVITY = (Decision.NONE, Decision.ACCEPT, Decision.WARN, Decision.REJECT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import pyarrow as pa
 
 from risk_tasks.model.measures import MeasureName
-from risk_tasks.model.report import ReportStatus
+from risk_tasks.model.report import GRAVITY, ReportStatus
 from risk_tasks.wire.answer import BREACH_TYPE, AnswerBlock
 
 
@@ -26,18 +26,21 @@ def _piece(answer: AnswerBlock | None, names: Sequence[MeasureName]) -> pa.Table
     columns: dict[str, pa.Array] = {}
     for name in names:
         column = None if answer is None else answer.columns.get(str(name))
-        columns[str(name)] = (
-            pa.nulls(n, pa.float64())
-            if column is None
-            else pa.array(column.values, mask=~column.is_ok)
-        )
-    status, code = [ReportStatus.OK.value] * n, [None] * n
-    for row, error in answer.errors.items() if answer else ():
-        status[row], code[row] = ReportStatus.ERROR.value, error.code  # type: ignore[call-overload]
-    columns["status"] = pa.array(status, pa.string())
-    columns["decision"] = pa.array(answer.decisions if answer else [], pa.string())
+        if column is None:
+            columns[str(name)] = pa.nulls(n, pa.float64())
+        else:
+            unsure = ~column.is_ok if column.outcomes.any() else None
+            columns[str(name)] = pa.array(column.values, mask=unsure)
+    errors = answer.errors if answer else {}
+    code = pa.nulls(n, pa.string())
+    if errors:
+        code = pa.array([errors[row].code if row in errors else None for row in range(n)])
+    status = pa.array([ReportStatus.OK.value, ReportStatus.ERROR.value])
+    columns["status"] = status.take(code.is_valid().cast(pa.int8()))
+    names_of = pa.array([decision.value for decision in GRAVITY])
+    columns["decision"] = names_of.take(pa.array(answer.decisions if answer else [], pa.int8()))
     columns["breach_count"] = pa.array(answer.breach_counts if answer else [], pa.int32())
-    columns["code"] = pa.array(code, pa.string())
+    columns["code"] = code
     return pa.table(columns)
 
 

@@ -129,6 +129,8 @@ def _by_window(
     run: Computation, kind: type[Number], of: Callable[[int], float]
 ) -> npt.NDArray[Number]:
     """Evaluate `of` once for each length of window in the block, 1 standing for none at all."""
+    if (run.n_observations == run.market.n_observations).all():
+        return np.full(len(run.block), of(max(1, run.market.n_observations)), dtype=kind)
     lengths, place = np.unique(run.n_observations, return_inverse=True)
     return np.array([of(max(1, int(n))) for n in lengths], dtype=kind)[place]
 

@@ -33,10 +33,9 @@ def exposure(offsets: Int1D, value: Float1D, out: Float2D) -> None:
         for j in range(offsets[p], offsets[p + 1]):
             v = value[j]
             total += v
-            if v > 0.0:
-                long += v
-            else:
-                short -= v
+            # No branch: the signs of a book cannot be guessed.
+            long += max(0.0, v)
+            short -= min(0.0, v)
         out[p, 0] = total
         out[p, 1] = long
         out[p, 2] = short

@@ -94,6 +94,9 @@ class MeasureColumn:
         A value whose outcome carries no number becomes NaN.
         """
         outcomes = np.zeros(values.shape, dtype=np.int8)
+        marks = tuple(mark for mark in marks if mark[0].any())
+        if not marks and np.isfinite(values).all():
+            return cls(values, outcomes)
         for mask, outcome in reversed(marks):
             outcomes[mask] = outcome
         outcomes[_IS_OK[outcomes] & ~np.isfinite(values)] = Outcome.NOT_FINITE

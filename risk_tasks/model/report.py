@@ -16,13 +16,20 @@ class ReportStatus(StrEnum):
 
 
 class Decision(StrEnum):
-    """What follows from the limits; anything but ACCEPT and WARN keeps an order back."""
+    """What follows from the limits; anything but ACCEPT and WARN keeps an order back.
 
+    By rank of gravity: the decision of a portfolio is the gravest that any limit asks for.
+    """
+
+    #: there were no limits to hold the portfolio against
+    NONE = "none"
     ACCEPT = "accept"
     WARN = "warn"
     REJECT = "reject"
-    #: there were no limits to hold the portfolio against
-    NONE = "none"
+
+
+#: the decisions of a block are places in this
+GRAVITY = tuple(Decision)
 
 
 class Severity(StrEnum):

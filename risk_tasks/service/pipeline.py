@@ -8,18 +8,20 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import numpy.typing as npt
 
-from risk_tasks.decisions import GRAVITY, Evaluation, evaluate
+from risk_tasks.decisions import Evaluation, evaluate
 from risk_tasks.engine import MarketArrays, compute
 from risk_tasks.errors import NoMarketError, RiskTasksError, UnknownScenarioError
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureName
-from risk_tasks.model.report import Decision, ReportError
+from risk_tasks.model.report import GRAVITY, Decision, ReportError
 from risk_tasks.service.explanation import explain_breaches, explain_gaps
 from risk_tasks.service.identity import input_hashes
 from risk_tasks.service.shelf import MarketShelf
 from risk_tasks.service.validation import describe, validate
 from risk_tasks.wire.answer import AnswerBlock, Stamp, encode_answer
 from risk_tasks.wire.request import Detail, RequestBlock, decode_request
+
+_REJECT = np.int8(GRAVITY.index(Decision.REJECT))
 
 
 class Service:
@@ -70,10 +72,9 @@ class Service:
         ids = request.portfolio_ids.to_pylist()
         evaluation = evaluate(limits, columns, fit, ids, request.tags)
 
-        decisions = np.where(fit, evaluation.gravity, GRAVITY.index(Decision.REJECT))
         answer = AnswerBlock(
             stamp=stamp,
-            decisions=[GRAVITY[level] for level in decisions],
+            decisions=np.where(fit, evaluation.gravity, _REJECT),
             breach_counts=_count_by_row(evaluation, len(block)),
             columns={str(name): columns[name].where(fit) for name in names},
             errors=errors,
@@ -118,7 +119,7 @@ def _refuse(stamp: Stamp, request: RequestBlock, error: ReportError) -> AnswerBl
     n = len(request)
     return AnswerBlock(
         stamp=stamp,
-        decisions=[Decision.REJECT] * n,
+        decisions=np.full(n, _REJECT),
         breach_counts=np.zeros(n, dtype=np.int32),
         columns={},
         errors=dict.fromkeys(range(n), error),

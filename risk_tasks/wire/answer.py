@@ -16,7 +16,7 @@ import pyarrow as pa
 from risk_tasks.errors import DeadLetterError, DecodeError, ReportTimeoutError, RiskTasksError
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import MeasureName
-from risk_tasks.model.report import Breach, Contributor, NotEvaluated, ReportError
+from risk_tasks.model.report import GRAVITY, Breach, Contributor, NotEvaluated, ReportError
 from risk_tasks.wire.arrow import decode_batch, decoding, encode_batch
 
 KIND = "risk.answer"
@@ -53,9 +53,13 @@ _ERROR_TYPE = pa.struct([(name, pa.string()) for name in ("code", "message", "fi
 
 
 @cache
-def _outcome_names() -> pa.StringArray:
-    """Made on first use: for the first array Arrow imports pandas, where there is one."""
-    return pa.array([outcome.name.lower() for outcome in Outcome])
+def _names() -> tuple[pa.StringArray, pa.StringArray]:
+    """Decisions and outcomes.
+
+    Made on first use: for the first array Arrow imports pandas, where there is one.
+    """
+    decisions = pa.array([decision.value for decision in GRAVITY])
+    return decisions, pa.array([outcome.name.lower() for outcome in Outcome])
 
 
 class Stamp(msgspec.Struct, frozen=True):
@@ -73,12 +77,13 @@ class Stamp(msgspec.Struct, frozen=True):
 class AnswerBlock:
     """One row per portfolio of the request, in its order.
 
-    `decisions` and `breach_counts` (P,); `columns` by the name of a measure; the rest by row,
-    empty where the request's detail does not ask for it. A row with an error has no measures.
+    `decisions` (P,), places in `GRAVITY`; `breach_counts` (P,); `columns` by the name of a measure;
+    the rest by row, empty where the request's detail does not ask for it. A row with an error has
+    no measures.
     """
 
     stamp: Stamp
-    decisions: Sequence[str]
+    decisions: npt.NDArray[np.int8]
     breach_counts: npt.NDArray[np.int32]
     columns: Mapping[str, MeasureColumn]
     errors: Mapping[int, ReportError] = field(default_factory=dict)
@@ -92,22 +97,30 @@ class AnswerBlock:
 
 
 def encode_answer(answer: AnswerBlock) -> bytes:
-    """Return `answer` as Arrow IPC bytes."""
+    """Return `answer` as Arrow IPC bytes; columns that say nothing are left out."""
     n = len(answer)
     columns: dict[str, pa.Array] = {
-        "decision": pa.array(answer.decisions, pa.string()).dictionary_encode(),
+        "decision": pa.DictionaryArray.from_arrays(pa.array(answer.decisions), _names()[0]),
         "breach_count": pa.array(answer.breach_counts, pa.int32()),
-        "error": _sparse(answer.errors, n, _ERROR_TYPE),
-        "breaches": _sparse(answer.breaches, n, pa.list_(BREACH_TYPE)),
-        "not_evaluated": _sparse(answer.gaps, n, pa.list_(_GAP_TYPE)),
-        "portfolio_id": pa.array(answer.portfolio_ids or pa.nulls(n), pa.string()),
-        "input_hash": pa.array(answer.input_hashes or pa.nulls(n), pa.string()),
     }
+    for name, rows, kind in (
+        ("error", answer.errors, _ERROR_TYPE),
+        ("breaches", answer.breaches, pa.list_(BREACH_TYPE)),
+        ("not_evaluated", answer.gaps, pa.list_(_GAP_TYPE)),
+    ):
+        if rows:
+            columns[name] = pa.array(
+                [msgspec.to_builtins(rows.get(place)) for place in range(n)], kind
+            )
+    if answer.portfolio_ids:
+        columns["portfolio_id"] = pa.array(answer.portfolio_ids, pa.string())
+    if answer.input_hashes:
+        columns["input_hash"] = pa.array(answer.input_hashes, pa.string())
     for name, column in answer.columns.items():
-        columns[f"value {name}"] = pa.array(column.values, mask=np.isnan(column.values))
-        columns[f"outcome {name}"] = pa.DictionaryArray.from_arrays(
-            pa.array(column.outcomes), _outcome_names()
-        )
+        columns[f"value {name}"] = pa.array(column.values)
+        if column.outcomes.any():
+            outcomes = pa.array(column.outcomes)
+            columns[f"outcome {name}"] = pa.DictionaryArray.from_arrays(outcomes, _names()[1])
     stamp = msgspec.json.encode(answer.stamp).decode()
     return encode_batch(pa.record_batch(columns), KIND, {"stamp": stamp})
 
@@ -148,37 +161,45 @@ def _read_answer(batch: pa.RecordBatch, stamp: Stamp) -> AnswerBlock:
         MeasureName.parse(name)
     return AnswerBlock(
         stamp=stamp,
-        decisions=batch.column("decision").to_pylist(),
+        decisions=_read_codes(batch, "decision", [decision.value for decision in GRAVITY]),
         breach_counts=batch.column("breach_count").to_numpy(),
         columns=columns,
-        errors=_read_rows(batch.column("error"), _read_error),
-        breaches=_read_rows(batch.column("breaches"), _read_breaches),
-        gaps=_read_rows(batch.column("not_evaluated"), _read_gaps),
-        portfolio_ids=batch.column("portfolio_id").to_pylist(),
-        input_hashes=batch.column("input_hash").drop_null().to_pylist(),
+        errors=_read_rows(batch, "error", _read_error),
+        breaches=_read_rows(batch, "breaches", _read_breaches),
+        gaps=_read_rows(batch, "not_evaluated", _read_gaps),
+        portfolio_ids=_read_texts(batch, "portfolio_id"),
+        input_hashes=_read_texts(batch, "input_hash"),
     )
 
 
-def _sparse(rows: Mapping[int, Any], n: int, kind: pa.DataType) -> pa.Array:
-    if not rows:
-        return pa.nulls(n, kind)
-    return pa.array([msgspec.to_builtins(rows.get(place)) for place in range(n)], kind)
-
-
 def _read_column(batch: pa.RecordBatch, name: str) -> MeasureColumn:
-    outcome = batch.column(f"outcome {name}")
-    numbers = np.array([Outcome[text.upper()] for text in outcome.dictionary.to_pylist()], np.int8)
     value = batch.column(f"value {name}")
     if value.type != pa.float64():
         raise DecodeError(f"{name} holds {value.type}, not numbers.")
-    values = value.to_numpy(zero_copy_only=False)
-    return MeasureColumn(values, numbers[outcome.indices.to_numpy()])
+    values, place = value.to_numpy(), f"outcome {name}"
+    if place in batch.schema.names:
+        words = [outcome.name.lower() for outcome in Outcome]
+        return MeasureColumn(values, _read_codes(batch, place, words))
+    if not np.isfinite(values).all():
+        raise DecodeError(f"{name} has rows without a number, and nothing says why.")
+    return MeasureColumn(values, np.zeros(len(batch), dtype=np.int8))
 
 
-def _read_rows(column: pa.Array, read: Any) -> dict[int, Any]:
-    if column.null_count == len(column):
-        return {}
-    return {place: read(row) for place, row in enumerate(column.to_pylist()) if row is not None}
+def _read_codes(batch: pa.RecordBatch, name: str, words: Sequence[str]) -> npt.NDArray[np.int8]:
+    """Return places in `words`, whatever order the writer had them in."""
+    column = batch.column(name)
+    places = np.array([words.index(word) for word in column.dictionary.to_pylist()], dtype=np.int8)
+    codes: npt.NDArray[np.int8] = places[column.indices.to_numpy()]
+    return codes
+
+
+def _read_texts(batch: pa.RecordBatch, name: str) -> list[str]:
+    return batch.column(name).to_pylist() if name in batch.schema.names else []
+
+
+def _read_rows(batch: pa.RecordBatch, name: str, read: Any) -> dict[int, Any]:
+    rows = _read_texts(batch, name)
+    return {place: read(row) for place, row in enumerate(rows) if row is not None}
 
 
 def _read_error(row: dict[str, Any]) -> ReportError:

@@ -8,7 +8,7 @@ from itertools import islice
 
 from risk_tasks.model.column import Outcome
 from risk_tasks.model.measures import MeasureName
-from risk_tasks.model.report import Measure, ReportStatus, RiskReport
+from risk_tasks.model.report import GRAVITY, Measure, ReportStatus, RiskReport
 from risk_tasks.wire.answer import AnswerBlock
 
 
@@ -32,7 +32,7 @@ def _reports(portfolio_ids: Iterable[str], answer: AnswerBlock) -> list[RiskRepo
             limits_version=stamp.limits_version,
             as_of=as_of,
             status=ReportStatus.ERROR if row in answer.errors else ReportStatus.OK,
-            decision=answer.decisions[row],
+            decision=GRAVITY[answer.decisions[row]],
             measures={}
             if row in answer.errors
             else {

@@ -20,12 +20,15 @@ from risk_tasks.errors import (
 )
 from risk_tasks.lanes import (
     LANE_OF_KIND,
+    LEDGER_KEY,
     MAX_PUT_BACK,
     Priority,
     block_key,
     dead_key,
     payload_key,
+    reply_key,
     role_key,
+    waiting_key,
 )
 from tests.integration.support import command, only_json, running, unique, wait_until
 
@@ -34,12 +37,12 @@ pytestmark = pytest.mark.integration
 ONE = Portfolio("one", {"AAPL": 1.0})
 
 
-def send(broker, *, lane=Priority.NORMAL, timeout_s=60.0):
+def send(broker, *, lane=Priority.NORMAL, timeout_s=60.0, client_id=""):
     block_id = unique("block")
     broker.enqueue(
         block_id,
         b"payload",
-        client_id="",
+        client_id=client_id,
         lane=lane,
         n_checks=3,
         timeout_s=timeout_s,
@@ -127,15 +130,23 @@ def test_dead_letters_are_looked_at_replayed_and_dropped_by_commands(server, bro
 
 def test_a_replayed_block_is_answered_by_its_id(server, broker, hand):
     """Under its old stamp, and with a deadline of its own."""
-    block_id = send(broker)
+    block_id = send(broker, client_id="waits")
     kill(server, broker, hand, block_id)
+    n_told = server.client.llen(reply_key("waits"))
 
     DeadLetters(server.client).replay(block_id, timeout_s=30)
 
+    assert not server.client.exists(f"risk:result:{block_id}")
+    deadline_ms = server.client.zscore(LEDGER_KEY, block_id)
+    assert 25_000 < deadline_ms - server.now_ms() <= 30_000
+    assert int(server.client.hget(block_key(block_id), "deadline_ms")) == deadline_ms
+    assert server.client.zscore(waiting_key(Priority.NORMAL), block_id) is not None
+    assert server.lane(Priority.NORMAL) == (3, len(b"payload"))
     assert hand.take() == block_id
     assert broker.start(block_id, worker="healthy").payload == b"payload"
     assert broker.finish(block_id, b"in the end")
     assert server.client.get(f"risk:result:{block_id}") == b"in the end"
+    assert server.client.llen(reply_key("waits")) == n_told == 1
 
 
 def test_the_dead_are_bounded(server, monkeypatch):
@@ -157,16 +168,18 @@ def test_the_dead_are_bounded(server, monkeypatch):
 
 def test_the_payloads_of_the_dead_are_bounded_with_them(server, broker, hand, monkeypatch):
     """The oldest letter takes its payload with it."""
-    monkeypatch.setattr("risk_tasks.broker.blocks.MAX_DEAD", 1)
-    first, second = send(broker), send(broker)
-    kill(server, broker, hand, first)
+    monkeypatch.setattr("risk_tasks.broker.blocks.MAX_DEAD", 2)
+    ids = [send(broker) for _ in range(3)]
+    kill(server, broker, hand, ids[0])
+    kill(server, broker, hand, ids[1])
     held = server.counter("dead_bytes")
-    kill(server, broker, hand, second)
+    kill(server, broker, hand, ids[2])
 
-    assert held > len(b"payload")
-    assert server.counter("dead_bytes") == held
-    assert not server.client.exists(payload_key(first))
-    assert server.client.get(payload_key(second)) == b"payload"
+    assert held > 2 * len(b"payload")
+    assert abs(server.counter("dead_bytes") - held) <= 2
+    assert [letter.id for letter in DeadLetters(server.client).letters()] == [ids[2], ids[1]]
+    assert not server.client.exists(payload_key(ids[0]))
+    assert server.client.get(payload_key(ids[1])) == b"payload"
 
 
 def test_a_dropped_letter_takes_its_payload_and_a_live_block_is_no_letter(server, broker, hand):

@@ -8,7 +8,7 @@ import pyarrow as pa
 from risk_tasks.client.answers import answer_table, breach_table
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import parse_measures
-from risk_tasks.model.report import Breach, Contributor, ReportError
+from risk_tasks.model.report import GRAVITY, Breach, Contributor, ReportError
 from risk_tasks.wire.answer import AnswerBlock, Stamp
 
 NAN = float("nan")
@@ -37,9 +37,14 @@ def breach(limit):
     )
 
 
+def ranks(*decisions):
+    """Decisions as places in `GRAVITY`."""
+    return np.array([GRAVITY.index(decision) for decision in decisions], np.int8)
+
+
 FIRST = AnswerBlock(
     Stamp(),
-    ["accept", "reject"],
+    ranks("accept", "reject"),
     np.array([0, 2], np.int32),
     {
         "volatility": column((2.0, Outcome.OK), (NAN, Outcome.WINDOW_TOO_SHORT)),
@@ -51,14 +56,14 @@ FIRST = AnswerBlock(
 )
 REFUSED = AnswerBlock(
     Stamp(),
-    ["reject"],
+    ranks("reject"),
     np.zeros(1, np.int32),
     {},
     errors={0: ReportError(code="no_market", message="No.")},
 )
 LAST = AnswerBlock(
     Stamp(),
-    ["warn"],
+    ranks("warn"),
     np.array([1], np.int32),
     {name: column((3.0, Outcome.OK)) for name in COLUMNS},
     breaches={0: [breach("c")]},

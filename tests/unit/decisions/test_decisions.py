@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_tasks.decisions import GRAVITY, evaluate, utilisation
+from risk_tasks.decisions import evaluate, utilisation
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.limits import Comparison, Limit, LimitSet, limit_document
 from risk_tasks.model.measures import MeasureName
-from risk_tasks.model.report import Decision, Severity
+from risk_tasks.model.report import GRAVITY, Decision, Severity
 from tests.reference import decisions as naive
 
 NAN = float("nan")

@@ -14,6 +14,7 @@ from risk_tasks.errors import WireError
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.model.report import GRAVITY
 from risk_tasks.wire.answer import decode_answer
 from risk_tasks.wire.request import Detail, encode_request
 from tests.unit.service.support import (
@@ -94,7 +95,7 @@ def test_a_bad_row_is_told_by_code_and_field(row, expected):
     assert (answer.errors[1].code, answer.errors[1].field) == (code, field)
     assert message in answer.errors[1].message
     assert answer.errors[1].remedy
-    assert answer.decisions[1] == "reject"
+    assert GRAVITY[answer.decisions[1]] == "reject"
     assert answer.breach_counts[1] == 0
     assert 1 not in answer.breaches
     assert 1 not in answer.gaps
@@ -234,7 +235,7 @@ def test_errors_are_told_in_every_detail(detail):
     answer = answer_of(raw(GOOD_ROWS[0], BAD_ROWS["cash nan"][0], terms=terms))
 
     assert answer.errors[1].field == "cash"
-    assert list(answer.decisions) == ["reject", "reject"]
+    assert [GRAVITY[rank] for rank in answer.decisions] == ["reject", "reject"]
     assert answer.breach_counts.tolist() == [1, 0]
 
 

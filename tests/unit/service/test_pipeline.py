@@ -15,6 +15,7 @@ from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.market import Scenario
 from risk_tasks.model.measures import MEASURES, STANDARD_MEASURES, MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.model.report import GRAVITY
 from risk_tasks.service import pipeline
 from risk_tasks.wire.request import Detail, pack_portfolios
 from tests.unit.service.support import (
@@ -268,7 +269,7 @@ def test_detail_says_how_much_of_an_answer_is_made():
 
     for detail, answer in found.items():
         assert answer.breach_counts.tolist() == [2]
-        assert list(answer.decisions) == ["reject"]
+        assert [GRAVITY[rank] for rank in answer.decisions] == ["reject"]
         assert list(answer.columns) == list(STANDARD_MEASURES)
         assert bool(answer.breaches) is (detail is not Detail.SUMMARY)
         assert bool(answer.input_hashes) is (detail is Detail.REPORTS)

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.market import MarketSnapshot, Scenario
 from risk_tasks.model.measures import MeasureName, MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.model.report import Breach, Contributor, NotEvaluated, ReportError
+from risk_tasks.model.report import GRAVITY, Breach, Contributor, NotEvaluated, ReportError
 from risk_tasks.wire.answer import AnswerBlock, Stamp
 from risk_tasks.wire.request import Detail, Terms
 from tests.unit.model import strategies as model
@@ -66,10 +67,9 @@ def answers(draw):
         limits_version=st.none() | texts,
         timings=st.dictionaries(texts, model.numbers, max_size=2),
     )
-    decisions = st.sampled_from(["accept", "warn", "reject", "none"])
     return AnswerBlock(
         draw(stamp),
-        draw(st.lists(decisions, min_size=n, max_size=n)),
+        draw(arrays(np.int8, n, elements=st.integers(0, len(GRAVITY) - 1))),
         np.array(draw(st.lists(st.integers(0, 2**31 - 1), min_size=n, max_size=n)), np.int32),
         {name: draw(columns(n)) for name in draw(names)},
         draw(st.dictionaries(rows, _errors)),
@@ -125,7 +125,7 @@ TERMS = Terms(
 )
 ANSWER = AnswerBlock(
     Stamp("m", AS_OF.isoformat(), "v", {"queued_ms": 1.5}),
-    ["accept", "reject"],
+    np.array([GRAVITY.index("accept"), GRAVITY.index("reject")], np.int8),
     np.array([0, 2], np.int32),
     {
         "volatility": MeasureColumn(

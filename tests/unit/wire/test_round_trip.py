@@ -16,7 +16,7 @@ from risk_tasks.errors import DecodeError, RiskTasksError
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.market import MarketSnapshot, Scenario
 from risk_tasks.model.measures import MeasureSettings
-from risk_tasks.model.report import Decision, RiskReport
+from risk_tasks.model.report import GRAVITY, Decision, RiskReport
 from risk_tasks.wire.answer import (
     AnswerBlock,
     Stamp,
@@ -264,7 +264,7 @@ def test_reports_have_their_portfolios_in_order(several, data):
 
     assert [report.portfolio_id for report in made] == names
     for report, (answer, row) in zip(made, rows, strict=True):
-        assert report.decision == answer.decisions[row]
+        assert report.decision == GRAVITY[answer.decisions[row]]
         assert report.error == answer.errors.get(row)
         assert report.status == ("error" if row in answer.errors else "ok")
         assert list(report.breaches) == list(answer.breaches.get(row, ()))
@@ -285,7 +285,9 @@ def test_reports_have_their_portfolios_in_order(several, data):
 
 def test_a_report_says_when_its_market_was():
     """The moment is an aware one, and in JSON the text of it."""
-    answer = AnswerBlock(Stamp("m", AS_OF.isoformat()), ["none"], np.zeros(1, np.int32), {})
+    answer = AnswerBlock(
+        Stamp("m", AS_OF.isoformat()), np.zeros(1, np.int8), np.zeros(1, np.int32), {}
+    )
 
     report = reports(["p"], [answer])[0]
 
@@ -297,7 +299,9 @@ def test_a_measure_of_a_report_says_its_unit():
     """That of the registry, qualified or not."""
     names = ["volatility", "value_at_risk@0.95", "gross_leverage", "herfindahl", "stress_loss:x"]
     cell = MeasureColumn(np.ones(1), np.zeros(1, np.int8))
-    answer = AnswerBlock(Stamp(), ["none"], np.zeros(1, np.int32), dict.fromkeys(names, cell))
+    answer = AnswerBlock(
+        Stamp(), np.zeros(1, np.int8), np.zeros(1, np.int32), dict.fromkeys(names, cell)
+    )
 
     units = {name: measure.unit for name, measure in reports(["p"], [answer])[0].measures.items()}
 
