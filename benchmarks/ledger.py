@@ -15,7 +15,7 @@ from pathlib import Path
 
 import redis
 
-from benchmarks.measures import inputs
+from benchmarks import inputs
 from benchmarks.output import print_rows, write
 from risk_tasks.broker.blocks import BlockBroker, StampRequest
 from risk_tasks.broker.envelope import envelope
@@ -84,10 +84,10 @@ def _read(client: redis.Redis, reply: str, block_id: str) -> None:
 
 
 def run() -> None:
-    snapshot, portfolios = inputs(N_CHECKS, n_observations=250)
+    snapshot = inputs.market(250)
     service = Service(MarketShelf({snapshot.id: snapshot}.get), {}.__getitem__)
     terms = Terms(parse_measures(None), MeasureSettings(), detail=Detail.SUMMARY)
-    payload = encode_request(pack_portfolios(portfolios, terms))
+    payload = encode_request(pack_portfolios(inputs.portfolios(N_CHECKS), terms))
 
     def work(given: bytes) -> bytes:
         return service.run(given, snapshot.id, "", 0.0)

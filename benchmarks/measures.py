@@ -7,53 +7,25 @@ measures are interleaved, so that a slow moment of the machine falls on each of 
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 
 import numpy as np
 
+from benchmarks import inputs
 from benchmarks.output import print_rows, write
 from risk_tasks.engine import MarketArrays, PortfolioBlock, compute
 from risk_tasks.engine.warmup import compile_kernels
-from risk_tasks.model.market import MarketSnapshot, Scenario
 from risk_tasks.model.measures import MEASURES, STANDARD_MEASURES, MeasureSettings, parse_measures
-from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.wire.request import Terms, pack_portfolios
 
-N_PORTFOLIOS, N_POSITIONS, N_INSTRUMENTS, N_OBSERVATIONS, N_ROUNDS = 1_000, 20, 500, 1_000, 15
-
-
-def inputs(
-    n_portfolios: int, n_observations: int = N_OBSERVATIONS
-) -> tuple[MarketSnapshot, list[Portfolio]]:
-    """Return a market, and portfolios of 20 positions each, the same in every run."""
-    rng = np.random.default_rng(7)
-    names = [f"I{i}" for i in range(N_INSTRUMENTS)]
-    snapshot = MarketSnapshot(
-        datetime(2026, 1, 2, tzinfo=UTC),
-        names,
-        rng.uniform(10, 500, N_INSTRUMENTS),
-        rng.normal(0, 0.01, (n_observations, N_INSTRUMENTS)),
-        scenarios={"fall": Scenario({"I1": -0.3}, others=-0.2)},
-    )
-    portfolios = [
-        Portfolio(
-            f"p{number}",
-            {
-                names[place]: float(rng.normal(0, 1_000))
-                for place in rng.choice(N_INSTRUMENTS, N_POSITIONS, replace=False)
-            },
-            nav=1e7,
-        )
-        for number in range(n_portfolios)
-    ]
-    return snapshot, portfolios
+N_PORTFOLIOS, N_OBSERVATIONS, N_ROUNDS = 1_000, 1_000, 15
 
 
 def run() -> None:
     compile_kernels()
-    snapshot, portfolios = inputs(N_PORTFOLIOS)
-    market = MarketArrays.of(snapshot)
-    request = pack_portfolios(portfolios, Terms(parse_measures(None), MeasureSettings()))
+    market = MarketArrays.of(inputs.market(N_OBSERVATIONS))
+    request = pack_portfolios(
+        inputs.portfolios(N_PORTFOLIOS), Terms(parse_measures(None), MeasureSettings())
+    )
     block = PortfolioBlock(
         request.offsets,
         np.array([market.index[name] for name in request.instrument_names])[request.instrument],
@@ -73,7 +45,7 @@ def run() -> None:
     print_rows("microseconds per check", cost_us)
     sizes = {
         "portfolios": N_PORTFOLIOS,
-        "positions": N_POSITIONS,
+        "positions": inputs.N_POSITIONS,
         "observations": N_OBSERVATIONS,
         "rounds": N_ROUNDS,
     }

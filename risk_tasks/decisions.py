@@ -77,7 +77,7 @@ def _scope(
 ) -> BoolArray:
     if not limit.applies_to:
         return np.ones(len(portfolio_ids), dtype=bool)
-    rows = zip(portfolio_ids, tags, strict=True)
+    rows = zip(portfolio_ids, tags or [{}] * len(portfolio_ids), strict=True)
     return np.array([limit.applies(name, of_row) for name, of_row in rows], dtype=bool)
 
 

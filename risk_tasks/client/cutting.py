@@ -86,5 +86,5 @@ def select(request: RequestBlock, rows: npt.NDArray[np.int64]) -> RequestBlock:
         quantity=request.quantity[flat],
         cash=request.cash.take(pa.array(rows)),
         nav=request.nav.take(pa.array(rows)),
-        tags=[request.tags[row] for row in rows],
+        tags=[request.tags[row] for row in rows] if request.tags else (),
     )

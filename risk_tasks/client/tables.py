@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from risk_tasks.client import columns
 from risk_tasks.errors import InvalidTableError
 from risk_tasks.wire.request import RequestBlock, Terms
 
@@ -24,23 +25,26 @@ def read_tables(
     Portfolios stand in order of first appearance among the positions, then those that only
     `portfolios` names. Raises `InvalidTableError` naming column and row.
     """
-    table = _table(positions, "positions")
-    ids, codes = _encoded(table, "portfolio_id", "positions")
-    if (codes < 0).any():
-        raise _null("positions", "portfolio_id", int(np.argmax(codes < 0)))
-    names, instrument = _encoded(table, "instrument", "positions")
-    quantity = _numbers(table, "quantity", "positions")
-    ids, codes = _by_appearance(ids, codes)
-    about = _About(portfolios, ids)
-    order = np.argsort(codes, kind="stable") if (np.diff(codes) < 0).any() else slice(None)
-    sizes = np.bincount(codes, minlength=len(about.ids))
+    table = columns.as_table(positions, "positions")
+    with ThreadPoolExecutor(1) as other:
+        # The two columns of texts take all of the time; Arrow reads them without the GIL.
+        reading = other.submit(columns.codes, table, "instrument", "positions")
+        groups = columns.grouping(table, "portfolio_id", "positions")
+        names, instrument = reading.result()
+    quantity = columns.numbers(table, "quantity", "positions")
+    if quantity.null_count:
+        quantity = quantity.fill_null(float("nan"))
+    about = _About(portfolios, groups.texts)
+    sizes = np.zeros(len(about.ids) + 1, dtype=np.int64)
+    sizes[1 : len(groups.sizes) + 1] = groups.sizes
+    order = slice(None) if groups.order is None else groups.order
     request = RequestBlock(
         terms=terms,
         portfolio_ids=about.ids,
-        offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-        instrument=instrument[order].astype(np.int32),
+        offsets=np.cumsum(sizes),
+        instrument=instrument[order],
         instrument_names=names.to_pylist(),
-        quantity=quantity.fill_null(float("nan")).to_numpy()[order],
+        quantity=quantity.to_numpy()[order],
         cash=about.numbers("cash"),
         nav=about.numbers("nav"),
         tags=about.tags(),
@@ -53,10 +57,14 @@ class _About:
 
     def __init__(self, portfolios: Any | None, ids: pa.StringArray) -> None:
         empty = pa.table({"portfolio_id": pa.array([], pa.string())})
-        self._table = empty if portfolios is None else _table(portfolios, "portfolios")
-        own = _texts(self._table, "portfolio_id", "portfolios")
+        self._table = empty if portfolios is None else columns.as_table(portfolios, "portfolios")
+        own = columns.texts(self._table, "portfolio_id", "portfolios")
         if own.null_count:
-            raise _null("portfolios", "portfolio_id", int(np.argmax(own.is_null().to_numpy(False))))
+            raise columns.missing(
+                "portfolios",
+                "portfolio_id",
+                int(np.argmax(own.is_null().to_numpy(False))),
+            )
         if len(own.unique()) != len(own):
             raise InvalidTableError(
                 "A portfolio stands twice.",
@@ -70,7 +78,7 @@ class _About:
     def numbers(self, name: str) -> pa.DoubleArray:
         if name not in self._table.column_names:
             return pa.nulls(len(self.ids), pa.float64())
-        return _numbers(self._table, name, "portfolios").take(self._places)
+        return columns.numbers(self._table, name, "portfolios").take(self._places)
 
     def limit_sets(self) -> pa.StringArray:
         names = self._texts("limit_set")
@@ -85,93 +93,14 @@ class _About:
     def tags(self) -> Sequence[Mapping[str, str]]:
         names = [name for name in dict.fromkeys(self._table.column_names) if name not in _KNOWN]
         if not names:
-            return [{}] * len(self.ids)
-        columns = [self._texts(name).to_pylist() for name in names]
+            return ()
+        cells = [self._texts(name).to_pylist() for name in names]
         return [
             {name: value for name, value in zip(names, row, strict=True) if value is not None}
-            for row in zip(*columns, strict=True)
+            for row in zip(*cells, strict=True)
         ]
 
     def _texts(self, name: str) -> pa.StringArray:
         if name not in self._table.column_names:
             return pa.nulls(len(self.ids), pa.string())
-        return _texts(self._table, name, "portfolios").take(self._places)
-
-
-def _table(source: Any, place: str) -> pa.Table:
-    try:
-        return source if isinstance(source, pa.Table) else pa.table(source)
-    except (TypeError, ValueError, pa.ArrowException) as error:
-        raise InvalidTableError(
-            f"Not a table: {error}.",
-            field=place,
-            remedy="Give a pyarrow, polars, pandas or DuckDB table.",
-        ) from error
-
-
-def _column(table: pa.Table, name: str, place: str) -> pa.ChunkedArray:
-    if table.column_names.count(name) != 1:
-        raise InvalidTableError(f"There is no one column {name}.", field=f"{place}.{name}")
-    return table[name]
-
-
-def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-
-
-def _numbers(table: pa.Table, name: str, place: str) -> pa.DoubleArray:
-    column = _column(table, name, place)
-    if pa.types.is_boolean(column.type):
-        raise InvalidTableError("Truths are no numbers.", field=f"{place}.{name}")
-    try:
-        return _one_chunk(column.cast(pa.float64()))
-    except pa.ArrowException as error:
-        raise InvalidTableError(f"Not numbers: {error}.", field=f"{place}.{name}") from error
-
-
-def _encoded(
-    table: pa.Table, name: str, place: str
-) -> tuple[pa.StringArray, npt.NDArray[np.int64]]:
-    """Return the distinct texts of a column, and for each row which one it has, -1 for null."""
-    encoded = _dictionary(table, name, place)
-    texts = encoded.dictionary
-    codes = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy()
-    distinct = texts.dictionary_encode()
-    remap = np.append(distinct.indices.cast(pa.int64()).fill_null(-1).to_numpy(), -1)
-    return distinct.dictionary, remap[codes]
-
-
-def _texts(table: pa.Table, name: str, place: str) -> pa.StringArray:
-    encoded = _dictionary(table, name, place)
-    return encoded.dictionary.take(encoded.indices)
-
-
-def _dictionary(table: pa.Table, name: str, place: str) -> pa.DictionaryArray:
-    """Return a column of texts, plain or encoded by whatever made it, as one encoded array."""
-    column = _column(table, name, place)
-    try:
-        if not pa.types.is_dictionary(column.type):
-            column = column.cast(pa.string()).dictionary_encode()
-        encoded = _one_chunk(column.unify_dictionaries())
-        texts = encoded.dictionary.cast(pa.string())
-        texts.validate(full=True)
-        return pa.DictionaryArray.from_arrays(encoded.indices.cast(pa.int64()), texts)
-    except pa.ArrowException as error:
-        raise InvalidTableError(f"Not texts: {error}.", field=f"{place}.{name}") from error
-
-
-def _by_appearance(
-    ids: pa.StringArray, codes: npt.NDArray[np.int64]
-) -> tuple[pa.StringArray, npt.NDArray[np.int64]]:
-    """Return only the ids that appear, in the order in which they first do."""
-    present, first = np.unique(codes, return_index=True)
-    order = np.argsort(first, kind="stable")
-    rank = np.zeros(len(ids), dtype=np.int64)
-    rank[present[order]] = np.arange(len(present))
-    return ids.take(pa.array(present[order])), rank[codes]
-
-
-def _null(place: str, name: str, row: int) -> InvalidTableError:
-    return InvalidTableError(
-        f"Row {row} has no {name}.", field=f"{place}.{name}", remedy="Fill it in."
-    )
+        return columns.texts(self._table, name, "portfolios").take(self._places)

@@ -67,7 +67,8 @@ class RequestBlock:
     """P portfolios with N positions in CSR form, as they were sent: nothing is known to be valid.
 
     `offsets` (P + 1,) int64; `instrument` (N,) int32, places in `instrument_names`, -1 for null;
-    `quantity` (N,) float64; `cash`, `nav` (P,), null for unknown.
+    `quantity` (N,) float64; `cash`, `nav` (P,), null for unknown; `tags` (P,), or empty where no
+    portfolio has any.
     """
 
     terms: Terms
@@ -103,21 +104,21 @@ def pack_portfolios(portfolios: Sequence[Portfolio], terms: Terms) -> RequestBlo
         quantity=np.array(quantities, dtype=np.float64),
         cash=pa.array([portfolio.cash for portfolio in portfolios], pa.float64()),
         nav=pa.array([portfolio.nav for portfolio in portfolios], pa.float64()),
-        tags=[portfolio.tags for portfolio in portfolios],
+        tags=_unless_empty([portfolio.tags for portfolio in portfolios]),
     )
 
 
 def encode_request(block: RequestBlock) -> bytes:
     """Return `block` as Arrow IPC bytes."""
+    unnamed = block.instrument < 0
     instrument = pa.DictionaryArray.from_arrays(
-        pa.array(block.instrument, mask=block.instrument < 0),
+        pa.array(block.instrument, mask=unnamed if unnamed.any() else None),
         pa.array(block.instrument_names, pa.string()),
     )
     positions = pa.StructArray.from_arrays(
         [instrument, pa.array(block.quantity)],
         fields=list(SCHEMA.field("positions").type.value_type),
     )
-    has_tags = any(block.tags)
     batch = pa.record_batch(
         [
             block.portfolio_ids,
@@ -125,7 +126,7 @@ def encode_request(block: RequestBlock) -> bytes:
             block.cash,
             block.nav,
             pa.array([list(of_row.items()) for of_row in block.tags], SCHEMA.field("tags").type)
-            if has_tags
+            if block.tags
             else pa.nulls(len(block), SCHEMA.field("tags").type),
         ],
         schema=SCHEMA,
@@ -178,5 +179,9 @@ def _read_terms(metadata: Mapping[str, str]) -> Terms:
 
 def _read_tags(column: pa.MapArray) -> Sequence[Mapping[str, str]]:
     if column.null_count == len(column):
-        return [{}] * len(column)
-    return [dict(pairs or ()) for pairs in column.to_pylist()]
+        return ()
+    return _unless_empty([dict(pairs or ()) for pairs in column.to_pylist()])
+
+
+def _unless_empty(tags: Sequence[Mapping[str, str]]) -> Sequence[Mapping[str, str]]:
+    return tags if any(tags) else ()

@@ -39,7 +39,7 @@ def rows_of(request: RequestBlock) -> list[Row]:
                 [(names[i], None if np.isnan(q) else float(q)) for i, q in pairs],
                 request.cash[row].as_py(),
                 request.nav[row].as_py(),
-                dict(request.tags[row]),
+                dict(request.tags[row]) if request.tags else {},
             )
         )
     return rows

@@ -84,7 +84,7 @@ def test_a_block_holds_what_its_portfolios_hold(portfolios):
         assert [(names[i], float(q)) for i, q in pairs] == list(portfolio.positions.items())
         assert block.cash[row].as_py() == portfolio.cash
         assert block.nav[row].as_py() == portfolio.nav
-        assert dict(block.tags[row]) == dict(portfolio.tags)
+        assert dict(block.tags[row] if block.tags else {}) == dict(portfolio.tags)
 
 
 def test_a_block_that_is_not_valid_comes_back_as_it_is():

@@ -1,0 +1,157 @@
+"""Columns of any Arrow table as arrays: numbers, texts, and texts as runs and codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from risk_tasks.errors import InvalidTableError
+
+_RADIX = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grouping:
+    """Rows by the text that they hold.
+
+    `texts` are distinct, in order of first appearance; `sizes` (texts,) how many rows each has;
+    `order` (rows,) brings them together, each text's in their old order, None where they are so.
+    """
+
+    texts: pa.StringArray
+    sizes: npt.NDArray[np.int64]
+    order: npt.NDArray[np.int64] | None
+
+
+def as_table(source: Any, place: str) -> pa.Table:
+    """Return anything that speaks Arrow as a table; raises `InvalidTableError`."""
+    try:
+        return source if isinstance(source, pa.Table) else pa.table(source)
+    except (TypeError, ValueError, pa.ArrowException) as error:
+        raise InvalidTableError(
+            f"Not a table: {error}.",
+            field=place,
+            remedy="Give a pyarrow, polars, pandas or DuckDB table.",
+        ) from error
+
+
+def numbers(table: pa.Table, name: str, place: str) -> pa.DoubleArray:
+    """Return a column as float64."""
+    column = _column(table, name, place)
+    if pa.types.is_boolean(column.type):
+        raise InvalidTableError("Truths are no numbers.", field=f"{place}.{name}")
+    try:
+        return _one_chunk(column.cast(pa.float64()))
+    except pa.ArrowException as error:
+        raise InvalidTableError(f"Not numbers: {error}.", field=f"{place}.{name}") from error
+
+
+def texts(table: pa.Table, name: str, place: str) -> pa.StringArray:
+    """Return a column of texts, plain or encoded by whatever made it."""
+    encoded = _dictionary(_column(table, name, place), name, place)
+    return encoded.dictionary.take(encoded.indices)
+
+
+def codes(table: pa.Table, name: str, place: str) -> tuple[pa.StringArray, npt.NDArray[np.int32]]:
+    """Return the distinct texts of a column, and for each row which one it has, -1 for null."""
+    return _codes(_dictionary(_column(table, name, place), name, place))
+
+
+def grouping(table: pa.Table, name: str, place: str) -> Grouping:
+    """Return the rows of a column without nulls by their text.
+
+    Rows that stand together are found by comparing each with the next; only one of each run is
+    looked up.
+    """
+    column = _one_chunk(_text_column(_column(table, name, place), name, place))
+    starts = _run_starts(column)
+    heads = _dictionary(pa.chunked_array([column.take(pa.array(starts))]), name, place)
+    distinct, head_codes = _codes(heads)
+    if (head_codes < 0).any():
+        raise missing(place, name, int(starts[np.argmax(head_codes < 0)]))
+    appearing = pa.array(head_codes).dictionary_encode()
+    ranks, lengths = appearing.indices.to_numpy(), np.diff(np.append(starts, len(column)))
+    words = distinct.take(appearing.dictionary)
+    sizes = np.bincount(ranks, weights=lengths, minlength=len(words)).astype(np.int64)
+    apart = len(ranks) > len(words)
+    return Grouping(words, sizes, stable_order(np.repeat(ranks, lengths)) if apart else None)
+
+
+def stable_order(ranks: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+    """Return what sorts `ranks` >= 0 and leaves equal ones in their order.
+
+    By 16 bits at a time, which NumPy sorts by radix: six times as fast as by 32.
+    """
+    order = np.argsort((ranks % _RADIX).astype(np.uint16), kind="stable")
+    if len(ranks) and ranks.max() >= _RADIX:
+        high = (ranks // _RADIX).astype(np.uint16)
+        order = order[np.argsort(high[order], kind="stable")]
+    return order
+
+
+def missing(place: str, name: str, row: int) -> InvalidTableError:
+    return InvalidTableError(
+        f"Row {row} has no {name}.", field=f"{place}.{name}", remedy="Fill it in."
+    )
+
+
+def _column(table: pa.Table, name: str, place: str) -> pa.ChunkedArray:
+    if table.column_names.count(name) != 1:
+        raise InvalidTableError(f"There is no one column {name}.", field=f"{place}.{name}")
+    return table[name]
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _text_column(column: pa.ChunkedArray, name: str, place: str) -> pa.ChunkedArray:
+    try:
+        if not pa.types.is_dictionary(column.type):
+            return column.cast(pa.string())
+        return column.unify_dictionaries()
+    except pa.ArrowException as error:
+        raise InvalidTableError(f"Not texts: {error}.", field=f"{place}.{name}") from error
+
+
+def _dictionary(column: pa.ChunkedArray, name: str, place: str) -> pa.DictionaryArray:
+    """Return a column as one encoded array whose texts are valid; they may repeat."""
+    column = _text_column(column, name, place)
+    try:
+        if not pa.types.is_dictionary(column.type):
+            column = column.dictionary_encode()
+        encoded = _one_chunk(column)
+        words = encoded.dictionary.cast(pa.string())
+        words.validate(full=True)
+        return pa.DictionaryArray.from_arrays(encoded.indices.cast(pa.int32()), words)
+    except pa.ArrowException as error:
+        raise InvalidTableError(f"Not texts: {error}.", field=f"{place}.{name}") from error
+
+
+def _codes(encoded: pa.DictionaryArray) -> tuple[pa.StringArray, npt.NDArray[np.int32]]:
+    """Return distinct texts, and for each row which one it has, -1 for null."""
+    ranks = _filled(encoded.indices)
+    distinct = encoded.dictionary.dictionary_encode()
+    if len(distinct.dictionary) < len(distinct) or distinct.null_count:
+        ranks = np.append(_filled(distinct.indices), np.int32(-1))[ranks]
+    return distinct.dictionary, ranks
+
+
+def _filled(indices: pa.Array) -> npt.NDArray[np.int32]:
+    filled: npt.NDArray[np.int32] = (
+        indices.fill_null(-1) if indices.null_count else indices
+    ).to_numpy()
+    return filled
+
+
+def _run_starts(column: pa.Array) -> npt.NDArray[np.int64]:
+    """Return the rows that differ from the row before them; the first does, and every null."""
+    compared = column.indices if pa.types.is_dictionary(column.type) else column
+    changes = pc.not_equal(compared[1:], compared[:-1]).fill_null(True)
+    first = np.zeros(min(1, len(column)), dtype=np.int64)
+    return np.append(first, np.flatnonzero(changes.to_numpy(zero_copy_only=False)) + 1)
