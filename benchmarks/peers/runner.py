@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -128,9 +129,20 @@ def _running(workers: Sequence[Sequence[str]]) -> Iterator[None]:
         subprocess.Popen([sys.executable, *worker], stdin=subprocess.DEVNULL, stdout=sys.stderr)
         for worker in workers
     ]
+    stopping = threading.Event()
+
+    def watch(process: subprocess.Popen[bytes]) -> None:
+        process.wait()
+        if not stopping.is_set():
+            # Nobody will answer: whoever waits for a result ends now.
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    for process in processes:
+        threading.Thread(target=watch, args=(process,), daemon=True).start()
     try:
         yield
     finally:
+        stopping.set()
         for process in processes:
             process.terminate()
         for process in processes:
