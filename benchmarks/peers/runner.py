@@ -135,6 +135,7 @@ def _running(workers: Sequence[Sequence[str]]) -> Iterator[None]:
         process.wait()
         if not stopping.is_set():
             # Nobody will answer: whoever waits for a result ends now.
+            print(f"The workers ended with {process.returncode}.", file=sys.stderr, flush=True)
             os.kill(os.getpid(), signal.SIGTERM)
 
     for process in processes:
