@@ -5,6 +5,6 @@ it measured. There a peer sees this package and NumPy, and nothing of `risk_task
 computes one portfolio as one would without our engine.
 
 Each peer starts two worker processes, waits until they have answered a few hundred jobs, sends the
-jobs in the way that its own documentation recommends, reads back every result, and compares each
+jobs in the fastest documented way that we found, reads back every result, and compares each
 with `job`'s own. Sending, waiting and reading are timed; making the inputs and comparing are not.
 """
