@@ -1,0 +1,91 @@
+"""Measure one peer from our own environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peers import environment
+
+PEERS = ("celery", "dramatiq", "huey", "taskiq", "rq")
+
+_TIMEOUT_S = 600.0
+_STOP_WITHIN_S = 15.0
+_TAIL = 2_000
+
+
+def measure(
+    peer: str,
+    *,
+    broker_url: str,
+    market_path: Path,
+    job: str,
+    mode: str,
+    n_checks: int,
+    n_rounds: int,
+    n_users: int = 8,
+    timeout_s: float = _TIMEOUT_S,
+) -> dict[str, Any]:
+    """Run `peer` against the server, and return what it printed.
+
+    `market_path` is what `job.write_market` wrote; `mode` is batch, single or users; `n_checks` are
+    those of one round. Raises `RuntimeError` with the end of the log where the peer fails or takes
+    longer than `timeout_s`.
+    """
+    python = environment.ensure()
+    command = [
+        *(str(python), "-m", f"benchmarks.peers.{peer}_peer", "--broker-url", broker_url),
+        *("--market", str(Path(market_path).resolve()), "--job", job, "--mode", mode),
+        *("--checks", str(n_checks), "--rounds", str(n_rounds), "--users", str(n_users)),
+    ]
+    # A file, not a pipe: a worker that outlived its client would hold a pipe open.
+    with tempfile.TemporaryFile() as log:
+        client = subprocess.Popen(
+            command,
+            cwd=environment.ROOT,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            output, _ = client.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"{peer} took longer than {timeout_s} s: {_end(log)}") from None
+        finally:
+            _stop(client)
+        if client.returncode != 0:
+            raise RuntimeError(f"{peer} failed: {_end(log)}")
+    measured: dict[str, Any] = json.loads(output)
+    return measured
+
+
+def _environment() -> dict[str, str]:
+    # One thread of algebra in each process, as every worker has a core.
+    return os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(environment.ROOT)}
+
+
+def _stop(client: subprocess.Popen[bytes]) -> None:
+    """End the client, which stops its workers, and then whatever is left of its session."""
+    if client.poll() is None:
+        client.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            client.wait(_STOP_WITHIN_S)
+    with suppress(ProcessLookupError):
+        os.killpg(client.pid, signal.SIGKILL)
+    client.wait()
+    if client.stdout is not None:
+        client.stdout.close()
+
+
+def _end(log: Any) -> str:
+    log.seek(0)
+    text: str = log.read().decode(errors="replace")
+    return text[-_TAIL:]

@@ -1,0 +1,154 @@
+"""What every peer has in common: its arguments, its worker processes, the timing, one JSON line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import version
+from typing import Any, Protocol
+
+from benchmarks.peers import job
+
+URL_VARIABLE = "PEERS_BROKER_URL"
+N_WORKERS = 2
+#: how long any one result may take, in seconds
+PATIENCE_S = 300
+
+# Both processes must have loaded the market before the first round.
+_N_WARM_UP = 400
+_STOP_WITHIN_S = 10.0
+
+
+class Single(Protocol):
+    def __call__(self, job: str, argument: Any, /) -> Any: ...
+
+
+class Batch(Protocol):
+    def __call__(self, job: str, arguments: list[Any], /) -> list[Any]: ...
+
+
+@cache
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--broker-url", required=True)
+    parser.add_argument("--market", required=True, help="an .npz file that job.write_market wrote")
+    parser.add_argument("--checks", type=int, required=True, help="jobs in a round")
+    parser.add_argument("--rounds", type=int, required=True)
+    parser.add_argument("--job", choices=job.JOBS, required=True)
+    parser.add_argument("--mode", choices=("batch", "single", "users"), required=True)
+    parser.add_argument("--users", type=int, default=8)
+    return parser.parse_args()
+
+
+def broker_url() -> str:
+    """Return the server's address: a worker finds it in its environment, the client is told it."""
+    return os.environ.get(URL_VARIABLE) or str(_arguments().broker_url)
+
+
+def main(
+    package: str,
+    workers: Sequence[Sequence[str]],
+    *,
+    batch: Batch,
+    single: Single,
+    has_users: bool = False,
+) -> None:
+    """Start `workers`, each a list of arguments for Python, measure, and print one JSON line.
+
+    `batch` and `single` send jobs by name and return their results, in order. `has_users` says
+    that threads may call `single` side by side.
+    """
+    asked = _arguments()
+    if asked.mode == "users" and not has_users:
+        raise SystemExit(f"{package} has no users mode.")
+    os.environ |= {URL_VARIABLE: asked.broker_url, job.MARKET_VARIABLE: asked.market}
+    # So that the workers are stopped where this process is asked to end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    arguments = job.arguments(asked.job, asked.checks)
+    expected = [job.JOBS[asked.job](argument) for argument in arguments]
+    warm_up = job.arguments(asked.job, _N_WARM_UP)
+
+    seconds: list[float] = []
+    latencies_ms: list[float] = []
+
+    def timed(argument: Any) -> Any:
+        started = time.perf_counter()
+        result = single(asked.job, argument)
+        latencies_ms.append((time.perf_counter() - started) * 1e3)
+        return result
+
+    ways: dict[str, Callable[[], list[Any]]] = {
+        "batch": lambda: batch(asked.job, arguments),
+        "single": lambda: [timed(argument) for argument in arguments],
+        "users": lambda: _as_users(timed, arguments, asked.users),
+    }
+    reported = {
+        "batch": {"seconds": seconds},
+        "single": {"latencies_ms": latencies_ms},
+        "users": {"seconds": seconds, "latencies_ms": latencies_ms},
+    }
+    with _running(workers):
+        single(asked.job, warm_up[0])
+        batch(asked.job, warm_up)
+        for _ in range(asked.rounds):
+            started = time.perf_counter()
+            results = ways[asked.mode]()
+            seconds.append(time.perf_counter() - started)
+            if results != expected:
+                raise RuntimeError(f"{package} returned other results than its job does.")
+    print(json.dumps({"peer": package, "version": version(package)} | reported[asked.mode]))
+
+
+def _as_users(ask: Callable[[Any], Any], arguments: list[Any], n_users: int) -> list[Any]:
+    """Share `arguments` among threads, each of which awaits one result after another."""
+    results: list[Any] = [None] * len(arguments)
+
+    def user(number: int) -> None:
+        for place in range(number, len(arguments), n_users):
+            results[place] = ask(arguments[place])
+
+    with ThreadPoolExecutor(n_users) as pool:
+        list(pool.map(user, range(n_users)))
+    return results
+
+
+@contextmanager
+def _running(workers: Sequence[Sequence[str]]) -> Iterator[None]:
+    # Their output goes to stderr: stdout has the one line.
+    processes = [
+        subprocess.Popen([sys.executable, *worker], stdin=subprocess.DEVNULL, stdout=sys.stderr)
+        for worker in workers
+    ]
+    stopping = threading.Event()
+
+    def watch(process: subprocess.Popen[bytes]) -> None:
+        process.wait()
+        if not stopping.is_set():
+            # Nobody will answer: whoever waits for a result ends now.
+            print(f"The workers ended with {process.returncode}.", file=sys.stderr, flush=True)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    for process in processes:
+        threading.Thread(target=watch, args=(process,), daemon=True).start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            try:
+                process.wait(_STOP_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
