@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from risk_tasks.model.measures import MeasureName
@@ -35,13 +37,19 @@ def _piece(answer: AnswerBlock | None, names: Sequence[MeasureName]) -> pa.Table
     code = pa.nulls(n, pa.string())
     if errors:
         code = pa.array([errors[row].code if row in errors else None for row in range(n)])
-    status = pa.array([ReportStatus.OK.value, ReportStatus.ERROR.value])
-    columns["status"] = status.take(code.is_valid().cast(pa.int8()))
-    names_of = pa.array([decision.value for decision in GRAVITY])
-    columns["decision"] = names_of.take(pa.array(answer.decisions if answer else [], pa.int8()))
+    failed = code.is_valid().cast(pa.int8()).to_numpy()
+    columns["status"] = _words([ReportStatus.OK, ReportStatus.ERROR], failed)
+    columns["decision"] = _words(GRAVITY, answer.decisions if answer else failed)
     columns["breach_count"] = pa.array(answer.breach_counts if answer else [], pa.int32())
     columns["code"] = code
     return pa.table(columns)
+
+
+def _words(words: Sequence[str], places: npt.NDArray[np.int8]) -> pa.StringArray:
+    """Return the word of each row; most often it is the same for all."""
+    if len(places) and (places == places[0]).all():
+        return pa.repeat(pa.scalar(str(words[places[0]])), len(places))
+    return pa.array([str(word) for word in words]).take(pa.array(places))
 
 
 def breach_table(portfolio_ids: Sequence[str], answers: Sequence[AnswerBlock]) -> pa.Table:

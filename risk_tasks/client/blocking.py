@@ -147,7 +147,9 @@ class RiskClient:
         parts, order = by_limit_set(request, limit_sets, call.stamp)
         answers = self._link().ask(parts, call)
         ids = pa.concat_arrays([part.portfolio_ids for part, _ in parts])
-        table = answer_table(ids, call.terms.measures, answers).take(pa.array(order))
+        table = answer_table(ids, call.terms.measures, answers)
+        if len(parts) > 1:
+            table = table.take(pa.array(order))
         return (table, breach_table(ids.to_pylist(), answers)) if return_breaches else table
 
     def submit(self, portfolios: Iterable[Portfolio], **options: Unpack[CheckOptions]) -> Handle:

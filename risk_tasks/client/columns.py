@@ -74,9 +74,11 @@ def grouping(table: pa.Table, name: str, place: str) -> Grouping:
     distinct, head_codes = _codes(heads)
     if (head_codes < 0).any():
         raise missing(place, name, int(starts[np.argmax(head_codes < 0)]))
+    lengths = np.diff(np.append(starts, len(column)))
+    if np.array_equal(head_codes, np.arange(len(distinct))):
+        return Grouping(distinct, lengths, None)
     appearing = pa.array(head_codes).dictionary_encode()
-    ranks, lengths = appearing.indices.to_numpy(), np.diff(np.append(starts, len(column)))
-    words = distinct.take(appearing.dictionary)
+    ranks, words = appearing.indices.to_numpy(), distinct.take(appearing.dictionary)
     sizes = np.bincount(ranks, weights=lengths, minlength=len(words)).astype(np.int64)
     apart = len(ranks) > len(words)
     return Grouping(words, sizes, stable_order(np.repeat(ranks, lengths)) if apart else None)
@@ -152,6 +154,11 @@ def _filled(indices: pa.Array) -> npt.NDArray[np.int32]:
 def _run_starts(column: pa.Array) -> npt.NDArray[np.int64]:
     """Return the rows that differ from the row before them; the first does, and every null."""
     compared = column.indices if pa.types.is_dictionary(column.type) else column
-    changes = pc.not_equal(compared[1:], compared[:-1]).fill_null(True)
+    if pa.types.is_integer(compared.type) and not compared.null_count:
+        ranks = compared.to_numpy()
+        changes = ranks[1:] != ranks[:-1]
+    else:
+        unequal = pc.not_equal(compared[1:], compared[:-1]).fill_null(True)
+        changes = unequal.to_numpy(zero_copy_only=False)
     first = np.zeros(min(1, len(column)), dtype=np.int64)
-    return np.append(first, np.flatnonzero(changes.to_numpy(zero_copy_only=False)) + 1)
+    return np.append(first, np.flatnonzero(changes) + 1)

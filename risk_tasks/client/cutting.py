@@ -17,8 +17,8 @@ from risk_tasks.wire.request import RequestBlock
 class BlockBounds:
     """How large a block may grow; a single larger portfolio is a block of its own."""
 
-    max_checks: int = 2_500
-    max_positions: int = 50_000
+    max_checks: int = 10000
+    max_positions: int = 500_000
 
 
 def cut(request: RequestBlock, bounds: BlockBounds) -> Iterator[RequestBlock]:

@@ -71,18 +71,20 @@ class _About:
                 field="portfolios.portfolio_id",
                 remedy="Give each portfolio one row.",
             )
-        only_here = own.filter(pc.invert(pc.is_in(own, value_set=ids)))
-        self.ids = pa.concat_arrays([ids, only_here])
-        self._places = pc.index_in(self.ids, value_set=own)
+        self.ids = ids
+        if len(own):
+            only_here = own.filter(pc.invert(pc.is_in(own, value_set=ids)))
+            self.ids = pa.concat_arrays([ids, only_here])
+            self._places = pc.index_in(self.ids, value_set=own)
 
     def numbers(self, name: str) -> pa.DoubleArray:
-        if name not in self._table.column_names:
+        if not self._says(name):
             return pa.nulls(len(self.ids), pa.float64())
         return columns.numbers(self._table, name, "portfolios").take(self._places)
 
     def limit_sets(self) -> pa.StringArray:
         names = self._texts("limit_set")
-        if pc.any(pc.equal(names, "")).as_py():
+        if names.null_count < len(names) and pc.any(pc.equal(names, "")).as_py():
             raise InvalidTableError(
                 "An empty text names no limit set.",
                 field="portfolios.limit_set",
@@ -101,6 +103,9 @@ class _About:
         ]
 
     def _texts(self, name: str) -> pa.StringArray:
-        if name not in self._table.column_names:
+        if not self._says(name):
             return pa.nulls(len(self.ids), pa.string())
         return columns.texts(self._table, name, "portfolios").take(self._places)
+
+    def _says(self, name: str) -> bool:
+        return name in self._table.column_names and len(self._table) > 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 from math import ceil, floor
 
 from risk_tasks.errors import InvalidSettingsError
@@ -46,21 +47,29 @@ def parse_confidence(value: str | float | Decimal, *, field: str = "confidence")
     return format(number.normalize(), "f")
 
 
+#: the same few questions are asked of every block
+_remembered = lru_cache(maxsize=4096)
+
+
+@_remembered
 def tail_probability(confidence: str) -> Fraction:
     """Return alpha = 1 - confidence, exactly."""
     return 1 - Fraction(Decimal(confidence))
 
 
+@_remembered
 def min_observations(confidence: str) -> int:
     """Return the shortest window that reaches the tail: ceil(1 / alpha)."""
     return ceil(1 / tail_probability(confidence))
 
 
+@_remembered
 def tail_rank(n_observations: int, confidence: str) -> int:
     """Return k = max(1, ceil(n * alpha)): how many worst outcomes an expected shortfall reads."""
     return max(1, ceil(n_observations * tail_probability(confidence)))
 
 
+@_remembered
 def var_position(n_observations: int, confidence: str, convention: VarConvention) -> Fraction:
     """Return where the VaR stands among the worst outcomes, counted from 0.
 

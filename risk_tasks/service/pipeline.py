@@ -69,7 +69,8 @@ class Service:
         columns = compute(block, market, names, request.terms.settings)
         fit = np.ones(len(block), dtype=bool)
         fit[list(errors)] = False
-        ids = request.portfolio_ids.to_pylist()
+        detail = request.terms.detail
+        ids = request.portfolio_ids.to_pylist() if limits or detail is Detail.REPORTS else ()
         evaluation = evaluate(limits, columns, fit, ids, request.tags)
 
         answer = AnswerBlock(
@@ -79,7 +80,6 @@ class Service:
             columns={str(name): columns[name].where(fit) for name in names},
             errors=errors,
         )
-        detail = request.terms.detail
         if detail is not Detail.SUMMARY:
             answer.breaches = explain_breaches(evaluation, block, market, request.terms.settings)
         if detail is Detail.REPORTS:

@@ -156,13 +156,20 @@ def decode_request(data: bytes) -> RequestBlock:
             terms=_read_terms(metadata),
             portfolio_ids=batch.column("portfolio_id"),
             offsets=offsets - offsets[0],
-            instrument=codes.indices.fill_null(-1).to_numpy(),
+            instrument=_filled(codes.indices),
             instrument_names=codes.dictionary.to_pylist(),
             quantity=flat.field("quantity").to_numpy(zero_copy_only=False),
             cash=batch.column("cash"),
             nav=batch.column("nav"),
             tags=_read_tags(batch.column("tags")),
         )
+
+
+def _filled(indices: pa.Int32Array) -> npt.NDArray[np.int32]:
+    filled: npt.NDArray[np.int32] = (
+        indices.fill_null(-1) if indices.null_count else indices
+    ).to_numpy()
+    return filled
 
 
 def _read_terms(metadata: Mapping[str, str]) -> Terms:
