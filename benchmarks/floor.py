@@ -52,7 +52,7 @@ def compute(
 
 def work(url: str) -> None:
     """Serve jobs for ever."""
-    client = redis.Redis.from_url(url)
+    client = redis.Redis.from_url(url, socket_timeout=None)
     market = MarketArrays.of(inputs.market(_N_OBSERVATIONS))
     while True:
         _, job = client.brpop([JOBS])

@@ -17,8 +17,12 @@ from risk_tasks.wire.request import RequestBlock
 class BlockBounds:
     """How large a block may grow; a single larger portfolio is a block of its own."""
 
-    max_checks: int = 10000
-    max_positions: int = 500_000
+    max_checks: int
+    max_positions: int
+
+
+#: whatever a check costs: so that a block stays a few megabytes
+LARGEST = BlockBounds(max_checks=12_500, max_positions=250_000)
 
 
 def cut(request: RequestBlock, bounds: BlockBounds) -> Iterator[RequestBlock]:

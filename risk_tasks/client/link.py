@@ -16,7 +16,8 @@ import redis
 
 from risk_tasks.broker.blocks import BlockBroker, StampRequest
 from risk_tasks.client.check_ids import CheckId
-from risk_tasks.client.cutting import BlockBounds, Part, cut
+from risk_tasks.client.cutting import Part, cut
+from risk_tasks.client.pace import Pace
 from risk_tasks.client.replies import ReplyReader
 from risk_tasks.client.terms import CallTerms
 from risk_tasks.connection import connect
@@ -42,6 +43,7 @@ class Link:
         self._client_id = uuid.uuid4().hex
         self._numbers = itertools.count()
         self._broker = BlockBroker(self._client)
+        self._pace = Pace()
         self._replies = ReplyReader(self._reply_client, self._client_id)
         self.markets = MarketStore(self._client)
         self.limits = LimitStore(self._client)
@@ -53,7 +55,7 @@ class Link:
         Raises `TransportError`, `QueueFullError` or, past the time-out, `ReportTimeoutError`.
         """
         started = time.monotonic()
-        blocks = _blocks(parts)
+        blocks = self._cut(parts)
         check_id = self._check_id(blocks)
         waiting = [(one, self._replies.expect(one)) for one in check_id.block_ids()]
         try:
@@ -67,13 +69,15 @@ class Link:
         finally:
             for block_id, _ in waiting:
                 self._replies.forget(block_id)
+        if len(parts) == 1:
+            self._pace.learn(parts[0][0], answers)
         if call.lane is Priority.CRITICAL:
             self._judge(check_id, time.monotonic() - started, answers)
         return answers
 
     def submit(self, parts: Sequence[Part], call: CallTerms) -> CheckId:
         """Send `parts` as `ask` does and return the id that their answers are read by."""
-        blocks = _blocks(parts)
+        blocks = self._cut(parts)
         check_id = self._check_id(blocks)
         self._enqueue(blocks, check_id, call, "")
         return check_id
@@ -82,6 +86,13 @@ class Link:
         self._replies.close()
         self._client.close()
         self._reply_client.close()
+
+    def _cut(self, parts: Sequence[Part]) -> list[Part]:
+        return [
+            (block, stamp)
+            for request, stamp in parts
+            for block in cut(request, self._pace.bounds(request))
+        ]
 
     def _check_id(self, blocks: Sequence[Part]) -> CheckId:
         return CheckId(f"{self._client_id}.{next(self._numbers)}", len(blocks))
@@ -120,10 +131,6 @@ class Link:
             self._client.hincrby(COUNTERS_KEY, "slow_critical", 1)
         except redis.RedisError as error:
             log.warning("critical.slow was not counted: %s", error)
-
-
-def _blocks(parts: Sequence[Part]) -> list[Part]:
-    return [(block, stamp) for request, stamp in parts for block in cut(request, BlockBounds())]
 
 
 def _await(future: Future[bytes], check_id: CheckId, give_up_at: float, call: CallTerms) -> bytes:

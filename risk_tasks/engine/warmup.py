@@ -9,7 +9,7 @@ import numpy as np
 from risk_tasks.engine.block import PortfolioBlock
 from risk_tasks.engine.compute import FUNCTIONS, compute, contributions
 from risk_tasks.engine.market import MarketArrays
-from risk_tasks.kernels.validity import repeated_position
+from risk_tasks.kernels.validity import locate, repeated_position
 from risk_tasks.model.market import MarketSnapshot, Scenario
 from risk_tasks.model.measures import MEASURES, MeasureName, MeasureSettings, Qualifier
 
@@ -40,4 +40,8 @@ def compile_kernels() -> None:
     compute(block, market, names, settings)
     for name in names:
         contributions(block, market, name, settings, 0)
-    repeated_position(block.offsets, block.instrument, 1, np.empty(1, dtype=np.int64))
+    one = np.zeros(1, dtype=np.int64)
+    repeated_position(block.offsets, block.instrument, 1, one)
+    code, quantity = np.zeros(1, dtype=np.int32), np.ones(1)
+    code.flags.writeable = quantity.flags.writeable = False
+    locate(block.offsets, code, block.instrument, quantity, one, one.copy())

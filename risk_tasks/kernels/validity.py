@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 from risk_tasks.kernels.jit import kernel
 
+Code1D = npt.NDArray[np.int32]
+Float1D = npt.NDArray[np.float64]
 Int1D = npt.NDArray[np.int64]
 
 
@@ -32,3 +34,36 @@ def repeated_position(offsets: Int1D, instrument: Int1D, n_instruments: int, out
             if last[instrument[j]] == p and out[p] < 0:
                 out[p] = j
             last[instrument[j]] = p
+
+
+@kernel
+def locate(
+    offsets: Int1D, code: Code1D, known: Int1D, quantity: Float1D, out: Int1D, unfit: Int1D
+) -> None:
+    """The instrument of each position, and how many positions there are that cannot be computed.
+
+    Parameters
+    ----------
+    offsets : (P + 1,)
+    code : (N,)
+        Places in `known`; negative for no instrument.
+    known : (K,)
+        Rows of the market, negative for what it does not hold.
+    quantity : (N,)
+    out : (N,)
+        Receives rows of the market, negative for none.
+    unfit : (1,)
+        Receives how many positions name nothing that is known, are not finite, or hold an
+        instrument that their portfolio held before.
+    """
+    last = np.full(known.size, -1, dtype=np.int64)
+    n_unfit = 0
+    for p in range(offsets.size - 1):
+        for j in range(offsets[p], offsets[p + 1]):
+            c = code[j]
+            out[j] = known[c] if c >= 0 else -1
+            if out[j] < 0 or not np.isfinite(quantity[j]) or last[c] == p:
+                n_unfit += 1
+            if c >= 0:
+                last[c] = p
+    unfit[0] = n_unfit

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,9 @@ SCHEMA = pa.schema(
         ("tags", pa.map_(pa.string(), pa.string())),
     ]
 )
+
+
+_TERMS = ("measures", "confidence", "horizon_days", "var_convention", "limits", "detail")
 
 
 class Detail(StrEnum):
@@ -173,6 +177,13 @@ def _filled(indices: pa.Int32Array) -> npt.NDArray[np.int32]:
 
 
 def _read_terms(metadata: Mapping[str, str]) -> Terms:
+    return _parse_terms(*(metadata.get(name) for name in _TERMS))
+
+
+@lru_cache(maxsize=256)
+def _parse_terms(*texts: str | None) -> Terms:
+    """Remembered: the blocks of a call say the same, and most calls do."""
+    metadata = {name: text for name, text in zip(_TERMS, texts, strict=True) if text is not None}
     with decoding("terms of a request"):
         return Terms(
             measures=parse_measures(json.loads(metadata["measures"])),

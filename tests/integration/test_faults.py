@@ -221,7 +221,7 @@ def test_answers_out_of_order_come_back_in_order(
     server, clients, hand, service, market, monkeypatch
 ):
     """The last block is answered first."""
-    monkeypatch.setattr("risk_tasks.client.link.BlockBounds", lambda: BlockBounds(1, 50_000))
+    monkeypatch.setattr("risk_tasks.client.pace.LARGEST", BlockBounds(1, 50_000))
     risk = clients(server.url)
     risk.publish_market(market)
     portfolios = [Portfolio(unique(), {name: 1.0}) for name in ("AAPL", "AMD", "XOM")]

@@ -49,7 +49,7 @@ class LocalLink:
                 )
             )
             for part, stamp in parts
-            for block in cut(part, BlockBounds(max_checks=2))
+            for block in cut(part, BlockBounds(max_checks=2, max_positions=1_000))
         ]
 
     def close(self):

@@ -1,0 +1,65 @@
+"""How large a block may be, by what such blocks have cost lately."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Hashable, Sequence
+from math import ceil
+
+import numpy as np
+
+from risk_tasks.client.cutting import LARGEST, BlockBounds
+from risk_tasks.wire.answer import AnswerBlock
+from risk_tasks.wire.request import RequestBlock, Terms
+
+#: a block holds a worker for about this long
+BLOCK_US = 15_000
+#: a shorter call is not worth a second message
+_ALONE_US = 4_000
+#: in a smaller block the time goes to what is done once, not to its positions
+_TELLING = 1_000
+_MAX_REMEMBERED = 256
+
+
+class Pace:
+    """Learns from the times in the answers; begins with the costs in the registry of measures.
+
+    Safe to share between threads: a lost update costs a few milliseconds.
+    """
+
+    def __init__(self) -> None:
+        self._us_per_position: dict[Hashable, float] = {}
+
+    def bounds(self, request: RequestBlock) -> BlockBounds:
+        """Return bounds that cut `request` into blocks of equal cost, none longer than `BLOCK_US`.
+
+        Two at least where that is worth it, so that two workers share it.
+        """
+        n_positions = int(request.offsets[-1])
+        cost_us = (n_positions + len(request)) * self._expect(request.terms)
+        n_blocks = max(ceil(cost_us / BLOCK_US), 2 if cost_us > _ALONE_US else 1)
+        if n_blocks == 1:
+            return LARGEST
+        largest = int(np.diff(request.offsets).max())
+        return BlockBounds(
+            min(LARGEST.max_checks, ceil(len(request) / n_blocks) + 1),
+            min(LARGEST.max_positions, ceil(n_positions / n_blocks) + largest),
+        )
+
+    def learn(self, request: RequestBlock, answers: Sequence[AnswerBlock]) -> None:
+        """Take note of what the blocks of `request` cost, where they are large enough to tell."""
+        spent_us = [answer.stamp.timings.get("compute_ms", 0.0) * 1e3 for answer in answers]
+        n = (int(request.offsets[-1]) + len(request)) / max(1, len(answers))
+        if len(self._us_per_position) > _MAX_REMEMBERED:
+            self._us_per_position.clear()
+        if answers and n >= _TELLING:
+            self._us_per_position[_kind(request.terms)] = statistics.median(spent_us) / n
+
+    def _expect(self, terms: Terms) -> float:
+        # Measures of the past share their pass over it: the dearest stands for all.
+        first = max((name.definition.cost_us for name in terms.measures), default=0.0) / 21
+        return self._us_per_position.get(_kind(terms), first)
+
+
+def _kind(terms: Terms) -> Hashable:
+    return terms.measures, terms.detail

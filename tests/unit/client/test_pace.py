@@ -1,0 +1,94 @@
+"""Blocks as large as their cost allows, learnt from what blocks have cost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import ceil
+
+import numpy as np
+import pytest
+
+from risk_tasks.client.cutting import LARGEST, cut
+from risk_tasks.client.pace import BLOCK_US, Pace
+from risk_tasks.model.measures import parse_measures
+from risk_tasks.wire.answer import AnswerBlock, Stamp
+from tests.unit.client.support import TERMS, request_of, row_of
+
+TERMS = replace(TERMS, measures=parse_measures(None))
+
+
+def asked(n_portfolios, n_positions=20):
+    return replace(request_of([row_of(0, n_positions)] * n_portfolios), terms=TERMS)
+
+
+def answer(n, compute_ms):
+    stamp = Stamp(timings={"compute_ms": compute_ms})
+    return AnswerBlock(stamp, np.zeros(n, np.int8), np.zeros(n, np.int32), {})
+
+
+def sizes(pace, request):
+    return [len(block) for block in cut(request, pace.bounds(request))]
+
+
+def test_a_small_call_is_one_message():
+    """A second one costs more than it saves."""
+    assert sizes(Pace(), asked(10)) == [10]
+
+
+@pytest.mark.parametrize("us_per_check", [2.0, 20.0, 500.0])
+def test_blocks_are_of_equal_cost_and_not_beyond_the_bound(us_per_check):
+    """What such checks cost last time decides, whatever the registry says."""
+    pace, request = Pace(), asked(3_000)
+    pace.learn(request, [answer(3_000, us_per_check * 3)])
+
+    found = sizes(pace, request)
+
+    assert max(found) * us_per_check <= BLOCK_US + 2 * us_per_check
+    assert len(found) <= max(2, ceil(3_000 * us_per_check / BLOCK_US)) + 1
+    assert len(found) == 1 or min(found[:-1]) >= max(found) - 1
+
+
+def test_a_call_worth_sharing_is_two_messages_at_least():
+    """So that two workers have it in half the time."""
+    pace, request = Pace(), asked(3_000)
+    pace.learn(request, [answer(3_000, 6.0)])
+
+    assert len(sizes(pace, request)) == 2
+
+
+def test_other_measures_have_a_pace_of_their_own():
+    """A dear measure does not make cheap ones into small blocks."""
+    pace, request = Pace(), asked(3_000)
+    usual = pace.bounds(request)
+    cheap = replace(request, terms=replace(TERMS, measures=parse_measures(["net_exposure"])))
+
+    pace.learn(cheap, [answer(3_000, 30_000.0)])
+
+    assert pace.bounds(request) == usual
+
+
+def test_no_cost_makes_a_block_larger_than_the_largest():
+    """Checks that cost nothing still have their bytes."""
+    pace, request = Pace(), asked(30_000, 1)
+    pace.learn(request, [answer(30_000, 5.0)])
+
+    assert max(sizes(pace, request)) <= LARGEST.max_checks
+
+
+def test_a_small_block_teaches_nothing():
+    """A market that was loaded for it would make every later block tiny."""
+    pace, request = Pace(), asked(3_000)
+    usual = pace.bounds(request)
+
+    pace.learn(asked(10), [answer(10, 400.0)])
+
+    assert pace.bounds(request) == usual
+
+
+def test_answers_without_times_teach_nothing_that_breaks():
+    """As those of a block that was refused as a whole."""
+    pace, request = Pace(), asked(3)
+    pace.learn(request, [AnswerBlock(Stamp(), np.zeros(3, np.int8), np.zeros(3, np.int32), {})])
+    pace.learn(request_of([]), [])
+
+    assert sizes(pace, request) == [3]
