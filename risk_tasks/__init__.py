@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from risk_tasks.client import RiskClient
+from risk_tasks.client import AsyncRiskClient, RiskClient
 from risk_tasks.client.signature import signature
 from risk_tasks.errors import (
     QueueFullError,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from risk_tasks.embedding import embedded
 
 __all__ = [
+    "AsyncRiskClient",
     "Breach",
     "Limit",
     "LimitSet",

@@ -16,10 +16,11 @@ from risk_tasks.client.awaiting import await_results
 from risk_tasks.client.check_ids import CheckId
 from risk_tasks.client.cutting import by_limit_set
 from risk_tasks.client.link import Link
+from risk_tasks.client.refusals import require_portfolio, require_request
 from risk_tasks.client.tables import read_tables
 from risk_tasks.client.terms import CheckOptions, read_call
 from risk_tasks.connection import masked
-from risk_tasks.errors import InvalidPortfolioError, TransportError, request_error
+from risk_tasks.errors import TransportError
 from risk_tasks.lanes import DEFAULT_NAME
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.market import MarketSnapshot
@@ -82,13 +83,7 @@ class RiskClient:
         Raises `RequestError` naming the field of a bad request, `TransportError` where the broker
         is down, `QueueFullError` where the lane is, and `ReportTimeoutError` past the time-out.
         """
-        report = self.check_many([portfolio], **options)[0]
-        if report.error is not None:
-            kind = request_error(report.error.code)
-            if kind is not None:
-                error = report.error
-                raise kind(error.message, field=error.field, remedy=error.remedy)
-        return report
+        return require_request(self.check_many([portfolio], **options)[0])
 
     def check_many(
         self, portfolios: Iterable[Portfolio], **options: Unpack[CheckOptions]
@@ -98,7 +93,7 @@ class RiskClient:
         A portfolio that cannot be computed has a report with status `error` and decision
         `reject`; the others are answered. Raises as `check` does where no report can be had.
         """
-        listed = [_portfolio(place, item) for place, item in enumerate(portfolios)]
+        listed = [require_portfolio(place, item) for place, item in enumerate(portfolios)]
         call = read_call(Detail.REPORTS, self._timeout_s, **options)
         answers = self._link().ask([(pack_portfolios(listed, call.terms), call.stamp)], call)
         return reports([portfolio.id for portfolio in listed], answers)
@@ -157,7 +152,7 @@ class RiskClient:
 
         The answers are kept for fifteen minutes, for `Handle.result` here or `result` anywhere.
         """
-        listed = [_portfolio(place, item) for place, item in enumerate(portfolios)]
+        listed = [require_portfolio(place, item) for place, item in enumerate(portfolios)]
         call = read_call(Detail.REPORTS, self._timeout_s, **options)
         parts = [(pack_portfolios(listed, call.terms), call.stamp)]
         return Handle(str(self._link().submit(parts, call)), self)
@@ -215,11 +210,3 @@ class Handle:
     def result(self, *, timeout_s: float | None = None) -> list[RiskReport]:
         """Return the reports, as `RiskClient.result` does."""
         return self._client.result(self.check_id, timeout_s=timeout_s)
-
-
-def _portfolio(place: int, item: object) -> Portfolio:
-    if not isinstance(item, Portfolio):
-        raise InvalidPortfolioError(
-            f"{type(item).__name__} is not a Portfolio.", field=f"portfolios[{place}]"
-        )
-    return item

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import redis
 
@@ -30,6 +30,15 @@ from risk_tasks.wire.answer import AnswerBlock, decode_answer
 from risk_tasks.wire.request import encode_request
 
 log = logging.getLogger("risk_tasks")
+
+
+@dataclass(frozen=True, slots=True)
+class SentCall:
+    """A call whose blocks are on their lane."""
+
+    check_id: CheckId
+    started: float
+    futures: list[Future[bytes]]
 
 
 class Link:
@@ -54,26 +63,48 @@ class Link:
 
         Raises `TransportError`, `QueueFullError` or, past the time-out, `ReportTimeoutError`.
         """
+        sent = self.send(parts, call)
+        try:
+            answers = [
+                decode_answer(_await(future, sent, call), str(sent.check_id))
+                for future in sent.futures
+            ]
+        finally:
+            self.forget(sent)
+        self.note(parts, call, sent, answers)
+        return answers
+
+    def send(self, parts: Sequence[Part], call: CallTerms) -> SentCall:
+        """Enqueue `parts` and return the futures of their answers, which `forget` ends."""
         started = time.monotonic()
         blocks = self._cut(parts)
         check_id = self._check_id(blocks)
-        waiting = [(one, self._replies.expect(one)) for one in check_id.block_ids()]
+        sent = SentCall(
+            check_id, started, [self._replies.expect(one) for one in check_id.block_ids()]
+        )
         try:
             self._enqueue(blocks, check_id, call, self._client_id)
-            answers = [
-                decode_answer(
-                    _await(future, check_id, started + call.timeout_s, call), str(check_id)
-                )
-                for _, future in waiting
-            ]
-        finally:
-            for block_id, _ in waiting:
-                self._replies.forget(block_id)
+        except BaseException:
+            self.forget(sent)
+            raise
+        return sent
+
+    def forget(self, sent: SentCall) -> None:
+        for block_id in sent.check_id.block_ids():
+            self._replies.forget(block_id)
+
+    def note(
+        self,
+        parts: Sequence[Part],
+        call: CallTerms,
+        sent: SentCall,
+        answers: Sequence[AnswerBlock],
+    ) -> None:
+        """Learn from the times in the answers of a call; tell of a critical one that was slow."""
         if len(parts) == 1:
             self._pace.learn(parts[0][0], answers)
         if call.lane is Priority.CRITICAL:
-            self._judge(check_id, time.monotonic() - started, answers)
-        return answers
+            self._judge(sent.check_id, time.monotonic() - sent.started, answers)
 
     def submit(self, parts: Sequence[Part], call: CallTerms) -> CheckId:
         """Send `parts` as `ask` does and return the id that their answers are read by."""
@@ -133,11 +164,16 @@ class Link:
             log.warning("critical.slow was not counted: %s", error)
 
 
-def _await(future: Future[bytes], check_id: CheckId, give_up_at: float, call: CallTerms) -> bytes:
+def _await(future: Future[bytes], sent: SentCall, call: CallTerms) -> bytes:
     try:
-        return future.result(timeout=max(0.0, give_up_at - time.monotonic()))
+        return future.result(timeout=max(0.0, sent.started + call.timeout_s - time.monotonic()))
     except FutureTimeoutError:
-        raise ReportTimeoutError(
-            f"No report within {call.timeout_s:g} s in the {call.lane.value} lane.",
-            check_id=str(check_id),
-        ) from None
+        raise unanswered(call, sent.check_id) from None
+
+
+def unanswered(call: CallTerms, check_id: CheckId | str) -> ReportTimeoutError:
+    """Return what a caller is told whose time is over."""
+    return ReportTimeoutError(
+        f"No report within {call.timeout_s:g} s in the {call.lane.value} lane.",
+        check_id=str(check_id),
+    )

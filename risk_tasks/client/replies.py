@@ -36,6 +36,8 @@ class ReplyReader:
     def expect(self, block_id: str) -> Future[bytes]:
         """Return the future of a block that is about to be enqueued."""
         future: Future[bytes] = Future()
+        # From here on it cannot be cancelled, so that the reading thread may always set it.
+        future.set_running_or_notify_cancel()
         with self._changed:
             self._waiting[block_id] = future
             if self._thread is None:

@@ -15,6 +15,7 @@ from risk_tasks.model.number import as_finite
 from risk_tasks.wire.request import Detail, Terms
 
 _MAX_TIMEOUT_S = 86_400
+_USUAL = MeasureSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def read_call(
     inline = limits if isinstance(limits, LimitSet) else None
     name = "" if inline else limits or DEFAULT_NAME
     return CallTerms(
-        Terms(parse_measures(measures), settings or MeasureSettings(), inline, detail),
+        Terms(parse_measures(measures), settings or _USUAL, inline, detail),
         StampRequest(
             market or DEFAULT_NAME,
             str(name),

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from functools import cache
 from types import MappingProxyType
 
 from risk_tasks.errors import InvalidSettingsError, UnknownMeasureError
@@ -147,12 +148,17 @@ def _nearest(name: str) -> str:
 def parse_measures(names: Iterable[str] | None) -> tuple[MeasureName, ...]:
     """Read what was asked for; None is the standard set. Repeats are dropped, order is kept."""
     if names is None:
-        names = STANDARD_MEASURES
+        return _standard_set()
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise UnknownMeasureError(
             f"{names!r} is not a list of names.", field="measures", remedy="['value_at_risk']"
         )
     return tuple(dict.fromkeys(MeasureName.parse(name) for name in names))
+
+
+@cache
+def _standard_set() -> tuple[MeasureName, ...]:
+    return tuple(map(MeasureName.parse, STANDARD_MEASURES))
 
 
 _HULL = "Hull, Options, Futures and Other Derivatives, 10th ed., ch. 22"

@@ -13,8 +13,14 @@ def as_finite(number: object) -> float | None:
 
     Texts and booleans are no numbers; Decimal and NumPy scalars are.
     """
+    if type(number) is float or type(number) is int:
+        return _finite(number)
     if isinstance(number, str | bool | np.bool_) or not isinstance(number, SupportsFloat):
         return None
+    return _finite(number)
+
+
+def _finite(number: SupportsFloat) -> float | None:
     try:
         value = float(number)
     except (TypeError, ValueError, OverflowError):

@@ -7,6 +7,9 @@ import json
 from collections.abc import Sequence
 from importlib.metadata import version
 
+import msgspec
+import numpy as np
+
 from risk_tasks.engine import PortfolioBlock
 from risk_tasks.kernels.jit import target_cpu
 from risk_tasks.model.measures import MeasureName, MeasureSettings
@@ -29,12 +32,15 @@ def input_hashes(
     """
     terms = [ENGINE_VERSION, market_id, [str(name) for name in names], settings_document(settings)]
     common = hashlib.sha256(json.dumps(terms).encode())
+    held = np.stack([block.instrument.astype(np.float64), block.quantity], axis=1).tobytes()
+    worth = np.stack([block.cash, block.nav], axis=1).tobytes()
+    starts = block.offsets.tolist()
     hashes = []
     for place, portfolio_id in enumerate(portfolio_ids):
-        row = block.row(place)
+        start, stop = starts[place], starts[place + 1]
         digest = common.copy()
-        digest.update(json.dumps([portfolio_id, len(row.instrument)]).encode())
-        for part in (row.instrument, row.quantity, row.cash, row.nav):
-            digest.update(part.tobytes())
+        digest.update(msgspec.json.encode((portfolio_id, stop - start)))
+        digest.update(held[16 * start : 16 * stop])
+        digest.update(worth[16 * place : 16 * (place + 1)])
         hashes.append(digest.hexdigest())
     return hashes

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 
-from risk_tasks.model.column import Outcome
+from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import MeasureName
-from risk_tasks.model.report import GRAVITY, Measure, ReportStatus, RiskReport
+from risk_tasks.model.report import GRAVITY, Measure, MeasureStatus, ReportStatus, RiskReport
 from risk_tasks.wire.answer import AnswerBlock
+
+_OK = MeasureStatus.OK.value
 
 
 def reports(portfolio_ids: Sequence[str], answers: Sequence[AnswerBlock]) -> list[RiskReport]:
@@ -21,10 +23,7 @@ def reports(portfolio_ids: Sequence[str], answers: Sequence[AnswerBlock]) -> lis
 def _reports(portfolio_ids: Iterable[str], answer: AnswerBlock) -> list[RiskReport]:
     stamp = answer.stamp
     as_of = datetime.fromisoformat(stamp.as_of) if stamp.as_of else None
-    columns = [
-        (name, MeasureName.parse(name).definition.unit.value, column.values, column.outcomes)
-        for name, column in answer.columns.items()
-    ]
+    measures = [dict(zip(answer.columns, row, strict=True)) for row in _rows(answer)]
     return [
         RiskReport(
             portfolio_id=portfolio_id,
@@ -33,12 +32,7 @@ def _reports(portfolio_ids: Iterable[str], answer: AnswerBlock) -> list[RiskRepo
             as_of=as_of,
             status=ReportStatus.ERROR if row in answer.errors else ReportStatus.OK,
             decision=GRAVITY[answer.decisions[row]],
-            measures={}
-            if row in answer.errors
-            else {
-                name: _measure(values[row], unit, Outcome(outcomes[row]))
-                for name, unit, values, outcomes in columns
-            },
+            measures={} if row in answer.errors or not measures else measures[row],
             breaches=tuple(answer.breaches.get(row, ())),
             not_evaluated=tuple(answer.gaps.get(row, ())),
             input_hash=answer.input_hashes[row]
@@ -51,7 +45,17 @@ def _reports(portfolio_ids: Iterable[str], answer: AnswerBlock) -> list[RiskRepo
     ]
 
 
-def _measure(value: float, unit: str, outcome: Outcome) -> Measure:
-    return Measure(
-        float(value) if outcome.has_value else None, unit, outcome.status.value, outcome.reason
-    )
+def _rows(answer: AnswerBlock) -> Iterator[tuple[Measure, ...]]:
+    """Yield the measures of each portfolio, in the order of the columns."""
+    return zip(*(_measures(name, column) for name, column in answer.columns.items()), strict=True)
+
+
+def _measures(name: str, column: MeasureColumn) -> list[Measure]:
+    unit = MeasureName.parse(name).definition.unit.value
+    if not column.outcomes.any():
+        return [Measure(value, unit, _OK) for value in column.values.tolist()]
+    pairs = zip(column.values.tolist(), map(Outcome, column.outcomes.tolist()), strict=True)
+    return [
+        Measure(value if told.has_value else None, unit, told.status.value, told.reason)
+        for value, told in pairs
+    ]

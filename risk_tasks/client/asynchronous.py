@@ -1,0 +1,249 @@
+"""The asyncio client: the same methods, awaitable; concurrent checks share blocks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+from risk_tasks.client.blocking import Handle, RiskClient
+from risk_tasks.client.coalescing import Coalescer, Company
+from risk_tasks.client.link import Link, SentCall, unanswered
+from risk_tasks.client.refusals import require_portfolio, require_request
+from risk_tasks.client.terms import CallTerms, CheckOptions, read_call
+from risk_tasks.errors import TransportError
+from risk_tasks.lanes import DEFAULT_NAME
+from risk_tasks.model.limits import LimitSet
+from risk_tasks.model.market import MarketSnapshot
+from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.model.report import RiskReport
+from risk_tasks.wire.answer import decode_answer
+from risk_tasks.wire.reports import reports
+from risk_tasks.wire.request import Detail, pack_portfolios
+
+Result = TypeVar("Result")
+
+_N_THREADS = 4
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """One awaited check."""
+
+    portfolio: Portfolio
+    call: CallTerms
+    give_up_at: float
+    future: asyncio.Future[RiskReport]
+
+
+class AsyncRiskClient:
+    """Checks portfolios on the workers behind one broker, for one event loop.
+
+    ::
+
+        async with AsyncRiskClient("redis://localhost:6379/0") as risk:
+            reports = await asyncio.gather(*(risk.check(book) for book in books))
+
+    A check that is alone goes out at once. Those that come while others are under way share a
+    block: it goes at `max_checks`, or when its first check has waited `max_wait_s` (2 ms; 50 ms at
+    most). Cancelling a check, its deadline and its errors concern that check alone.
+
+    What is sent and read is sent and read by the blocking client's connections, in a few threads.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_s: float = 5.0,
+        client_name: str = "",
+        max_checks: int = 100,
+        max_wait_s: float = 0.002,
+    ) -> None:
+        self._blocking = RiskClient(url, timeout_s=timeout_s, client_name=client_name)
+        self._timeout_s = timeout_s
+        self._coalescer: Coalescer[_Waiting] = Coalescer(Company(max_checks, max_wait_s))
+        self._threads = ThreadPoolExecutor(_N_THREADS, thread_name_prefix="risk-tasks-async")
+        self._alarm: asyncio.TimerHandle | None = None
+        self._sending: set[asyncio.Task[None]] = set()
+        self._waiting: set[_Waiting] = set()
+        self._closed = False
+
+    async def check(self, portfolio: Portfolio, **options: Unpack[CheckOptions]) -> RiskReport:
+        """Return the report of one portfolio; raises as `RiskClient.check` does."""
+        if self._closed:
+            raise TransportError("The client is closed.", remedy="Make a new one.")
+        call = read_call(Detail.REPORTS, self._timeout_s, **options)
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(
+            require_portfolio(0, portfolio),
+            call,
+            loop.time() + call.timeout_s,
+            loop.create_future(),
+        )
+        self._waiting.add(waiting)
+        try:
+            block = self._coalescer.add(_kind(call), waiting, loop.time())
+            if block is not None:
+                self._send(block)
+            self._set_alarm()
+            return require_request(await waiting.future)
+        finally:
+            self._waiting.discard(waiting)
+
+    async def check_many(
+        self, portfolios: Iterable[Portfolio], **options: Unpack[CheckOptions]
+    ) -> list[RiskReport]:
+        """Return one report for each portfolio, as `RiskClient.check_many` does."""
+        return await self._call(self._blocking.check_many, portfolios, **options)
+
+    async def check_table(
+        self,
+        positions: Any,
+        *,
+        portfolios: Any | None = None,
+        return_breaches: bool = False,
+        **options: Unpack[CheckOptions],
+    ) -> Any:
+        """Return a table with a row per portfolio, as `RiskClient.check_table` does."""
+        check_table: Callable[..., Any] = self._blocking.check_table
+        return await self._call(
+            check_table,
+            positions,
+            portfolios=portfolios,
+            return_breaches=return_breaches,
+            **options,
+        )
+
+    async def submit(
+        self, portfolios: Iterable[Portfolio], **options: Unpack[CheckOptions]
+    ) -> Handle:
+        """Send checks without waiting; `result` takes the handle's `check_id`."""
+        return await self._call(self._blocking.submit, portfolios, **options)
+
+    async def result(self, check_id: str, *, timeout_s: float | None = None) -> list[RiskReport]:
+        """Return the reports of a submitted call, as `RiskClient.result` does."""
+        return await self._call(self._blocking.result, check_id, timeout_s=timeout_s)
+
+    async def publish_market(self, snapshot: MarketSnapshot, name: str = DEFAULT_NAME) -> str:
+        """Make `snapshot` the market of later checks; returns its id."""
+        return await self._call(self._blocking.publish_market, snapshot, name)
+
+    async def load_market(self, market: str = DEFAULT_NAME) -> MarketSnapshot | None:
+        """Return the market of this name or id, or None where none is published."""
+        return await self._call(self._blocking.load_market, market)
+
+    async def publish_prices(
+        self, prices: Mapping[str, float], *, as_of: datetime, name: str = DEFAULT_NAME
+    ) -> str:
+        """Put new marks on the same return panel; returns the new id."""
+        return await self._call(self._blocking.publish_prices, prices, as_of=as_of, name=name)
+
+    async def publish_limits(self, limit_set: LimitSet, name: str = DEFAULT_NAME) -> str:
+        """Make `limit_set` the one that later checks are held against; returns its version."""
+        return await self._call(self._blocking.publish_limits, limit_set, name)
+
+    async def close(self) -> None:
+        """End the connections; waiting calls get a `TransportError`."""
+        self._closed = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+        await self._call(self._blocking.close)
+        for waiting in list(self._waiting):
+            if not waiting.future.done():
+                closed = TransportError("The client was closed.", remedy="Make a new one.")
+                waiting.future.set_exception(closed)
+        await asyncio.gather(*self._sending, return_exceptions=True)
+        self._threads.shutdown(wait=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"Async{self._blocking!r}"
+
+    async def _call(self, function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
+
+    def _set_alarm(self) -> None:
+        """Wake when the next block has waited long enough."""
+        at = self._coalescer.next_at()
+        if at is not None and self._alarm is None:
+            self._alarm = asyncio.get_running_loop().call_at(at, self._send_due)
+
+    def _send_due(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        for _, block in self._coalescer.due(asyncio.get_running_loop().time()):
+            self._send(block)
+        self._set_alarm()
+
+    def _send(self, block: list[_Waiting]) -> None:
+        task = asyncio.get_running_loop().create_task(self._answer(block))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _answer(self, block: list[_Waiting]) -> None:
+        """Send the checks of a block that still have a caller, and give each its report."""
+        try:
+            awaited = [waiting for waiting in block if not waiting.future.done()]
+            if awaited:
+                await self._ask(awaited)
+        finally:
+            self._coalescer.arrived()
+            if not self._closed:
+                self._send_due()
+
+    async def _ask(self, block: list[_Waiting]) -> None:
+        call = block[0].call
+        portfolios = [waiting.portfolio for waiting in block]
+        parts = [(pack_portfolios(portfolios, call.terms), call.stamp)]
+        link = self._blocking._link()  # noqa: SLF001 - two shells of one client
+        sending = asyncio.ensure_future(self._call(link.send, parts, call))
+        check_id = ""
+        try:
+            # Those that share a block came within milliseconds of each other.
+            async with asyncio.timeout_at(block[0].give_up_at):
+                sent = await asyncio.shield(sending)
+                check_id = str(sent.check_id)
+                found = await asyncio.gather(*map(asyncio.wrap_future, sent.futures))
+            answers = [decode_answer(answer, check_id) for answer in found]
+            link.note(parts, call, sent, answers)
+            names = [portfolio.id for portfolio in portfolios]
+            for waiting, report in zip(block, reports(names, answers), strict=True):
+                if not waiting.future.done():
+                    waiting.future.set_result(report)
+        except Exception as error:
+            told = unanswered(call, check_id) if isinstance(error, TimeoutError) else error
+            for waiting in block:
+                if not waiting.future.done():
+                    waiting.future.set_exception(told)
+        finally:
+            sending.add_done_callback(lambda sent: _forget(link, sent))
+
+
+def _forget(link: Link, sending: asyncio.Future[SentCall]) -> None:
+    """Whatever became of a call, also of one whose sending took longer than it had."""
+    if not sending.cancelled() and sending.exception() is None:
+        link.forget(sending.result())
+
+
+def _kind(call: CallTerms) -> Hashable:
+    """Return what checks have in common that may share a block."""
+    terms, limits = call.terms, call.terms.limits
+    version = limits.version if limits else None
+    return terms.measures, terms.settings, version, call.stamp, call.lane, call.timeout_s
