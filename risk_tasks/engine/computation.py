@@ -19,6 +19,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 #: squares of anything larger overflow
 _LARGEST_PNL = 1e150
+#: standard deviations that reach everything
+_FAR = 40.0
 
 
 class Computation:
@@ -115,4 +117,4 @@ class Computation:
 def _reach(n_worst: int, n_observations: int) -> float:
     """How far below the mean about twice as many outcomes lie as are wanted, were they normal."""
     share = (2 * n_worst + 4) / max(1, n_observations)
-    return -NormalDist().inv_cdf(share) if share < 1 else -np.inf
+    return -NormalDist().inv_cdf(share) if share < 1 else -_FAR

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import MeasureName
-from risk_tasks.model.report import GRAVITY, Measure, MeasureStatus, ReportStatus, RiskReport
+from risk_tasks.model.report import GRAVITY, Measure, ReportStatus, RiskReport
 from risk_tasks.wire.answer import AnswerBlock
-
-_OK = MeasureStatus.OK.value
 
 
 def reports(portfolio_ids: Sequence[str], answers: Sequence[AnswerBlock]) -> list[RiskReport]:
@@ -23,7 +21,7 @@ def reports(portfolio_ids: Sequence[str], answers: Sequence[AnswerBlock]) -> lis
 def _reports(portfolio_ids: Iterable[str], answer: AnswerBlock) -> list[RiskReport]:
     stamp = answer.stamp
     as_of = datetime.fromisoformat(stamp.as_of) if stamp.as_of else None
-    measures = [dict(zip(answer.columns, row, strict=True)) for row in _rows(answer)]
+    decisions = answer.decisions.tolist()
     return [
         RiskReport(
             portfolio_id=portfolio_id,
@@ -31,8 +29,8 @@ def _reports(portfolio_ids: Iterable[str], answer: AnswerBlock) -> list[RiskRepo
             limits_version=stamp.limits_version,
             as_of=as_of,
             status=ReportStatus.ERROR if row in answer.errors else ReportStatus.OK,
-            decision=GRAVITY[answer.decisions[row]],
-            measures={} if row in answer.errors or not measures else measures[row],
+            decision=GRAVITY[decisions[row]],
+            measures={} if row in answer.errors else _MeasureRow(answer.columns, row),
             breaches=tuple(answer.breaches.get(row, ())),
             not_evaluated=tuple(answer.gaps.get(row, ())),
             input_hash=answer.input_hashes[row]
@@ -45,17 +43,30 @@ def _reports(portfolio_ids: Iterable[str], answer: AnswerBlock) -> list[RiskRepo
     ]
 
 
-def _rows(answer: AnswerBlock) -> Iterator[tuple[Measure, ...]]:
-    """Yield the measures of each portfolio, in the order of the columns."""
-    return zip(*(_measures(name, column) for name, column in answer.columns.items()), strict=True)
+class _MeasureRow(Mapping[str, Measure]):
+    """The measures of one portfolio, read from the columns of its block when somebody asks."""
 
+    __slots__ = ("_columns", "_row")
 
-def _measures(name: str, column: MeasureColumn) -> list[Measure]:
-    unit = MeasureName.parse(name).definition.unit.value
-    if not column.outcomes.any():
-        return [Measure(value, unit, _OK) for value in column.values.tolist()]
-    pairs = zip(column.values.tolist(), map(Outcome, column.outcomes.tolist()), strict=True)
-    return [
-        Measure(value if told.has_value else None, unit, told.status.value, told.reason)
-        for value, told in pairs
-    ]
+    def __init__(self, columns: Mapping[str, MeasureColumn], row: int) -> None:
+        self._columns = columns
+        self._row = row
+
+    def __getitem__(self, name: str) -> Measure:
+        column = self._columns[name]
+        outcome = Outcome(column.outcomes[self._row])
+        return Measure(
+            float(column.values[self._row]) if outcome.has_value else None,
+            MeasureName.parse(name).definition.unit.value,
+            outcome.status.value,
+            outcome.reason,
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))

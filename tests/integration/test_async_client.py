@@ -1,0 +1,207 @@
+"""The asyncio client over real workers: what is one caller's reaches that caller alone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from risk_tasks import AsyncRiskClient, Limit, LimitSet, Portfolio
+from risk_tasks.errors import (
+    QueueFullError,
+    ReportTimeoutError,
+    TransportError,
+    UnknownInstrumentError,
+)
+from risk_tasks.lanes import LANE_CAPACITY, LaneCapacity, Priority
+from tests.integration.support import books, unique, untimed
+
+pytestmark = pytest.mark.integration
+
+ONE = Portfolio("one", {"AAPL": 1.0})
+
+
+def run(fleet, work, **terms):
+    """Run `work(client)` in an event loop of its own."""
+
+    async def main():
+        async with AsyncRiskClient(fleet.url, **{"timeout_s": 20, **terms}) as risk:
+            return await work(risk)
+
+    return asyncio.run(main())
+
+
+def test_reports_are_those_of_the_blocking_client_bit_by_bit(risk, fleet, book):
+    """Alone or in company."""
+
+    async def work(client):
+        alone = [await client.check(portfolio) for portfolio in book]
+        together = await asyncio.gather(*(client.check(portfolio) for portfolio in book))
+        return alone, together, await client.check_many(book)
+
+    expected = untimed(risk.check_many(book))
+    assert [untimed(found) for found in run(fleet, work)] == [expected] * 3
+
+
+def test_concurrent_checks_share_blocks_and_a_lone_one_does_not_wait(fleet, market):
+    """Of three hundred at once the first goes alone; reports of one block share their times."""
+    portfolios = books(300, market.instruments)
+
+    async def work(client):
+        return await asyncio.gather(*(client.check(portfolio) for portfolio in portfolios))
+
+    reports = run(fleet, work, max_checks=100, max_wait_s=0.05)
+
+    assert [report.portfolio_id for report in reports] == [p.id for p in portfolios]
+    blocks = [id(report.timings) for report in reports]
+    sizes = [blocks.count(block) for block in dict.fromkeys(blocks)]
+    assert sizes[0] == 1
+    assert sizes[1:] == [100, 100, 99]
+
+
+def test_an_error_reaches_the_check_that_it_belongs_to(fleet, book):
+    """The others of its block are answered."""
+
+    async def work(client):
+        checks = [book[0], Portfolio("odd", {"GOLD": 1.0}), book[1]]
+        return await asyncio.gather(*map(client.check, checks), return_exceptions=True)
+
+    first, odd, last = run(fleet, work)
+
+    assert isinstance(odd, UnknownInstrumentError)
+    assert odd.field == "positions['GOLD']"
+    assert (first.portfolio_id, last.portfolio_id) == (book[0].id, book[1].id)
+
+
+def test_checks_under_other_terms_do_not_share_a_block(fleet, book):
+    """Limits, measures and lanes are each check's own."""
+    strict = LimitSet("strict", [Limit("gross_exposure", hard=1.0)])
+    lax = LimitSet("lax", [Limit("gross_exposure", hard=1e18)])
+
+    async def work(client):
+        return await asyncio.gather(
+            client.check(book[0], limits=strict),
+            client.check(book[0], limits=lax),
+            client.check(book[0], measures=["volatility"]),
+            client.check(book[0], priority="critical"),
+        )
+
+    by_strict, by_lax, by_measure, plain = run(fleet, work)
+
+    assert (by_strict.decision, by_lax.decision) == ("reject", "accept")
+    assert list(by_measure.measures) == ["volatility"]
+    assert len(plain.measures) == 12
+
+
+def test_a_storm_of_cancellations_leaves_the_others_alone(fleet, market):
+    """Two of three callers go, some before their block was sent, some after."""
+    portfolios = books(200, market.instruments)
+
+    async def work(client):
+        tasks = [asyncio.create_task(client.check(portfolio)) for portfolio in portfolios]
+        await asyncio.sleep(0)
+        for number, task in enumerate(tasks):
+            if number % 3:
+                task.cancel()
+            if number % 50 == 0:
+                await asyncio.sleep(0.001)
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        again = await client.check(portfolios[0])
+        return found, again, client._waiting, client._coalescer._n_under_way
+
+    found, again, waiting, n_under_way = run(fleet, work)
+
+    for number, (portfolio, outcome) in enumerate(zip(portfolios, found, strict=True)):
+        if number % 3 == 0:
+            assert outcome.portfolio_id == portfolio.id
+        else:
+            assert isinstance(outcome, asyncio.CancelledError) or (
+                outcome.portfolio_id == portfolio.id
+            )
+    assert again.portfolio_id == portfolios[0].id
+    assert (waiting, n_under_way) == (set(), 0)
+
+
+def test_a_deadline_is_that_of_the_check(bare_fleet, fleet):
+    """The impatient one is told in its time, with the id of its call; the other is answered."""
+    assert bare_fleet.url != fleet.url
+
+    async def work(client):
+        started = time.monotonic()
+        # No worker answers within a tenth of a millisecond.
+        impatient = asyncio.create_task(client.check(ONE, timeout_s=0.0001))
+        patient = asyncio.create_task(client.check(ONE))
+        with pytest.raises(ReportTimeoutError):
+            await impatient
+        assert time.monotonic() - started < 5
+        return await patient
+
+    assert run(fleet, work).portfolio_id == "one"
+
+
+def test_a_full_lane_is_told_to_every_check_of_the_block(server, market, monkeypatch):
+    """Nobody serves: the first check fills the lane, and the others are refused together."""
+    monkeypatch.setitem(LANE_CAPACITY, Priority.NORMAL, LaneCapacity(1, 1 << 20))
+
+    async def work(client):
+        checks = [client.check(p, timeout_s=1) for p in books(60, market.instruments)]
+        return await asyncio.gather(*checks, return_exceptions=True)
+
+    first, *others = run(server, work)
+
+    assert isinstance(first, ReportTimeoutError)
+    assert first.check_id
+    assert [type(outcome) for outcome in others] == [QueueFullError] * 59
+    assert others[0].retry_after_s > 0
+
+
+def test_a_closed_client_says_so_and_leaves_nobody_waiting(server):
+    """On a server that nobody serves."""
+
+    async def work():
+        client = AsyncRiskClient(server.url, timeout_s=20)
+        waiting = [asyncio.create_task(client.check(ONE)) for _ in range(3)]
+        await asyncio.sleep(0.2)
+        await client.close()
+        found = await asyncio.gather(*waiting, return_exceptions=True)
+        with pytest.raises(TransportError):
+            await client.check(ONE)
+        return found
+
+    found = asyncio.run(asyncio.wait_for(work(), 15))
+
+    assert [type(outcome) for outcome in found] == [TransportError] * 3
+
+
+def test_every_other_method_is_the_blocking_clients(fleet, book, market):
+    """Markets, limits, tables, and calls that are read by their id."""
+    import pyarrow as pa
+
+    name = unique("async")
+    positions = pa.table({"portfolio_id": ["p"], "instrument": ["AAPL"], "quantity": [2.0]})
+
+    async def work(client):
+        market_id = await client.publish_market(market, name)
+        await client.publish_limits(LimitSet(name, [Limit("gross_exposure", hard=1.0)]), name)
+        table, breaches = await client.check_table(
+            positions, market=name, limits=name, return_breaches=True
+        )
+        handle = await client.submit(book, market=name)
+        reports = await client.result(handle.check_id)
+        marks = dict(zip(market.instruments, market.prices.tolist(), strict=True))
+        moved = await client.publish_prices(marks, as_of=market.as_of, name=name)
+        loaded = await client.load_market(name)
+        return market_id, table, breaches, reports, moved, loaded
+
+    market_id, table, breaches, reports, moved, loaded = run(fleet, work)
+
+    assert market_id == moved == loaded.id == market.id
+    assert table["decision"].to_pylist() == ["reject"]
+    assert len(breaches) == 1
+    assert [report.portfolio_id for report in reports] == [portfolio.id for portfolio in book]
+
+
+def test_a_client_stands_by_its_name_without_its_password():
+    assert repr(AsyncRiskClient("redis://:secret@h:1/0")).startswith("AsyncRiskClient('redis://")
+    assert "secret" not in repr(AsyncRiskClient("redis://:secret@h:1/0"))

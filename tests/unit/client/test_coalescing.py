@@ -1,0 +1,116 @@
+"""When checks go alone, when they share a block, and how long they wait: without a clock."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from risk_tasks.client.coalescing import Coalescer, Company
+from risk_tasks.errors import InvalidSettingsError
+
+TWO = Company(max_checks=2, max_wait_s=0.01)
+
+
+def test_a_lone_check_goes_at_once():
+    """Also the next one, when the first has been answered."""
+    coalescer = Coalescer(TWO)
+
+    assert coalescer.add("kind", "a", 0.0) == ["a"]
+    coalescer.arrived()
+    assert coalescer.add("kind", "b", 1.0) == ["b"]
+
+
+def test_checks_gather_while_a_block_is_under_way():
+    """Until they are enough."""
+    coalescer = Coalescer(TWO)
+    coalescer.add("kind", "first", 0.0)
+
+    assert coalescer.add("kind", "a", 0.001) is None
+    assert coalescer.next_at() == pytest.approx(0.011)
+    assert coalescer.add("kind", "b", 0.002) == ["a", "b"]
+    assert coalescer.next_at() is None
+
+
+def test_nobody_waits_longer_than_the_bound():
+    """The first of a block sets its time, and nothing goes before it."""
+    coalescer = Coalescer(TWO)
+    coalescer.add("kind", "first", 0.0)
+    coalescer.add("kind", "a", 0.5)
+
+    assert list(coalescer.due(0.509)) == []
+    assert list(coalescer.due(0.51)) == [("kind", ["a"])]
+    assert list(coalescer.due(9.9)) == []
+
+
+def test_an_answer_sends_what_gathered():
+    """Nothing is under way any more, so that there is nothing to wait for."""
+    coalescer = Coalescer(TWO)
+    coalescer.add("kind", "first", 0.0)
+    coalescer.add("kind", "a", 0.001)
+
+    coalescer.arrived()
+
+    assert list(coalescer.due(0.001)) == [("kind", ["a"])]
+
+
+def test_checks_of_other_terms_never_share_a_block():
+    """Each kind gathers by itself."""
+    coalescer = Coalescer(TWO)
+    coalescer.add("one", "first", 0.0)
+    assert coalescer.add("one", "a", 0.0) is None
+    assert coalescer.add("other", "b", 0.0) is None
+
+    assert dict(coalescer.due(1.0)) == {"one": ["a"], "other": ["b"]}
+
+
+@given(
+    st.integers(1, 4),
+    st.lists(st.sampled_from(["add one", "add other", "arrive", "wait"]), max_size=60),
+)
+def test_every_check_leaves_once_in_order_and_in_time(max_checks, steps):
+    """Whatever happens: blocks are bounded, of one kind, and none waits past its bound."""
+    company = Company(max_checks=max_checks, max_wait_s=0.01)
+    coalescer, now, n, under_way = Coalescer(company), 0.0, 0, 0
+    left, came = {"one": [], "other": []}, {"one": [], "other": []}
+
+    def leave(kind, block):
+        nonlocal under_way
+        assert 0 < len(block) <= max_checks
+        left[kind] += block
+        under_way += 1
+
+    for step in [*steps, "wait"]:
+        if step.startswith("add"):
+            kind = step.removeprefix("add ")
+            came[kind].append(n)
+            block = coalescer.add(kind, n, now)
+            n += 1
+            if block is not None:
+                leave(kind, block)
+        elif step == "arrive" and under_way:
+            coalescer.arrived()
+            under_way -= 1
+        elif step == "wait":
+            now += company.max_wait_s
+        for kind, block in coalescer.due(now):
+            leave(kind, block)
+        assert coalescer.next_at() is None or coalescer.next_at() > now
+
+    assert left == came
+
+
+@pytest.mark.parametrize(
+    ("terms", "field"),
+    [
+        ({"max_checks": 0}, "max_checks"),
+        ({"max_wait_s": -0.001}, "max_wait_s"),
+        ({"max_wait_s": 0.051}, "max_wait_s"),
+        ({"max_wait_s": float("nan")}, "max_wait_s"),
+    ],
+)
+def test_bounds_that_are_none_are_refused(terms, field):
+    """By their name."""
+    with pytest.raises(InvalidSettingsError) as caught:
+        Company(**terms)
+    assert caught.value.field == field
