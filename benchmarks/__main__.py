@@ -2,9 +2,17 @@
 
 import sys
 
-from benchmarks import ledger, measures, throughput
+from benchmarks import kernel, latency, ledger, measures, peer_throughput, throughput, users
 
-BENCHMARKS = {"measures": measures.run, "ledger": ledger.run, "throughput": throughput.run}
+BENCHMARKS = {
+    "kernel": kernel.run,
+    "measures": measures.run,
+    "ledger": ledger.run,
+    "throughput": throughput.run,
+    "peers": peer_throughput.run,
+    "latency": latency.run,
+    "users": users.run,
+}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or BENCHMARKS:

@@ -25,6 +25,17 @@ def print_rows(heading: str, rows: Mapping[str, Sequence[float]]) -> None:
         print(f"{label:<30}{row['median']:>10.3f}{row['min']:>10.3f}{row['max']:>10.3f}")
 
 
+def print_percentiles(heading: str, rows: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Print p50, p95 and p99 of each row; return the p50s."""
+    print(f"{heading:<30}{'p50':>10}{'p95':>10}{'p99':>10}")
+    medians = {}
+    for label, samples in rows.items():
+        p50, p95, p99 = np.percentile(samples, [50, 95, 99])
+        medians[label] = float(p50)
+        print(f"{label:<30}{p50:>10.3f}{p95:>10.3f}{p99:>10.3f}")
+    return medians
+
+
 def write(name: str, sizes: Mapping[str, int], rows: Mapping[str, Sequence[float]]) -> None:
     """Write build/bench/NAME.json: sizes, versions, and the spread of each row."""
     versions = {

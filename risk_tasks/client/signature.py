@@ -7,7 +7,8 @@ from typing import Any
 
 from celery import Celery, Signature
 
-from risk_tasks.lanes import CHECK_TASK, LANE_OF_KIND, Priority
+from risk_tasks.client.terms import read_lane
+from risk_tasks.lanes import CHECK_TASK, LANE_OF_KIND
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
@@ -27,7 +28,8 @@ def signature(
     """Return the Celery signature of `risk.check` for `portfolio`.
 
     Its result is the report as JSON, or `{"status": "error", "code", "field", "remedy", ...}` for
-    a bad request. It has Celery's guarantees: no ledger, no bounded lanes, no deadline.
+    a bad request. It has Celery's guarantees: no ledger, no bounded lanes, no deadline. Raises
+    `InvalidSettingsError` for a lane that is none.
     """
     request = {
         "portfolio": portfolio_document(portfolio)
@@ -41,4 +43,6 @@ def signature(
         "market": market,
     }
     given = {name: value for name, value in request.items() if value is not None}
-    return Signature(CHECK_TASK, kwargs=given, options={"queue": Priority(priority).queue}, app=app)
+    return Signature(
+        CHECK_TASK, kwargs=given, options={"queue": read_lane(priority).queue}, app=app
+    )

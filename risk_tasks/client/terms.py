@@ -80,12 +80,13 @@ def read_call(
             str(name),
             IfMissing.REFUSE if isinstance(limits, str) else IfMissing.NONE,
         ),
-        _lane(priority),
+        read_lane(priority),
         wait_s,
     )
 
 
-def _lane(priority: str) -> Priority:
+def read_lane(priority: str) -> Priority:
+    """Return the lane of this name; raises `InvalidSettingsError` for another."""
     try:
         return Priority(priority)
     except ValueError:

@@ -135,6 +135,7 @@ def test_waiting_is_not_dying(system: System, oracle: Oracle, portfolios: list[P
         oracle.judge(portfolios[:20], handle.result(timeout_s=30))
     assert waiting >= 7
     assert first_look <= 1
-    assert system.counter("put_back") <= 1
+    # Beside the one in its fetch, what the worker starts before it says again that it lives.
+    assert system.counter("put_back") <= 2
     assert system.counter("dead") == 0
     assert oracle.verdict() == {"accepted": 160, "answered": 160, "lost": 0, "wrong": 0}

@@ -145,8 +145,11 @@ def test_a_full_lane_is_told_to_every_check_of_the_block(server, market, monkeyp
     monkeypatch.setitem(LANE_CAPACITY, Priority.NORMAL, LaneCapacity(1, 1 << 20))
 
     async def work(client):
-        checks = [client.check(p, timeout_s=1) for p in books(60, market.instruments)]
-        return await asyncio.gather(*checks, return_exceptions=True)
+        first, *others = (client.check(p, timeout_s=1) for p in books(60, market.instruments))
+        first = asyncio.create_task(first)
+        while server.lane(Priority.NORMAL)[0] == 0:
+            await asyncio.sleep(0.01)
+        return await asyncio.gather(first, *others, return_exceptions=True)
 
     first, *others = run(server, work)
 

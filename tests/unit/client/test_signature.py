@@ -7,6 +7,7 @@ import json
 import pytest
 
 from risk_tasks import signature
+from risk_tasks.errors import InvalidSettingsError
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
@@ -65,5 +66,5 @@ def test_a_named_limit_set_is_carried_by_its_name():
 
 def test_an_unknown_lane_is_refused():
     """Nothing serves it."""
-    with pytest.raises(ValueError, match="urgent"):
+    with pytest.raises(InvalidSettingsError, match="urgent"):
         signature(PORTFOLIO, priority="urgent")
