@@ -45,6 +45,26 @@ def compute(
     }
 
 
+def compute_by_gather(
+    snapshot: MarketSnapshot, instrument: np.ndarray, quantity: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The same as it is more often written: gather, contract, sort; 500 portfolios at a time."""
+    panel, found = np.ascontiguousarray(snapshot.returns.T), []
+    value = (quantity * snapshot.prices[instrument]).reshape(-1, N_POSITIONS)
+    places = instrument.reshape(-1, N_POSITIONS)
+    for start in range(0, len(places), 500):
+        chunk = slice(start, start + 500)
+        pnl = np.sort(np.einsum("pn,pnt->pt", value[chunk], panel[places[chunk]]), axis=1)
+        shortfall = -(pnl[:, 0] + pnl[:, 1] + 0.5 * pnl[:, 2]) / 2.5
+        found.append(np.stack([pnl.std(axis=1, ddof=1), -pnl[:, 2], shortfall]))
+    volatility, value_at_risk, shortfall = np.concatenate(found, axis=1)
+    return {
+        "volatility": volatility,
+        "value_at_risk": value_at_risk,
+        "expected_shortfall": shortfall,
+    }
+
+
 def timed(snapshot: MarketSnapshot, instrument: np.ndarray, quantity: np.ndarray) -> float:
     started = time.perf_counter()
     compute(snapshot, instrument, quantity)

@@ -14,6 +14,8 @@ from risk_tasks.errors import TransportError
 from risk_tasks.lanes import CLIENT_GONE_S, CLIENTS_KEY, reply_key, result_key
 
 _WAIT_S = 1.0
+#: a thread that sleeps between two calls costs the second one its waking
+_LINGER_S = 0.1
 _SEEN_EVERY_S = CLIENT_GONE_S / 4
 _RECONNECT_S = 0.2
 
@@ -31,6 +33,7 @@ class ReplyReader:
         self._waiting: dict[str, Future[bytes]] = {}
         self._changed = threading.Condition()
         self._closed = False
+        self._busy_at = 0.0
         self._thread: threading.Thread | None = None
 
     def expect(self, block_id: str) -> Future[bytes]:
@@ -74,24 +77,29 @@ class ReplyReader:
                 if lost:
                     self._collect(self._outstanding())
                     lost = False
-                self._collect(self._pop())
+                self._read_once()
             except redis.RedisError:
                 lost = True
                 time.sleep(_RECONNECT_S)
 
     def _await_work(self) -> bool:
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed)
+            if not self._waiting and time.monotonic() - self._busy_at > _LINGER_S:
+                self._changed.wait_for(lambda: self._waiting or self._closed)
             return not self._closed
 
-    def _pop(self) -> list[str]:
-        first = cast(
-            "list[bytes] | None", self._client.blpop([reply_key(self._client_id)], _WAIT_S)
-        )
+    def _read_once(self) -> None:
+        """Wait for an answer and hand it out; then what else has come, if more is awaited."""
+        wait_s = _WAIT_S if self._waiting else _LINGER_S
+        key = reply_key(self._client_id)
+        first = cast("list[bytes] | None", self._client.blpop([key], wait_s))
         if first is None:
-            return []
-        more = cast("list[bytes] | None", self._client.lpop(reply_key(self._client_id), 100))
-        return [text(block_id) for block_id in (first[1], *(more or ()))]
+            return
+        self._busy_at = time.monotonic()
+        self._collect([text(first[1])])
+        if self._waiting:
+            more = cast("list[bytes] | None", self._client.lpop(key, 100))
+            self._collect([text(block_id) for block_id in more or ()])
 
     def _outstanding(self) -> list[str]:
         with self._changed:

@@ -43,6 +43,5 @@ def signature(
         "market": market,
     }
     given = {name: value for name, value in request.items() if value is not None}
-    return Signature(
-        CHECK_TASK, kwargs=given, options={"queue": read_lane(priority).queue}, app=app
-    )
+    options = {"queue": read_lane(priority).queue}
+    return Signature(CHECK_TASK, kwargs=given, options=options, app=app)

