@@ -19,20 +19,20 @@ def spread(samples: Sequence[float]) -> dict[str, float]:
 
 
 def print_rows(heading: str, rows: Mapping[str, Sequence[float]]) -> None:
-    print(f"{heading:<30}{'median':>10}{'min':>10}{'max':>10}")
+    print(f"{heading:<34}{'median':>14}{'min':>14}{'max':>14}")
     for label, samples in rows.items():
         row = spread(samples)
-        print(f"{label:<30}{row['median']:>10.3f}{row['min']:>10.3f}{row['max']:>10.3f}")
+        print(f"{label:<34}{row['median']:>14,.3f}{row['min']:>14,.3f}{row['max']:>14,.3f}")
 
 
 def print_percentiles(heading: str, rows: Mapping[str, Sequence[float]]) -> dict[str, float]:
     """Print p50, p95 and p99 of each row; return the p50s."""
-    print(f"{heading:<30}{'p50':>10}{'p95':>10}{'p99':>10}")
+    print(f"{heading:<34}{'p50':>10}{'p95':>10}{'p99':>10}")
     medians = {}
     for label, samples in rows.items():
         p50, p95, p99 = np.percentile(samples, [50, 95, 99])
         medians[label] = float(p50)
-        print(f"{label:<30}{p50:>10.3f}{p95:>10.3f}{p99:>10.3f}")
+        print(f"{label:<34}{p50:>10.3f}{p95:>10.3f}{p99:>10.3f}")
     return medians
 
 

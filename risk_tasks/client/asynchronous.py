@@ -66,6 +66,9 @@ class AsyncRiskClient:
     ) -> None:
         self._blocking = RiskClient(url, timeout_s=timeout_s, client_name=client_name)
         self._timeout_s = timeout_s
+        # Most checks ask for nothing in particular, and ask it thousands of times a second.
+        usual = read_call(Detail.REPORTS, timeout_s)
+        self._usual: tuple[CallTerms, Hashable] = usual, _kind(usual)
         self._coalescer: Coalescer[_Waiting] = Coalescer(Company(max_checks, max_wait_s))
         self._threads = ThreadPoolExecutor(_N_THREADS, thread_name_prefix="risk-tasks-async")
         self._alarm: asyncio.TimerHandle | None = None
@@ -77,7 +80,10 @@ class AsyncRiskClient:
         """Return the report of one portfolio; raises as `RiskClient.check` does."""
         if self._closed:
             raise TransportError("The client is closed.", remedy="Make a new one.")
-        call = read_call(Detail.REPORTS, self._timeout_s, **options)
+        call, kind = self._usual
+        if options:
+            call = read_call(Detail.REPORTS, self._timeout_s, **options)
+            kind = _kind(call)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(
             require_portfolio(0, portfolio),
@@ -87,7 +93,7 @@ class AsyncRiskClient:
         )
         self._waiting.add(waiting)
         try:
-            block = self._coalescer.add(_kind(call), waiting, loop.time())
+            block = self._coalescer.add(kind, waiting, loop.time())
             if block is not None:
                 self._send(block)
             self._set_alarm()
@@ -246,4 +252,20 @@ def _kind(call: CallTerms) -> Hashable:
     """Return what checks have in common that may share a block."""
     terms, limits = call.terms, call.terms.limits
     version = limits.version if limits else None
-    return terms.measures, terms.settings, version, call.stamp, call.lane, call.timeout_s
+    return _Kind((terms.measures, terms.settings, version, call.stamp, call.lane, call.timeout_s))
+
+
+class _Kind:
+    """A value whose hash is computed once."""
+
+    __slots__ = ("_hash", "_value")
+
+    def __init__(self, value: Hashable) -> None:
+        self._value = value
+        self._hash = hash(value)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, _Kind) and self._value == other._value)

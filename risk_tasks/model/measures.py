@@ -174,7 +174,7 @@ MEASURES = MappingProxyType(
                 unit=Unit.CURRENCY,
                 sign="long positive, short negative",
                 source="definition",
-                cost_us=0.3,
+                cost_us=0.2,
             ),
             MeasureDefinition(
                 name="gross_exposure",
@@ -183,7 +183,7 @@ MEASURES = MappingProxyType(
                 unit=Unit.CURRENCY,
                 sign="never negative",
                 source="definition",
-                cost_us=0.3,
+                cost_us=0.1,
             ),
             MeasureDefinition(
                 name="net_exposure",
@@ -192,7 +192,7 @@ MEASURES = MappingProxyType(
                 unit=Unit.CURRENCY,
                 sign="net long positive",
                 source="definition",
-                cost_us=0.2,
+                cost_us=0.1,
             ),
             MeasureDefinition(
                 name="long_exposure",
@@ -201,7 +201,7 @@ MEASURES = MappingProxyType(
                 unit=Unit.CURRENCY,
                 sign="never negative",
                 source="definition",
-                cost_us=0.2,
+                cost_us=0.1,
             ),
             MeasureDefinition(
                 name="short_exposure",
@@ -210,7 +210,7 @@ MEASURES = MappingProxyType(
                 unit=Unit.CURRENCY,
                 sign="never negative",
                 source="definition",
-                cost_us=0.2,
+                cost_us=0.1,
             ),
             MeasureDefinition(
                 name="gross_leverage",
@@ -246,7 +246,7 @@ MEASURES = MappingProxyType(
                 unit=Unit.CURRENCY,
                 sign="never negative",
                 source=_HULL + ".4",
-                cost_us=8.7,
+                cost_us=5.2,
             ),
             MeasureDefinition(
                 name="value_at_risk",
@@ -255,7 +255,7 @@ MEASURES = MappingProxyType(
                 unit=Unit.CURRENCY,
                 sign="loss positive",
                 source=_HULL + ".2",
-                cost_us=11.2,
+                cost_us=5.8,
                 qualifier=Qualifier.CONFIDENCE,
             ),
             MeasureDefinition(
@@ -265,7 +265,7 @@ MEASURES = MappingProxyType(
                 unit=Unit.CURRENCY,
                 sign="loss positive, never below value_at_risk",
                 source="Acerbi, Tasche, On the coherence of expected shortfall, JBF 26 (2002), §4",
-                cost_us=11.4,
+                cost_us=5.9,
                 qualifier=Qualifier.CONFIDENCE,
             ),
             MeasureDefinition(
@@ -275,7 +275,7 @@ MEASURES = MappingProxyType(
                 unit=Unit.CURRENCY,
                 sign="loss positive",
                 source=_HULL + ".4",
-                cost_us=8.9,
+                cost_us=5.3,
                 qualifier=Qualifier.CONFIDENCE,
             ),
             MeasureDefinition(
