@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -15,7 +15,7 @@ from risk_tasks.wire.answer import BREACH_TYPE, AnswerBlock
 
 
 def answer_table(
-    portfolio_ids: pa.StringArray, names: Sequence[MeasureName], answers: Sequence[AnswerBlock]
+    portfolio_ids: pa.StringArray, names: Sequence[MeasureName], answers: Iterable[AnswerBlock]
 ) -> pa.Table:
     """Return a row per portfolio: its id, its measures (null unless ok), and what follows."""
     pieces = [_piece(answer, names) for answer in answers]
@@ -52,7 +52,7 @@ def _words(words: Sequence[str], places: npt.NDArray[np.int8]) -> pa.StringArray
     return pa.array([str(word) for word in words]).take(pa.array(places))
 
 
-def breach_table(portfolio_ids: Sequence[str], answers: Sequence[AnswerBlock]) -> pa.Table:
+def breach_table(portfolio_ids: Sequence[str], answers: Iterable[AnswerBlock]) -> pa.Table:
     """Return a row per breach: the portfolio's id and the fields of `Breach`."""
     schema = pa.schema([("portfolio_id", pa.string()), *BREACH_TYPE])
     rows = []

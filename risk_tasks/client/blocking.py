@@ -26,6 +26,7 @@ from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import RiskReport
+from risk_tasks.wire.answer import AnswerBlock
 from risk_tasks.wire.reports import reports
 from risk_tasks.wire.request import Detail, pack_portfolios
 
@@ -95,7 +96,7 @@ class RiskClient:
         """
         listed = [require_portfolio(place, item) for place, item in enumerate(portfolios)]
         call = read_call(Detail.REPORTS, self._timeout_s, **options)
-        answers = self._link().ask([(pack_portfolios(listed, call.terms), call.stamp)], call)
+        answers = list(self._link().ask([(pack_portfolios(listed, call.terms), call.stamp)], call))
         return reports([portfolio.id for portfolio in listed], answers)
 
     @overload
@@ -140,7 +141,9 @@ class RiskClient:
         call = read_call(detail, self._timeout_s, **options)
         request, limit_sets = read_tables(positions, portfolios, call.terms)
         parts, order = by_limit_set(request, limit_sets, call.stamp)
-        answers = self._link().ask(parts, call)
+        answers: Iterable[AnswerBlock] = self._link().ask(parts, call)
+        if return_breaches:
+            answers = list(answers)
         ids = pa.concat_arrays([part.portfolio_ids for part, _ in parts])
         table = answer_table(ids, call.terms.measures, answers)
         if len(parts) > 1:

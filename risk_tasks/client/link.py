@@ -7,7 +7,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, replace
@@ -58,21 +58,20 @@ class Link:
         self.limits = LimitStore(self._client)
         self.results = ResultStore(self._client)
 
-    def ask(self, parts: Sequence[Part], call: CallTerms) -> list[AnswerBlock]:
-        """Send `parts` in blocks under one market and return their answers in order.
+    def ask(self, parts: Sequence[Part], call: CallTerms) -> Iterator[AnswerBlock]:
+        """Send `parts` in blocks under one market and yield their answers in order, as they come.
 
         Raises `TransportError`, `QueueFullError` or, past the time-out, `ReportTimeoutError`.
         """
         sent = self.send(parts, call)
+        answers: list[AnswerBlock] = []
         try:
-            answers = [
-                decode_answer(_await(future, sent, call), str(sent.check_id))
-                for future in sent.futures
-            ]
+            for future in sent.futures:
+                answers.append(decode_answer(_await(future, sent, call), str(sent.check_id)))
+                yield answers[-1]
         finally:
             self.forget(sent)
         self.note(parts, call, sent, answers)
-        return answers
 
     def send(self, parts: Sequence[Part], call: CallTerms) -> SentCall:
         """Enqueue `parts` and return the futures of their answers, which `forget` ends."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import pyarrow as pa
@@ -25,7 +25,7 @@ def encode_batch(batch: pa.RecordBatch, kind: str, metadata: Mapping[str, str]) 
 
 
 def decode_batch(
-    data: bytes | str, kind: str, schema: pa.Schema | None = None
+    data: bytes | str, kind: str, schemas: Collection[pa.Schema] = ()
 ) -> tuple[pa.RecordBatch, dict[str, str]]:
     """Return the batch and its metadata, after its kind, version, types and bounds are checked.
 
@@ -40,7 +40,7 @@ def decode_batch(
             raise DecodeError(f"Expected {kind}, got {metadata.get('kind')!r}.")
         if metadata.get("version") != VERSION:
             raise VersionError(f"{kind} of version {metadata.get('version')!r}, not {VERSION}.")
-        if schema is not None and not reader.schema.equals(schema, check_metadata=False):
+        if schemas and not any(reader.schema.equals(one, check_metadata=False) for one in schemas):
             raise DecodeError(f"{kind} has other columns than it should.")
         batch = reader.read_next_batch()
         batch.validate(full=True)

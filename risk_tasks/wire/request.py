@@ -20,26 +20,25 @@ from risk_tasks.wire.documents import limit_set_document, read_limit_set
 
 KIND = "risk.request"
 
-SCHEMA = pa.schema(
-    [
-        ("portfolio_id", pa.string()),
-        (
-            "positions",
-            pa.list_(
-                pa.struct(
-                    [
-                        ("instrument", pa.dictionary(pa.int32(), pa.string())),
-                        ("quantity", pa.float64()),
-                    ]
-                )
-            ),
-        ),
-        ("cash", pa.float64()),
-        ("nav", pa.float64()),
-        ("tags", pa.map_(pa.string(), pa.string())),
-    ]
-)
+_TAGS = pa.map_(pa.string(), pa.string())
 
+
+def _schema(code: pa.DataType) -> pa.Schema:
+    position = [("instrument", pa.dictionary(code, pa.string())), ("quantity", pa.float64())]
+    return pa.schema(
+        [
+            ("portfolio_id", pa.string()),
+            ("positions", pa.list_(pa.struct(position))),
+            ("cash", pa.float64()),
+            ("nav", pa.float64()),
+            ("tags", _TAGS),
+        ]
+    )
+
+
+#: instruments are coded in 16 bits where they fit: a sixth less to send
+_NARROW, _WIDE = _schema(pa.int16()), _schema(pa.int32())
+_MAX_NARROW = 1 << 15
 
 _TERMS = ("measures", "confidence", "horizon_days", "var_convention", "limits", "detail")
 
@@ -114,14 +113,17 @@ def pack_portfolios(portfolios: Sequence[Portfolio], terms: Terms) -> RequestBlo
 
 def encode_request(block: RequestBlock) -> bytes:
     """Return `block` as Arrow IPC bytes."""
+    schema = _NARROW if len(block.instrument_names) < _MAX_NARROW else _WIDE
+    kind = schema.field("positions").type.value_type
     unnamed = block.instrument < 0
+    codes = block.instrument.astype(np.int16 if schema is _NARROW else np.int32, copy=False)
     instrument = pa.DictionaryArray.from_arrays(
-        pa.array(block.instrument, mask=unnamed if unnamed.any() else None),
+        pa.array(codes, mask=unnamed if unnamed.any() else None),
         pa.array(block.instrument_names, pa.string()),
     )
     positions = pa.StructArray.from_arrays(
         [instrument, pa.array(block.quantity)],
-        fields=list(SCHEMA.field("positions").type.value_type),
+        fields=list(kind),
     )
     batch = pa.record_batch(
         [
@@ -129,11 +131,11 @@ def encode_request(block: RequestBlock) -> bytes:
             pa.ListArray.from_arrays(pa.array(block.offsets, pa.int32()), positions),
             block.cash,
             block.nav,
-            pa.array([list(of_row.items()) for of_row in block.tags], SCHEMA.field("tags").type)
+            pa.array([list(of_row.items()) for of_row in block.tags], _TAGS)
             if block.tags
-            else pa.nulls(len(block), SCHEMA.field("tags").type),
+            else pa.nulls(len(block), _TAGS),
         ],
-        schema=SCHEMA,
+        schema=schema,
     )
     terms = block.terms
     metadata = {
@@ -149,7 +151,7 @@ def encode_request(block: RequestBlock) -> bytes:
 
 def decode_request(data: bytes) -> RequestBlock:
     """Return the block in `data`; raises `WireError` for anything that is none."""
-    batch, metadata = decode_batch(data, KIND, SCHEMA)
+    batch, metadata = decode_batch(data, KIND, (_NARROW, _WIDE))
     with decoding(KIND):
         positions = batch.column("positions")
         # Where the first portfolio begins is 0 in what clients send; Arrow allows any place.
@@ -169,10 +171,9 @@ def decode_request(data: bytes) -> RequestBlock:
         )
 
 
-def _filled(indices: pa.Int32Array) -> npt.NDArray[np.int32]:
-    filled: npt.NDArray[np.int32] = (
-        indices.fill_null(-1) if indices.null_count else indices
-    ).to_numpy()
+def _filled(indices: pa.Array) -> npt.NDArray[np.int32]:
+    codes = (indices.fill_null(-1) if indices.null_count else indices).to_numpy()
+    filled: npt.NDArray[np.int32] = codes.astype(np.int32, copy=False)
     return filled
 
 

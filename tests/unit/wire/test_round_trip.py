@@ -16,6 +16,7 @@ from risk_tasks.errors import DecodeError, RiskTasksError
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.market import MarketSnapshot, Scenario
 from risk_tasks.model.measures import MeasureSettings
+from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import GRAVITY, Decision, RiskReport
 from risk_tasks.wire.answer import (
     AnswerBlock,
@@ -85,6 +86,22 @@ def test_a_block_holds_what_its_portfolios_hold(portfolios):
         assert block.cash[row].as_py() == portfolio.cash
         assert block.nav[row].as_py() == portfolio.nav
         assert dict(block.tags[row] if block.tags else {}) == dict(portfolio.tags)
+
+
+@pytest.mark.parametrize("n", [1, 32_766, 32_767, 32_768, 40_000])
+def test_instruments_are_told_apart_however_many_there_are(n):
+    """Their codes are as wide as they need to be; the last one is the one that would not fit."""
+    names = [f"I{place}" for place in range(n)]
+    portfolio = Portfolio("p", dict.fromkeys(names, 1.0))
+
+    read = decode_request(encode_request(pack_portfolios([portfolio], TERMS)))
+
+    assert [read.instrument_names[place] for place in read.instrument[[0, -1]]] == [
+        names[0],
+        names[-1],
+    ]
+    assert read.instrument.dtype == np.int32
+    assert len(set(read.instrument.tolist())) == n
 
 
 def test_a_block_that_is_not_valid_comes_back_as_it_is():
