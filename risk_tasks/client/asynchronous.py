@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +27,7 @@ from risk_tasks.wire.request import Detail, pack_portfolios
 
 Result = TypeVar("Result")
 
-_N_THREADS = 4
+_N_SENDERS, _N_CALLERS = 4, 32
 
 
 @dataclass(slots=True, eq=False)
@@ -70,7 +70,9 @@ class AsyncRiskClient:
         usual = read_call(Detail.REPORTS, timeout_s)
         self._usual: tuple[CallTerms, Hashable] = usual, _kind(usual)
         self._coalescer: Coalescer[_Waiting] = Coalescer(Company(max_checks, max_wait_s))
-        self._threads = ThreadPoolExecutor(_N_THREADS, thread_name_prefix="risk-tasks-async")
+        self._senders = ThreadPoolExecutor(_N_SENDERS, thread_name_prefix="risk-tasks-send")
+        # Apart from them: a call that waits for its answer holds its thread as long.
+        self._callers = ThreadPoolExecutor(_N_CALLERS, thread_name_prefix="risk-tasks-call")
         self._alarm: asyncio.TimerHandle | None = None
         self._sending: set[asyncio.Task[None]] = set()
         self._waiting: set[_Waiting] = set()
@@ -164,7 +166,8 @@ class AsyncRiskClient:
                 closed = TransportError("The client was closed.", remedy="Make a new one.")
                 waiting.future.set_exception(closed)
         await asyncio.gather(*self._sending, return_exceptions=True)
-        self._threads.shutdown(wait=False)
+        self._senders.shutdown(wait=False)
+        self._callers.shutdown(wait=False)
 
     async def __aenter__(self) -> Self:
         return self
@@ -182,7 +185,7 @@ class AsyncRiskClient:
 
     async def _call(self, function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
+        return await loop.run_in_executor(self._callers, lambda: function(*args, **kwargs))
 
     def _set_alarm(self) -> None:
         """Wake when the next block has waited long enough."""
@@ -215,31 +218,37 @@ class AsyncRiskClient:
                 self._send_due()
 
     async def _ask(self, block: list[_Waiting]) -> None:
-        call = block[0].call
         portfolios = [waiting.portfolio for waiting in block]
-        parts = [(pack_portfolios(portfolios, call.terms), call.stamp)]
-        link = self._blocking._link()  # noqa: SLF001 - two shells of one client
-        sending = asyncio.ensure_future(self._call(link.send, parts, call))
-        check_id = ""
         try:
-            # Those that share a block came within milliseconds of each other.
-            async with asyncio.timeout_at(block[0].give_up_at):
-                sent = await asyncio.shield(sending)
-                check_id = str(sent.check_id)
-                found = await asyncio.gather(*map(asyncio.wrap_future, sent.futures))
-            answers = [decode_answer(answer, check_id) for answer in found]
-            link.note(parts, call, sent, answers)
-            names = [portfolio.id for portfolio in portfolios]
-            for waiting, report in zip(block, reports(names, answers), strict=True):
+            found = await self._reports(portfolios, block[0].call, block[0].give_up_at)
+            for waiting, report in zip(block, found, strict=True):
                 if not waiting.future.done():
                     waiting.future.set_result(report)
         except Exception as error:
-            told = unanswered(call, check_id) if isinstance(error, TimeoutError) else error
             for waiting in block:
                 if not waiting.future.done():
-                    waiting.future.set_exception(told)
+                    waiting.future.set_exception(error)
+
+    async def _reports(
+        self, portfolios: Sequence[Portfolio], call: CallTerms, give_up_at: float
+    ) -> list[RiskReport]:
+        parts = [(pack_portfolios(portfolios, call.terms), call.stamp)]
+        link = self._blocking._link()  # noqa: SLF001 - two shells of one client
+        loop, check_id = asyncio.get_running_loop(), ""
+        sending = loop.run_in_executor(self._senders, link.send, parts, call)
+        try:
+            # Those that share a block came within milliseconds of each other.
+            async with asyncio.timeout_at(give_up_at):
+                sent = await asyncio.shield(sending)
+                check_id = str(sent.check_id)
+                found = await asyncio.gather(*map(asyncio.wrap_future, sent.futures))
+        except TimeoutError:
+            raise unanswered(call, check_id) from None
         finally:
             sending.add_done_callback(lambda sent: _forget(link, sent))
+        answers = [decode_answer(answer, check_id) for answer in found]
+        link.note(parts, call, sent, answers)
+        return reports([portfolio.id for portfolio in portfolios], answers)
 
 
 def _forget(link: Link, sending: asyncio.Future[SentCall]) -> None:

@@ -177,6 +177,30 @@ def test_a_closed_client_says_so_and_leaves_nobody_waiting(server):
     assert [type(outcome) for outcome in found] == [TransportError] * 3
 
 
+def test_calls_that_wait_long_do_not_hold_up_a_check(server, market):
+    """Ten of them on a server that nobody serves."""
+
+    async def work(client):
+        slow = [asyncio.create_task(client.check_many([ONE], timeout_s=3)) for _ in range(10)]
+        await asyncio.to_thread(wait_until, lambda: server.lane(Priority.NORMAL)[0] == 10, 3)
+        check = asyncio.create_task(client.check(ONE, priority="critical", timeout_s=3))
+        await asyncio.to_thread(wait_until, lambda: server.lane(Priority.CRITICAL)[0], 2)
+        return await asyncio.gather(check, *slow, return_exceptions=True)
+
+    assert {type(outcome) for outcome in run(server, work)} == {ReportTimeoutError}
+
+
+def test_a_url_that_is_none_is_told_and_nobody_waits():
+    """Wherever in sending a check something fails, its caller hears of it."""
+
+    async def work():
+        async with AsyncRiskClient("nonsense", timeout_s=5) as client:
+            await client.check(ONE)
+
+    with pytest.raises(TransportError, match="broker URL"):
+        asyncio.run(asyncio.wait_for(work(), 4))
+
+
 def test_every_other_method_is_the_blocking_clients(fleet, book, market):
     """Markets, limits, tables, and calls that are read by their id."""
     import pyarrow as pa
