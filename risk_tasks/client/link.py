@@ -154,7 +154,8 @@ class Link:
             name: max((answer.stamp.timings.get(name, 0.0) for answer in answers), default=0.0)
             for name in ("queued_ms", "fetch_ms", "compute_ms")
         }
-        parts["reply_ms"] = took_s * 1e3 - sum(parts.values())
+        # Where the server stood still, the same moments were queued and fetched.
+        parts["reply_ms"] = max(0.0, took_s * 1e3 - sum(parts.values()))
         where = " ".join(f"{name}={ms:.3f}" for name, ms in parts.items())
         log.warning("critical.slow check=%s total_ms=%.3f %s", check_id, took_s * 1e3, where)
         try:
