@@ -299,3 +299,15 @@ def test_answered_checks_leave_nothing_of_their_client(fleet, fleet_server, clie
 
     # An answer is removed once it was handed on.
     wait_until(lambda: left() == [], 3)
+
+
+def test_sixty_four_threads_share_one_client(risk, market):
+    """Each gets the report of its own portfolio, whoever reads the replies."""
+    portfolios = books(64, market.instruments, seed=64)
+
+    with ThreadPoolExecutor(64) as pool:
+        found = list(pool.map(lambda p: [risk.check(p) for _ in range(3)], portfolios))
+
+    assert [{r.portfolio_id for r in of_one} for of_one in found] == [{p.id} for p in portfolios]
+    expected = risk.check_many(portfolios)
+    assert untimed([of_one[0] for of_one in found]) == untimed(expected)

@@ -63,6 +63,22 @@ def assert_same_request(actual, expected):
     assert [dict(of_row) for of_row in actual.tags] == [dict(of_row) for of_row in expected.tags]
 
 
+def assert_same_answer(read, answer):
+    """Assert that two answers have the same content."""
+    assert read.stamp == answer.stamp
+    assert list(read.decisions) == list(answer.decisions)
+    np.testing.assert_array_equal(read.breach_counts, answer.breach_counts)
+    assert list(read.columns) == list(answer.columns)
+    for name, column in answer.columns.items():
+        np.testing.assert_array_equal(read.columns[name].values, column.values)
+        np.testing.assert_array_equal(read.columns[name].outcomes, column.outcomes)
+        assert read.columns[name].outcomes.dtype == np.int8
+    assert read.errors == answer.errors
+    assert read.breaches == answer.breaches
+    assert read.gaps == answer.gaps
+    assert list(read.input_hashes) == list(answer.input_hashes)
+
+
 @given(st.lists(model.portfolios, max_size=5), terms)
 def test_a_block_of_portfolios_comes_back(portfolios, terms):
     """Names, quantities, cash and nav that may be unknown, tags, and what was asked for."""
@@ -132,20 +148,7 @@ def test_a_block_that_is_not_valid_comes_back_as_it_is():
 @given(answers())
 def test_an_answer_comes_back(answer):
     """Decisions, counts, columns with their outcomes, errors, breaches, gaps and hashes."""
-    read = decode_answer(encode_answer(answer))
-
-    assert read.stamp == answer.stamp
-    assert list(read.decisions) == list(answer.decisions)
-    np.testing.assert_array_equal(read.breach_counts, answer.breach_counts)
-    assert list(read.columns) == list(answer.columns)
-    for name, column in answer.columns.items():
-        np.testing.assert_array_equal(read.columns[name].values, column.values)
-        np.testing.assert_array_equal(read.columns[name].outcomes, column.outcomes)
-        assert read.columns[name].outcomes.dtype == np.int8
-    assert read.errors == answer.errors
-    assert read.breaches == answer.breaches
-    assert read.gaps == answer.gaps
-    assert list(read.input_hashes) == list(answer.input_hashes)
+    assert_same_answer(decode_answer(encode_answer(answer)), answer)
 
 
 def test_a_workers_failure_is_raised_where_its_answer_is_read():

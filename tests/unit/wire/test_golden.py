@@ -1,0 +1,39 @@
+"""Messages as they were written once: what is on its way while a version changes stays readable.
+
+Where a format is changed on purpose, `python -m tests.unit.wire.test_golden` writes them anew, and
+`wire.arrow.VERSION` says whether old readers can still read them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from risk_tasks.wire.answer import decode_answer, encode_answer
+from risk_tasks.wire.request import decode_request, encode_request, pack_portfolios
+from tests.unit.wire.messages import ANSWER, PORTFOLIOS, TERMS
+from tests.unit.wire.test_round_trip import assert_same_answer, assert_same_request
+
+FOLDER = Path(__file__).parent / "golden"
+REQUEST = pack_portfolios(PORTFOLIOS, TERMS)
+WRITTEN = {"request": lambda: encode_request(REQUEST), "answer": lambda: encode_answer(ANSWER)}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_message_is_written_as_it_was(name):
+    """Byte by byte, under the versions of the lock."""
+    assert WRITTEN[name]() == (FOLDER / f"{name}.arrow").read_bytes()
+
+
+def test_an_old_request_is_read():
+    assert_same_request(decode_request((FOLDER / "request.arrow").read_bytes()), REQUEST)
+
+
+def test_an_old_answer_is_read():
+    assert_same_answer(decode_answer((FOLDER / "answer.arrow").read_bytes()), ANSWER)
+
+
+if __name__ == "__main__":
+    for name, written in WRITTEN.items():
+        (FOLDER / f"{name}.arrow").write_bytes(written())
