@@ -6,7 +6,7 @@ before kombu does, and says "nothing there" of one that it has put into quaranti
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import redis
 import structlog
@@ -37,11 +37,22 @@ class GuardedRedis(redis.Redis):
 
 
 class GuardedChannel(Channel):
-    """Reads through the guard."""
+    """Reads through the guard, and keeps the client that it writes with."""
+
+    _writer: GuardedRedis | None = None
 
     def _get_client(self) -> type[GuardedRedis]:
         super()._get_client()
         return GuardedRedis
+
+    def _create_client(self, asynchronous: bool = False) -> GuardedRedis:
+        # kombu makes one for each acknowledgement: half a millisecond a message. Those that read
+        # own a connection, and are made anew.
+        if asynchronous:
+            return cast("GuardedRedis", super()._create_client(asynchronous=True))
+        if self._writer is None or self._writer.connection_pool is not self.pool:
+            self._writer = super()._create_client()
+        return self._writer
 
 
 class GuardedTransport(Transport):
