@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import redis
@@ -43,6 +44,8 @@ def run() -> None:
                 started = time.perf_counter()
                 way()
                 took_s[name].append(time.perf_counter() - started)
+        for name in ("worker-1", "worker-2"):
+            print(f"{name} peaks at {_peak_mib(fleet.pids[name])} MiB")
     took_s["no queue"] = [vectorised.timed(snapshot, instrument, quantity) for _ in range(3)]
     rows = {name: [s * 1e3 for s in seconds] for name, seconds in took_s.items()}
     print_rows(f"ms for {N_CHECKS:,} checks", rows)
@@ -52,6 +55,11 @@ def run() -> None:
         middle = statistics.median(took_s[name])
         print(f"{name}: {middle / base:.2f}x the floor, {middle / alone:.3f}x no queue")
     write("throughput", {"checks": N_CHECKS, "rounds": N_ROUNDS}, rows)
+
+
+def _peak_mib(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
 
 
 def _assert_equal(answers: dict[str, object]) -> None:
