@@ -13,6 +13,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, replace
 
 import redis
+from tenacity import Retrying, retry_if_exception_type, wait_fixed
 
 from risk_tasks.broker.blocks import BlockBroker, StampRequest
 from risk_tasks.client.check_ids import CheckId
@@ -21,13 +22,16 @@ from risk_tasks.client.pace import Pace
 from risk_tasks.client.replies import ReplyReader
 from risk_tasks.client.terms import CallTerms
 from risk_tasks.connection import connect
-from risk_tasks.errors import ReportTimeoutError
+from risk_tasks.errors import QueueFullError, ReportTimeoutError
 from risk_tasks.lanes import COUNTERS_KEY, SLOW_CRITICAL_S, Priority
 from risk_tasks.store.limits import LimitStore
 from risk_tasks.store.markets import MarketStore
 from risk_tasks.store.results import ResultStore
 from risk_tasks.wire.answer import AnswerBlock, decode_answer
 from risk_tasks.wire.request import encode_request
+
+#: how soon a call that waits for room looks again
+_ROOM_S = 0.02
 
 log = logging.getLogger("risk_tasks")
 
@@ -130,11 +134,16 @@ class Link:
     def _enqueue(
         self, blocks: Sequence[Part], check_id: CheckId, call: CallTerms, client_id: str
     ) -> None:
-        """Enqueue the blocks of one call under one market, and one version of each limit set."""
+        """Enqueue the blocks of one call under one market, and one version of each limit set.
+
+        A call that is larger than its lane waits for its own blocks to make room, while it has
+        time; one that finds the lane full at once is refused at once.
+        """
         market, versions = call.stamp.market, dict[StampRequest, str]()
+        give_up_at, enqueue = time.monotonic() + call.timeout_s, self._broker.enqueue
         for block_id, (block, wanted) in zip(check_id.block_ids(), blocks, strict=True):
             limits = versions.get(wanted, wanted.limits)
-            given = self._broker.enqueue(
+            given = enqueue(
                 block_id,
                 encode_request(block),
                 client_id=client_id,
@@ -145,6 +154,8 @@ class Link:
                 quota_name=self._quota_name,
             )
             market, versions[wanted] = given.market, given.limits
+            if client_id:
+                enqueue = _while_full(give_up_at).wraps(self._broker.enqueue)
 
     def _judge(self, check_id: CheckId, took_s: float, answers: Sequence[AnswerBlock]) -> None:
         """Log and count a critical check that took too long, with where the time went."""
@@ -162,6 +173,15 @@ class Link:
             self._client.hincrby(COUNTERS_KEY, "slow_critical", 1)
         except redis.RedisError as error:
             log.warning("critical.slow was not counted: %s", error)
+
+
+def _while_full(give_up_at: float) -> Retrying:
+    return Retrying(
+        retry=retry_if_exception_type(QueueFullError),
+        wait=wait_fixed(_ROOM_S),
+        stop=lambda _: time.monotonic() + _ROOM_S > give_up_at,
+        reraise=True,
+    )
 
 
 def _await(future: Future[bytes], sent: SentCall, call: CallTerms) -> bytes:

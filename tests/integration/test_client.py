@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from risk_tasks import Limit, LimitSet, MeasureSettings, Portfolio, RiskClient
+from risk_tasks.broker.blocks import BlockBroker
 from risk_tasks.client.cutting import BlockBounds
 from risk_tasks.errors import (
     InvalidLimitError,
     InvalidPortfolioError,
     InvalidSettingsError,
+    QueueFullError,
     RequestError,
     UnknownLimitSetError,
     UnknownMeasureError,
 )
-from risk_tasks.lanes import LEDGER_KEY, Priority
+from risk_tasks.lanes import LANE_CAPACITY, LEDGER_KEY, LaneCapacity, Priority
 from risk_tasks.model.measures import STANDARD_MEASURES, parse_measures
 from risk_tasks.wire.reports import reports
 from risk_tasks.wire.request import Terms, pack_portfolios
@@ -299,6 +302,45 @@ def test_answered_checks_leave_nothing_of_their_client(fleet, fleet_server, clie
 
     # An answer is removed once it was handed on.
     wait_until(lambda: left() == [], 3)
+
+
+def test_a_table_larger_than_its_lane_is_answered_as_room_comes(risk, market, monkeypatch):
+    """Forty blocks through a lane that holds five: the call waits for its own to make room."""
+    monkeypatch.setattr("risk_tasks.client.pace.LARGEST", BlockBounds(10, 50_000))
+    monkeypatch.setitem(LANE_CAPACITY, Priority.BATCH, LaneCapacity(50, 64 << 20))
+    refused = []
+    enqueue = BlockBroker.enqueue
+
+    def counted(self, *args, **kwargs):
+        try:
+            return enqueue(self, *args, **kwargs)
+        except QueueFullError:
+            refused.append(1)
+            raise
+
+    monkeypatch.setattr(BlockBroker, "enqueue", counted)
+    portfolios = books(400, market.instruments, seed=5)
+
+    sent = risk.check_many(portfolios, priority="batch", measures=["market_value"])
+
+    assert [report.portfolio_id for report in sent] == [p.id for p in portfolios]
+    assert {report.status for report in sent} == {"ok"}
+    assert refused
+
+
+def test_a_call_that_finds_no_room_in_time_is_refused(server, clients, monkeypatch):
+    """Nobody serves the lane: the room never comes."""
+    monkeypatch.setattr("risk_tasks.client.pace.LARGEST", BlockBounds(1, 50_000))
+    monkeypatch.setitem(LANE_CAPACITY, Priority.BATCH, LaneCapacity(1, 64 << 20))
+    started = time.monotonic()
+
+    with pytest.raises(QueueFullError):
+        clients(server.url, timeout_s=0.4).check_many(
+            [Portfolio(unique(), {"AAPL": 1.0})] * 2, priority="batch"
+        )
+
+    assert 0.3 < time.monotonic() - started < 5
+    assert server.lane(Priority.BATCH)[0] == 1
 
 
 def test_sixty_four_threads_share_one_client(risk, market):
