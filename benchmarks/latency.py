@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import redis
 
 from benchmarks import inputs
+from benchmarks.beside import measure
 from benchmarks.output import print_percentiles, write
-from benchmarks.peers import job
-from benchmarks.peers import run as peers
 from risk_tasks.client import RiskClient
 from risk_tasks.embedding import FleetPlan, running_fleet
 
@@ -44,30 +41,17 @@ def run() -> None:
     snapshot, (portfolio,) = inputs.market(250), inputs.portfolios(1)
     ms: dict[str, list[float]] = {"a check": [], "a bare echo": [], **{name: [] for name in PEERS}}
     plan = FleetPlan(n_workers=2, critical_worker=True, scheduler=True)
-    with tempfile.TemporaryDirectory() as folder:
-        market = Path(folder) / "market.npz"
-        job.write_market(market, snapshot.instruments, snapshot.prices, snapshot.returns)
-        for _ in range(N_ROUNDS):
-            with running_fleet(plan) as fleet, RiskClient(fleet.url) as risk:
-                risk.publish_market(snapshot)
-                _time(lambda: risk.check(portfolio, priority="critical"), 100)
-                ms["a check"] += _time(lambda: risk.check(portfolio, priority="critical"), N_CALLS)
-                with _echoing(fleet.url) as client:
-                    _time(lambda: _call(client), 50)
-                    ms["a bare echo"] += _time(lambda: _call(client), N_CALLS)
-            # Its workers are gone: an idle one would poll beside the peers.
-            with running_fleet(FleetPlan(n_workers=0)) as bare:
-                for name in PEERS:
-                    measured = peers.measure(
-                        name,
-                        broker_url=bare.url,
-                        market_path=market,
-                        job="noop",
-                        mode="single",
-                        n_checks=N_CALLS,
-                        n_rounds=1,
-                    )
-                    ms[name] += measured["latencies_ms"]
+    for _ in range(N_ROUNDS):
+        with running_fleet(plan) as fleet, RiskClient(fleet.url) as risk:
+            risk.publish_market(snapshot)
+            _time(lambda: risk.check(portfolio, priority="critical"), 100)
+            ms["a check"] += _time(lambda: risk.check(portfolio, priority="critical"), N_CALLS)
+            with _echoing(fleet.url) as client:
+                _time(lambda: _call(client), 50)
+                ms["a bare echo"] += _time(lambda: _call(client), N_CALLS)
+        for name in PEERS:
+            measured = measure(name, snapshot, job="noop", mode="single", n_checks=N_CALLS)
+            ms[name] += measured["latencies_ms"]
     medians = print_percentiles("ms, one call at a time", ms)
     for name in ms:
         print(f"a check p50 is {medians['a check'] / medians[name]:.2f}x {name}")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
-from pathlib import Path
 
 from benchmarks import inputs
+from benchmarks.beside import measure
 from benchmarks.output import print_rows, write
-from benchmarks.peers import job
-from benchmarks.peers import run as peers
+from benchmarks.peers.run import PEERS
 from risk_tasks.client import RiskClient
 from risk_tasks.embedding import FleetPlan, running_fleet
 
@@ -20,35 +18,22 @@ N_CHECKS, N_BY_PEER, N_ROUNDS = 50_000, 1_000, 3
 def run() -> None:
     snapshot = inputs.market(250)
     table = inputs.table(N_CHECKS, encoded=True)
-    per_s: dict[str, list[float]] = {"check_table": [], **{name: [] for name in peers.PEERS}}
-    with tempfile.TemporaryDirectory() as folder:
-        market = Path(folder) / "market.npz"
-        job.write_market(market, snapshot.instruments, snapshot.prices, snapshot.returns)
-        for _ in range(N_ROUNDS):
-            plan = FleetPlan(n_workers=2, critical_worker=True, scheduler=True)
-            with running_fleet(plan) as fleet, RiskClient(fleet.url, timeout_s=30) as risk:
-                risk.publish_market(snapshot)
-                for _ in range(3):
-                    risk.check_table(table)
-                for _ in range(3):
-                    started = time.perf_counter()
-                    risk.check_table(table)
-                    per_s["check_table"].append(N_CHECKS / (time.perf_counter() - started))
-            for name in peers.PEERS:
-                # A server of its own: what a peer leaves behind is not the next one's burden.
-                with running_fleet(FleetPlan(n_workers=0)) as bare:
-                    measured = peers.measure(
-                        name,
-                        broker_url=bare.url,
-                        market_path=market,
-                        job="check",
-                        mode="batch",
-                        n_checks=N_BY_PEER,
-                        n_rounds=1,
-                    )
-                per_s[name].append(N_BY_PEER / measured["seconds"][0])
+    per_s: dict[str, list[float]] = {"check_table": [], **{name: [] for name in PEERS}}
+    plan = FleetPlan(n_workers=2, critical_worker=True, scheduler=True)
+    for _ in range(N_ROUNDS):
+        with running_fleet(plan) as fleet, RiskClient(fleet.url, timeout_s=30) as risk:
+            risk.publish_market(snapshot)
+            for _ in range(3):
+                risk.check_table(table)
+            for _ in range(3):
+                started = time.perf_counter()
+                risk.check_table(table)
+                per_s["check_table"].append(N_CHECKS / (time.perf_counter() - started))
+        for name in PEERS:
+            measured = measure(name, snapshot, job="check", mode="batch", n_checks=N_BY_PEER)
+            per_s[name].append(N_BY_PEER / measured["seconds"][0])
     print_rows("checks per second", per_s)
     ours = statistics.median(per_s["check_table"])
-    for name in peers.PEERS:
+    for name in PEERS:
         print(f"check_table is {ours / statistics.median(per_s[name]):,.0f}x {name}")
     write("peers", {"checks": N_CHECKS, "checks by peer": N_BY_PEER}, per_s)

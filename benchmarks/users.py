@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 import time
-from pathlib import Path
 
 from benchmarks import inputs
+from benchmarks.beside import measure
 from benchmarks.output import print_percentiles, write
-from benchmarks.peers import job
-from benchmarks.peers import run as peers
 from risk_tasks.client import AsyncRiskClient
 from risk_tasks.embedding import FleetPlan, running_fleet
 from risk_tasks.model.portfolio import Portfolio
@@ -44,25 +41,16 @@ async def _ask(url: str, portfolios: list[Portfolio]) -> dict[int, tuple[float, 
 
 def run() -> None:
     portfolios = inputs.portfolios(max(OUTSTANDING))
-    snapshot = inputs.market(250)
     with running_fleet(FleetPlan(n_workers=2, critical_worker=True, scheduler=True)) as fleet:
         found = asyncio.run(_ask(fleet.url, portfolios))
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running_fleet(FleetPlan(n_workers=0)) as bare,
-    ):
-        market = Path(folder) / "market.npz"
-        job.write_market(market, snapshot.instruments, snapshot.prices, snapshot.returns)
-        celery = peers.measure(
-            "celery",
-            broker_url=bare.url,
-            market_path=market,
-            job="check",
-            mode="users",
-            n_checks=N_BY_CELERY,
-            n_rounds=1,
-            n_users=N_USERS,
-        )
+    celery = measure(
+        "celery",
+        inputs.market(250),
+        job="check",
+        mode="users",
+        n_checks=N_BY_CELERY,
+        n_users=N_USERS,
+    )
     print_percentiles(
         "ms of one check", {f"{n:,} outstanding": took for n, (_, took) in found.items()}
     )

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from risk_tasks.errors import InvalidTableError
+from risk_tasks.wire.arrow import codes_of
 
 _RADIX = 1 << 16
 
@@ -137,18 +138,11 @@ def _dictionary(column: pa.ChunkedArray, name: str, place: str) -> pa.Dictionary
 
 def _codes(encoded: pa.DictionaryArray) -> tuple[pa.StringArray, npt.NDArray[np.int32]]:
     """Return distinct texts, and for each row which one it has, -1 for null."""
-    ranks = _filled(encoded.indices)
+    ranks = codes_of(encoded.indices)
     distinct = encoded.dictionary.dictionary_encode()
     if len(distinct.dictionary) < len(distinct) or distinct.null_count:
-        ranks = np.append(_filled(distinct.indices), np.int32(-1))[ranks]
+        ranks = np.append(codes_of(distinct.indices), np.int32(-1))[ranks]
     return distinct.dictionary, ranks
-
-
-def _filled(indices: pa.Array) -> npt.NDArray[np.int32]:
-    filled: npt.NDArray[np.int32] = (
-        indices.fill_null(-1) if indices.null_count else indices
-    ).to_numpy()
-    return filled
 
 
 def _run_starts(column: pa.Array) -> npt.NDArray[np.int64]:

@@ -140,7 +140,8 @@ class Link:
         time; one that finds the lane full at once is refused at once.
         """
         market, versions = call.stamp.market, dict[StampRequest, str]()
-        give_up_at, enqueue = time.monotonic() + call.timeout_s, self._broker.enqueue
+        enqueue = self._broker.enqueue
+        patiently = _while_full(time.monotonic() + call.timeout_s).wraps(enqueue)
         for block_id, (block, wanted) in zip(check_id.block_ids(), blocks, strict=True):
             limits = versions.get(wanted, wanted.limits)
             given = enqueue(
@@ -155,7 +156,7 @@ class Link:
             )
             market, versions[wanted] = given.market, given.limits
             if client_id:
-                enqueue = _while_full(give_up_at).wraps(self._broker.enqueue)
+                enqueue = patiently
 
     def _judge(self, check_id: CheckId, took_s: float, answers: Sequence[AnswerBlock]) -> None:
         """Log and count a critical check that took too long, with where the time went."""

@@ -19,6 +19,8 @@ _ALONE_US = 4_000
 #: in a smaller block the time goes to what is done once, not to its positions
 _TELLING = 1_000
 _MAX_REMEMBERED = 256
+#: of the check whose cost stands in the registry: 20 positions
+_REGISTRY_WEIGHT = 21
 
 
 class Pace:
@@ -36,7 +38,7 @@ class Pace:
         Two at least where that is worth it, so that two workers share it.
         """
         n_positions = int(request.offsets[-1])
-        cost_us = (n_positions + len(request)) * self._expect(request.terms)
+        cost_us = _weight(request) * self._expect(request.terms)
         n_blocks = max(ceil(cost_us / BLOCK_US), 2 if cost_us > _ALONE_US else 1)
         if n_blocks == 1:
             return LARGEST
@@ -49,7 +51,7 @@ class Pace:
     def learn(self, request: RequestBlock, answers: Sequence[AnswerBlock]) -> None:
         """Take note of what the blocks of `request` cost, where they are large enough to tell."""
         spent_us = [answer.stamp.timings.get("compute_ms", 0.0) * 1e3 for answer in answers]
-        n = (int(request.offsets[-1]) + len(request)) / max(1, len(answers))
+        n = _weight(request) / max(1, len(answers))
         if len(self._us_per_position) > _MAX_REMEMBERED:
             self._us_per_position.clear()
         if answers and n >= _TELLING:
@@ -57,8 +59,13 @@ class Pace:
 
     def _expect(self, terms: Terms) -> float:
         # Measures of the past share their pass over it: the dearest stands for all.
-        first = max((name.definition.cost_us for name in terms.measures), default=0.0) / 21
-        return self._us_per_position.get(_kind(terms), first)
+        first = max((name.definition.cost_us for name in terms.measures), default=0.0)
+        return self._us_per_position.get(_kind(terms), first / _REGISTRY_WEIGHT)
+
+
+def _weight(request: RequestBlock) -> int:
+    """A portfolio without positions is work too."""
+    return int(request.offsets[-1]) + len(request)
 
 
 def _kind(terms: Terms) -> Hashable:

@@ -44,4 +44,4 @@ def compile_kernels() -> None:
     repeated_position(block.offsets, block.instrument, 1, one)
     code, quantity = np.zeros(1, dtype=np.int32), np.ones(1)
     code.flags.writeable = quantity.flags.writeable = False
-    locate(block.offsets, code, block.instrument, quantity, one, one.copy())
+    locate(block.offsets, code, block.instrument, 1, quantity, one, one.copy())

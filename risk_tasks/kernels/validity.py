@@ -38,7 +38,13 @@ def repeated_position(offsets: Int1D, instrument: Int1D, n_instruments: int, out
 
 @kernel
 def locate(
-    offsets: Int1D, code: Code1D, known: Int1D, quantity: Float1D, out: Int1D, unfit: Int1D
+    offsets: Int1D,
+    code: Code1D,
+    known: Int1D,
+    n_instruments: int,
+    quantity: Float1D,
+    out: Int1D,
+    unfit: Int1D,
 ) -> None:
     """The instrument of each position, and how many positions there are that cannot be computed.
 
@@ -48,7 +54,8 @@ def locate(
     code : (N,)
         Places in `known`; negative for no instrument.
     known : (K,)
-        Rows of the market, negative for what it does not hold.
+        Rows of the market, below `n_instruments`, negative for what it does not hold; two names
+        may stand for the same row.
     quantity : (N,)
     out : (N,)
         Receives rows of the market, negative for none.
@@ -56,14 +63,14 @@ def locate(
         Receives how many positions name nothing that is known, are not finite, or hold an
         instrument that their portfolio held before.
     """
-    last = np.full(known.size, -1, dtype=np.int64)
+    last = np.full(n_instruments, -1, dtype=np.int64)
     n_unfit = 0
     for p in range(offsets.size - 1):
         for j in range(offsets[p], offsets[p + 1]):
-            c = code[j]
-            out[j] = known[c] if c >= 0 else -1
-            if out[j] < 0 or not np.isfinite(quantity[j]) or last[c] == p:
+            row = known[code[j]] if code[j] >= 0 else -1
+            out[j] = row
+            if row < 0 or not np.isfinite(quantity[j]) or last[row] == p:
                 n_unfit += 1
-            if c >= 0:
-                last[c] = p
+            if row >= 0:
+                last[row] = p
     unfit[0] = n_unfit

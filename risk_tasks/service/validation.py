@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, TypeVar
 
 import numpy as np
@@ -33,17 +34,15 @@ def validate(
     An unfit portfolio stands in the block as an empty one, so that the others keep their places;
     its numbers mean nothing.
     """
-    known = [market.index.get(name, -1) for name in request.instrument_names]
-    instrument, n_unfit = _locate(request, np.array(known, dtype=np.int64))
+    instrument, n_unfit = _locate(request, market)
     cash, nav = _numbers(request.cash), _numbers(request.nav)
-    errors = {row: describe(error) for row, error in _faults_of_rows(request, cash, nav)}
-    if n_unfit:
-        faults = _faults_of_positions(request, instrument, len(market.index))
-        errors |= {row: describe(error) for row, error in faults}
-    if request.portfolio_ids.null_count:
-        for row in np.flatnonzero(request.portfolio_ids.is_null().to_numpy(zero_copy_only=False)):
-            missing = InvalidPortfolioError("There is no id.", field="portfolio_id")
-            errors[int(row)] = describe(missing)
+    faults = chain(
+        _faults_of_worth(request, cash, nav),
+        _faults_of_positions(request, instrument, len(market.index)) if n_unfit else (),
+        _faults_of_ids(request),
+    )
+    # Where a row has several, the last is the one that is named.
+    errors = {row: describe(error) for row, error in faults}
     offsets, quantity = request.offsets, request.quantity
     if errors:
         sizes = np.diff(offsets)
@@ -60,13 +59,13 @@ def _numbers(column: pa.DoubleArray) -> npt.NDArray[np.float64]:
     return numbers
 
 
-def _locate(
-    request: RequestBlock, known: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int64], int]:
+def _locate(request: RequestBlock, market: MarketArrays) -> tuple[npt.NDArray[np.int64], int]:
     """Return the instrument of each position, -1 for none, and how many positions are unfit."""
+    names, n_instruments = request.instrument_names, len(market.index)
+    known = np.array([market.index.get(name, -1) for name in names], dtype=np.int64)
     instrument, unfit = np.empty(len(request.instrument), np.int64), np.zeros(1, np.int64)
     code, quantity = _read_only(request.instrument), _read_only(request.quantity)
-    locate(request.offsets, code, known, quantity, instrument, unfit)
+    locate(request.offsets, code, known, n_instruments, quantity, instrument, unfit)
     return instrument, int(unfit[0])
 
 
@@ -77,10 +76,9 @@ def _read_only(array: Array) -> Array:
     return view
 
 
-def _faults_of_rows(
+def _faults_of_worth(
     request: RequestBlock, cash: npt.NDArray[np.float64], nav: npt.NDArray[np.float64]
 ) -> Iterator[tuple[int, RiskTasksError]]:
-    """Yield rows and faults; where a row comes twice, the later one is named in the report."""
     for place, numbers, column in (("cash", cash, request.cash), ("nav", nav, request.nav)):
         unfit = ~np.isfinite(numbers)
         if unfit.any():
@@ -93,13 +91,18 @@ def _faults_of_rows(
 def _faults_of_positions(
     request: RequestBlock, instrument: npt.NDArray[np.int64], n_instruments: int
 ) -> Iterator[tuple[int, RiskTasksError]]:
-    """Yield rows and faults as above."""
     yield from _repeats(request, instrument, n_instruments)
     for flat in np.flatnonzero(~np.isfinite(request.quantity))[::-1]:
         message = f"{request.quantity[flat]} is not a finite quantity."
         yield _row_of(request, flat), InvalidPortfolioError(message, field=_place(request, flat))
     for flat in np.flatnonzero(instrument < 0)[::-1]:
         yield _row_of(request, flat), _unknown(request, flat)
+
+
+def _faults_of_ids(request: RequestBlock) -> Iterator[tuple[int, RiskTasksError]]:
+    if request.portfolio_ids.null_count:
+        for row in np.flatnonzero(request.portfolio_ids.is_null().to_numpy(zero_copy_only=False)):
+            yield int(row), InvalidPortfolioError("There is no id.", field="portfolio_id")
 
 
 def _repeats(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from risk_tasks.errors import DecodeError, VersionError, WireError
@@ -45,6 +47,13 @@ def decode_batch(
         batch = reader.read_next_batch()
         batch.validate(full=True)
     return batch, metadata
+
+
+def codes_of(indices: pa.Array) -> npt.NDArray[np.int32]:
+    """Return the indices of a dictionary array of whatever width, -1 for null."""
+    filled = (indices.fill_null(-1) if indices.null_count else indices).to_numpy()
+    codes: npt.NDArray[np.int32] = filled.astype(np.int32, copy=False)
+    return codes
 
 
 @contextmanager

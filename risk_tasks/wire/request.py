@@ -15,7 +15,7 @@ import pyarrow as pa
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureName, MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.wire.arrow import decode_batch, decoding, encode_batch
+from risk_tasks.wire.arrow import codes_of, decode_batch, decoding, encode_batch
 from risk_tasks.wire.documents import limit_set_document, read_limit_set
 
 KIND = "risk.request"
@@ -162,19 +162,13 @@ def decode_request(data: bytes) -> RequestBlock:
             terms=_read_terms(metadata),
             portfolio_ids=batch.column("portfolio_id"),
             offsets=offsets - offsets[0],
-            instrument=_filled(codes.indices),
+            instrument=codes_of(codes.indices),
             instrument_names=codes.dictionary.to_pylist(),
             quantity=flat.field("quantity").to_numpy(zero_copy_only=False),
             cash=batch.column("cash"),
             nav=batch.column("nav"),
             tags=_read_tags(batch.column("tags")),
         )
-
-
-def _filled(indices: pa.Array) -> npt.NDArray[np.int32]:
-    codes = (indices.fill_null(-1) if indices.null_count else indices).to_numpy()
-    filled: npt.NDArray[np.int32] = codes.astype(np.int32, copy=False)
-    return filled
 
 
 def _read_terms(metadata: Mapping[str, str]) -> Terms:

@@ -31,6 +31,7 @@ KERNELS = [
     tail.value_at_risk,
     tail.expected_shortfall,
     validity.repeated_position,
+    validity.locate,
 ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import GRAVITY
 from risk_tasks.wire.answer import decode_answer
-from risk_tasks.wire.request import Detail, encode_request
+from risk_tasks.wire.request import Detail, encode_request, pack_portfolios
 from tests.unit.service.support import (
     AS_OF,
     BOOKS,
@@ -291,3 +292,14 @@ def test_numbers_beyond_all_floats_are_answered():
     assert crowd[0].decision == "reject"
     assert {gap.reason for gap in crowd[0].not_evaluated} == {"not_finite"}
     assert all(measure.status != "ok" for measure in crowd[0].measures.values())
+
+
+def test_an_instrument_under_two_codes_is_still_one_that_stands_twice():
+    """A writer may name it twice in its dictionary; gross exposure would count both."""
+    portfolio = Portfolio("p", {"AAPL": 1.0, "MSFT": -1.0})
+    request = pack_portfolios([portfolio], make_terms())
+
+    answer = answer_of(replace(request, instrument_names=["AAPL", "AAPL"]))
+
+    assert answer.errors[0].message == "The instrument stands twice."
+    assert GRAVITY[answer.decisions[0]] == "reject"
