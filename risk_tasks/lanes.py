@@ -98,8 +98,7 @@ SUPERSEDED_MARKET_TTL_S = 86_400
 #: a role whose entry is gone is taken for dead; what it held goes to others
 ROLE_TTL_S = 3
 #: how long a worker may have a block between fetching and starting it
-FETCH_GRACE_S = 1.0
-UNACKED_GRACE_S = 5.0
+FETCH_GRACE_S = 2.0
 MAX_PUT_BACK = 3
 MAX_DEAD, MAX_DEAD_BYTES = 1_000, 64 * _MIB
 REAPER_LOCK_TTL_S = 5

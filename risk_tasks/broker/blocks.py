@@ -20,7 +20,6 @@ from risk_tasks.lanes import (
     MAX_PUT_BACK,
     OVERDUE_GRACE_S,
     RESULT_TTL_S,
-    UNACKED_GRACE_S,
     Priority,
     answer_key,
     block_key,
@@ -103,8 +102,9 @@ class BlockBroker:
         """
         capacity = LANE_CAPACITY[lane]
         with transport_errors(self._client):
-            _, (outcome, *rest) = self._enqueue.after(
-                ["SET", payload_key(block_id), payload],
+            outcome, *rest = self._enqueue.carrying(
+                payload,
+                *("SET", payload_key(block_id), payload),
                 keys=[
                     lane.queue,
                     block_key(block_id),
@@ -151,11 +151,11 @@ class BlockBroker:
         """Fetch a block to work on; None where it is answered, expired or swept."""
         with transport_errors(self._client):
             (outcome, *rest), payload = self._start.before(
-                ["GET", payload_key(block_id)],
+                *("GET", payload_key(block_id)),
                 keys=[block_key(block_id)],
                 args=[block_id, worker, RESULT_TTL_S],
             )
-        if outcome != b"started":
+        if outcome != b"started" or payload is None:
             return None
         market_id, limits_version, queued_ms = rest
         return StartedBlock(payload, market_id.decode(), limits_version.decode(), float(queued_ms))
@@ -163,8 +163,9 @@ class BlockBroker:
     def finish(self, block_id: str, answer: bytes) -> bool:
         """Store `answer` and wake the caller; False where another answer came first."""
         with transport_errors(self._client):
-            _, first = self._finish.after(
-                ["SET", answer_key(block_id), answer, "EX", RESULT_TTL_S],
+            first = self._finish.carrying(
+                answer,
+                *("SET", answer_key(block_id), answer, "EX", RESULT_TTL_S),
                 keys=[block_key(block_id), answer_key(block_id), result_key(block_id)],
                 args=[block_id, RESULT_TTL_S],
             )
@@ -183,15 +184,12 @@ class BlockBroker:
             )
         return int(blocks), int(clients), int(results)
 
-    def reap(
-        self, *, fetch_grace_s: float = FETCH_GRACE_S, unacked_grace_s: float = UNACKED_GRACE_S
-    ) -> ReapedBlocks:
+    def reap(self, *, fetch_grace_s: float = FETCH_GRACE_S) -> ReapedBlocks:
         """Put back, expire or bury what is overdue; at most 100 a dead worker, 200 a lane."""
         with transport_errors(self._client):
             counts = self._reap(
                 args=[
                     int(fetch_grace_s * 1e3),
-                    int(unacked_grace_s * 1e3),
                     MAX_PUT_BACK,
                     RESULT_TTL_S,
                     MAX_DEAD,

@@ -21,10 +21,14 @@ def script(name: str) -> str:
     return "\n".join((folder / f"{part}.lua").read_text() for part in (*_PRELUDE, name))
 
 
-class Script:
-    """A script that is called alone, or in one transaction with the command that moves its bytes.
+#: up to here a copy costs less than a command of its own
+SMALL_BYTES = 16 << 10
 
-    What passes through Lua is copied into it and out of it again, which for the payload of a
+
+class Script:
+    """A script that is called alone, or beside the command that moves its bytes.
+
+    What passes through Lua is copied into it and out of it again, which for the payload of a large
     block costs more than all else that the script does.
     """
 
@@ -35,27 +39,34 @@ class Script:
     def __call__(self, *, keys: Sequence[str] = (), args: Sequence[Any] = ()) -> Any:
         return self._script(keys=keys, args=args)
 
-    def after(self, command: Sequence[Any], *, keys: Sequence[str], args: Sequence[Any]) -> Any:
-        """Run `command`, then the script; return the answers of both."""
-        return self._transact([command, self._call(keys, args)])
+    def carrying(
+        self, data: bytes, *command: Any, keys: Sequence[str], args: Sequence[Any]
+    ) -> Any:
+        """Run the script on `data`: its last argument, or where it is large, what `command` writes.
 
-    def before(self, command: Sequence[Any], *, keys: Sequence[str], args: Sequence[Any]) -> Any:
-        """Run the script, then `command`; return the answers of both."""
-        return self._transact([self._call(keys, args), command])
+        The two are one transaction then.
+        """
+        if len(data) <= SMALL_BYTES:
+            return self(keys=keys, args=[*args, data])
+        return self._run([command, self._call(keys, args)], transaction=True)[1]
+
+    def before(self, *command: Any, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        """Run the script, then `command`, which may come too late; return the answers of both."""
+        return self._run([self._call(keys, args), command], transaction=False)
 
     def _call(self, keys: Sequence[str], args: Sequence[Any]) -> list[Any]:
         return ["EVALSHA", self._script.sha, len(keys), *keys, *args]
 
-    def _transact(self, commands: Sequence[Sequence[Any]]) -> Any:
+    def _run(self, commands: Sequence[Sequence[Any]], *, transaction: bool) -> Any:
         # Not the pipeline's own way with scripts: it asks the server each time whether it has them.
         try:
-            return self._execute(commands)
+            return self._execute(commands, transaction)
         except NoScriptError:
             self._client.script_load(self._script.script)
-            return self._execute(commands)
+            return self._execute(commands, transaction)
 
-    def _execute(self, commands: Sequence[Sequence[Any]]) -> Any:
-        with self._client.pipeline(transaction=True) as pipe:
+    def _execute(self, commands: Sequence[Sequence[Any]], transaction: bool) -> Any:
+        with self._client.pipeline(transaction=transaction) as pipe:
             for command in commands:
                 pipe.execute_command(*command)  # type: ignore[no-untyped-call]
             return pipe.execute()

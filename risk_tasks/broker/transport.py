@@ -1,7 +1,8 @@
 """Celery's Redis transport with a guard at the door.
 
 The worker stays a stock one: kombu reads the lanes through a client that looks at each message
-before kombu does, and says "nothing there" of one that it has put into quarantine.
+before kombu does, and says "nothing there" of one that it has put into quarantine. What stands in
+the ledger already is not written down a second time.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from typing import Any, cast
 
 import redis
 import structlog
-from kombu.transport.redis import Channel, Transport
+from kombu.transport import virtual
+from kombu.transport.redis import Channel, QoS, Transport
 
 from risk_tasks.broker.dead_letters import DeadLetters
 from risk_tasks.broker.guard import find_fault
 from risk_tasks.connection import text
+from risk_tasks.lanes import CHECK_BLOCK_TASK
 
 log = structlog.get_logger("risk_tasks")
 
@@ -36,9 +39,49 @@ class GuardedRedis(redis.Redis):
         return None
 
 
+class LedgerQoS(QoS):
+    """Remembers a fetched block in memory: where this worker dies, the reaper puts the block back.
+
+    kombu writes every message that it hands out into `unacked` and removes it afterwards: two round
+    trips a message, for what the ledger knows.
+    """
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        if _is_block(message):
+            virtual.QoS.append(self, message, delivery_tag)
+        else:
+            super().append(message, delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        if _is_block(self.get(delivery_tag)):
+            virtual.QoS.ack(self, delivery_tag)
+        else:
+            super().ack(delivery_tag)
+
+    def restore_by_tag(self, tag: str, client: Any = None, leftmost: bool = False) -> None:
+        message = self.get(tag) if tag in self._delivered else None
+        if message is None or not _is_block(message):
+            super().restore_by_tag(tag, client, leftmost)
+            return
+        place = message.delivery_info
+        with self.channel.conn_or_acquire(client) as server:
+            self.channel._do_restore_message(  # noqa: SLF001 - as kombu's own class does
+                message._raw,  # noqa: SLF001
+                place["exchange"],
+                place["routing_key"],
+                server,
+                leftmost,
+            )
+
+
+def _is_block(message: Any) -> bool:
+    return bool(message.headers.get("task") == CHECK_BLOCK_TASK)
+
+
 class GuardedChannel(Channel):
     """Reads through the guard, and keeps the client that it writes with."""
 
+    QoS = LedgerQoS
     _writer: GuardedRedis | None = None
 
     def _get_client(self) -> type[GuardedRedis]:

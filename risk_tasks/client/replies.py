@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import cast
 
 import redis
@@ -18,13 +20,16 @@ _WAIT_S = 1.0
 _LINGER_S = 0.1
 _SEEN_EVERY_S = CLIENT_GONE_S / 4
 _RECONNECT_S = 0.2
+#: answers that were read and stand on the server still
+_MAX_READ = 32
 
 
 class ReplyReader:
     """Hands each answer to the future that waits for it.
 
-    Replies are ids; the answers stand under keys of their own until they are read, so that one
-    lost on a broken connection is read again after it is back.
+    A reply is the id of a block, and its answer where that is small. Every answer stands under a
+    key of its own until it is read, so that one lost on a broken connection is read again after it
+    is back.
     """
 
     def __init__(self, client: redis.Redis, client_id: str) -> None:
@@ -34,6 +39,7 @@ class ReplyReader:
         self._changed = threading.Condition()
         self._closed = False
         self._busy_at = 0.0
+        self._read_keys: list[str] = []
         self._thread: threading.Thread | None = None
 
     def expect(self, block_id: str) -> Future[bytes]:
@@ -52,7 +58,7 @@ class ReplyReader:
         return future
 
     def forget(self, block_id: str) -> None:
-        """Stop waiting for a block; its answer is dropped when it comes."""
+        """Stop waiting for a block; its answer is left under its key."""
         with self._changed:
             self._waiting.pop(block_id, None)
 
@@ -81,6 +87,8 @@ class ReplyReader:
             except redis.RedisError:
                 lost = True
                 time.sleep(_RECONNECT_S)
+        with suppress(redis.RedisError):
+            self._drop_read()
 
     def _await_work(self) -> bool:
         with self._changed:
@@ -94,38 +102,51 @@ class ReplyReader:
         key = reply_key(self._client_id)
         first = cast("list[bytes] | None", self._client.blpop([key], wait_s))
         if first is None:
+            self._drop_read()
             return
         self._busy_at = time.monotonic()
-        self._collect([text(first[1])])
+        self._hand_out([first[1]])
         if self._waiting:
             more = cast("list[bytes] | None", self._client.lpop(key, 100))
-            self._collect([text(block_id) for block_id in more or ()])
+            self._hand_out(more or [])
+        if len(self._read_keys) >= _MAX_READ:
+            self._drop_read()
+
+    def _hand_out(self, replies: list[bytes]) -> None:
+        parts = [reply.partition(b" ") for reply in replies]
+        small = {text(block_id): answer for block_id, mark, answer in parts if mark}
+        self._give(small)
+        self._collect([text(block_id) for block_id, mark, _ in parts if not mark])
 
     def _outstanding(self) -> list[str]:
         with self._changed:
             return list(self._waiting)
 
     def _collect(self, block_ids: list[str]) -> None:
-        if not block_ids:
-            return
+        """Fetch the answers of those that somebody waits for."""
         with self._changed:
-            # An answer that nobody waits for any more is left for whoever asks by its id.
             block_ids = [block_id for block_id in block_ids if block_id in self._waiting]
         if not block_ids:
             return
         answers = self._client.mget([result_key(block_id) for block_id in block_ids])
-        found = {
-            block_id: cast("bytes", answer)
-            for block_id, answer in zip(block_ids, answers, strict=True)
-            if answer is not None
-        }
-        for block_id, answer in found.items():
+        found = zip(block_ids, cast("list[bytes | None]", answers), strict=True)
+        self._give({block_id: answer for block_id, answer in found if answer is not None})
+        self._drop_read()
+
+    def _give(self, answers: Mapping[str, bytes]) -> None:
+        """Wake whoever waits; another answer is left under its key for whoever asks by its id."""
+        for block_id, answer in answers.items():
             with self._changed:
                 future = self._waiting.pop(block_id, None)
             if future is not None:
+                self._read_keys.append(result_key(block_id))
                 future.set_result(answer)
-        if found:
-            self._client.unlink(*(result_key(block_id) for block_id in found))
+
+    def _drop_read(self) -> None:
+        """Remove what was read; small answers many at once, since nobody waits for that."""
+        if self._read_keys:
+            self._client.unlink(*self._read_keys)
+            self._read_keys.clear()
 
     def _say_seen(self) -> None:
         seconds, micros = self._client.time()

@@ -145,7 +145,7 @@ class Ledger(RuleBasedStateMachine):
             block_id for block_id in unanswered if self._waits(block_id) or self._is_held(block_id)
         ]
 
-        self.broker.reap(fetch_grace_s=0, unacked_grace_s=0)
+        self.broker.reap(fetch_grace_s=0)
 
         for block_id, outcome in self.outcomes.items():
             if outcome is None and (found := self.redis.get(result_key(block_id))) is not None:

@@ -85,7 +85,8 @@ def test_a_finished_block_wakes_its_caller_and_leaves_nothing_else(server, broke
     assert broker.finish(block_id, b"\xffanswer\x00") is True
 
     assert server.client.get(result_key(block_id)) == b"\xffanswer\x00"
-    assert server.client.lrange(reply_key(sender.client_id), 0, -1) == [block_id.encode()]
+    told = server.client.lrange(reply_key(sender.client_id), 0, -1)
+    assert told == [block_id.encode() + b" \xffanswer\x00"]
     for key in (result_key(block_id), reply_key(sender.client_id)):
         assert 0 < server.client.ttl(key) <= RESULT_TTL_S
     assert server.lane(Priority.NORMAL) == (0, 0)

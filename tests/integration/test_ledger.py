@@ -68,7 +68,7 @@ def test_a_block_that_two_workers_started_belongs_to_the_last(server, broker, ha
     broker.start(block_id, worker="second")
     server.client.hset(role_key("second"), "name", "second")
 
-    reaped = broker.reap(fetch_grace_s=0, unacked_grace_s=0)
+    reaped = broker.reap(fetch_grace_s=0)
 
     assert reaped.put_back == 0
     assert server.client.llen("risk.normal") == 0

@@ -90,7 +90,8 @@ def test_a_worker_container_starts_serves_and_stops(
 
         assert ended(worker, log) == 0
 
-    served = [block.decode() for block in server.client.lrange(reply_key("ordered"), 0, -1)]
+    told = server.client.lrange(reply_key("ordered"), 0, -1)
+    served = [reply.split()[0].decode() for reply in told]
     assert served == [*in_normal, *in_batch]
     assert server.counter("expired") == 4
     assert late not in str(server.key_names())

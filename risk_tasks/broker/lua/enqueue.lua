@@ -1,16 +1,18 @@
 -- Accept a block: is there room, under which versions is it answered, keep it, put it on its lane.
--- Its payload was written just before, in the same transaction: what passes through Lua is copied
--- three times. Where the block is refused, it goes again.
+-- A large payload was written just before, in the same transaction: what passes through Lua is
+-- copied three times. Where the block is refused, it goes again.
 -- KEYS  1 lane list  2 block hash  3 lane hash  4 waiting blocks of the lane  5 payload
 -- ARGV  1 block id  2 client id ('' where nobody waits)  3 envelope  4 lane  5 checks
 --       6 capacity in checks  7 capacity in bytes  8 timeout ms
 --       9 market, by name or id ('' none)  10 limit set, by name or version ('' none)
 --       11 whether the limit set must exist  12 name that the quota is kept under ('' none)
+--       13 a small payload, or none
 -- Returns {'accepted', market id, limits version}, {'unknown_limit_set'},
 --         {'full', what, depth, capacity, retry after ms} or {'over_quota', checks a second, ms}.
 -- A repeat of an accepted block (its reply was lost on the way) returns the stamp that it has.
 local kept = redis.call('HMGET', KEYS[2], 'market_id', 'limits_version')
 if kept[1] then return {'accepted', kept[1], kept[2]} end
+if ARGV[13] then redis.call('SET', KEYS[5], ARGV[13]) end
 local checks, bytes = tonumber(ARGV[5]), redis.call('STRLEN', KEYS[5])
 local now = now_ms()
 

@@ -1,8 +1,7 @@
 -- Put back what is overdue: started by a worker whose heartbeat is gone, or never started and no
 -- longer in its lane. A block that still waits in its lane is left alone.
--- ARGV  1 ms that a worker may take from fetch to start  2 the same where the message is unacked
---       3 how often a block is put back  4 seconds to keep an outcome  5 how many dead are kept
---       6 in how many bytes  7.. the lanes
+-- ARGV  1 ms that a worker may take from fetch to start  2 how often a block is put back
+--       3 seconds to keep an outcome  4 how many dead are kept  5 in how many bytes  6.. the lanes
 -- Returns {put back, expired, buried}.
 local now = now_ms()
 local counts = {0, 0, 0}
@@ -13,12 +12,12 @@ local function put_back(id, lane, why)
     'enqueued_ms')
   if not entry[1] then return settle(id) end
   if now > tonumber(entry[2]) then
-    expire(id, ARGV[4])
+    expire(id, ARGV[3])
     counts[2] = counts[2] + 1
     return
   end
-  if tonumber(entry[4] or 0) >= tonumber(ARGV[3]) then
-    bury(id, why, ARGV[4], now, ARGV[5], ARGV[6])
+  if tonumber(entry[4] or 0) >= tonumber(ARGV[2]) then
+    bury(id, why, ARGV[3], now, ARGV[4], ARGV[5])
     counts[3] = counts[3] + 1
     return
   end
@@ -44,7 +43,7 @@ end
 
 -- Lists are served from the right, oldest first, and what is put back joins at the right: a block
 -- that was accepted before all that stands near the right end has left the list.
-for place = 7, #ARGV do
+for place = 6, #ARGV do
   local lane = ARGV[place]
   local present, oldest = {}, now - ARGV[1]
   for _, message in ipairs(redis.call('LRANGE', 'risk.' .. lane, -200, -1)) do
@@ -59,8 +58,7 @@ for place = 7, #ARGV do
       'LIMIT', 0, 200)) do
     local entry = redis.call('HMGET', 'risk:block:' .. id, 'published_ms', 'enqueued_ms')
     local away = now - tonumber(entry[1] or entry[2] or 0)
-    local unacked = redis.call('HEXISTS', 'unacked', id) == 1
-    if not present[id] and away > tonumber(unacked and ARGV[2] or ARGV[1]) then
+    if not present[id] and away > tonumber(ARGV[1]) then
       put_back(id, lane, 'it was fetched and never started')
     end
   end

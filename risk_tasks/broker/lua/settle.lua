@@ -38,10 +38,11 @@ local function settle(id)
   return true
 end
 
--- End a block whose result stands under its key: wake its caller, unless it does not wait.
-local function announce(id, client, keep_s)
+-- End a block whose result stands under its key: wake its caller, unless it does not wait. An
+-- outcome that is small travels with the id.
+local function announce(id, client, keep_s, outcome)
   if client ~= '' then
-    redis.call('RPUSH', 'risk:reply:' .. client, id)
+    redis.call('RPUSH', 'risk:reply:' .. client, outcome and id .. ' ' .. outcome or id)
     redis.call('EXPIRE', 'risk:reply:' .. client, keep_s)
   end
   settle(id)
@@ -52,7 +53,7 @@ local function answer(id, outcome, keep_s)
   local client = redis.call('HGET', 'risk:block:' .. id, 'client')
   if not client then return false end
   redis.call('SET', 'risk:result:' .. id, outcome, 'EX', keep_s)
-  announce(id, client, keep_s)
+  announce(id, client, keep_s, outcome)
   return true
 end
 

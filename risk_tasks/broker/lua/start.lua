@@ -1,5 +1,5 @@
 -- Begin a block: write who works on it, unless its deadline has passed. Its payload is read by the
--- command that follows in the same transaction.
+-- command that follows.
 -- KEYS  1 block hash
 -- ARGV  1 block id  2 worker  3 seconds to keep an outcome
 -- Returns {'gone'}, {'expired'} or {'started', market id, limits version, queued ms}.

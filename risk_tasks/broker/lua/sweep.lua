@@ -13,8 +13,8 @@ local gone = redis.call('ZRANGEBYSCORE', 'risk:clients', '-inf', now - ARGV[2], 
 local results = 0
 for _, client in ipairs(gone) do
   local reply = 'risk:reply:' .. client
-  for _, id in ipairs(redis.call('LRANGE', reply, 0, -1)) do
-    results = results + redis.call('UNLINK', 'risk:result:' .. id)
+  for _, told in ipairs(redis.call('LRANGE', reply, 0, -1)) do
+    results = results + redis.call('UNLINK', 'risk:result:' .. string.match(told, '^%S+'))
   end
   redis.call('UNLINK', reply)
   redis.call('ZREM', 'risk:clients', client)
