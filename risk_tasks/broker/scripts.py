@@ -39,9 +39,7 @@ class Script:
     def __call__(self, *, keys: Sequence[str] = (), args: Sequence[Any] = ()) -> Any:
         return self._script(keys=keys, args=args)
 
-    def carrying(
-        self, data: bytes, *command: Any, keys: Sequence[str], args: Sequence[Any]
-    ) -> Any:
+    def carrying(self, data: bytes, *command: Any, keys: Sequence[str], args: Sequence[Any]) -> Any:
         """Run the script on `data`: its last argument, or where it is large, what `command` writes.
 
         The two are one transaction then.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -65,6 +65,21 @@ class Computation:
         return np.where(np.isnan(self.block.nav), implied, self.block.nav)
 
     @cached_property
+    def all_exposed(self) -> bool:
+        """Whether every portfolio has a finite exposure: most blocks need no look at each."""
+        return bool(self.gross.min(initial=np.inf) > 0 and self.gross.max(initial=0.0) < np.inf)
+
+    @cached_property
+    def all_observed(self) -> bool:
+        """Whether every portfolio has the whole window, and P&L that can be squared."""
+        return self.has_full_windows and not self.overflows.any()
+
+    @cached_property
+    def has_full_windows(self) -> bool:
+        n = self.market.n_observations
+        return bool(self.n_observations.min(initial=n) == n)
+
+    @cached_property
     def pnl(self) -> FloatArray:
         """(P, T): one-day profit and loss; NaN where a held instrument has no return."""
         out = np.empty((len(self.block), self.market.n_observations))
@@ -114,6 +129,7 @@ class Computation:
         return self._outcomes[2]
 
 
+@lru_cache(maxsize=256)
 def _reach(n_worst: int, n_observations: int) -> float:
     """How far below the mean about twice as many outcomes lie as are wanted, were they normal."""
     share = (2 * n_worst + 4) / max(1, n_observations)

@@ -48,6 +48,8 @@ def herfindahl(run: Computation, name: MeasureName) -> MeasureColumn:
 
 
 def _share(run: Computation, values: FloatArray) -> MeasureColumn:
+    if run.all_exposed:
+        return MeasureColumn.of(values)
     return MeasureColumn.of(
         values,
         (~np.isfinite(run.gross), Outcome.NOT_FINITE),

@@ -112,6 +112,8 @@ def _of_history(
     n_required: int,
     *marks: tuple[BoolArray, Outcome],
 ) -> MeasureColumn:
+    if run.all_observed and run.market.n_observations >= n_required:
+        return MeasureColumn.of(values, *marks)
     return MeasureColumn.of(
         values,
         (run.overflows, Outcome.NOT_FINITE),
@@ -129,7 +131,7 @@ def _by_window(
     run: Computation, kind: type[Number], of: Callable[[int], float]
 ) -> npt.NDArray[Number]:
     """Evaluate `of` once for each length of window in the block, 1 standing for none at all."""
-    if (run.n_observations == run.market.n_observations).all():
+    if run.has_full_windows:
         return np.full(len(run.block), of(max(1, run.market.n_observations)), dtype=kind)
     lengths, place = np.unique(run.n_observations, return_inverse=True)
     return np.array([of(max(1, int(n))) for n in lengths], dtype=kind)[place]

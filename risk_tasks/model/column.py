@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from math import isfinite
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from risk_tasks.model.report import MeasureStatus
 
 
 class Outcome(IntEnum):
-    """How the measure of one portfolio came out; stands on the wire by its name."""
+    """How the measure of one portfolio came out; stands on the wire by its number."""
 
     OK = 0
     #: a VaR below zero: the book gains even in its tail
@@ -95,7 +96,8 @@ class MeasureColumn:
         """
         outcomes = np.zeros(values.shape, dtype=np.int8)
         marks = tuple(mark for mark in marks if mark[0].any())
-        if not marks and np.isfinite(values).all():
+        # A sum is finite only where all of its terms are.
+        if not marks and isfinite(values.sum()):
             return cls(values, outcomes)
         for mask, outcome in reversed(marks):
             outcomes[mask] = outcome

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib.metadata import version
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -30,8 +32,7 @@ def input_hashes(
 
     Limits are not in it: they decide, but no number depends on them.
     """
-    terms = [ENGINE_VERSION, market_id, [str(name) for name in names], settings_document(settings)]
-    common = hashlib.sha256(json.dumps(terms).encode())
+    common = _common(market_id, tuple(names), settings)
     held = np.stack([block.instrument.astype(np.float64), block.quantity], axis=1).tobytes()
     worth = np.stack([block.cash, block.nav], axis=1).tobytes()
     starts = block.offsets.tolist()
@@ -44,3 +45,10 @@ def input_hashes(
         digest.update(worth[16 * place : 16 * (place + 1)])
         hashes.append(digest.hexdigest())
     return hashes
+
+
+@lru_cache(maxsize=256)
+def _common(market_id: str, names: tuple[MeasureName, ...], settings: MeasureSettings) -> Any:
+    """Return the hash of what the blocks of a call share; never written to, only copied."""
+    terms = [ENGINE_VERSION, market_id, [str(name) for name in names], settings_document(settings)]
+    return hashlib.sha256(json.dumps(terms).encode())

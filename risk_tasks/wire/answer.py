@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -52,16 +52,6 @@ _GAP_TYPE = pa.struct(
 _ERROR_TYPE = pa.struct([(name, pa.string()) for name in ("code", "message", "field", "remedy")])
 
 
-@cache
-def _names() -> tuple[pa.StringArray, pa.StringArray]:
-    """Decisions and outcomes.
-
-    Made on first use: for the first array Arrow imports pandas, where there is one.
-    """
-    decisions = pa.array([decision.value for decision in GRAVITY])
-    return decisions, pa.array([outcome.name.lower() for outcome in Outcome])
-
-
 class Stamp(msgspec.Struct, frozen=True):
     """Which versions a block was answered with, and how long it took."""
 
@@ -98,11 +88,14 @@ class AnswerBlock:
 
 def encode_answer(answer: AnswerBlock) -> bytes:
     """Return `answer` as Arrow IPC bytes; columns that say nothing are left out."""
-    n = len(answer)
+    n, measured = len(answer), list(answer.columns.values())
     columns: dict[str, pa.Array] = {
-        "decision": pa.DictionaryArray.from_arrays(pa.array(answer.decisions), _names()[0]),
-        "breach_count": pa.array(answer.breach_counts, pa.int32()),
+        "decision": pa.array(answer.decisions),
+        "breach_count": pa.array(answer.breach_counts),
+        "values": _matrix([column.values for column in measured], n, np.float64),
     }
+    if any(column.outcomes.any() for column in measured):
+        columns["outcomes"] = _matrix([column.outcomes for column in measured], n, np.int8)
     for name, rows, kind in (
         ("error", answer.errors, _ERROR_TYPE),
         ("breaches", answer.breaches, pa.list_(BREACH_TYPE)),
@@ -116,13 +109,21 @@ def encode_answer(answer: AnswerBlock) -> bytes:
         columns["portfolio_id"] = pa.array(answer.portfolio_ids, pa.string())
     if answer.input_hashes:
         columns["input_hash"] = pa.array(answer.input_hashes, pa.string())
-    for name, column in answer.columns.items():
-        columns[f"value {name}"] = pa.array(column.values)
-        if column.outcomes.any():
-            outcomes = pa.array(column.outcomes)
-            columns[f"outcome {name}"] = pa.DictionaryArray.from_arrays(outcomes, _names()[1])
-    stamp = msgspec.json.encode(answer.stamp).decode()
-    return encode_batch(pa.record_batch(columns), KIND, {"stamp": stamp})
+    metadata = {
+        "stamp": msgspec.json.encode(answer.stamp).decode(),
+        "measures": msgspec.json.encode(list(answer.columns)).decode(),
+    }
+    return encode_batch(pa.record_batch(columns), KIND, metadata)
+
+
+def _matrix(columns: Sequence[npt.NDArray[Any]], n: int, kind: type) -> pa.FixedSizeListArray:
+    """Lay columns of `n` numbers side by side: one Arrow column costs what each of many would."""
+    side_by_side: npt.NDArray[Any] = np.empty((n, len(columns)), dtype=kind)
+    for place, column in enumerate(columns):
+        side_by_side[:, place] = column
+    if not columns:
+        return pa.nulls(n)
+    return pa.FixedSizeListArray.from_arrays(pa.array(side_by_side.reshape(-1)), len(columns))
 
 
 def encode_failure(message: str) -> bytes:
@@ -145,25 +146,18 @@ def decode_answer(data: bytes, check_id: str = "") -> AnswerBlock:
     with decoding(KIND):
         stamp = msgspec.json.decode(metadata["stamp"], type=Stamp)
         if not stamp.failure:
-            return _read_answer(batch, stamp)
+            return _read_answer(batch, stamp, metadata["measures"])
     raise RiskTasksError(f"The worker failed: {stamp.failure}")
 
 
-def _read_answer(batch: pa.RecordBatch, stamp: Stamp) -> AnswerBlock:
+def _read_answer(batch: pa.RecordBatch, stamp: Stamp, measures: str) -> AnswerBlock:
     if stamp.as_of:
         datetime.fromisoformat(stamp.as_of)
-    columns = {
-        name.removeprefix("value "): _read_column(batch, name.removeprefix("value "))
-        for name in batch.schema.names
-        if name.startswith("value ")
-    }
-    for name in columns:
-        MeasureName.parse(name)
     return AnswerBlock(
         stamp=stamp,
-        decisions=_read_codes(batch, "decision", [decision.value for decision in GRAVITY]),
+        decisions=_require_places(batch.column("decision").to_numpy(), len(GRAVITY)),
         breach_counts=batch.column("breach_count").to_numpy(),
-        columns=columns,
+        columns=_read_columns(batch, _measure_texts(measures)),
         errors=_read_rows(batch, "error", _read_error),
         breaches=_read_rows(batch, "breaches", _read_breaches),
         gaps=_read_rows(batch, "not_evaluated", _read_gaps),
@@ -172,24 +166,43 @@ def _read_answer(batch: pa.RecordBatch, stamp: Stamp) -> AnswerBlock:
     )
 
 
-def _read_column(batch: pa.RecordBatch, name: str) -> MeasureColumn:
-    value = batch.column(f"value {name}")
-    if value.type != pa.float64():
-        raise DecodeError(f"{name} holds {value.type}, not numbers.")
-    values, place = value.to_numpy(), f"outcome {name}"
-    if place in batch.schema.names:
-        words = [outcome.name.lower() for outcome in Outcome]
-        return MeasureColumn(values, _read_codes(batch, place, words))
-    if not np.isfinite(values).all():
-        raise DecodeError(f"{name} has rows without a number, and nothing says why.")
-    return MeasureColumn(values, np.zeros(len(batch), dtype=np.int8))
+@lru_cache(maxsize=256)
+def _measure_texts(text: str) -> tuple[str, ...]:
+    """Remembered: most answers hold the same measures."""
+    names = msgspec.json.decode(text, type=tuple[str, ...])
+    for name in names:
+        MeasureName.parse(name)
+    return names
 
 
-def _read_codes(batch: pa.RecordBatch, name: str, words: Sequence[str]) -> npt.NDArray[np.int8]:
-    """Return places in `words`, whatever order the writer had them in."""
+def _read_columns(batch: pa.RecordBatch, names: Sequence[str]) -> dict[str, MeasureColumn]:
+    if not names:
+        return {}
+    values = _read_matrix(batch, "values", pa.float64(), len(names))
+    if "outcomes" in batch.schema.names:
+        outcomes = _read_matrix(batch, "outcomes", pa.int8(), len(names))
+        _require_places(outcomes, len(Outcome))
+    else:
+        outcomes = np.zeros(values.shape, dtype=np.int8)
+    if not (np.isfinite(values) | (outcomes != Outcome.OK)).all():
+        raise DecodeError("There are rows without a number, and nothing says why.")
+    return {name: MeasureColumn(values[place], outcomes[place]) for place, name in enumerate(names)}
+
+
+def _read_matrix(
+    batch: pa.RecordBatch, name: str, kind: pa.DataType, n_columns: int
+) -> npt.NDArray[Any]:
+    """Return what stands side by side as (columns, rows)."""
     column = batch.column(name)
-    places = np.array([words.index(word) for word in column.dictionary.to_pylist()], dtype=np.int8)
-    codes: npt.NDArray[np.int8] = places[column.indices.to_numpy()]
+    if column.type != pa.list_(kind, n_columns) or column.null_count:
+        raise DecodeError(f"{name} holds {column.type}, not {n_columns} numbers a row.")
+    flat = column.flatten().to_numpy()
+    return np.ascontiguousarray(flat.reshape(len(batch), n_columns).T)
+
+
+def _require_places(codes: npt.NDArray[np.int8], n: int) -> npt.NDArray[np.int8]:
+    if codes.dtype != np.int8 or (len(codes) and not 0 <= codes.min() <= codes.max() < n):
+        raise DecodeError(f"There are codes beyond the {n} known.")
     return codes
 
 

@@ -14,13 +14,16 @@ from risk_tasks.errors import DecodeError, VersionError, WireError
 #: format of every Arrow message here; a reader refuses what it does not know
 VERSION = "1"
 
+#: made once: without it, Arrow reads the environment for each message
+_OPTIONS = pa.ipc.IpcWriteOptions()
+
 
 def encode_batch(batch: pa.RecordBatch, kind: str, metadata: Mapping[str, str]) -> bytes:
     """Return `batch` as an IPC stream that says of what `kind` it is."""
     head = {"kind": kind, "version": VERSION, **metadata}
     batch = batch.replace_schema_metadata(head)
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
+    with pa.ipc.new_stream(sink, batch.schema, options=_OPTIONS) as writer:
         writer.write_batch(batch)
     data: bytes = sink.getvalue().to_pybytes()
     return data

@@ -139,7 +139,7 @@ def encode_request(block: RequestBlock) -> bytes:
     )
     terms = block.terms
     metadata = {
-        "measures": json.dumps([str(name) for name in terms.measures]),
+        "measures": _measures_text(terms.measures),
         "confidence": str(terms.settings.confidence),
         "horizon_days": str(terms.settings.horizon_days),
         "var_convention": str(terms.settings.var_convention),
@@ -169,6 +169,11 @@ def decode_request(data: bytes) -> RequestBlock:
             nav=batch.column("nav"),
             tags=_read_tags(batch.column("tags")),
         )
+
+
+@lru_cache(maxsize=256)
+def _measures_text(names: tuple[MeasureName, ...]) -> str:
+    return json.dumps([str(name) for name in names])
 
 
 def _read_terms(metadata: Mapping[str, str]) -> Terms:

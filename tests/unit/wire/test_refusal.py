@@ -181,7 +181,10 @@ def test_terms_that_are_not_valid_are_refused_with_what_is_wrong():
         decode_request(rewritten(REQUEST, metadata={"measures": '["luck"]'}))
 
 
-OUTCOMES = pa.DictionaryArray.from_arrays(pa.array([0, 0], pa.int8()), pa.array(["lucky"]))
+def matrix(rows, kind):
+    return pa.array(rows, pa.list_(kind, len(rows[0])))
+
+
 STAMP = {"market_id": "m", "as_of": None, "limits_version": None, "timings": {}, "failure": None}
 BAD_ANSWERS = {
     "decision missing": {"columns": {"decision": None}},
@@ -191,17 +194,24 @@ BAD_ANSWERS = {
     "error of other fields": {"columns": {"error": pa.array([{"kind": "x"}, None])}},
     "breaches numbers": {"columns": {"breaches": pa.array([1, 2])}},
     "gaps of other fields": {"columns": {"not_evaluated": pa.array([[{"x": "y"}], None])}},
-    "outcome missing": {"columns": {"outcome volatility": None}},
-    "outcome unknown": {"columns": {"outcome volatility": OUTCOMES}},
-    "outcome plain": {"columns": {"outcome volatility": pa.array(["ok", "ok"])}},
-    "outcome null": {"columns": {"outcome volatility": OUTCOMES.take(pa.array([None, 0]))}},
-    "measure unknown": {
-        "columns": {
-            "value luck": pa.array([1.0, 2.0]),
-            "outcome luck": pa.DictionaryArray.from_arrays(pa.array([0, 0]), pa.array(["ok"])),
-        }
-    },
-    "value a text": {"columns": {"value volatility": pa.array(["1", "2"])}},
+    "decision unknown": {"columns": {"decision": pa.array([0, 4], pa.int8())}},
+    "decision null": {"columns": {"decision": pa.array([0, None], pa.int8())}},
+    "decision a text": {"columns": {"decision": pa.array(["accept", "accept"])}},
+    "outcomes missing": {"columns": {"outcomes": None}},
+    "outcome unknown": {"columns": {"outcomes": matrix([[0], [99]], pa.int8())}},
+    "outcome below all": {"columns": {"outcomes": matrix([[0], [-1]], pa.int8())}},
+    "outcome null": {"columns": {"outcomes": matrix([[9], [None]], pa.int8())}},
+    "outcomes null": {"columns": {"outcomes": matrix([[9], None], pa.int8())}},
+    "outcomes wide": {"columns": {"outcomes": matrix([[0], [9]], pa.int16())}},
+    "outcomes flat": {"columns": {"outcomes": pa.array([0, 0], pa.int8())}},
+    "values missing": {"columns": {"values": None}},
+    "values of more measures": {"columns": {"values": matrix([[1.0, 1.0]] * 2, pa.float64())}},
+    "values of texts": {"columns": {"values": matrix([["1"]] * 2, pa.string())}},
+    "values null": {"columns": {"values": matrix([[1.0], None], pa.float64())}},
+    "measures missing": {"metadata": {"measures": None}},
+    "measures more": {"metadata": {"measures": '["volatility", "value_at_risk"]'}},
+    "measure unknown": {"metadata": {"measures": '["luck"]'}},
+    "measures no texts": {"metadata": {"measures": "[1]"}},
     "stamp missing": {"metadata": {"stamp": None}},
     "stamp no json": {"metadata": {"stamp": "{"}},
     "stamp of another type": {"metadata": {"stamp": '{"market_id": 5}'}},
