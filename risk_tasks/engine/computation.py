@@ -70,6 +70,11 @@ class Computation:
         return bool(self.gross.min(initial=np.inf) > 0 and self.gross.max(initial=0.0) < np.inf)
 
     @cached_property
+    def all_with_nav(self) -> bool:
+        """Whether every net asset value is known, positive and finite."""
+        return bool(self.nav.min(initial=np.inf) > 0 and self.nav.max(initial=0.0) < np.inf)
+
+    @cached_property
     def all_observed(self) -> bool:
         """Whether every portfolio has the whole window, and P&L that can be squared."""
         return self.has_full_windows and not self.overflows.any()

@@ -30,6 +30,8 @@ def short_exposure(run: Computation, name: MeasureName) -> MeasureColumn:
 
 
 def gross_leverage(run: Computation, name: MeasureName) -> MeasureColumn:
+    if run.all_exposed and run.all_with_nav:
+        return MeasureColumn.of(run.gross / run.nav)
     return MeasureColumn.of(
         run.gross / run.nav,
         (~np.isfinite(run.gross) | np.isinf(run.nav), Outcome.NOT_FINITE),

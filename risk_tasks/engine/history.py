@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from fractions import Fraction
+from functools import lru_cache
 from math import ceil, floor
 from statistics import NormalDist
 from typing import TypeVar
@@ -31,6 +31,7 @@ def confidence_of(name: MeasureName, settings: MeasureSettings) -> str:
     return name.confidence or str(settings.confidence)
 
 
+@lru_cache(maxsize=1024)
 def tail_depth(n_observations: int, name: MeasureName, settings: MeasureSettings) -> int:
     """Return how many worst outcomes `name` reads from a window of `n_observations`."""
     confidence = confidence_of(name, settings)
@@ -47,8 +48,8 @@ def parametric_value_at_risk(run: Computation, name: MeasureName) -> MeasureColu
 
 
 def value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
-    rank = _by_window(run, np.int64, lambda n: floor(_position(run, name, n)))
-    weight = _by_window(run, np.float64, lambda n: float(_position(run, name, n) % 1))
+    rank = _by_window(run, np.int64, lambda n: _position(run, name, n)[0])
+    weight = _by_window(run, np.float64, lambda n: _position(run, name, n)[1])
     losses = np.empty(len(run.block))
     tail.value_at_risk(run.tail, rank, weight, losses)
     gains = (losses < 0, Outcome.NEGATIVE_VAR)
@@ -58,9 +59,8 @@ def value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
 
 def expected_shortfall(run: Computation, name: MeasureName) -> MeasureColumn:
     confidence = confidence_of(name, run.settings)
-    alpha = tail_probability(confidence)
     rank = _by_window(run, np.int64, lambda n: tail_rank(n, confidence))
-    n_tail = _by_window(run, np.float64, lambda n: float(n * alpha))
+    n_tail = _by_window(run, np.float64, lambda n: _tail_length(n, confidence))
     losses = np.empty(len(run.block))
     tail.expected_shortfall(run.tail, rank, n_tail, losses)
     return _of_history(run, losses * run.horizon_scale, min_observations(confidence))
@@ -85,8 +85,7 @@ def value_at_risk_parts(run: Computation, name: MeasureName) -> FloatArray:
     """Each position's loss in the scenario, or between the two, that the VaR is read from."""
     pnl, legs = _seen(run)
     order = np.argsort(pnl, kind="stable")
-    position = _position(run, name, len(pnl))
-    rank, weight = floor(position), float(position % 1)
+    rank, weight = _position(run, name, len(pnl))
     losses = -legs[:, order[rank]]
     if weight:
         losses += weight * (-legs[:, order[rank + 1]] - losses)
@@ -98,7 +97,7 @@ def expected_shortfall_parts(run: Computation, name: MeasureName) -> FloatArray:
     pnl, legs = _seen(run)
     confidence = confidence_of(name, run.settings)
     k = tail_rank(len(pnl), confidence)
-    n_tail = float(len(pnl) * tail_probability(confidence))
+    n_tail = _tail_length(len(pnl), confidence)
     weight = np.ones(k)
     weight[-1] = n_tail - (k - 1)
     losses = -legs[:, np.argsort(pnl, kind="stable")[:k]]
@@ -122,9 +121,24 @@ def _of_history(
     )
 
 
-def _position(run: Computation, name: MeasureName, n_observations: int) -> Fraction:
+def _position(run: Computation, name: MeasureName, n_observations: int) -> tuple[int, float]:
+    """Return the rank that the VaR is read from, and how far towards the next it lies."""
     convention = VarConvention(run.settings.var_convention)
-    return var_position(n_observations, confidence_of(name, run.settings), convention)
+    return _split_position(n_observations, confidence_of(name, run.settings), convention)
+
+
+@lru_cache(maxsize=1024)
+def _split_position(
+    n_observations: int, confidence: str, convention: VarConvention
+) -> tuple[int, float]:
+    position = var_position(n_observations, confidence, convention)
+    return floor(position), float(position % 1)
+
+
+@lru_cache(maxsize=1024)
+def _tail_length(n_observations: int, confidence: str) -> float:
+    """Return n alpha, which need not be a whole number."""
+    return float(n_observations * tail_probability(confidence))
 
 
 def _by_window(

@@ -128,7 +128,7 @@ def encode_request(block: RequestBlock) -> bytes:
     batch = pa.record_batch(
         [
             block.portfolio_ids,
-            pa.ListArray.from_arrays(pa.array(block.offsets, pa.int32()), positions),
+            pa.ListArray.from_arrays(pa.array(block.offsets.astype(np.int32)), positions),
             block.cash,
             block.nav,
             pa.array([list(of_row.items()) for of_row in block.tags], _TAGS)
