@@ -12,7 +12,7 @@ from risk_tasks.engine.block import PortfolioBlock
 from risk_tasks.engine.market import MarketArrays
 from risk_tasks.kernels.exposure import concentration, exposure
 from risk_tasks.kernels.history import outcomes, profit_and_loss
-from risk_tasks.model.measures import MeasureSettings
+from risk_tasks.model.measures import MeasureSettings, Precision
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -33,6 +33,7 @@ class Computation:
         self.market = market
         self.settings = settings
         self.horizon_scale = float(np.sqrt(settings.horizon_days))
+        self.panel = market.panel_in(Precision(settings.precision))
         self._n_worst = n_worst
 
     @cached_property
@@ -88,15 +89,16 @@ class Computation:
     def pnl(self) -> FloatArray:
         """(P, T): one-day profit and loss; NaN where a held instrument has no return."""
         out = np.empty((len(self.block), self.market.n_observations))
-        profit_and_loss(
-            self.block.offsets, self.block.instrument, self.value, self.market.panel, out
-        )
+        profit_and_loss(self.block.offsets, self.block.instrument, self.value, self.panel, out)
         return out
 
     @cached_property
     def overflows(self) -> BoolArray:
         """(P,): P&L too large to be squared, or to be told from a missing return."""
-        return ~(self.gross * max(1.0, self.market.largest_return) < _LARGEST_PNL)
+        largest = max(1.0, self.market.largest_return)
+        if largest > np.finfo(self.panel.dtype).max:
+            return np.ones(len(self.block), dtype=bool)
+        return ~(self.gross * largest < _LARGEST_PNL)
 
     @cached_property
     def _outcomes(self) -> tuple[FloatArray, npt.NDArray[np.int64], FloatArray]:
@@ -110,7 +112,7 @@ class Computation:
             self.block.offsets,
             self.block.instrument,
             self.value,
-            self.market.panel,
+            self.panel,
             _reach(self._n_worst, self.market.n_observations),
             tail,
             n_observations,

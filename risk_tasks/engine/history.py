@@ -154,7 +154,7 @@ def _by_window(
 def _seen(run: Computation) -> tuple[FloatArray, FloatArray]:
     """Return the observed P&L (T,) of the one portfolio in `run` and of its positions (N, T)."""
     held = run.value != 0.0
-    returns = np.where(held[:, None], run.market.panel[run.block.instrument], 0.0)
+    returns = np.where(held[:, None], run.panel[run.block.instrument], 0.0)
     seen = ~np.isnan(run.pnl[0])
     return run.pnl[0][seen], run.value[:, None] * returns[:, seen]
 

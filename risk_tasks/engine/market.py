@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from risk_tasks.model.market import MarketSnapshot, Scenario
+from risk_tasks.model.measures import Precision
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,14 +36,17 @@ class MarketArrays:
     prices: npt.NDArray[np.float64]
     panel: npt.NDArray[np.float64]
     largest_return: float
+    #: `panel` rounded to float32, made when it is first asked for and shared as `panel` is
+    rounded: list[npt.NDArray[np.float32]]
     scenarios: Mapping[str, ShockArrays]
 
     @classmethod
     def of(cls, snapshot: MarketSnapshot, *, like: MarketArrays | None = None) -> MarketArrays:
         """Lay out `snapshot`; where `like` has the same panel, its arrays are shared."""
         if like is not None and like.panel_id == snapshot.panel_id:
-            panel, largest = like.panel, like.largest_return
+            panel, largest, rounded = like.panel, like.largest_return, like.rounded
         else:
+            rounded = []
             # A copy of its own: Numba compiles once more for an array that is read-only.
             panel = np.array(snapshot.returns.T, order="C")
             largest = float(np.nanmax(np.abs(panel), initial=0.0))
@@ -54,11 +58,21 @@ class MarketArrays:
             prices=snapshot.prices,
             panel=panel,
             largest_return=largest,
+            rounded=rounded,
             scenarios={
                 name: _shock_arrays(scenario, snapshot.index)
                 for name, scenario in snapshot.scenarios.items()
             },
         )
+
+    def panel_in(self, precision: Precision) -> npt.NDArray[np.float64] | npt.NDArray[np.float32]:
+        """Return the returns in this precision."""
+        if precision is Precision.FLOAT64:
+            return self.panel
+        if not self.rounded:
+            with np.errstate(over="ignore"):
+                self.rounded.append(self.panel.astype(np.float32))
+        return self.rounded[0]
 
     @property
     def n_observations(self) -> int:

@@ -11,7 +11,13 @@ from risk_tasks.engine.compute import FUNCTIONS, compute, contributions
 from risk_tasks.engine.market import MarketArrays
 from risk_tasks.kernels.validity import locate, repeated_position
 from risk_tasks.model.market import MarketSnapshot, Scenario
-from risk_tasks.model.measures import MEASURES, MeasureName, MeasureSettings, Qualifier
+from risk_tasks.model.measures import (
+    MEASURES,
+    MeasureName,
+    MeasureSettings,
+    Precision,
+    Qualifier,
+)
 
 
 def compile_kernels() -> None:
@@ -36,10 +42,12 @@ def compile_kernels() -> None:
         else MeasureName(name)
         for name in FUNCTIONS
     ]
-    market, settings = MarketArrays.of(snapshot), MeasureSettings()
-    compute(block, market, names, settings)
-    for name in names:
-        contributions(block, market, name, settings, 0)
+    market = MarketArrays.of(snapshot)
+    for precision in Precision:
+        settings = MeasureSettings(precision=precision)
+        compute(block, market, names, settings)
+        for name in names:
+            contributions(block, market, name, settings, 0)
     one = np.zeros(1, dtype=np.int64)
     repeated_position(block.offsets, block.instrument, 1, one)
     code, quantity = np.zeros(1, dtype=np.int32), np.ones(1)

@@ -37,6 +37,14 @@ class Qualifier(StrEnum):
     SCENARIO = "scenario"
 
 
+class Precision(StrEnum):
+    """In how many bits the past returns are read; everything else is float64 always."""
+
+    FLOAT64 = "float64"
+    #: half the memory to read; `docs/measures.md` says how far numbers may be off
+    FLOAT32 = "float32"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasureDefinition:
     """What is known of a measure before it is computed."""
@@ -58,12 +66,14 @@ class MeasureSettings:
     """What unqualified measures are computed with.
 
     `confidence` is decimal text, a Decimal, or a float that is read through its text.
-    `horizon_days` scales one-day risk by the square root of time.
+    `horizon_days`, 1 to 1000, scales one-day risk by the square root of time. Raises
+    `InvalidSettingsError` naming the field.
     """
 
     confidence: str | float | Decimal = "0.99"
     horizon_days: int = 1
     var_convention: str = VarConvention.CONSERVATIVE
+    precision: str = Precision.FLOAT64
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "confidence", parse_confidence(self.confidence))
@@ -71,14 +81,19 @@ class MeasureSettings:
             raise InvalidSettingsError("The horizon is a whole number.", field="horizon_days")
         if not 1 <= self.horizon_days <= 1_000:
             raise InvalidSettingsError("The horizon is 1 to 1000 days.", field="horizon_days")
-        try:
-            object.__setattr__(self, "var_convention", VarConvention(self.var_convention))
-        except ValueError:
-            raise InvalidSettingsError(
-                f"{self.var_convention!r} is not a VaR convention.",
-                field="var_convention",
-                remedy=f"Choose one of {', '.join(VarConvention)}.",
-            ) from None
+        for field, kind, what in (
+            ("var_convention", VarConvention, "VaR convention"),
+            ("precision", Precision, "precision"),
+        ):
+            given = getattr(self, field)
+            try:
+                object.__setattr__(self, field, kind(given))
+            except ValueError:
+                raise InvalidSettingsError(
+                    f"{given!r} is not a {what}.",
+                    field=field,
+                    remedy=f"Choose one of {', '.join(kind)}.",
+                ) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ class _SettingsDocument(msgspec.Struct, forbid_unknown_fields=True):
     confidence: str | float = "0.99"
     horizon_days: int = 1
     var_convention: str = "conservative"
+    precision: str = "float64"
 
 
 class _ScenarioDocument(msgspec.Struct, forbid_unknown_fields=True):
@@ -97,7 +98,7 @@ def limit_set_document(limit_set: LimitSet) -> Document:
 def read_settings(document: object) -> MeasureSettings:
     """Return the settings in `document`; raises `InvalidSettingsError` naming the field."""
     read = _convert(document, _SettingsDocument, InvalidSettingsError, "settings")
-    return MeasureSettings(read.confidence, read.horizon_days, read.var_convention)
+    return MeasureSettings(read.confidence, read.horizon_days, read.var_convention, read.precision)
 
 
 def settings_document(settings: MeasureSettings) -> Document:
@@ -105,6 +106,7 @@ def settings_document(settings: MeasureSettings) -> Document:
         "confidence": str(settings.confidence),
         "horizon_days": settings.horizon_days,
         "var_convention": str(settings.var_convention),
+        "precision": str(settings.precision),
     }
 
 

@@ -16,7 +16,12 @@ from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureName, MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.wire.arrow import codes_of, decode_batch, decoding, encode_batch
-from risk_tasks.wire.documents import limit_set_document, read_limit_set
+from risk_tasks.wire.documents import (
+    limit_set_document,
+    read_limit_set,
+    read_settings,
+    settings_document,
+)
 
 KIND = "risk.request"
 
@@ -40,7 +45,7 @@ def _schema(code: pa.DataType) -> pa.Schema:
 _NARROW, _WIDE = _schema(pa.int16()), _schema(pa.int32())
 _MAX_NARROW = 1 << 15
 
-_TERMS = ("measures", "confidence", "horizon_days", "var_convention", "limits", "detail")
+_TERMS = ("measures", "settings", "limits", "detail")
 
 
 class Detail(StrEnum):
@@ -140,9 +145,7 @@ def encode_request(block: RequestBlock) -> bytes:
     terms = block.terms
     metadata = {
         "measures": _measures_text(terms.measures),
-        "confidence": str(terms.settings.confidence),
-        "horizon_days": str(terms.settings.horizon_days),
-        "var_convention": str(terms.settings.var_convention),
+        "settings": _settings_text(terms.settings),
         "limits": json.dumps(limit_set_document(terms.limits)) if terms.limits else "",
         "detail": terms.detail.value,
     }
@@ -176,6 +179,11 @@ def _measures_text(names: tuple[MeasureName, ...]) -> str:
     return json.dumps([str(name) for name in names])
 
 
+@lru_cache(maxsize=256)
+def _settings_text(settings: MeasureSettings) -> str:
+    return json.dumps(settings_document(settings))
+
+
 def _read_terms(metadata: Mapping[str, str]) -> Terms:
     return _parse_terms(*(metadata.get(name) for name in _TERMS))
 
@@ -187,9 +195,7 @@ def _parse_terms(*texts: str | None) -> Terms:
     with decoding("terms of a request"):
         return Terms(
             measures=parse_measures(json.loads(metadata["measures"])),
-            settings=MeasureSettings(
-                metadata["confidence"], int(metadata["horizon_days"]), metadata["var_convention"]
-            ),
+            settings=read_settings(json.loads(metadata["settings"])),
             limits=read_limit_set(json.loads(metadata["limits"])) if metadata["limits"] else None,
             detail=Detail(metadata["detail"]),
         )

@@ -13,7 +13,7 @@ from risk_tasks import errors
 from risk_tasks.cli import app
 from risk_tasks.model.column import Outcome
 from risk_tasks.model.confidence import VarConvention
-from risk_tasks.model.measures import MEASURES
+from risk_tasks.model.measures import MEASURES, Precision
 from risk_tasks.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -78,6 +78,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
         ("measures.md", list(MEASURES)),
         ("measures.md", [outcome.reason for outcome in Outcome if outcome.reason]),
         ("measures.md", list(VarConvention)),
+        ("measures.md", list(Precision)),
     ],
 )
 def test_every_measure_reason_and_convention_is_documented(page: str, words: list[str]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from risk_tasks.model.confidence import VarConvention
 from risk_tasks.model.limits import Comparison, Limit, LimitSet, MissingData
 from risk_tasks.model.market import MarketSnapshot, Scenario
-from risk_tasks.model.measures import STANDARD_MEASURES, MeasureSettings
+from risk_tasks.model.measures import STANDARD_MEASURES, MeasureSettings, Precision
 from risk_tasks.model.portfolio import Portfolio
 
 names = st.text(min_size=1, max_size=8)
@@ -35,7 +35,11 @@ scenarios = st.builds(
 )
 
 settings = st.builds(
-    MeasureSettings, confidences, st.integers(1, 1000), st.sampled_from(list(VarConvention))
+    MeasureSettings,
+    confidences,
+    st.integers(1, 1000),
+    st.sampled_from(list(VarConvention)),
+    st.sampled_from(list(Precision)),
 )
 
 measure_names = st.one_of(

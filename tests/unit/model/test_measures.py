@@ -17,6 +17,7 @@ from risk_tasks.model.measures import (
     STANDARD_MEASURES,
     MeasureName,
     MeasureSettings,
+    Precision,
     Qualifier,
     Unit,
     parse_measures,
@@ -188,6 +189,8 @@ BAD_SETTINGS = {
     "convention": ({"var_convention": "lucky"}, "var_convention"),
     "convention None": ({"var_convention": None}, "var_convention"),
     "convention a list": ({"var_convention": ["linear"]}, "var_convention"),
+    "precision": ({"precision": "float16"}, "precision"),
+    "precision None": ({"precision": None}, "precision"),
 }
 
 
@@ -208,11 +211,12 @@ def test_a_convention_that_is_unknown_is_told_the_ones_that_are():
 
 
 def test_settings_have_the_defaults_of_the_design():
-    """99 %, one day, conservative."""
+    """99 %, one day, conservative, in double precision."""
     settings = MeasureSettings()
 
     assert (settings.confidence, settings.horizon_days) == ("0.99", 1)
     assert settings.var_convention is VarConvention.CONSERVATIVE
+    assert settings.precision is Precision.FLOAT64
 
 
 @pytest.mark.parametrize("confidence", ["0.950", 0.95, Decimal("0.95"), np.float64(0.95)], ids=repr)

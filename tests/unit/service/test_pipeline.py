@@ -311,6 +311,7 @@ OTHER_INPUTS = {
     "confidence": {"settings": MeasureSettings("0.95")},
     "horizon": {"settings": MeasureSettings(horizon_days=10)},
     "convention": {"settings": MeasureSettings(var_convention="linear")},
+    "precision": {"settings": MeasureSettings(precision="float32")},
     "price": {"market": make_market(prices=[10.0, 20.0, 40.5])},
     "moment": {"market": make_market(as_of=AS_OF + timedelta(seconds=1))},
     "returns": {"market": make_market(returns=np.zeros((250, 3)))},

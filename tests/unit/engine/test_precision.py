@@ -1,0 +1,110 @@
+"""What `precision="float32"` promises: how far a number may be off, and what stays as it is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+
+from risk_tasks.engine import compute, contributions
+from risk_tasks.model.column import Outcome
+from risk_tasks.model.measures import MeasureName, MeasureSettings, Precision
+from tests.unit.engine.books import ALL, Book, World, panel_of, settings, worlds
+
+#: half a unit in the last place of a float32
+ROUNDING = 2.0**-24
+#: of the sums in float64
+SLACK = 1e-12
+HISTORY = {"volatility", "value_at_risk", "expected_shortfall", "parametric_value_at_risk"}
+
+
+def bound_of(name: MeasureName, gross, largest, settings: MeasureSettings, n):
+    """Return how far docs/measures.md lets a measure of the past be off."""
+    bound = ROUNDING * gross * largest * math.sqrt(settings.horizon_days)
+    if name.name in {"volatility", "parametric_value_at_risk"}:
+        bound *= math.sqrt(n / (n - 1))
+    if name.name == "parametric_value_at_risk":
+        bound *= NormalDist().inv_cdf(float(settings.confidence))
+    return abs(bound) + SLACK * gross * math.sqrt(settings.horizon_days)
+
+
+@given(worlds(min_observations=2), settings)
+def test_a_measure_of_the_past_is_within_the_bound_that_is_documented(world, settings):
+    """And all others are the same to the bit."""
+    block, market = world.block, world.market
+    exact = compute(block, market, ALL, settings)
+    rounded = compute(block, market, ALL, replace(settings, precision=Precision.FLOAT32))
+
+    gross = exact[MeasureName("gross_exposure")].values
+    for name, column in exact.items():
+        if name.name not in HISTORY:
+            np.testing.assert_array_equal(rounded[name].values, column.values)
+            continue
+        has = column.has_value
+        np.testing.assert_array_equal(rounded[name].has_value, has)
+        for row in np.flatnonzero(has):
+            n = sum(returns_seen(world, world.books[row]))
+            bound = bound_of(name, gross[row], market.largest_return, settings, n)
+            assert abs(rounded[name].values[row] - column.values[row]) <= bound
+
+
+def returns_seen(world: World, book: Book) -> list[bool]:
+    """Return for each observation whether all that is held has a return."""
+    held = [i for i, value in world.values(book) if value]
+    return [
+        not any(math.isnan(world.panel[i][t]) for i in held) for t in range(world.n_observations)
+    ]
+
+
+def test_it_reads_another_panel_than_float64():
+    """Else there would be nothing to bound."""
+    world = World([Book([(0, 1.0)])], [1.0], [[0.1, -0.3, 0.2, -0.7]])
+    name = MeasureName("value_at_risk")
+    values = {
+        precision: compute(
+            world.block, world.market, [name], MeasureSettings("0.75", precision=precision)
+        )[name].values[0]
+        for precision in Precision
+    }
+
+    assert values[Precision.FLOAT64] == 0.7
+    assert values[Precision.FLOAT32] == float(np.float32(0.7))
+
+
+@given(worlds(gaps=False, min_books=1, min_observations=4), settings)
+def test_contributions_sum_to_the_measure_that_was_rounded(world, settings):
+    """A breach is explained by the numbers that it was found with."""
+    settings = replace(settings, precision=Precision.FLOAT32, confidence="0.75")
+    block, market, name = world.block, world.market, MeasureName("expected_shortfall")
+    column = compute(block, market, [name], settings)[name]
+    assume(column.has_value[0])
+    parts = contributions(block, market, name, settings, 0)
+
+    scale = np.abs(parts).sum() + 1.0
+    assert parts.sum() == pytest.approx(column.values[0], abs=1e-12 * scale)
+
+
+def test_a_return_beyond_float32_is_told_and_not_taken_for_a_missing_one():
+    """The other portfolios of the market have no number either: doubt fails closed."""
+    panel = [[0.1, 1e39, -0.1, 0.2], [0.1, 0.2, 0.3, -0.4]]
+    world = World([Book([(0, 1.0)]), Book([(1, 1.0)])], [1.0, 1.0], panel)
+    name = MeasureName("volatility")
+    column = compute(world.block, world.market, [name], MeasureSettings(precision="float32"))[name]
+
+    assert [Outcome(code) for code in column.outcomes] == [Outcome.NOT_FINITE] * 2
+    assert np.isnan(column.values).all()
+
+
+def test_the_rounded_panel_is_shared_with_new_marks():
+    """`publish_prices` copies neither of the two."""
+    world = World([], [1.0, 2.0], panel_of(5, (2, 30), 0.0))
+    first = world.market
+    rounded = first.panel_in(Precision.FLOAT32)
+    again = type(first).of(world.snapshot, like=first)
+
+    assert again.panel_in(Precision.FLOAT32) is rounded
+    assert rounded.dtype == np.float32
