@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import multiprocessing
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import redis
 
 from benchmarks import inputs
 from benchmarks.beside import measure
 from benchmarks.output import print_percentiles, write
+from benchmarks.watching import watched
 from risk_tasks.client import RiskClient
 from risk_tasks.embedding import FleetPlan, running_fleet
 
@@ -39,13 +42,20 @@ def _echoing(url: str) -> Iterator[redis.Redis]:
 
 def run() -> None:
     snapshot, (portfolio,) = inputs.market(250), inputs.portfolios(1)
-    ms: dict[str, list[float]] = {"a check": [], "a bare echo": [], **{name: [] for name in PEERS}}
+    ways = ("a check", "a check, events and Flower", "a bare echo", *PEERS)
+    ms: dict[str, list[float]] = {name: [] for name in ways}
     plan = FleetPlan(n_workers=2, critical_worker=True, scheduler=True)
     for _ in range(N_ROUNDS):
         with running_fleet(plan) as fleet, RiskClient(fleet.url) as risk:
             risk.publish_market(snapshot)
-            _time(lambda: risk.check(portfolio, priority="critical"), 100)
-            ms["a check"] += _time(lambda: risk.check(portfolio, priority="critical"), N_CALLS)
+
+            def check() -> object:
+                return risk.check(portfolio, priority="critical")
+
+            _time(check, 100)
+            ms["a check"] += _time(check, N_CALLS)
+            with tempfile.TemporaryDirectory() as folder, watched(fleet.url, Path(folder), check):
+                ms["a check, events and Flower"] += _time(check, N_CALLS)
             with _echoing(fleet.url) as client:
                 _time(lambda: _call(client), 50)
                 ms["a bare echo"] += _time(lambda: _call(client), N_CALLS)
