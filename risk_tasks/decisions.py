@@ -67,7 +67,7 @@ def evaluate(
         return Evaluation(np.zeros(n, dtype=np.int8))
     evaluation = Evaluation(np.full(n, GRAVITY.index(Decision.ACCEPT), dtype=np.int8))
     for limit in limit_set.limits:
-        column = columns[MeasureName.parse(limit.measure)]
+        column = columns[limit.measure_name]
         _evaluate_limit(limit, column, fit & _scope(limit, portfolio_ids, tags), evaluation)
     return evaluation
 
@@ -122,11 +122,13 @@ def _raise_gravity(evaluation: Evaluation, rows: BoolArray, decision: Decision) 
 
 def _passes(limit: Limit, values: npt.NDArray[np.float64], threshold: float) -> BoolArray:
     """Whether each value lies beyond `threshold`; equality does not, nor does NaN."""
-    if limit.comparison is Comparison.BELOW:
-        return values < threshold
-    if limit.comparison is Comparison.ABSOLUTE:
-        return np.abs(values) > threshold
-    return values > threshold
+    match Comparison(limit.comparison):
+        case Comparison.ABOVE:
+            return values > threshold
+        case Comparison.BELOW:
+            return values < threshold
+        case Comparison.ABSOLUTE:
+            return np.abs(values) > threshold
 
 
 def utilisation(limit: Limit, observed: float, threshold: float) -> float | None:

@@ -252,8 +252,11 @@ class DeadLetterError(RiskTasksError):
 
     code = "dead_letter"
 
-    def __init__(self, message: str | None = None, *, check_id: str) -> None:
+    def __init__(
+        self, message: str | None = None, *, check_id: str, letter_id: str | None = None
+    ) -> None:
         self.check_id = check_id
+        self.letter_id = letter_id
         super().__init__(message)
 
 

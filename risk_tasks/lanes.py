@@ -87,6 +87,9 @@ LANE_OF_KIND = {
     SWEEP_TASK: Priority.NORMAL,
 }
 
+#: what a worker serves; the other kinds are for the producers' own tasks
+SERVED_TASKS = frozenset({CHECK_TASK, CHECK_BLOCK_TASK, SWEEP_TASK})
+
 RESULT_TTL_S = 900
 #: a critical check that takes longer from submit to result is logged and counted
 SLOW_CRITICAL_S = 0.05

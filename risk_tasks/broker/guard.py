@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from risk_tasks.lanes import LANE_OF_KIND
+from risk_tasks.lanes import SERVED_TASKS
 
 #: a check by the JSON door carries its portfolio in the message
 MAX_MESSAGE_BYTES = 1 << 20
@@ -71,7 +71,7 @@ def find_fault(message: bytes) -> str | None:
         return f"oversized: {len(message)} bytes of {MAX_MESSAGE_BYTES}"
     try:
         read = _MESSAGE.decode(message)
-        if read.headers.task not in LANE_OF_KIND:
+        if read.headers.task not in SERVED_TASKS:
             return f"unknown task: {read.headers.task[:80]}"
         if read.content_type != "application/json" or read.content_encoding.lower() != "utf-8":
             return f"not JSON: {read.content_type[:80]}"

@@ -10,7 +10,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
-from risk_tasks.client.blocking import Handle, RiskClient
+from risk_tasks.client.blocking import RiskClient
 from risk_tasks.client.coalescing import Coalescer, Company
 from risk_tasks.client.link import Link, SentCall, unanswered
 from risk_tasks.client.refusals import require_portfolio, require_request
@@ -80,8 +80,7 @@ class AsyncRiskClient:
 
     async def check(self, portfolio: Portfolio, **options: Unpack[CheckOptions]) -> RiskReport:
         """Return the report of one portfolio; raises as `RiskClient.check` does."""
-        if self._closed:
-            raise TransportError("The client is closed.", remedy="Make a new one.")
+        self._require_open()
         call, kind = self._usual
         if options:
             call = read_call(Detail.REPORTS, self._timeout_s, **options)
@@ -129,9 +128,10 @@ class AsyncRiskClient:
 
     async def submit(
         self, portfolios: Iterable[Portfolio], **options: Unpack[CheckOptions]
-    ) -> Handle:
-        """Send checks without waiting; `result` takes the handle's `check_id`."""
-        return await self._call(self._blocking.submit, portfolios, **options)
+    ) -> AsyncHandle:
+        """Send checks without waiting, as `RiskClient.submit` does."""
+        handle = await self._call(self._blocking.submit, portfolios, **options)
+        return AsyncHandle(handle.check_id, self)
 
     async def result(self, check_id: str, *, timeout_s: float | None = None) -> list[RiskReport]:
         """Return the reports of a submitted call, as `RiskClient.result` does."""
@@ -157,10 +157,12 @@ class AsyncRiskClient:
 
     async def close(self) -> None:
         """End the connections; waiting calls get a `TransportError`."""
+        if self._closed:
+            return
         self._closed = True
         if self._alarm is not None:
             self._alarm.cancel()
-        await self._call(self._blocking.close)
+        await asyncio.get_running_loop().run_in_executor(self._callers, self._blocking.close)
         for waiting in list(self._waiting):
             if not waiting.future.done():
                 closed = TransportError("The client was closed.", remedy="Make a new one.")
@@ -184,8 +186,13 @@ class AsyncRiskClient:
         return f"Async{self._blocking!r}"
 
     async def _call(self, function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
+        self._require_open()
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._callers, lambda: function(*args, **kwargs))
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise TransportError("The client is closed.", remedy="Make a new one.")
 
     def _set_alarm(self) -> None:
         """Wake when the next block has waited long enough."""
@@ -246,9 +253,24 @@ class AsyncRiskClient:
             raise unanswered(call, check_id) from None
         finally:
             sending.add_done_callback(lambda sent: _forget(link, sent))
-        answers = [decode_answer(answer, check_id) for answer in found]
+        answers = [
+            decode_answer(answer, check_id, block_id)
+            for block_id, answer in zip(sent.check_id.block_ids(), found, strict=True)
+        ]
         link.note(parts, call, sent, answers)
         return reports([portfolio.id for portfolio in portfolios], answers)
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncHandle:
+    """A call that was submitted; `check_id` is good in any process."""
+
+    check_id: str
+    _client: AsyncRiskClient
+
+    async def result(self, *, timeout_s: float | None = None) -> list[RiskReport]:
+        """Return the reports, as `RiskClient.result` does."""
+        return await self._client.result(self.check_id, timeout_s=timeout_s)
 
 
 def _forget(link: Link, sending: asyncio.Future[SentCall]) -> None:

@@ -17,12 +17,16 @@ def await_results(store: ResultStore, check_id: CheckId, timeout_s: float) -> li
     give_up_at = time.monotonic() + timeout_s
     pause_s = _FIRST_PAUSE_S
     while True:
-        found = store.load(list(check_id.block_ids()))
+        block_ids = list(check_id.block_ids())
+        found = store.load(block_ids)
         states = {state for state, _ in found}
         if ResultState.UNKNOWN in states:
             raise UnknownCheckError(f"Nothing is known of check {check_id}.", field="check_id")
         if ResultState.PENDING not in states:
-            return [decode_answer(answer, str(check_id)) for _, answer in found]
+            return [
+                decode_answer(answer, str(check_id), block_id)
+                for block_id, (_, answer) in zip(block_ids, found, strict=True)
+            ]
         if time.monotonic() + pause_s > give_up_at:
             raise ReportTimeoutError(
                 f"Check {check_id} is not answered yet.", check_id=str(check_id)

@@ -16,11 +16,11 @@ from risk_tasks.client.awaiting import await_results
 from risk_tasks.client.check_ids import CheckId
 from risk_tasks.client.cutting import by_limit_set
 from risk_tasks.client.link import Link
-from risk_tasks.client.refusals import require_portfolio, require_request
+from risk_tasks.client.refusals import require_portfolios, require_published, require_request
 from risk_tasks.client.tables import read_tables
-from risk_tasks.client.terms import CheckOptions, read_call
+from risk_tasks.client.terms import CheckOptions, read_call, read_timeout
 from risk_tasks.connection import masked
-from risk_tasks.errors import TransportError
+from risk_tasks.errors import InvalidLimitError, InvalidMarketError, TransportError
 from risk_tasks.lanes import DEFAULT_NAME
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.market import MarketSnapshot
@@ -61,6 +61,7 @@ class RiskClient:
 
     def publish_market(self, snapshot: MarketSnapshot, name: str = DEFAULT_NAME) -> str:
         """Make `snapshot` the market of later checks; returns its id."""
+        require_published(snapshot, MarketSnapshot, InvalidMarketError, name)
         return self._link().markets.publish(snapshot, name)
 
     def load_market(self, market: str = DEFAULT_NAME) -> MarketSnapshot | None:
@@ -76,6 +77,7 @@ class RiskClient:
 
     def publish_limits(self, limit_set: LimitSet, name: str = DEFAULT_NAME) -> str:
         """Make `limit_set` the one that later checks are held against; returns its version."""
+        require_published(limit_set, LimitSet, InvalidLimitError, name)
         return self._link().limits.publish(limit_set, name)
 
     def check(self, portfolio: Portfolio, **options: Unpack[CheckOptions]) -> RiskReport:
@@ -94,7 +96,7 @@ class RiskClient:
         A portfolio that cannot be computed has a report with status `error` and decision
         `reject`; the others are answered. Raises as `check` does where no report can be had.
         """
-        listed = [require_portfolio(place, item) for place, item in enumerate(portfolios)]
+        listed = require_portfolios(portfolios)
         call = read_call(Detail.REPORTS, self._timeout_s, **options)
         answers = list(self._link().ask([(pack_portfolios(listed, call.terms), call.stamp)], call))
         return reports([portfolio.id for portfolio in listed], answers)
@@ -155,7 +157,7 @@ class RiskClient:
 
         The answers are kept for fifteen minutes, for `Handle.result` here or `result` anywhere.
         """
-        listed = [require_portfolio(place, item) for place, item in enumerate(portfolios)]
+        listed = require_portfolios(portfolios)
         call = read_call(Detail.REPORTS, self._timeout_s, **options)
         parts = [(pack_portfolios(listed, call.terms), call.stamp)]
         return Handle(str(self._link().submit(parts, call)), self)
@@ -167,12 +169,12 @@ class RiskClient:
         where they are still missing, `UnknownCheckError` where nothing of this id is kept, and
         `DeadLetterError` where it was given up.
         """
-        wait_s = self._timeout_s if timeout_s is None else timeout_s
+        wait_s = read_timeout(self._timeout_s if timeout_s is None else timeout_s)
         answers = await_results(self._link().results, CheckId.parse(check_id), wait_s)
         return reports([name for answer in answers for name in answer.portfolio_ids], answers)
 
     def close(self) -> None:
-        """End the connections; waiting calls are cancelled."""
+        """End the connections; waiting calls get a `TransportError`."""
         self._closed = True
         link = self._links.pop(os.getpid(), None)
         if link is not None:

@@ -25,6 +25,8 @@ class CheckId:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read what `str` wrote; raises `UnknownCheckError` for anything else."""
+        if not isinstance(text, str):
+            raise UnknownCheckError(f"{text!r} is not the id of a check.", field="check_id")
         base, _, count = text.rpartition(".")
         if not base or not count.isascii() or not count.isdigit() or len(count) > 6:
             raise UnknownCheckError(f"{text!r} is not the id of a check.", field="check_id")

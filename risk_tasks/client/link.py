@@ -70,8 +70,9 @@ class Link:
         sent = self.send(parts, call)
         answers: list[AnswerBlock] = []
         try:
-            for future in sent.futures:
-                answers.append(decode_answer(_await(future, sent, call), str(sent.check_id)))
+            for block_id, future in zip(sent.check_id.block_ids(), sent.futures, strict=True):
+                answer = _await(future, sent, call)
+                answers.append(decode_answer(answer, str(sent.check_id), block_id))
                 yield answers[-1]
         finally:
             self.forget(sent)

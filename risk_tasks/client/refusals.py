@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from risk_tasks.errors import InvalidPortfolioError, request_error
+from collections.abc import Iterable
+from typing import TypeVar
+
+from risk_tasks.errors import (
+    InvalidPortfolioError,
+    InvalidSettingsError,
+    RiskTasksError,
+    request_error,
+)
+from risk_tasks.model.name import is_name
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import RiskReport
+
+Kind = TypeVar("Kind")
 
 
 def require_request(report: RiskReport) -> RiskReport:
@@ -16,9 +27,29 @@ def require_request(report: RiskReport) -> RiskReport:
     return report
 
 
+def require_portfolios(portfolios: Iterable[Portfolio]) -> list[Portfolio]:
+    """Return `portfolios` as a list; raises `InvalidPortfolioError` for what is none."""
+    if not isinstance(portfolios, Iterable):
+        raise InvalidPortfolioError(
+            f"{type(portfolios).__name__} is no list of portfolios.", field="portfolios"
+        )
+    return [require_portfolio(place, item) for place, item in enumerate(portfolios)]
+
+
 def require_portfolio(place: int, item: object) -> Portfolio:
     if not isinstance(item, Portfolio):
         raise InvalidPortfolioError(
             f"{type(item).__name__} is not a Portfolio.", field=f"portfolios[{place}]"
         )
+    return item
+
+
+def require_published(
+    item: Kind, kind: type[Kind], error: type[RiskTasksError], name: object
+) -> Kind:
+    """Return what is to be published under `name`; raises `error` for what is no `kind`."""
+    if not isinstance(item, kind):
+        raise error(f"{type(item).__name__} is not a {kind.__name__}.")
+    if not is_name(name):
+        raise InvalidSettingsError(f"{name!r} is not a name.", field="name")
     return item

@@ -10,7 +10,7 @@ from celery import Celery, Signature
 from risk_tasks.client.terms import read_lane
 from risk_tasks.lanes import CHECK_TASK, LANE_OF_KIND
 from risk_tasks.model.limits import LimitSet
-from risk_tasks.model.measures import MeasureSettings
+from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.wire.documents import limit_set_document, portfolio_document, settings_document
 
@@ -29,14 +29,14 @@ def signature(
 
     Its result is the report as JSON, or `{"status": "error", "code", "field", "remedy", ...}` for
     a bad request. It has Celery's guarantees: no ledger, no bounded lanes, no deadline. Raises
-    `InvalidSettingsError` for a lane that is none.
+    `InvalidSettingsError` for a lane that is none, `UnknownMeasureError` for such a measure.
     """
     request = {
         "portfolio": portfolio_document(portfolio)
         if isinstance(portfolio, Portfolio)
         else portfolio,
         "limits": limit_set_document(limits) if isinstance(limits, LimitSet) else limits,
-        "measures": None if measures is None else list(measures),
+        "measures": None if measures is None else [str(name) for name in parse_measures(measures)],
         "settings": settings_document(settings)
         if isinstance(settings, MeasureSettings)
         else settings,

@@ -11,6 +11,7 @@ from risk_tasks.errors import InvalidLimitError, InvalidSettingsError
 from risk_tasks.lanes import CHECK_BLOCK_TASK, DEFAULT_NAME, LANE_OF_KIND, Priority
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureSettings, parse_measures
+from risk_tasks.model.name import is_name
 from risk_tasks.model.number import as_finite
 from risk_tasks.wire.request import Detail, Terms
 
@@ -57,20 +58,12 @@ def read_call(
     timeout_s: float | None = None,
 ) -> CallTerms:
     """Return the terms of a call; raises `RequestError` naming the argument that is not valid."""
-    if not (limits is None or isinstance(limits, str | LimitSet)):
+    if not (limits is None or isinstance(limits, LimitSet) or is_name(limits)):
         raise InvalidLimitError("Give a LimitSet, or the name of a published one.", field="limits")
     if not (settings is None or isinstance(settings, MeasureSettings)):
         raise InvalidSettingsError("Give MeasureSettings.", field="settings")
-    if not (market is None or (isinstance(market, str) and market)):
+    if not (market is None or is_name(market)):
         raise InvalidSettingsError("Give the name or the id of a market.", field="market")
-    timeout_s = default_timeout_s if timeout_s is None else timeout_s
-    wait_s = as_finite(timeout_s)
-    if wait_s is None or not 0 < wait_s <= _MAX_TIMEOUT_S:
-        raise InvalidSettingsError(
-            f"{timeout_s!r} is not a time to wait.",
-            field="timeout_s",
-            remedy=f"Give seconds, more than 0 and up to {_MAX_TIMEOUT_S}.",
-        )
     inline = limits if isinstance(limits, LimitSet) else None
     name = "" if inline else limits or DEFAULT_NAME
     return CallTerms(
@@ -81,8 +74,20 @@ def read_call(
             IfMissing.REFUSE if isinstance(limits, str) else IfMissing.NONE,
         ),
         read_lane(priority),
-        wait_s,
+        read_timeout(default_timeout_s if timeout_s is None else timeout_s),
     )
+
+
+def read_timeout(timeout_s: float) -> float:
+    """Return `timeout_s`; raises `InvalidSettingsError` for what is no time to wait."""
+    wait_s = as_finite(timeout_s)
+    if wait_s is None or not 0 < wait_s <= _MAX_TIMEOUT_S:
+        raise InvalidSettingsError(
+            f"{timeout_s!r} is not a time to wait.",
+            field="timeout_s",
+            remedy=f"Give seconds, more than 0 and up to {_MAX_TIMEOUT_S}.",
+        )
+    return wait_s
 
 
 def read_lane(priority: str) -> Priority:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,29 +15,41 @@ from risk_tasks.engine.market import MarketArrays
 from risk_tasks.model.column import MeasureColumn
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 
-Column = Callable[[Computation, MeasureName], MeasureColumn]
-Parts = Callable[[Computation, MeasureName], FloatArray]
 
-#: by the name of a measure: its column over a block, and its parts by position of one portfolio
-FUNCTIONS: Mapping[str, tuple[Column, Parts]] = MappingProxyType(
+class Functions(NamedTuple):
+    """How one measure is computed: `column` (P,) over a block, `parts` by position of one book.
+
+    `depth` says how many of the worst outcomes it reads; None for a measure that reads no tail.
+    """
+
+    column: Callable[[Computation, MeasureName], MeasureColumn]
+    parts: Callable[[Computation, MeasureName], FloatArray]
+    depth: Callable[[int, MeasureName, MeasureSettings], int] | None = None
+
+
+FUNCTIONS: Mapping[str, Functions] = MappingProxyType(
     {
-        "market_value": (exposures.market_value, exposures.signed_parts),
-        "gross_exposure": (exposures.gross_exposure, exposures.gross_parts),
-        "net_exposure": (exposures.net_exposure, exposures.signed_parts),
-        "long_exposure": (exposures.long_exposure, exposures.long_parts),
-        "short_exposure": (exposures.short_exposure, exposures.short_parts),
-        "gross_leverage": (exposures.gross_leverage, exposures.leverage_parts),
-        "concentration": (exposures.concentration, exposures.share_parts),
-        "herfindahl": (exposures.herfindahl, exposures.squared_share_parts),
-        "volatility": (history.volatility, history.deviation_parts),
-        "value_at_risk": (history.value_at_risk, history.value_at_risk_parts),
-        "expected_shortfall": (history.expected_shortfall, history.expected_shortfall_parts),
-        "parametric_value_at_risk": (history.parametric_value_at_risk, history.parametric_parts),
-        "stress_loss": (stress.stress_loss, stress.stress_parts),
+        "market_value": Functions(exposures.market_value, exposures.signed_parts),
+        "gross_exposure": Functions(exposures.gross_exposure, exposures.gross_parts),
+        "net_exposure": Functions(exposures.net_exposure, exposures.signed_parts),
+        "long_exposure": Functions(exposures.long_exposure, exposures.long_parts),
+        "short_exposure": Functions(exposures.short_exposure, exposures.short_parts),
+        "gross_leverage": Functions(exposures.gross_leverage, exposures.leverage_parts),
+        "concentration": Functions(exposures.concentration, exposures.share_parts),
+        "herfindahl": Functions(exposures.herfindahl, exposures.squared_share_parts),
+        "volatility": Functions(history.volatility, history.deviation_parts),
+        "value_at_risk": Functions(
+            history.value_at_risk, history.value_at_risk_parts, history.tail_depth
+        ),
+        "expected_shortfall": Functions(
+            history.expected_shortfall, history.expected_shortfall_parts, history.tail_depth
+        ),
+        "parametric_value_at_risk": Functions(
+            history.parametric_value_at_risk, history.parametric_parts
+        ),
+        "stress_loss": Functions(stress.stress_loss, stress.stress_parts),
     }
 )
-
-_TAIL_MEASURES = frozenset({"value_at_risk", "expected_shortfall"})
 
 
 def compute(
@@ -52,7 +65,7 @@ def compute(
     """
     with np.errstate(all="ignore"):
         run = _computation(block, market, names, settings)
-        return {name: FUNCTIONS[name.name][0](run, name) for name in names}
+        return {name: FUNCTIONS[name.name].column(run, name) for name in names}
 
 
 def contributions(
@@ -69,7 +82,7 @@ def contributions(
     """
     with np.errstate(all="ignore"):
         run = _computation(block.row(place), market, [name], settings)
-        return FUNCTIONS[name.name][1](run, name)
+        return FUNCTIONS[name.name].parts(run, name)
 
 
 def _computation(
@@ -78,8 +91,9 @@ def _computation(
     names: Sequence[MeasureName],
     settings: MeasureSettings,
 ) -> Computation:
-    n = market.n_observations
     depths = [
-        history.tail_depth(n, name, settings) for name in names if name.name in _TAIL_MEASURES
+        depth(market.n_observations, name, settings)
+        for name in names
+        if (depth := FUNCTIONS[name.name].depth)
     ]
     return Computation(block, market, settings, max(depths, default=1))

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from risk_tasks.errors import InvalidLimitError, RequestError
 from risk_tasks.model.measures import MeasureName
+from risk_tasks.model.name import is_name, is_utf8
 from risk_tasks.model.number import as_finite
 
 #: the tag that every portfolio has without being given it
@@ -36,7 +37,7 @@ class MissingData(StrEnum):
     SKIP = "skip"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Limit:
     """Thresholds on one measure, for the portfolios whose tags match `applies_to`.
 
@@ -77,11 +78,18 @@ class Limit:
         object.__setattr__(self, "applies_to", MappingProxyType(scope))
         if not self.id:
             object.__setattr__(self, "id", self.measure + _scope_text(scope))
+        if not is_utf8(self.id + _scope_text(scope)):
+            raise InvalidLimitError("A text cannot be written as UTF-8.", field="id")
+
+    @cached_property
+    def measure_name(self) -> MeasureName:
+        return MeasureName.parse(self.measure)
 
     def _check_order(self) -> None:
         if self.warn is None or self.hard is None:
             return
-        ordered = self.warn >= self.hard if self.comparison == "below" else self.warn <= self.hard
+        below = self.comparison is Comparison.BELOW
+        ordered = self.warn >= self.hard if below else self.warn <= self.hard
         if not ordered:
             raise InvalidLimitError(
                 f"warn {self.warn:g} would never be passed before hard {self.hard:g}.",
@@ -142,7 +150,7 @@ class LimitSet:
     limits: Sequence[Limit]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.id, str) or not self.id:
+        if not is_name(self.id):
             raise InvalidLimitError("A limit set needs an id that is not empty.", field="id")
         if not isinstance(self.limits, Iterable):
             raise InvalidLimitError("Not a list of limits.", field="limits")

@@ -16,6 +16,7 @@ from types import MappingProxyType
 
 from risk_tasks.errors import InvalidSettingsError, UnknownMeasureError
 from risk_tasks.model.confidence import VarConvention, parse_confidence
+from risk_tasks.model.name import is_name
 
 
 class Unit(StrEnum):
@@ -131,7 +132,7 @@ class MeasureName:
         allowed = definition.qualifier
         if mark == "@" and allowed is Qualifier.CONFIDENCE:
             return cls(head, confidence=parse_confidence(item, field=field))
-        if mark == ":" and item and allowed is Qualifier.SCENARIO:
+        if mark == ":" and is_name(item) and allowed is Qualifier.SCENARIO:
             return cls(head, scenario=item)
         if mark or allowed is Qualifier.SCENARIO:
             raise UnknownMeasureError(
@@ -307,5 +308,18 @@ MEASURES = MappingProxyType(
     }
 )
 
-#: what `measures=None` means; fixed for ever
-STANDARD_MEASURES = tuple(name for name in MEASURES if name != "stress_loss")
+#: what `measures=None` means; fixed for ever, whatever else is added
+STANDARD_MEASURES = (
+    "market_value",
+    "gross_exposure",
+    "net_exposure",
+    "long_exposure",
+    "short_exposure",
+    "gross_leverage",
+    "concentration",
+    "herfindahl",
+    "volatility",
+    "value_at_risk",
+    "expected_shortfall",
+    "parametric_value_at_risk",
+)

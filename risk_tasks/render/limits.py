@@ -6,7 +6,6 @@ from rich.table import Table
 from rich.text import Text
 
 from risk_tasks.model.limits import LimitSet
-from risk_tasks.model.measures import MeasureName
 from risk_tasks.render.numbers import full
 
 
@@ -16,7 +15,7 @@ def limits_table(limit_set: LimitSet) -> Table:
     for heading in ("limit", "side", "warn", "hard", "applies to", "missing data"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "limit")
     for limit in limit_set.limits:
-        unit = MeasureName.parse(limit.measure).definition.unit
+        unit = limit.measure_name.definition.unit
         thresholds = ["" if x is None else full(x, unit) for x in (limit.warn, limit.hard)]
         scope = ", ".join(f"{key}={'|'.join(of)}" for key, of in limit.applies_to.items())
         table.add_row(

@@ -15,6 +15,7 @@ from risk_tasks.errors import (
 from risk_tasks.lanes import DEFAULT_NAME
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureSettings, parse_measures
+from risk_tasks.model.name import is_name
 from risk_tasks.model.report import Decision, ReportError, ReportStatus, RiskReport
 from risk_tasks.service.pipeline import Service
 from risk_tasks.service.validation import describe
@@ -89,17 +90,17 @@ class DocumentService:
         """Return limits that came with the request, or else the version of the published ones."""
         if isinstance(given, Mapping):
             return read_limit_set(given), ""
-        if not (given is None or isinstance(given, str)):
+        if not (given is None or is_name(given)):
             raise InvalidLimitError("Give a limit set, or the name of one.", field="limits")
-        version = self._limits.current().get(given or DEFAULT_NAME, "")
+        version = self._limits.current().get(str(given or DEFAULT_NAME), "")
         if given is not None and not version:
             raise UnknownLimitSetError(f"No limit set {given!r} is published.", field="limits")
         return None, version
 
     def _read_market(self, given: object) -> str:
-        if given is not None and not isinstance(given, str):
+        if not (given is None or is_name(given)):
             raise InvalidSettingsError("Give the name or the id of a market.", field="market")
-        name = given or DEFAULT_NAME
+        name = str(given or DEFAULT_NAME)
         return self._markets.current().get(name, name if given else "")
 
 

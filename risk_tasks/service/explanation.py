@@ -11,7 +11,7 @@ from risk_tasks.decisions import Evaluation, FoundBreach
 from risk_tasks.engine import MarketArrays, PortfolioBlock, contributions
 from risk_tasks.engine.computation import FloatArray
 from risk_tasks.model.limits import Comparison
-from risk_tasks.model.measures import MeasureName, MeasureSettings
+from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.report import Breach, Contributor, NotEvaluated
 
 #: how many positions a breach names
@@ -25,10 +25,10 @@ def explain_breaches(
     settings: MeasureSettings,
 ) -> dict[int, list[Breach]]:
     """Return the breaches of each row that has any, in the order of the limits."""
-    names = list(market.index)
+    names = list(market.index) if evaluation.breaches else []
     explained: dict[int, list[Breach]] = defaultdict(list)
     for found in evaluation.breaches:
-        name = MeasureName.parse(found.limit.measure)
+        name = found.limit.measure_name
         parts = contributions(block, market, name, settings, found.row)
         held = block.row(found.row).instrument
         explained[found.row].append(

@@ -106,7 +106,7 @@ def _require_scenarios(names: Iterable[MeasureName], market: MarketArrays) -> No
 
 def _with_limits(names: Iterable[MeasureName], limits: LimitSet | None) -> tuple[MeasureName, ...]:
     """Return what was asked for, and after it what only a limit names."""
-    named = [MeasureName.parse(limit.measure) for limit in limits.limits] if limits else []
+    named = [limit.measure_name for limit in limits.limits] if limits else []
     return tuple(dict.fromkeys([*names, *named]))
 
 

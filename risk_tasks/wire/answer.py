@@ -132,8 +132,8 @@ def encode_failure(message: str) -> bytes:
     return encode_batch(pa.record_batch({"row": pa.nulls(0)}), KIND, {"stamp": stamp})
 
 
-def decode_answer(data: bytes, check_id: str = "") -> AnswerBlock:
-    """Return the answer in `data`.
+def decode_answer(data: bytes, check_id: str = "", block_id: str = "") -> AnswerBlock:
+    """Return the answer in `data`, which is that of a block of a check.
 
     Raises `WireError` for anything that is none, `RiskTasksError` for a worker's failure, and for
     outcomes that the server writes itself `ReportTimeoutError` and `DeadLetterError`.
@@ -141,7 +141,12 @@ def decode_answer(data: bytes, check_id: str = "") -> AnswerBlock:
     if data.startswith(EXPIRED):
         raise ReportTimeoutError("No worker started it before its deadline.", check_id=check_id)
     if data.startswith(DEAD):
-        raise DeadLetterError(f"Given up: {data[len(DEAD) :].decode()}.", check_id=check_id)
+        why = data[len(DEAD) :].decode()
+        raise DeadLetterError(
+            f"Given up: {why}. It is the dead letter {block_id}.",
+            check_id=check_id,
+            letter_id=block_id,
+        )
     batch, metadata = decode_batch(data, KIND)
     with decoding(KIND):
         stamp = msgspec.json.decode(metadata["stamp"], type=Stamp)

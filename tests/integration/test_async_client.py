@@ -168,8 +168,10 @@ def test_a_closed_client_says_so_and_leaves_nobody_waiting(server):
         await asyncio.sleep(0.2)
         await client.close()
         found = await asyncio.gather(*waiting, return_exceptions=True)
-        with pytest.raises(TransportError):
-            await client.check(ONE)
+        await client.close()
+        for call in (client.check(ONE), client.check_many([ONE]), client.submit([ONE])):
+            with pytest.raises(TransportError, match="closed"):
+                await call
         return found
 
     found = asyncio.run(asyncio.wait_for(work(), 15))
@@ -216,6 +218,9 @@ def test_every_other_method_is_the_blocking_clients(fleet, book, market):
         )
         handle = await client.submit(book, market=name)
         reports = await client.result(handle.check_id)
+        assert [one.portfolio_id for one in await handle.result()] == [
+            one.portfolio_id for one in reports
+        ]
         marks = dict(zip(market.instruments, market.prices.tolist(), strict=True))
         moved = await client.publish_prices(marks, as_of=market.as_of, name=name)
         loaded = await client.load_market(name)

@@ -124,6 +124,8 @@ GOOD = {"id": "p", "positions": {"AAPL": 1.0}}
 
 BAD_REQUESTS = {
     "no portfolio": ({}, "invalid_portfolio", "portfolio"),
+    "limits empty": ({"portfolio": GOOD, "limits": ""}, "invalid_limit", "limits"),
+    "market empty": ({"portfolio": GOOD, "market": ""}, "invalid_settings", "market"),
     "portfolio a text": ({"portfolio": "p"}, "invalid_portfolio", "portfolio"),
     "portfolio without id": ({"portfolio": {"positions": {}}}, "invalid_portfolio", "portfolio"),
     "portfolio with another key": (
@@ -231,7 +233,7 @@ def test_signatures_of_checks_make_a_group(app, risk, market):
         risk_tasks.signature(
             Portfolio("c", {"AMD": 1.0}),
             limits=limits,
-            measures=["volatility@0.5", "gross_exposure"],
+            measures=["stress_loss:flood", "gross_exposure"],
             priority="critical",
             app=app,
         ),
@@ -253,7 +255,7 @@ def test_signatures_of_checks_make_a_group(app, risk, market):
     assert [result.get("code") for result in results] == [
         None,
         "unknown_instrument",
-        "unknown_measure",
+        "unknown_scenario",
         None,
     ]
     assert results[3]["decision"] == "reject"

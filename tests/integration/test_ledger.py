@@ -253,6 +253,7 @@ def test_a_check_that_was_given_up_says_so_to_its_caller(server, broker, hand, c
         handle.result(timeout_s=5)
 
     assert dead.value.check_id == handle.check_id
+    assert DeadLetters(server.client).letter(dead.value.letter_id).reason == "its workers died"
 
 
 def test_a_slow_critical_check_is_logged_and_counted_with_where_the_time_went(

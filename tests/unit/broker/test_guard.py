@@ -7,9 +7,12 @@ import json
 
 import pytest
 
+from risk_tasks.app import create_app
 from risk_tasks.broker.envelope import envelope
 from risk_tasks.broker.guard import MAX_MESSAGE_BYTES, find_fault
-from risk_tasks.lanes import Priority
+from risk_tasks.lanes import SERVED_TASKS, Priority
+from risk_tasks.settings import Settings
+from risk_tasks.tasks import register
 
 GOOD = json.loads(envelope("block", Priority.NORMAL, 3))
 BODY = json.dumps([[], {}, None])
@@ -64,6 +67,16 @@ def test_nesting_without_end_is_refused_wherever_it_stands(depth):
 
 def test_an_unknown_task_and_times_that_are_none_are_refused():
     """Before Celery looks them up."""
-    assert "unknown task" in fault_of(headers={**GOOD["headers"], "task": "os.system"})
+    for task in ("os.system", "risk.limit_breach"):
+        assert "unknown task" in fault_of(headers={**GOOD["headers"], "task": task})
     for name in ("eta", "expires"):
         assert "malformed" in fault_of(headers={**GOOD["headers"], name: "soon"})
+
+
+def test_the_guard_lets_in_what_workers_serve_and_nothing_else():
+    """A task that no worker has registered would be rejected by Celery, and lost."""
+    app = create_app(Settings(broker_url="redis://nobody:1/0"))
+    register(app, service=None, documents=None, broker=None)
+    served = {name for name in app.tasks if not name.startswith("celery.")}
+
+    assert served == SERVED_TASKS

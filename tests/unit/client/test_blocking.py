@@ -11,10 +11,14 @@ import pytest
 from risk_tasks.client import RiskClient
 from risk_tasks.client.cutting import BlockBounds, cut
 from risk_tasks.errors import (
+    InvalidLimitError,
+    InvalidMarketError,
     InvalidPortfolioError,
+    InvalidSettingsError,
     InvalidTableError,
     NoMarketError,
     RequestError,
+    UnknownCheckError,
     UnknownInstrumentError,
     UnknownMeasureError,
     UnknownScenarioError,
@@ -95,6 +99,30 @@ def test_many_checks_are_answered_in_their_order(risk, link):
         assert report.decision == ("warn" if portfolio.positions else "accept")
     assert reports[4].decision == "reject"
     assert link.calls[0][1].timeout_s == 7.0
+
+
+REFUSED = {
+    "a portfolio for a list": (lambda risk: risk.check_many(BOOKS[0]), InvalidPortfolioError),
+    "nothing for a list": (lambda risk: risk.submit(None), InvalidPortfolioError),
+    "no market": (lambda risk: risk.publish_market(None), InvalidMarketError),
+    "no limit set": (lambda risk: risk.publish_limits("strict"), InvalidLimitError),
+    "a market without a name": (lambda risk: risk.publish_market(MARKET, ""), InvalidSettingsError),
+    "limits without a name": (lambda risk: risk.publish_limits(STRICT, None), InvalidSettingsError),
+    "no id": (lambda risk: risk.result(None), UnknownCheckError),
+    "a time that is none": (
+        lambda risk: risk.result("a.1", timeout_s=float("nan")),
+        InvalidSettingsError,
+    ),
+}
+
+
+@pytest.mark.parametrize(("call", "error"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_is_none_of_what_is_asked_for_is_refused_before_anything_is_sent(call, error):
+    """By one of our errors, with what to do."""
+    with pytest.raises(error) as caught:
+        call(RiskClient("redis://nobody:1/0"))
+
+    assert caught.value.remedy
 
 
 def test_no_checks_are_no_reports(risk):

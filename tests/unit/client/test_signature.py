@@ -7,7 +7,7 @@ import json
 import pytest
 
 from risk_tasks import signature
-from risk_tasks.errors import InvalidSettingsError
+from risk_tasks.errors import InvalidSettingsError, UnknownMeasureError
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
@@ -68,3 +68,10 @@ def test_an_unknown_lane_is_refused():
     """Nothing serves it."""
     with pytest.raises(InvalidSettingsError, match="urgent"):
         signature(PORTFOLIO, priority="urgent")
+
+
+@pytest.mark.parametrize("measures", ["value_at_risk", 5, ["luck"]])
+def test_measures_that_are_none_are_refused_before_anything_is_sent(measures):
+    """A text is not taken for a list of its letters."""
+    with pytest.raises(UnknownMeasureError):
+        signature(PORTFOLIO, measures=measures)

@@ -21,6 +21,9 @@ BAD_LIMITS = {
     "unqualified scenario": ({"measure": "stress_loss"}, "measure", "stress_loss:NAME"),
     "confidence beyond 1": ({"measure": "value_at_risk@95"}, "measure", "not a confidence"),
     "neither threshold": ({"hard": None}, "hard", "Neither warn nor hard"),
+    "measure of a lone surrogate": ({"measure": "stress_loss:\ud800"}, "measure", "NAME"),
+    "id of a lone surrogate": ({"id": "\ud800"}, "id", "UTF-8"),
+    "tag of a lone surrogate": ({"applies_to": {"desk": "\ud800"}, "id": "l"}, "id", "UTF-8"),
     "hard nan": ({"hard": NAN}, "hard", "nan"),
     "hard infinite": ({"hard": INF}, "hard", "inf"),
     "hard a text": ({"hard": "100"}, "hard", "'100'"),
@@ -184,6 +187,7 @@ VOLATILITY = Limit("volatility", hard=1)
 BAD_SETS = {
     "id empty": (("", [VOLATILITY]), "id"),
     "id None": ((None, [VOLATILITY]), "id"),
+    "id of a lone surrogate": (("\ud800", [VOLATILITY]), "id"),
     "a measure for a limit": (("s", [VOLATILITY, "volatility"]), "limits[1]"),
     "same limit twice": (("s", [VOLATILITY, VOLATILITY]), "limits[1].id"),
     "same id twice": (
