@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-faults check lint types contracts bench lock clean
+.PHONY: demo test test-faults check lint types contracts docs bench lock clean
 
 demo: .venv/.installed  ## real portfolios on real prices through real workers
 	$(BIN)/risk-tasks demo
@@ -24,6 +24,9 @@ types: .venv/.installed
 
 contracts: .venv/.installed
 	$(BIN)/lint-imports --no-logo
+
+docs: .venv/.installed  ## write what the documentation repeats of the code
+	$(BIN)/python -m docs.generate
 
 bench: .venv/.installed  ## measure; writes build/bench/*.json
 	$(BIN)/python -m benchmarks

@@ -14,7 +14,8 @@ from benchmarks import inputs
 from benchmarks.output import print_rows, write
 from risk_tasks.engine import MarketArrays, PortfolioBlock, compute
 from risk_tasks.engine.warmup import compile_kernels
-from risk_tasks.model.measures import MEASURES, STANDARD_MEASURES, MeasureSettings, parse_measures
+from risk_tasks.model.measures import MeasureSettings, parse_measures
+from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES
 from risk_tasks.wire.request import Terms, pack_portfolios
 
 N_PORTFOLIOS, N_OBSERVATIONS, N_ROUNDS = 1_000, 1_000, 15

@@ -6,16 +6,10 @@ from dataclasses import asdict
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from risk_tasks.cli.options import AsJson, print_json
-from risk_tasks.model.measures import MEASURES, STANDARD_MEASURES, Qualifier
-
-_SPELLING = {
-    Qualifier.NONE: "{0}",
-    Qualifier.CONFIDENCE: "{0}[@0.95]",
-    Qualifier.SCENARIO: "{0}:NAME",
-}
+from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES
+from risk_tasks.render.measures import measures_table
 
 
 def measures(as_json: AsJson = False) -> None:
@@ -28,20 +22,7 @@ def measures(as_json: AsJson = False) -> None:
             ]
         )
         return
-    table = Table(title="Measures (* in the standard set)", title_justify="left", box=None)
-    for heading in ("name", "what it is", "unit", "sign", "cost (us)", "source"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "name")
-    for name, definition in MEASURES.items():
-        mark = "*" if name in STANDARD_MEASURES else " "
-        table.add_row(
-            mark + _SPELLING[definition.qualifier].format(name).replace("[", r"\["),
-            definition.summary,
-            definition.unit.value,
-            definition.sign,
-            f"{definition.cost_us:g}",
-            definition.source,
-        )
-    Console().print(table)
+    Console().print(measures_table())
 
 
 def add_to(app: typer.Typer) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property, lru_cache
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +14,8 @@ from risk_tasks.engine.block import PortfolioBlock
 from risk_tasks.engine.market import MarketArrays
 from risk_tasks.kernels.exposure import concentration, exposure
 from risk_tasks.kernels.history import outcomes, profit_and_loss
-from risk_tasks.model.measures import MeasureSettings, Precision
+from risk_tasks.model.column import MeasureColumn
+from risk_tasks.model.measures import MeasureName, MeasureSettings, Precision
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -134,6 +137,17 @@ class Computation:
     def deviation(self) -> FloatArray:
         """(P,): one-day sample standard deviation of P&L."""
         return self._outcomes[2]
+
+
+class Functions(NamedTuple):
+    """How one measure is computed: `column` (P,) over a block, `parts` (N,) of the one book in it.
+
+    `depth` says how many of the worst outcomes it reads; None for a measure that reads no tail.
+    """
+
+    column: Callable[[Computation, MeasureName], MeasureColumn]
+    parts: Callable[[Computation, MeasureName], FloatArray]
+    depth: Callable[[int, MeasureName, MeasureSettings], int] | None = None
 
 
 @lru_cache(maxsize=256)

@@ -2,53 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
 
 import numpy as np
 
 from risk_tasks.engine import exposures, history, stress
 from risk_tasks.engine.block import PortfolioBlock
-from risk_tasks.engine.computation import Computation, FloatArray
+from risk_tasks.engine.computation import Computation, FloatArray, Functions
 from risk_tasks.engine.market import MarketArrays
 from risk_tasks.model.column import MeasureColumn
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 
-
-class Functions(NamedTuple):
-    """How one measure is computed: `column` (P,) over a block, `parts` by position of one book.
-
-    `depth` says how many of the worst outcomes it reads; None for a measure that reads no tail.
-    """
-
-    column: Callable[[Computation, MeasureName], MeasureColumn]
-    parts: Callable[[Computation, MeasureName], FloatArray]
-    depth: Callable[[int, MeasureName, MeasureSettings], int] | None = None
-
-
+#: by the name of a measure, as each module lists its own
 FUNCTIONS: Mapping[str, Functions] = MappingProxyType(
-    {
-        "market_value": Functions(exposures.market_value, exposures.signed_parts),
-        "gross_exposure": Functions(exposures.gross_exposure, exposures.gross_parts),
-        "net_exposure": Functions(exposures.net_exposure, exposures.signed_parts),
-        "long_exposure": Functions(exposures.long_exposure, exposures.long_parts),
-        "short_exposure": Functions(exposures.short_exposure, exposures.short_parts),
-        "gross_leverage": Functions(exposures.gross_leverage, exposures.leverage_parts),
-        "concentration": Functions(exposures.concentration, exposures.share_parts),
-        "herfindahl": Functions(exposures.herfindahl, exposures.squared_share_parts),
-        "volatility": Functions(history.volatility, history.deviation_parts),
-        "value_at_risk": Functions(
-            history.value_at_risk, history.value_at_risk_parts, history.tail_depth
-        ),
-        "expected_shortfall": Functions(
-            history.expected_shortfall, history.expected_shortfall_parts, history.tail_depth
-        ),
-        "parametric_value_at_risk": Functions(
-            history.parametric_value_at_risk, history.parametric_parts
-        ),
-        "stress_loss": Functions(stress.stress_loss, stress.stress_parts),
-    }
+    {**exposures.FUNCTIONS, **history.FUNCTIONS, **stress.FUNCTIONS}
 )
 
 

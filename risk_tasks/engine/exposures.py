@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from risk_tasks.engine.computation import Computation, FloatArray
+from risk_tasks.engine.computation import Computation, FloatArray, Functions
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import MeasureName
 
@@ -87,3 +87,15 @@ def share_parts(run: Computation, name: MeasureName) -> FloatArray:
 
 def squared_share_parts(run: Computation, name: MeasureName) -> FloatArray:
     return share_parts(run, name) ** 2
+
+
+FUNCTIONS = {
+    "market_value": Functions(market_value, signed_parts),
+    "gross_exposure": Functions(gross_exposure, gross_parts),
+    "net_exposure": Functions(net_exposure, signed_parts),
+    "long_exposure": Functions(long_exposure, long_parts),
+    "short_exposure": Functions(short_exposure, short_parts),
+    "gross_leverage": Functions(gross_leverage, leverage_parts),
+    "concentration": Functions(concentration, share_parts),
+    "herfindahl": Functions(herfindahl, squared_share_parts),
+}

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from risk_tasks.engine.computation import BoolArray, Computation, FloatArray
+from risk_tasks.engine.computation import BoolArray, Computation, FloatArray, Functions
 from risk_tasks.kernels import tail
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.confidence import (
@@ -161,3 +161,11 @@ def _seen(run: Computation) -> tuple[FloatArray, FloatArray]:
 
 def _z(run: Computation, name: MeasureName) -> float:
     return NormalDist().inv_cdf(float(confidence_of(name, run.settings)))
+
+
+FUNCTIONS = {
+    "volatility": Functions(volatility, deviation_parts),
+    "value_at_risk": Functions(value_at_risk, value_at_risk_parts, tail_depth),
+    "expected_shortfall": Functions(expected_shortfall, expected_shortfall_parts, tail_depth),
+    "parametric_value_at_risk": Functions(parametric_value_at_risk, parametric_parts),
+}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from risk_tasks.engine.computation import Computation, FloatArray
+from risk_tasks.engine.computation import Computation, FloatArray, Functions
 from risk_tasks.kernels import stress as kernels
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import MeasureName
@@ -37,3 +37,6 @@ def stress_loss(run: Computation, name: MeasureName) -> MeasureColumn:
 def stress_parts(run: Computation, name: MeasureName) -> FloatArray:
     shock = run.market.scenarios[name.scenario or ""].shock[run.block.instrument]
     return -run.value * np.where(run.value == 0.0, 0.0, shock)
+
+
+FUNCTIONS = {"stress_loss": Functions(stress_loss, stress_parts)}

@@ -11,13 +11,8 @@ from risk_tasks.engine.compute import FUNCTIONS, compute, contributions
 from risk_tasks.engine.market import MarketArrays
 from risk_tasks.kernels.validity import locate, repeated_position
 from risk_tasks.model.market import MarketSnapshot, Scenario
-from risk_tasks.model.measures import (
-    MEASURES,
-    MeasureName,
-    MeasureSettings,
-    Precision,
-    Qualifier,
-)
+from risk_tasks.model.measures import MeasureName, MeasureSettings, Precision
+from risk_tasks.model.registry import MEASURES, Qualifier
 
 
 def compile_kernels() -> None:

@@ -1,4 +1,4 @@
-"""The registry of measures, how one is named in a request, and the settings that they share.
+"""How a measure is named in a request, and the settings that measures share.
 
 A measure is asked for as `name`, `name@confidence` (`value_at_risk@0.95`) or `name:ITEM`
 (`stress_loss:crash-2020`). An unqualified name takes its confidence from `MeasureSettings`.
@@ -12,30 +12,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
-from types import MappingProxyType
 
 from risk_tasks.errors import InvalidSettingsError, UnknownMeasureError
 from risk_tasks.model.confidence import VarConvention, parse_confidence
 from risk_tasks.model.name import is_name
-
-
-class Unit(StrEnum):
-    """What a measure is counted in."""
-
-    #: the portfolio's base currency
-    CURRENCY = "ccy"
-    #: a share of the whole, 0.25 being a quarter
-    FRACTION = "fraction"
-    #: so many times the net asset value
-    RATIO = "ratio"
-
-
-class Qualifier(StrEnum):
-    """What may follow the name of a measure."""
-
-    NONE = "none"
-    CONFIDENCE = "confidence"
-    SCENARIO = "scenario"
+from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES, MeasureDefinition, Qualifier
 
 
 class Precision(StrEnum):
@@ -44,22 +25,6 @@ class Precision(StrEnum):
     FLOAT64 = "float64"
     #: half the memory to read; `docs/measures.md` says how far numbers may be off
     FLOAT32 = "float32"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeasureDefinition:
-    """What is known of a measure before it is computed."""
-
-    name: str
-    summary: str
-    formula: str
-    unit: Unit
-    #: what a positive number means
-    sign: str
-    source: str
-    #: microseconds for one check of 20 positions over 1,000 observations in a block of 1,000
-    cost_us: float
-    qualifier: Qualifier = Qualifier.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,151 +140,3 @@ def parse_measures(names: Iterable[str] | None) -> tuple[MeasureName, ...]:
 @cache
 def _standard_set() -> tuple[MeasureName, ...]:
     return tuple(map(MeasureName.parse, STANDARD_MEASURES))
-
-
-_HULL = "Hull, Options, Futures and Other Derivatives, 10th ed., ch. 22"
-
-MEASURES = MappingProxyType(
-    {
-        definition.name: definition
-        for definition in (
-            MeasureDefinition(
-                name="market_value",
-                summary="What the positions are worth",
-                formula="sum of V, V = quantity x price",
-                unit=Unit.CURRENCY,
-                sign="long positive, short negative",
-                source="definition",
-                cost_us=0.2,
-            ),
-            MeasureDefinition(
-                name="gross_exposure",
-                summary="Long plus short exposure",
-                formula="L + S",
-                unit=Unit.CURRENCY,
-                sign="never negative",
-                source="definition",
-                cost_us=0.1,
-            ),
-            MeasureDefinition(
-                name="net_exposure",
-                summary="Long less short exposure",
-                formula="L - S",
-                unit=Unit.CURRENCY,
-                sign="net long positive",
-                source="definition",
-                cost_us=0.1,
-            ),
-            MeasureDefinition(
-                name="long_exposure",
-                summary="What is held long",
-                formula="L = sum of max(V, 0)",
-                unit=Unit.CURRENCY,
-                sign="never negative",
-                source="definition",
-                cost_us=0.1,
-            ),
-            MeasureDefinition(
-                name="short_exposure",
-                summary="What is held short",
-                formula="S = sum of max(-V, 0)",
-                unit=Unit.CURRENCY,
-                sign="never negative",
-                source="definition",
-                cost_us=0.1,
-            ),
-            MeasureDefinition(
-                name="gross_leverage",
-                summary="Gross exposure over net asset value",
-                formula="(L + S) / NAV",
-                unit=Unit.RATIO,
-                sign="never negative; undefined for an unknown or non-positive NAV",
-                source="definition",
-                cost_us=0.2,
-            ),
-            MeasureDefinition(
-                name="concentration",
-                summary="The largest position's share of gross exposure",
-                formula="max |V| / (L + S)",
-                unit=Unit.FRACTION,
-                sign="0 to 1; undefined for a book without exposure",
-                source="definition",
-                cost_us=0.2,
-            ),
-            MeasureDefinition(
-                name="herfindahl",
-                summary="Herfindahl-Hirschman index of the shares of gross exposure",
-                formula="sum of (|V| / (L + S))^2",
-                unit=Unit.FRACTION,
-                sign="1/n to 1; undefined for a book without exposure",
-                source="Hirschman, The Paternity of an Index, AER 54 (1964)",
-                cost_us=0.2,
-            ),
-            MeasureDefinition(
-                name="volatility",
-                summary="Standard deviation of P&L over the horizon",
-                formula="sd(P&L, ddof 1) x sqrt(h) = sqrt(V' Cov V) x sqrt(h)",
-                unit=Unit.CURRENCY,
-                sign="never negative",
-                source=_HULL + ".4",
-                cost_us=5.2,
-            ),
-            MeasureDefinition(
-                name="value_at_risk",
-                summary="Historical value-at-risk",
-                formula="k-th worst P&L x sqrt(h), k = ceil(n (1 - c)) under `conservative`",
-                unit=Unit.CURRENCY,
-                sign="loss positive",
-                source=_HULL + ".2",
-                cost_us=5.8,
-                qualifier=Qualifier.CONFIDENCE,
-            ),
-            MeasureDefinition(
-                name="expected_shortfall",
-                summary="Historical expected shortfall (coherent form)",
-                formula="(sum of the k-1 worst + (n a - k + 1) x k-th worst) / (n a) x sqrt(h)",
-                unit=Unit.CURRENCY,
-                sign="loss positive, never below value_at_risk",
-                source="Acerbi, Tasche, On the coherence of expected shortfall, JBF 26 (2002), §4",
-                cost_us=5.9,
-                qualifier=Qualifier.CONFIDENCE,
-            ),
-            MeasureDefinition(
-                name="parametric_value_at_risk",
-                summary="Normal value-at-risk with zero mean",
-                formula="z(c) x volatility",
-                unit=Unit.CURRENCY,
-                sign="loss positive",
-                source=_HULL + ".4",
-                cost_us=5.3,
-                qualifier=Qualifier.CONFIDENCE,
-            ),
-            MeasureDefinition(
-                name="stress_loss",
-                summary="Loss under a named scenario of relative price shocks",
-                formula="-sum of V x shock",
-                unit=Unit.CURRENCY,
-                sign="loss positive",
-                source="definition",
-                cost_us=0.4,
-                qualifier=Qualifier.SCENARIO,
-            ),
-        )
-    }
-)
-
-#: what `measures=None` means; fixed for ever, whatever else is added
-STANDARD_MEASURES = (
-    "market_value",
-    "gross_exposure",
-    "net_exposure",
-    "long_exposure",
-    "short_exposure",
-    "gross_leverage",
-    "concentration",
-    "herfindahl",
-    "volatility",
-    "value_at_risk",
-    "expected_shortfall",
-    "parametric_value_at_risk",
-)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from risk_tasks.model.measures import Unit
+from risk_tasks.model.registry import Unit
 from risk_tasks.model.report import Measure
 
 _SCALES = ((1e12, "t"), (1e9, "bn"), (1e6, "m"), (1e3, "k"))

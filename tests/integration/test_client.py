@@ -20,7 +20,8 @@ from risk_tasks.errors import (
     UnknownMeasureError,
 )
 from risk_tasks.lanes import LANE_CAPACITY, LEDGER_KEY, LaneCapacity, Priority
-from risk_tasks.model.measures import STANDARD_MEASURES, parse_measures
+from risk_tasks.model.measures import parse_measures
+from risk_tasks.model.registry import STANDARD_MEASURES
 from risk_tasks.wire.reports import reports
 from risk_tasks.wire.request import Terms, pack_portfolios
 from tests.integration.support import books, unique, untimed, wait_until

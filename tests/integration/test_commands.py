@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from risk_tasks import sample
-from risk_tasks.model.measures import MEASURES, STANDARD_MEASURES
+from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES
 from tests.integration.support import command, only_json, unique
 
 pytestmark = pytest.mark.integration

@@ -20,7 +20,8 @@ from risk_tasks.lanes import (
     result_key,
     role_key,
 )
-from risk_tasks.model.measures import STANDARD_MEASURES, MeasureSettings, parse_measures
+from risk_tasks.model.measures import MeasureSettings, parse_measures
+from risk_tasks.model.registry import STANDARD_MEASURES
 from risk_tasks.store.roles import LiveRole, RoleStore
 from risk_tasks.wire.answer import decode_answer
 from risk_tasks.wire.request import Terms, encode_request, pack_portfolios

@@ -11,7 +11,7 @@ import pytest
 
 from risk_tasks import Limit, LimitSet, Portfolio, RiskClient
 from risk_tasks.errors import InvalidTableError
-from risk_tasks.model.measures import STANDARD_MEASURES
+from risk_tasks.model.registry import STANDARD_MEASURES
 from risk_tasks.model.report import RiskReport
 from tests.integration.support import books, unique
 

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 import typer
 
+from docs import generate
 from risk_tasks import errors
 from risk_tasks.cli import app
 from risk_tasks.model.column import Outcome
 from risk_tasks.model.confidence import VarConvention
-from risk_tasks.model.measures import MEASURES, Precision
+from risk_tasks.model.measures import Precision
+from risk_tasks.model.registry import MEASURES
 from risk_tasks.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -125,3 +127,9 @@ def test_the_lock_names_no_registry() -> None:
 
     assert "http" not in lock
     assert "index-url" not in lock
+
+
+def test_the_table_of_measures_is_that_of_the_registry() -> None:
+    """`make docs` writes it."""
+    assert generate.PAGE.read_text() == generate.written(generate.PAGE.read_text())
+    assert all(name in generate.PAGE.read_text() for name in MEASURES)

@@ -12,7 +12,8 @@ from risk_tasks.client.terms import CheckOptions, read_call
 from risk_tasks.errors import RequestError
 from risk_tasks.lanes import Priority
 from risk_tasks.model.limits import Limit, LimitSet
-from risk_tasks.model.measures import STANDARD_MEASURES, MeasureSettings
+from risk_tasks.model.measures import MeasureSettings
+from risk_tasks.model.registry import STANDARD_MEASURES
 from risk_tasks.wire.request import Detail
 
 LIMITS = LimitSet("s", [Limit("volatility", hard=1.0)])

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from risk_tasks.engine import MarketArrays, PortfolioBlock
 from risk_tasks.model.market import MarketSnapshot, Scenario
-from risk_tasks.model.measures import MEASURES, MeasureName, MeasureSettings
+from risk_tasks.model.measures import MeasureName, MeasureSettings
+from risk_tasks.model.registry import MEASURES
 
 NAN = float("nan")
 AS_OF = datetime(2024, 5, 1, tzinfo=UTC)

@@ -15,8 +15,10 @@ from risk_tasks.engine import MarketArrays, compute
 from risk_tasks.engine.compute import FUNCTIONS
 from risk_tasks.engine.warmup import compile_kernels
 from risk_tasks.model.column import Outcome
-from risk_tasks.model.measures import MEASURES, MeasureName, MeasureSettings
-from tests.reference import exposure, rank, scenario, tail
+from risk_tasks.model.measures import MeasureName, MeasureSettings
+from risk_tasks.model.registry import MEASURES
+from tests.reference import exposure, scenario
+from tests.reference.measures import OF_HISTORY
 from tests.unit.engine.books import (
     ALL,
     NAN,
@@ -35,7 +37,7 @@ MINUTE = 1e-12
 
 def test_every_measure_of_the_registry_has_its_functions():
     """And no function is without a measure that names it."""
-    assert list(FUNCTIONS) == list(MEASURES)
+    assert set(FUNCTIONS) == set(MEASURES)
 
 
 def expected_of(world: World, book: Book, name: MeasureName, settings: MeasureSettings):
@@ -78,20 +80,12 @@ def _of_stress(world, name, values):
 
 
 def _of_history(name, settings, pnl):
-    confidence = name.confidence or settings.confidence
-    root = math.sqrt(settings.horizon_days)
-    if name.name in {"volatility", "parametric_value_at_risk"}:
-        if len(pnl) < 2:
-            return Outcome.WINDOW_TOO_SHORT, None
-        if name.name == "volatility":
-            return Outcome.OK, tail.standard_deviation(pnl) * root
-        return Outcome.OK, tail.parametric_value_at_risk(pnl, confidence) * root
-    if len(pnl) < rank.minimal_observations(confidence):
+    confidence, twin = name.confidence or settings.confidence, OF_HISTORY[name.name]
+    if len(pnl) < twin.n_required(confidence):
         return Outcome.WINDOW_TOO_SHORT, None
-    if name.name == "expected_shortfall":
-        return Outcome.OK, tail.expected_shortfall(pnl, confidence) * root
-    loss = tail.value_at_risk(pnl, confidence, settings.var_convention.value) * root
-    return (Outcome.NEGATIVE_VAR if loss < 0 else Outcome.OK), loss
+    value = twin.value(pnl, confidence, settings.var_convention.value)
+    gains = name.name == "value_at_risk" and value < 0
+    return Outcome.NEGATIVE_VAR if gains else Outcome.OK, value * math.sqrt(settings.horizon_days)
 
 
 @given(worlds(), settings)
@@ -190,18 +184,12 @@ def test_a_longer_horizon_scales_risk_by_the_root_of_time_and_nothing_else(world
     """What is held today has no horizon."""
     one_day = MeasureSettings(settings.confidence, 1, settings.var_convention)
     root = math.sqrt(settings.horizon_days)
-    of_history = {
-        "volatility",
-        "value_at_risk",
-        "expected_shortfall",
-        "parametric_value_at_risk",
-    }
     market = world.market
     short = compute(world.block, market, EVERYTHING, one_day)
     long = compute(world.block, market, EVERYTHING, settings)
 
     for name in EVERYTHING:
-        factor = root if name.name in of_history else 1.0
+        factor = root if name.name in OF_HISTORY else 1.0
         np.testing.assert_allclose(long[name].values, short[name].values * factor, rtol=1e-15)
         np.testing.assert_array_equal(long[name].outcomes, short[name].outcomes)
 
@@ -453,7 +441,7 @@ def test_a_profit_too_large_to_be_squared_has_no_risk_but_exposures():
     columns = compute(world.block, world.market, ALL[:-1], MeasureSettings())
 
     for name, column in columns.items():
-        risk = name.name in {"volatility", *TAIL, "parametric_value_at_risk"}
+        risk = name.name in OF_HISTORY
         leverage = Outcome.NAV_UNKNOWN if name.name == "gross_leverage" else Outcome.OK
         assert Outcome(column.outcomes[0]) is (Outcome.NOT_FINITE if risk else leverage), str(name)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -13,23 +12,20 @@ from hypothesis import assume, given
 from risk_tasks.engine import compute, contributions
 from risk_tasks.model.column import Outcome
 from risk_tasks.model.measures import MeasureName, MeasureSettings, Precision
+from tests.reference.measures import OF_HISTORY
 from tests.unit.engine.books import ALL, Book, World, panel_of, settings, worlds
 
 #: half a unit in the last place of a float32
 ROUNDING = 2.0**-24
 #: of the sums in float64
 SLACK = 1e-12
-HISTORY = {"volatility", "value_at_risk", "expected_shortfall", "parametric_value_at_risk"}
 
 
 def bound_of(name: MeasureName, gross, largest, settings: MeasureSettings, n):
     """Return how far docs/measures.md lets a measure of the past be off."""
-    bound = ROUNDING * gross * largest * math.sqrt(settings.horizon_days)
-    if name.name in {"volatility", "parametric_value_at_risk"}:
-        bound *= math.sqrt(n / (n - 1))
-    if name.name == "parametric_value_at_risk":
-        bound *= NormalDist().inv_cdf(float(settings.confidence))
-    return abs(bound) + SLACK * gross * math.sqrt(settings.horizon_days)
+    moved = OF_HISTORY[name.name].moved_by(n, str(settings.confidence))
+    scale = gross * math.sqrt(settings.horizon_days)
+    return (ROUNDING * largest * moved + SLACK) * scale
 
 
 @given(worlds(min_observations=2), settings)
@@ -41,7 +37,7 @@ def test_a_measure_of_the_past_is_within_the_bound_that_is_documented(world, set
 
     gross = exact[MeasureName("gross_exposure")].values
     for name, column in exact.items():
-        if name.name not in HISTORY:
+        if name.name not in OF_HISTORY:
             np.testing.assert_array_equal(rounded[name].values, column.values)
             continue
         has = column.has_value

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from risk_tasks.model.confidence import VarConvention
 from risk_tasks.model.limits import Comparison, Limit, LimitSet, MissingData
 from risk_tasks.model.market import MarketSnapshot, Scenario
-from risk_tasks.model.measures import STANDARD_MEASURES, MeasureSettings, Precision
+from risk_tasks.model.measures import MeasureSettings, Precision
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.model.registry import STANDARD_MEASURES
 
 names = st.text(min_size=1, max_size=8)
 numbers = st.floats(allow_nan=False, allow_infinity=False)

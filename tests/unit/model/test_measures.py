@@ -12,16 +12,8 @@ from hypothesis import strategies as st
 
 from risk_tasks.errors import InvalidSettingsError, UnknownMeasureError
 from risk_tasks.model.confidence import VarConvention
-from risk_tasks.model.measures import (
-    MEASURES,
-    STANDARD_MEASURES,
-    MeasureName,
-    MeasureSettings,
-    Precision,
-    Qualifier,
-    Unit,
-    parse_measures,
-)
+from risk_tasks.model.measures import MeasureName, MeasureSettings, Precision, parse_measures
+from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES, Qualifier, Unit
 from tests.unit.model.strategies import measure_names, names
 
 STANDARD = [

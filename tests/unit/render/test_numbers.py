@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_tasks.model.measures import Unit
+from risk_tasks.model.registry import Unit
 from risk_tasks.model.report import Measure
 from risk_tasks.render.numbers import cell, full, short
 

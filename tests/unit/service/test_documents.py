@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from risk_tasks.model.limits import Limit, LimitSet
-from risk_tasks.model.measures import STANDARD_MEASURES, MeasureSettings
+from risk_tasks.model.measures import MeasureSettings
+from risk_tasks.model.registry import STANDARD_MEASURES
 from risk_tasks.service import DocumentService, documents
 from risk_tasks.wire.documents import limit_set_document, portfolio_document
 from tests.unit.service.support import BOOKS, MARKET, make_market, make_service, report_of
