@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from risk_tasks.engine.computation import BoolArray, Computation, FloatArray, Functions
+from risk_tasks.kernels import history as kernels
 from risk_tasks.kernels import tail
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.confidence import (
@@ -64,6 +65,24 @@ def expected_shortfall(run: Computation, name: MeasureName) -> MeasureColumn:
     losses = np.empty(len(run.block))
     tail.expected_shortfall(run.tail, rank, n_tail, losses)
     return _of_history(run, losses * run.horizon_scale, min_observations(confidence))
+
+
+def semi_deviation(run: Computation, name: MeasureName) -> MeasureColumn:
+    spread = np.empty(len(run.block))
+    kernels.semi_deviation(run.pnl, spread)
+    return _of_history(run, spread * run.horizon_scale, 2)
+
+
+def semi_deviation_parts(run: Computation, name: MeasureName) -> FloatArray:
+    """Euler parts: how each position's own departure weighs in the outcomes below the mean."""
+    pnl, legs = _seen(run)
+    below = np.minimum(pnl - pnl.mean(), 0.0)
+    spread = float(np.sqrt((below * below).sum() / (len(pnl) - 1)))
+    if spread == 0.0:
+        return np.zeros(len(run.value))
+    departures = legs - legs.mean(axis=1, keepdims=True)
+    parts: FloatArray = (departures * below).sum(axis=1) / (len(pnl) - 1) / spread
+    return parts * run.horizon_scale
 
 
 def deviation_parts(run: Computation, name: MeasureName) -> FloatArray:
@@ -168,4 +187,5 @@ FUNCTIONS = {
     "value_at_risk": Functions(value_at_risk, value_at_risk_parts, tail_depth),
     "expected_shortfall": Functions(expected_shortfall, expected_shortfall_parts, tail_depth),
     "parametric_value_at_risk": Functions(parametric_value_at_risk, parametric_parts),
+    "semi_deviation": Functions(semi_deviation, semi_deviation_parts),
 }

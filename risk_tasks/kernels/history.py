@@ -91,6 +91,27 @@ def outcomes(
             _keep_worst(beyond, n_beyond, tail[p])
 
 
+@kernel
+def semi_deviation(pnl: Float2D, out: Float1D) -> None:
+    """How far the outcomes of each portfolio that lie below their mean spread from it.
+
+    Parameters
+    ----------
+    pnl : (P, T), base currency, profit positive
+        NaN is a missing outcome.
+    out : (P,), base currency, never negative
+        Receives the root of the squares below the mean over n - 1; 0 where n < 2.
+    """
+    for p in range(pnl.shape[0]):
+        n, total = _sum_present(pnl[p])
+        mean = total / n if n > 0 else 0.0
+        squares = 0.0
+        for t in range(pnl.shape[1]):
+            below = pnl[p, t] - mean
+            squares += below * below if below < 0.0 else 0.0
+        out[p] = np.sqrt(squares / (n - 1)) if n > 1 else 0.0
+
+
 @part
 def _accumulate(
     start: int, stop: int, instrument: Int1D, value: Float1D, panel: Panel, pnl: Float1D

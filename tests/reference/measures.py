@@ -43,4 +43,10 @@ OF_HISTORY = {
         lambda confidence: 2,
         lambda n, confidence: _of_a_spread(n, confidence) * abs(tail.normal_quantile(confidence)),
     ),
+    "semi_deviation": Twin(
+        lambda pnl, confidence, convention: tail.semi_deviation(pnl),
+        lambda confidence: 2,
+        # Each departure moves with its outcome and with the mean.
+        lambda n, confidence: 2 * _of_a_spread(n, confidence),
+    ),
 }

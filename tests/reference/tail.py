@@ -52,6 +52,15 @@ def standard_deviation(pnl: Sequence[float]) -> float:
     return math.sqrt(math.fsum((p - mean) ** 2 for p in pnl) / (n - 1))
 
 
+def semi_deviation(pnl: Sequence[float]) -> float:
+    """Two passes: sqrt(sum of (mean - p_t)^2 over p_t below the mean / (n - 1)); 0 where n < 2."""
+    n = len(pnl)
+    if n < 2:
+        return 0.0
+    mean = math.fsum(pnl) / n
+    return math.sqrt(math.fsum((mean - p) ** 2 for p in pnl if p < mean) / (n - 1))
+
+
 def covariance(left: Sequence[float], right: Sequence[float]) -> float:
     """Two passes: sum (x_t - mean x)(y_t - mean y) / (n - 1); 0 where n < 2."""
     n = len(left)
