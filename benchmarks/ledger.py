@@ -23,6 +23,7 @@ from risk_tasks.connection import connect
 from risk_tasks.embedding.server import running_server
 from risk_tasks.lanes import Priority, reply_key, result_key
 from risk_tasks.model.measures import MeasureSettings, parse_measures
+from risk_tasks.model.stamp import Stamp
 from risk_tasks.service import MarketShelf, Service
 from risk_tasks.wire.request import Detail, Terms, encode_request, pack_portfolios
 
@@ -90,7 +91,7 @@ def run() -> None:
     payload = encode_request(pack_portfolios(inputs.portfolios(N_CHECKS), terms))
 
     def work(given: bytes) -> bytes:
-        return service.run(given, snapshot.id, "", 0.0)
+        return service.run(given, Stamp(snapshot.id))
 
     took_s: dict[str, list[float]] = {"bare": [], "guaranteed": []}
     with tempfile.TemporaryDirectory() as folder, running_server(Path(folder)) as (url, _):

@@ -38,13 +38,8 @@ def register(
             return
         started = time.perf_counter()
         try:
-            answer = service.run(
-                block.payload,
-                block.market_id,
-                block.limits_version,
-                block.queued_ms,
-                (started - fetching) * 1e3,
-            )
+            waited = {"queued_ms": block.queued_ms, "fetch_ms": (started - fetching) * 1e3}
+            answer = service.run(block.payload, block.stamp, waited)
         except WireError as error:
             log.warning("block.undecodable", block=block_id, error=str(error))
             answer = encode_failure(str(error))

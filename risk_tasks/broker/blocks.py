@@ -28,6 +28,7 @@ from risk_tasks.lanes import (
     result_key,
     waiting_key,
 )
+from risk_tasks.model.stamp import Stamp
 
 
 class IfMissing(StrEnum):
@@ -43,10 +44,7 @@ class IfMissing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StampRequest:
-    """Which versions a block wants: names that are resolved at enqueue, or ids already stamped.
-
-    An empty text is none.
-    """
+    """Which versions a block wants, by name or by id; an empty text is none."""
 
     market: str
     limits: str
@@ -58,8 +56,7 @@ class StartedBlock:
     """A block in the hands of a worker."""
 
     payload: bytes
-    market_id: str
-    limits_version: str
+    stamp: Stamp
     queued_ms: float
 
 
@@ -94,7 +91,7 @@ class BlockBroker:
         timeout_s: float,
         stamp: StampRequest,
         quota_name: str = "",
-    ) -> StampRequest:
+    ) -> Stamp:
         """Put a block on its lane and return the stamp that it was accepted under.
 
         Raises `QueueFullError`, `QuotaExceededError`, `UnknownLimitSetError` or `TransportError`;
@@ -145,7 +142,7 @@ class BlockBroker:
             raise UnknownLimitSetError(
                 f"No limit set {stamp.limits!r} is published.", field="limits"
             )
-        return StampRequest(rest[0].decode(), rest[1].decode())
+        return Stamp(text(rest[0]), text(rest[1]))
 
     def start(self, block_id: str, *, worker: str) -> StartedBlock | None:
         """Fetch a block to work on; None where it is answered, expired or swept."""
@@ -158,7 +155,7 @@ class BlockBroker:
         if outcome != b"started" or payload is None:
             return None
         market_id, limits_version, queued_ms = rest
-        return StartedBlock(payload, market_id.decode(), limits_version.decode(), float(queued_ms))
+        return StartedBlock(payload, Stamp(text(market_id), text(limits_version)), float(queued_ms))
 
     def finish(self, block_id: str, answer: bytes) -> bool:
         """Store `answer` and wake the caller; False where another answer came first."""

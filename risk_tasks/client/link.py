@@ -155,7 +155,7 @@ class Link:
                 stamp=replace(wanted, market=market, limits=limits),
                 quota_name=self._quota_name,
             )
-            market, versions[wanted] = given.market, given.limits
+            market, versions[wanted] = given.market_id, given.limits_version
             if client_id:
                 enqueue = patiently
 
@@ -164,7 +164,7 @@ class Link:
         if took_s <= SLOW_CRITICAL_S:
             return
         parts = {
-            name: max((answer.stamp.timings.get(name, 0.0) for answer in answers), default=0.0)
+            name: max((answer.head.timings.get(name, 0.0) for answer in answers), default=0.0)
             for name in ("queued_ms", "fetch_ms", "compute_ms")
         }
         # Where the server stood still, the same moments were queued and fetched.

@@ -50,7 +50,7 @@ class Pace:
 
     def learn(self, request: RequestBlock, answers: Sequence[AnswerBlock]) -> None:
         """Take note of what the blocks of `request` cost, where they are large enough to tell."""
-        spent_us = [answer.stamp.timings.get("compute_ms", 0.0) * 1e3 for answer in answers]
+        spent_us = [answer.head.timings.get("compute_ms", 0.0) * 1e3 for answer in answers]
         n = _weight(request) / max(1, len(answers))
         if len(self._us_per_position) > _MAX_REMEMBERED:
             self._us_per_position.clear()

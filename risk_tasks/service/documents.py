@@ -17,6 +17,7 @@ from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.name import is_name
 from risk_tasks.model.report import Decision, ReportError, ReportStatus, RiskReport
+from risk_tasks.model.stamp import Stamp
 from risk_tasks.service.pipeline import Service
 from risk_tasks.service.validation import describe
 from risk_tasks.store.limits import LimitStore
@@ -82,7 +83,8 @@ class DocumentService:
             limit_set,
         )
         answer = self._service.check(
-            pack_portfolios([portfolio], terms), self._read_market(request.get("market")), version
+            pack_portfolios([portfolio], terms),
+            Stamp(self._read_market(request.get("market")), version),
         )
         return reports([portfolio.id], [answer])[0]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +14,12 @@ from risk_tasks.errors import NoMarketError, RiskTasksError, UnknownScenarioErro
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureName
 from risk_tasks.model.report import GRAVITY, Decision, ReportError
+from risk_tasks.model.stamp import Stamp
 from risk_tasks.service.explanation import explain_breaches, explain_gaps
 from risk_tasks.service.identity import input_hashes
 from risk_tasks.service.shelf import MarketShelf
 from risk_tasks.service.validation import describe, validate
-from risk_tasks.wire.answer import AnswerBlock, Stamp, encode_answer
+from risk_tasks.wire.answer import AnswerBlock, AnswerHead, encode_answer
 from risk_tasks.wire.request import Detail, RequestBlock, decode_request
 
 _REJECT = np.int8(GRAVITY.index(Decision.REJECT))
@@ -31,38 +32,30 @@ class Service:
         self._markets = markets
         self._load_limits = load_limits
 
-    def run(
-        self,
-        payload: bytes,
-        market_id: str,
-        limits_version: str,
-        queued_ms: float,
-        fetch_ms: float = 0.0,
-    ) -> bytes:
+    def run(self, payload: bytes, stamp: Stamp, waited: Mapping[str, float] | None = None) -> bytes:
         """Answer the block in `payload` under the stamp that it was given when it was accepted.
 
-        An empty stamp is none: no market, no limits. Raises `WireError` where `payload` is no
-        block; everything else is answered by row. The times that it took to
-        get here join those in the answer.
+        Raises `WireError` where `payload` is no block; everything else is answered by row. The
+        times that it `waited`, in ms by what for, join those in the answer.
         """
         started = time.perf_counter()
-        answer = self.check(decode_request(payload), market_id, limits_version)
+        answer = self.check(decode_request(payload), stamp)
         compute_ms = (time.perf_counter() - started) * 1e3
-        answer.stamp.timings.update(queued_ms=queued_ms, fetch_ms=fetch_ms, compute_ms=compute_ms)
+        answer.head.timings.update(waited or {}, compute_ms=compute_ms)
         return encode_answer(answer)
 
-    def check(self, request: RequestBlock, market_id: str, limits_version: str) -> AnswerBlock:
+    def check(self, request: RequestBlock, stamp: Stamp) -> AnswerBlock:
         """Answer `request`; a fault of the whole block is the error of each of its rows."""
-        stamp = Stamp(market_id or None, None, limits_version or None)
         try:
             limits = request.terms.limits
-            if limits is None and limits_version:
-                limits = self._load_limits(limits_version)
-            market = self._market(market_id)
+            if limits is None and stamp.limits_version:
+                limits = self._load_limits(stamp.limits_version)
+            market = self._market(stamp.market_id)
             _require_scenarios(request.terms.measures, market)
         except RiskTasksError as error:
-            return _refuse(stamp, request, describe(error))
-        stamp = Stamp(market.id, market.as_of.isoformat(), limits.version if limits else None)
+            head = AnswerHead(stamp.market_id or None, None, stamp.limits_version or None)
+            return _refuse(head, request, describe(error))
+        head = AnswerHead(market.id, market.as_of, limits.version if limits else None)
 
         block, errors = validate(request, market)
         names = _with_limits(request.terms.measures, limits)
@@ -74,7 +67,7 @@ class Service:
         evaluation = evaluate(limits, columns, fit, ids, request.tags)
 
         answer = AnswerBlock(
-            stamp=stamp,
+            head=head,
             decisions=np.where(fit, evaluation.gravity, _REJECT),
             breach_counts=_count_by_row(evaluation, len(block)),
             columns={str(name): columns[name].where(fit) for name in names},
@@ -115,10 +108,10 @@ def _count_by_row(evaluation: Evaluation, n: int) -> npt.NDArray[np.int32]:
     return np.bincount(rows, minlength=n).astype(np.int32)
 
 
-def _refuse(stamp: Stamp, request: RequestBlock, error: ReportError) -> AnswerBlock:
+def _refuse(head: AnswerHead, request: RequestBlock, error: ReportError) -> AnswerBlock:
     n = len(request)
     return AnswerBlock(
-        stamp=stamp,
+        head=head,
         decisions=np.full(n, _REJECT),
         breach_counts=np.zeros(n, dtype=np.int32),
         columns={},

@@ -52,11 +52,11 @@ _GAP_TYPE = pa.struct(
 _ERROR_TYPE = pa.struct([(name, pa.string()) for name in ("code", "message", "field", "remedy")])
 
 
-class Stamp(msgspec.Struct, frozen=True):
+class AnswerHead(msgspec.Struct, frozen=True):
     """Which versions a block was answered with, and how long it took."""
 
     market_id: str | None = None
-    as_of: str | None = None
+    as_of: datetime | None = None
     limits_version: str | None = None
     timings: dict[str, float] = {}
     #: why there is no answer at all
@@ -72,7 +72,7 @@ class AnswerBlock:
     no measures.
     """
 
-    stamp: Stamp
+    head: AnswerHead
     decisions: npt.NDArray[np.int8]
     breach_counts: npt.NDArray[np.int32]
     columns: Mapping[str, MeasureColumn]
@@ -110,7 +110,7 @@ def encode_answer(answer: AnswerBlock) -> bytes:
     if answer.input_hashes:
         columns["input_hash"] = pa.array(answer.input_hashes, pa.string())
     metadata = {
-        "stamp": msgspec.json.encode(answer.stamp).decode(),
+        "head": msgspec.json.encode(answer.head).decode(),
         "measures": msgspec.json.encode(list(answer.columns)).decode(),
     }
     return encode_batch(pa.record_batch(columns), KIND, metadata)
@@ -128,8 +128,8 @@ def _matrix(columns: Sequence[npt.NDArray[Any]], n: int, kind: type) -> pa.Fixed
 
 def encode_failure(message: str) -> bytes:
     """Return what stands for an answer where a worker could not make one."""
-    stamp = msgspec.json.encode(Stamp(failure=message)).decode()
-    return encode_batch(pa.record_batch({"row": pa.nulls(0)}), KIND, {"stamp": stamp})
+    head = msgspec.json.encode(AnswerHead(failure=message)).decode()
+    return encode_batch(pa.record_batch({"row": pa.nulls(0)}), KIND, {"head": head})
 
 
 def decode_answer(data: bytes, check_id: str = "", block_id: str = "") -> AnswerBlock:
@@ -149,17 +149,15 @@ def decode_answer(data: bytes, check_id: str = "", block_id: str = "") -> Answer
         )
     batch, metadata = decode_batch(data, KIND)
     with decoding(KIND):
-        stamp = msgspec.json.decode(metadata["stamp"], type=Stamp)
-        if not stamp.failure:
-            return _read_answer(batch, stamp, metadata["measures"])
-    raise RiskTasksError(f"The worker failed: {stamp.failure}")
+        head = msgspec.json.decode(metadata["head"], type=AnswerHead)
+        if not head.failure:
+            return _read_answer(batch, head, metadata["measures"])
+    raise RiskTasksError(f"The worker failed: {head.failure}")
 
 
-def _read_answer(batch: pa.RecordBatch, stamp: Stamp, measures: str) -> AnswerBlock:
-    if stamp.as_of:
-        datetime.fromisoformat(stamp.as_of)
+def _read_answer(batch: pa.RecordBatch, head: AnswerHead, measures: str) -> AnswerBlock:
     return AnswerBlock(
-        stamp=stamp,
+        head=head,
         decisions=_require_places(batch.column("decision").to_numpy(), len(GRAVITY)),
         breach_counts=batch.column("breach_count").to_numpy(),
         columns=_read_columns(batch, _measure_texts(measures)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from itertools import islice
 
 from risk_tasks.model.column import MeasureColumn, Outcome
@@ -19,15 +18,14 @@ def reports(portfolio_ids: Sequence[str], answers: Sequence[AnswerBlock]) -> lis
 
 
 def _reports(portfolio_ids: Iterable[str], answer: AnswerBlock) -> list[RiskReport]:
-    stamp = answer.stamp
-    as_of = datetime.fromisoformat(stamp.as_of) if stamp.as_of else None
+    head = answer.head
     decisions = answer.decisions.tolist()
     return [
         RiskReport(
             portfolio_id=portfolio_id,
-            market_id=stamp.market_id,
-            limits_version=stamp.limits_version,
-            as_of=as_of,
+            market_id=head.market_id,
+            limits_version=head.limits_version,
+            as_of=head.as_of,
             status=ReportStatus.ERROR if row in answer.errors else ReportStatus.OK,
             decision=GRAVITY[decisions[row]],
             measures={} if row in answer.errors else _MeasureRow(answer.columns, row),
@@ -36,7 +34,7 @@ def _reports(portfolio_ids: Iterable[str], answer: AnswerBlock) -> list[RiskRepo
             input_hash=answer.input_hashes[row]
             if answer.input_hashes and row not in answer.errors
             else None,
-            timings=stamp.timings,
+            timings=head.timings,
             error=answer.errors.get(row),
         )
         for row, portfolio_id in enumerate(portfolio_ids)

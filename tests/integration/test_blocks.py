@@ -27,6 +27,7 @@ from risk_tasks.lanes import (
     reply_key,
     result_key,
 )
+from risk_tasks.model.stamp import Stamp
 from tests.integration.support import PAYLOAD, Sender, unique
 
 pytestmark = pytest.mark.integration
@@ -61,7 +62,7 @@ def test_a_started_block_is_handed_out_whole(server, broker, sender):
 
     block = broker.start(block_id, worker="worker-7")
 
-    assert (block.payload, block.market_id, block.limits_version) == (PAYLOAD, "", "")
+    assert (block.payload, block.stamp) == (PAYLOAD, Stamp())
     assert 0 <= block.queued_ms < 5_000
     assert server.client.hget(block_key(block_id), "worker") == b"worker-7"
     assert server.lane(Priority.NORMAL)[0] == 3
@@ -159,9 +160,9 @@ def test_a_block_is_stamped_as_it_is_accepted(
     )
 
     expected = tuple(published.get(word, "") for word in stamped)
-    assert (sender.stamp.market, sender.stamp.limits) == expected
+    assert (sender.stamp.market_id, sender.stamp.limits_version) == expected
     started = broker.start(block_id, worker="w")
-    assert (started.market_id, started.limits_version) == expected
+    assert (started.stamp.market_id, started.stamp.limits_version) == expected
 
 
 def test_a_required_limit_set_that_is_unknown_is_refused_with_nothing_kept(server, sender):
@@ -184,7 +185,10 @@ def test_a_stamp_stays_what_it_was_when_the_block_was_accepted(server, broker, s
 
     started = broker.start(block_id, worker="w")
 
-    assert (started.market_id, started.limits_version) == (published["market"], published["limits"])
+    assert (started.stamp.market_id, started.stamp.limits_version) == (
+        published["market"],
+        published["limits"],
+    )
 
 
 def test_the_same_block_enqueued_twice_is_one(server, sender, published):

@@ -22,6 +22,7 @@ from risk_tasks.errors import (
 from risk_tasks.lanes import LANE_CAPACITY, LEDGER_KEY, LaneCapacity, Priority
 from risk_tasks.model.measures import parse_measures
 from risk_tasks.model.registry import STANDARD_MEASURES
+from risk_tasks.model.stamp import Stamp
 from risk_tasks.wire.reports import reports
 from risk_tasks.wire.request import Terms, pack_portfolios
 from tests.integration.support import books, unique, untimed, wait_until
@@ -35,7 +36,7 @@ def in_process(service, market):
 
     def compute(portfolios, *, limits=None, measures=None, settings=None):
         terms = Terms(parse_measures(measures), settings or MeasureSettings(), limits)
-        answer = service.check(pack_portfolios(portfolios, terms), market.id, "")
+        answer = service.check(pack_portfolios(portfolios, terms), Stamp(market.id))
         return reports([portfolio.id for portfolio in portfolios], [answer])
 
     return compute

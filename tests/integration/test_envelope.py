@@ -125,7 +125,7 @@ def test_a_stock_worker_runs_it(send, market):
 
     answer = decode_answer(send(encode_request(request)))
 
-    assert answer.stamp.market_id == market.id
+    assert answer.head.market_id == market.id
     assert answer.columns["market_value"].values.tolist() == [
         2.0 * market.prices[market.index["AAPL"]]
     ]

@@ -17,6 +17,7 @@ from risk_tasks import Portfolio, RiskClient
 from risk_tasks.client.cutting import BlockBounds
 from risk_tasks.errors import ReportTimeoutError, RequestError, TransportError
 from risk_tasks.lanes import CLIENTS_KEY, Priority, result_key
+from risk_tasks.model.stamp import Stamp
 from tests.integration.proxy import Proxy
 from tests.integration.support import HandWorker, unique, wait_until
 
@@ -172,7 +173,7 @@ def served_by_hand(hand: HandWorker, service, market_id: str, blocks: int = 1) -
         for _ in range(blocks):
             block_id = hand.take()
             block = hand.broker.start(block_id, worker="hand")
-            hand.broker.finish(block_id, service.run(block.payload, market_id, "", 0.0))
+            hand.broker.finish(block_id, service.run(block.payload, Stamp(market_id)))
 
     with ThreadPoolExecutor(1) as pool:
         serving = pool.submit(serve)
@@ -192,7 +193,7 @@ def test_a_late_answer_is_dropped_and_the_next_call_is_right(
         block = hand.broker.start(late, worker="hand")
         with pytest.raises(ReportTimeoutError):
             given_up.result(timeout=5)
-    assert hand.broker.finish(late, service.run(block.payload, market.id, "", 0.0)) is True
+    assert hand.broker.finish(late, service.run(block.payload, Stamp(market.id))) is True
 
     with served_by_hand(hand, service, market.id):
         report = risk.check(ONE)
@@ -230,7 +231,7 @@ def test_answers_out_of_order_come_back_in_order(
         asked = pool.submit(risk.check_many, portfolios, measures=["market_value"])
         for block_id in reversed([hand.take() for _ in portfolios]):
             block = hand.broker.start(block_id, worker="hand")
-            hand.broker.finish(block_id, service.run(block.payload, market.id, "", 0.0))
+            hand.broker.finish(block_id, service.run(block.payload, Stamp(market.id)))
         reports = asked.result(timeout=5)
 
     assert [report.portfolio_id for report in reports] == [p.id for p in portfolios]

@@ -30,6 +30,7 @@ from risk_tasks.lanes import (
     role_key,
     waiting_key,
 )
+from risk_tasks.model.stamp import Stamp
 from tests.integration.support import command, only_json, running, unique, wait_until
 
 pytestmark = pytest.mark.integration
@@ -217,7 +218,7 @@ def test_a_late_answer_can_still_be_asked_for(server, hand, clients, service, ma
     block_id = hand.take()
     server.client.hset(block_key(block_id), "deadline_ms", server.now_ms() + 60_000)
     block = hand.broker.start(block_id, worker="slow")
-    hand.broker.finish(block_id, service.run(block.payload, market.id, "", 0.0))
+    hand.broker.finish(block_id, service.run(block.payload, Stamp(market.id)))
 
     (report,) = risk.result(late.value.check_id, timeout_s=5)
 

@@ -9,7 +9,7 @@ from risk_tasks.client.answers import answer_table, breach_table
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import parse_measures
 from risk_tasks.model.report import GRAVITY, Breach, Contributor, ReportError
-from risk_tasks.wire.answer import AnswerBlock, Stamp
+from risk_tasks.wire.answer import AnswerBlock, AnswerHead
 
 NAN = float("nan")
 MEASURES = parse_measures(["volatility", "value_at_risk@0.95", "concentration"])
@@ -43,7 +43,7 @@ def ranks(*decisions):
 
 
 FIRST = AnswerBlock(
-    Stamp(),
+    AnswerHead(),
     ranks("accept", "reject"),
     np.array([0, 2], np.int32),
     {
@@ -55,14 +55,14 @@ FIRST = AnswerBlock(
     breaches={1: [breach("a"), breach("b")]},
 )
 REFUSED = AnswerBlock(
-    Stamp(),
+    AnswerHead(),
     ranks("reject"),
     np.zeros(1, np.int32),
     {},
     errors={0: ReportError(code="no_market", message="No.")},
 )
 LAST = AnswerBlock(
-    Stamp(),
+    AnswerHead(),
     ranks("warn"),
     np.array([1], np.int32),
     {name: column((3.0, Outcome.OK)) for name in COLUMNS},

@@ -25,6 +25,7 @@ from risk_tasks.errors import (
 )
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.model.stamp import Stamp
 from risk_tasks.wire.answer import decode_answer
 from risk_tasks.wire.request import encode_request
 from tests.unit.service.support import BOOKS, MARKET, make_service, report_of
@@ -49,7 +50,8 @@ class LocalLink:
         return [
             decode_answer(
                 self._service.run(
-                    encode_request(block), self._market_id, self._versions[stamp.limits], 0.0
+                    encode_request(block),
+                    Stamp(self._market_id, self._versions[stamp.limits]),
                 )
             )
             for part, stamp in parts

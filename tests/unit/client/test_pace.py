@@ -11,7 +11,7 @@ import pytest
 from risk_tasks.client.cutting import LARGEST, cut
 from risk_tasks.client.pace import BLOCK_US, Pace
 from risk_tasks.model.measures import parse_measures
-from risk_tasks.wire.answer import AnswerBlock, Stamp
+from risk_tasks.wire.answer import AnswerBlock, AnswerHead
 from tests.unit.client.support import TERMS, request_of, row_of
 
 TERMS = replace(TERMS, measures=parse_measures(None))
@@ -22,7 +22,7 @@ def asked(n_portfolios, n_positions=20):
 
 
 def answer(n, compute_ms):
-    stamp = Stamp(timings={"compute_ms": compute_ms})
+    stamp = AnswerHead(timings={"compute_ms": compute_ms})
     return AnswerBlock(stamp, np.zeros(n, np.int8), np.zeros(n, np.int32), {})
 
 
@@ -88,7 +88,9 @@ def test_a_small_block_teaches_nothing():
 def test_answers_without_times_teach_nothing_that_breaks():
     """As those of a block that was refused as a whole."""
     pace, request = Pace(), asked(3)
-    pace.learn(request, [AnswerBlock(Stamp(), np.zeros(3, np.int8), np.zeros(3, np.int32), {})])
+    pace.learn(
+        request, [AnswerBlock(AnswerHead(), np.zeros(3, np.int8), np.zeros(3, np.int32), {})]
+    )
     pace.learn(request_of([]), [])
 
     assert sizes(pace, request) == [3]

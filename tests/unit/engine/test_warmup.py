@@ -11,6 +11,7 @@ PROGRAM = textwrap.dedent(
     import importlib, pkgutil
     from datetime import UTC, datetime
     import numpy as np
+    from risk_tasks.model.stamp import Stamp
     from risk_tasks import kernels
     from risk_tasks.engine.warmup import compile_kernels
     from risk_tasks.model.market import MarketSnapshot, Scenario
@@ -43,7 +44,7 @@ PROGRAM = textwrap.dedent(
         for precision in Precision:
             terms = Terms(parse_measures([*STANDARD_MEASURES, "stress_loss:s"]),
                           MeasureSettings(precision=precision))
-            service.run(encode_request(pack_portfolios(books, terms)), snapshot.id, "", 0.0)
+            service.run(encode_request(pack_portfolios(books, terms)), Stamp(snapshot.id))
 
     after = {k.__name__: len(k.signatures) for k in compiled}
     assert after == before, after

@@ -16,6 +16,7 @@ from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import GRAVITY
+from risk_tasks.model.stamp import Stamp
 from risk_tasks.wire.answer import decode_answer
 from risk_tasks.wire.request import Detail, encode_request, pack_portfolios
 from tests.unit.service.support import (
@@ -257,7 +258,7 @@ def test_damage_is_refused_or_answered_and_nothing_else():
         damaged = bytearray(payload)
         damaged[dice.randrange(len(damaged))] ^= 1 << dice.randrange(8)
         try:
-            service.run(bytes(damaged), MARKET.id, "", 0.0)
+            service.run(bytes(damaged), Stamp(MARKET.id))
         except WireError:
             continue
         n_answered += 1
@@ -274,7 +275,7 @@ def test_positions_that_begin_before_the_first_portfolio_are_refused_or_answered
 
     try:
         answer = decode_answer(
-            make_service().run(payload.replace(offsets, shifted), MARKET.id, "", 0.0)
+            make_service().run(payload.replace(offsets, shifted), Stamp(MARKET.id))
         )
     except WireError:
         return

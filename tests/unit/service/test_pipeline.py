@@ -58,7 +58,7 @@ def test_time_is_told_in_milliseconds(monkeypatch):
 
     assert report_of(LONG).timings == {
         "queued_ms": 1.25,
-        "fetch_ms": 0.0,
+        "fetch_ms": 0.5,
         "compute_ms": 500.0,
     }
 

@@ -15,7 +15,7 @@ from risk_tasks.model.market import MarketSnapshot, Scenario
 from risk_tasks.model.measures import MeasureName, MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import GRAVITY, Breach, Contributor, NotEvaluated, ReportError
-from risk_tasks.wire.answer import AnswerBlock, Stamp
+from risk_tasks.wire.answer import AnswerBlock, AnswerHead
 from risk_tasks.wire.request import Detail, Terms
 from tests.unit.model import strategies as model
 
@@ -61,9 +61,9 @@ def answers(draw):
     rows = st.integers(0, n - 1) if n else st.nothing()
     names = st.lists(model.measure_names.map(MeasureName.parse).map(str), max_size=3, unique=True)
     stamp = st.builds(
-        Stamp,
+        AnswerHead,
         market_id=st.none() | texts,
-        as_of=st.none() | model.moments.map(datetime.isoformat),
+        as_of=st.none() | model.moments,
         limits_version=st.none() | texts,
         timings=st.dictionaries(texts, model.numbers, max_size=2),
     )
@@ -124,7 +124,7 @@ TERMS = Terms(
     LimitSet("s", [Limit("volatility", hard=1.0)]),
 )
 ANSWER = AnswerBlock(
-    Stamp("m", AS_OF.isoformat(), "v", {"queued_ms": 1.5}),
+    AnswerHead("m", AS_OF, "v", {"queued_ms": 1.5}),
     np.array([GRAVITY.index("accept"), GRAVITY.index("reject")], np.int8),
     np.array([0, 2], np.int32),
     {

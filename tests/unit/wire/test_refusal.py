@@ -189,7 +189,7 @@ def matrix(rows, kind):
     return pa.array(rows, pa.list_(kind, len(rows[0])))
 
 
-STAMP = {"market_id": "m", "as_of": None, "limits_version": None, "timings": {}, "failure": None}
+HEAD = {"market_id": "m", "as_of": None, "limits_version": None, "timings": {}, "failure": None}
 BAD_ANSWERS = {
     "decision missing": {"columns": {"decision": None}},
     "count missing": {"columns": {"breach_count": None}},
@@ -216,10 +216,10 @@ BAD_ANSWERS = {
     "measures more": {"metadata": {"measures": '["volatility", "value_at_risk"]'}},
     "measure unknown": {"metadata": {"measures": '["luck"]'}},
     "measures no texts": {"metadata": {"measures": "[1]"}},
-    "stamp missing": {"metadata": {"stamp": None}},
-    "stamp no json": {"metadata": {"stamp": "{"}},
-    "stamp of another type": {"metadata": {"stamp": '{"market_id": 5}'}},
-    "stamp of no moment": {"metadata": {"stamp": json.dumps({**STAMP, "as_of": "yesterday"})}},
+    "head missing": {"metadata": {"head": None}},
+    "head no json": {"metadata": {"head": "{"}},
+    "head of another type": {"metadata": {"head": '{"market_id": 5}'}},
+    "head of no moment": {"metadata": {"head": json.dumps({**HEAD, "as_of": "yesterday"})}},
 }
 
 
@@ -232,7 +232,7 @@ def test_an_answer_of_another_shape_is_refused(change):
 
 def test_a_failure_without_a_reason_is_no_failure_but_no_answer_either():
     """A batch without the columns of an answer is refused."""
-    empty = rewritten(encode_failure("x"), metadata={"stamp": json.dumps(STAMP)})
+    empty = rewritten(encode_failure("x"), metadata={"head": json.dumps(HEAD)})
 
     with pytest.raises(DecodeError):
         decode_answer(empty)

@@ -20,7 +20,7 @@ from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import GRAVITY, Decision, RiskReport
 from risk_tasks.wire.answer import (
     AnswerBlock,
-    Stamp,
+    AnswerHead,
     decode_answer,
     encode_answer,
     encode_failure,
@@ -65,7 +65,7 @@ def assert_same_request(actual, expected):
 
 def assert_same_answer(read, answer):
     """Assert that two answers have the same content."""
-    assert read.stamp == answer.stamp
+    assert read.head == answer.head
     assert list(read.decisions) == list(answer.decisions)
     np.testing.assert_array_equal(read.breach_counts, answer.breach_counts)
     assert list(read.columns) == list(answer.columns)
@@ -289,9 +289,9 @@ def test_reports_have_their_portfolios_in_order(several, data):
         assert report.status == ("error" if row in answer.errors else "ok")
         assert list(report.breaches) == list(answer.breaches.get(row, ()))
         assert list(report.not_evaluated) == list(answer.gaps.get(row, ()))
-        assert report.market_id == answer.stamp.market_id
-        assert report.limits_version == answer.stamp.limits_version
-        assert report.timings == answer.stamp.timings
+        assert report.market_id == answer.head.market_id
+        assert report.limits_version == answer.head.limits_version
+        assert report.timings == answer.head.timings
         if row in answer.errors:
             assert report.measures == {}
             assert report.input_hash is None
@@ -305,9 +305,7 @@ def test_reports_have_their_portfolios_in_order(several, data):
 
 def test_a_report_says_when_its_market_was():
     """The moment is an aware one, and in JSON the text of it."""
-    answer = AnswerBlock(
-        Stamp("m", AS_OF.isoformat()), np.zeros(1, np.int8), np.zeros(1, np.int32), {}
-    )
+    answer = AnswerBlock(AnswerHead("m", AS_OF), np.zeros(1, np.int8), np.zeros(1, np.int32), {})
 
     report = reports(["p"], [answer])[0]
 
@@ -320,7 +318,7 @@ def test_a_measure_of_a_report_says_its_unit():
     names = ["volatility", "value_at_risk@0.95", "gross_leverage", "herfindahl", "stress_loss:x"]
     cell = MeasureColumn(np.ones(1), np.zeros(1, np.int8))
     answer = AnswerBlock(
-        Stamp(), np.zeros(1, np.int8), np.zeros(1, np.int32), dict.fromkeys(names, cell)
+        AnswerHead(), np.zeros(1, np.int8), np.zeros(1, np.int32), dict.fromkeys(names, cell)
     )
 
     units = {name: measure.unit for name, measure in reports(["p"], [answer])[0].measures.items()}
