@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from risk_tasks.model.measures import MeasureName
 from risk_tasks.model.report import GRAVITY, ReportStatus
-from risk_tasks.wire.answer import BREACH_TYPE, AnswerBlock
+from risk_tasks.wire.answer import BREACH_TYPE, AnswerBlock, BreachColumn
 
 
 def answer_table(
@@ -52,16 +52,18 @@ def _words(words: Sequence[str], places: npt.NDArray[np.int8]) -> pa.StringArray
     return pa.array([str(word) for word in words]).take(pa.array(places))
 
 
-def breach_table(portfolio_ids: Sequence[str], answers: Iterable[AnswerBlock]) -> pa.Table:
-    """Return a row per breach: the portfolio's id and the fields of `Breach`."""
+def breach_table(portfolio_ids: pa.StringArray, answers: Iterable[AnswerBlock]) -> pa.Table:
+    """Return a row per breach: the portfolio's id and the fields of `Breach`.
+
+    `answers` are as they were decoded, so that no breach becomes an object on its way.
+    """
     schema = pa.schema([("portfolio_id", pa.string()), *BREACH_TYPE])
-    rows = []
+    pieces = []
     start = 0
     for answer in answers:
-        for row, breaches in answer.breaches.items():
-            rows += [
-                {"portfolio_id": portfolio_ids[start + row], **asdict(breach)}
-                for breach in breaches
-            ]
+        if isinstance(answer.breaches, BreachColumn):
+            column = answer.breaches.column
+            ids = portfolio_ids.slice(start).take(pc.list_parent_indices(column))
+            pieces.append(pa.table([ids, *column.flatten().flatten()], schema=schema))
         start += len(answer)
-    return pa.Table.from_pylist(rows, schema)
+    return pa.concat_tables(pieces) if pieces else schema.empty_table()

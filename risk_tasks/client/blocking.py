@@ -150,7 +150,7 @@ class RiskClient:
         table = answer_table(ids, call.terms.measures, answers)
         if len(parts) > 1:
             table = table.take(pa.array(order))
-        return (table, breach_table(ids.to_pylist(), answers)) if return_breaches else table
+        return (table, breach_table(ids, answers)) if return_breaches else table
 
     def submit(self, portfolios: Iterable[Portfolio], **options: Unpack[CheckOptions]) -> Handle:
         """Send checks without waiting; `timeout_s` is the deadline by which they are started.

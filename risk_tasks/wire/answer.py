@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -161,11 +161,19 @@ def _read_answer(batch: pa.RecordBatch, head: AnswerHead, measures: str) -> Answ
         decisions=_require_places(batch.column("decision").to_numpy(), len(GRAVITY)),
         breach_counts=batch.column("breach_count").to_numpy(),
         columns=_read_columns(batch, _measure_texts(measures)),
-        errors=_read_rows(batch, "error", _read_error),
-        breaches=_read_rows(batch, "breaches", _read_breaches),
-        gaps=_read_rows(batch, "not_evaluated", _read_gaps),
-        portfolio_ids=_read_texts(batch, "portfolio_id"),
-        input_hashes=_read_texts(batch, "input_hash"),
+        errors={
+            row: ReportError(**cell)
+            for row, cell in enumerate(_read_cells(batch, "error"))
+            if cell is not None
+        },
+        breaches=_read_breaches(batch),
+        gaps={
+            row: [NotEvaluated(**gap) for gap in cell]
+            for row, cell in enumerate(_read_cells(batch, "not_evaluated"))
+            if cell is not None
+        },
+        portfolio_ids=_read_cells(batch, "portfolio_id"),
+        input_hashes=_read_cells(batch, "input_hash"),
     )
 
 
@@ -209,27 +217,37 @@ def _require_places(codes: npt.NDArray[np.int8], n: int) -> npt.NDArray[np.int8]
     return codes
 
 
-def _read_texts(batch: pa.RecordBatch, name: str) -> list[str]:
+def _read_cells(batch: pa.RecordBatch, name: str) -> list[Any]:
     return batch.column(name).to_pylist() if name in batch.schema.names else []
 
 
-def _read_rows(batch: pa.RecordBatch, name: str, read: Any) -> dict[int, Any]:
-    rows = _read_texts(batch, name)
-    return {place: read(row) for place, row in enumerate(rows) if row is not None}
+class BreachColumn(Mapping[int, Sequence[Breach]]):
+    """The breaches of each row that has any; objects are made where somebody asks for them."""
+
+    def __init__(self, column: pa.ListArray) -> None:
+        self.column = column
+
+    def __getitem__(self, row: int) -> list[Breach]:
+        breaches = self.column[row].as_py()
+        if breaches is None:
+            raise KeyError(row)
+        return [_breach(**one) for one in breaches]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(np.flatnonzero(self.column.is_valid().to_numpy(zero_copy_only=False)).tolist())
+
+    def __len__(self) -> int:
+        return len(self.column) - int(self.column.null_count)
 
 
-def _read_error(row: dict[str, Any]) -> ReportError:
-    return ReportError(**row)
+def _breach(*, contributors: list[dict[str, Any]], **fields: Any) -> Breach:
+    return Breach(**fields, contributors=tuple(Contributor(**part) for part in contributors))
 
 
-def _read_breaches(rows: list[dict[str, Any]]) -> list[Breach]:
-    return [
-        Breach(
-            **{**row, "contributors": tuple(Contributor(**part) for part in row["contributors"])}
-        )
-        for row in rows
-    ]
-
-
-def _read_gaps(rows: list[dict[str, Any]]) -> list[NotEvaluated]:
-    return [NotEvaluated(**row) for row in rows]
+def _read_breaches(batch: pa.RecordBatch) -> Mapping[int, Sequence[Breach]]:
+    if "breaches" not in batch.schema.names:
+        return {}
+    column = batch.column("breaches")
+    if column.type != pa.list_(BREACH_TYPE):
+        raise DecodeError(f"breaches holds {column.type}.")
+    return BreachColumn(column)

@@ -9,7 +9,7 @@ from risk_tasks.client.answers import answer_table, breach_table
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import parse_measures
 from risk_tasks.model.report import GRAVITY, Breach, Contributor, ReportError
-from risk_tasks.wire.answer import AnswerBlock, AnswerHead
+from risk_tasks.wire.answer import AnswerBlock, AnswerHead, decode_answer, encode_answer
 
 NAN = float("nan")
 MEASURES = parse_measures(["volatility", "value_at_risk@0.95", "concentration"])
@@ -50,7 +50,7 @@ FIRST = AnswerBlock(
         "volatility": column((2.0, Outcome.OK), (NAN, Outcome.WINDOW_TOO_SHORT)),
         "value_at_risk@0.95": column((-1.0, Outcome.NEGATIVE_VAR), (NAN, Outcome.NOT_FINITE)),
         "concentration": column((0.0, Outcome.ZERO_GROSS), (0.5, Outcome.OK)),
-        "only a limit names": column((1.0, Outcome.OK), (1.0, Outcome.OK)),
+        "gross_exposure": column((1.0, Outcome.OK), (1.0, Outcome.OK)),
     },
     breaches={1: [breach("a"), breach("b")]},
 )
@@ -117,7 +117,8 @@ def test_no_cell_holds_what_is_no_number():
 
 def test_a_row_per_breach_under_the_portfolio_that_it_is_of():
     """Rows are counted through all blocks."""
-    table = breach_table(IDS, [FIRST, REFUSED, LAST])
+    decoded = [decode_answer(encode_answer(one)) for one in (FIRST, REFUSED, LAST)]
+    table = breach_table(pa.array(IDS), decoded)
 
     assert table["portfolio_id"].to_pylist() == ["q", "q", "s"]
     assert table["limit"].to_pylist() == ["a", "b", "c"]
@@ -130,7 +131,7 @@ def test_a_row_per_breach_under_the_portfolio_that_it_is_of():
 
 def test_breaches_have_their_columns_even_without_rows():
     """The fields of a breach, after the portfolio's id."""
-    table = breach_table([], [])
+    table = breach_table(pa.array([], pa.string()), [])
 
     assert table.num_rows == 0
     assert table.column_names == [
