@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import Celery
 from kombu.entity import Queue
 
-from risk_tasks.lanes import LANE_OF_KIND, SWEEP_TASK, Priority
+from risk_tasks.lanes import LANE_OF_KIND, RESULT_TTL_S, SWEEP_TASK, Priority
 from risk_tasks.settings import Settings
 
 #: how often abandoned blocks and replies are looked for
@@ -42,7 +42,7 @@ def create_app(settings: Settings) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         result_backend=settings.result_url_or_broker.get_secret_value(),
-        result_expires=900,
+        result_expires=RESULT_TTL_S,
         result_backend_thread_safe=True,
         redis_socket_timeout=5,
         redis_backend_health_check_interval=10,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any, TypeVar
 
 import structlog
@@ -64,8 +63,8 @@ def register(
     @app.task(name=SWEEP_TASK, ignore_result=True)
     def sweep_abandoned() -> None:
         swept = sweep(broker)
-        if any(asdict(swept).values()):
-            log.info("sweep.finished", **asdict(swept))
+        if any(swept):
+            log.info("sweep.finished", **swept._asdict())
 
 
 def _patiently(call: Callable[[], Result]) -> Result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import redis
 
@@ -58,6 +59,14 @@ class StartedBlock:
     payload: bytes
     stamp: Stamp
     queued_ms: float
+
+
+class Swept(NamedTuple):
+    """How much was removed of what nobody waits for."""
+
+    blocks: int
+    clients: int
+    results: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,18 +177,11 @@ class BlockBroker:
             )
         return bool(first)
 
-    def sweep(
-        self, *, grace_s: float = OVERDUE_GRACE_S, gone_s: float = CLIENT_GONE_S
-    ) -> tuple[int, int, int]:
-        """Remove up to 100 abandoned blocks and the replies of up to 100 clients that are gone.
-
-        Returns how many blocks, clients and results were removed.
-        """
+    def sweep(self, *, grace_s: float = OVERDUE_GRACE_S, gone_s: float = CLIENT_GONE_S) -> Swept:
+        """Remove up to 100 abandoned blocks and the replies of up to 100 clients that are gone."""
         with transport_errors(self._client):
-            blocks, clients, results = self._sweep(
-                args=[int(grace_s * 1e3), int(gone_s * 1e3), RESULT_TTL_S]
-            )
-        return int(blocks), int(clients), int(results)
+            counts = self._sweep(args=[int(grace_s * 1e3), int(gone_s * 1e3), RESULT_TTL_S])
+        return Swept(*(int(count) for count in counts))
 
     def reap(self, *, fetch_grace_s: float = FETCH_GRACE_S) -> ReapedBlocks:
         """Put back, expire or bury what is overdue; at most 100 a dead worker, 200 a lane."""

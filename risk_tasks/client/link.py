@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -49,7 +48,6 @@ class Link:
     """Belongs to the process that made it; a fork makes its own."""
 
     def __init__(self, url: str, quota_name: str) -> None:
-        self.pid = os.getpid()
         self._quota_name = quota_name
         self._client = connect(url)
         self._reply_client = connect(url, socket_timeout_s=5.0, n_retries=0)

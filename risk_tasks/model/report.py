@@ -60,7 +60,11 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Contributor:
-    """A position's part in an observed value: `amount` in its unit, `share` of the whole."""
+    """A position's part in an observed value: `amount` in its unit, with its sign.
+
+    `share` is of the sum of all parts, None where that is 0; hedges are negative, so that the
+    others may be above 1.
+    """
 
     instrument: str
     amount: float
@@ -76,7 +80,8 @@ class Breach:
     observed: float
     threshold: float
     unit: str
-    #: observed over threshold, None where the threshold is 0
+    #: above 1 is beyond it: observed over threshold, for a floor threshold over observed; None
+    #: where what it is divided by is not above 0
     utilisation: float | None
     severity: str
     contributors: Sequence[Contributor] = ()
@@ -117,7 +122,7 @@ class RiskReport:
     not_evaluated: Sequence[NotEvaluated] = ()
     #: SHA-256 of all that the numbers depend on; None where nothing was computed
     input_hash: str | None = None
-    #: milliseconds: queued_ms and compute_ms are the block's that carried the check
+    #: queued_ms, fetch_ms and compute_ms of the block that carried the check
     timings: Mapping[str, float] = field(default_factory=dict)
     error: ReportError | None = None
 

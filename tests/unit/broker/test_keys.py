@@ -1,0 +1,42 @@
+"""Every key of ours stands in the table of `risk_tasks.lanes`, whoever writes it."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+from risk_tasks import lanes
+
+
+def stem(key: str) -> str:
+    """Return the part of a key that is the same for all of its kind."""
+    return re.sub(r"[A-Z]+$", "", key)
+
+
+KNOWN = {stem(row.split()[0]) for row in lanes.__doc__.splitlines() if row.startswith("risk:")}
+
+
+def test_every_key_that_a_script_spells_out_is_in_the_table():
+    """Where a key is defined is asked of one place."""
+    spelt = {
+        (script.name, key)
+        for script in (files("risk_tasks.broker") / "lua").iterdir()
+        for key in re.findall(r"'(risk:[a-z_:]+)'", script.read_text())
+    }
+
+    assert spelt
+    assert {(name, key) for name, key in spelt if key not in KNOWN} == set()
+
+
+def test_every_key_that_python_names_is_in_the_table():
+    """Constants and functions alike."""
+    constants = {value for name, value in vars(lanes).items() if name.endswith("_KEY")}
+    functions = {
+        stem(function("ID" if name != "lane_key" else lanes.Priority.NORMAL))
+        for name, function in vars(lanes).items()
+        if name.endswith("_key") and name != "waiting_key"
+    }
+
+    assert {
+        key for key in constants | functions if key.removesuffix("normal") not in KNOWN
+    } == set()
