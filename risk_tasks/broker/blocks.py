@@ -133,24 +133,19 @@ class BlockBroker:
                     quota_name if lane is Priority.CRITICAL else "",
                 ],
             )
-        if outcome == b"full":
-            what, depth, size, retry_after_ms = text(rest[0]), *(int(number) for number in rest[1:])
-            raise QueueFullError(
-                f"The {lane.value} lane holds {depth:,} {what} of {size:,}.",
-                depth=depth,
-                capacity=size,
-                retry_after_s=retry_after_ms / 1e3,
-            )
-        if outcome == b"over_quota":
-            raise QuotaExceededError(
-                f"{quota_name!r} may send {int(rest[0]):,} critical checks a second.",
-                checks_per_s=int(rest[0]),
-                retry_after_s=int(rest[1]) / 1e3,
-            )
-        if outcome == b"unknown_limit_set":
-            raise UnknownLimitSetError(
-                f"No limit set {stamp.limits!r} is published.", field="limits"
-            )
+        match text(outcome):
+            case "full":
+                raise _full(lane, *rest)
+            case "over_quota":
+                raise QuotaExceededError(
+                    f"{quota_name!r} may send {int(rest[0]):,} critical checks a second.",
+                    checks_per_s=int(rest[0]),
+                    retry_after_s=int(rest[1]) / 1e3,
+                )
+            case "unknown_limit_set":
+                raise UnknownLimitSetError(
+                    f"No limit set {stamp.limits!r} is published.", field="limits"
+                )
         return Stamp(text(rest[0]), text(rest[1]))
 
     def start(self, block_id: str, *, worker: str) -> StartedBlock | None:
@@ -197,3 +192,14 @@ class BlockBroker:
                 ]
             )
         return ReapedBlocks(*(int(count) for count in counts))
+
+
+def _full(
+    lane: Priority, what: bytes, depth: int, size: int, retry_after_ms: int
+) -> QueueFullError:
+    return QueueFullError(
+        f"The {lane.value} lane holds {int(depth):,} {text(what)} of {int(size):,}.",
+        depth=int(depth),
+        capacity=int(size),
+        retry_after_s=int(retry_after_ms) / 1e3,
+    )

@@ -1,4 +1,4 @@
-"""Measures of named scenarios."""
+"""Measures of named scenarios: a column (P,), parts (N,), base currency, losses positive."""
 
 from __future__ import annotations
 
