@@ -86,7 +86,7 @@ def _evaluate_limit(
 ) -> None:
     gaps = scope & ~column.has_value
     for row in np.flatnonzero(gaps):
-        reason = Outcome(column.outcomes[row]).reason or "no_value"
+        reason = Outcome(column.outcomes[row]).name.lower()
         evaluation.gaps.append(FoundGap(int(row), limit, reason))
     _raise_gravity(evaluation, gaps, _gravity_of_gap(limit))
 

@@ -135,7 +135,7 @@ class BlockBroker:
             )
         match text(outcome):
             case "full":
-                raise _full(lane, *rest)
+                raise _full(lane, text(rest[0]), *(int(number) for number in rest[1:]))
             case "over_quota":
                 raise QuotaExceededError(
                     f"{quota_name!r} may send {int(rest[0]):,} critical checks a second.",
@@ -194,12 +194,10 @@ class BlockBroker:
         return ReapedBlocks(*(int(count) for count in counts))
 
 
-def _full(
-    lane: Priority, what: bytes, depth: int, size: int, retry_after_ms: int
-) -> QueueFullError:
+def _full(lane: Priority, what: str, depth: int, size: int, retry_ms: int) -> QueueFullError:
     return QueueFullError(
-        f"The {lane.value} lane holds {int(depth):,} {text(what)} of {int(size):,}.",
-        depth=int(depth),
-        capacity=int(size),
-        retry_after_s=int(retry_after_ms) / 1e3,
+        f"The {lane.value} lane holds {depth:,} {what} of {size:,}.",
+        depth=depth,
+        capacity=size,
+        retry_after_s=retry_ms / 1e3,
     )

@@ -1,7 +1,7 @@
 """Measures of what is held today: no history enters.
 
-A measure is a column (P,), its parts are (N,) for the one book in the block; units and signs are those
-of the registry.
+A measure is a column (P,), its parts are (N,) for the one book in the block; units and signs are
+those of the registry.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Measures of P&L over the past returns: volatility, value-at-risk, expected shortfall.
 
-A measure is a column (P,), its parts are (N,) for the one book in the block, both scaled to the horizon;
-units and signs are those of the registry.
+A measure is a column (P,), its parts are (N,) for the one book in the block, both scaled to the
+horizon; units and signs are those of the registry.
 """
 
 from __future__ import annotations

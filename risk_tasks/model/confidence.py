@@ -54,7 +54,7 @@ _remembered = lru_cache(maxsize=4096)
 @_remembered
 def tail_probability(confidence: str) -> Fraction:
     """Return alpha = 1 - confidence, exactly."""
-    return 1 - Fraction(Decimal(confidence))
+    return 1 - Fraction(confidence)
 
 
 @_remembered
@@ -75,6 +75,7 @@ def var_position(n_observations: int, confidence: str, convention: VarConvention
 
     A whole number is an order statistic; between two, the VaR is interpolated (LINEAR only).
     """
+    convention = VarConvention(convention)
     alpha = tail_probability(confidence)
     if convention is VarConvention.CONSERVATIVE:
         return Fraction(tail_rank(n_observations, confidence) - 1)

@@ -56,7 +56,7 @@ class Limit:
 
     def __post_init__(self) -> None:
         try:
-            name = MeasureName.parse(self.measure, field="measure")
+            name = MeasureName.parse(self.measure)
         except RequestError as error:
             raise InvalidLimitError(error.message, field="measure", remedy=error.remedy) from error
         object.__setattr__(self, "measure", str(name))
@@ -122,7 +122,8 @@ def _threshold(number: float | None, place: str) -> float | None:
     value = as_finite(number)
     if value is None:
         raise InvalidLimitError(f"{number!r} is not a finite number.", field=place)
-    return value
+    # -0.0 becomes 0.0: equal limits have equal versions.
+    return value + 0.0
 
 
 def _values(key: str, value: str | Sequence[str]) -> tuple[str, ...]:

@@ -7,6 +7,9 @@ from typing import SupportsFloat
 
 import numpy as np
 
+#: what has a float all the same
+_NO_NUMBERS = (str, bytes, bool, np.bool_, np.ndarray, np.complexfloating, np.flexible)
+
 
 def as_finite(number: object) -> float | None:
     """Return `number` as a float, or None where it is no number, or not a finite one.
@@ -15,7 +18,7 @@ def as_finite(number: object) -> float | None:
     """
     if type(number) is float or type(number) is int:
         return _finite(number)
-    if isinstance(number, str | bool | np.bool_) or not isinstance(number, SupportsFloat):
+    if isinstance(number, _NO_NUMBERS) or not isinstance(number, SupportsFloat):
         return None
     return _finite(number)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
@@ -84,6 +85,7 @@ def test_a_threshold_is_broken_only_beyond_it(observed, comparison, warn, hard, 
         assert breach.threshold == (hard if severity == "hard" else warn)
         assert (breach.row, breach.limit) == (0, limit)
         assert type(breach.severity) is Severity
+        assert (type(breach.row), type(breach.observed)) == (int, float)
 
 
 # missing_data, warn, hard -> what a limit that cannot be told decides
@@ -116,6 +118,7 @@ def test_a_limit_that_cannot_be_told_decides_as_it_says(
     assert [(gap.row, gap.limit, gap.reason) for gap in found.gaps] == [
         (0, limit, outcome.name.lower())
     ]
+    assert type(found.gaps[0].row) is int
 
 
 @pytest.mark.parametrize("outcome", [Outcome.OK, Outcome.NEGATIVE_VAR, Outcome.NO_EXPOSURE])
@@ -128,6 +131,18 @@ def test_a_number_is_held_against_its_limit_whatever_its_remark(outcome):
 
     assert [breach.observed for breach in found.breaches] == [5.0]
     assert found.gaps == []
+
+
+@pytest.mark.parametrize("outcome", NO_NUMBER, ids=lambda outcome: outcome.name)
+def test_a_number_that_may_not_be_relied_on_breaks_no_limit(outcome):
+    """The outcome says whether there is a number, not what stands in the column beside it."""
+    cells = MeasureColumn(np.array([5.0]), np.array([outcome], dtype=np.int8))
+    limits = LimitSet("s", [Limit(MEASURE, warn=1, hard=4)])
+
+    found = evaluate(limits, {MeasureName(MEASURE): cells}, np.array([True]), ["p"], [{}])
+
+    assert found.breaches == []
+    assert [gap.reason for gap in found.gaps] == [outcome.name.lower()]
 
 
 def test_a_share_of_nothing_is_zero_to_its_limits():
@@ -146,6 +161,41 @@ def test_without_limits_nothing_is_decided():
     assert judge(None, 5.0)[1] == "none"
     assert judge(None, Outcome.NOT_FINITE)[1] == "none"
     assert judge([], 5.0)[1] == "accept"
+
+
+@pytest.mark.parametrize("limits", [None, [], [Limit(MEASURE, hard=4)]], ids=["none", "no", "one"])
+def test_decisions_are_a_byte_each(limits):
+    """With limits and without them: the column of decisions of an answer has one type."""
+    found, _ = judge(limits, 5.0)
+
+    assert found.gravity.dtype == np.int8
+    assert found.gravity.shape == (1,)
+
+
+def test_what_was_found_is_not_changed_any_more():
+    """Neither a breach, nor a gap, nor which decisions they belong to."""
+    limits = [Limit(MEASURE, hard=4), Limit("volatility", hard=1)]
+    columns = {
+        MeasureName(MEASURE): column(5.0),
+        MeasureName("volatility"): column(Outcome.NOT_FINITE),
+    }
+    found = evaluate(LimitSet("s", limits), columns, np.array([True]), ["p"], [{}])
+
+    for one, place in (
+        (found.breaches[0], "severity"),
+        (found.gaps[0], "reason"),
+        (found, "gravity"),
+    ):
+        with pytest.raises(FrozenInstanceError):
+            setattr(one, place, None)
+
+
+def test_an_evaluation_is_equal_to_itself_alone():
+    """Arrays have no one truth, so that equality of two could not be told for a block."""
+    one, other = judge([], 5.0)[0], judge([], 5.0)[0]
+
+    assert one != other
+    assert len({one, one, other}) == 2
 
 
 def test_all_breaches_are_reported_and_not_only_the_first():
@@ -213,6 +263,32 @@ def test_a_limit_is_held_only_against_those_it_applies_to():
     assert [GRAVITY[level].value for level in found.gravity] == [
         *("accept", "reject", "reject", "warn", "reject")
     ]
+
+
+def test_portfolios_without_tags_have_their_ids():
+    """Where no portfolio of a block has a tag, a limit on one of them is held against it."""
+    limits = LimitSet(
+        "s",
+        [
+            Limit(MEASURE, hard=1, applies_to={"portfolio_id": "q"}),
+            Limit(MEASURE, hard=1, applies_to={"desk": "fx"}),
+        ],
+    )
+    columns = {MeasureName(MEASURE): column(5.0, 5.0)}
+
+    found = evaluate(limits, columns, np.array([True, True]), ["p", "q"], [])
+
+    assert [(breach.row, breach.limit) for breach in found.breaches] == [(1, limits.limits[0])]
+
+
+@pytest.mark.parametrize("tags", [[{"desk": "fx"}], [{"desk": "fx"}] * 3])
+def test_tags_of_other_portfolios_are_refused(tags):
+    """The tags of one row, spread over all rows, would hold limits against the wrong books."""
+    limits = LimitSet("s", [Limit(MEASURE, hard=1, applies_to={"desk": "fx"})])
+    columns = {MeasureName(MEASURE): column(5.0, 5.0)}
+
+    with pytest.raises(ValueError, match="zip"):
+        evaluate(limits, columns, np.array([True, True]), ["p", "q"], tags)
 
 
 def test_unfit_rows_are_passed_over():

@@ -74,9 +74,10 @@ def test_var_position_counts_the_outcomes_that_are_worse(
     n: int, confidence: str, conservative: int, loss_quantile: int, linear: Fraction
 ) -> None:
     """The fifth worst of a hundred stands at 4; only `linear` falls between two outcomes."""
-    assert var_position(n, confidence, VarConvention.CONSERVATIVE) == conservative
-    assert var_position(n, confidence, VarConvention.LOSS_QUANTILE) == loss_quantile
-    assert var_position(n, confidence, VarConvention.LINEAR) == linear
+    positions = [var_position(n, confidence, convention) for convention in VarConvention]
+
+    assert positions == [conservative, loss_quantile, linear]
+    assert {type(position) for position in positions} == {Fraction}
 
 
 @given(st.integers(1, 3000), texts)
@@ -174,6 +175,27 @@ def test_bad_confidence_names_the_field(value: Any) -> None:
     assert caught.value.remedy
 
 
+@pytest.mark.parametrize("digits", [1, 19, 20])
+@pytest.mark.parametrize("digit", ["1", "9"])
+def test_a_confidence_of_up_to_twenty_digits_keeps_them_all(digit: str, digits: int) -> None:
+    """The last digit decides the rank as the first one does."""
+    text = "0." + digits * digit
+
+    assert parse_confidence(text) == text
+
+
+@pytest.mark.parametrize("value", ["0." + 21 * "9", "0." + 21 * "1", "1e-21", "0.9" + 20 * "0"])
+def test_a_confidence_of_more_digits_is_refused(value: str) -> None:
+    """It is not rounded, which would move the rank, and the limit of digits is told."""
+    with pytest.raises(InvalidSettingsError) as caught:
+        parse_confidence(value)
+
+    assert str(caught.value) == (
+        f"confidence: {value!r} is not a confidence. "
+        "Give a number between 0 and 1 of up to 20 digits, such as 0.99."
+    )
+
+
 @pytest.mark.parametrize(
     "value",
     ["0." + 29 * "9", "1e-999999", "1e-2000000", "1e-999999999"],
@@ -196,3 +218,11 @@ def test_confidence_is_refused_under_its_own_name_by_default() -> None:
         parse_confidence("2")
 
     assert caught.value.field == "confidence"
+
+
+def test_a_convention_may_be_given_as_text():
+    """Never read as another one."""
+    for convention in VarConvention:
+        assert var_position(100, "0.95", convention.value) == var_position(100, "0.95", convention)
+    with pytest.raises(ValueError, match="lucky"):
+        var_position(100, "0.95", "lucky")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_tasks.errors import InvalidLimitError
+from risk_tasks.errors import InvalidLimitError, UnknownMeasureError
 from risk_tasks.model.limits import Limit, LimitSet, limit_document
 from tests.unit.model.strategies import limit_sets, limits
 
@@ -30,26 +30,38 @@ BAD_LIMITS = {
     "warn a truth": ({"warn": True}, "warn", "True"),
     "warn infinite": ({"warn": -INF}, "warn", "-inf"),
     "hard too large": ({"hard": 10**400}, "hard", "not a finite number"),
-    "warn beyond hard": ({"warn": 2, "hard": 1}, "warn", "warn 2 would never be passed"),
+    "warn beyond hard": (
+        {"warn": 2, "hard": 1},
+        "warn",
+        "before hard 1. Put the warning threshold on the safe side of the hard one.",
+    ),
     "warn beyond hard, by magnitude": (
         {"warn": 2, "hard": 1, "comparison": "absolute"},
         "warn",
-        "before hard 1",
+        "warn 2 would never be passed before hard 1",
     ),
     "warn below a floor": (
         {"warn": 1, "hard": 2, "comparison": "below"},
         "warn",
         "warn 1 would never be passed",
     ),
-    "unknown comparison": ({"comparison": "over"}, "comparison", "above, below, absolute"),
-    "unknown missing_data": ({"missing_data": "ignore"}, "missing_data", "reject, warn, skip"),
+    "unknown comparison": (
+        {"comparison": "over"},
+        "comparison",
+        "'over' is not known. Choose one of above, below, absolute.",
+    ),
+    "unknown missing_data": (
+        {"missing_data": "ignore"},
+        "missing_data",
+        "'ignore' is not known. Choose one of reject, warn, skip.",
+    ),
     "missing_data None": ({"missing_data": None}, "missing_data", "None is not known"),
     "scope no mapping": ({"applies_to": [("desk", "fx")]}, "applies_to", "Not a mapping"),
     "scope of None": ({"applies_to": {"desk": None}}, "applies_to['desk']", "one text or several"),
     "scope of a number": ({"applies_to": {"desk": 5}}, "applies_to['desk']", "one text or several"),
     "scope of nothing": ({"applies_to": {"desk": []}}, "applies_to['desk']", "one text or several"),
     "scope of numbers": ({"applies_to": {"desk": ["a", 5]}}, "applies_to['desk']", "one text"),
-    "tag no text": ({"applies_to": {5: "fx"}}, "applies_to[5]", ""),
+    "tag no text": ({"applies_to": {5: "fx"}}, "applies_to[5]", "A tag is a text"),
     "id no text": ({"id": 5}, "id", "An id is a text"),
 }
 
@@ -65,6 +77,18 @@ def test_a_bad_limit_is_refused_by_its_field(change, field, message):
     assert caught.value.field == field
     assert message in str(caught.value)
     assert caught.value.remedy
+
+
+def test_the_traceback_of_a_bad_limit_says_no_more_than_helps():
+    """What was wrong with the measure is its cause; how a choice was looked up is left out."""
+    with pytest.raises(InvalidLimitError) as measure:
+        Limit("value_at_rsk", hard=1)
+    with pytest.raises(InvalidLimitError) as choice:
+        Limit("volatility", hard=1, comparison="over")
+
+    assert isinstance(measure.value.__cause__, UnknownMeasureError)
+    assert choice.value.__cause__ is None
+    assert choice.value.__suppress_context__
 
 
 @pytest.mark.parametrize(
@@ -185,30 +209,42 @@ def test_limits_cannot_be_changed():
 
 VOLATILITY = Limit("volatility", hard=1)
 BAD_SETS = {
-    "id empty": (("", [VOLATILITY]), "id"),
-    "id None": ((None, [VOLATILITY]), "id"),
-    "id of a lone surrogate": (("\ud800", [VOLATILITY]), "id"),
-    "a measure for a limit": (("s", [VOLATILITY, "volatility"]), "limits[1]"),
-    "same limit twice": (("s", [VOLATILITY, VOLATILITY]), "limits[1].id"),
+    "id empty": (("", [VOLATILITY]), "id", "A limit set needs an id that is not empty."),
+    "id None": ((None, [VOLATILITY]), "id", "A limit set needs an id that is not empty."),
+    "id a number": ((5, [VOLATILITY]), "id", "A limit set needs an id that is not empty."),
+    "id of a lone surrogate": (
+        ("\ud800", [VOLATILITY]),
+        "id",
+        "A limit set needs an id that is not empty.",
+    ),
+    "a measure for a limit": (("s", [VOLATILITY, "volatility"]), "limits[1]", "Not a Limit."),
+    "same limit twice": (
+        ("s", [VOLATILITY, VOLATILITY]),
+        "limits[1].id",
+        "Two limits are called 'volatility'. Give one of them an id of its own.",
+    ),
     "same id twice": (
         ("s", [Limit("volatility", hard=1, id="a"), Limit("herfindahl", hard=1, id="a")]),
         "limits[1].id",
+        "Two limits are called 'a'.",
     ),
     "floor and ceiling of one measure": (
         ("s", [VOLATILITY, Limit("volatility", hard=0, comparison="below")]),
         "limits[1].id",
+        "Two limits are called 'volatility'.",
     ),
-    "no limits": (("s", None), "limits"),
+    "no limits": (("s", None), "limits", "Not a list of limits."),
 }
 
 
-@pytest.mark.parametrize(("args", "field"), BAD_SETS.values(), ids=BAD_SETS.keys())
-def test_a_bad_limit_set_is_refused_by_its_field(args, field):
+@pytest.mark.parametrize(("args", "field", "message"), BAD_SETS.values(), ids=BAD_SETS.keys())
+def test_a_bad_limit_set_is_refused_by_its_field(args, field, message):
     """Each limit has an id of its own, since breaches name limits by it."""
     with pytest.raises(InvalidLimitError) as caught:
         LimitSet(*args)
 
     assert caught.value.field == field
+    assert message in str(caught.value)
 
 
 def test_a_set_may_be_empty_and_hold_a_measure_in_several_scopes():
@@ -266,6 +302,20 @@ def test_name_order_and_number_of_limits_are_in_the_version():
     assert len(versions) == 4
 
 
+def test_a_version_is_the_same_in_every_release():
+    """Sets that are published already are found by it, and stamps of old reports stay true."""
+    scope = {"portfolio_id": "core", "desk": ["rates", "fx"]}
+    limit = Limit("value_at_risk@0.95", warn=100, hard=200.5, applies_to=scope)
+    floor = Limit("net_exposure", hard=0, comparison="below", missing_data="skip", id="floor")
+
+    assert LimitSet("standard", []).version == (
+        "721083a7b3f14d1848d44726880cd207fb60d0c5b71234c5d29b34401d92e6f5"
+    )
+    assert LimitSet("standard", [limit, floor]).version == (
+        "2ca2eae8b4843a70dfb3a7301f4e87d1e1ba77e53835bb2ebaade06a510f4a23"
+    )
+
+
 @given(limits())
 def test_a_document_of_a_limit_holds_all_its_fields(limit):
     """As plain values, from which an equal limit is made."""
@@ -273,4 +323,13 @@ def test_a_document_of_a_limit_holds_all_its_fields(limit):
 
     assert set(document) == {field.name for field in fields(Limit)}
     assert {type(value) for value in document.values()} <= {str, float, dict, type(None)}
+    assert {type(value) for value in document["applies_to"].values()} <= {list}
     assert Limit(document.pop("measure"), **document) == limit
+
+
+def test_limits_that_are_equal_have_equal_versions():
+    """A zero has no sign."""
+    sets = [LimitSet("s", [Limit("volatility", hard=zero)]) for zero in (0.0, -0.0)]
+
+    assert sets[0] == sets[1]
+    assert sets[0].version == sets[1].version

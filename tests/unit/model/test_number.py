@@ -17,6 +17,8 @@ NO_NUMBERS = [
     *("3", "", b"3", None, True, False, [3.0], {}, object(), 3 + 0j),
     *(float("nan"), float("inf"), -float("inf"), np.float64("nan"), np.float32("inf")),
     *(Decimal("NaN"), Decimal("sNaN"), Decimal("Infinity"), Decimal("1e400"), 10**400, -(10**400)),
+    *(np.complex128(3 + 4j), np.bytes_(b"3"), b"3", np.array("3"), np.array(True), np.array(3.0)),
+    *(np.str_("3"), np.array([3.0, 4.0]), np.datetime64("2020-01-02"), np.timedelta64(3, "D")),
 ]
 
 
