@@ -196,6 +196,16 @@ MEASURES = MappingProxyType(
                 cost_us=0.4,
                 qualifier=Qualifier.SCENARIO,
             ),
+            MeasureDefinition(
+                name="worst_stress_loss",
+                summary="The largest stress loss over all scenarios of the market",
+                formula="max over scenarios of stress_loss",
+                unit=Unit.CURRENCY,
+                sign="loss positive",
+                gaps="`not_in_scenario` where any of them is, `unknown_scenario` without any",
+                source="definition",
+                cost_us=1.0,
+            ),
         )
     }
 )

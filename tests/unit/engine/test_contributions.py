@@ -151,3 +151,18 @@ def test_parts_are_those_of_the_portfolio_at_the_place():
     ]
 
     assert found == [[10.0], [40.0, 30.0], []]
+
+
+def test_parts_of_the_worst_stress_are_those_of_the_worst_scenario():
+    """Of each book its own."""
+    scenarios = {"fall": ({0: -0.5}, 0.0), "rise": ({0: 0.25}, 0.0)}
+    world = World([Book([(0, 8.0)]), Book([(0, -8.0)])], [1.0], [[]], scenarios)
+    name = MeasureName("worst_stress_loss")
+
+    column = compute(world.block, world.market, [name], MeasureSettings())[name]
+    parts = [
+        contributions(world.block, world.market, name, MeasureSettings(), row) for row in (0, 1)
+    ]
+
+    assert column.values.tolist() == [4.0, 2.0]
+    assert [part.tolist() for part in parts] == [[4.0], [2.0]]
