@@ -7,18 +7,21 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from risk_tasks.broker.blocks import IfMissing, StampRequest
+from risk_tasks.broker.scripts import SMALL_BYTES
 from risk_tasks.client.replies import ReplyReader
 from risk_tasks.connection import connect
-from risk_tasks.errors import QueueFullError, UnknownLimitSetError
+from risk_tasks.errors import QueueFullError, QuotaExceededError, UnknownLimitSetError
 from risk_tasks.lanes import (
     CLIENTS_KEY,
     LANE_CAPACITY,
     LEDGER_KEY,
     LIMIT_SETS_KEY,
     MARKETS_KEY,
+    QUOTAS_KEY,
     RESULT_TTL_S,
     LaneCapacity,
     Priority,
+    answer_key,
     block_key,
     lane_key,
     limits_key,
@@ -26,6 +29,7 @@ from risk_tasks.lanes import (
     payload_key,
     reply_key,
     result_key,
+    waiting_key,
 )
 from risk_tasks.model.stamp import Stamp
 from tests.integration.support import PAYLOAD, Sender, unique
@@ -47,6 +51,8 @@ def test_an_accepted_block_waits_in_its_lane(server, sender):
     assert abs(server.now_ms() - int(entry[b"enqueued_ms"])) < 5_000
     assert server.client.zscore(LEDGER_KEY, block_id) == int(entry[b"deadline_ms"])
     assert server.client.zscore(CLIENTS_KEY, sender.client_id) == int(entry[b"enqueued_ms"])
+    since = server.client.zscore(waiting_key(Priority.NORMAL), block_id)
+    assert since == int(entry[b"enqueued_ms"])
 
 
 def test_blocks_leave_a_lane_in_the_order_in_which_they_came(server, sender):
@@ -93,6 +99,129 @@ def test_a_finished_block_wakes_its_caller_and_leaves_nothing_else(server, broke
     assert server.lane(Priority.NORMAL) == (0, 0)
     assert server.client.zcard(LEDGER_KEY) == 0
     assert {block_key(block_id), payload_key(block_id)}.isdisjoint(server.key_names())
+
+
+def test_a_block_that_nobody_waits_for_tells_nobody(server, broker, sender):
+    """Its answer is read by its id; no client is seen, and no reply is written."""
+    block_id = sender.send(client_id="")
+
+    assert broker.finish(block_id, b"answer") is True
+
+    assert server.client.get(result_key(block_id)) == b"answer"
+    assert server.key_names() == {"risk.normal", lane_key(Priority.NORMAL), result_key(block_id)}
+
+
+def test_a_started_block_knows_how_long_it_waited_and_waits_no_longer(server, broker, sender):
+    """And its worker is among those that hold something until it is answered."""
+    block_id = sender.send()
+    entry = block_key(block_id)
+    server.client.hset(entry, "enqueued_ms", server.now_ms() - 700)
+
+    block = broker.start(block_id, worker="w")
+
+    assert 700 <= block.queued_ms < 2_000
+    assert abs(server.now_ms() - int(server.client.hget(entry, "started_ms"))) < 2_000
+    assert server.client.zcard(waiting_key(Priority.NORMAL)) == 0
+    assert server.client.smembers("risk:held:w") == {block_id.encode()}
+    since = server.client.zscore("risk:holders", "w")
+    assert since == int(server.client.hget(entry, "started_ms"))
+    broker.finish(block_id, b"answer")
+    assert {"risk:held:w", "risk:holders"}.isdisjoint(server.key_names())
+
+
+def test_a_worker_holds_what_it_started_until_the_last_is_answered(server, broker, sender):
+    """What another started after it is held by that one."""
+    blocks = [sender.send() for _ in range(3)]
+    for block_id in blocks:
+        broker.start(block_id, worker="first")
+
+    broker.start(blocks[0], worker="second")
+    broker.finish(blocks[1], b"answer")
+
+    assert server.client.smembers("risk:held:first") == {blocks[2].encode()}
+    assert server.client.smembers("risk:held:second") == {blocks[0].encode()}
+    assert set(server.client.zrange("risk:holders", 0, -1)) == {b"first", b"second"}
+    broker.finish(blocks[2], b"answer")
+    assert server.client.zrange("risk:holders", 0, -1) == [b"second"]
+
+
+def test_a_block_whose_payload_is_gone_is_not_started(server, broker, sender):
+    """There is nothing to work on."""
+    block_id = sender.send()
+    server.client.delete(payload_key(block_id))
+
+    assert broker.start(block_id, worker="w") is None
+
+
+# --- large ones pass beside the scripts
+
+
+LARGE = b"\xff" * (SMALL_BYTES + 1)
+
+
+def test_a_large_block_is_kept_whole(server, broker, sender):
+    """Its bytes count as those of a small one do."""
+    block_id = sender.send(payload=LARGE)
+
+    assert server.lane(Priority.NORMAL) == (3, len(LARGE))
+    assert broker.start(block_id, worker="w").payload == LARGE
+
+
+@pytest.mark.parametrize("n_bytes", [SMALL_BYTES, SMALL_BYTES + 1])
+def test_a_large_answer_is_told_by_its_id_alone(server, broker, sender, n_bytes):
+    """Up to the bound it travels with the id; either way it stands under the id for a while."""
+    block_id = sender.send()
+    answer = b"\xff" * n_bytes
+
+    assert broker.finish(block_id, answer) is True
+
+    inline = b" " + answer if n_bytes <= SMALL_BYTES else b""
+    told = server.client.lrange(reply_key(sender.client_id), 0, -1)
+    assert told == [block_id.encode() + inline]
+    assert server.client.get(result_key(block_id)) == answer
+    for key in (result_key(block_id), reply_key(sender.client_id)):
+        assert 0 <= RESULT_TTL_S - server.client.ttl(key) <= 5
+    assert answer_key(block_id) not in server.key_names()
+
+
+def test_what_is_large_is_written_in_one_transaction_with_its_script(server, broker, sender):
+    """No other sees a payload without its block; what is small or only read needs none."""
+
+    def transactions():
+        return server.client.info("commandstats").get("cmdstat_multi", {"calls": 0})["calls"]
+
+    block_id = sender.send()
+    broker.start(block_id, worker="w")
+    broker.finish(block_id, b"answer")
+    assert transactions() == 0
+
+    broker.finish(sender.send(payload=LARGE), LARGE)
+
+    assert transactions() == 2
+
+
+def test_a_second_answer_that_is_large_leaves_nothing(server, broker, sender):
+    """It was written beside the script, which takes it away again."""
+    block_id = sender.send()
+    broker.finish(block_id, b"first")
+
+    assert broker.finish(block_id, LARGE) is False
+
+    assert server.client.get(result_key(block_id)) == b"first"
+    assert answer_key(block_id) not in server.key_names()
+    assert server.counter("duplicates") == 1
+
+
+def test_a_server_that_forgot_the_scripts_takes_large_ones_all_the_same(server, broker, sender):
+    """The transaction is done again as a whole."""
+    server.client.script_flush()
+    block_id = sender.send(payload=LARGE)
+    server.client.script_flush()
+
+    assert broker.finish(block_id, LARGE) is True
+
+    assert server.client.get(result_key(block_id)) == LARGE
+    assert server.lane(Priority.NORMAL) == (0, 0)
 
 
 def test_each_lane_counts_its_own(server, broker, sender):
@@ -205,6 +334,17 @@ def test_the_same_block_enqueued_twice_is_one(server, sender, published):
     assert server.content() == before
 
 
+def test_a_limit_set_that_must_answer_is_stamped_by_its_name_where_it_is_unknown(
+    broker, sender, published
+):
+    """The worker says of each check that there is none; one that is published is stamped."""
+    for limits, stamped in (("strict", "strict"), (published["limits name"], published["limits"])):
+        block_id = sender.send(stamp=StampRequest("", limits, if_missing=IfMissing.ANSWER))
+
+        assert sender.stamp.limits == stamped
+        assert broker.start(block_id, worker="w").limits_version == stamped
+
+
 # --- a full lane
 
 
@@ -249,6 +389,14 @@ def test_a_block_larger_than_its_lane_passes_when_the_lane_is_empty(server, send
     assert server.lane(Priority.BATCH)[0] == 11
 
 
+def test_a_block_larger_than_its_lane_is_refused_while_there_is_one_check(sender, small_batch):
+    """It passes alone, and not beside the smallest."""
+    sender.send(lane=Priority.BATCH, n_checks=1)
+
+    with pytest.raises(QueueFullError, match="1 checks of 10"):
+        sender.send(lane=Priority.BATCH, n_checks=11)
+
+
 def test_a_repeat_is_accepted_by_a_full_lane(server, sender, small_batch):
     """The block has its room already."""
     block_id = sender.send(lane=Priority.BATCH, n_checks=10)
@@ -256,6 +404,150 @@ def test_a_repeat_is_accepted_by_a_full_lane(server, sender, small_batch):
     sender.send(block_id, lane=Priority.BATCH, n_checks=10)
 
     assert server.lane(Priority.BATCH)[0] == 10
+
+
+def test_a_lane_is_bounded_in_bytes_too(server, sender, monkeypatch):
+    """To the last byte; what is refused leaves nothing, be it small or large."""
+    capacity = LaneCapacity(1_000, 2 * len(PAYLOAD))
+    monkeypatch.setitem(LANE_CAPACITY, Priority.BATCH, capacity)
+    sender.send(lane=Priority.BATCH)
+    sender.send(lane=Priority.BATCH)
+    before = server.content()
+
+    for payload in (b"x", LARGE):
+        with pytest.raises(QueueFullError, match="18 bytes of 18") as caught:
+            sender.send(lane=Priority.BATCH, payload=payload)
+
+        assert (caught.value.depth, caught.value.capacity) == (18, 18)
+    assert server.content() == before
+
+
+@pytest.mark.parametrize(
+    ("n_settled", "within_ms", "expected_s"),
+    [
+        (10, 1_000, (0.3, 0.4)),
+        (1_000, 1_000, (0.05, 0.05)),
+        (1, 10_000, (5.0, 5.0)),
+        (0, 1_000, (1.0, 1.0)),
+        (0, 0, (1.0, 1.0)),
+    ],
+    ids=["as it drains", "at least", "at most", "nothing drains", "nobody knows"],
+)
+def test_a_full_lane_says_when_there_is_room_for_the_block(
+    server, sender, small_batch, n_settled, within_ms, expected_s
+):
+    """At the rate of the last seconds, within 50 ms and 5 s."""
+    sender.send(lane=Priority.BATCH, n_checks=9)
+    if within_ms:
+        mark = {"settled": 500 + n_settled, "mark_settled": 500}
+        mark["mark_ms"] = server.now_ms() - within_ms
+        server.client.hset(lane_key(Priority.BATCH), mapping=mark)
+
+    with pytest.raises(QueueFullError, match="9 checks of 10") as caught:
+        sender.send(lane=Priority.BATCH, n_checks=3)
+
+    assert expected_s[0] <= caught.value.retry_after_s <= expected_s[1]
+
+
+def test_the_rate_of_a_lane_is_taken_over_two_seconds_at_least(server, broker, sender):
+    """A mark is set by the first block that is settled, and anew once it is older than that."""
+    blocks = [sender.send(n_checks=n_checks) for n_checks in (2, 3, 4)]
+
+    def mark():
+        fields = server.client.hmget(
+            lane_key(Priority.NORMAL), "settled", "mark_settled", "mark_ms"
+        )
+        return [int(field) for field in fields]
+
+    broker.finish(blocks[0], b"answer")
+    settled, at_mark, since = mark()
+    assert (settled, at_mark) == (2, 0)
+    assert abs(server.now_ms() - since) < 1_000
+    since -= 900
+    server.client.hset(lane_key(Priority.NORMAL), "mark_ms", since)
+    broker.finish(blocks[1], b"answer")
+    assert mark() == [5, 0, since]
+    server.client.hset(lane_key(Priority.NORMAL), "mark_ms", server.now_ms() - 2_001)
+    broker.finish(blocks[2], b"answer")
+    settled, at_mark, since = mark()
+    assert (settled, at_mark) == (9, 5)
+    assert abs(server.now_ms() - since) < 1_000
+
+
+# --- quotas
+
+
+CRITICAL = Priority.CRITICAL
+
+
+@pytest.fixture
+def quota(server) -> str:
+    """The name of a client that may send ten critical checks a second."""
+    name = unique("quota")
+    server.client.hset(QUOTAS_KEY, name, 10)
+    return name
+
+
+def bucket(server, name: str) -> tuple[float, int]:
+    """What is left of a quota, and since when."""
+    left, at_ms = server.client.hmget(f"risk:quota:{name}", "left", "at_ms")
+    return float(left), int(at_ms)
+
+
+def test_a_client_over_its_quota_is_refused_and_nothing_is_kept(server, sender, quota):
+    """It is told its quota and when to come back."""
+    sender.send(lane=CRITICAL, n_checks=10, quota_name=quota)
+    assert bucket(server, quota)[0] == 0
+    before = server.content()
+
+    for payload in (PAYLOAD, LARGE):
+        with pytest.raises(QuotaExceededError, match=quota) as caught:
+            sender.send(lane=CRITICAL, n_checks=5, quota_name=quota, payload=payload)
+
+        assert caught.value.checks_per_s == 10
+        assert 0.05 < caught.value.retry_after_s <= 0.5
+    assert server.content() == before
+
+
+def test_a_quota_bounds_the_critical_checks_of_its_client_alone(server, sender, quota):
+    """Not its other lanes, not others, and not those without a name."""
+    sender.send(lane=CRITICAL, n_checks=10, quota_name=quota)
+
+    sender.send(lane=Priority.NORMAL, n_checks=50, quota_name=quota)
+    sender.send(lane=CRITICAL, n_checks=50, quota_name="another")
+    sender.send(lane=CRITICAL, n_checks=50, quota_name="")
+
+    assert server.lane(CRITICAL)[0] == 110
+    assert [key for key in server.key_names() if key.startswith("risk:quota:")] == [
+        f"risk:quota:{quota}"
+    ]
+
+
+def test_a_quota_is_used_up_to_its_last_check_and_fills_at_its_rate(server, sender, quota):
+    """What was left and what came since, of which a block takes its own."""
+    now = server.now_ms()
+    state = {"left": 2, "at_ms": now - 300}
+    server.client.hset(f"risk:quota:{quota}", mapping=state)
+
+    sender.send(lane=CRITICAL, n_checks=4, quota_name=quota)
+
+    left, at_ms = bucket(server, quota)
+    assert 0 <= at_ms - now < 1_000
+    assert left == pytest.approx(2 + 3 + (at_ms - now) / 100 - 4)
+
+
+def test_a_quota_holds_one_second_and_is_forgotten_when_it_is_full(server, sender, quota):
+    """Who was away for long may send no more at once than who was away for a second."""
+    state = {"left": 7, "at_ms": server.now_ms() - 60_000}
+    server.client.hset(f"risk:quota:{quota}", mapping=state)
+
+    with pytest.raises(QuotaExceededError) as caught:
+        sender.send(lane=CRITICAL, n_checks=11, quota_name=quota)
+    assert caught.value.retry_after_s == 0.1
+    sender.send(lane=CRITICAL, n_checks=8, quota_name=quota)
+
+    assert bucket(server, quota)[0] == 2
+    assert 0 <= 5_000 - server.client.pttl(f"risk:quota:{quota}") < 1_000
 
 
 # --- the first answer, and no other

@@ -56,6 +56,10 @@ def test_a_block_past_its_deadline_is_never_started(server, broker, sender):
     assert {block_key(block_id), payload_key(block_id)}.isdisjoint(server.key_names())
     assert broker.finish(block_id, b"late") is False
     assert server.client.get(result_key(block_id)) == b"!expired"
+    told = server.client.lrange(reply_key(sender.client_id), 0, -1)
+    assert told == [f"{block_id} !expired".encode()]
+    for key in (result_key(block_id), reply_key(sender.client_id)):
+        assert 0 <= RESULT_TTL_S - server.client.ttl(key) <= 5
 
 
 def test_a_block_that_is_gone_is_not_started_and_not_counted_as_expired(server, broker, sender):
@@ -100,7 +104,7 @@ def test_a_sweep_leaves_a_block_to_its_worker_for_the_grace(server, broker, send
     block_id = send_overdue(server, sender)
     assert broker.sweep() == (0, 0, 0)
 
-    late = server.now_ms() - OVERDUE_GRACE_S * 1_000 - 1
+    late = server.now_ms() - OVERDUE_GRACE_S * 1_000
     server.client.zadd(LEDGER_KEY, {block_id: late})
 
     assert broker.sweep() == (1, 0, 0)
@@ -108,7 +112,7 @@ def test_a_sweep_leaves_a_block_to_its_worker_for_the_grace(server, broker, send
 
 def test_a_sweep_removes_what_gone_clients_left(server, broker):
     """Their entries, reply lists and results; those of the living stay."""
-    gone, gone_results = plant_client(server, seen_s_ago=CLIENT_GONE_S + 1)
+    gone, gone_results = plant_client(server, seen_s_ago=CLIENT_GONE_S + 0.005)
     living, living_results = plant_client(server, seen_s_ago=CLIENT_GONE_S - 5)
 
     assert broker.sweep() == (0, 1, 2)
@@ -118,6 +122,28 @@ def test_a_sweep_removes_what_gone_clients_left(server, broker):
     assert server.key_names().isdisjoint({reply_key(gone), *gone_results})
     assert server.client.zscore(CLIENTS_KEY, living) is not None
     assert server.key_names() >= {reply_key(living), *living_results}
+
+
+def test_a_sweep_removes_results_that_travelled_with_their_ids(server, broker, sender):
+    """A small answer stands in the reply list and under its own key."""
+    block_id = sender.send()
+    broker.finish(block_id, b"an answer of words")
+    seen_ms = server.now_ms() - 1_000 * (CLIENT_GONE_S + 1)
+    server.client.zadd(CLIENTS_KEY, {sender.client_id: seen_ms})
+
+    assert broker.sweep() == (0, 1, 1)
+
+    assert {result_key(block_id), reply_key(sender.client_id)}.isdisjoint(server.key_names())
+
+
+def test_a_sweep_forgets_an_id_of_which_nothing_else_is_left(server, broker):
+    """It would be found overdue for ever."""
+    server.client.zadd(LEDGER_KEY, {"no-such-block": 1})
+
+    assert broker.sweep() == (1, 0, 0)
+
+    assert server.client.zcard(LEDGER_KEY) == 0
+    assert server.counter("expired") == 0
 
 
 def test_a_client_without_answers_is_forgotten_too(server, broker):

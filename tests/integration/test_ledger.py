@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -19,9 +20,12 @@ from risk_tasks.errors import (
     UnknownLetterError,
 )
 from risk_tasks.lanes import (
+    DEAD_KEY,
+    FETCH_GRACE_S,
     LANE_OF_KIND,
     LEDGER_KEY,
     MAX_PUT_BACK,
+    RESULT_TTL_S,
     Priority,
     block_key,
     dead_key,
@@ -73,6 +77,150 @@ def test_a_block_that_two_workers_started_belongs_to_the_last(server, broker, ha
 
     assert reaped.put_back == 0
     assert server.client.llen("risk.normal") == 0
+
+
+def age(server, block_id, *, by_s, lane=Priority.NORMAL):
+    """Let a block that waits have been accepted so much earlier; returns when that was."""
+    enqueued_ms = int(server.client.hget(block_key(block_id), "enqueued_ms")) - int(by_s * 1e3)
+    server.client.hset(block_key(block_id), "enqueued_ms", enqueued_ms)
+    server.client.zadd(waiting_key(lane), {block_id: enqueued_ms})
+    return enqueued_ms
+
+
+def test_what_was_fetched_and_never_started_is_put_back_after_the_grace(server, broker, hand):
+    """It is served before what waits, and has the grace once more; its place in time stays."""
+    block_id, waiting = send(broker), send(broker)
+    assert hand.take() == block_id
+    assert broker.reap().put_back == 0
+    enqueued_ms = age(server, block_id, by_s=FETCH_GRACE_S)
+    age(server, waiting, by_s=FETCH_GRACE_S)
+
+    assert broker.reap().put_back == 1
+
+    assert server.counter("put_back") == 1
+    published_ms = int(server.client.hget(block_key(block_id), "published_ms"))
+    assert abs(server.now_ms() - published_ms) < 1_000
+    assert server.client.zscore(waiting_key(Priority.NORMAL), block_id) == enqueued_ms
+    assert broker.reap().put_back == 0
+    assert hand.take() == block_id
+    assert broker.reap().put_back == 0
+    server.client.hincrby(block_key(block_id), "published_ms", -int(FETCH_GRACE_S * 1e3) - 1)
+    assert broker.reap().put_back == 1
+    assert int(server.client.hget(block_key(block_id), "put_back")) == 2
+    assert server.client.hget(block_key(waiting), "put_back") is None
+
+
+@pytest.mark.parametrize("lane", Priority)
+def test_each_lane_is_looked_at(server, broker, hand, lane):
+    """What is put back is put back where it was."""
+    block_id = send(broker, lane=lane)
+    hand.take(lane)
+    age(server, block_id, by_s=FETCH_GRACE_S + 1, lane=lane)
+
+    assert broker.reap().put_back == 1
+
+    assert server.client.llen(lane.queue) == 1
+
+
+def test_what_waits_for_long_in_a_long_lane_is_left_alone(server, broker, hand):
+    """Only the end that is served is looked at; what was taken from it is missed."""
+    fetched, *waiting = (send(broker) for _ in range(250))
+    assert hand.take() == fetched
+    for place, block_id in enumerate([fetched, *waiting]):
+        age(server, block_id, by_s=1_000 - place)
+
+    assert broker.reap().put_back == 1
+
+    assert [message["headers"]["id"] for message in server.messages("risk.normal")] == [
+        fetched,
+        *waiting,
+    ]
+    assert all(server.client.hget(block_key(block_id), "put_back") is None for block_id in waiting)
+
+
+def test_a_lane_is_read_whoever_wrote_into_it(server, broker, hand):
+    """kombu writes what it gives back with blanks, and strangers write what they like."""
+    fetched, waiting = send(broker), send(broker)
+    hand.take()
+    for block_id in (fetched, waiting):
+        age(server, block_id, by_s=FETCH_GRACE_S + 1)
+    (message,) = server.messages("risk.normal")
+    server.client.delete("risk.normal")
+    server.client.rpush("risk.normal", b"garbage", json.dumps(message))
+
+    assert broker.reap().put_back == 1
+
+    assert hand.take() == fetched
+
+
+def test_what_a_dead_worker_held_is_put_back_for_the_next(server, broker, hand):
+    """As if nobody had started it, and before what waits; a hundred blocks a look."""
+    held = [send(broker) for _ in range(120)]
+    waiting = send(broker)
+    for block_id in held:
+        assert hand.take() == block_id
+        broker.start(block_id, worker="mortal")
+    enqueued_ms = int(server.client.hget(block_key(held[0]), "enqueued_ms"))
+
+    assert broker.reap().put_back == 100
+    assert broker.reap().put_back == 20
+
+    assert server.counter("put_back") == 120
+    assert server.messages("risk.normal")[-1]["headers"]["id"] == waiting
+    entry = server.client.hgetall(block_key(held[0]))
+    assert {b"worker", b"started_ms"}.isdisjoint(entry)
+    assert server.client.zscore(waiting_key(Priority.NORMAL), held[0]) == enqueued_ms
+    assert {"risk:held:mortal", "risk:holders"}.isdisjoint(server.key_names())
+    assert server.lane(Priority.NORMAL)[0] == 121 * 3
+
+
+def test_a_worker_that_died_holding_nothing_that_exists_is_forgotten(server, broker):
+    """What it held was removed by another hand."""
+    server.client.sadd("risk:held:mortal", "no-such-block")
+    server.client.zadd("risk:holders", {"mortal": 1})
+
+    assert broker.reap().put_back == 0
+
+    assert server.key_names() == set()
+
+
+@pytest.mark.parametrize("max_put_back", [1, 2])
+def test_a_block_is_put_back_so_often_and_then_given_up(
+    server, broker, hand, monkeypatch, max_put_back
+):
+    """Also where no worker ever got as far as to start it; its caller is told."""
+    monkeypatch.setattr("risk_tasks.broker.blocks.MAX_PUT_BACK", max_put_back)
+    blocks = [send(broker, client_id="waits") for _ in range(2)]
+    looks = []
+    for _ in range(max_put_back + 1):
+        for block_id in blocks:
+            hand.take()
+            server.client.hdel(block_key(block_id), "published_ms")
+            age(server, block_id, by_s=FETCH_GRACE_S + 1)
+        reaped = broker.reap()
+        looks.append((reaped.put_back, reaped.expired, reaped.buried))
+
+    assert looks == [(2, 0, 0)] * max_put_back + [(0, 0, 2)]
+    letters = DeadLetters(server.client).letters()
+    assert {letter.reason for letter in letters} == {"it was fetched and never started"}
+    told = server.client.lrange(reply_key("waits"), 0, -1)
+    assert sorted(told) == sorted(
+        f"{block_id} !dead it was fetched and never started".encode() for block_id in blocks
+    )
+    for key in (reply_key("waits"), *(f"risk:result:{block_id}" for block_id in blocks)):
+        assert 0 <= RESULT_TTL_S - server.client.ttl(key) <= 5
+    assert server.client.zcard(LEDGER_KEY) == server.client.zcard("risk:waiting:normal") == 0
+
+
+def test_all_that_is_past_its_deadline_is_counted(server, broker, hand):
+    """Each once."""
+    for _ in range(2):
+        block_id = send(broker)
+        hand.take()
+        broker.start(block_id, worker="mortal")
+        server.client.hset(block_key(block_id), "deadline_ms", 1)
+
+    assert broker.reap().expired == 2
 
 
 def test_what_is_overdue_and_past_its_deadline_is_answered_expired(server, broker, hand):
@@ -156,15 +304,123 @@ def test_the_dead_are_bounded(server, monkeypatch):
     monkeypatch.setattr("risk_tasks.broker.dead_letters.MAX_DEAD_BYTES", 300)
     letters = DeadLetters(server.client)
 
-    kept = [letters.quarantine(b"x" * 100, lane="normal", reason="test") for _ in range(9)]
+    kept = [letters.quarantine(b"x" * 100, lane="normal", reason="test") for _ in range(8)]
 
     assert {letter.id for letter in letters.letters()} == set(kept[-3:])
-    assert server.counter("dead_dropped") == 6
+    assert server.counter("dead_dropped") == 5
     assert not server.client.exists(dead_key(kept[0]))
     with pytest.raises(InvalidSettingsError):
         letters.replay(kept[-1], timeout_s=1)
     with pytest.raises(UnknownLetterError):
         letters.letter(kept[0])
+
+
+def test_the_latest_letters_stand_first(server):
+    """Also of one millisecond, and as many as are asked for."""
+    letters = DeadLetters(server.client)
+    kept = [letters.quarantine(b"x", lane="normal", reason="test") for _ in range(20)]
+
+    assert [letter.id for letter in letters.letters()] == kept[::-1]
+    assert [letter.id for letter in letters.letters(3)] == kept[:-4:-1]
+
+
+def test_the_number_of_the_dead_is_bounded_to_the_last_one(server, monkeypatch):
+    """As many as there may be are kept."""
+    monkeypatch.setattr("risk_tasks.broker.dead_letters.MAX_DEAD", 3)
+    letters = DeadLetters(server.client)
+
+    kept = [letters.quarantine(b"x" * 10, lane="normal", reason="test") for _ in range(5)]
+
+    assert [letter.id for letter in letters.letters()] == kept[:1:-1]
+    assert server.counter("dead_bytes") == 30
+    assert server.counter("dead_dropped") == 2
+    assert server.counter("quarantined") == 5
+
+
+def test_the_last_of_the_dead_is_kept_however_large_it_is(server, monkeypatch):
+    """Else nobody could see why it died."""
+    monkeypatch.setattr("risk_tasks.broker.dead_letters.MAX_DEAD_BYTES", 50)
+    letters = DeadLetters(server.client)
+
+    _, last = (letters.quarantine(b"x" * 100, lane="normal", reason="test") for _ in range(2))
+
+    assert [letter.id for letter in letters.letters()] == [last]
+    assert server.counter("dead_bytes") == 100
+
+
+def test_a_malformed_message_is_kept_by_its_head_and_not_replayed(server):
+    """It has no payload, asks for no checks, and was never put back."""
+    letters = DeadLetters(server.client)
+    message = bytes(range(256)) * 257
+
+    letter = letters.letter(letters.quarantine(message, lane="batch", reason="no JSON"))
+
+    assert letter.id.startswith("malformed-")
+    assert (letter.reason, letter.lane) == ("no JSON", "batch")
+    assert letter.envelope == message[: 1 << 16]
+    assert (letter.n_checks, letter.n_put_back, letter.payload) == (0, 0, b"")
+    assert abs(letter.died_at.timestamp() * 1e3 - server.now_ms()) < 1_000
+    assert not letter.is_replayable
+    before = server.content()
+    with pytest.raises(InvalidSettingsError, match="malformed") as refused:
+        letters.replay(letter.id, timeout_s=1)
+    assert refused.value.field == "id"
+    assert "dlq drop" in refused.value.remedy
+    assert server.content() == before
+
+
+def test_a_letter_that_there_is_not_is_unknown(server):
+    """To whatever is asked of it, and by its name."""
+    letters = DeadLetters(server.client)
+    server.client.zadd(DEAD_KEY, {"vanished": 1})
+
+    assert letters.letters() == []
+    for ask in (
+        letters.letter,
+        lambda letter_id: letters.replay(letter_id, timeout_s=1),
+        letters.drop,
+    ):
+        with pytest.raises(UnknownLetterError, match="'none'") as refused:
+            ask("none")
+        assert refused.value.field == "id"
+
+
+def test_the_bytes_of_the_dead_are_those_of_payload_and_message(server, broker, hand):
+    """They are given back as a letter is dropped or replayed."""
+    dead = [send(broker) for _ in range(2)]
+    for block_id in dead:
+        kill(server, broker, hand, block_id)
+    letters = DeadLetters(server.client)
+    sizes = [len(letter.payload) + len(letter.envelope) for letter in letters.letters()]
+    assert all(letter.is_replayable for letter in letters.letters())
+    assert server.counter("dead_bytes") == sum(sizes)
+
+    letters.drop(dead[1])
+    assert server.counter("dead_bytes") == sizes[1]
+    letters.replay(dead[0], timeout_s=30)
+
+    assert server.counter("dead_bytes") == 0
+    assert server.client.zcard(DEAD_KEY) == 0
+    assert not any(key.startswith("risk:dead") for key in server.key_names())
+
+
+def test_a_replayed_block_is_as_if_it_had_just_been_sent(server, broker, hand):
+    """It waits behind the rest, and nothing of its first life is left in its entry."""
+    block_id = send(broker, client_id="waits")
+    kill(server, broker, hand, block_id)
+    waiting = send(broker)
+    fields = {*server.client.hkeys(block_key(waiting))}
+
+    DeadLetters(server.client).replay(block_id, timeout_s=30)
+
+    entry = server.client.hgetall(block_key(block_id))
+    assert {*entry} == fields
+    assert entry[b"client"] == b""
+    enqueued_ms = int(entry[b"enqueued_ms"])
+    assert abs(server.now_ms() - enqueued_ms) < 1_000
+    assert int(entry[b"deadline_ms"]) == enqueued_ms + 30_000
+    assert server.client.zscore(waiting_key(Priority.NORMAL), block_id) == enqueued_ms
+    assert [hand.take(), hand.take()] == [waiting, block_id]
 
 
 def test_the_payloads_of_the_dead_are_bounded_with_them(server, broker, hand, monkeypatch):

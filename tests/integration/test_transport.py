@@ -1,0 +1,179 @@
+"""What kombu does with a message through our transport, without a worker around it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from kombu import Connection, Consumer, Queue
+from kombu.transport.redis import Channel
+from structlog.testing import capture_logs
+
+from risk_tasks.app import TRANSPORT_OPTIONS
+from risk_tasks.broker.dead_letters import DeadLetters
+from risk_tasks.broker.envelope import envelope
+from risk_tasks.broker.transport import GuardedRedis, GuardedTransport
+from risk_tasks.lanes import CHECK_TASK, Priority
+
+pytestmark = pytest.mark.integration
+
+QUEUE = Priority.NORMAL.queue
+
+
+@pytest.fixture
+def connection(server) -> Iterator[Connection]:
+    """As the app's, to this test's own server."""
+    options = {**TRANSPORT_OPTIONS, "queue_order_strategy": "round_robin"}
+    with Connection(
+        server.url, transport=GuardedTransport, transport_options=options
+    ) as connection:
+        yield connection
+
+
+@pytest.fixture
+def channel(connection) -> Channel:
+    return connection.default_channel
+
+
+def take(channel):
+    message = channel.basic_get(QUEUE)
+    assert message is not None
+    return message
+
+
+def other(name: str) -> bytes:
+    """A message that the ledger does not know."""
+    message = json.loads(envelope(name, Priority.NORMAL, 1))
+    message["headers"]["task"] = CHECK_TASK
+    return json.dumps(message).encode()
+
+
+def waiting(server) -> list[str]:
+    return [message["headers"]["id"] for message in server.messages(QUEUE)]
+
+
+# --- what is fetched and not yet acknowledged
+
+
+def test_a_fetched_block_is_remembered_in_memory_alone(server, channel, sender):
+    """Neither its fetching nor its acknowledgement writes anything down."""
+    block_id = sender.send()
+    before = server.content()
+
+    message = take(channel)
+    assert channel.qos.get(block_id) is message
+    held = server.content()
+    message.ack()
+    channel.close()
+
+    del before[QUEUE]
+    assert held == before == server.content()
+
+
+def test_any_other_message_stands_in_unacked_until_it_is_acknowledged(server, channel):
+    """As kombu does it, so that it comes back where its worker dies."""
+    server.client.lpush(QUEUE, other("other"))
+
+    message = take(channel)
+    assert server.client.hkeys("unacked") == [b"other"]
+    assert server.client.zrange("unacked_index", 0, -1) == [b"other"]
+    assert channel.qos.get("other") is message
+    message.ack()
+    assert server.key_names() == set()
+    channel.close()
+
+    assert server.key_names() == set()
+
+
+@pytest.mark.parametrize("is_block", [True, False], ids=["block", "other"])
+def test_what_is_given_back_waits_behind_the_rest(server, channel, sender, is_block):
+    """Once, marked as delivered before, and held by nobody."""
+    first = sender.send() if is_block else "other"
+    if not is_block:
+        server.client.lpush(QUEUE, other(first))
+    second = sender.send()
+
+    take(channel).requeue()
+
+    assert waiting(server) == [second, first]
+    assert server.messages(QUEUE)[1]["headers"]["redelivered"] is True
+    assert "unacked" not in server.key_names()
+    channel.close()
+    assert waiting(server) == [second, first]
+
+
+@pytest.mark.parametrize("is_block", [True, False], ids=["block", "other"])
+def test_a_closed_channel_gives_back_what_it_held_before_the_rest(
+    server, channel, sender, is_block
+):
+    """A worker that is stopped leaves its messages to the next one."""
+    first = sender.send() if is_block else "other"
+    if not is_block:
+        server.client.lpush(QUEUE, other(first))
+    second = sender.send()
+    take(channel)
+
+    channel.close()
+
+    assert waiting(server) == [first, second]
+    assert "unacked" not in server.key_names()
+
+
+def test_the_messages_of_a_dead_worker_come_back_by_their_tag(server, channel, connection):
+    """Also through a channel that never held them."""
+    server.client.lpush(QUEUE, other("other"))
+    take(channel)
+
+    second = connection.channel()
+    second.qos.restore_by_tag("other")
+
+    assert waiting(server) == ["other"]
+    assert "unacked" not in server.key_names()
+    channel.basic_ack("other")
+
+
+# --- the guard
+
+
+def test_a_consumer_never_sees_what_the_guard_finds(server, connection):
+    """It goes to the dead letters, with its lane and what is wrong with it, and is logged."""
+    server.client.lpush(QUEUE, b"garbage", envelope("good", Priority.NORMAL, 1))
+    seen = []
+
+    def note(_, message):
+        seen.append(message.headers["id"])
+        message.ack()
+
+    with capture_logs() as logs, Consumer(connection, [Queue(QUEUE)], callbacks=[note]):
+        while not seen:
+            connection.drain_events(timeout=5)
+
+    assert seen == ["good"]
+    (letter,) = DeadLetters(server.client).letters()
+    assert (letter.envelope, letter.lane) == (b"garbage", "normal")
+    assert letter.reason
+    (line,) = [line for line in logs if line["event"] == "message.quarantined"]
+    assert (line["queue"], line["fault"]) == (QUEUE, letter.reason)
+    assert server.client.llen(QUEUE) == 0
+
+
+# --- the client that writes
+
+
+def test_the_client_that_writes_is_made_once_and_those_that_read_each_time(channel):
+    """One is made anew where the pool was, as after a lost connection."""
+    writer = channel._create_client()
+
+    assert type(writer) is GuardedRedis
+    assert channel._create_client() is writer
+    reader = channel._create_client(asynchronous=True)
+    assert type(reader) is GuardedRedis
+    assert reader is not channel._create_client(asynchronous=True)
+    assert reader is not writer
+
+    channel._pool = None
+    anew = channel._create_client()
+    assert anew is not writer
+    assert anew.connection_pool is channel.pool
+    assert channel._create_client() is anew

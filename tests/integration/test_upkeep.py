@@ -1,0 +1,109 @@
+"""Who looks after the ledger, how often it goes round, and what it says about it."""
+
+from __future__ import annotations
+
+import pytest
+from structlog.testing import capture_logs
+
+from risk_tasks.broker.blocks import ReapedBlocks
+from risk_tasks.lanes import (
+    CLIENT_GONE_S,
+    CLIENTS_KEY,
+    LEDGER_KEY,
+    MAX_PUT_BACK,
+    REAPER_LOCK_KEY,
+    REAPER_LOCK_TTL_S,
+    block_key,
+)
+from risk_tasks.upkeep.reaper import Reaper
+from risk_tasks.upkeep.sweeper import Swept, sweep
+
+pytestmark = pytest.mark.integration
+
+NOTHING = ReapedBlocks(0, 0, 0)
+
+
+def lock_ms(server) -> int:
+    return server.client.pttl(REAPER_LOCK_KEY)
+
+
+def test_one_of_two_reapers_looks_and_keeps_the_lock(server):
+    """Each of its looks renews it."""
+    owner, other = Reaper(server.client), Reaper(server.client)
+
+    assert owner.reap() == NOTHING
+    assert 0 <= REAPER_LOCK_TTL_S * 1_000 - lock_ms(server) < 1_000
+    assert other.reap() is None
+    server.client.pexpire(REAPER_LOCK_KEY, 2_000)
+    assert other.reap() is None
+    assert lock_ms(server) <= 2_000
+    assert owner.reap() == NOTHING
+    assert 0 <= REAPER_LOCK_TTL_S * 1_000 - lock_ms(server) < 1_000
+
+
+def test_the_lock_of_a_reaper_that_is_gone_goes_to_another(server):
+    """Who had it and comes back finds it taken."""
+    gone, other = Reaper(server.client), Reaper(server.client)
+    gone.reap()
+    server.client.delete(REAPER_LOCK_KEY)
+
+    assert other.reap() == NOTHING
+    assert gone.reap() is None
+
+
+@pytest.mark.parametrize("what", ["put_back", "expired", "buried"])
+def test_a_reaper_says_what_it_did(server, broker, sender, hand, what):
+    """And nothing where there was nothing to do."""
+    reaper = Reaper(server.client)
+    block_id = sender.send()
+    hand.take()
+    broker.start(block_id, worker="mortal")
+    if what == "expired":
+        server.client.hset(block_key(block_id), "deadline_ms", 1)
+    if what == "buried":
+        server.client.hset(block_key(block_id), "put_back", MAX_PUT_BACK)
+
+    with capture_logs() as logs:
+        reaped = reaper.reap()
+        assert reaper.reap() == NOTHING
+
+    expected = {"put_back": 0, "expired": 0, "buried": 0, what: 1}
+    assert reaped == ReapedBlocks(**expected)
+    assert logs == [{"event": "blocks.reaped", "log_level": "warning", **expected}]
+
+
+# --- the sweep
+
+
+@pytest.mark.parametrize(("n_blocks", "n_clients"), [(210, 0), (0, 210)])
+def test_a_sweep_goes_on_while_there_is_either(server, broker, sender, n_blocks, n_clients):
+    """Blocks without clients that are gone, and clients that left no blocks."""
+    for _ in range(n_blocks):
+        server.client.zadd(LEDGER_KEY, {sender.send(): 1})
+    seen_ms = server.now_ms() - 1_000 * (CLIENT_GONE_S + 1)
+    for number in range(n_clients):
+        server.client.zadd(CLIENTS_KEY, {f"gone-{number}": seen_ms})
+
+    assert sweep(broker) == Swept(n_blocks, n_clients, 0)
+
+
+def test_a_sweep_looks_once_more_than_it_finds():
+    """A round that finds neither block nor client is its last."""
+    rounds = [(1, 0, 0), (0, 1, 2), (0, 0, 0), (9, 9, 9)]
+
+    class Canned:
+        def sweep(self):
+            return rounds.pop(0)
+
+    assert sweep(Canned()) == Swept(1, 1, 2)
+    assert rounds == [(9, 9, 9)]
+
+
+def test_a_sweep_ends_though_there_is_always_more():
+    """The rest is left to the next one."""
+
+    class Endless:
+        def sweep(self):
+            return 1, 2, 3
+
+    assert sweep(Endless()) == Swept(50, 100, 150)
