@@ -16,7 +16,7 @@ risk:waiting:LANE              zset    blocks not started, by when accepted; as 
 risk:held:WORKER               set     blocks that a worker has started; as the blocks
 risk:holders                   zset    workers that started blocks; until dead and reaped
 risk:quotas                    hash    critical checks a second by client name; for ever
-risk:quota:NAME                hash    what is left of a quota; 5 s
+risk:quota:NAME                hash    what is left of a quota; until it is full again
 risk:dead                      zset    dead letters by when they died (server ms); the last 1,000
 risk:dead:ID                   hash    a dead letter: reason, message, stamp; as risk:dead
 risk:lock:reaper               string  which scheduler reaps; 5 s, renewed

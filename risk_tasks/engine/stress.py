@@ -24,9 +24,8 @@ def worst_stress_loss(run: Computation, name: MeasureName) -> MeasureColumn:
     """What one scenario refuses to tell might be the worst: then there is no number."""
     if not run.market.scenarios:
         return _unknown(run)
-    losses, n_named = zip(
-        *(_losses(run, one) for one in run.market.scenarios.values()), strict=True
-    )
+    found = [_losses(run, scenario) for scenario in run.market.scenarios.values()]
+    losses, n_named = zip(*found, strict=True)
     return _column(run, np.max(losses, axis=0), np.sum(n_named, axis=0))
 
 

@@ -567,3 +567,12 @@ def test_quotas_are_set_listed_and_removed_by_commands(server):
 
     assert listed == [{"name": "orders", "checks_per_s": 50}]
     assert only_json(command("quota", "ls", "--json", *on_server)) == []
+
+
+def test_an_entry_of_which_nothing_is_left_is_taken_off_the_waiting(server, broker):
+    """It would be looked at for ever, in the place of another."""
+    server.client.zadd(waiting_key(Priority.NORMAL), {"gone": server.now_ms() - 60_000})
+
+    broker.reap()
+
+    assert server.client.zcard(waiting_key(Priority.NORMAL)) == 0

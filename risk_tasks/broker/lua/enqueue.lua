@@ -57,11 +57,13 @@ if per_s then
   local state = redis.call('HMGET', bucket, 'left', 'at_ms')
   local left = tonumber(state[1] or per_s) + (now - tonumber(state[2] or now)) * per_s / 1000
   left = math.min(left, per_s)
-  if left < checks then
-    return refuse('over_quota', per_s, math.ceil((checks - left) * 1000 / per_s))
+  -- What is larger than a full bucket passes when it is full, and leaves a debt.
+  local wanted = math.min(checks, per_s)
+  if left < wanted then
+    return refuse('over_quota', per_s, math.ceil((wanted - left) * 1000 / per_s))
   end
   redis.call('HSET', bucket, 'left', tostring(left - checks), 'at_ms', now)
-  redis.call('PEXPIRE', bucket, 5000)
+  redis.call('PEXPIRE', bucket, 5000 + math.ceil(checks * 1000 / per_s))
 end
 
 redis.call('HSET', KEYS[2], 'envelope', ARGV[3], 'client', ARGV[2], 'lane', ARGV[4],

@@ -10,7 +10,10 @@ local function put_back(id, lane, why)
   local key = 'risk:block:' .. id
   local entry = redis.call('HMGET', key, 'envelope', 'deadline_ms', 'worker', 'put_back',
     'enqueued_ms')
-  if not entry[1] then return settle(id) end
+  if not entry[1] then
+    redis.call('ZREM', 'risk:waiting:' .. lane, id)
+    return settle(id)
+  end
   if now > tonumber(entry[2]) then
     expire(id, ARGV[3])
     counts[2] = counts[2] + 1
