@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tests.reference import rank, tail
+from tests.reference import rank, student, tail
 
 
 class Settings(Protocol):
     """What a twin reads of the settings of a measure."""
 
     var_convention: str
+    degrees_of_freedom: float
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,20 @@ def _of_a_spread(n: int, confidence: str, settings: Settings) -> float:
 
 def _of_an_outcome(n: int, confidence: str, settings: Settings) -> float:
     return 1.0
+
+
+def _of_student(factor: Callable[[float, str], float]) -> Twin:
+    """So many standard deviations."""
+    return Twin(
+        lambda pnl, confidence, settings: (
+            factor(settings.degrees_of_freedom, confidence) * tail.standard_deviation(pnl)
+        ),
+        _two,
+        lambda n, confidence, settings: (
+            abs(factor(settings.degrees_of_freedom, confidence))
+            * _of_a_spread(n, confidence, settings)
+        ),
+    )
 
 
 OF_HISTORY = {
@@ -70,4 +85,6 @@ OF_HISTORY = {
         # Each departure moves with its outcome and with the mean.
         lambda n, confidence, settings: 2 * _of_a_spread(n, confidence, settings),
     ),
+    "student_value_at_risk": _of_student(student.value_at_risk),
+    "student_expected_shortfall": _of_student(student.expected_shortfall),
 }
