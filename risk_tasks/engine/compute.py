@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from risk_tasks.engine import exposures, history, stress
+from risk_tasks.engine import exposures, history, parametric, stress
 from risk_tasks.engine.block import PortfolioBlock
 from risk_tasks.engine.computation import Computation, FloatArray, Functions
 from risk_tasks.engine.market import MarketArrays
@@ -16,7 +16,12 @@ from risk_tasks.model.measures import MeasureName, MeasureSettings
 
 #: by the name of a measure, as each module lists its own
 FUNCTIONS: Mapping[str, Functions] = MappingProxyType(
-    {**exposures.FUNCTIONS, **history.FUNCTIONS, **stress.FUNCTIONS}
+    {
+        **exposures.FUNCTIONS,
+        **history.FUNCTIONS,
+        **parametric.FUNCTIONS,
+        **stress.FUNCTIONS,
+    }
 )
 
 

@@ -7,7 +7,7 @@ A measure is asked for as `name`, `name@confidence` (`value_at_risk@0.95`) or `n
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -16,6 +16,7 @@ from functools import cache
 from risk_tasks.errors import InvalidSettingsError, UnknownMeasureError
 from risk_tasks.model.confidence import VarConvention, parse_confidence
 from risk_tasks.model.name import is_name
+from risk_tasks.model.number import as_finite
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES, MeasureDefinition, Qualifier
 
 
@@ -27,12 +28,19 @@ class Precision(StrEnum):
     FLOAT32 = "float32"
 
 
+#: settings that are numbers, with what they may hold
+_NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
+    ("degrees_of_freedom", lambda number: number > 2, "Give a number above 2, such as 5."),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class MeasureSettings:
     """What unqualified measures are computed with.
 
     `confidence` is decimal text, a Decimal, or a float that is read through its text.
-    `horizon_days`, 1 to 1000, scales one-day risk by the square root of time. Raises
+    `horizon_days`, 1 to 1000, scales one-day risk by the square root of time.
+    `degrees_of_freedom`, above 2, are those of the Student measures. Raises
     `InvalidSettingsError` naming the field.
     """
 
@@ -40,6 +48,7 @@ class MeasureSettings:
     horizon_days: int = 1
     var_convention: str = VarConvention.CONSERVATIVE
     precision: str = Precision.FLOAT64
+    degrees_of_freedom: float = 5.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "confidence", parse_confidence(self.confidence))
@@ -47,6 +56,12 @@ class MeasureSettings:
             raise InvalidSettingsError("The horizon is a whole number.", field="horizon_days")
         if not 1 <= self.horizon_days <= 1_000:
             raise InvalidSettingsError("The horizon is 1 to 1000 days.", field="horizon_days")
+        for field, fits, remedy in _NUMBERS:
+            given = getattr(self, field)
+            number = as_finite(given)
+            if number is None or not fits(number):
+                raise InvalidSettingsError(f"{given!r} does not fit.", field=field, remedy=remedy)
+            object.__setattr__(self, field, number)
         for field, kind, what in (
             ("var_convention", VarConvention, "VaR convention"),
             ("precision", Precision, "precision"),

@@ -52,6 +52,7 @@ class MeasureDefinition:
 _SUFFIX = {Qualifier.NONE: "", Qualifier.CONFIDENCE: "[@0.95]", Qualifier.SCENARIO: ":NAME"}
 
 _HULL = "Hull, Options, Futures and Other Derivatives, 10th ed., ch. 22"
+_MFE = "McNeil, Frey, Embrechts, Quantitative Risk Management, 2nd ed. (2015), ch. 2.3"
 
 MEASURES = MappingProxyType(
     {
@@ -184,6 +185,29 @@ MEASURES = MappingProxyType(
                 gaps="`window_too_short` below 2 observations",
                 source="Markowitz, Portfolio Selection (1959), ch. 9",
                 cost_us=9.7,
+            ),
+            MeasureDefinition(
+                name="student_value_at_risk",
+                summary="Student-t value-at-risk with zero mean",
+                formula="-t_nu^-1(alpha) x sqrt((nu - 2) / nu) x volatility",
+                unit=Unit.CURRENCY,
+                sign="loss positive",
+                gaps="`window_too_short` below 2 observations",
+                source=_MFE,
+                cost_us=5.3,
+                qualifier=Qualifier.CONFIDENCE,
+            ),
+            MeasureDefinition(
+                name="student_expected_shortfall",
+                summary="Student-t expected shortfall with zero mean",
+                formula="f_nu(t) / alpha x (nu + t^2) / (nu - 1) x sqrt((nu - 2) / nu)"
+                " x volatility, t = t_nu^-1(alpha)",
+                unit=Unit.CURRENCY,
+                sign="loss positive, never below student_value_at_risk",
+                gaps="`window_too_short` below 2 observations",
+                source=_MFE,
+                cost_us=5.3,
+                qualifier=Qualifier.CONFIDENCE,
             ),
             MeasureDefinition(
                 name="stress_loss",

@@ -54,6 +54,7 @@ class _SettingsDocument(msgspec.Struct, forbid_unknown_fields=True):
     horizon_days: int = 1
     var_convention: str = "conservative"
     precision: str = "float64"
+    degrees_of_freedom: float = 5.0
 
 
 class _ScenarioDocument(msgspec.Struct, forbid_unknown_fields=True):
@@ -98,7 +99,7 @@ def limit_set_document(limit_set: LimitSet) -> Document:
 def read_settings(document: object) -> MeasureSettings:
     """Return the settings in `document`; raises `InvalidSettingsError` naming the field."""
     read = _convert(document, _SettingsDocument, InvalidSettingsError, "settings")
-    return MeasureSettings(read.confidence, read.horizon_days, read.var_convention, read.precision)
+    return MeasureSettings(**msgspec.structs.asdict(read))
 
 
 def settings_document(settings: MeasureSettings) -> Document:
@@ -107,6 +108,7 @@ def settings_document(settings: MeasureSettings) -> Document:
         "horizon_days": settings.horizon_days,
         "var_convention": str(settings.var_convention),
         "precision": str(settings.precision),
+        "degrees_of_freedom": settings.degrees_of_freedom,
     }
 
 

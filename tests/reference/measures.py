@@ -5,48 +5,86 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from tests.reference import rank, tail
+from tests.reference import rank, student, tail
+
+
+class Settings(Protocol):
+    """What a twin reads of the settings of a measure."""
+
+    var_convention: str
+    degrees_of_freedom: float
 
 
 @dataclass(frozen=True)
 class Twin:
-    """`value` of one-day outcomes under a confidence and a convention, before the horizon.
+    """`value` of one-day outcomes, oldest first, under a confidence and settings, for one day.
 
     `n_required` is the shortest window for a confidence. `moved_by` bounds how far the value moves
     where each of n outcomes moves by 1 at most.
     """
 
-    value: Callable[[Sequence[float], str, str], float]
+    value: Callable[[Sequence[float], str, Settings], float]
     n_required: Callable[[str], int]
-    moved_by: Callable[[int, str], float]
+    moved_by: Callable[[int, str, Settings], float]
 
 
-def _of_a_spread(n: int, confidence: str) -> float:
+def _two(confidence: str) -> int:
+    return 2
+
+
+def _of_a_spread(n: int, confidence: str, settings: Settings) -> float:
     return math.sqrt(n / (n - 1))
+
+
+def _of_an_outcome(n: int, confidence: str, settings: Settings) -> float:
+    return 1.0
+
+
+def _of_student(factor: Callable[[float, str], float]) -> Twin:
+    """So many standard deviations."""
+    return Twin(
+        lambda pnl, confidence, settings: (
+            factor(settings.degrees_of_freedom, confidence) * tail.standard_deviation(pnl)
+        ),
+        _two,
+        lambda n, confidence, settings: (
+            abs(factor(settings.degrees_of_freedom, confidence))
+            * _of_a_spread(n, confidence, settings)
+        ),
+    )
 
 
 OF_HISTORY = {
     "volatility": Twin(
-        lambda pnl, confidence, convention: tail.standard_deviation(pnl),
-        lambda confidence: 2,
-        _of_a_spread,
+        lambda pnl, confidence, settings: tail.standard_deviation(pnl), _two, _of_a_spread
     ),
-    "value_at_risk": Twin(tail.value_at_risk, rank.minimal_observations, lambda n, confidence: 1.0),
-    "expected_shortfall": Twin(
-        lambda pnl, confidence, convention: tail.expected_shortfall(pnl, confidence),
+    "value_at_risk": Twin(
+        lambda pnl, confidence, settings: tail.value_at_risk(
+            pnl, confidence, settings.var_convention
+        ),
         rank.minimal_observations,
-        lambda n, confidence: 1.0,
+        _of_an_outcome,
+    ),
+    "expected_shortfall": Twin(
+        lambda pnl, confidence, settings: tail.expected_shortfall(pnl, confidence),
+        rank.minimal_observations,
+        _of_an_outcome,
     ),
     "parametric_value_at_risk": Twin(
-        lambda pnl, confidence, convention: tail.parametric_value_at_risk(pnl, confidence),
-        lambda confidence: 2,
-        lambda n, confidence: _of_a_spread(n, confidence) * abs(tail.normal_quantile(confidence)),
+        lambda pnl, confidence, settings: tail.parametric_value_at_risk(pnl, confidence),
+        _two,
+        lambda n, confidence, settings: (
+            _of_a_spread(n, confidence, settings) * abs(tail.normal_quantile(confidence))
+        ),
     ),
     "semi_deviation": Twin(
-        lambda pnl, confidence, convention: tail.semi_deviation(pnl),
-        lambda confidence: 2,
+        lambda pnl, confidence, settings: tail.semi_deviation(pnl),
+        _two,
         # Each departure moves with its outcome and with the mean.
-        lambda n, confidence: 2 * _of_a_spread(n, confidence),
+        lambda n, confidence, settings: 2 * _of_a_spread(n, confidence, settings),
     ),
+    "student_value_at_risk": _of_student(student.value_at_risk),
+    "student_expected_shortfall": _of_student(student.expected_shortfall),
 }

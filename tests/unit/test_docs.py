@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from risk_tasks import errors
 from risk_tasks.cli import app
 from risk_tasks.model.column import Outcome
 from risk_tasks.model.confidence import VarConvention
-from risk_tasks.model.measures import Precision
+from risk_tasks.model.measures import MeasureSettings, Precision
 from risk_tasks.model.registry import MEASURES
 from risk_tasks.settings import PREFIX, Settings
 
@@ -87,6 +88,15 @@ def test_every_measure_reason_and_convention_is_documented(page: str, words: lis
     text = (DOCS / page).read_text()
 
     assert [word for word in words if f"`{word}" not in text] == []
+
+
+def test_every_setting_of_measures_is_documented() -> None:
+    """In words, and at the door where it comes as plain JSON."""
+    names = [field.name for field in dataclasses.fields(MeasureSettings)]
+
+    for page in ("measures.md", "json-door.md"):
+        text = (DOCS / page).read_text()
+        assert [name for name in names if f"`{name}" not in text] == [], page
 
 
 def test_every_error_is_documented_by_code_and_class() -> None:

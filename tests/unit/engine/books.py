@@ -27,6 +27,7 @@ settings = st.builds(
     confidences,
     st.integers(1, 10) | st.sampled_from([250, 1000]),
     st.sampled_from(["conservative", "loss_quantile", "linear"]),
+    degrees_of_freedom=st.sampled_from([3, 4, 5, 30]),
 )
 
 ALL = tuple(
@@ -38,6 +39,8 @@ QUALIFIED = (
     MeasureName("expected_shortfall", confidence="0.6"),
     MeasureName("expected_shortfall", confidence="0.95"),
     MeasureName("parametric_value_at_risk", confidence="0.995"),
+    MeasureName("student_value_at_risk", confidence="0.995"),
+    MeasureName("student_expected_shortfall", confidence="0.995"),
     MeasureName("stress_loss", scenario="guess"),
     MeasureName("stress_loss", scenario="unheard of"),
 )

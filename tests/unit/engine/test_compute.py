@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -99,7 +100,7 @@ def _of_history(name, settings, pnl):
     confidence, twin = name.confidence or settings.confidence, OF_HISTORY[name.name]
     if len(pnl) < twin.n_required(confidence):
         return Outcome.WINDOW_TOO_SHORT, None
-    value = twin.value(pnl, confidence, settings.var_convention.value)
+    value = twin.value(pnl, confidence, settings)
     gains = name.name == "value_at_risk" and value < 0
     return Outcome.NEGATIVE_VAR if gains else Outcome.OK, value * math.sqrt(settings.horizon_days)
 
@@ -198,7 +199,7 @@ def test_a_position_of_nothing_changes_nothing(world, settings, data):
 @given(worlds(min_books=1), settings)
 def test_a_longer_horizon_scales_risk_by_the_root_of_time_and_nothing_else(world, settings):
     """What is held today has no horizon."""
-    one_day = MeasureSettings(settings.confidence, 1, settings.var_convention)
+    one_day = replace(settings, horizon_days=1)
     root = math.sqrt(settings.horizon_days)
     market = world.market
     short = compute(world.block, market, EVERYTHING, one_day)
@@ -297,11 +298,16 @@ def test_the_window_that_is_needed_is_that_of_the_confidence_asked_for():
 )
 def test_a_spread_needs_two_observations(n, expected):
     """With n - 1 in the denominator there is none of one."""
-    names = ("volatility", "parametric_value_at_risk")
+    names = (
+        "volatility",
+        "parametric_value_at_risk",
+        "student_value_at_risk",
+        "student_expected_shortfall",
+    )
 
     found = outcomes(flat_world(n, Book([(0, 1.0)])), *names)
 
-    assert [found[name] for name in names] == [[expected], [expected]]
+    assert [found[name] for name in names] == [[expected]] * len(names)
 
 
 NAVS = [

@@ -129,7 +129,15 @@ def test_a_position_of_nothing_outside_the_scenario_has_no_part():
     assert parts.tolist() == [4.0, 0.0]
 
 
-@pytest.mark.parametrize("name", ["volatility", "parametric_value_at_risk"])
+SPREADS = [
+    "volatility",
+    "parametric_value_at_risk",
+    "student_value_at_risk",
+    "student_expected_shortfall",
+]
+
+
+@pytest.mark.parametrize("name", SPREADS)
 def test_a_book_that_never_moves_has_no_parts(name):
     """Nothing is divided by a spread of 0."""
     world = World([Book([(0, 8.0), (1, 8.0)])], [1.0, 1.0], [[0.25, 0.25], [0.5, 0.5]])

@@ -12,7 +12,7 @@ from risk_tasks.model.limits import Comparison, Limit, LimitSet, MissingData
 from risk_tasks.model.market import MarketSnapshot, Scenario
 from risk_tasks.model.measures import MeasureSettings, Precision
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.model.registry import STANDARD_MEASURES
+from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES, Qualifier
 
 names = st.text(min_size=1, max_size=8)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -41,13 +41,16 @@ settings = st.builds(
     st.integers(1, 1000),
     st.sampled_from(list(VarConvention)),
     st.sampled_from(list(Precision)),
+    st.floats(2, 1e308, exclude_min=True),
 )
 
 measure_names = st.one_of(
     st.sampled_from(STANDARD_MEASURES),
     st.builds(
         "{}@{}".format,
-        st.sampled_from(["value_at_risk", "expected_shortfall", "parametric_value_at_risk"]),
+        st.sampled_from(
+            [name for name, of in MEASURES.items() if of.qualifier is Qualifier.CONFIDENCE]
+        ),
         confidences,
     ),
     names.map("stress_loss:{}".format),

@@ -40,6 +40,8 @@ def test_units_and_qualifiers_are_those_of_the_design():
         "value_at_risk": Qualifier.CONFIDENCE,
         "expected_shortfall": Qualifier.CONFIDENCE,
         "parametric_value_at_risk": Qualifier.CONFIDENCE,
+        "student_value_at_risk": Qualifier.CONFIDENCE,
+        "student_expected_shortfall": Qualifier.CONFIDENCE,
         "stress_loss": Qualifier.SCENARIO,
     }
 
@@ -183,6 +185,12 @@ BAD_SETTINGS = {
     "convention a list": ({"var_convention": ["linear"]}, "var_convention"),
     "precision": ({"precision": "float16"}, "precision"),
     "precision None": ({"precision": None}, "precision"),
+    "freedom 2": ({"degrees_of_freedom": 2}, "degrees_of_freedom"),
+    "freedom a text": ({"degrees_of_freedom": "5"}, "degrees_of_freedom"),
+    "freedom a truth": ({"degrees_of_freedom": True}, "degrees_of_freedom"),
+    "freedom None": ({"degrees_of_freedom": None}, "degrees_of_freedom"),
+    "freedom infinite": ({"degrees_of_freedom": float("inf")}, "degrees_of_freedom"),
+    "freedom NaN": ({"degrees_of_freedom": float("nan")}, "degrees_of_freedom"),
 }
 
 
@@ -203,12 +211,13 @@ def test_a_convention_that_is_unknown_is_told_the_ones_that_are():
 
 
 def test_settings_have_the_defaults_of_the_design():
-    """99 %, one day, conservative, in double precision."""
+    """99 %, one day, conservative, in double precision, and the customary shapes."""
     settings = MeasureSettings()
 
     assert (settings.confidence, settings.horizon_days) == ("0.99", 1)
     assert settings.var_convention is VarConvention.CONSERVATIVE
     assert settings.precision is Precision.FLOAT64
+    assert settings.degrees_of_freedom == 5.0
 
 
 @pytest.mark.parametrize("confidence", ["0.950", 0.95, Decimal("0.95"), np.float64(0.95)], ids=repr)
@@ -218,6 +227,15 @@ def test_settings_are_equal_however_their_confidence_is_written(confidence):
 
     assert settings == MeasureSettings("0.95", 1000, VarConvention.LINEAR)
     assert hash(settings) == hash(MeasureSettings("0.95", 1000, VarConvention.LINEAR))
+
+
+@pytest.mark.parametrize("number", [5, 5.0, Decimal(5), np.int64(5)], ids=repr)
+def test_settings_are_equal_however_their_numbers_are_written(number):
+    """A whole number and a float are one, so that they hash alike and read alike as JSON."""
+    settings = MeasureSettings(degrees_of_freedom=number)
+
+    assert type(settings.degrees_of_freedom) is float
+    assert settings == MeasureSettings()
 
 
 def test_settings_cannot_be_changed():

@@ -358,6 +358,8 @@ BAD_DOCUMENTS = [
     (read_settings, {"horizon_days": 0}, InvalidSettingsError, "horizon_days"),
     (read_settings, {"var_convention": "A"}, InvalidSettingsError, "var_convention"),
     (read_settings, {"horizon": 1}, InvalidSettingsError, "settings"),
+    (read_settings, {"degrees_of_freedom": "5"}, InvalidSettingsError, "degrees_of_freedom"),
+    (read_settings, {"degrees_of_freedom": 2}, InvalidSettingsError, "degrees_of_freedom"),
 ]
 
 
