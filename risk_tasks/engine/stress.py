@@ -13,7 +13,7 @@ from risk_tasks.model.measures import MeasureName
 
 
 def stress_loss(run: Computation, name: MeasureName) -> MeasureColumn:
-    scenario = run.market.scenarios.get(name.scenario or "")
+    scenario = run.market.scenarios.get(name.item or "")
     if scenario is None:
         return _unknown(run)
     losses, n_named = _losses(run, scenario)
@@ -60,7 +60,7 @@ def _column(run: Computation, losses: FloatArray, n_named: npt.NDArray[np.int64]
 
 
 def stress_parts(run: Computation, name: MeasureName) -> FloatArray:
-    return _parts(run, run.market.scenarios[name.scenario or ""])
+    return _parts(run, run.market.scenarios[name.item or ""])
 
 
 def worst_stress_parts(run: Computation, name: MeasureName) -> FloatArray:

@@ -31,12 +31,8 @@ def compile_kernels() -> None:
         cash=np.full(1, np.nan),
         nav=np.ones(1),
     )
-    names = [
-        MeasureName(name, scenario="fall")
-        if MEASURES[name].qualifier is Qualifier.SCENARIO
-        else MeasureName(name)
-        for name in FUNCTIONS
-    ]
+    items = {Qualifier.SCENARIO: "fall", Qualifier.INSTRUMENT: "A"}
+    names = [MeasureName(name, item=items.get(MEASURES[name].qualifier)) for name in FUNCTIONS]
     market = MarketArrays.of(snapshot)
     for precision in Precision:
         settings = MeasureSettings(precision=precision)

@@ -29,6 +29,9 @@ class Outcome(IntEnum):
     NOT_FINITE = 9
     #: the portfolio has an error, so that nothing was computed
     NOT_COMPUTED = 10
+    UNKNOWN_INSTRUMENT = 11
+    #: an instrument that is not held lacks returns where the book has them
+    MISSING_RETURNS = 12
 
     @property
     def status(self) -> MeasureStatus:
@@ -56,6 +59,8 @@ _STATUS = {
     Outcome.WINDOW_TOO_SHORT: MeasureStatus.INSUFFICIENT_DATA,
     Outcome.NOT_FINITE: MeasureStatus.ERROR,
     Outcome.NOT_COMPUTED: MeasureStatus.ERROR,
+    Outcome.UNKNOWN_INSTRUMENT: MeasureStatus.UNDEFINED,
+    Outcome.MISSING_RETURNS: MeasureStatus.INSUFFICIENT_DATA,
 }
 
 _HAS_VALUE = np.array([outcome.has_value for outcome in Outcome])

@@ -83,7 +83,8 @@ class MeasureName:
 
     name: str
     confidence: str | None = None
-    scenario: str | None = None
+    #: a scenario or an instrument, as the measure may be qualified by
+    item: str | None = None
 
     @property
     def definition(self) -> MeasureDefinition:
@@ -92,8 +93,8 @@ class MeasureName:
     def __str__(self) -> str:
         if self.confidence is not None:
             return f"{self.name}@{self.confidence}"
-        if self.scenario is not None:
-            return f"{self.name}:{self.scenario}"
+        if self.item is not None:
+            return f"{self.name}:{self.item}"
         return self.name
 
     @classmethod
@@ -112,9 +113,9 @@ class MeasureName:
         allowed = definition.qualifier
         if mark == "@" and allowed is Qualifier.CONFIDENCE:
             return cls(head, confidence=parse_confidence(item, field=field))
-        if mark == ":" and is_name(item) and allowed is Qualifier.SCENARIO:
-            return cls(head, scenario=item)
-        if mark or allowed is Qualifier.SCENARIO:
+        if mark == ":" and is_name(item) and allowed in _BY_ITEM:
+            return cls(head, item=item)
+        if mark or allowed in _BY_ITEM:
             raise UnknownMeasureError(
                 f"{text!r} is not qualified as {head} may be.",
                 field=field,
@@ -123,10 +124,13 @@ class MeasureName:
         return cls(head)
 
 
+_BY_ITEM = frozenset({Qualifier.SCENARIO, Qualifier.INSTRUMENT})
+
 _SPELLING = {
     Qualifier.NONE: "Write it as {0}.",
     Qualifier.CONFIDENCE: "Write it as {0} or {0}@0.95.",
     Qualifier.SCENARIO: "Write it as {0}:NAME, with the name of a scenario.",
+    Qualifier.INSTRUMENT: "Write it as {0}:INSTRUMENT, such as {0}:AAPL.",
 }
 
 

@@ -24,6 +24,7 @@ class Qualifier(StrEnum):
     NONE = "none"
     CONFIDENCE = "confidence"
     SCENARIO = "scenario"
+    INSTRUMENT = "instrument"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,12 @@ class MeasureDefinition:
         return self.name + _SUFFIX[self.qualifier]
 
 
-_SUFFIX = {Qualifier.NONE: "", Qualifier.CONFIDENCE: "[@0.95]", Qualifier.SCENARIO: ":NAME"}
+_SUFFIX = {
+    Qualifier.NONE: "",
+    Qualifier.CONFIDENCE: "[@0.95]",
+    Qualifier.SCENARIO: ":NAME",
+    Qualifier.INSTRUMENT: ":INSTRUMENT",
+}
 
 _HULL = "Hull, Options, Futures and Other Derivatives, 10th ed., ch. 22"
 _MFE = "McNeil, Frey, Embrechts, Quantitative Risk Management, 2nd ed. (2015), ch. 2.3"
@@ -208,6 +214,50 @@ MEASURES = MappingProxyType(
                 source=_MFE,
                 cost_us=5.3,
                 qualifier=Qualifier.CONFIDENCE,
+            ),
+            MeasureDefinition(
+                name="marginal_value_at_risk",
+                summary="What the parametric VaR gains for each unit more of an instrument's value",
+                formula="z(c) x cov(r_i, P&L) / sd x sqrt(h)",
+                unit=Unit.FRACTION,
+                sign="adds to the VaR positive, hedges negative; also of what is not held",
+                gaps="`window_too_short` below 2 observations, `missing_returns`",
+                source="Jorion, Value at Risk, 3rd ed., ch. 7.2",
+                cost_us=20.0,
+                qualifier=Qualifier.INSTRUMENT,
+            ),
+            MeasureDefinition(
+                name="component_value_at_risk",
+                summary="An instrument's part of the parametric VaR; all parts sum to it",
+                formula="V_i x marginal_value_at_risk",
+                unit=Unit.CURRENCY,
+                sign="adds to the VaR positive, hedges negative",
+                gaps="`window_too_short` below 2 observations",
+                source="Jorion, Value at Risk, 3rd ed., ch. 7.2",
+                cost_us=20.0,
+                qualifier=Qualifier.INSTRUMENT,
+            ),
+            MeasureDefinition(
+                name="incremental_value_at_risk",
+                summary="The parametric VaR less that of the book without the instrument",
+                formula="VaR(book) - VaR(book without i)",
+                unit=Unit.CURRENCY,
+                sign="adds to the VaR positive, hedges negative",
+                gaps="`window_too_short` below 2 observations",
+                source="Jorion, Value at Risk, 3rd ed., ch. 7.2",
+                cost_us=10.0,
+                qualifier=Qualifier.INSTRUMENT,
+            ),
+            MeasureDefinition(
+                name="component_expected_shortfall",
+                summary="An instrument's part of the expected shortfall; all parts sum to it",
+                formula="tail-weighted mean of -V_i r_ti x sqrt(h)",
+                unit=Unit.CURRENCY,
+                sign="adds to the shortfall positive, hedges negative",
+                gaps="`window_too_short` below 1 / alpha",
+                source="Tasche, Risk contributions and performance measurement (1999)",
+                cost_us=40.0,
+                qualifier=Qualifier.INSTRUMENT,
             ),
             MeasureDefinition(
                 name="stress_loss",

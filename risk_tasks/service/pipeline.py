@@ -10,9 +10,15 @@ import numpy.typing as npt
 
 from risk_tasks.decisions import Evaluation, evaluate
 from risk_tasks.engine import MarketArrays, compute
-from risk_tasks.errors import NoMarketError, RiskTasksError, UnknownScenarioError
+from risk_tasks.errors import (
+    NoMarketError,
+    RiskTasksError,
+    UnknownInstrumentError,
+    UnknownScenarioError,
+)
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureName
+from risk_tasks.model.registry import Qualifier
 from risk_tasks.model.report import GRAVITY, Decision, ReportError
 from risk_tasks.model.stamp import Stamp
 from risk_tasks.service.explanation import explain_breaches, explain_gaps
@@ -51,7 +57,7 @@ class Service:
             if limits is None and stamp.limits_version:
                 limits = self._load_limits(stamp.limits_version)
             market = self._market(stamp.market_id)
-            _require_scenarios(request.terms.measures, market)
+            _require_items(request.terms.measures, market)
         except RiskTasksError as error:
             head = AnswerHead(stamp.market_id or None, None, stamp.limits_version or None)
             return _refuse(head, request, describe(error))
@@ -88,13 +94,16 @@ class Service:
         return market
 
 
-def _require_scenarios(names: Iterable[MeasureName], market: MarketArrays) -> None:
-    """Refuse a scenario that was asked for by name; one that a limit names is left untold."""
+def _require_items(names: Iterable[MeasureName], market: MarketArrays) -> None:
+    """Refuse what was asked for by name and is not there; what a limit names is left untold."""
     for name in names:
-        if name.scenario is not None and name.scenario not in market.scenarios:
-            raise UnknownScenarioError(
-                f"The market has no scenario {name.scenario!r}.", field="measures"
-            )
+        kind = name.definition.qualifier
+        if kind is Qualifier.SCENARIO and name.item not in market.scenarios:
+            message = f"The market has no scenario {name.item!r}."
+            raise UnknownScenarioError(message, field="measures")
+        if kind is Qualifier.INSTRUMENT and name.item not in market.index:
+            message = f"{name.item} has no price in this market."
+            raise UnknownInstrumentError(message, field="measures")
 
 
 def _with_limits(names: Iterable[MeasureName], limits: LimitSet | None) -> tuple[MeasureName, ...]:

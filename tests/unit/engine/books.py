@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from risk_tasks.engine import MarketArrays, PortfolioBlock
 from risk_tasks.model.market import MarketSnapshot, Scenario
 from risk_tasks.model.measures import MeasureName, MeasureSettings
-from risk_tasks.model.registry import MEASURES
+from risk_tasks.model.registry import MEASURES, Qualifier
+from tests.reference.measures import OF_HISTORY
 
 NAN = float("nan")
 AS_OF = datetime(2024, 5, 1, tzinfo=UTC)
@@ -30,9 +31,12 @@ settings = st.builds(
     degrees_of_freedom=st.sampled_from([3, 4, 5, 30]),
 )
 
+ITEMS = {Qualifier.SCENARIO: "fall", Qualifier.INSTRUMENT: "I0"}
 ALL = tuple(
-    MeasureName(name, scenario="fall" if name == "stress_loss" else None) for name in MEASURES
+    MeasureName(name, item=ITEMS.get(definition.qualifier)) for name, definition in MEASURES.items()
 )
+#: measures that read past returns; some have no twin that sees nothing but the P&L
+OF_PAST = {*OF_HISTORY, *(name.name for name in ALL if name.item == "I0")}
 QUALIFIED = (
     MeasureName("value_at_risk", confidence="0.6"),
     MeasureName("value_at_risk", confidence="0.95"),
@@ -41,8 +45,9 @@ QUALIFIED = (
     MeasureName("parametric_value_at_risk", confidence="0.995"),
     MeasureName("student_value_at_risk", confidence="0.995"),
     MeasureName("student_expected_shortfall", confidence="0.995"),
-    MeasureName("stress_loss", scenario="guess"),
-    MeasureName("stress_loss", scenario="unheard of"),
+    MeasureName("stress_loss", item="guess"),
+    MeasureName("stress_loss", item="unheard of"),
+    MeasureName("component_value_at_risk", item="unheard of"),
 )
 
 

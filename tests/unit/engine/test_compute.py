@@ -17,12 +17,13 @@ from risk_tasks.engine.compute import FUNCTIONS
 from risk_tasks.engine.warmup import compile_kernels
 from risk_tasks.model.column import Outcome
 from risk_tasks.model.measures import MeasureName, MeasureSettings
-from risk_tasks.model.registry import MEASURES
-from tests.reference import exposure, scenario
+from risk_tasks.model.registry import MEASURES, Qualifier
+from tests.reference import exposure, rank, scenario, tail
 from tests.reference.measures import OF_HISTORY
 from tests.unit.engine.books import (
     ALL,
     NAN,
+    OF_PAST,
     QUALIFIED,
     Book,
     World,
@@ -49,6 +50,8 @@ def expected_of(world: World, book: Book, name: MeasureName, settings: MeasureSe
         return _of_leverage(book, values)
     if name.name == "stress_loss":
         return _of_stress(world, name, values)
+    if name.definition.qualifier is Qualifier.INSTRUMENT:
+        return _of_instrument(world, book, name, settings)
     if name.name == "worst_stress_loss":
         return _of_worst_stress(world, values)
     if hasattr(exposure, name.name):
@@ -73,9 +76,9 @@ def _of_leverage(book, values):
 
 
 def _of_stress(world, name, values):
-    if name.scenario not in world.scenarios:
+    if name.item not in world.scenarios:
         return Outcome.UNKNOWN_SCENARIO, None
-    shocks, others = world.scenarios[name.scenario]
+    shocks, others = world.scenarios[name.item]
     return _of_shocks(values, shocks, others)
 
 
@@ -86,6 +89,45 @@ def _of_worst_stress(world, values):
         return Outcome.NOT_IN_SCENARIO if found else Outcome.UNKNOWN_SCENARIO, None
     nothing = all(outcome is Outcome.NO_EXPOSURE for outcome, _ in found)
     return Outcome.NO_EXPOSURE if nothing else Outcome.OK, max(loss for _, loss in found)
+
+
+def _of_instrument(world, book, name, settings):
+    """By the shares of volatility and shortfall, and by the book without the instrument."""
+    if name.item not in {f"I{place}" for place in range(len(world.prices))}:
+        return Outcome.UNKNOWN_INSTRUMENT, None
+    place, n, values = int(name.item[1:]), world.n_observations, world.values(book)
+    times = scenario.observed(values, world.panel, n)
+    if len(times) < (rank.minimal_observations(settings.confidence) if "short" in name.name else 2):
+        return Outcome.WINDOW_TOO_SHORT, None
+    root, z = math.sqrt(settings.horizon_days), tail.normal_quantile(settings.confidence)
+    shares = {
+        "component_expected_shortfall": lambda: tail.expected_shortfall_contributions(
+            values, world.panel, n, settings.confidence
+        ),
+        "component_value_at_risk": lambda: [
+            z * part for part in tail.volatility_contributions(values, world.panel, n)
+        ],
+    }
+    if name.name in shares:
+        held = dict(zip((i for i, _ in values), shares[name.name](), strict=True))
+        return Outcome.OK, held.get(place, 0.0) * root
+    if name.name == "incremental_value_at_risk":
+        rest = [(i, value) for i, value in values if i != place]
+        spreads = [tail.standard_deviation(_seen(world, of)) for of in (values, rest)]
+        return Outcome.OK, z * (spreads[0] - spreads[1]) * root
+    return _of_marginal([world.panel[place][t] for t in times], _seen(world, values), z * root)
+
+
+def _of_marginal(returns, seen, scale):
+    if any(map(scenario.is_missing, returns)):
+        return Outcome.MISSING_RETURNS, None
+    spread = tail.standard_deviation(seen)
+    return Outcome.OK, scale * tail.covariance(returns, seen) / spread if spread else 0.0
+
+
+def _seen(world, values):
+    pnl = scenario.profit_and_loss(values, world.panel, world.n_observations)
+    return [p for p in pnl if p is not None]
 
 
 def _of_shocks(values, shocks, others):
@@ -206,7 +248,7 @@ def test_a_longer_horizon_scales_risk_by_the_root_of_time_and_nothing_else(world
     long = compute(world.block, market, EVERYTHING, settings)
 
     for name in EVERYTHING:
-        factor = root if name.name in OF_HISTORY else 1.0
+        factor = root if name.name in OF_PAST else 1.0
         np.testing.assert_allclose(long[name].values, short[name].values * factor, rtol=1e-15)
         np.testing.assert_array_equal(long[name].outcomes, short[name].outcomes)
 
@@ -361,7 +403,7 @@ STRESSES = [
 @pytest.mark.parametrize(("scenario", "book", "expected", "value"), STRESSES)
 def test_a_stress_loss_is_told_only_where_the_scenario_says_so(scenario, book, expected, value):
     """A holding that the scenario neither names nor covers leaves the loss undefined."""
-    name = MeasureName("stress_loss", scenario=scenario)
+    name = MeasureName("stress_loss", item=scenario)
     scenarios = {"some": ({0: -0.5}, None), "all": ({0: -0.5}, -0.25)}
     world = flat_world(0, book, scenarios=scenarios)
 
@@ -384,7 +426,7 @@ def test_an_empty_book_has_zeros_without_a_sign():
 
     for name, column in columns.items():
         assert json.dumps(column.values.tolist()) == "[0.0, 0.0]", str(name)
-        ratio = name.definition.unit != "ccy"
+        ratio = name.definition.unit != "ccy" and name.name not in OF_PAST
         expected = Outcome.ZERO_GROSS if ratio else Outcome.OK
         if name.name.endswith("stress_loss"):
             expected = Outcome.NO_EXPOSURE
@@ -463,7 +505,7 @@ def test_a_profit_too_large_to_be_squared_has_no_risk_but_exposures():
     columns = compute(world.block, world.market, BUT_STRESS, MeasureSettings())
 
     for name, column in columns.items():
-        risk = name.name in OF_HISTORY
+        risk = name.name in OF_PAST
         leverage = Outcome.NAV_UNKNOWN if name.name == "gross_leverage" else Outcome.OK
         assert Outcome(column.outcomes[0]) is (Outcome.NOT_FINITE if risk else leverage), str(name)
 

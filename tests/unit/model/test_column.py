@@ -22,6 +22,8 @@ OUTCOMES = [
     (Outcome.WINDOW_TOO_SHORT, "insufficient_data", "window_too_short", False),
     (Outcome.NOT_FINITE, "error", "not_finite", False),
     (Outcome.NOT_COMPUTED, "error", "not_computed", False),
+    (Outcome.UNKNOWN_INSTRUMENT, "undefined", "unknown_instrument", False),
+    (Outcome.MISSING_RETURNS, "insufficient_data", "missing_returns", False),
 ]
 
 

@@ -35,6 +35,7 @@ def test_units_and_qualifiers_are_those_of_the_design():
         "gross_leverage": Unit.RATIO,
         "concentration": Unit.FRACTION,
         "herfindahl": Unit.FRACTION,
+        "marginal_value_at_risk": Unit.FRACTION,
     }
     qualifiers = {
         "value_at_risk": Qualifier.CONFIDENCE,
@@ -42,6 +43,10 @@ def test_units_and_qualifiers_are_those_of_the_design():
         "parametric_value_at_risk": Qualifier.CONFIDENCE,
         "student_value_at_risk": Qualifier.CONFIDENCE,
         "student_expected_shortfall": Qualifier.CONFIDENCE,
+        "marginal_value_at_risk": Qualifier.INSTRUMENT,
+        "component_value_at_risk": Qualifier.INSTRUMENT,
+        "incremental_value_at_risk": Qualifier.INSTRUMENT,
+        "component_expected_shortfall": Qualifier.INSTRUMENT,
         "stress_loss": Qualifier.SCENARIO,
     }
 
@@ -71,10 +76,10 @@ GOOD_NAMES = [
     ("value_at_risk", MeasureName("value_at_risk")),
     ("value_at_risk@0.95", MeasureName("value_at_risk", confidence="0.95")),
     ("expected_shortfall@.9750", MeasureName("expected_shortfall", confidence="0.975")),
-    ("stress_loss:crash-2020", MeasureName("stress_loss", scenario="crash-2020")),
-    ("stress_loss:a:b", MeasureName("stress_loss", scenario="a:b")),
-    ("stress_loss:me@home", MeasureName("stress_loss", scenario="me@home")),
-    ("stress_loss: 1 ", MeasureName("stress_loss", scenario=" 1 ")),
+    ("stress_loss:crash-2020", MeasureName("stress_loss", item="crash-2020")),
+    ("stress_loss:a:b", MeasureName("stress_loss", item="a:b")),
+    ("stress_loss:me@home", MeasureName("stress_loss", item="me@home")),
+    ("stress_loss: 1 ", MeasureName("stress_loss", item=" 1 ")),
 ]
 
 
@@ -147,7 +152,7 @@ def test_a_name_is_written_as_it_is_read(text):
 @given(names)
 def test_the_scenario_of_a_stress_loss_is_kept_as_it_is(scenario):
     """Whatever it is called."""
-    assert MeasureName.parse(f"stress_loss:{scenario}").scenario == scenario
+    assert MeasureName.parse(f"stress_loss:{scenario}").item == scenario
 
 
 def test_repeats_are_dropped_and_order_is_kept():

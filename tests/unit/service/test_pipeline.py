@@ -15,7 +15,7 @@ from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.market import Scenario
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES
+from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES, Qualifier
 from risk_tasks.model.report import GRAVITY
 from risk_tasks.service import pipeline
 from risk_tasks.wire.request import Detail, pack_portfolios
@@ -207,7 +207,14 @@ def test_a_share_of_a_whole_that_is_nothing_is_unknown():
     ]
 
 
-@pytest.mark.parametrize("name", [name for name in MEASURES if not name.endswith("stress_loss")])
+ASKED = [
+    f"{name}:AAPL" if definition.qualifier is Qualifier.INSTRUMENT else name
+    for name, definition in MEASURES.items()
+    if not name.endswith("stress_loss")
+]
+
+
+@pytest.mark.parametrize("name", ASKED)
 def test_every_measure_can_be_limited_and_explained(name):
     """Contributors are finite and make up the measure, where it is made up of parts."""
     limits = LimitSet("s", [Limit(name, hard=-1e9)])
@@ -219,7 +226,7 @@ def test_every_measure_can_be_limited_and_explained(name):
     whole = 1.0 if name == "concentration" else breach.observed
     if name == "short_exposure":
         assert list(breach.contributors) == []
-    elif name not in OF_HISTORY:
+    elif name not in OF_HISTORY and ":" not in name:
         assert sum(part.amount for part in breach.contributors) == pytest.approx(whole, rel=1e-9)
     assert all(np.isfinite([part.amount, part.share]).all() for part in breach.contributors)
 
@@ -371,3 +378,31 @@ def test_shares_are_numbers_or_none_however_large_their_parts():
 
     for breach in report.breaches:
         assert all(part.share is None or np.isfinite(part.share) for part in breach.contributors)
+
+
+def test_parts_of_instruments_sum_to_the_risk_of_the_book():
+    """Component by component, as a desk reads them; one that is not held has none."""
+    held = list(LONG.positions)
+    names = [f"{part}:{i}" for part in PARTS for i in (*held, "MSFT")]
+    measures = report_of(LONG, measures=[*names, *PARTS.values()]).measures
+
+    for part, whole in PARTS.items():
+        parts = [measures[f"{part}:{i}"].value for i in held]
+        assert sum(parts) == pytest.approx(measures[whole].value, rel=1e-9)
+
+
+PARTS = {
+    "component_value_at_risk": "parametric_value_at_risk",
+    "component_expected_shortfall": "expected_shortfall",
+}
+
+
+def test_an_instrument_that_the_market_does_not_have_is_refused_or_left_untold():
+    """As a scenario is: refused where it was asked for, a gap where a limit names it."""
+    name = "component_value_at_risk:GOLD"
+    refused = report_of(LONG, measures=[name])
+    limited = report_of(LONG, limits=LimitSet("s", [Limit(name, hard=1.0)]))
+
+    assert (refused.status, refused.code) == ("error", "unknown_instrument")
+    assert limited.decision == "reject"
+    assert [gap.reason for gap in limited.not_evaluated] == ["unknown_instrument"]

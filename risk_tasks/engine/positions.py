@@ -1,0 +1,126 @@
+"""Measures of one instrument in a book: what it adds to the risk of the whole.
+
+A measure is a column (P,), its parts are (N,) for the one book in the block, both scaled to the
+horizon; units and signs are those of the registry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from risk_tasks.engine.computation import Computation, FloatArray, Functions
+from risk_tasks.engine.windows import by_window, column_of, confidence_of, tail_length
+from risk_tasks.model.column import MeasureColumn, Outcome
+from risk_tasks.model.confidence import min_observations, tail_rank
+from risk_tasks.model.measures import MeasureName
+
+
+def marginal_value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
+    place = _place(run, name)
+    if place is None:
+        return _unknown(run)
+    gaps = np.isnan(run.panel[place]) & ~np.isnan(run.pnl)
+    missing = (gaps.any(axis=1), Outcome.MISSING_RETURNS)
+    return column_of(run, _marginal(run, name, place), 2, missing)
+
+
+def component_value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
+    place = _place(run, name)
+    if place is None:
+        return _unknown(run)
+    return column_of(run, _value_held(run, place) * _marginal(run, name, place), 2)
+
+
+def incremental_value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
+    place = _place(run, name)
+    if place is None:
+        return _unknown(run)
+    quantity = np.where(run.block.instrument == place, 0.0, run.block.quantity)
+    without = Computation(replace(run.block, quantity=quantity), run.market, run.settings, 1)
+    gained = run.deviation - without.deviation
+    return column_of(run, _scale(run, name) * gained, 2)
+
+
+def component_expected_shortfall(run: Computation, name: MeasureName) -> MeasureColumn:
+    place = _place(run, name)
+    if place is None:
+        return _unknown(run)
+    confidence = confidence_of(name, run.settings)
+    n_tail = by_window(run, np.float64, lambda n: tail_length(n, confidence))[:, None]
+    rank = by_window(run, np.int64, lambda n: tail_rank(n, confidence))[:, None]
+    # Of equal losses the earlier ones are read; what is missing comes last.
+    worst = np.argsort(run.pnl, axis=1, kind="stable")[:, : int(rank.max(initial=1))]
+    value = _value_held(run, place)[:, None]
+    losses = np.where(value == 0.0, 0.0, -value * run.panel[place][worst])
+    weights = np.clip(n_tail - np.arange(worst.shape[1]), 0.0, 1.0)
+    parts = np.where(weights > 0.0, losses, 0.0) * weights
+    total: FloatArray = parts.sum(axis=1) / n_tail[:, 0] * run.horizon_scale
+    return column_of(run, total, min_observations(confidence))
+
+
+def marginal_parts(run: Computation, name: MeasureName) -> FloatArray:
+    return _at_instrument(run, name, marginal_value_at_risk(run, name))
+
+
+def component_parts(run: Computation, name: MeasureName) -> FloatArray:
+    return _at_instrument(run, name, component_value_at_risk(run, name))
+
+
+def incremental_parts(run: Computation, name: MeasureName) -> FloatArray:
+    return _at_instrument(run, name, incremental_value_at_risk(run, name))
+
+
+def shortfall_parts(run: Computation, name: MeasureName) -> FloatArray:
+    return _at_instrument(run, name, component_expected_shortfall(run, name))
+
+
+def _at_instrument(run: Computation, name: MeasureName, column: MeasureColumn) -> FloatArray:
+    """Return the value at the position of the instrument, and nothing at all others."""
+    return np.where(run.block.instrument == _place(run, name), column.values[0], 0.0)
+
+
+def _place(run: Computation, name: MeasureName) -> int | None:
+    return run.market.index.get(name.item or "")
+
+
+def _unknown(run: Computation) -> MeasureColumn:
+    n = len(run.block)
+    return MeasureColumn.of(np.zeros(n), (np.ones(n, dtype=bool), Outcome.UNKNOWN_INSTRUMENT))
+
+
+def _scale(run: Computation, name: MeasureName) -> float:
+    z = NormalDist().inv_cdf(float(confidence_of(name, run.settings)))
+    return z * run.horizon_scale
+
+
+def _value_held(run: Computation, place: int) -> FloatArray:
+    """Return (P,): what each book holds of the instrument, 0 where it holds none."""
+    found: npt.NDArray[np.int64] = np.flatnonzero(run.block.instrument == place)
+    held = np.zeros(len(run.block))
+    held[np.searchsorted(run.block.offsets, found, side="right") - 1] = run.value[found]
+    return held
+
+
+def _marginal(run: Computation, name: MeasureName, place: int) -> FloatArray:
+    """Return (P,): z cov(r_i, P&L) / sd over the observations of each book; 0 where sd is 0."""
+    pnl, n = run.pnl, np.maximum(run.n_observations, 2)
+    mean = np.nansum(pnl, axis=1, keepdims=True) / n[:, None]
+    departure = np.where(np.isnan(pnl), 0.0, pnl - mean)
+    returns = np.where(np.isnan(run.panel[place]), 0.0, run.panel[place])
+    covariance = (departure * returns).sum(axis=1) / (n - 1)
+    spread = np.where(run.deviation == 0.0, np.inf, run.deviation)
+    # Adding 0.0 takes the sign off a zero.
+    marginal: FloatArray = _scale(run, name) * covariance / spread + 0.0
+    return marginal
+
+
+FUNCTIONS = {
+    "marginal_value_at_risk": Functions(marginal_value_at_risk, marginal_parts),
+    "component_value_at_risk": Functions(component_value_at_risk, component_parts),
+    "incremental_value_at_risk": Functions(incremental_value_at_risk, incremental_parts),
+    "component_expected_shortfall": Functions(component_expected_shortfall, shortfall_parts),
+}
