@@ -68,7 +68,7 @@ def test_transitions_are_counted_day_by_day(record):
 
 @given(counts, confidences)
 def test_statistics_are_never_negative_and_finite(transitions, confidence):
-    """Rounding puts none of them below 0."""
+    """Whatever was counted."""
     n, n_exceptions = sum(transitions) + 1, transitions.n01 + transitions.n11
     for statistic in (
         proportion_of_failures(n, n_exceptions, confidence),
@@ -87,6 +87,11 @@ def test_the_expected_number_of_exceptions_has_a_ratio_of_exactly_0(
 ):
     """In binary floating point 1 - 0.7 is not 0.3."""
     assert proportion_of_failures(n_observations, n_exceptions, confidence) == 0.0
+
+
+def test_rounding_puts_no_statistic_below_0():
+    """These counts are independent but for one day; their terms cancel to -1.6e-10."""
+    assert independence(Transitions(2_817_505, 7_668, 939_168, 2_556)) == 0.0
 
 
 def test_a_record_without_exceptions_is_as_unlikely_as_the_days_are_many():
