@@ -1,7 +1,7 @@
 """The command `risk-tasks`.
 
-Exit codes: 0 done, 1 an error that is printed with its remedy, 2 wrong usage, 3 a rejected
-portfolio where `check --exit-code` asks for it.
+Exit codes: 0 done, 1 an error that is printed with its remedy, 2 wrong usage; where `--exit-code`
+asks for it, 3 a portfolio that `check` rejects, 4 a VaR that does not pass its `backtest`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,19 @@ import sys
 
 import typer
 
-from risk_tasks.cli import check, demo, dev, dlq, doctor, limits, market, measures, quota, roles
+from risk_tasks.cli import (
+    backtest,
+    check,
+    demo,
+    dev,
+    dlq,
+    doctor,
+    limits,
+    market,
+    measures,
+    quota,
+    roles,
+)
 from risk_tasks.errors import RiskTasksError
 
 app = typer.Typer(
@@ -19,7 +31,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for part in (demo, dev, check, measures, doctor, roles):
+for part in (demo, dev, check, backtest, measures, doctor, roles):
     part.add_to(app)
 app.add_typer(market.app, name="market")
 app.add_typer(limits.app, name="limits")

@@ -16,6 +16,7 @@ from risk_tasks.errors import (
     InvalidSettingsError,
     RequestError,
 )
+from risk_tasks.model.backtest import BacktestReport
 from risk_tasks.model.limits import Limit, LimitSet, limit_document
 from risk_tasks.model.market import Scenario
 from risk_tasks.model.measures import MeasureSettings
@@ -124,7 +125,7 @@ def scenarios_document(scenarios: Mapping[str, Scenario]) -> Document:
     }
 
 
-def report_document(report: RiskReport) -> Document:
+def report_document(report: RiskReport | BacktestReport) -> Document:
     """Return `report` as JSON values; an error's code, field and remedy stand at the top."""
     document: Document = msgspec.to_builtins(report, enc_hook=_encode)
     error = document.pop("error")

@@ -144,6 +144,10 @@ def test_star_takes_the_public_names():
 DOCUMENTED = [
     *sorted((PACKAGE / "kernels").glob("*.py")),
     PACKAGE / "engine" / "compute.py",
+    PACKAGE / "engine" / "backtesting.py",
+    PACKAGE / "model" / "backtest.py",
+    PACKAGE / "model" / "likelihood.py",
+    PACKAGE / "model" / "traffic_light.py",
     PACKAGE / "client" / "blocking.py",
 ]
 # Methods that every Python programmer knows, and overloads, need no words.

@@ -1,0 +1,101 @@
+"""The historical VaR of a portfolio, told each day from the days before it, and held against it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from math import floor
+
+import numpy as np
+
+from risk_tasks.engine.block import PortfolioBlock
+from risk_tasks.engine.computation import Computation, FloatArray
+from risk_tasks.engine.market import MarketArrays
+from risk_tasks.errors import InvalidMarketError, InvalidPortfolioError, InvalidSettingsError
+from risk_tasks.kernels import tail
+from risk_tasks.model.backtest import Backtest, backtest
+from risk_tasks.model.confidence import (
+    VarConvention,
+    min_observations,
+    parse_confidence,
+    var_position,
+)
+from risk_tasks.model.measures import MeasureSettings
+
+#: a trading year, as in Basel 1996
+WINDOW = 250
+
+
+def rolling_backtest(
+    block: PortfolioBlock,
+    market: MarketArrays,
+    confidence: str | float | Decimal,
+    *,
+    window: int = WINDOW,
+    convention: VarConvention = VarConvention.CONSERVATIVE,
+) -> Backtest:
+    """Test the one-day historical VaR of the one portfolio in `block` on the market's own past.
+
+    Every day from the window's end is tested: the VaR of the `window` days before it against its
+    P&L. Both are hypothetical, those of the book as it is held now: quantities and prices of
+    today, returns of that day. A day on which a held instrument has no return is left out of
+    windows and record; `exceptions` count days of the market back from its last.
+
+    Raises `InvalidSettingsError` for a confidence that is none and for a window that does not
+    reach its tail, `InvalidMarketError` where fewer than `window` + 1 days have a return for all
+    that is held, and `InvalidPortfolioError` where the P&L is too large for a double.
+    """
+    confidence = parse_confidence(confidence)
+    check_window(window, confidence)
+    with np.errstate(all="ignore"):
+        run = Computation(block, market, MeasureSettings(confidence), 1)
+        pnl, overflows = run.pnl[0], bool(run.overflows[0])
+    if overflows:
+        raise InvalidPortfolioError("The P&L is too large to be computed.", field="positions")
+    days = np.flatnonzero(~np.isnan(pnl))
+    check_history(len(days), window)
+    seen = pnl[days]
+    bounds = rolling_value_at_risk(seen, window, confidence, convention)
+    result = backtest(seen[window:], bounds, confidence)
+    # The record counts the days that it holds, and 0 is its last; a reader counts the market's.
+    exceptions = days[np.array(result.exceptions, dtype=np.int64) - 1] - (len(pnl) - 1)
+    return replace(result, exceptions=tuple(exceptions.tolist()))
+
+
+def rolling_value_at_risk(
+    pnl: FloatArray, window: int, confidence: str, convention: VarConvention
+) -> FloatArray:
+    """Return the VaR before each day of `pnl` (T,) but the first `window`: (T - window,).
+
+    `pnl` is finite, oldest first, profit positive; VaR is loss positive, in the same currency.
+    """
+    position = var_position(window, confidence, convention)
+    rank = floor(position)
+    windows = np.lib.stride_tricks.sliding_window_view(pnl, window)[:-1]
+    ordered = np.partition(windows, (rank, min(rank + 1, window - 1)), axis=1)
+    worst = np.ascontiguousarray(ordered[:, : rank + 2])
+    bounds = np.empty(len(windows))
+    weight = np.full(len(windows), float(position - rank))
+    tail.value_at_risk(worst, np.full(len(windows), rank), weight, bounds)
+    return bounds
+
+
+def check_window(window: int, confidence: str) -> None:
+    """Raise `InvalidSettingsError` unless `window` is a number of days that reaches the tail."""
+    least = min_observations(confidence)
+    if isinstance(window, bool) or not isinstance(window, int) or window < least:
+        raise InvalidSettingsError(
+            f"A window of {window!r} days does not reach the tail beyond {confidence}.",
+            field="window",
+            remedy=f"Give {least} days or more, or a lower confidence.",
+        )
+
+
+def check_history(n_days: int, window: int) -> None:
+    """Raise `InvalidMarketError` unless there is a day left to test."""
+    if n_days <= window:
+        raise InvalidMarketError(
+            f"A window of {window} days needs {window + 1} days of returns; there are {n_days}.",
+            field="returns",
+            remedy="Give more prices, or a shorter window.",
+        )

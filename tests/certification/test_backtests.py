@@ -1,0 +1,200 @@
+"""Backtests against published tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from math import sqrt
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from risk_tasks.model.backtest import Backtest, backtest_of
+from risk_tasks.model.confidence import parse_confidence
+from risk_tasks.model.likelihood import (
+    Transitions,
+    chi_square_survival,
+    proportion_of_failures,
+)
+from risk_tasks.model.traffic_light import cumulative_probability
+
+Vectors = Callable[[str], Any]
+
+RELATIVE = 1e-12
+#: printed with two decimals, three and six
+TWO, THREE, SIX = 5e-3, 5e-4, 5e-7
+#: what speaks about other statistics than ours, and why
+NOT_OURS = {
+    "source": "no number",
+    "kupiec_note": "no number",
+    "_how": "no number",
+    "ore_overlapping_10d": "bounds for overlapping ten-day P&L, simulated; ours is one-day P&L",
+}
+TESTED = {
+    *("basel_1996", "frtb_multiplier", "frtb_desk_thresholds_12m", "kupiec_nonrejection_95"),
+    *("chi2_critical", "jpm_1998_jorion", "type_errors_jorion", "ryanoconnell_example"),
+}
+
+
+def at(alpha: float) -> str:
+    """The confidence whose tail is published as `alpha`."""
+    return parse_confidence(1 - Decimal(str(alpha)))
+
+
+def of(n_observations: int, n_exceptions: int, confidence: str = "0.99") -> Backtest:
+    """The backtest of so many exceptions, which come first."""
+    return backtest_of(np.arange(n_observations) < n_exceptions, confidence)
+
+
+def by_exceptions(table: dict[str, Any]) -> dict[int, Any]:
+    """A published table with a row for each number of exceptions: "0-4" is five, "10+" goes on."""
+    rows = {}
+    for text, value in table.items():
+        first, _, last = text.rstrip("+").partition("-")
+        end = 250 if text.endswith("+") else int(last or first)
+        rows.update(dict.fromkeys(range(int(first), end + 1), value))
+    return rows
+
+
+def test_every_published_table_is_certified_or_said_not_to_be(shared_vectors: Vectors) -> None:
+    """What is added to the vectors is not passed over."""
+    assert set(shared_vectors("backtest_tables")) == TESTED | set(NOT_OURS)
+
+
+def test_basel_cumulative_probabilities(shared_vectors: Vectors) -> None:
+    """0 to 10 exceptions in 250 days at 99 %, to the digits of Table 2."""
+    vector = shared_vectors("backtest_tables")["basel_1996"]
+    published = vector["cumulative_probability"]
+
+    actual = [of(vector["T"], n).cumulative_probability for n in range(len(published))]
+
+    assert len(published) == 11
+    np.testing.assert_allclose(actual, published, rtol=0, atol=vector["tolerance"])
+
+
+def test_basel_zones(shared_vectors: Vectors) -> None:
+    """Green to 4, yellow to 9, red from 10: every number of exceptions that there can be."""
+    vector = shared_vectors("backtest_tables")["basel_1996"]
+
+    for zone, (first, last) in vector["zones"].items():
+        for n in range(first, (vector["T"] if last is None else last) + 1):
+            assert of(vector["T"], n).zone == zone, n
+
+
+def test_basel_plus_factors(shared_vectors: Vectors) -> None:
+    """For every number of exceptions."""
+    published = by_exceptions(shared_vectors("backtest_tables")["basel_1996"]["plus_factor"])
+
+    assert {n: of(250, n).plus_factor for n in range(251)} == published
+
+
+def test_frtb_multipliers(shared_vectors: Vectors) -> None:
+    """For every number of exceptions."""
+    published = by_exceptions(shared_vectors("backtest_tables")["frtb_multiplier"])
+
+    assert {n: of(250, n).frtb_multiplier for n in range(251)} == published
+
+
+def test_frtb_desk_thresholds(shared_vectors: Vectors) -> None:
+    """At both confidences."""
+    vector = shared_vectors("backtest_tables")["frtb_desk_thresholds_12m"]
+
+    assert of(250, 0, "0.99").frtb_desk_threshold == vector["99%"] == 12
+    assert of(250, 0, "0.975").frtb_desk_threshold == vector["97.5%"] == 30
+
+
+def test_kupiec_regions(shared_vectors: Vectors) -> None:
+    """Fifteen regions in which a VaR is not rejected at 95 %, each number of exceptions tried."""
+    rows = shared_vectors("backtest_tables")["kupiec_nonrejection_95"]
+
+    for row in rows:
+        t, confidence = row["T"], at(row["p"])
+        p_values = (
+            chi_square_survival(proportion_of_failures(t, n, confidence), 1) for n in range(t + 1)
+        )
+        kept = [n for n, p in enumerate(p_values) if p >= 0.05]
+
+        assert kept == list(range(row["recomputed_min"], row["recomputed_max"] + 1)), row
+    assert len(rows) == 15
+
+
+def test_kupiec_regions_as_printed(shared_vectors: Vectors) -> None:
+    """Their ends as Kupiec printed them; one has no lower end, where N = 0 is rejected as well."""
+    rows = shared_vectors("backtest_tables")["kupiec_nonrejection_95"]
+
+    for row in rows:
+        low, high = re.fullmatch(r"(?:(\d+)<)?N<(\d+)", row["published_nonrejection"]).groups()
+        assert int(high) == row["recomputed_max"] + 1
+        if low is None:
+            assert (row["p"], row["T"], row["recomputed_min"]) == (0.01, 255, 1)
+        else:
+            assert int(low) == row["recomputed_min"] - 1
+    assert proportion_of_failures(255, 0, "0.99") == pytest.approx(5.13, abs=TWO)
+
+
+def test_chi_square_critical_values(shared_vectors: Vectors) -> None:
+    """The p-value of a critical value is what is left of its level."""
+    table = shared_vectors("backtest_tables")["chi2_critical"]
+
+    for name, freedom in (("df1", 1), ("df2", 2)):
+        for level, statistic in table[name].items():
+            p = chi_square_survival(statistic, freedom)
+            assert p == pytest.approx(1 - float(level), abs=SIX), (name, level)
+
+
+def jpm_record(vector: dict[str, Any]) -> np.ndarray:
+    """Days with the published transitions, of which there are as many as days: one comes first."""
+    pairs, alone = vector["transitions"]["n11"], vector["transitions"]["n01"]
+    # Six exceptions follow another; as many end as begin, so that the first day is a calm one.
+    hits = [True] * (pairs + 1) + [False]
+    hits += [True, False] * (alone - 1)
+    return np.array([False] * (vector["transitions"]["n00"] + 1) + hits)
+
+
+def test_jpm_1998(shared_vectors: Vectors) -> None:
+    """Twenty exceptions in 252 days at 95 %, from a record with the published transitions."""
+    vector = shared_vectors("backtest_tables")["jpm_1998_jorion"]
+    t, n, confidence = vector["T"], vector["N"], at(vector["p"])
+    record = jpm_record(vector)
+    assert Transitions.of(record)._asdict() == vector["transitions"]
+
+    actual = backtest_of(record, confidence)
+
+    pof = proportion_of_failures(t, n, confidence)
+    assert pof == pytest.approx(vector["expected_LR_uc"], abs=TWO)
+    assert actual.independence_lr == pytest.approx(vector["expected_LR_ind"], abs=TWO)
+    assert actual.coverage_lr == pytest.approx(vector["expected_LR_cc"], abs=TWO)
+    recomputed = [3.91255, 9.52957, 13.44212]
+    assert [pof, actual.independence_lr, actual.coverage_lr] == pytest.approx(recomputed, abs=5e-6)
+    p_values = [actual.kupiec_p, actual.independence_p, actual.coverage_p]
+    statistics = [actual.kupiec_lr, actual.independence_lr, actual.coverage_lr]
+    assert p_values == pytest.approx(scipy.stats.chi2.sf(statistics, [1, 1, 2]), rel=1e-10)
+    alpha, expected = vector["p"], of(t, n, confidence).expected
+    assert (n - expected) / sqrt(expected * (1 - alpha)) == pytest.approx(
+        vector["expected_z"], abs=TWO
+    )
+
+
+def test_errors_of_both_types(shared_vectors: Vectors) -> None:
+    """Of rejecting a right VaR by more than four exceptions, and of keeping one of 97 %."""
+    vector = shared_vectors("backtest_tables")["type_errors_jorion"]
+    t, most = vector["T"], vector["reject_if_more_than"]
+
+    type1 = 1 - cumulative_probability(t, most, at(vector["p"]))
+    type2 = cumulative_probability(t, most, at(vector["p_alt"]))
+
+    assert type1 == pytest.approx(vector["type1"], abs=THREE)
+    assert type2 == pytest.approx(vector["type2"], abs=THREE)
+
+
+def test_a_wrong_published_ratio_is_not_ours(shared_vectors: Vectors) -> None:
+    """The page's 0.189 is no LR_pof of three exceptions in 250 days; 0.0949 is."""
+    vector = shared_vectors("backtest_tables")["ryanoconnell_example"]
+
+    actual = of(vector["T"], vector["N"], at(vector["p"])).kupiec_lr
+
+    assert actual == pytest.approx(vector["recomputed_LR_uc"], rel=RELATIVE)
+    assert abs(actual - vector["published_LR"]) > 0.09

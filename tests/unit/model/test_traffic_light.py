@@ -1,0 +1,98 @@
+"""Zones for any record, and the supervisors' tables for the one that they hold for."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from risk_tasks.model.confidence import tail_probability
+from risk_tasks.model.traffic_light import (
+    Zone,
+    cumulative_probability,
+    frtb_desk_threshold,
+    frtb_multiplier,
+    plus_factor,
+    zone_of,
+)
+from tests.reference import backtest as naive
+
+confidences = st.sampled_from(["0.5", "0.9", "0.95", "0.975", "0.99", "0.999", "0.00001"])
+
+
+@st.composite
+def outcomes(draw):
+    """Days and exceptions among them."""
+    n_observations = draw(st.integers(1, 300))
+    few = st.integers(0, min(20, n_observations))
+    return n_observations, draw(few | st.integers(0, n_observations))
+
+
+@given(outcomes(), confidences)
+def test_probabilities_and_zones_agree_with_their_twins(outcome, confidence):
+    """The twin adds up fractions; the probability is its nearest double."""
+    alpha = tail_probability(confidence)
+
+    assert cumulative_probability(*outcome, confidence) == float(
+        naive.cumulative_probability(*outcome, alpha)
+    )
+    assert zone_of(*outcome, confidence) == naive.zone(*outcome, alpha)
+
+
+@given(outcomes(), confidences)
+def test_another_exception_never_betters_the_zone(outcome, confidence):
+    """Green, then yellow, then red."""
+    n_observations, n_exceptions = outcome
+    gravity = list(Zone)
+    zones = [zone_of(n_observations, n, confidence) for n in range(n_exceptions + 1)]
+
+    assert zones == sorted(zones, key=gravity.index)
+    assert zones[0] is Zone.GREEN
+
+
+def test_a_probability_that_equals_the_threshold_reaches_it():
+    """One exception in two days or fewer has a probability of 1 - 0.01^2, which is 0.9999."""
+    assert naive.cumulative_probability(2, 1, Fraction(1, 100)) == Fraction(9999, 10_000)
+    assert zone_of(2, 1, "0.99") is Zone.RED
+    assert zone_of(2, 1, "0.989") is Zone.YELLOW
+
+
+@pytest.mark.parametrize("confidence", ["0.95", "0.99", "0.9999"])
+def test_a_record_without_an_exception_is_green_however_short(confidence):
+    """Though P(X <= 0) of a day or two is above 95 %."""
+    assert [zone_of(n, 0, confidence) for n in (1, 2, 5, 250)] == [Zone.GREEN] * 4
+
+
+def test_a_long_record_has_no_limit_of_floating_point():
+    """0.5^20000 is no double; half of the outcomes lie at or below the middle."""
+    assert cumulative_probability(20_001, 10_000, "0.5") == 0.5
+    assert cumulative_probability(20_000, 20_000, "0.99") == 1.0
+
+
+@pytest.mark.parametrize(
+    ("n_observations", "confidence"), [(249, "0.99"), (251, "0.99"), (250, "0.95")]
+)
+def test_tables_hold_for_250_days_at_99_percent_alone(n_observations, confidence):
+    """Elsewhere there is a zone, and no factor."""
+    assert plus_factor(n_observations, 7, confidence) is None
+    assert frtb_multiplier(n_observations, 7, confidence) is None
+    assert frtb_desk_threshold(n_observations, confidence) is None
+
+
+def test_the_last_row_of_the_tables_stands_for_more():
+    """Ten exceptions or two hundred and fifty."""
+    for n in (10, 11, 250):
+        assert plus_factor(250, n, "0.99") == 1.0
+        assert frtb_multiplier(250, n, "0.99") == 2.0
+
+
+@given(st.integers(0, 250))
+def test_what_is_added_grows_exactly_outside_the_green_zone(n_exceptions):
+    """The tables and the zones are cut at the same numbers of exceptions."""
+    zone = zone_of(250, n_exceptions, "0.99")
+
+    assert (plus_factor(250, n_exceptions, "0.99") == 0.0) == (zone is Zone.GREEN)
+    assert (frtb_multiplier(250, n_exceptions, "0.99") == 1.5) == (zone is Zone.GREEN)
+    assert (plus_factor(250, n_exceptions, "0.99") == 1.0) == (zone is Zone.RED)
