@@ -1,7 +1,7 @@
 """Marginal and component VaR as Jorion prints them: two currencies that move independently.
 
-Value at Risk, 3rd ed., ch. 7.2: 2 million at 5 % and 1 million at 12 % volatility, no correlation, at
-95 % with the deviate rounded to 1.65 but for the incremental VaR.
+Value at Risk, 3rd ed., ch. 7.2: 2 million at 5 % and 1 million at 12 % volatility, no correlation,
+at 95 % with the deviate rounded to 1.65 but for the incremental VaR.
 """
 
 from __future__ import annotations
