@@ -31,6 +31,7 @@ class Precision(StrEnum):
 #: settings that are numbers, with what they may hold
 _NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     ("degrees_of_freedom", lambda number: number > 2, "Give a number above 2, such as 5."),
+    ("decay", lambda number: 0 < number < 1, "Give a number between 0 and 1, such as 0.94."),
 )
 
 
@@ -40,7 +41,8 @@ class MeasureSettings:
 
     `confidence` is decimal text, a Decimal, or a float that is read through its text.
     `horizon_days`, 1 to 1000, scales one-day risk by the square root of time.
-    `degrees_of_freedom`, above 2, are those of the Student measures. Raises
+    `degrees_of_freedom`, above 2, are those of the Student measures. `decay`, between 0 and 1, is
+    what the weight of a squared outcome is multiplied by from one day to the day before. Raises
     `InvalidSettingsError` naming the field.
     """
 
@@ -49,6 +51,7 @@ class MeasureSettings:
     var_convention: str = VarConvention.CONSERVATIVE
     precision: str = Precision.FLOAT64
     degrees_of_freedom: float = 5.0
+    decay: float = 0.94
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "confidence", parse_confidence(self.confidence))

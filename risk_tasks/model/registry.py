@@ -210,6 +210,16 @@ MEASURES = MappingProxyType(
                 qualifier=Qualifier.CONFIDENCE,
             ),
             MeasureDefinition(
+                name="ewma_volatility",
+                summary="Volatility with zero mean, the latest observations weighing most",
+                formula="sqrt(sum of w_k P&L_(T-k)^2) x sqrt(h), w_k = (1 - d) d^k / (1 - d^n)",
+                unit=Unit.CURRENCY,
+                sign="never negative",
+                gaps="`window_too_short` below 2 observations",
+                source="J.P. Morgan/Reuters, RiskMetrics Technical Document, 4th ed. (1996), ch. 5",
+                cost_us=9.0,
+            ),
+            MeasureDefinition(
                 name="stress_loss",
                 summary="Loss under a named scenario of relative price shocks",
                 formula="-sum of V x shock",

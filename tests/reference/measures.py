@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tests.reference import rank, student, tail
+from tests.reference import rank, student, tail, weighted
 
 
 class Settings(Protocol):
@@ -15,6 +15,7 @@ class Settings(Protocol):
 
     var_convention: str
     degrees_of_freedom: float
+    decay: float
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,12 @@ OF_HISTORY = {
         _two,
         # Each departure moves with its outcome and with the mean.
         lambda n, confidence, settings: 2 * _of_a_spread(n, confidence, settings),
+    ),
+    "ewma_volatility": Twin(
+        lambda pnl, confidence, settings: weighted.ewma_volatility(pnl, settings.decay),
+        _two,
+        # A root mean square is a norm.
+        _of_an_outcome,
     ),
     "student_value_at_risk": _of_student(student.value_at_risk),
     "student_expected_shortfall": _of_student(student.expected_shortfall),

@@ -28,6 +28,7 @@ settings = st.builds(
     st.integers(1, 10) | st.sampled_from([250, 1000]),
     st.sampled_from(["conservative", "loss_quantile", "linear"]),
     degrees_of_freedom=st.sampled_from([3, 4, 5, 30]),
+    decay=st.sampled_from([0.8, 0.94, 0.97]),
 )
 
 ALL = tuple(

@@ -287,6 +287,7 @@ def test_a_spread_needs_two_observations(n, expected):
         "parametric_value_at_risk",
         "student_value_at_risk",
         "student_expected_shortfall",
+        "ewma_volatility",
     )
 
     found = outcomes(flat_world(n, Book([(0, 1.0)])), *names)

@@ -190,6 +190,12 @@ BAD_SETTINGS = {
     "freedom a truth": ({"degrees_of_freedom": True}, "degrees_of_freedom"),
     "freedom None": ({"degrees_of_freedom": None}, "degrees_of_freedom"),
     "freedom infinite": ({"degrees_of_freedom": float("inf")}, "degrees_of_freedom"),
+    "decay 0": ({"decay": 0}, "decay"),
+    "decay 1": ({"decay": 1}, "decay"),
+    "decay below 0": ({"decay": -0.5}, "decay"),
+    "decay a text": ({"decay": "0.94"}, "decay"),
+    "decay None": ({"decay": None}, "decay"),
+    "decay NaN": ({"decay": float("nan")}, "decay"),
     "freedom NaN": ({"degrees_of_freedom": float("nan")}, "degrees_of_freedom"),
 }
 
@@ -217,7 +223,7 @@ def test_settings_have_the_defaults_of_the_design():
     assert (settings.confidence, settings.horizon_days) == ("0.99", 1)
     assert settings.var_convention is VarConvention.CONSERVATIVE
     assert settings.precision is Precision.FLOAT64
-    assert settings.degrees_of_freedom == 5.0
+    assert (settings.degrees_of_freedom, settings.decay) == (5.0, 0.94)
 
 
 @pytest.mark.parametrize("confidence", ["0.950", 0.95, Decimal("0.95"), np.float64(0.95)], ids=repr)
