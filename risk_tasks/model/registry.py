@@ -220,6 +220,18 @@ MEASURES = MappingProxyType(
                 cost_us=9.0,
             ),
             MeasureDefinition(
+                name="age_weighted_value_at_risk",
+                summary="Historical value-at-risk, the latest observations weighing most",
+                formula="smallest loss at which the weights, added from the worst on, reach alpha,"
+                " x sqrt(h); w_k proportional to age_decay^k, k = age in observations",
+                unit=Unit.CURRENCY,
+                sign="loss positive",
+                gaps="`window_too_short` below 1 / alpha",
+                source="Boudoukh, Richardson, Whitelaw, The Best of Both Worlds, Risk 11 (1998)",
+                cost_us=20.0,
+                qualifier=Qualifier.CONFIDENCE,
+            ),
+            MeasureDefinition(
                 name="stress_loss",
                 summary="Loss under a named scenario of relative price shocks",
                 formula="-sum of V x shock",

@@ -56,6 +56,7 @@ class _SettingsDocument(msgspec.Struct, forbid_unknown_fields=True):
     precision: str = "float64"
     degrees_of_freedom: float = 5.0
     decay: float = 0.94
+    age_decay: float = 0.98
 
 
 class _ScenarioDocument(msgspec.Struct, forbid_unknown_fields=True):
@@ -111,6 +112,7 @@ def settings_document(settings: MeasureSettings) -> Document:
         "precision": str(settings.precision),
         "degrees_of_freedom": settings.degrees_of_freedom,
         "decay": settings.decay,
+        "age_decay": settings.age_decay,
     }
 
 

@@ -29,6 +29,7 @@ settings = st.builds(
     st.sampled_from(["conservative", "loss_quantile", "linear"]),
     degrees_of_freedom=st.sampled_from([3, 4, 5, 30]),
     decay=st.sampled_from([0.8, 0.94, 0.97]),
+    age_decay=st.sampled_from([0.5, 0.98, 1.0]),
 )
 
 ALL = tuple(
@@ -42,6 +43,7 @@ QUALIFIED = (
     MeasureName("parametric_value_at_risk", confidence="0.995"),
     MeasureName("student_value_at_risk", confidence="0.995"),
     MeasureName("student_expected_shortfall", confidence="0.995"),
+    MeasureName("age_weighted_value_at_risk", confidence="0.6"),
     MeasureName("stress_loss", scenario="guess"),
     MeasureName("stress_loss", scenario="unheard of"),
 )

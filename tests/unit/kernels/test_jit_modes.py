@@ -33,6 +33,7 @@ KERNELS = [
     validity.repeated_position,
     validity.locate,
     weighted.ewma_volatility,
+    weighted.age_weighted_value_at_risk,
 ]
 
 

@@ -42,6 +42,7 @@ def test_units_and_qualifiers_are_those_of_the_design():
         "parametric_value_at_risk": Qualifier.CONFIDENCE,
         "student_value_at_risk": Qualifier.CONFIDENCE,
         "student_expected_shortfall": Qualifier.CONFIDENCE,
+        "age_weighted_value_at_risk": Qualifier.CONFIDENCE,
         "stress_loss": Qualifier.SCENARIO,
     }
 
@@ -196,6 +197,10 @@ BAD_SETTINGS = {
     "decay a text": ({"decay": "0.94"}, "decay"),
     "decay None": ({"decay": None}, "decay"),
     "decay NaN": ({"decay": float("nan")}, "decay"),
+    "age decay 0": ({"age_decay": 0}, "age_decay"),
+    "age decay above 1": ({"age_decay": 1.0000001}, "age_decay"),
+    "age decay None": ({"age_decay": None}, "age_decay"),
+    "age decay NaN": ({"age_decay": float("nan")}, "age_decay"),
     "freedom NaN": ({"degrees_of_freedom": float("nan")}, "degrees_of_freedom"),
 }
 
@@ -224,6 +229,7 @@ def test_settings_have_the_defaults_of_the_design():
     assert settings.var_convention is VarConvention.CONSERVATIVE
     assert settings.precision is Precision.FLOAT64
     assert (settings.degrees_of_freedom, settings.decay) == (5.0, 0.94)
+    assert settings.age_decay == 0.98
 
 
 @pytest.mark.parametrize("confidence", ["0.950", 0.95, Decimal("0.95"), np.float64(0.95)], ids=repr)
