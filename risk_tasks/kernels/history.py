@@ -116,29 +116,36 @@ def semi_deviation(pnl: Float2D, out: Float1D) -> None:
 def _accumulate(
     start: int, stop: int, instrument: Int1D, value: Float1D, panel: Panel, pnl: Float1D
 ) -> None:
-    """Four positions a pass: each pass reads and writes all of `pnl`."""
+    """Four positions a pass: each pass reads and writes all of `pnl`.
+
+    The four are the next that are held: what is not held moves no bit.
+    """
     pnl[:] = 0.0
-    j = start
-    while j < stop:
-        if j + 4 <= stop and _all_held(value, j):
-            v0, v1, v2, v3 = value[j], value[j + 1], value[j + 2], value[j + 3]
-            r0, r1 = panel[instrument[j]], panel[instrument[j + 1]]
-            r2, r3 = panel[instrument[j + 2]], panel[instrument[j + 3]]
+    a = _next_held(value, start, stop)
+    while a < stop:
+        b = _next_held(value, a + 1, stop)
+        c = _next_held(value, b + 1, stop)
+        d = _next_held(value, c + 1, stop)
+        if d < stop:
+            v0, v1, v2, v3 = value[a], value[b], value[c], value[d]
+            r0, r1 = panel[instrument[a]], panel[instrument[b]]
+            r2, r3 = panel[instrument[c]], panel[instrument[d]]
             for t in range(pnl.size):
                 pnl[t] += (v0 * r0[t] + v1 * r1[t]) + (v2 * r2[t] + v3 * r3[t])
-            j += 4
+            a = _next_held(value, d + 1, stop)
         else:
-            v, r = value[j], panel[instrument[j]]
-            if v != 0.0:
-                for t in range(pnl.size):
-                    pnl[t] += v * r[t]
-            j += 1
+            v, r = value[a], panel[instrument[a]]
+            for t in range(pnl.size):
+                pnl[t] += v * r[t]
+            a = b
 
 
 @part
-def _all_held(value: Float1D, j: int) -> bool:
+def _next_held(value: Float1D, j: int, stop: int) -> int:
     """A missing return of what is not held is not missed."""
-    return bool(value[j] and value[j + 1] and value[j + 2] and value[j + 3])
+    while j < stop and value[j] == 0.0:
+        j += 1
+    return j
 
 
 @part(reorders=True)

@@ -31,6 +31,8 @@ class Precision(StrEnum):
 #: settings that are numbers, with what they may hold
 _NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     ("degrees_of_freedom", lambda number: number > 2, "Give a number above 2, such as 5."),
+    ("decay", lambda number: 0 < number < 1, "Give a number between 0 and 1, such as 0.94."),
+    ("age_decay", lambda number: 0 < number <= 1, "Give a number above 0, up to 1."),
 )
 
 
@@ -40,7 +42,9 @@ class MeasureSettings:
 
     `confidence` is decimal text, a Decimal, or a float that is read through its text.
     `horizon_days`, 1 to 1000, scales one-day risk by the square root of time.
-    `degrees_of_freedom`, above 2, are those of the Student measures. Raises
+    `degrees_of_freedom`, above 2, are those of the Student measures. `decay`, between 0 and 1, is
+    what the weight of a squared outcome is multiplied by from one day to the day before;
+    `age_decay`, above 0 and at most 1, the same for the outcomes of the age-weighted VaR. Raises
     `InvalidSettingsError` naming the field.
     """
 
@@ -49,6 +53,8 @@ class MeasureSettings:
     var_convention: str = VarConvention.CONSERVATIVE
     precision: str = Precision.FLOAT64
     degrees_of_freedom: float = 5.0
+    decay: float = 0.94
+    age_decay: float = 0.98
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "confidence", parse_confidence(self.confidence))

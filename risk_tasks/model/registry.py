@@ -216,6 +216,28 @@ MEASURES = MappingProxyType(
                 qualifier=Qualifier.CONFIDENCE,
             ),
             MeasureDefinition(
+                name="ewma_volatility",
+                summary="Volatility with zero mean, the latest observations weighing most",
+                formula="sqrt(sum of w_k P&L_(T-k)^2) x sqrt(h), w_k = (1 - d) d^k / (1 - d^n)",
+                unit=Unit.CURRENCY,
+                sign="never negative",
+                gaps="`window_too_short` below 2 observations",
+                source="J.P. Morgan/Reuters, RiskMetrics Technical Document, 4th ed. (1996), ch. 5",
+                cost_us=9.0,
+            ),
+            MeasureDefinition(
+                name="age_weighted_value_at_risk",
+                summary="Historical value-at-risk, the latest observations weighing most",
+                formula="smallest loss at which the weights, added from the worst on, reach alpha,"
+                " x sqrt(h); w_k proportional to age_decay^k, k = age in observations",
+                unit=Unit.CURRENCY,
+                sign="loss positive",
+                gaps="`window_too_short` below 1 / alpha",
+                source="Boudoukh, Richardson, Whitelaw, The Best of Both Worlds, Risk 11 (1998)",
+                cost_us=20.0,
+                qualifier=Qualifier.CONFIDENCE,
+            ),
+            MeasureDefinition(
                 name="marginal_value_at_risk",
                 summary="What the parametric VaR gains for each unit more of an instrument's value",
                 formula="z(c) x cov(r_i, P&L) / sd x sqrt(h)",

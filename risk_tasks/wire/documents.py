@@ -56,6 +56,8 @@ class _SettingsDocument(msgspec.Struct, forbid_unknown_fields=True):
     var_convention: str = "conservative"
     precision: str = "float64"
     degrees_of_freedom: float = 5.0
+    decay: float = 0.94
+    age_decay: float = 0.98
 
 
 class _ScenarioDocument(msgspec.Struct, forbid_unknown_fields=True):
@@ -110,6 +112,8 @@ def settings_document(settings: MeasureSettings) -> Document:
         "var_convention": str(settings.var_convention),
         "precision": str(settings.precision),
         "degrees_of_freedom": settings.degrees_of_freedom,
+        "decay": settings.decay,
+        "age_decay": settings.age_decay,
     }
 
 

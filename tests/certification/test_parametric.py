@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import numpy as np
 import pytest
 import scipy.integrate
 import scipy.stats
 
-from risk_tasks.engine import MarketArrays, PortfolioBlock, compute
-from risk_tasks.model.market import MarketSnapshot
-from risk_tasks.model.measures import MeasureName, MeasureSettings
-
-
-def measured(name: str, returns: np.ndarray, **settings: object) -> float:
-    """One measure of a position worth 1, by the engine as it is called by a worker."""
-    market = MarketArrays.of(
-        MarketSnapshot(datetime(2024, 5, 1, tzinfo=UTC), ["A"], [1.0], returns[:, None])
-    )
-    one, unknown = np.array([0, 1]), np.full(1, np.nan)
-    block = PortfolioBlock(one, one[:1], np.ones(1), unknown, unknown)
-    asked = MeasureName.parse(name)
-    return float(compute(block, market, [asked], MeasureSettings(**settings))[asked].values[0])
-
+from tests.certification.worth_one import measured
 
 #: sample standard deviation 1
 UNIT = np.array([1.0, -1.0] * 50) * np.sqrt(99 / 100)

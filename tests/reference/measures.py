@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tests.reference import rank, student, tail
+from tests.reference import rank, student, tail, weighted
 
 
 class Settings(Protocol):
@@ -15,6 +15,16 @@ class Settings(Protocol):
 
     var_convention: str
     degrees_of_freedom: float
+    decay: float
+    age_decay: float
+
+
+def _no_reason(pnl: Sequence[float], value: float) -> str:
+    return "ok"
+
+
+def _negative_var(pnl: Sequence[float], value: float) -> str:
+    return "negative_var" if value < 0 else "ok"
 
 
 @dataclass(frozen=True)
@@ -22,12 +32,14 @@ class Twin:
     """`value` of one-day outcomes, oldest first, under a confidence and settings, for one day.
 
     `n_required` is the shortest window for a confidence. `moved_by` bounds how far the value moves
-    where each of n outcomes moves by 1 at most.
+    where each of n outcomes moves by 1 at most. `reason` is what is told beside the value of these
+    outcomes.
     """
 
     value: Callable[[Sequence[float], str, Settings], float]
     n_required: Callable[[str], int]
     moved_by: Callable[[int, str, Settings], float]
+    reason: Callable[[Sequence[float], float], str] = _no_reason
 
 
 def _two(confidence: str) -> int:
@@ -66,6 +78,7 @@ OF_HISTORY = {
         ),
         rank.minimal_observations,
         _of_an_outcome,
+        _negative_var,
     ),
     "expected_shortfall": Twin(
         lambda pnl, confidence, settings: tail.expected_shortfall(pnl, confidence),
@@ -84,6 +97,20 @@ OF_HISTORY = {
         _two,
         # Each departure moves with its outcome and with the mean.
         lambda n, confidence, settings: 2 * _of_a_spread(n, confidence, settings),
+    ),
+    "ewma_volatility": Twin(
+        lambda pnl, confidence, settings: weighted.ewma_volatility(pnl, settings.decay),
+        _two,
+        # A root mean square is a norm.
+        _of_an_outcome,
+    ),
+    "age_weighted_value_at_risk": Twin(
+        lambda pnl, confidence, settings: weighted.age_weighted_value_at_risk(
+            pnl, confidence, settings.age_decay
+        ),
+        rank.minimal_observations,
+        _of_an_outcome,
+        _negative_var,
     ),
     "student_value_at_risk": _of_student(student.value_at_risk),
     "student_expected_shortfall": _of_student(student.expected_shortfall),

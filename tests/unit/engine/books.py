@@ -29,6 +29,8 @@ settings = st.builds(
     st.integers(1, 10) | st.sampled_from([250, 1000]),
     st.sampled_from(["conservative", "loss_quantile", "linear"]),
     degrees_of_freedom=st.sampled_from([3, 4, 5, 30]),
+    decay=st.sampled_from([0.8, 0.94, 0.97]),
+    age_decay=st.sampled_from([0.5, 0.98, 1.0]),
 )
 
 ITEMS = {Qualifier.SCENARIO: "fall", Qualifier.INSTRUMENT: "I0"}
@@ -45,6 +47,7 @@ QUALIFIED = (
     MeasureName("parametric_value_at_risk", confidence="0.995"),
     MeasureName("student_value_at_risk", confidence="0.995"),
     MeasureName("student_expected_shortfall", confidence="0.995"),
+    MeasureName("age_weighted_value_at_risk", confidence="0.6"),
     MeasureName("stress_loss", item="guess"),
     MeasureName("stress_loss", item="unheard of"),
     MeasureName("component_value_at_risk", item="unheard of"),

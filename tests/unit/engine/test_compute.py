@@ -143,8 +143,8 @@ def _of_history(name, settings, pnl):
     if len(pnl) < twin.n_required(confidence):
         return Outcome.WINDOW_TOO_SHORT, None
     value = twin.value(pnl, confidence, settings)
-    gains = name.name == "value_at_risk" and value < 0
-    return Outcome.NEGATIVE_VAR if gains else Outcome.OK, value * math.sqrt(settings.horizon_days)
+    outcome = Outcome[twin.reason(pnl, value).upper()]
+    return outcome, value * math.sqrt(settings.horizon_days)
 
 
 @given(worlds(), settings)
@@ -269,6 +269,19 @@ def test_expected_shortfall_is_never_below_value_at_risk(world, settings):
         assert (shortfall.values[var.is_ok] >= var.values[var.is_ok]).all()
 
 
+@how_many(max_examples=30)
+@given(worlds(min_books=1), settings)
+def test_without_ageing_the_age_weighted_var_is_the_conservative_one(world, settings):
+    """To the bit, wherever n alpha is a whole number too."""
+    settings = replace(settings, age_decay=1.0, var_convention="conservative")
+    for confidence in ("0.5", "0.7", "0.75", "0.9", "0.93", "0.95"):
+        names = [MeasureName(f"{kind}value_at_risk", confidence) for kind in ("", "age_weighted_")]
+        plain, aged = compute(world.block, world.market, names, settings).values()
+
+        assert aged.values.tobytes() == plain.values.tobytes()
+        assert aged.outcomes.tolist() == plain.outcomes.tolist()
+
+
 def flat_world(n_observations, *books, n_missing=0, scenarios=None):
     """Two instruments worth 1 that rose and fell by turns."""
     steps = [(-1) ** t * (t + 1) / 1024 for t in range(n_observations)]
@@ -287,7 +300,7 @@ def outcomes(world, *names, settings=None):
     return {str(name): [Outcome(o) for o in column.outcomes] for name, column in columns.items()}
 
 
-TAIL = ("value_at_risk", "expected_shortfall")
+TAIL = ("value_at_risk", "expected_shortfall", "age_weighted_value_at_risk")
 WINDOWS = [
     ("0.99", 99, Outcome.WINDOW_TOO_SHORT),
     ("0.99", 100, Outcome.OK),
@@ -323,7 +336,7 @@ def test_observations_that_are_missing_are_not_counted():
     expected = [Outcome.WINDOW_TOO_SHORT, Outcome.OK, Outcome.OK]
     found = outcomes(world, *TAIL)
 
-    assert [found[name] for name in TAIL] == [expected, expected]
+    assert [found[name] for name in TAIL] == [expected] * len(TAIL)
 
 
 def test_the_window_that_is_needed_is_that_of_the_confidence_asked_for():
@@ -345,6 +358,7 @@ def test_a_spread_needs_two_observations(n, expected):
         "parametric_value_at_risk",
         "student_value_at_risk",
         "student_expected_shortfall",
+        "ewma_volatility",
     )
 
     found = outcomes(flat_world(n, Book([(0, 1.0)])), *names)
@@ -433,10 +447,11 @@ def test_an_empty_book_has_zeros_without_a_sign():
         assert column.outcomes.tolist() == [expected] * 2, str(name)
 
 
-def test_a_book_that_gains_even_in_its_tail_has_a_negative_value_at_risk():
+@pytest.mark.parametrize("of", ["value_at_risk", "age_weighted_value_at_risk"])
+def test_a_book_that_gains_even_in_its_tail_has_a_negative_value_at_risk(of):
     """It is told as it is, not cut off at 0."""
     world = World([Book([(0, 100.0)]), Book([(0, -100.0)])], [1.0], [[0.25] * 100])
-    name = MeasureName("value_at_risk")
+    name = MeasureName(of)
 
     column = compute(world.block, world.market, [name], MeasureSettings())[name]
 

@@ -135,6 +135,7 @@ SPREADS = [
     "parametric_value_at_risk",
     "student_value_at_risk",
     "student_expected_shortfall",
+    "semi_deviation",
 ]
 
 
@@ -144,6 +145,16 @@ def test_a_book_that_never_moves_has_no_parts(name):
     world = World([Book([(0, 8.0), (1, 8.0)])], [1.0, 1.0], [[0.25, 0.25], [0.5, 0.5]])
 
     parts = contributions(world.block, world.market, MeasureName(name), MeasureSettings(), 0)
+
+    assert parts.tolist() == [0.0, 0.0]
+
+
+def test_a_book_that_is_worth_nothing_has_no_parts_of_an_ewma_volatility():
+    """Around a mean of 0 a book that moves evenly has a spread; one that never moves has none."""
+    world = World([Book([(0, 8.0), (1, 8.0)])], [1.0, 1.0], [[0.0, 0.0], [0.0, 0.0]])
+    name = MeasureName("ewma_volatility")
+
+    parts = contributions(world.block, world.market, name, MeasureSettings(), 0)
 
     assert parts.tolist() == [0.0, 0.0]
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import risk_tasks.kernels
-from risk_tasks.kernels import exposure, history, stress, tail, validity
+from risk_tasks.kernels import exposure, history, stress, tail, validity, weighted
 
 JIT_IS_OFF = bool(os.environ.get("NUMBA_DISABLE_JIT", "0").strip("0"))
 INSIDE = "RISK_TASKS_TEST_WITHOUT_JIT"
@@ -32,6 +32,8 @@ KERNELS = [
     tail.expected_shortfall,
     validity.repeated_position,
     validity.locate,
+    weighted.ewma_volatility,
+    weighted.age_weighted_value_at_risk,
 ]
 
 
@@ -78,7 +80,9 @@ def test_kernel_is_compiled_unless_jit_is_off(function: Any) -> None:
 
 def test_every_kernel_file_is_looked_at() -> None:
     """The checks below read the files that are there."""
-    assert {"jit.py", "exposure.py", "history.py", "tail.py"} <= {s.name for s in SOURCES}
+    assert {"jit.py", "exposure.py", "history.py", "tail.py", "weighted.py"} <= {
+        s.name for s in SOURCES
+    }
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)

@@ -150,6 +150,19 @@ def test_zero_position_changes_no_bit(block: Block, scenario: Shocks, data: st.D
     assert_same_bits(count, stress_losses(block, shock, named)[1])
 
 
+def test_zero_positions_among_many_change_no_bit() -> None:
+    """Positions are added four at a time, and which four depends on what is held alone."""
+    random = np.random.default_rng(1)
+    book = [(i, float(v)) for i, v in enumerate(random.normal(0.0, 1e6, 11))]
+    panel = [*random.normal(0.0, 0.01, (11, 50)).tolist(), [NAN] * 50]
+    expected = profits(block_of([book], panel, 50))
+
+    for place in range(len(book) + 1):
+        for n_zeros in (1, 2, 5):
+            widened = [*book[:place], *[(11, 0.0)] * n_zeros, *book[place:]]
+            assert_same_bits(profits(block_of([widened], panel, 50)), expected)
+
+
 @given(blocks(min_books=1), shocks(), st.lists(moves, max_size=1))
 def test_portfolio_has_the_same_bits_alone_and_in_a_block(
     block: Block, scenario: Shocks, other: list[float]

@@ -42,6 +42,8 @@ settings = st.builds(
     st.sampled_from(list(VarConvention)),
     st.sampled_from(list(Precision)),
     st.floats(2, 1e308, exclude_min=True),
+    st.floats(0, 1, exclude_min=True, exclude_max=True),
+    st.floats(0, 1, exclude_min=True),
 )
 
 measure_names = st.one_of(

@@ -43,6 +43,7 @@ def test_units_and_qualifiers_are_those_of_the_design():
         "parametric_value_at_risk": Qualifier.CONFIDENCE,
         "student_value_at_risk": Qualifier.CONFIDENCE,
         "student_expected_shortfall": Qualifier.CONFIDENCE,
+        "age_weighted_value_at_risk": Qualifier.CONFIDENCE,
         "marginal_value_at_risk": Qualifier.INSTRUMENT,
         "component_value_at_risk": Qualifier.INSTRUMENT,
         "incremental_value_at_risk": Qualifier.INSTRUMENT,
@@ -195,6 +196,16 @@ BAD_SETTINGS = {
     "freedom a truth": ({"degrees_of_freedom": True}, "degrees_of_freedom"),
     "freedom None": ({"degrees_of_freedom": None}, "degrees_of_freedom"),
     "freedom infinite": ({"degrees_of_freedom": float("inf")}, "degrees_of_freedom"),
+    "decay 0": ({"decay": 0}, "decay"),
+    "decay 1": ({"decay": 1}, "decay"),
+    "decay below 0": ({"decay": -0.5}, "decay"),
+    "decay a text": ({"decay": "0.94"}, "decay"),
+    "decay None": ({"decay": None}, "decay"),
+    "decay NaN": ({"decay": float("nan")}, "decay"),
+    "age decay 0": ({"age_decay": 0}, "age_decay"),
+    "age decay above 1": ({"age_decay": 1.0000001}, "age_decay"),
+    "age decay None": ({"age_decay": None}, "age_decay"),
+    "age decay NaN": ({"age_decay": float("nan")}, "age_decay"),
     "freedom NaN": ({"degrees_of_freedom": float("nan")}, "degrees_of_freedom"),
 }
 
@@ -222,7 +233,8 @@ def test_settings_have_the_defaults_of_the_design():
     assert (settings.confidence, settings.horizon_days) == ("0.99", 1)
     assert settings.var_convention is VarConvention.CONSERVATIVE
     assert settings.precision is Precision.FLOAT64
-    assert settings.degrees_of_freedom == 5.0
+    assert (settings.degrees_of_freedom, settings.decay) == (5.0, 0.94)
+    assert settings.age_decay == 0.98
 
 
 @pytest.mark.parametrize("confidence", ["0.950", 0.95, Decimal("0.95"), np.float64(0.95)], ids=repr)

@@ -322,6 +322,8 @@ OTHER_INPUTS = {
     "convention": {"settings": MeasureSettings(var_convention="linear")},
     "precision": {"settings": MeasureSettings(precision="float32")},
     "degrees of freedom": {"settings": MeasureSettings(degrees_of_freedom=4)},
+    "decay": {"settings": MeasureSettings(decay=0.97)},
+    "age decay": {"settings": MeasureSettings(age_decay=0.97)},
     "price": {"market": make_market(prices=[10.0, 20.0, 40.5])},
     "moment": {"market": make_market(as_of=AS_OF + timedelta(seconds=1))},
     "returns": {"market": make_market(returns=np.zeros((250, 3)))},

@@ -1,0 +1,60 @@
+"""Measures of past P&L in which the latest observations weigh most."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from risk_tasks.engine.computation import Computation, FloatArray, Functions
+from risk_tasks.engine.windows import by_window, column_of, confidence_of, observed, tail_length
+from risk_tasks.kernels import weighted
+from risk_tasks.model.column import MeasureColumn, Outcome
+from risk_tasks.model.confidence import min_observations
+from risk_tasks.model.measures import MeasureName
+
+
+def ewma_volatility(run: Computation, name: MeasureName) -> MeasureColumn:
+    spread = np.empty(len(run.block))
+    weighted.ewma_volatility(run.pnl, run.settings.decay, spread)
+    return column_of(run, spread * run.horizon_scale, 2)
+
+
+def ewma_volatility_parts(run: Computation, name: MeasureName) -> FloatArray:
+    """Euler parts: the weighted mean of each position's P&L times all P&L, over the volatility."""
+    pnl, legs = observed(run)
+    weight = run.settings.decay ** np.arange(len(pnl))[::-1]
+    weight /= weight.sum()
+    spread = float(np.sqrt((weight * pnl * pnl).sum()))
+    if spread == 0.0:
+        return np.zeros(len(run.value))
+    parts: FloatArray = (legs * (weight * pnl)).sum(axis=1) / spread
+    return parts * run.horizon_scale
+
+
+def age_weighted_value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
+    losses = _age_weighted_losses(run, name)
+    gains = (losses < 0, Outcome.NEGATIVE_VAR)
+    required = min_observations(confidence_of(name, run.settings))
+    return column_of(run, losses * run.horizon_scale, required, gains)
+
+
+def age_weighted_value_at_risk_parts(run: Computation, name: MeasureName) -> FloatArray:
+    """Each position's loss in the scenario that the VaR is read from."""
+    pnl, legs = observed(run)
+    scene = int(np.argmax(pnl == -_age_weighted_losses(run, name)[0]))
+    return -legs[:, scene] * run.horizon_scale
+
+
+def _age_weighted_losses(run: Computation, name: MeasureName) -> FloatArray:
+    confidence = confidence_of(name, run.settings)
+    n_tail = by_window(run, np.float64, lambda n: tail_length(n, confidence))
+    losses = np.empty(len(run.block))
+    weighted.age_weighted_value_at_risk(run.pnl, run.settings.age_decay, n_tail, losses)
+    return losses
+
+
+FUNCTIONS = {
+    "ewma_volatility": Functions(ewma_volatility, ewma_volatility_parts),
+    "age_weighted_value_at_risk": Functions(
+        age_weighted_value_at_risk, age_weighted_value_at_risk_parts
+    ),
+}

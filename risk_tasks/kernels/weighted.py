@@ -1,0 +1,110 @@
+"""Past outcomes weighed by their age."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from risk_tasks.kernels.jit import kernel, part
+
+Float1D = npt.NDArray[np.float64]
+Float2D = npt.NDArray[np.float64]
+
+
+@kernel
+def ewma_volatility(pnl: Float2D, decay: float, out: Float1D) -> None:
+    """Root of the exponentially weighted mean square of the outcomes of each portfolio.
+
+    Parameters
+    ----------
+    pnl : (P, T), base currency, profit positive
+        Oldest first. NaN is a missing outcome, which neither counts nor ages the others.
+    decay : 0 < decay < 1
+        What the weight of an outcome is to that of the next one.
+    out : (P,), base currency, never negative
+        Receives the volatility around a mean of 0; 0 where nothing is observed.
+
+    Notes
+    -----
+    Source: J.P. Morgan/Reuters, RiskMetrics Technical Document, 4th ed. (1996), chapter 5.
+    """
+    for p in range(pnl.shape[0]):
+        squares, total = 0.0, 0.0
+        for t in range(pnl.shape[1]):
+            if not np.isnan(pnl[p, t]):
+                squares = decay * squares + pnl[p, t] * pnl[p, t]
+                total = decay * total + 1.0
+        out[p] = np.sqrt(squares / total) if total > 0.0 else 0.0
+
+
+@kernel
+def age_weighted_value_at_risk(pnl: Float2D, decay: float, n_tail: Float1D, out: Float1D) -> None:
+    """Smallest loss at which the weights, added from the worst outcome on, reach the tail.
+
+    Parameters
+    ----------
+    pnl : (P, T), base currency, profit positive
+        Oldest first. NaN is a missing outcome, which neither counts nor ages the others.
+    decay : 0 < decay <= 1
+        What the weight of an outcome is to that of the next one. With 1 weights are counts, which
+        add without rounding.
+    n_tail : (P,)
+        n alpha > 0 for the n outcomes that are observed, not rounded.
+    out : (P,), base currency, loss positive
+        Receives the VaR; negative for a book that gains even in its tail, 0 where nothing is
+        observed.
+
+    Notes
+    -----
+    Source: Boudoukh, Richardson, Whitelaw, "The Best of Both Worlds", Risk 11 (1998).
+    """
+    outcome, weight = np.empty(pnl.shape[1]), np.empty(pnl.shape[1])
+    for p in range(pnl.shape[0]):
+        n, total, latest = 0, 0.0, 1.0
+        for t in range(pnl.shape[1] - 1, -1, -1):
+            if not np.isnan(pnl[p, t]):
+                outcome[n], weight[n] = pnl[p, t], latest
+                total += latest
+                latest *= decay
+                n += 1
+        out[p] = 0.0 - _reached(outcome, weight, n, n_tail[p] * (total / n)) if n > 0 else 0.0
+
+
+@part
+def _reached(outcome: Float1D, weight: Float1D, n: int, needed: float) -> float:
+    """The outcome at which the weights from the smallest on reach `needed`; reorders both arrays.
+
+    Quickselect: what lies beside the side that is looked at is never sorted.
+    """
+    start, stop = 0, n
+    while True:
+        pivot = _median(outcome[start], outcome[(start + stop) // 2], outcome[stop - 1])
+        less, i, more = start, start, stop
+        below, equal = 0.0, 0.0
+        while i < more:
+            x, w = outcome[i], weight[i]
+            if x < pivot:
+                below += w
+                outcome[i], weight[i] = outcome[less], weight[less]
+                outcome[less], weight[less] = x, w
+                less += 1
+                i += 1
+            elif x > pivot:
+                more -= 1
+                outcome[i], weight[i] = outcome[more], weight[more]
+                outcome[more], weight[more] = x, w
+            else:
+                equal += w
+                i += 1
+        if needed <= below:
+            stop = less
+        elif needed <= below + equal or more == stop:
+            return pivot
+        else:
+            needed -= below + equal
+            start = more
+
+
+@part
+def _median(a: float, b: float, c: float) -> float:
+    return max(min(a, b), min(max(a, b), c))

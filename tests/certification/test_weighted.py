@@ -1,0 +1,101 @@
+"""Measures that weigh outcomes by their age, against a textbook, polars and numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.certification.worth_one import measured
+
+Vectors = Callable[[str], Any]
+
+RELATIVE = 1e-12
+
+
+def fat_tailed(n: int, seed: int) -> np.ndarray:
+    """Daily returns with fat tails, oldest first."""
+    return 0.01 * np.random.default_rng(seed).standard_t(4, n)
+
+
+def test_hull_ewma_update(shared_vectors: Vectors) -> None:
+    """A volatility of 1 % updated by a move of 2 % under lambda 0.9 is 1.14 %."""
+    vector = shared_vectors("hull_var")["ewma"]
+    # So long that what the window leaves out weighs nothing.
+    past = np.full(1000, vector["prev_daily_vol"])
+
+    actual = measured(
+        "ewma_volatility", np.append(past, vector["last_return"]), decay=vector["lambda"]
+    )
+
+    assert actual**2 == pytest.approx(vector["expected_variance"], rel=RELATIVE)
+    assert actual == pytest.approx(vector["expected_vol"], abs=vector["tolerance_vol"])
+    assert vector["expected_variance"] == 0.00013
+
+
+@pytest.mark.parametrize("decay", [0.5, 0.94, 0.97, 0.999])
+@pytest.mark.parametrize("n", [2, 25, 250])
+def test_ewma_volatility_is_that_of_polars(n: int, decay: float) -> None:
+    """The last of its adjusted means of squares, missing days passed over."""
+    returns = fat_tailed(n + 3, seed=n)
+    returns[[0, n // 2, n]] = np.nan
+    squares = pl.Series(returns**2).fill_nan(None)
+
+    expected = squares.ewm_mean(alpha=1 - decay, adjust=True, ignore_nulls=True)
+
+    actual = measured("ewma_volatility", returns, decay=decay, horizon_days=10)
+    assert actual == pytest.approx(np.sqrt(expected.drop_nulls()[-1] * 10), rel=RELATIVE)
+
+
+def test_ewma_volatility_of_no_decay_is_the_root_mean_square() -> None:
+    """What each outcome weighs differs by rounding only."""
+    returns = fat_tailed(250, seed=1)
+
+    actual = measured("ewma_volatility", returns, decay=1 - 2**-52)
+
+    assert actual == pytest.approx(np.sqrt(np.mean(returns**2)), rel=RELATIVE)
+
+
+@pytest.mark.parametrize(("text", "alpha"), [("0.90", 0.10), ("0.95", 0.05), ("0.99", 0.01)])
+@pytest.mark.parametrize("decay", [0.9, 0.98, 0.999])
+@pytest.mark.parametrize("n", [100, 251, 1000])
+def test_age_weighted_value_at_risk_is_numpys_weighted_quantile(
+    n: int, decay: float, text: str, alpha: float
+) -> None:
+    """Minus the weighted `inverted_cdf` of the P&L."""
+    returns = fat_tailed(n, seed=n)
+    weights = decay ** np.arange(n)[::-1]
+
+    actual = measured(f"age_weighted_value_at_risk@{text}", returns, age_decay=decay)
+
+    assert actual == -np.quantile(returns, alpha, method="inverted_cdf", weights=weights)
+
+
+# As printed in an exercise on the hybrid approach of Boudoukh, Richardson, Whitelaw (transtutors,
+# question 12785240): lambda 0.98, the worst of a hundred days, days ago, and what their weights
+# 0.0217, 0.0226, 0.0095, 0.0079, 0.0221, 0.0126 add up to.
+HYBRID = [
+    (-3.40, 4, 0.0217),
+    (-3.20, 2, 0.0443),
+    (-2.80, 45, 0.0538),
+    (-2.60, 54, 0.0617),
+    (-2.40, 3, 0.0838),
+    (-2.00, 31, 0.0964),
+]
+
+
+@pytest.mark.parametrize(("worst", "cumulative"), [(row[0], row[2]) for row in HYBRID])
+def test_hybrid_weights_of_a_hundred_days(worst: float, cumulative: float) -> None:
+    """Each loss is the VaR up to the printed sum of weights, and no longer the VaR beyond it."""
+    returns = np.full(100, 1.0)
+    for loss, days_ago, _ in HYBRID:
+        returns[-days_ago] = loss
+
+    def value_at_risk(alpha: float) -> float:
+        return measured(f"age_weighted_value_at_risk@{1 - alpha:.4f}", returns, age_decay=0.98)
+
+    assert value_at_risk(cumulative - 0.0002) == -worst
+    assert value_at_risk(cumulative + 0.0002) < -worst

@@ -1,0 +1,33 @@
+"""Outcomes weighed by their age: `pnl` is a list without missing ones, oldest first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
+from tests.reference import rank
+
+
+def age_weights(n: int, decay: float) -> list[Fraction]:
+    """w_k = (1 - d) d^k / (1 - d^n) for the k-th last, in the order of the outcomes; 1 / n at 1."""
+    powers = [Fraction(decay) ** age for age in reversed(range(n))]
+    return [power / sum(powers) for power in powers]
+
+
+def ewma_volatility(pnl: Sequence[float], decay: float) -> float:
+    """sqrt(sum of w_k p_(T-k)^2), mean 0; 0 where nothing is observed."""
+    weights = age_weights(len(pnl), decay)
+    return math.sqrt(math.fsum(float(w) * p * p for w, p in zip(weights, pnl, strict=True)))
+
+
+def age_weighted_value_at_risk(
+    pnl: Sequence[float], confidence: rank.Confidence, decay: float
+) -> float:
+    """The loss at which the weights, added from the worst on, first reach alpha; exactly."""
+    alpha, reached = rank.tail_probability(confidence), Fraction(0)
+    for outcome, weight in sorted(zip(pnl, age_weights(len(pnl), decay), strict=True)):
+        reached += weight
+        if reached >= alpha:
+            return -outcome
+    return 0.0

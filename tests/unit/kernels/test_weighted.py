@@ -1,0 +1,95 @@
+"""Outcomes weighed by their age."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from risk_tasks.kernels import weighted
+from tests.reference import rank
+from tests.reference import weighted as naive
+from tests.unit.kernels.blocks import (
+    UNWRITTEN,
+    Array,
+    assert_close,
+    assert_same_bits,
+    confidences,
+    observed,
+    outcome_rows,
+)
+
+NAN = float("nan")
+decays = st.sampled_from([0.5, 0.94, 0.97, 0.999])
+
+
+def size_of(pnl: Array) -> Array:
+    """The largest outcome of each row, by which an error is judged."""
+    return np.array([max((abs(x) for x in observed(row)), default=0.0) for row in pnl])
+
+
+def ewma_volatilities(pnl: Array, decay: float) -> Array:
+    """Run `weighted.ewma_volatility`."""
+    out = np.full(pnl.shape[0], float(UNWRITTEN))
+    weighted.ewma_volatility(pnl, decay, out)
+    return out
+
+
+@given(outcome_rows(), decays)
+def test_ewma_volatility_agrees_with_its_naive_twin(pnl: Array, decay: float) -> None:
+    """Over what is observed: a missing outcome does not age those before it."""
+    expected = [naive.ewma_volatility(observed(row), decay) for row in pnl]
+
+    assert_close(ewma_volatilities(pnl, decay), expected, size_of(pnl))
+
+
+def test_the_latest_outcome_weighs_most() -> None:
+    """Weights 4/7, 2/7, 1/7 from the last on; a gap moves nothing."""
+    rows = np.array([[0.0, 0.0, 7.0, NAN], [NAN, 0.0, 7.0, 0.0], [7.0, NAN, 0.0, 0.0]])
+
+    assert ewma_volatilities(rows, 0.5).tolist() == [28.0**0.5, 14.0**0.5, 7.0**0.5]
+
+
+def test_nothing_observed_has_no_spread() -> None:
+    """0 without a sign, and no division by no weight."""
+    assert_same_bits(ewma_volatilities(np.full((2, 3), NAN), 0.94), np.zeros(2))
+    assert_same_bits(ewma_volatilities(np.empty((1, 0)), 0.94), np.zeros(1))
+
+
+def age_weighted_values_at_risk(pnl: Array, decay: float, confidence: str) -> Array:
+    """Run `weighted.age_weighted_value_at_risk` for the tail of this confidence."""
+    alpha = rank.tail_probability(confidence)
+    n_tail = np.array([float(max(1, len(observed(row))) * alpha) for row in pnl])
+    out = np.full(pnl.shape[0], float(UNWRITTEN))
+    weighted.age_weighted_value_at_risk(pnl, decay, n_tail, out)
+    return out
+
+
+@given(outcome_rows(), st.sampled_from([0.01, 0.5, 0.98, 0.999, 1.0]), confidences)
+def test_age_weighted_value_at_risk_is_that_of_its_naive_twin(
+    pnl: Array, decay: float, confidence: str
+) -> None:
+    """Exactly: it is one of the outcomes, whatever order their weights are added in."""
+    expected = [naive.age_weighted_value_at_risk(observed(row), confidence, decay) for row in pnl]
+
+    actual = age_weighted_values_at_risk(pnl, decay, confidence)
+
+    np.testing.assert_array_equal(actual, expected)
+
+
+def test_age_weighted_value_at_risk_leaves_the_outcomes_as_they_were() -> None:
+    """What it sorts is its own copy."""
+    pnl = np.array([[3.0, -1.0, NAN, 2.0, -5.0]])
+    before = pnl.copy()
+
+    age_weighted_values_at_risk(pnl, 0.98, "0.5")
+
+    assert_same_bits(pnl, before)
+
+
+def test_nothing_observed_has_no_loss() -> None:
+    """0 without a sign."""
+    none = np.full((2, 3), NAN)
+
+    assert_same_bits(age_weighted_values_at_risk(none, 0.98, "0.95"), np.zeros(2))
+    assert_same_bits(age_weighted_values_at_risk(np.empty((1, 0)), 0.98, "0.95"), np.zeros(1))
