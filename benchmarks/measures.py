@@ -15,7 +15,7 @@ from benchmarks.output import print_rows, write
 from risk_tasks.engine import MarketArrays, PortfolioBlock, compute
 from risk_tasks.engine.warmup import compile_kernels
 from risk_tasks.model.measures import MeasureSettings, parse_measures
-from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES
+from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES, Qualifier
 from risk_tasks.wire.request import Terms, pack_portfolios
 
 N_PORTFOLIOS, N_OBSERVATIONS, N_ROUNDS = 1_000, 1_000, 15
@@ -34,7 +34,8 @@ def run() -> None:
         np.full(N_PORTFOLIOS, np.nan),
         np.full(N_PORTFOLIOS, 1e7),
     )
-    asked = {name: [name if name != "stress_loss" else "stress_loss:fall"] for name in MEASURES}
+    suffix = {Qualifier.SCENARIO: ":fall", Qualifier.INSTRUMENT: f":{next(iter(market.index))}"}
+    asked = {name: [name + suffix.get(one.qualifier, "")] for name, one in MEASURES.items()}
     asked["the standard set"] = list(STANDARD_MEASURES)
     cost_us: dict[str, list[float]] = {name: [] for name in asked}
     for _ in range(N_ROUNDS):
