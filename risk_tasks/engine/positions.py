@@ -12,8 +12,8 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from risk_tasks.engine.computation import Computation, FloatArray, Functions
-from risk_tasks.engine.windows import by_window, column_of, confidence_of, tail_length
+from risk_tasks.engine.computation import BoolArray, Computation, FloatArray, Functions
+from risk_tasks.engine.windows import by_window, column_of, confidence_of, observed, tail_length
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.confidence import min_observations, tail_rank
 from risk_tasks.model.measures import MeasureName
@@ -23,8 +23,7 @@ def marginal_value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn
     place = _place(run, name)
     if place is None:
         return _unknown(run)
-    gaps = np.isnan(run.panel[place]) & ~np.isnan(run.pnl)
-    missing = (gaps.any(axis=1), Outcome.MISSING_RETURNS)
+    missing = (_lacks_returns(run, place), Outcome.MISSING_RETURNS)
     return column_of(run, _marginal(run, name, place), 2, missing)
 
 
@@ -60,6 +59,36 @@ def component_expected_shortfall(run: Computation, name: MeasureName) -> Measure
     parts = np.where(weights > 0.0, losses, 0.0) * weights
     total: FloatArray = parts.sum(axis=1) / n_tail[:, 0] * run.horizon_scale
     return column_of(run, total, min_observations(confidence))
+
+
+def beta(run: Computation, name: MeasureName) -> MeasureColumn:
+    place = _place(run, name)
+    if place is None:
+        return _unknown(run)
+    seen = np.where(np.isnan(run.pnl), np.nan, run.panel[place])
+    # Told by its ends: the variance of what never moves need not be 0 after rounding.
+    still = np.fmax.reduce(seen, axis=1, initial=-np.inf) <= np.fmin.reduce(
+        seen, axis=1, initial=np.inf
+    )
+    variance = _covariance(run, seen, place)
+    return column_of(
+        run,
+        _covariance(run, run.pnl, place) / np.where(variance > 0.0, variance, np.nan) / run.nav,
+        2,
+        (np.isnan(run.nav), Outcome.NAV_UNKNOWN),
+        (run.nav <= 0.0, Outcome.NAV_NOT_POSITIVE),
+        (_lacks_returns(run, place), Outcome.MISSING_RETURNS),
+        (still, Outcome.NO_VARIANCE),
+    )
+
+
+def beta_parts(run: Computation, name: MeasureName) -> FloatArray:
+    """How far each position alone moves with the instrument, for the value of the whole."""
+    _, legs = observed(run)
+    returns = run.panel[_place(run, name)][~np.isnan(run.pnl[0])]
+    departure = returns - returns.mean()
+    parts: FloatArray = (legs * departure).sum(axis=1) / (departure * departure).sum() / run.nav[0]
+    return parts
 
 
 def marginal_parts(run: Computation, name: MeasureName) -> FloatArray:
@@ -107,15 +136,26 @@ def _value_held(run: Computation, place: int) -> FloatArray:
 
 def _marginal(run: Computation, name: MeasureName, place: int) -> FloatArray:
     """Return (P,): z cov(r_i, P&L) / sd over the observations of each book; 0 where sd is 0."""
-    pnl, n = run.pnl, np.maximum(run.n_observations, 2)
-    mean = np.nansum(pnl, axis=1, keepdims=True) / n[:, None]
-    departure = np.where(np.isnan(pnl), 0.0, pnl - mean)
-    returns = np.where(np.isnan(run.panel[place]), 0.0, run.panel[place])
-    covariance = (departure * returns).sum(axis=1) / (n - 1)
     spread = np.where(run.deviation == 0.0, np.inf, run.deviation)
     # Adding 0.0 takes the sign off a zero.
-    marginal: FloatArray = _scale(run, name) * covariance / spread + 0.0
+    marginal: FloatArray = _scale(run, name) * _covariance(run, run.pnl, place) / spread + 0.0
     return marginal
+
+
+def _covariance(run: Computation, series: FloatArray, place: int) -> FloatArray:
+    """Return (P,): sample covariance of `series` (P, T), NaN for missing, with an instrument's."""
+    n = np.maximum(run.n_observations, 2)
+    mean = np.nansum(series, axis=1, keepdims=True) / n[:, None]
+    departure = np.where(np.isnan(series), 0.0, series - mean)
+    returns = np.where(np.isnan(run.panel[place]), 0.0, run.panel[place])
+    covariance: FloatArray = (departure * returns).sum(axis=1) / (n - 1)
+    return covariance
+
+
+def _lacks_returns(run: Computation, place: int) -> BoolArray:
+    """Return (P,): whether the instrument has no return where the book has them all."""
+    gaps: BoolArray = (np.isnan(run.panel[place]) & ~np.isnan(run.pnl)).any(axis=1)
+    return gaps
 
 
 FUNCTIONS = {
@@ -123,4 +163,5 @@ FUNCTIONS = {
     "component_value_at_risk": Functions(component_value_at_risk, component_parts),
     "incremental_value_at_risk": Functions(incremental_value_at_risk, incremental_parts),
     "component_expected_shortfall": Functions(component_expected_shortfall, shortfall_parts),
+    "beta": Functions(beta, beta_parts),
 }

@@ -32,6 +32,8 @@ class Outcome(IntEnum):
     UNKNOWN_INSTRUMENT = 11
     #: an instrument that is not held lacks returns where the book has them
     MISSING_RETURNS = 12
+    #: what a beta is measured against never moves
+    NO_VARIANCE = 13
 
     @property
     def status(self) -> MeasureStatus:
@@ -61,6 +63,7 @@ _STATUS = {
     Outcome.NOT_COMPUTED: MeasureStatus.ERROR,
     Outcome.UNKNOWN_INSTRUMENT: MeasureStatus.UNDEFINED,
     Outcome.MISSING_RETURNS: MeasureStatus.INSUFFICIENT_DATA,
+    Outcome.NO_VARIANCE: MeasureStatus.UNDEFINED,
 }
 
 _HAS_VALUE = np.array([outcome.has_value for outcome in Outcome])

@@ -282,6 +282,18 @@ MEASURES = MappingProxyType(
                 qualifier=Qualifier.INSTRUMENT,
             ),
             MeasureDefinition(
+                name="beta",
+                summary="How far the book moves with an instrument, for its net asset value",
+                formula="cov(P&L, r_m) / var(r_m) / NAV",
+                unit=Unit.RATIO,
+                sign="moves with it positive, against it negative",
+                gaps="`nav_unknown`, `nav_not_positive`, `window_too_short` below 2 observations, "
+                "`missing_returns`, `no_variance`",
+                source="Bacon, Practical Portfolio Performance Measurement, 2nd ed., ch. 4",
+                cost_us=20.0,
+                qualifier=Qualifier.INSTRUMENT,
+            ),
+            MeasureDefinition(
                 name="stress_loss",
                 summary="Loss under a named scenario of relative price shocks",
                 formula="-sum of V x shock",

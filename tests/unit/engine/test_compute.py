@@ -63,10 +63,14 @@ def expected_of(world: World, book: Book, name: MeasureName, settings: MeasureSe
     return _of_history(name, settings, [p for p in pnl if p is not None])
 
 
+def _nav_of(book, values):
+    if book.nav is None and book.cash is not None:
+        return exposure.market_value(values) + book.cash
+    return book.nav
+
+
 def _of_leverage(book, values):
-    nav = book.nav
-    if nav is None and book.cash is not None:
-        nav = exposure.market_value(values) + book.cash
+    nav = _nav_of(book, values)
     if nav is None:
         return Outcome.NAV_UNKNOWN, None
     if nav <= 0:
@@ -96,6 +100,8 @@ def _of_instrument(world, book, name, settings):
     if name.item not in {f"I{place}" for place in range(len(world.prices))}:
         return Outcome.UNKNOWN_INSTRUMENT, None
     place, n, values = int(name.item[1:]), world.n_observations, world.values(book)
+    if name.name == "beta":
+        return _of_beta(world, book, place)
     times = scenario.observed(values, world.panel, n)
     if len(times) < (rank.minimal_observations(settings.confidence) if "short" in name.name else 2):
         return Outcome.WINDOW_TOO_SHORT, None
@@ -116,6 +122,31 @@ def _of_instrument(world, book, name, settings):
         spreads = [tail.standard_deviation(_seen(world, of)) for of in (values, rest)]
         return Outcome.OK, z * (spreads[0] - spreads[1]) * root
     return _of_marginal([world.panel[place][t] for t in times], _seen(world, values), z * root)
+
+
+def _of_beta(world, book, place):
+    values = world.values(book)
+    times = scenario.observed(values, world.panel, world.n_observations)
+    returns, nav = [world.panel[place][t] for t in times], _nav_of(book, values)
+    for holds, outcome in (
+        (len(times) < 2, Outcome.WINDOW_TOO_SHORT),
+        (nav is None, Outcome.NAV_UNKNOWN),
+        (nav is not None and nav <= 0, Outcome.NAV_NOT_POSITIVE),
+        (any(map(scenario.is_missing, returns)), Outcome.MISSING_RETURNS),
+        (len(set(returns)) == 1, Outcome.NO_VARIANCE),
+    ):
+        if holds:
+            return outcome, None
+    seen = _seen(world, values)
+    slope = tail.covariance(returns, seen) / tail.covariance(returns, returns)
+    return Outcome.OK, slope / nav
+
+
+def _roughness(world, book, place):
+    """How much a rounding of the returns moves a slope on those of one instrument."""
+    times = scenario.observed(world.values(book), world.panel, world.n_observations)
+    returns = [world.panel[place][t] for t in times]
+    return 1.0 / tail.covariance(returns, returns)
 
 
 def _of_marginal(returns, seen, scale):
@@ -167,6 +198,12 @@ def test_every_measure_agrees_with_its_naive_twin(world, settings):
             scale = size * math.sqrt(settings.horizon_days)
             if name.name == "gross_leverage" and value:
                 scale = value * (1 + value)
+            elif name.name == "beta":
+                scale = (
+                    size
+                    * _roughness(world, book, int(name.item[1:]))
+                    / _nav_of(book, world.values(book))
+                )
             elif name.definition.unit != "ccy":
                 scale = 1.0
             assert abs(number - value) <= MINUTE * scale, str(name)
@@ -248,7 +285,7 @@ def test_a_longer_horizon_scales_risk_by_the_root_of_time_and_nothing_else(world
     long = compute(world.block, market, EVERYTHING, settings)
 
     for name in EVERYTHING:
-        factor = root if name.name in OF_PAST else 1.0
+        factor = root if name.name in OF_PAST - {"beta"} else 1.0
         np.testing.assert_allclose(long[name].values, short[name].values * factor, rtol=1e-15)
         np.testing.assert_array_equal(long[name].outcomes, short[name].outcomes)
 

@@ -16,6 +16,8 @@ from risk_tasks.model.measures import MeasureName, MeasureSettings
 from tests.reference import exposure, scenario, tail
 from tests.unit.engine.books import ALL, QUALIFIED, Book, World, block_of, settings, worlds
 
+#: a marginal VaR is also of what is not held; a beta against what hardly moves is all rounding
+UNSHARED = {"marginal_value_at_risk", "beta"}
 # The same books in any market: what is compared is exact or nearly so.
 eighths = st.integers(-80, 80).map(lambda parts: parts / 8)
 quarters = st.integers(1, 40).map(lambda parts: parts / 4)
@@ -30,13 +32,12 @@ def test_parts_add_up_to_the_measure(world, settings):
     for name, column in columns.items():
         for row, book in enumerate(world.books):
             gross = exposure.gross_exposure(world.values(book))
-            # A marginal VaR is also of what is not held, and has no part then.
-            if not column.is_ok[row] or not gross or name.name == "marginal_value_at_risk":
+            if not column.is_ok[row] or not gross or name.name in UNSHARED:
                 continue
             whole = 1.0 if name.name == "concentration" else column.values[row]
             scale = gross * math.sqrt(settings.horizon_days)
             if name.definition.unit != "ccy":
-                scale = 1.0 + whole
+                scale = 1.0 + abs(whole)
 
             parts = contributions(block, market, name, settings, row)
 
@@ -186,3 +187,17 @@ def test_parts_of_the_worst_stress_are_those_of_the_worst_scenario():
 
     assert column.values.tolist() == [4.0, 2.0]
     assert [part.tolist() for part in parts] == [[4.0], [2.0]]
+
+
+def test_parts_of_a_beta_are_the_slopes_of_each_position():
+    """On the returns of what it is measured against, for the value of the whole."""
+    steps = [0.25, -0.5, 0.125, 0.5]
+    panel = [steps, [2 * step for step in steps], [0.5, 0.5, -0.5, 0.5]]
+    world = World([Book([(0, 8.0), (1, -2.0)], nav=16.0)], [1.0] * 3, panel)
+    name = MeasureName("beta", item="I0")
+
+    column = compute(world.block, world.market, [name], MeasureSettings())[name]
+    parts = contributions(world.block, world.market, name, MeasureSettings(), 0)
+
+    np.testing.assert_allclose(parts, [0.5, -0.25], rtol=1e-12)
+    np.testing.assert_allclose(column.values, [0.25], rtol=1e-12)

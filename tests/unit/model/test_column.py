@@ -24,6 +24,7 @@ OUTCOMES = [
     (Outcome.NOT_COMPUTED, "error", "not_computed", False),
     (Outcome.UNKNOWN_INSTRUMENT, "undefined", "unknown_instrument", False),
     (Outcome.MISSING_RETURNS, "insufficient_data", "missing_returns", False),
+    (Outcome.NO_VARIANCE, "undefined", "no_variance", False),
 ]
 
 

@@ -33,6 +33,7 @@ def test_units_and_qualifiers_are_those_of_the_design():
     """Exposures and risks are amounts, leverage a ratio, concentration a share of the whole."""
     others = {
         "gross_leverage": Unit.RATIO,
+        "beta": Unit.RATIO,
         "concentration": Unit.FRACTION,
         "herfindahl": Unit.FRACTION,
         "marginal_value_at_risk": Unit.FRACTION,
@@ -44,6 +45,7 @@ def test_units_and_qualifiers_are_those_of_the_design():
         "student_value_at_risk": Qualifier.CONFIDENCE,
         "student_expected_shortfall": Qualifier.CONFIDENCE,
         "age_weighted_value_at_risk": Qualifier.CONFIDENCE,
+        "beta": Qualifier.INSTRUMENT,
         "marginal_value_at_risk": Qualifier.INSTRUMENT,
         "component_value_at_risk": Qualifier.INSTRUMENT,
         "incremental_value_at_risk": Qualifier.INSTRUMENT,
