@@ -16,7 +16,7 @@ TRANSPORT_OPTIONS = {
     "queue_order_strategy": "risk_tasks.broker.fairness:LaneCycle",
     "priority_steps": [0],
     "body_encoding": "utf-8",
-    # An unacknowledged block goes to another worker after this; blocks take milliseconds.
+    # An unacknowledged JSON check goes to another worker after this; blocks are the reaper's.
     "visibility_timeout": 60,
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,

@@ -1,6 +1,6 @@
 """Lanes, tasks and Redis keys: every name that producers, workers and operators share.
 
-Our own keys begin with `risk:`. The lanes' lists, `_kombu.*`, `unacked*` and
+Our own keys begin with `risk:`. The lanes' lists, `_kombu.*`, `unacked*`, `redbeat*` and
 `celery-task-meta-*` are Celery's and keep its names. All stand in one database, since one Lua
 call must put a block on its lane and write its entry.
 

@@ -38,7 +38,7 @@ def register(
         started = time.perf_counter()
         try:
             waited = {"queued_ms": block.queued_ms, "fetch_ms": (started - fetching) * 1e3}
-            answer = service.run(block.payload, block.stamp, waited)
+            answer = _patiently(lambda: service.run(block.payload, block.stamp, waited))
         except WireError as error:
             log.warning("block.undecodable", block=block_id, error=str(error))
             answer = encode_failure(str(error))
@@ -58,7 +58,7 @@ def register(
 
     @app.task(name=CHECK_TASK)
     def check(*args: Any, **request: Any) -> dict[str, Any]:
-        return documents.check(request, *args)
+        return _patiently(lambda: documents.check(request, *args))
 
     @app.task(name=SWEEP_TASK, ignore_result=True)
     def sweep_abandoned() -> None:
@@ -68,7 +68,7 @@ def register(
 
 
 def _patiently(call: Callable[[], Result]) -> Result:
-    """Repeat `call` while the server is away: every script may be repeated."""
+    """Repeat `call` while the server is away: scripts may be repeated, and so may computing."""
     retrying = Retrying(
         retry=retry_if_exception_type(TransportError),
         wait=wait_exponential(multiplier=0.05, max=1.0),

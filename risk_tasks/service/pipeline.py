@@ -13,6 +13,7 @@ from risk_tasks.engine import MarketArrays, compute
 from risk_tasks.errors import (
     NoMarketError,
     RiskTasksError,
+    TransportError,
     UnknownInstrumentError,
     UnknownScenarioError,
 )
@@ -41,8 +42,9 @@ class Service:
     def run(self, payload: bytes, stamp: Stamp, waited: Mapping[str, float] | None = None) -> bytes:
         """Answer the block in `payload` under the stamp that it was given when it was accepted.
 
-        Raises `WireError` where `payload` is no block; everything else is answered by row. The
-        times that it `waited`, in ms by what for, join those in the answer.
+        Raises `WireError` where `payload` is no block, and `TransportError` where what it needs
+        cannot be loaded; everything else is answered by row. The times that it `waited`, in ms by
+        what for, join those in the answer.
         """
         started = time.perf_counter()
         answer = self.check(decode_request(payload), stamp)
@@ -58,6 +60,9 @@ class Service:
                 limits = self._load_limits(stamp.limits_version)
             market = self._market(stamp.market_id)
             _require_items(request.terms.measures, market)
+        except TransportError:
+            # Of the server and not of the block, which has another answer when the server is back.
+            raise
         except RiskTasksError as error:
             head = AnswerHead(stamp.market_id or None, None, stamp.limits_version or None)
             return _refuse(head, request, describe(error))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from risk_tasks.broker.blocks import ReapedBlocks
+from risk_tasks.broker.blocks import ReapedBlocks, Swept
 from risk_tasks.lanes import (
     CLIENT_GONE_S,
     CLIENTS_KEY,
@@ -16,7 +16,7 @@ from risk_tasks.lanes import (
     block_key,
 )
 from risk_tasks.upkeep.reaper import Reaper
-from risk_tasks.upkeep.sweeper import Swept, sweep
+from risk_tasks.upkeep.sweeper import sweep
 
 pytestmark = pytest.mark.integration
 
@@ -89,7 +89,7 @@ def test_a_sweep_goes_on_while_there_is_either(server, broker, sender, n_blocks,
 
 def test_a_sweep_looks_once_more_than_it_finds():
     """A round that finds neither block nor client is its last."""
-    rounds = [(1, 0, 0), (0, 1, 2), (0, 0, 0), (9, 9, 9)]
+    rounds = [Swept(1, 0, 0), Swept(0, 1, 2), Swept(0, 0, 0), Swept(9, 9, 9)]
 
     class Canned:
         def sweep(self):
@@ -104,6 +104,6 @@ def test_a_sweep_ends_though_there_is_always_more():
 
     class Endless:
         def sweep(self):
-            return 1, 2, 3
+            return Swept(1, 2, 3)
 
     assert sweep(Endless()) == Swept(50, 100, 150)

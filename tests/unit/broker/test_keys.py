@@ -20,7 +20,8 @@ def test_every_key_that_a_script_spells_out_is_in_the_table():
     """Where a key is defined is asked of one place."""
     spelt = {
         (script.name, key)
-        for script in (files("risk_tasks.broker") / "lua").iterdir()
+        for room in ("broker", "store")
+        for script in (files(f"risk_tasks.{room}") / "lua").iterdir()
         for key in re.findall(r"'(risk:[a-z_:]+)'", script.read_text())
     }
 

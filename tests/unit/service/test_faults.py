@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from risk_tasks.errors import WireError
+from risk_tasks.errors import TransportError, WireError
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import GRAVITY
 from risk_tasks.model.stamp import Stamp
+from risk_tasks.service import MarketShelf, Service
 from risk_tasks.wire.answer import decode_answer
 from risk_tasks.wire.request import Detail, encode_request, pack_portfolios
 from tests.unit.service.support import (
@@ -304,3 +305,18 @@ def test_an_instrument_under_two_codes_is_still_one_that_stands_twice():
 
     assert answer.errors[0].message == "The instrument stands twice."
     assert GRAVITY[answer.decisions[0]] == "reject"
+
+
+def test_a_server_that_is_away_is_no_answer():
+    """The block is computed when it is back: a market that could not be loaded now is not missing."""
+
+    def away(_: str):
+        raise TransportError("The broker does not answer.")
+
+    payload = encode_request(pack_portfolios(BOOKS, make_terms()))
+    for service in (
+        Service(MarketShelf(away), {}.__getitem__),
+        Service(MarketShelf({MARKET.id: MARKET}.get), away),
+    ):
+        with pytest.raises(TransportError):
+            service.run(payload, Stamp(MARKET.id, "v"))
