@@ -29,6 +29,8 @@ class Outcome(IntEnum):
     NOT_FINITE = 9
     #: the portfolio has an error, so that nothing was computed
     NOT_COMPUTED = 10
+    #: too skewed or too fat-tailed for the expansion, so that the value is the normal one
+    OUTSIDE_DOMAIN = 11
 
     @property
     def status(self) -> MeasureStatus:
@@ -41,7 +43,8 @@ class Outcome(IntEnum):
     @property
     def has_value(self) -> bool:
         """Whether there is a number that limits may be held against."""
-        return self.status is MeasureStatus.OK or self is Outcome.ZERO_GROSS
+        relied_on = (MeasureStatus.OK, MeasureStatus.DEGRADED)
+        return self.status in relied_on or self is Outcome.ZERO_GROSS
 
 
 _STATUS = {
@@ -56,6 +59,7 @@ _STATUS = {
     Outcome.WINDOW_TOO_SHORT: MeasureStatus.INSUFFICIENT_DATA,
     Outcome.NOT_FINITE: MeasureStatus.ERROR,
     Outcome.NOT_COMPUTED: MeasureStatus.ERROR,
+    Outcome.OUTSIDE_DOMAIN: MeasureStatus.DEGRADED,
 }
 
 _HAS_VALUE = np.array([outcome.has_value for outcome in Outcome])
@@ -101,5 +105,5 @@ class MeasureColumn:
             return cls(values, outcomes)
         for mask, outcome in reversed(marks):
             outcomes[mask] = outcome
-        outcomes[_IS_OK[outcomes] & ~np.isfinite(values)] = Outcome.NOT_FINITE
+        outcomes[_HAS_VALUE[outcomes] & ~np.isfinite(values)] = Outcome.NOT_FINITE
         return cls(np.where(_HAS_VALUE[outcomes], values, np.nan), outcomes)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tests.reference import rank, student, tail, weighted
+from tests.reference import moments, rank, student, tail, weighted
 
 
 class Settings(Protocol):
@@ -32,13 +32,13 @@ class Twin:
     """`value` of one-day outcomes, oldest first, under a confidence and settings, for one day.
 
     `n_required` is the shortest window for a confidence. `moved_by` bounds how far the value moves
-    where each of n outcomes moves by 1 at most. `reason` is what is told beside the value of these
-    outcomes.
+    where each of n outcomes moves by 1 at most; None where nothing does. `reason` is
+    what is told beside the value of these outcomes.
     """
 
     value: Callable[[Sequence[float], str, Settings], float]
     n_required: Callable[[str], int]
-    moved_by: Callable[[int, str, Settings], float]
+    moved_by: Callable[[int, str, Settings], float] | None
     reason: Callable[[Sequence[float], float], str] = _no_reason
 
 
@@ -111,6 +111,14 @@ OF_HISTORY = {
         rank.minimal_observations,
         _of_an_outcome,
         _negative_var,
+    ),
+    "cornish_fisher_value_at_risk": Twin(
+        lambda pnl, confidence, settings: moments.cornish_fisher_value_at_risk(pnl, confidence),
+        _two,
+        None,
+        lambda pnl, value: (
+            _negative_var(pnl, value) if moments.domain_margin(pnl) >= 0 else "outside_domain"
+        ),
     ),
     "student_value_at_risk": _of_student(student.value_at_risk),
     "student_expected_shortfall": _of_student(student.expected_shortfall),

@@ -44,6 +44,8 @@ QUALIFIED = (
     MeasureName("student_value_at_risk", confidence="0.995"),
     MeasureName("student_expected_shortfall", confidence="0.995"),
     MeasureName("age_weighted_value_at_risk", confidence="0.6"),
+    MeasureName("cornish_fisher_value_at_risk", confidence="0.6"),
+    MeasureName("cornish_fisher_value_at_risk", confidence="0.995"),
     MeasureName("stress_loss", scenario="guess"),
     MeasureName("stress_loss", scenario="unheard of"),
 )

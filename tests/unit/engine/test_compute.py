@@ -18,7 +18,7 @@ from risk_tasks.engine.warmup import compile_kernels
 from risk_tasks.model.column import Outcome
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 from risk_tasks.model.registry import MEASURES
-from tests.reference import exposure, scenario
+from tests.reference import exposure, moments, scenario
 from tests.reference.measures import OF_HISTORY
 from tests.unit.engine.books import (
     ALL,
@@ -102,6 +102,8 @@ def test_every_measure_agrees_with_its_naive_twin(world, settings):
             found, number = Outcome(column.outcomes[row]), column.values[row]
             if name.name == "gross_leverage" and _nav_is_rounding(world, book):
                 continue
+            if name.name == "cornish_fisher_value_at_risk" and _is_at_the_edge(world, book):
+                continue
             assert outcome is found or _is_sign_of_zero(outcome, found, value, size), str(name)
             if value is None:
                 assert np.isnan(number), str(name)
@@ -121,6 +123,16 @@ def _nav_is_rounding(world, book):
     values = world.values(book)
     nav = exposure.market_value(values) + book.cash
     return 0 < abs(nav) <= MINUTE * exposure.gross_exposure(values)
+
+
+def _is_at_the_edge(world, book):
+    """Whether a rounding decides if the expansion holds: of its domain, or of a spread of 0."""
+    pnl = scenario.profit_and_loss(world.values(book), world.panel, world.n_observations)
+    pnl = [p for p in pnl if p is not None]
+    size = exposure.gross_exposure(world.values(book))
+    if size and moments.moments(pnl)[1] <= 1e-9 * size:
+        return True
+    return bool(size) and abs(moments.domain_margin(pnl)) <= 1e-9
 
 
 def _is_sign_of_zero(outcome, found, value, size):
@@ -301,11 +313,19 @@ def test_a_spread_needs_two_observations(n, expected):
         "student_value_at_risk",
         "student_expected_shortfall",
         "ewma_volatility",
+        "cornish_fisher_value_at_risk",
     )
 
     found = outcomes(flat_world(n, Book([(0, 1.0)])), *names)
 
-    assert [found[name] for name in names] == [[expected]] * len(names)
+    # Two outcomes have no tail that an expansion could follow.
+    found = {
+        name: [
+            Outcome.OK if outcome is Outcome.OUTSIDE_DOMAIN else outcome for outcome in found[name]
+        ]
+        for name in names
+    }
+    assert found == {name: [expected] for name in names}
 
 
 NAVS = [

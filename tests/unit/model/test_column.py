@@ -22,6 +22,7 @@ OUTCOMES = [
     (Outcome.WINDOW_TOO_SHORT, "insufficient_data", "window_too_short", False),
     (Outcome.NOT_FINITE, "error", "not_finite", False),
     (Outcome.NOT_COMPUTED, "error", "not_computed", False),
+    (Outcome.OUTSIDE_DOMAIN, "degraded", "outside_domain", True),
 ]
 
 
@@ -66,11 +67,12 @@ def test_the_first_mark_that_holds_decides():
 
 @pytest.mark.parametrize("value", [NAN, INF, -INF])
 def test_what_is_not_finite_is_never_ok(value):
-    """Whatever computed it, and whatever kind of ok it was marked as."""
-    marked = (np.array([False, True]), Outcome.NEGATIVE_VAR)
-    column = MeasureColumn.of(np.array([value, value]), marked)
+    """Whatever computed it, and whatever kind of number it was marked as."""
+    gains = (np.array([False, True, False]), Outcome.NEGATIVE_VAR)
+    fallen_back = (np.array([False, False, True]), Outcome.OUTSIDE_DOMAIN)
+    column = MeasureColumn.of(np.array([value] * 3), gains, fallen_back)
 
-    assert column.outcomes.tolist() == [Outcome.NOT_FINITE] * 2
+    assert column.outcomes.tolist() == [Outcome.NOT_FINITE] * 3
     assert np.isnan(column.values).all()
 
 
