@@ -46,6 +46,7 @@ QUALIFIED = (
     MeasureName("age_weighted_value_at_risk", confidence="0.6"),
     MeasureName("cornish_fisher_value_at_risk", confidence="0.6"),
     MeasureName("cornish_fisher_value_at_risk", confidence="0.995"),
+    MeasureName("filtered_value_at_risk", confidence="0.6"),
     MeasureName("stress_loss", scenario="guess"),
     MeasureName("stress_loss", scenario="unheard of"),
 )

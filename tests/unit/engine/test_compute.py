@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -82,6 +83,7 @@ def _of_stress(world, name, values):
 
 def _of_history(name, settings, pnl):
     confidence, twin = name.confidence or settings.confidence, OF_HISTORY[name.name]
+    pnl = twin.reads(pnl, settings)
     if len(pnl) < twin.n_required(confidence):
         return Outcome.WINDOW_TOO_SHORT, None
     value = twin.value(pnl, confidence, settings)
@@ -254,7 +256,12 @@ def outcomes(world, *names, settings=None):
     return {str(name): [Outcome(o) for o in column.outcomes] for name, column in columns.items()}
 
 
-TAIL = ("value_at_risk", "expected_shortfall", "age_weighted_value_at_risk")
+TAIL = (
+    "value_at_risk",
+    "expected_shortfall",
+    "age_weighted_value_at_risk",
+    "filtered_value_at_risk",
+)
 WINDOWS = [
     ("0.99", 99, Outcome.WINDOW_TOO_SHORT),
     ("0.99", 100, Outcome.OK),
@@ -409,16 +416,33 @@ def test_an_empty_book_has_zeros_without_a_sign():
         assert column.outcomes.tolist() == [expected] * 2, str(name)
 
 
-@pytest.mark.parametrize("of", ["value_at_risk", "age_weighted_value_at_risk"])
-def test_a_book_that_gains_even_in_its_tail_has_a_negative_value_at_risk(of):
+@pytest.mark.parametrize("kind", ["", "age_weighted_", "filtered_"])
+def test_a_book_that_gains_even_in_its_tail_has_a_negative_value_at_risk(kind):
     """It is told as it is, not cut off at 0."""
     world = World([Book([(0, 100.0)]), Book([(0, -100.0)])], [1.0], [[0.25] * 100])
-    name = MeasureName(of)
+    name = MeasureName(f"{kind}value_at_risk")
 
     column = compute(world.block, world.market, [name], MeasureSettings())[name]
 
     assert column.values.tolist() == [-25.0, 25.0]
     assert column.outcomes.tolist() == [Outcome.NEGATIVE_VAR, Outcome.OK]
+
+
+def test_a_filtered_value_at_risk_counts_what_it_can_scale():
+    """A move after so long a calm that none was forecast has no scale; the calm itself has one."""
+    calm = [0.0] * 30
+    fell, still = [-0.5, *calm, -0.25], [-0.5, *calm, 0.0]
+    worlds = [World([Book([(0, 8.0)])], [1.0], [moves]) for moves in (fell, still)]
+    name = MeasureName("filtered_value_at_risk", confidence=str(1 - 1 / Decimal(32)))
+    settings = MeasureSettings(decay=1e-30)
+
+    columns = [compute(world.block, world.market, [name], settings)[name] for world in worlds]
+
+    assert [Outcome(column.outcomes[0]) for column in columns] == [
+        Outcome.WINDOW_TOO_SHORT,
+        Outcome.OK,
+    ]
+    assert columns[1].values.tolist() == [0.0]
 
 
 huge = st.sampled_from([1e300, -1e300, 1e308, -1e308, 1.5e154, 1e150, -1e160]) | st.floats(

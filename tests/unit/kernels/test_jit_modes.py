@@ -35,6 +35,7 @@ KERNELS = [
     validity.locate,
     weighted.ewma_volatility,
     weighted.age_weighted_value_at_risk,
+    weighted.volatility_ratio,
 ]
 
 

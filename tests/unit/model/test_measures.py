@@ -44,6 +44,7 @@ def test_units_and_qualifiers_are_those_of_the_design():
         "student_expected_shortfall": Qualifier.CONFIDENCE,
         "age_weighted_value_at_risk": Qualifier.CONFIDENCE,
         "cornish_fisher_value_at_risk": Qualifier.CONFIDENCE,
+        "filtered_value_at_risk": Qualifier.CONFIDENCE,
         "stress_loss": Qualifier.SCENARIO,
     }
 
