@@ -19,6 +19,7 @@ from risk_tasks.model.measures import MeasureName, MeasureSettings, Precision
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
 
 #: squares of anything larger overflow
 _LARGEST_PNL = 1e150
@@ -104,24 +105,11 @@ class Computation:
         return ~(self.gross * largest < _LARGEST_PNL)
 
     @cached_property
-    def _outcomes(self) -> tuple[FloatArray, npt.NDArray[np.int64], FloatArray]:
-        p = len(self.block)
-        tail, n_observations, deviation = (
-            np.empty((p, self._n_worst)),
-            np.empty(p, dtype=np.int64),
-            np.empty(p),
+    def _outcomes(self) -> tuple[FloatArray, IntArray, FloatArray]:
+        block = self.block
+        return worst_outcomes(
+            block.offsets, block.instrument, self.value, self.panel, self._n_worst
         )
-        outcomes(
-            self.block.offsets,
-            self.block.instrument,
-            self.value,
-            self.panel,
-            _reach(self._n_worst, self.market.n_observations),
-            tail,
-            n_observations,
-            deviation,
-        )
-        return tail, n_observations, deviation
 
     @property
     def tail(self) -> FloatArray:
@@ -148,6 +136,25 @@ class Functions(NamedTuple):
     column: Callable[[Computation, MeasureName], MeasureColumn]
     parts: Callable[[Computation, MeasureName], FloatArray]
     depth: Callable[[int, MeasureName, MeasureSettings], int] | None = None
+
+
+def worst_outcomes(
+    offsets: IntArray,
+    instrument: IntArray,
+    value: FloatArray,
+    panel: FloatArray | npt.NDArray[np.float32],
+    n_worst: int,
+) -> tuple[FloatArray, IntArray, FloatArray]:
+    """Return the worst P&L (P, n_worst), how many there are (P,) and their deviation (P,)."""
+    p = len(offsets) - 1
+    tail, n_observations, deviation = (
+        np.empty((p, n_worst)),
+        np.empty(p, dtype=np.int64),
+        np.empty(p),
+    )
+    reach = _reach(n_worst, panel.shape[1])
+    outcomes(offsets, instrument, value, panel, reach, tail, n_observations, deviation)
+    return tail, n_observations, deviation
 
 
 @lru_cache(maxsize=256)

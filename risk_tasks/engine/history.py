@@ -10,7 +10,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from risk_tasks.engine.computation import Computation, FloatArray, Functions
+from risk_tasks.engine.computation import Computation, FloatArray, Functions, IntArray
 from risk_tasks.engine.windows import (
     by_window,
     column_of,
@@ -36,19 +36,27 @@ def parametric_value_at_risk(run: Computation, name: MeasureName) -> MeasureColu
 
 
 def value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
-    rank = by_window(run, np.int64, lambda n: var_rank(run, name, n)[0])
-    weight = by_window(run, np.float64, lambda n: var_rank(run, name, n)[1])
-    losses = np.empty(len(run.block))
-    tail.value_at_risk(run.tail, rank, weight, losses)
+    losses = losses_at_risk(run, name, run.tail, run.n_observations)
     gains = (losses < 0, Outcome.NEGATIVE_VAR)
     required = min_observations(confidence_of(name, run.settings))
     return column_of(run, losses * run.horizon_scale, required, gains)
 
 
+def losses_at_risk(
+    run: Computation, name: MeasureName, worst: FloatArray, n_observations: IntArray
+) -> FloatArray:
+    """Return the one-day VaR (P,) of the worst of so many outcomes, loss positive."""
+    rank = by_window(n_observations, np.int64, lambda n: var_rank(run, name, n)[0])
+    weight = by_window(n_observations, np.float64, lambda n: var_rank(run, name, n)[1])
+    losses = np.empty(len(worst))
+    tail.value_at_risk(worst, rank, weight, losses)
+    return losses
+
+
 def expected_shortfall(run: Computation, name: MeasureName) -> MeasureColumn:
     confidence = confidence_of(name, run.settings)
-    rank = by_window(run, np.int64, lambda n: tail_rank(n, confidence))
-    n_tail = by_window(run, np.float64, lambda n: tail_length(n, confidence))
+    rank = by_window(run.n_observations, np.int64, lambda n: tail_rank(n, confidence))
+    n_tail = by_window(run.n_observations, np.float64, lambda n: tail_length(n, confidence))
     losses = np.empty(len(run.block))
     tail.expected_shortfall(run.tail, rank, n_tail, losses)
     return column_of(run, losses * run.horizon_scale, min_observations(confidence))
@@ -88,8 +96,13 @@ def parametric_parts(run: Computation, name: MeasureName) -> FloatArray:
 
 
 def value_at_risk_parts(run: Computation, name: MeasureName) -> FloatArray:
+    return parts_at_risk(run, name, *observed(run))
+
+
+def parts_at_risk(
+    run: Computation, name: MeasureName, pnl: FloatArray, legs: FloatArray
+) -> FloatArray:
     """Each position's loss in the scenario, or between the two, that the VaR is read from."""
-    pnl, legs = observed(run)
     order = np.argsort(pnl, kind="stable")
     rank, weight = var_rank(run, name, len(pnl))
     losses = -legs[:, order[rank]]

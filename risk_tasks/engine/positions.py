@@ -49,8 +49,10 @@ def component_expected_shortfall(run: Computation, name: MeasureName) -> Measure
     if place is None:
         return _unknown(run)
     confidence = confidence_of(name, run.settings)
-    n_tail = by_window(run, np.float64, lambda n: tail_length(n, confidence))[:, None]
-    rank = by_window(run, np.int64, lambda n: tail_rank(n, confidence))[:, None]
+    n_tail = by_window(run.n_observations, np.float64, lambda n: tail_length(n, confidence))[
+        :, None
+    ]
+    rank = by_window(run.n_observations, np.int64, lambda n: tail_rank(n, confidence))[:, None]
     # Of equal losses the earlier ones are read; what is missing comes last.
     worst = np.argsort(run.pnl, axis=1, kind="stable")[:, : int(rank.max(initial=1))]
     value = _value_held(run, place)[:, None]

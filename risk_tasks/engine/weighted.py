@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from risk_tasks.engine.computation import Computation, FloatArray, Functions
-from risk_tasks.engine.windows import by_window, column_of, confidence_of, observed, tail_length
+from risk_tasks.engine.computation import Computation, FloatArray, Functions, worst_outcomes
+from risk_tasks.engine.history import losses_at_risk, parts_at_risk
+from risk_tasks.engine.windows import (
+    by_window,
+    column_of,
+    confidence_of,
+    observed,
+    tail_depth,
+    tail_length,
+)
 from risk_tasks.kernels import weighted
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.confidence import min_observations
@@ -46,10 +54,36 @@ def age_weighted_value_at_risk_parts(run: Computation, name: MeasureName) -> Flo
 
 def _age_weighted_losses(run: Computation, name: MeasureName) -> FloatArray:
     confidence = confidence_of(name, run.settings)
-    n_tail = by_window(run, np.float64, lambda n: tail_length(n, confidence))
+    n_tail = by_window(run.n_observations, np.float64, lambda n: tail_length(n, confidence))
     losses = np.empty(len(run.block))
     weighted.age_weighted_value_at_risk(run.pnl, run.settings.age_decay, n_tail, losses)
     return losses
+
+
+def filtered_value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
+    """Rank the scaled P&L as that of portfolios which hold one instrument, worth 1, each."""
+    scaled, p = run.pnl * _volatility_ratio(run), len(run.block)
+    depth = tail_depth(run.market.n_observations, name, run.settings)
+    worst, n_scaled, _ = worst_outcomes(np.arange(p + 1), np.arange(p), np.ones(p), scaled, depth)
+    losses = losses_at_risk(run, name, worst, n_scaled)
+    required = min_observations(confidence_of(name, run.settings))
+    too_short = (n_scaled < required, Outcome.WINDOW_TOO_SHORT)
+    gains = (losses < 0, Outcome.NEGATIVE_VAR)
+    return column_of(run, losses * run.horizon_scale, required, too_short, gains)
+
+
+def filtered_value_at_risk_parts(run: Computation, name: MeasureName) -> FloatArray:
+    """Each position's loss in the scenario of the VaR, scaled as the P&L of the whole is."""
+    pnl, legs = observed(run)
+    ratio = _volatility_ratio(run)[0][~np.isnan(run.pnl[0])]
+    kept = ~np.isnan(pnl * ratio)
+    return parts_at_risk(run, name, (pnl * ratio)[kept], (legs * ratio)[:, kept])
+
+
+def _volatility_ratio(run: Computation) -> FloatArray:
+    ratio = np.empty_like(run.pnl)
+    weighted.volatility_ratio(run.pnl, run.settings.decay, ratio)
+    return ratio
 
 
 FUNCTIONS = {
@@ -57,4 +91,5 @@ FUNCTIONS = {
     "age_weighted_value_at_risk": Functions(
         age_weighted_value_at_risk, age_weighted_value_at_risk_parts
     ),
+    "filtered_value_at_risk": Functions(filtered_value_at_risk, filtered_value_at_risk_parts),
 }

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from risk_tasks.engine.computation import BoolArray, Computation, FloatArray
+from risk_tasks.engine.computation import BoolArray, Computation, FloatArray, IntArray
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.confidence import VarConvention, tail_probability, tail_rank, var_position
 from risk_tasks.model.measures import MeasureName, MeasureSettings
@@ -52,12 +52,12 @@ def tail_length(n_observations: int, confidence: str) -> float:
 
 
 def by_window(
-    run: Computation, kind: type[Number], of: Callable[[int], float]
+    n_observations: IntArray, kind: type[Number], of: Callable[[int], float]
 ) -> npt.NDArray[Number]:
-    """Evaluate `of` once for each length of window in the block, 1 standing for none at all."""
-    if run.has_full_windows:
-        return np.full(len(run.block), of(max(1, run.market.n_observations)), dtype=kind)
-    lengths, place = np.unique(run.n_observations, return_inverse=True)
+    """Evaluate `of` once for each length of window (P,), 1 standing for none at all."""
+    if len(n_observations) and (n_observations == n_observations[0]).all():
+        return np.full(len(n_observations), of(max(1, int(n_observations[0]))), dtype=kind)
+    lengths, place = np.unique(n_observations, return_inverse=True)
     return np.array([of(max(1, int(n))) for n in lengths], dtype=kind)[place]
 
 

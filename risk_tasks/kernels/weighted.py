@@ -70,6 +70,47 @@ def age_weighted_value_at_risk(pnl: Float2D, decay: float, n_tail: Float1D, out:
         out[p] = 0.0 - _reached(outcome, weight, n, n_tail[p] * (total / n)) if n > 0 else 0.0
 
 
+@kernel
+def volatility_ratio(pnl: Float2D, decay: float, out: Float2D) -> None:
+    """What each outcome is multiplied by to be one of the volatility of now, s_(n+1) / s_t.
+
+    Parameters
+    ----------
+    pnl : (P, T), base currency, profit positive
+        Oldest first. NaN is a missing outcome, which neither counts nor ages the others.
+    decay : 0 < decay < 1
+        s_(t+1)^2 = decay s_t^2 + (1 - decay) p_t^2, so that s_t is forecast before its outcome is
+        seen. The first is the mean square of all that is observed.
+    out : (P, T), no unit
+        Receives NaN for a missing outcome, and where s_t = 0: unless the outcome is 0 as well,
+        which no ratio moves and which has 0.
+
+    Notes
+    -----
+    Source: Hull, White, "Incorporating volatility updating into the historical simulation method
+    for value-at-risk", Journal of Risk 1 (1998).
+    """
+    for p in range(pnl.shape[0]):
+        n, variance = 0, 0.0
+        for t in range(pnl.shape[1]):
+            if not np.isnan(pnl[p, t]):
+                n += 1
+                variance += pnl[p, t] * pnl[p, t]
+        variance = variance / n if n > 0 else 0.0
+        for t in range(pnl.shape[1]):
+            out[p, t] = np.sqrt(variance)
+            if not np.isnan(pnl[p, t]):
+                variance = decay * variance + (1.0 - decay) * (pnl[p, t] * pnl[p, t])
+        now = np.sqrt(variance)
+        for t in range(pnl.shape[1]):
+            if np.isnan(pnl[p, t]):
+                out[p, t] = np.nan
+            elif out[p, t] > 0.0:
+                out[p, t] = now / out[p, t]
+            else:
+                out[p, t] = 0.0 if pnl[p, t] == 0.0 else np.nan
+
+
 @part
 def _reached(outcome: Float1D, weight: Float1D, n: int, needed: float) -> float:
     """The outcome at which the weights from the smallest on reach `needed`; reorders both arrays.

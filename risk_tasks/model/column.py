@@ -34,6 +34,8 @@ class Outcome(IntEnum):
     MISSING_RETURNS = 12
     #: what a beta is measured against never moves
     NO_VARIANCE = 13
+    #: too skewed or too fat-tailed for the expansion, so that the value is the normal one
+    OUTSIDE_DOMAIN = 14
 
     @property
     def status(self) -> MeasureStatus:
@@ -46,7 +48,8 @@ class Outcome(IntEnum):
     @property
     def has_value(self) -> bool:
         """Whether there is a number that limits may be held against."""
-        return self.status is MeasureStatus.OK or self is Outcome.ZERO_GROSS
+        relied_on = (MeasureStatus.OK, MeasureStatus.DEGRADED)
+        return self.status in relied_on or self is Outcome.ZERO_GROSS
 
 
 _STATUS = {
@@ -64,6 +67,7 @@ _STATUS = {
     Outcome.UNKNOWN_INSTRUMENT: MeasureStatus.UNDEFINED,
     Outcome.MISSING_RETURNS: MeasureStatus.INSUFFICIENT_DATA,
     Outcome.NO_VARIANCE: MeasureStatus.UNDEFINED,
+    Outcome.OUTSIDE_DOMAIN: MeasureStatus.DEGRADED,
 }
 
 _HAS_VALUE = np.array([outcome.has_value for outcome in Outcome])
@@ -109,5 +113,5 @@ class MeasureColumn:
             return cls(values, outcomes)
         for mask, outcome in reversed(marks):
             outcomes[mask] = outcome
-        outcomes[_IS_OK[outcomes] & ~np.isfinite(values)] = Outcome.NOT_FINITE
+        outcomes[_HAS_VALUE[outcomes] & ~np.isfinite(values)] = Outcome.NOT_FINITE
         return cls(np.where(_HAS_VALUE[outcomes], values, np.nan), outcomes)

@@ -216,6 +216,18 @@ MEASURES = MappingProxyType(
                 qualifier=Qualifier.CONFIDENCE,
             ),
             MeasureDefinition(
+                name="cornish_fisher_value_at_risk",
+                summary="Normal value-at-risk with mean, corrected for skewness and kurtosis",
+                formula="-(mean + q x sd) x sqrt(h), q = z + (z^2 - 1) S / 6 + (z^3 - 3z) K / 24"
+                " - (2z^3 - 5z) S^2 / 36, z = z(alpha); moments over n, K excess",
+                unit=Unit.CURRENCY,
+                sign="loss positive",
+                gaps="`window_too_short` below 2 observations; `outside_domain` has q = z",
+                source="Favre, Galeano, Mean-Modified Value-at-Risk Optimization, JAI 5 (2002)",
+                cost_us=15.0,
+                qualifier=Qualifier.CONFIDENCE,
+            ),
+            MeasureDefinition(
                 name="ewma_volatility",
                 summary="Volatility with zero mean, the latest observations weighing most",
                 formula="sqrt(sum of w_k P&L_(T-k)^2) x sqrt(h), w_k = (1 - d) d^k / (1 - d^n)",
@@ -223,7 +235,7 @@ MEASURES = MappingProxyType(
                 sign="never negative",
                 gaps="`window_too_short` below 2 observations",
                 source="J.P. Morgan/Reuters, RiskMetrics Technical Document, 4th ed. (1996), ch. 5",
-                cost_us=9.0,
+                cost_us=11.0,
             ),
             MeasureDefinition(
                 name="age_weighted_value_at_risk",
@@ -234,7 +246,20 @@ MEASURES = MappingProxyType(
                 sign="loss positive",
                 gaps="`window_too_short` below 1 / alpha",
                 source="Boudoukh, Richardson, Whitelaw, The Best of Both Worlds, Risk 11 (1998)",
-                cost_us=20.0,
+                cost_us=28.0,
+                qualifier=Qualifier.CONFIDENCE,
+            ),
+            MeasureDefinition(
+                name="filtered_value_at_risk",
+                summary="Historical value-at-risk of P&L scaled to the volatility of now",
+                formula="value_at_risk of the portfolio's P&L_t x s_(n+1) / s_t,"
+                " s_(t+1)^2 = d s_t^2 + (1 - d) P&L_t^2, s_1^2 = mean of P&L^2",
+                unit=Unit.CURRENCY,
+                sign="loss positive",
+                gaps="`window_too_short` below 1 / alpha, without what has s_t = 0",
+                source="Hull, White, Incorporating Volatility Updating into the Historical"
+                " Simulation Method for VaR, Journal of Risk 1 (1998)",
+                cost_us=22.0,
                 qualifier=Qualifier.CONFIDENCE,
             ),
             MeasureDefinition(

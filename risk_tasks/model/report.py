@@ -43,6 +43,8 @@ class MeasureStatus(StrEnum):
     """Whether a value may be relied on."""
 
     OK = "ok"
+    #: a number to hold limits against, by a cruder method than was asked for
+    DEGRADED = "degraded"
     INSUFFICIENT_DATA = "insufficient_data"
     UNDEFINED = "undefined"
     ERROR = "error"

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.integrate
 import scipy.stats
 
-from tests.certification.worth_one import measured
+from risk_tasks.engine import contributions, parametric
+from risk_tasks.model.column import Outcome
+from risk_tasks.model.measures import MeasureName, MeasureSettings
+from tests.certification.worth_one import book_of, column, market_of, measured
 
 #: sample standard deviation 1
 UNIT = np.array([1.0, -1.0] * 50) * np.sqrt(99 / 100)
@@ -68,3 +74,101 @@ def test_student_of_ever_more_freedom_is_normal(freedom) -> None:
 
     assert var == pytest.approx(z, rel=1e-7)
     assert shortfall == pytest.approx(scipy.stats.norm.pdf(z) / 0.01, rel=1e-7)
+
+
+# Basis points of the EDHEC convertible arbitrage index, January 1997 to April 2005: edhec[1:100, 1]
+# of PerformanceAnalytics; what it makes of them is in its test-VaR_archive_baseline.R.
+EDHEC = """
+119 123 78 86 156 212 193 134 122 100 0 68 145 146 144 126 56 -6 60 -319 -196 -214 269 113 219
+82 136 243 166 102 101 48 96 45 124 140 227 267 243 223 149 179 93 162 141 52 -81 -2 344 182
+162 157 33 12 91 142 78 117 80 -94 148 -49 53 96 33 4 -159 50 146 104 251 157 283 133 89 150
+136 -58 -72 -87 171 146 92 54 119 17 61 20 -128 -106 13 40 -17 -44 81 56 -96 -58 -140 -316
+"""
+
+
+def test_cornish_fisher_value_at_risk_of_performance_analytics() -> None:
+    """Its modified VaR, whose sign is the other way round, to the six decimals of its baseline."""
+    returns = np.array(EDHEC.split(), dtype=float) / 1e4
+
+    found = column("cornish_fisher_value_at_risk@0.95", returns)
+
+    assert len(returns) == 100
+    assert Outcome(found.outcomes[0]) is Outcome.OK
+    assert found.values[0] == pytest.approx(0.014674, abs=5e-7)
+
+
+def test_outside_the_domain_it_is_the_normal_value_of_performance_analytics() -> None:
+    """With the mean, and n in the denominator: on the same returns its Gaussian VaR is 0.012133."""
+    returns = np.array(EDHEC.split(), dtype=float) / 1e4
+    # Far more skewed than fat-tailed, at the mean and spread of the index.
+    lopsided = np.where(np.arange(100) < 10, -3.0, 1 / 3)
+    lopsided = returns.mean() + lopsided * returns.std()
+
+    found = column("cornish_fisher_value_at_risk@0.95", lopsided)
+
+    assert Outcome(found.outcomes[0]) is Outcome.OUTSIDE_DOMAIN
+    assert found.values[0] == pytest.approx(0.012133, abs=5e-7)
+
+
+@pytest.mark.parametrize("confidence", ["0.6", "0.95", "0.99", "0.999"])
+def test_cornish_fisher_value_at_risk_with_scipys_moments(confidence: str) -> None:
+    """Skewness and kurtosis as scipy's defaults have them, with n in the denominator."""
+    returns = 0.01 * np.random.default_rng(3).logistic(size=2000) + 0.001
+    s, k = scipy.stats.skew(returns), scipy.stats.kurtosis(returns)
+    z = scipy.stats.norm.isf(float(confidence))
+    q = z + (z**2 - 1) * s / 6 + (z**3 - 3 * z) * k / 24 - (2 * z**3 - 5 * z) * s**2 / 36
+
+    found = column(f"cornish_fisher_value_at_risk@{confidence}", returns, horizon_days=4)
+
+    expected = -(returns.mean() + q * returns.std()) * 2
+    assert Outcome(found.outcomes[0]) is Outcome.OK
+    assert found.values[0] == pytest.approx(expected, rel=1e-10)
+
+
+def test_cornish_fisher_coefficients_of_priips(shared_vectors: Callable[[str], Any]) -> None:
+    """At z = -1.96, as the regulation prints them; the last stands after a minus in the formula."""
+    vector = shared_vectors("misc_textbook")["priips_cornish_fisher"]
+    z, printed = vector["z"], vector["coefficients"]
+
+    def quantile(s: float, k: float) -> float:
+        return float(parametric._expansion(z, s, k)) - z
+
+    assert quantile(1.0, 0.0) + quantile(-1.0, 0.0) == pytest.approx(-2 * printed["S2"], abs=1e-3)
+    assert (quantile(1.0, 0.0) - quantile(-1.0, 0.0)) / 2 == pytest.approx(printed["S"], abs=5e-4)
+    assert quantile(0.0, 1.0) == pytest.approx(printed["K"], abs=5e-5)
+
+
+def test_the_domain_is_where_the_expansion_rises(shared_vectors: Callable[[str], Any]) -> None:
+    """Against the quantiles themselves at a thousand confidences, over a grid of shapes."""
+    assert (
+        "-5S^2/36" in shared_vectors("misc_textbook")["cornish_fisher_monotonic_domain"]["warning"]
+    )
+    z = np.linspace(-60, 60, 240_001)
+    # Between the nodes, so that none lies on the edge by design.
+    shapes = [
+        (s, k) for s in np.linspace(-3.013, 3.017, 22) for k in np.linspace(-1.987, 14.03, 24)
+    ]
+
+    found = [bool(parametric._expands(s, k)) for s, k in shapes]
+    rises = [bool((np.diff(parametric._expansion(z, s, k)) > 0).all()) for s, k in shapes]
+
+    assert len(shapes) == 528
+    assert found == rises
+    assert 0 < sum(found) < 528
+
+
+def test_cornish_fisher_parts_are_derivatives() -> None:
+    """V_i dVaR / dV_i by central differences, for three correlated positions."""
+    random = np.random.default_rng(5)
+    panel = 0.01 * (random.logistic(size=(2000, 3)) + random.logistic(size=(2000, 1)))
+    value = np.array([3.0, -1.0, 2.0])
+    name = MeasureName.parse("cornish_fisher_value_at_risk@0.99")
+
+    def value_at_risk(value: np.ndarray) -> float:
+        return measured(str(name), panel @ value)
+
+    steps = 1e-4 * np.eye(3)
+    slopes = [(value_at_risk(value + e) - value_at_risk(value - e)) / 2e-4 for e in steps]
+    parts = contributions(book_of(value), market_of(panel), name, MeasureSettings(), 0)
+
+    np.testing.assert_allclose(parts, value * slopes, rtol=1e-6)

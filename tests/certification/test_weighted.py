@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import scipy.signal
 
 from tests.certification.worth_one import measured
 
@@ -99,3 +100,41 @@ def test_hybrid_weights_of_a_hundred_days(worst: float, cumulative: float) -> No
 
     assert value_at_risk(cumulative - 0.0002) == -worst
     assert value_at_risk(cumulative + 0.0002) < -worst
+
+
+@pytest.mark.parametrize(("text", "alpha"), [("0.90", 0.10), ("0.95", 0.05), ("0.99", 0.01)])
+@pytest.mark.parametrize("decay", [0.9, 0.94, 0.99])
+@pytest.mark.parametrize("n", [100, 251, 1000])
+def test_filtered_value_at_risk_is_numpys_quantile_of_scipys_filter(
+    n: int, decay: float, text: str, alpha: float
+) -> None:
+    """EWMA variances as a recursive filter of the squares; then scaled, then ranked."""
+    returns = fat_tailed(n, seed=n) * np.linspace(0.5, 3.0, n)
+    first = np.mean(returns**2)
+    variance, _ = scipy.signal.lfilter(
+        [0.0, 1 - decay], [1.0, -decay], np.append(returns**2, 0.0), zi=[first]
+    )
+    scaled = returns * np.sqrt(variance[-1] / variance[:-1])
+
+    actual = measured(f"filtered_value_at_risk@{text}", returns, decay=decay)
+
+    assert actual == pytest.approx(-np.quantile(scaled, alpha, method="inverted_cdf"), rel=RELATIVE)
+
+
+def test_filtered_value_at_risk_of_an_even_volatility_is_the_historical_one() -> None:
+    """Where every outcome is as large as any other, nothing is scaled."""
+    returns = np.where(np.random.default_rng(2).random(250) < 0.5, -0.02, 0.02)
+
+    assert measured("filtered_value_at_risk@0.99", returns) == pytest.approx(0.02, rel=RELATIVE)
+
+
+def test_filtered_value_at_risk_follows_the_volatility_of_now() -> None:
+    """Moves that have doubled for long are all told at twice what they were."""
+    quiet = fat_tailed(500, seed=9)
+    wild = np.concatenate([quiet, 2 * quiet])
+
+    ratio = measured("filtered_value_at_risk@0.95", wild) / measured(
+        "filtered_value_at_risk@0.95", quiet
+    )
+
+    assert ratio == pytest.approx(2.0, rel=0.1)

@@ -12,15 +12,26 @@ from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 
 
+def market_of(returns: np.ndarray) -> MarketArrays:
+    """Instruments at a price of 1 with these returns (T, n), oldest first."""
+    n = returns.shape[1]
+    names = [f"I{place}" for place in range(n)]
+    return MarketArrays.of(
+        MarketSnapshot(datetime(2024, 5, 1, tzinfo=UTC), names, np.ones(n), returns)
+    )
+
+
+def book_of(quantity: np.ndarray) -> PortfolioBlock:
+    """One portfolio that holds so much of each instrument."""
+    n, unknown = len(quantity), np.full(1, np.nan)
+    return PortfolioBlock(np.array([0, n]), np.arange(n), quantity, unknown, unknown)
+
+
 def column(name: str, returns: np.ndarray, **settings: object) -> MeasureColumn:
     """The measure of one position worth 1 with these returns, oldest first."""
-    market = MarketArrays.of(
-        MarketSnapshot(datetime(2024, 5, 1, tzinfo=UTC), ["A"], [1.0], returns[:, None])
-    )
-    one, unknown = np.array([0, 1]), np.full(1, np.nan)
-    block = PortfolioBlock(one, one[:1], np.ones(1), unknown, unknown)
     asked = MeasureName.parse(name)
-    return compute(block, market, [asked], MeasureSettings(**settings))[asked]
+    market, book = market_of(returns[:, None]), book_of(np.ones(1))
+    return compute(book, market, [asked], MeasureSettings(**settings))[asked]
 
 
 def measured(name: str, returns: np.ndarray, **settings: object) -> float:

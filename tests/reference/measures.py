@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tests.reference import rank, student, tail, weighted
+from tests.reference import moments, rank, student, tail, weighted
 
 
 class Settings(Protocol):
@@ -23,6 +23,10 @@ def _no_reason(pnl: Sequence[float], value: float) -> str:
     return "ok"
 
 
+def _as_they_are(pnl: Sequence[float], settings: Settings) -> Sequence[float]:
+    return pnl
+
+
 def _negative_var(pnl: Sequence[float], value: float) -> str:
     return "negative_var" if value < 0 else "ok"
 
@@ -32,14 +36,16 @@ class Twin:
     """`value` of one-day outcomes, oldest first, under a confidence and settings, for one day.
 
     `n_required` is the shortest window for a confidence. `moved_by` bounds how far the value moves
-    where each of n outcomes moves by 1 at most. `reason` is what is told beside the value of these
-    outcomes.
+    where each of n outcomes moves by 1 at most; None where nothing does. `reason` is
+    what is told beside the value of these outcomes; `reads` makes of the P&L the outcomes that all
+    of these are given.
     """
 
     value: Callable[[Sequence[float], str, Settings], float]
     n_required: Callable[[str], int]
-    moved_by: Callable[[int, str, Settings], float]
+    moved_by: Callable[[int, str, Settings], float] | None
     reason: Callable[[Sequence[float], float], str] = _no_reason
+    reads: Callable[[Sequence[float], Settings], Sequence[float]] = _as_they_are
 
 
 def _two(confidence: str) -> int:
@@ -111,6 +117,23 @@ OF_HISTORY = {
         rank.minimal_observations,
         _of_an_outcome,
         _negative_var,
+    ),
+    "filtered_value_at_risk": Twin(
+        lambda pnl, confidence, settings: tail.value_at_risk(
+            pnl, confidence, settings.var_convention
+        ),
+        rank.minimal_observations,
+        None,
+        _negative_var,
+        lambda pnl, settings: weighted.filtered_outcomes(pnl, settings.decay),
+    ),
+    "cornish_fisher_value_at_risk": Twin(
+        lambda pnl, confidence, settings: moments.cornish_fisher_value_at_risk(pnl, confidence),
+        _two,
+        None,
+        lambda pnl, value: (
+            _negative_var(pnl, value) if moments.domain_margin(pnl) >= 0 else "outside_domain"
+        ),
     ),
     "student_value_at_risk": _of_student(student.value_at_risk),
     "student_expected_shortfall": _of_student(student.expected_shortfall),

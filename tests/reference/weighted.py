@@ -31,3 +31,17 @@ def age_weighted_value_at_risk(
         if reached >= alpha:
             return -outcome
     return 0.0
+
+
+def filtered_outcomes(pnl: Sequence[float], decay: float) -> list[float]:
+    """p_t s_(n+1) / s_t, s_(t+1)^2 = d s_t^2 + (1 - d) p_t^2, s_1^2 = mean of p^2.
+
+    Without those for which s_t = 0 was forecast, unless they are 0 as it was.
+    """
+    variance = math.fsum(p * p for p in pnl) / len(pnl) if pnl else 0.0
+    forecasts = []
+    for p in pnl:
+        forecasts.append(math.sqrt(variance))
+        variance = decay * variance + (1 - decay) * (p * p)
+    now, pairs = math.sqrt(variance), zip(pnl, forecasts, strict=True)
+    return [p * now / s if s else p for p, s in pairs if s or p == 0]

@@ -121,7 +121,7 @@ def test_a_limit_that_cannot_be_told_decides_as_it_says(
     assert type(found.gaps[0].row) is int
 
 
-@pytest.mark.parametrize("outcome", [Outcome.OK, Outcome.NEGATIVE_VAR, Outcome.NO_EXPOSURE])
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome.has_value])
 def test_a_number_is_held_against_its_limit_whatever_its_remark(outcome):
     """A remark beside a number does not keep its limit from being told."""
     cells = MeasureColumn(np.array([5.0]), np.array([outcome], dtype=np.int8))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from risk_tasks.engine.warmup import compile_kernels
 from risk_tasks.model.column import Outcome
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 from risk_tasks.model.registry import MEASURES, Qualifier
-from tests.reference import exposure, rank, scenario, tail
+from tests.reference import exposure, moments, rank, scenario, tail
 from tests.reference.measures import OF_HISTORY
 from tests.unit.engine.books import (
     ALL,
@@ -171,6 +172,7 @@ def _of_shocks(values, shocks, others):
 
 def _of_history(name, settings, pnl):
     confidence, twin = name.confidence or settings.confidence, OF_HISTORY[name.name]
+    pnl = twin.reads(pnl, settings)
     if len(pnl) < twin.n_required(confidence):
         return Outcome.WINDOW_TOO_SHORT, None
     value = twin.value(pnl, confidence, settings)
@@ -190,6 +192,8 @@ def test_every_measure_agrees_with_its_naive_twin(world, settings):
             outcome, value = expected_of(world, book, name, settings)
             found, number = Outcome(column.outcomes[row]), column.values[row]
             if name.name == "gross_leverage" and _nav_is_rounding(world, book):
+                continue
+            if name.name == "cornish_fisher_value_at_risk" and _is_at_the_edge(world, book):
                 continue
             assert outcome is found or _is_sign_of_zero(outcome, found, value, size), str(name)
             if value is None:
@@ -216,6 +220,16 @@ def _nav_is_rounding(world, book):
     values = world.values(book)
     nav = exposure.market_value(values) + book.cash
     return 0 < abs(nav) <= MINUTE * exposure.gross_exposure(values)
+
+
+def _is_at_the_edge(world, book):
+    """Whether a rounding decides if the expansion holds: of its domain, or of a spread of 0."""
+    pnl = scenario.profit_and_loss(world.values(book), world.panel, world.n_observations)
+    pnl = [p for p in pnl if p is not None]
+    size = exposure.gross_exposure(world.values(book))
+    if size and moments.moments(pnl)[1] <= 1e-9 * size:
+        return True
+    return bool(size) and abs(moments.domain_margin(pnl)) <= 1e-9
 
 
 def _is_sign_of_zero(outcome, found, value, size):
@@ -337,7 +351,12 @@ def outcomes(world, *names, settings=None):
     return {str(name): [Outcome(o) for o in column.outcomes] for name, column in columns.items()}
 
 
-TAIL = ("value_at_risk", "expected_shortfall", "age_weighted_value_at_risk")
+TAIL = (
+    "value_at_risk",
+    "expected_shortfall",
+    "age_weighted_value_at_risk",
+    "filtered_value_at_risk",
+)
 WINDOWS = [
     ("0.99", 99, Outcome.WINDOW_TOO_SHORT),
     ("0.99", 100, Outcome.OK),
@@ -396,11 +415,19 @@ def test_a_spread_needs_two_observations(n, expected):
         "student_value_at_risk",
         "student_expected_shortfall",
         "ewma_volatility",
+        "cornish_fisher_value_at_risk",
     )
 
     found = outcomes(flat_world(n, Book([(0, 1.0)])), *names)
 
-    assert [found[name] for name in names] == [[expected]] * len(names)
+    # Two outcomes have no tail that an expansion could follow.
+    found = {
+        name: [
+            Outcome.OK if outcome is Outcome.OUTSIDE_DOMAIN else outcome for outcome in found[name]
+        ]
+        for name in names
+    }
+    assert found == {name: [expected] for name in names}
 
 
 NAVS = [
@@ -484,16 +511,33 @@ def test_an_empty_book_has_zeros_without_a_sign():
         assert column.outcomes.tolist() == [expected] * 2, str(name)
 
 
-@pytest.mark.parametrize("of", ["value_at_risk", "age_weighted_value_at_risk"])
-def test_a_book_that_gains_even_in_its_tail_has_a_negative_value_at_risk(of):
+@pytest.mark.parametrize("kind", ["", "age_weighted_", "filtered_"])
+def test_a_book_that_gains_even_in_its_tail_has_a_negative_value_at_risk(kind):
     """It is told as it is, not cut off at 0."""
     world = World([Book([(0, 100.0)]), Book([(0, -100.0)])], [1.0], [[0.25] * 100])
-    name = MeasureName(of)
+    name = MeasureName(f"{kind}value_at_risk")
 
     column = compute(world.block, world.market, [name], MeasureSettings())[name]
 
     assert column.values.tolist() == [-25.0, 25.0]
     assert column.outcomes.tolist() == [Outcome.NEGATIVE_VAR, Outcome.OK]
+
+
+def test_a_filtered_value_at_risk_counts_what_it_can_scale():
+    """A move after so long a calm that none was forecast has no scale; the calm itself has one."""
+    calm = [0.0] * 30
+    fell, still = [-0.5, *calm, -0.25], [-0.5, *calm, 0.0]
+    worlds = [World([Book([(0, 8.0)])], [1.0], [moves]) for moves in (fell, still)]
+    name = MeasureName("filtered_value_at_risk", confidence=str(1 - 1 / Decimal(32)))
+    settings = MeasureSettings(decay=1e-30)
+
+    columns = [compute(world.block, world.market, [name], settings)[name] for world in worlds]
+
+    assert [Outcome(column.outcomes[0]) for column in columns] == [
+        Outcome.WINDOW_TOO_SHORT,
+        Outcome.OK,
+    ]
+    assert columns[1].values.tolist() == [0.0]
 
 
 huge = st.sampled_from([1e300, -1e300, 1e308, -1e308, 1.5e154, 1e150, -1e160]) | st.floats(

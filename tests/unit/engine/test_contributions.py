@@ -32,7 +32,7 @@ def test_parts_add_up_to_the_measure(world, settings):
     for name, column in columns.items():
         for row, book in enumerate(world.books):
             gross = exposure.gross_exposure(world.values(book))
-            if not column.is_ok[row] or not gross or name.name in UNSHARED:
+            if not column.has_value[row] or not gross or name.name in UNSHARED:
                 continue
             whole = 1.0 if name.name == "concentration" else column.values[row]
             scale = gross * math.sqrt(settings.horizon_days)

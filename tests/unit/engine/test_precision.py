@@ -13,7 +13,16 @@ from risk_tasks.engine import compute, contributions
 from risk_tasks.model.column import Outcome
 from risk_tasks.model.measures import MeasureName, MeasureSettings, Precision
 from tests.reference.measures import OF_HISTORY
-from tests.unit.engine.books import ALL, OF_PAST, Book, World, panel_of, settings, worlds
+from tests.unit.engine.books import (
+    ALL,
+    OF_PAST,
+    Book,
+    World,
+    bits,
+    panel_of,
+    settings,
+    worlds,
+)
 
 #: half a unit in the last place of a float32
 ROUNDING = 2.0**-24
@@ -42,12 +51,30 @@ def test_a_measure_of_the_past_is_within_the_bound_that_is_documented(world, set
         if name.name not in OF_PAST:
             np.testing.assert_array_equal(rounded[name].values, column.values)
             continue
+        if OF_HISTORY[name.name].moved_by is None:
+            continue
         has = column.has_value
         np.testing.assert_array_equal(rounded[name].has_value, has)
         for row in np.flatnonzero(has):
             n = sum(returns_seen(world, world.books[row]))
             bound = bound_of(name, gross[row], market.largest_return, settings, n)
             assert abs(rounded[name].values[row] - column.values[row]) <= bound
+
+
+@given(worlds(), settings)
+def test_a_measure_without_a_bound_is_that_of_the_rounded_returns(world, settings):
+    """To the bit: what is read in half the memory is summed in float64 all the same."""
+    names = [name for name in ALL if name.name in OF_HISTORY]
+    names = [name for name in names if OF_HISTORY[name.name].moved_by is None]
+    panel = np.array(world.panel).astype(np.float32).astype(np.float64).tolist()
+    beforehand = compute(world.block, replace(world, panel=panel).market, names, settings)
+    rounded = compute(
+        world.block, world.market, names, replace(settings, precision=Precision.FLOAT32)
+    )
+
+    assert names
+    for row in range(len(world.books)):
+        assert bits(rounded, row) == bits(beforehand, row)
 
 
 def returns_seen(world: World, book: Book) -> list[bool]:

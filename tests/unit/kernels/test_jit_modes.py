@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import risk_tasks.kernels
-from risk_tasks.kernels import exposure, history, stress, tail, validity, weighted
+from risk_tasks.kernels import exposure, history, moments, stress, tail, validity, weighted
 
 JIT_IS_OFF = bool(os.environ.get("NUMBA_DISABLE_JIT", "0").strip("0"))
 INSIDE = "RISK_TASKS_TEST_WITHOUT_JIT"
@@ -27,6 +27,7 @@ KERNELS = [
     exposure.concentration,
     history.profit_and_loss,
     history.outcomes,
+    moments.moments,
     stress.stress_loss,
     tail.value_at_risk,
     tail.expected_shortfall,
@@ -34,6 +35,7 @@ KERNELS = [
     validity.locate,
     weighted.ewma_volatility,
     weighted.age_weighted_value_at_risk,
+    weighted.volatility_ratio,
 ]
 
 

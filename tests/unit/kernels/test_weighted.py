@@ -93,3 +93,40 @@ def test_nothing_observed_has_no_loss() -> None:
 
     assert_same_bits(age_weighted_values_at_risk(none, 0.98, "0.95"), np.zeros(2))
     assert_same_bits(age_weighted_values_at_risk(np.empty((1, 0)), 0.98, "0.95"), np.zeros(1))
+
+
+def volatility_ratios(pnl: Array, decay: float) -> Array:
+    """Run `weighted.volatility_ratio`."""
+    out = np.full(pnl.shape, float(UNWRITTEN))
+    weighted.volatility_ratio(pnl, decay, out)
+    return out
+
+
+@given(outcome_rows(), st.sampled_from([0.9, 0.94, 0.97]))
+def test_scaled_outcomes_are_those_of_the_naive_twin(pnl: Array, decay: float) -> None:
+    """Those that cannot be scaled are left out, in either."""
+    scaled = pnl * volatility_ratios(pnl, decay)
+
+    for row, found in zip(pnl, scaled, strict=True):
+        expected = naive.filtered_outcomes(observed(row), decay)
+
+        np.testing.assert_allclose(observed(found), expected, rtol=1e-11, atol=0)
+
+
+def test_each_outcome_is_scaled_by_what_was_forecast_before_it() -> None:
+    """Mean square 8; forecasts 8, after a gap 8 still, then 12, and 6 for the day to come."""
+    pnl = np.array([[8.0**0.5, NAN, 4.0, 0.0]])
+
+    found = volatility_ratios(pnl, 0.5)
+
+    assert np.isnan(found[0, 1])
+    np.testing.assert_allclose(found[0, [0, 2, 3]] ** 2, [6 / 8, 6 / 8, 6 / 12], rtol=1e-14)
+
+
+def test_nothing_is_scaled_by_a_volatility_of_nothing() -> None:
+    """0 stays 0; what moved although nothing was forecast is missing."""
+    calm = np.zeros((1, 3))
+    sudden = np.array([[1.0, 0.0, 0.0, 1.0]])
+
+    assert_same_bits(volatility_ratios(calm, 0.94), calm)
+    assert np.isnan(volatility_ratios(sudden, 1e-320)).tolist() == [[False, False, False, True]]

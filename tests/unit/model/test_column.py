@@ -25,6 +25,7 @@ OUTCOMES = [
     (Outcome.UNKNOWN_INSTRUMENT, "undefined", "unknown_instrument", False),
     (Outcome.MISSING_RETURNS, "insufficient_data", "missing_returns", False),
     (Outcome.NO_VARIANCE, "undefined", "no_variance", False),
+    (Outcome.OUTSIDE_DOMAIN, "degraded", "outside_domain", True),
 ]
 
 
@@ -69,11 +70,12 @@ def test_the_first_mark_that_holds_decides():
 
 @pytest.mark.parametrize("value", [NAN, INF, -INF])
 def test_what_is_not_finite_is_never_ok(value):
-    """Whatever computed it, and whatever kind of ok it was marked as."""
-    marked = (np.array([False, True]), Outcome.NEGATIVE_VAR)
-    column = MeasureColumn.of(np.array([value, value]), marked)
+    """Whatever computed it, and whatever kind of number it was marked as."""
+    gains = (np.array([False, True, False]), Outcome.NEGATIVE_VAR)
+    fallen_back = (np.array([False, False, True]), Outcome.OUTSIDE_DOMAIN)
+    column = MeasureColumn.of(np.array([value] * 3), gains, fallen_back)
 
-    assert column.outcomes.tolist() == [Outcome.NOT_FINITE] * 2
+    assert column.outcomes.tolist() == [Outcome.NOT_FINITE] * 3
     assert np.isnan(column.values).all()
 
 

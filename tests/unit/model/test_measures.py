@@ -45,6 +45,8 @@ def test_units_and_qualifiers_are_those_of_the_design():
         "student_value_at_risk": Qualifier.CONFIDENCE,
         "student_expected_shortfall": Qualifier.CONFIDENCE,
         "age_weighted_value_at_risk": Qualifier.CONFIDENCE,
+        "cornish_fisher_value_at_risk": Qualifier.CONFIDENCE,
+        "filtered_value_at_risk": Qualifier.CONFIDENCE,
         "beta": Qualifier.INSTRUMENT,
         "marginal_value_at_risk": Qualifier.INSTRUMENT,
         "component_value_at_risk": Qualifier.INSTRUMENT,

@@ -308,14 +308,14 @@ def test_an_instrument_under_two_codes_is_still_one_that_stands_twice():
 
 
 def test_a_server_that_is_away_is_no_answer():
-    """The block is computed when it is back: a market that could not be loaded now is not missing."""
+    """The block waits for it: a market that could not be loaded now is not missing."""
 
     def away(_: str):
         raise TransportError("The broker does not answer.")
 
     payload = encode_request(pack_portfolios(BOOKS, make_terms()))
     for service in (
-        Service(MarketShelf(away), {}.__getitem__),
+        Service(MarketShelf(away), lambda _: LimitSet("s", [])),
         Service(MarketShelf({MARKET.id: MARKET}.get), away),
     ):
         with pytest.raises(TransportError):
