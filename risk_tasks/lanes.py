@@ -22,7 +22,7 @@ risk:dead:ID                   hash    a dead letter: reason, message, stamp; as
 risk:lock:reaper               string  which scheduler reaps; 5 s, renewed
 risk:answer:ID                 string  what a worker answers; within one transaction
 risk:result:ID                 string  answer bytes; until read, 900 s at most
-risk:reply:CLIENT              list    ids of answered blocks; until read, 900 s at most
+risk:reply:CLIENT              list    ids of answered blocks, small answers; until read, 900 s
 risk:clients                   zset    clients by when they were last seen (server ms)
 risk:counters                  hash    duplicates, expired, swept, ...; for ever
 risk:markets                   hash    market id by name; for ever

@@ -53,13 +53,14 @@ class LedgerQoS(QoS):
             super().append(message, delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
-        if _is_block(self.get(delivery_tag)):
+        message = self._delivered.get(delivery_tag)
+        if message is not None and _is_block(message):
             virtual.QoS.ack(self, delivery_tag)
         else:
             super().ack(delivery_tag)
 
     def restore_by_tag(self, tag: str, client: Any = None, leftmost: bool = False) -> None:
-        message = self.get(tag) if tag in self._delivered else None
+        message = self._delivered.get(tag)
         if message is None or not _is_block(message):
             super().restore_by_tag(tag, client, leftmost)
             return

@@ -162,7 +162,8 @@ class AsyncRiskClient:
         self._closed = True
         if self._alarm is not None:
             self._alarm.cancel()
-        await asyncio.get_running_loop().run_in_executor(self._callers, self._blocking.close)
+        # Not among the callers, who may all be waiting for what this ends.
+        await asyncio.to_thread(self._blocking.close)
         for waiting in list(self._waiting):
             if not waiting.future.done():
                 closed = TransportError("The client was closed.", remedy="Make a new one.")

@@ -21,7 +21,7 @@ from risk_tasks.client.pace import Pace
 from risk_tasks.client.replies import ReplyReader
 from risk_tasks.client.terms import CallTerms
 from risk_tasks.connection import connect
-from risk_tasks.errors import QueueFullError, ReportTimeoutError
+from risk_tasks.errors import QueueFullError, QuotaExceededError, ReportTimeoutError
 from risk_tasks.lanes import COUNTERS_KEY, SLOW_CRITICAL_S, Priority
 from risk_tasks.store.limits import LimitStore
 from risk_tasks.store.markets import MarketStore
@@ -135,8 +135,8 @@ class Link:
     ) -> None:
         """Enqueue the blocks of one call under one market, and one version of each limit set.
 
-        A call that is larger than its lane waits for its own blocks to make room, while it has
-        time; one that finds the lane full at once is refused at once.
+        A call that is larger than its lane, or than its client's quota, waits for its own blocks
+        to make room, while it has time; one that is refused at its first block is refused at once.
         """
         market, versions = call.stamp.market, dict[StampRequest, str]()
         enqueue = self._broker.enqueue
@@ -177,7 +177,7 @@ class Link:
 
 def _while_full(give_up_at: float) -> Retrying:
     return Retrying(
-        retry=retry_if_exception_type(QueueFullError),
+        retry=retry_if_exception_type((QueueFullError, QuotaExceededError)),
         wait=wait_fixed(_ROOM_S),
         stop=lambda _: time.monotonic() + _ROOM_S > give_up_at,
         reraise=True,

@@ -43,11 +43,16 @@ class ReplyReader:
         self._thread: threading.Thread | None = None
 
     def expect(self, block_id: str) -> Future[bytes]:
-        """Return the future of a block that is about to be enqueued."""
+        """Return the future of a block that is about to be enqueued.
+
+        Raises `TransportError` where the client was closed meanwhile: nobody would set it.
+        """
         future: Future[bytes] = Future()
         # From here on it cannot be cancelled, so that the reading thread may always set it.
         future.set_running_or_notify_cancel()
         with self._changed:
+            if self._closed:
+                raise TransportError("The client was closed.", remedy="Make a new one.")
             self._waiting[block_id] = future
             if self._thread is None:
                 self._thread = threading.Thread(

@@ -6,8 +6,6 @@ horizon; units and signs are those of the registry.
 
 from __future__ import annotations
 
-from statistics import NormalDist
-
 import numpy as np
 
 from risk_tasks.engine.computation import Computation, FloatArray, Functions, IntArray
@@ -15,6 +13,7 @@ from risk_tasks.engine.windows import (
     by_window,
     column_of,
     confidence_of,
+    normal_quantile,
     observed,
     tail_depth,
     tail_length,
@@ -125,7 +124,7 @@ def expected_shortfall_parts(run: Computation, name: MeasureName) -> FloatArray:
 
 
 def _z(run: Computation, name: MeasureName) -> float:
-    return NormalDist().inv_cdf(float(confidence_of(name, run.settings)))
+    return normal_quantile(confidence_of(name, run.settings))
 
 
 FUNCTIONS = {

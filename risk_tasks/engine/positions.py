@@ -7,13 +7,19 @@ horizon; units and signs are those of the registry.
 from __future__ import annotations
 
 from dataclasses import replace
-from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
 from risk_tasks.engine.computation import BoolArray, Computation, FloatArray, Functions
-from risk_tasks.engine.windows import by_window, column_of, confidence_of, observed, tail_length
+from risk_tasks.engine.windows import (
+    by_window,
+    column_of,
+    confidence_of,
+    normal_quantile,
+    observed,
+    tail_length,
+)
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.confidence import min_observations, tail_rank
 from risk_tasks.model.measures import MeasureName
@@ -49,17 +55,19 @@ def component_expected_shortfall(run: Computation, name: MeasureName) -> Measure
     if place is None:
         return _unknown(run)
     confidence = confidence_of(name, run.settings)
-    n_tail = by_window(run.n_observations, np.float64, lambda n: tail_length(n, confidence))[
-        :, None
-    ]
-    rank = by_window(run.n_observations, np.int64, lambda n: tail_rank(n, confidence))[:, None]
+    n_tail = by_window(run.n_observations, np.float64, lambda n: tail_length(n, confidence))
+    rank = by_window(run.n_observations, np.int64, lambda n: tail_rank(n, confidence))
     # Of equal losses the earlier ones are read; what is missing comes last.
     worst = np.argsort(run.pnl, axis=1, kind="stable")[:, : int(rank.max(initial=1))]
     value = _value_held(run, place)[:, None]
     losses = np.where(value == 0.0, 0.0, -value * run.panel[place][worst])
-    weights = np.clip(n_tail - np.arange(worst.shape[1]), 0.0, 1.0)
+    weights = np.clip(n_tail[:, None] - np.arange(worst.shape[1]), 0.0, 1.0)
     parts = np.where(weights > 0.0, losses, 0.0) * weights
-    total: FloatArray = parts.sum(axis=1) / n_tail[:, 0] * run.horizon_scale
+    total = np.zeros(len(run.block))
+    # One rank after the other: how deep its neighbours reach moves no bit of a portfolio.
+    for one in parts.T:
+        total += one
+    total *= run.horizon_scale / n_tail
     return column_of(run, total, min_observations(confidence))
 
 
@@ -124,8 +132,7 @@ def _unknown(run: Computation) -> MeasureColumn:
 
 
 def _scale(run: Computation, name: MeasureName) -> float:
-    z = NormalDist().inv_cdf(float(confidence_of(name, run.settings)))
-    return z * run.horizon_scale
+    return normal_quantile(confidence_of(name, run.settings)) * run.horizon_scale
 
 
 def _value_held(run: Computation, place: int) -> FloatArray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from math import ceil, floor
+from statistics import NormalDist
 from typing import TypeVar
 
 import numpy as np
@@ -49,6 +50,14 @@ def _split_position(
 def tail_length(n_observations: int, confidence: str) -> float:
     """Return n alpha, which need not be a whole number."""
     return float(n_observations * tail_probability(confidence))
+
+
+@lru_cache(maxsize=256)
+def normal_quantile(confidence: str) -> float:
+    """Return z(c); by its tail where so near to 1 that a float cannot tell."""
+    if float(confidence) < 1.0:
+        return NormalDist().inv_cdf(float(confidence))
+    return -NormalDist().inv_cdf(float(tail_probability(confidence)))
 
 
 def by_window(

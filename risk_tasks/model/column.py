@@ -70,7 +70,8 @@ _STATUS = {
     Outcome.OUTSIDE_DOMAIN: MeasureStatus.DEGRADED,
 }
 
-_HAS_VALUE = np.array([outcome.has_value for outcome in Outcome])
+#: by the number of an outcome, whether there is a number that limits may be held against
+HAS_VALUE = np.array([outcome.has_value for outcome in Outcome])
 _IS_OK = np.array([outcome.status is MeasureStatus.OK for outcome in Outcome])
 
 
@@ -83,7 +84,7 @@ class MeasureColumn:
 
     @property
     def has_value(self) -> npt.NDArray[np.bool_]:
-        return _HAS_VALUE[self.outcomes]
+        return HAS_VALUE[self.outcomes]
 
     @property
     def is_ok(self) -> npt.NDArray[np.bool_]:
@@ -113,5 +114,5 @@ class MeasureColumn:
             return cls(values, outcomes)
         for mask, outcome in reversed(marks):
             outcomes[mask] = outcome
-        outcomes[_HAS_VALUE[outcomes] & ~np.isfinite(values)] = Outcome.NOT_FINITE
-        return cls(np.where(_HAS_VALUE[outcomes], values, np.nan), outcomes)
+        outcomes[HAS_VALUE[outcomes] & ~np.isfinite(values)] = Outcome.NOT_FINITE
+        return cls(np.where(HAS_VALUE[outcomes], values, np.nan), outcomes)

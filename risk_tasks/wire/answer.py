@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from risk_tasks.errors import DeadLetterError, DecodeError, ReportTimeoutError, RiskTasksError
-from risk_tasks.model.column import MeasureColumn, Outcome
+from risk_tasks.model.column import HAS_VALUE, MeasureColumn, Outcome
 from risk_tasks.model.measures import MeasureName
 from risk_tasks.model.report import GRAVITY, Breach, Contributor, NotEvaluated, ReportError
 from risk_tasks.wire.arrow import decode_batch, decoding, encode_batch
@@ -141,7 +141,7 @@ def decode_answer(data: bytes, check_id: str = "", block_id: str = "") -> Answer
     if data.startswith(EXPIRED):
         raise ReportTimeoutError("No worker started it before its deadline.", check_id=check_id)
     if data.startswith(DEAD):
-        why = data[len(DEAD) :].decode()
+        why = data[len(DEAD) :].decode(errors="replace")
         raise DeadLetterError(
             f"Given up: {why}. It is the dead letter {block_id}.",
             check_id=check_id,
@@ -159,7 +159,7 @@ def _read_answer(batch: pa.RecordBatch, head: AnswerHead, measures: str) -> Answ
     return AnswerBlock(
         head=head,
         decisions=_require_places(batch.column("decision").to_numpy(), len(GRAVITY)),
-        breach_counts=batch.column("breach_count").to_numpy(),
+        breach_counts=_read_counts(batch.column("breach_count")),
         columns=_read_columns(batch, _measure_texts(measures)),
         errors={
             row: ReportError(**cell)
@@ -195,7 +195,7 @@ def _read_columns(batch: pa.RecordBatch, names: Sequence[str]) -> dict[str, Meas
         _require_places(outcomes, len(Outcome))
     else:
         outcomes = np.zeros(values.shape, dtype=np.int8)
-    if not (np.isfinite(values) | (outcomes != Outcome.OK)).all():
+    if not (np.isfinite(values) | ~HAS_VALUE[outcomes]).all():
         raise DecodeError("There are rows without a number, and nothing says why.")
     return {name: MeasureColumn(values[place], outcomes[place]) for place, name in enumerate(names)}
 
@@ -209,6 +209,15 @@ def _read_matrix(
         raise DecodeError(f"{name} holds {column.type}, not {n_columns} numbers a row.")
     flat = column.flatten().to_numpy()
     return np.ascontiguousarray(flat.reshape(len(batch), n_columns).T)
+
+
+def _read_counts(column: pa.Array) -> npt.NDArray[np.int32]:
+    if column.type != pa.int32() or column.null_count:
+        raise DecodeError(f"breach_count holds {column.type}, or nothing.")
+    counts: npt.NDArray[np.int32] = column.to_numpy()
+    if counts.min(initial=0) < 0:
+        raise DecodeError("There are fewer breaches than none.")
+    return counts
 
 
 def _require_places(codes: npt.NDArray[np.int8], n: int) -> npt.NDArray[np.int8]:
@@ -250,4 +259,14 @@ def _read_breaches(batch: pa.RecordBatch) -> Mapping[int, Sequence[Breach]]:
     column = batch.column("breaches")
     if column.type != pa.list_(BREACH_TYPE):
         raise DecodeError(f"breaches holds {column.type}.")
+    breaches = column.flatten()
+    contributors = breaches.field("contributors")
+    positions = contributors.flatten()
+    told = [breaches, contributors, positions, *map(positions.field, ("instrument", "amount"))]
+    told += map(breaches.field, _ALWAYS_TOLD)
+    if any(array.null_count for array in told):
+        raise DecodeError("A breach lacks what each of them has.")
     return BreachColumn(column)
+
+
+_ALWAYS_TOLD = ("limit", "measure", "observed", "threshold", "unit", "severity")

@@ -179,6 +179,21 @@ def test_a_closed_client_says_so_and_leaves_nobody_waiting(server):
     assert [type(outcome) for outcome in found] == [TransportError] * 3
 
 
+def test_closing_does_not_wait_for_the_calls_that_it_ends(server, market):
+    """However many of them hold a thread each, on a server that nobody serves."""
+
+    async def work():
+        client = AsyncRiskClient(server.url, timeout_s=20)
+        calls = [asyncio.create_task(client.check_many([ONE])) for _ in range(40)]
+        await asyncio.sleep(0.5)
+        await client.close()
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    found = asyncio.run(asyncio.wait_for(work(), 10))
+
+    assert {type(outcome) for outcome in found} == {TransportError}
+
+
 def test_calls_that_wait_long_do_not_hold_up_a_check(server, market):
     """Ten of them on a server that nobody serves."""
 

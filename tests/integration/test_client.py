@@ -19,7 +19,7 @@ from risk_tasks.errors import (
     UnknownLimitSetError,
     UnknownMeasureError,
 )
-from risk_tasks.lanes import LANE_CAPACITY, LEDGER_KEY, LaneCapacity, Priority
+from risk_tasks.lanes import LANE_CAPACITY, LEDGER_KEY, QUOTAS_KEY, LaneCapacity, Priority
 from risk_tasks.model.measures import parse_measures
 from risk_tasks.model.registry import STANDARD_MEASURES
 from risk_tasks.model.stamp import Stamp
@@ -328,6 +328,24 @@ def test_a_table_larger_than_its_lane_is_answered_as_room_comes(risk, market, mo
     assert [report.portfolio_id for report in sent] == [p.id for p in portfolios]
     assert {report.status for report in sent} == {"ok"}
     assert refused
+
+
+def test_a_call_larger_than_its_quota_is_answered_as_the_quota_fills(
+    fleet, fleet_server, market, monkeypatch
+):
+    """In blocks, of which each waits its turn: refused as a whole, it could never pass."""
+    monkeypatch.setattr("risk_tasks.client.pace.LARGEST", BlockBounds(10, 50_000))
+    name = unique("quota")
+    fleet_server.client.hset(QUOTAS_KEY, name, 40)
+    portfolios = books(60, market.instruments, seed=5)
+
+    with RiskClient(fleet.url, client_name=name, timeout_s=20) as risk:
+        sent = risk.check_many(portfolios, priority="critical", measures=["market_value"])
+    fleet_server.client.hdel(QUOTAS_KEY, name)
+    fleet_server.client.delete(f"risk:quota:{name}")
+
+    assert [report.portfolio_id for report in sent] == [p.id for p in portfolios]
+    assert {report.status for report in sent} == {"ok"}
 
 
 def test_a_call_that_finds_no_room_in_time_is_refused(server, clients, monkeypatch):

@@ -49,6 +49,18 @@ def test_closing_ends_the_wait_of_other_threads(server, clients):
     assert time.monotonic() - started < 3
 
 
+def test_a_call_that_begins_while_the_client_closes_is_told_at_once(server, clients, monkeypatch):
+    """Nobody would read its answer, and nothing of it is sent."""
+    risk = clients(server.url, timeout_s=30)
+    link = risk._link()
+    monkeypatch.setattr(link, "_cut", lambda parts: (risk.close(), list(parts))[1])
+
+    with pytest.raises(TransportError, match="closed"):
+        risk.check(ONE)
+
+    assert server.client.llen("risk.normal") == 0
+
+
 def test_a_client_may_be_closed_twice_and_unused(server):
     """Closing what was never opened sends nothing."""
     risk = RiskClient(server.url)

@@ -124,6 +124,19 @@ def test_a_sweep_removes_what_gone_clients_left(server, broker):
     assert server.key_names() >= {reply_key(living), *living_results}
 
 
+def test_a_sweep_takes_a_gone_client_of_many_replies_in_turns(server, broker):
+    """A hundred at a time: small answers stand in the list, and pass through the script."""
+    gone = unique("gone")
+    server.client.zadd(CLIENTS_KEY, {gone: server.now_ms() - 1_000 * (CLIENT_GONE_S + 1)})
+    names = [f"{gone}-{number}" for number in range(150)]
+    for name in names:
+        server.client.set(result_key(name), b"answer")
+        server.client.rpush(reply_key(gone), f"{name} answer")
+
+    assert [broker.sweep(), broker.sweep(), broker.sweep()] == [(0, 1, 100), (0, 1, 50), (0, 0, 0)]
+    assert not [name for name in server.key_names() if gone in name]
+
+
 def test_a_sweep_removes_results_that_travelled_with_their_ids(server, broker, sender):
     """A small answer stands in the reply list and under its own key."""
     block_id = sender.send()

@@ -177,3 +177,15 @@ def test_the_client_that_writes_is_made_once_and_those_that_read_each_time(chann
     assert anew is not writer
     assert anew.connection_pool is channel.pool
     assert channel._create_client() is anew
+
+
+def test_an_acknowledgement_after_all_was_given_back_changes_nothing(server, channel, sender):
+    """As of a task that was running while the connection was lost."""
+    block_id = sender.send()
+    message = take(channel)
+    channel.qos.restore_unacked()
+
+    message.ack()
+
+    assert waiting(server) == [block_id]
+    channel.close()

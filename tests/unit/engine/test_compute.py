@@ -30,6 +30,7 @@ from tests.unit.engine.books import (
     World,
     bits,
     block_of,
+    panel_of,
     settings,
     worlds,
 )
@@ -77,7 +78,12 @@ def _of_leverage(book, values):
     if nav <= 0:
         return Outcome.NAV_NOT_POSITIVE, None
     gross = exposure.gross_exposure(values)
-    return (Outcome.OK, gross / nav) if gross else (Outcome.ZERO_GROSS, 0.0)
+    return _told(gross / nav) if gross else (Outcome.ZERO_GROSS, 0.0)
+
+
+def _told(ratio):
+    """A net asset value may be so small that nothing can be divided by it."""
+    return (Outcome.OK, ratio) if math.isfinite(ratio) else (Outcome.NOT_FINITE, None)
 
 
 def _of_stress(world, name, values):
@@ -140,7 +146,7 @@ def _of_beta(world, book, place):
             return outcome, None
     seen = _seen(world, values)
     slope = tail.covariance(returns, seen) / tail.covariance(returns, returns)
-    return Outcome.OK, slope / nav
+    return _told(slope / nav)
 
 
 def _roughness(world, book, place):
@@ -331,6 +337,34 @@ def test_without_ageing_the_age_weighted_var_is_the_conservative_one(world, sett
 
         assert aged.values.tobytes() == plain.values.tobytes()
         assert aged.outcomes.tolist() == plain.outcomes.tolist()
+
+
+def test_a_part_of_the_shortfall_has_the_same_bits_beside_books_with_longer_windows():
+    """How many outcomes a neighbour reads does not move how a book's own are added."""
+    panel = panel_of(7, (6, 1_000), 0.01)
+    books = [Book([(0, 17.0)]), *(Book([(i, 3.0 + i + b) for i in range(6)]) for b in range(20))]
+    world = World(books, [1.0] * 6, panel)
+    name = MeasureName("component_expected_shortfall", item="I0")
+    together = compute(world.block, world.market, [name], MeasureSettings("0.95"))
+
+    for row in range(len(books)):
+        alone = compute(world.block.row(row), world.market, [name], MeasureSettings("0.95"))
+        assert bits(alone, 0) == bits(together, row)
+
+
+def test_a_confidence_that_a_float_takes_for_1_has_a_quantile():
+    """It is read from its tail, and no block fails of it."""
+    world = flat_world(100, Book([(0, 1.0)]))
+    names = [MeasureName.parse(f"parametric_value_at_risk@0.{'9' * 20}")]
+    names.append(MeasureName("component_value_at_risk", item="I0"))
+    settings = MeasureSettings("0." + "9" * 20)
+
+    columns = compute(world.block, world.market, names, settings)
+
+    values = [column.values[0] for column in columns.values()]
+    spread = compute(world.block, world.market, [MeasureName("volatility")], settings)
+    deviation = spread[MeasureName("volatility")].values[0]
+    assert values == pytest.approx([9.262340089798408 * deviation] * 2, rel=1e-9)
 
 
 def flat_world(n_observations, *books, n_missing=0, scenarios=None):

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from risk_tasks.errors import (
+    DeadLetterError,
     DecodeError,
     InvalidLimitError,
     InvalidPortfolioError,
@@ -18,7 +19,8 @@ from risk_tasks.errors import (
     VersionError,
     WireError,
 )
-from risk_tasks.wire.answer import decode_answer, encode_answer, encode_failure
+from risk_tasks.model.column import Outcome
+from risk_tasks.wire.answer import BREACH_TYPE, decode_answer, encode_answer, encode_failure
 from risk_tasks.wire.documents import read_limit_set, read_portfolio, read_settings
 from risk_tasks.wire.market import decode_market, encode_marks, encode_panel
 from risk_tasks.wire.reports import reports
@@ -189,11 +191,22 @@ def matrix(rows, kind):
     return pa.array(rows, pa.list_(kind, len(rows[0])))
 
 
+BREACH = {"limit": "l", "measure": "volatility", "observed": 1.0, "threshold": 0.5}
 HEAD = {"market_id": "m", "as_of": None, "limits_version": None, "timings": {}, "failure": None}
 BAD_ANSWERS = {
     "decision missing": {"columns": {"decision": None}},
     "count missing": {"columns": {"breach_count": None}},
     "count null": {"columns": {"breach_count": pa.nulls(2, pa.int32())}},
+    "count wide": {"columns": {"breach_count": pa.array([0, 2**40])}},
+    "count a fraction": {"columns": {"breach_count": pa.array([0.0, 0.5])}},
+    "count below none": {"columns": {"breach_count": pa.array([0, -5], pa.int32())}},
+    "breaches null": {"columns": {"breaches": pa.array([[None], None], pa.list_(BREACH_TYPE))}},
+    "breaches without contributors": {
+        "columns": {"breaches": pa.array([[BREACH], None], pa.list_(BREACH_TYPE))}
+    },
+    "values missing where they are told": {
+        "columns": {"outcomes": matrix([[0], [Outcome.NEGATIVE_VAR]], pa.int8())}
+    },
     "error a text": {"columns": {"error": pa.array(["a", "b"])}},
     "error of other fields": {"columns": {"error": pa.array([{"kind": "x"}, None])}},
     "breaches numbers": {"columns": {"breaches": pa.array([1, 2])}},
@@ -372,3 +385,9 @@ def test_a_bad_document_is_refused_by_its_field(read, document, error, field):
     assert field in caught.value.field
     assert caught.value.message
     assert caught.value.remedy
+
+
+def test_a_reason_in_other_bytes_is_told_all_the_same():
+    """What killed the workers may have damaged it."""
+    with pytest.raises(DeadLetterError, match="Given up: its workers"):
+        decode_answer(b"!dead its workers \xff")
