@@ -190,7 +190,7 @@ MEASURES = MappingProxyType(
                 sign="never negative, never above volatility",
                 gaps="`window_too_short` below 2 observations",
                 source="Markowitz, Portfolio Selection (1959), ch. 9",
-                cost_us=9.7,
+                cost_us=11.0,
             ),
             MeasureDefinition(
                 name="student_value_at_risk",
@@ -200,7 +200,7 @@ MEASURES = MappingProxyType(
                 sign="loss positive",
                 gaps="`window_too_short` below 2 observations",
                 source=_MFE,
-                cost_us=5.3,
+                cost_us=5.0,
                 qualifier=Qualifier.CONFIDENCE,
             ),
             MeasureDefinition(
@@ -212,7 +212,7 @@ MEASURES = MappingProxyType(
                 sign="loss positive, never below student_value_at_risk",
                 gaps="`window_too_short` below 2 observations",
                 source=_MFE,
-                cost_us=5.3,
+                cost_us=5.0,
                 qualifier=Qualifier.CONFIDENCE,
             ),
             MeasureDefinition(
@@ -224,7 +224,7 @@ MEASURES = MappingProxyType(
                 sign="loss positive",
                 gaps="`window_too_short` below 2 observations; `outside_domain` has q = z",
                 source="Favre, Galeano, Mean-Modified Value-at-Risk Optimization, JAI 5 (2002)",
-                cost_us=15.0,
+                cost_us=13.0,
                 qualifier=Qualifier.CONFIDENCE,
             ),
             MeasureDefinition(
@@ -246,7 +246,7 @@ MEASURES = MappingProxyType(
                 sign="loss positive",
                 gaps="`window_too_short` below 1 / alpha",
                 source="Boudoukh, Richardson, Whitelaw, The Best of Both Worlds, Risk 11 (1998)",
-                cost_us=28.0,
+                cost_us=27.0,
                 qualifier=Qualifier.CONFIDENCE,
             ),
             MeasureDefinition(
@@ -259,7 +259,7 @@ MEASURES = MappingProxyType(
                 gaps="`window_too_short` below 1 / alpha, without what has s_t = 0",
                 source="Hull, White, Incorporating Volatility Updating into the Historical"
                 " Simulation Method for VaR, Journal of Risk 1 (1998)",
-                cost_us=22.0,
+                cost_us=18.0,
                 qualifier=Qualifier.CONFIDENCE,
             ),
             MeasureDefinition(
@@ -270,7 +270,7 @@ MEASURES = MappingProxyType(
                 sign="adds to the VaR positive, hedges negative; also of what is not held",
                 gaps="`window_too_short` below 2 observations, `missing_returns`",
                 source="Jorion, Value at Risk, 3rd ed., ch. 7.2",
-                cost_us=20.0,
+                cost_us=17.0,
                 qualifier=Qualifier.INSTRUMENT,
             ),
             MeasureDefinition(
@@ -281,7 +281,7 @@ MEASURES = MappingProxyType(
                 sign="adds to the VaR positive, hedges negative",
                 gaps="`window_too_short` below 2 observations",
                 source="Jorion, Value at Risk, 3rd ed., ch. 7.2",
-                cost_us=20.0,
+                cost_us=16.0,
                 qualifier=Qualifier.INSTRUMENT,
             ),
             MeasureDefinition(
@@ -303,7 +303,7 @@ MEASURES = MappingProxyType(
                 sign="adds to the shortfall positive, hedges negative",
                 gaps="`window_too_short` below 1 / alpha",
                 source="Tasche, Risk contributions and performance measurement (1999)",
-                cost_us=40.0,
+                cost_us=70.0,
                 qualifier=Qualifier.INSTRUMENT,
             ),
             MeasureDefinition(
@@ -315,7 +315,7 @@ MEASURES = MappingProxyType(
                 gaps="`nav_unknown`, `nav_not_positive`, `window_too_short` below 2 observations, "
                 "`missing_returns`, `no_variance`",
                 source="Bacon, Practical Portfolio Performance Measurement, 2nd ed., ch. 4",
-                cost_us=20.0,
+                cost_us=29.0,
                 qualifier=Qualifier.INSTRUMENT,
             ),
             MeasureDefinition(
@@ -337,7 +337,7 @@ MEASURES = MappingProxyType(
                 sign="loss positive",
                 gaps="`not_in_scenario` where any of them is, `unknown_scenario` without any",
                 source="definition",
-                cost_us=1.0,
+                cost_us=0.4,
             ),
         )
     }
