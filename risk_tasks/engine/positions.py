@@ -37,7 +37,8 @@ def component_value_at_risk(run: Computation, name: MeasureName) -> MeasureColum
     place = _place(run, name)
     if place is None:
         return _unknown(run)
-    return column_of(run, _value_held(run, place) * _marginal(run, name, place), 2)
+    # Adding 0.0 takes the sign off a zero, here and below.
+    return column_of(run, _value_held(run, place) * _marginal(run, name, place) + 0.0, 2)
 
 
 def incremental_value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
@@ -47,7 +48,7 @@ def incremental_value_at_risk(run: Computation, name: MeasureName) -> MeasureCol
     quantity = np.where(run.block.instrument == place, 0.0, run.block.quantity)
     without = Computation(replace(run.block, quantity=quantity), run.market, run.settings, 1)
     gained = run.deviation - without.deviation
-    return column_of(run, _scale(run, name) * gained, 2)
+    return column_of(run, _scale(run, name) * gained + 0.0, 2)
 
 
 def component_expected_shortfall(run: Computation, name: MeasureName) -> MeasureColumn:
@@ -83,7 +84,8 @@ def beta(run: Computation, name: MeasureName) -> MeasureColumn:
     variance = _covariance(run, seen, place)
     return column_of(
         run,
-        _covariance(run, run.pnl, place) / np.where(variance > 0.0, variance, np.nan) / run.nav,
+        _covariance(run, run.pnl, place) / np.where(variance > 0.0, variance, np.nan) / run.nav
+        + 0.0,
         2,
         (np.isnan(run.nav), Outcome.NAV_UNKNOWN),
         (run.nav <= 0.0, Outcome.NAV_NOT_POSITIVE),
@@ -146,7 +148,6 @@ def _value_held(run: Computation, place: int) -> FloatArray:
 def _marginal(run: Computation, name: MeasureName, place: int) -> FloatArray:
     """Return (P,): z cov(r_i, P&L) / sd over the observations of each book; 0 where sd is 0."""
     spread = np.where(run.deviation == 0.0, np.inf, run.deviation)
-    # Adding 0.0 takes the sign off a zero.
     marginal: FloatArray = _scale(run, name) * _covariance(run, run.pnl, place) / spread + 0.0
     return marginal
 

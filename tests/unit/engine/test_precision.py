@@ -34,7 +34,7 @@ def bound_of(name: MeasureName, gross, largest, settings: MeasureSettings, n):
     """Return how far docs/measures.md lets a measure of the past be off."""
     moved = OF_HISTORY[name.name].moved_by(n, str(settings.confidence), settings)
     scale = gross * math.sqrt(settings.horizon_days)
-    return (ROUNDING * largest * moved + SLACK) * scale
+    return (ROUNDING * largest * moved + SLACK) * scale + 1e-300
 
 
 @given(worlds(min_observations=2), settings)
