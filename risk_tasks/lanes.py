@@ -87,7 +87,7 @@ LANE_OF_KIND = {
     SWEEP_TASK: Priority.NORMAL,
 }
 
-#: what a worker serves; the other kinds are for the producers' own tasks
+#: what a worker serves; the other kinds have a lane and no task yet
 SERVED_TASKS = frozenset({CHECK_TASK, CHECK_BLOCK_TASK, SWEEP_TASK})
 
 RESULT_TTL_S = 900

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import exp, log1p, sqrt
-from statistics import NormalDist
 
 import numpy as np
 from scipy import special
 
 from risk_tasks.engine.computation import BoolArray, Computation, FloatArray, Functions
 from risk_tasks.engine.history import deviation_parts
-from risk_tasks.engine.windows import column_of, confidence_of, observed
+from risk_tasks.engine.windows import column_of, confidence_of, normal_quantile, observed
 from risk_tasks.kernels.moments import moments
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.confidence import tail_probability
@@ -108,7 +107,7 @@ def _expands(skewness: FloatArray, kurtosis: FloatArray) -> BoolArray:
 
 def _z(run: Computation, name: MeasureName) -> float:
     """Return the normal quantile at alpha, below 0 in the tail."""
-    return NormalDist().inv_cdf(float(tail_probability(confidence_of(name, run.settings))))
+    return -normal_quantile(confidence_of(name, run.settings))
 
 
 FUNCTIONS = {

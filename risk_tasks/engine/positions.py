@@ -6,6 +6,7 @@ horizon; units and signs are those of the registry.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -24,37 +25,28 @@ from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.confidence import min_observations, tail_rank
 from risk_tasks.model.measures import MeasureName
 
+#: a column (P,) of the instrument at a place in the market
+ColumnOfPlace = Callable[[Computation, MeasureName, int], MeasureColumn]
 
-def marginal_value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
-    place = _place(run, name)
-    if place is None:
-        return _unknown(run)
+
+def marginal_value_at_risk(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
     missing = (_lacks_returns(run, place), Outcome.MISSING_RETURNS)
     return column_of(run, _marginal(run, name, place), 2, missing)
 
 
-def component_value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
-    place = _place(run, name)
-    if place is None:
-        return _unknown(run)
+def component_value_at_risk(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
     # Adding 0.0 takes the sign off a zero, here and below.
     return column_of(run, _value_held(run, place) * _marginal(run, name, place) + 0.0, 2)
 
 
-def incremental_value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
-    place = _place(run, name)
-    if place is None:
-        return _unknown(run)
+def incremental_value_at_risk(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
     quantity = np.where(run.block.instrument == place, 0.0, run.block.quantity)
     without = Computation(replace(run.block, quantity=quantity), run.market, run.settings, 1)
     gained = run.deviation - without.deviation
     return column_of(run, _scale(run, name) * gained + 0.0, 2)
 
 
-def component_expected_shortfall(run: Computation, name: MeasureName) -> MeasureColumn:
-    place = _place(run, name)
-    if place is None:
-        return _unknown(run)
+def component_expected_shortfall(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
     confidence = confidence_of(name, run.settings)
     n_tail = by_window(run.n_observations, np.float64, lambda n: tail_length(n, confidence))
     rank = by_window(run.n_observations, np.int64, lambda n: tail_rank(n, confidence))
@@ -72,10 +64,7 @@ def component_expected_shortfall(run: Computation, name: MeasureName) -> Measure
     return column_of(run, total, min_observations(confidence))
 
 
-def beta(run: Computation, name: MeasureName) -> MeasureColumn:
-    place = _place(run, name)
-    if place is None:
-        return _unknown(run)
+def beta(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
     seen = np.where(np.isnan(run.pnl), np.nan, run.panel[place])
     # Told by its ends: the variance of what never moves need not be 0 after rounding.
     still = np.fmax.reduce(seen, axis=1, initial=-np.inf) <= np.fmin.reduce(
@@ -97,40 +86,28 @@ def beta(run: Computation, name: MeasureName) -> MeasureColumn:
 def beta_parts(run: Computation, name: MeasureName) -> FloatArray:
     """How far each position alone moves with the instrument, for the value of the whole."""
     _, legs = observed(run)
-    returns = run.panel[_place(run, name)][~np.isnan(run.pnl[0])]
+    returns = run.panel[run.market.index[name.item or ""]][~np.isnan(run.pnl[0])]
     departure = returns - returns.mean()
     parts: FloatArray = (legs * departure).sum(axis=1) / (departure * departure).sum() / run.nav[0]
     return parts
 
 
-def marginal_parts(run: Computation, name: MeasureName) -> FloatArray:
-    return _at_instrument(run, name, marginal_value_at_risk(run, name))
+def _functions(of_place: ColumnOfPlace) -> Functions:
+    """Return the functions of a measure that belongs to the position in one instrument alone."""
 
+    def column(run: Computation, name: MeasureName) -> MeasureColumn:
+        place = run.market.index.get(name.item or "")
+        if place is None:
+            n = len(run.block)
+            unknown = (np.ones(n, dtype=bool), Outcome.UNKNOWN_INSTRUMENT)
+            return MeasureColumn.of(np.zeros(n), unknown)
+        return of_place(run, name, place)
 
-def component_parts(run: Computation, name: MeasureName) -> FloatArray:
-    return _at_instrument(run, name, component_value_at_risk(run, name))
+    def parts(run: Computation, name: MeasureName) -> FloatArray:
+        place = run.market.index.get(name.item or "")
+        return np.where(run.block.instrument == place, column(run, name).values[0], 0.0)
 
-
-def incremental_parts(run: Computation, name: MeasureName) -> FloatArray:
-    return _at_instrument(run, name, incremental_value_at_risk(run, name))
-
-
-def shortfall_parts(run: Computation, name: MeasureName) -> FloatArray:
-    return _at_instrument(run, name, component_expected_shortfall(run, name))
-
-
-def _at_instrument(run: Computation, name: MeasureName, column: MeasureColumn) -> FloatArray:
-    """Return the value at the position of the instrument, and nothing at all others."""
-    return np.where(run.block.instrument == _place(run, name), column.values[0], 0.0)
-
-
-def _place(run: Computation, name: MeasureName) -> int | None:
-    return run.market.index.get(name.item or "")
-
-
-def _unknown(run: Computation) -> MeasureColumn:
-    n = len(run.block)
-    return MeasureColumn.of(np.zeros(n), (np.ones(n, dtype=bool), Outcome.UNKNOWN_INSTRUMENT))
+    return Functions(column, parts)
 
 
 def _scale(run: Computation, name: MeasureName) -> float:
@@ -169,9 +146,9 @@ def _lacks_returns(run: Computation, place: int) -> BoolArray:
 
 
 FUNCTIONS = {
-    "marginal_value_at_risk": Functions(marginal_value_at_risk, marginal_parts),
-    "component_value_at_risk": Functions(component_value_at_risk, component_parts),
-    "incremental_value_at_risk": Functions(incremental_value_at_risk, incremental_parts),
-    "component_expected_shortfall": Functions(component_expected_shortfall, shortfall_parts),
-    "beta": Functions(beta, beta_parts),
+    "marginal_value_at_risk": _functions(marginal_value_at_risk),
+    "component_value_at_risk": _functions(component_value_at_risk),
+    "incremental_value_at_risk": _functions(incremental_value_at_risk),
+    "component_expected_shortfall": _functions(component_expected_shortfall),
+    "beta": _functions(beta)._replace(parts=beta_parts),
 }

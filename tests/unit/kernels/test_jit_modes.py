@@ -27,6 +27,7 @@ KERNELS = [
     exposure.concentration,
     history.profit_and_loss,
     history.outcomes,
+    history.semi_deviation,
     moments.moments,
     stress.stress_loss,
     tail.value_at_risk,
