@@ -19,8 +19,10 @@ from risk_tasks.engine.windows import (
     confidence_of,
     normal_quantile,
     observed,
+    tail_depth,
     tail_length,
 )
+from risk_tasks.kernels import tail
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.confidence import min_observations, tail_rank
 from risk_tasks.model.measures import MeasureName
@@ -50,17 +52,11 @@ def component_expected_shortfall(run: Computation, name: MeasureName, place: int
     confidence = confidence_of(name, run.settings)
     n_tail = by_window(run.n_observations, np.float64, lambda n: tail_length(n, confidence))
     rank = by_window(run.n_observations, np.int64, lambda n: tail_rank(n, confidence))
-    # Of equal losses the earlier ones are read; what is missing comes last.
-    worst = np.argsort(run.pnl, axis=1, kind="stable")[:, : int(rank.max(initial=1))]
-    value = _value_held(run, place)[:, None]
-    losses = np.where(value == 0.0, 0.0, -value * run.panel[place][worst])
-    weights = np.clip(n_tail[:, None] - np.arange(worst.shape[1]), 0.0, 1.0)
-    parts = np.where(weights > 0.0, losses, 0.0) * weights
-    total = np.zeros(len(run.block))
-    # One rank after the other: how deep its neighbours reach moves no bit of a portfolio.
-    for one in parts.T:
-        total += one
-    total *= run.horizon_scale / n_tail
+    returns = run.panel[place].astype(np.float64)
+    last = np.take_along_axis(run.tail, rank[:, None] - 1, axis=1)[:, 0]
+    total = np.empty(len(run.block))
+    tail.shortfall_of_one(run.pnl, last, rank, n_tail, _value_held(run, place), returns, total)
+    total *= run.horizon_scale
     return column_of(run, total, min_observations(confidence))
 
 
@@ -149,6 +145,8 @@ FUNCTIONS = {
     "marginal_value_at_risk": _functions(marginal_value_at_risk),
     "component_value_at_risk": _functions(component_value_at_risk),
     "incremental_value_at_risk": _functions(incremental_value_at_risk),
-    "component_expected_shortfall": _functions(component_expected_shortfall),
+    "component_expected_shortfall": _functions(component_expected_shortfall)._replace(
+        depth=tail_depth
+    ),
     "beta": _functions(beta)._replace(parts=beta_parts),
 }

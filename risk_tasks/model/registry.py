@@ -303,7 +303,7 @@ MEASURES = MappingProxyType(
                 sign="adds to the shortfall positive, hedges negative",
                 gaps="`window_too_short` below 1 / alpha",
                 source="Tasche, Risk contributions and performance measurement (1999)",
-                cost_us=70.0,
+                cost_us=9.0,
                 qualifier=Qualifier.INSTRUMENT,
             ),
             MeasureDefinition(

@@ -32,6 +32,7 @@ KERNELS = [
     stress.stress_loss,
     tail.value_at_risk,
     tail.expected_shortfall,
+    tail.shortfall_of_one,
     validity.repeated_position,
     validity.locate,
     weighted.ewma_volatility,
