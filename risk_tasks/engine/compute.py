@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from risk_tasks.engine import exposures, history, parametric, positions, stress, weighted
+from risk_tasks.engine import exposures, history, interval, parametric, positions, stress, weighted
 from risk_tasks.engine.block import PortfolioBlock
 from risk_tasks.engine.computation import Computation, FloatArray, Functions
 from risk_tasks.engine.market import MarketArrays
@@ -19,6 +19,7 @@ FUNCTIONS: Mapping[str, Functions] = MappingProxyType(
     {
         **exposures.FUNCTIONS,
         **history.FUNCTIONS,
+        **interval.FUNCTIONS,
         **parametric.FUNCTIONS,
         **weighted.FUNCTIONS,
         **positions.FUNCTIONS,

@@ -6,6 +6,8 @@ horizon; units and signs are those of the registry.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from risk_tasks.engine.computation import Computation, FloatArray, Functions, IntArray
@@ -35,18 +37,18 @@ def parametric_value_at_risk(run: Computation, name: MeasureName) -> MeasureColu
 
 
 def value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
-    losses = losses_at_risk(run, name, run.tail, run.n_observations)
+    losses = losses_at_risk(run.tail, run.n_observations, lambda n: var_rank(run, name, n))
     gains = (losses < 0, Outcome.NEGATIVE_VAR)
     required = min_observations(confidence_of(name, run.settings))
     return column_of(run, losses * run.horizon_scale, required, gains)
 
 
 def losses_at_risk(
-    run: Computation, name: MeasureName, worst: FloatArray, n_observations: IntArray
+    worst: FloatArray, n_observations: IntArray, rank_of: Callable[[int], tuple[int, float]]
 ) -> FloatArray:
-    """Return the one-day VaR (P,) of the worst of so many outcomes, loss positive."""
-    rank = by_window(n_observations, np.int64, lambda n: var_rank(run, name, n)[0])
-    weight = by_window(n_observations, np.float64, lambda n: var_rank(run, name, n)[1])
+    """Return the loss (P,) at the rank among so many outcomes, or between it and the next."""
+    rank = by_window(n_observations, np.int64, lambda n: rank_of(n)[0])
+    weight = by_window(n_observations, np.float64, lambda n: rank_of(n)[1])
     losses = np.empty(len(worst))
     tail.value_at_risk(worst, rank, weight, losses)
     return losses
@@ -95,15 +97,16 @@ def parametric_parts(run: Computation, name: MeasureName) -> FloatArray:
 
 
 def value_at_risk_parts(run: Computation, name: MeasureName) -> FloatArray:
-    return parts_at_risk(run, name, *observed(run))
+    pnl, legs = observed(run)
+    return parts_at_risk(run, var_rank(run, name, len(pnl)), pnl, legs)
 
 
 def parts_at_risk(
-    run: Computation, name: MeasureName, pnl: FloatArray, legs: FloatArray
+    run: Computation, place: tuple[int, float], pnl: FloatArray, legs: FloatArray
 ) -> FloatArray:
-    """Each position's loss in the scenario, or between the two, that the VaR is read from."""
+    """Each position's loss in the scenario of this rank, or so far from it towards the next."""
     order = np.argsort(pnl, kind="stable")
-    rank, weight = var_rank(run, name, len(pnl))
+    rank, weight = place
     losses = -legs[:, order[rank]]
     if weight:
         losses += weight * (-legs[:, order[rank + 1]] - losses)

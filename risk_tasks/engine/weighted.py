@@ -13,6 +13,7 @@ from risk_tasks.engine.windows import (
     observed,
     tail_depth,
     tail_length,
+    var_rank,
 )
 from risk_tasks.kernels import weighted
 from risk_tasks.model.column import MeasureColumn, Outcome
@@ -65,7 +66,7 @@ def filtered_value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn
     scaled, p = run.pnl * _volatility_ratio(run), len(run.block)
     depth = tail_depth(run.market.n_observations, name, run.settings)
     worst, n_scaled, _ = worst_outcomes(np.arange(p + 1), np.arange(p), np.ones(p), scaled, depth)
-    losses = losses_at_risk(run, name, worst, n_scaled)
+    losses = losses_at_risk(worst, n_scaled, lambda n: var_rank(run, name, n))
     required = min_observations(confidence_of(name, run.settings))
     too_short = (n_scaled < required, Outcome.WINDOW_TOO_SHORT)
     gains = (losses < 0, Outcome.NEGATIVE_VAR)
@@ -77,7 +78,8 @@ def filtered_value_at_risk_parts(run: Computation, name: MeasureName) -> FloatAr
     pnl, legs = observed(run)
     ratio = _volatility_ratio(run)[0][~np.isnan(run.pnl[0])]
     kept = ~np.isnan(pnl * ratio)
-    return parts_at_risk(run, name, (pnl * ratio)[kept], (legs * ratio)[:, kept])
+    scaled = (pnl * ratio)[kept]
+    return parts_at_risk(run, var_rank(run, name, len(scaled)), scaled, (legs * ratio)[:, kept])
 
 
 def _volatility_ratio(run: Computation) -> FloatArray:

@@ -58,6 +58,7 @@ _SUFFIX = {
 }
 
 _HULL = "Hull, Options, Futures and Other Derivatives, 10th ed., ch. 22"
+_INTERVAL = "David, Nagaraja, Order Statistics, 3rd ed. (2003), ch. 7.1"
 _MFE = "McNeil, Frey, Embrechts, Quantitative Risk Management, 2nd ed. (2015), ch. 2.3"
 
 MEASURES = MappingProxyType(
@@ -180,6 +181,30 @@ MEASURES = MappingProxyType(
                 gaps="`window_too_short` below 2 observations",
                 source=_HULL + ".4",
                 cost_us=5.3,
+                qualifier=Qualifier.CONFIDENCE,
+            ),
+            MeasureDefinition(
+                name="value_at_risk_lower",
+                summary="The smallest VaR that the historical one may be an estimate of (95 %)",
+                formula="u-th worst P&L x sqrt(h), u - 1 the smallest x with P(X <= x) >= 0.975,"
+                " X binomial (n, alpha)",
+                unit=Unit.CURRENCY,
+                sign="loss positive, never above value_at_risk",
+                gaps="`window_too_short` below 1 / alpha, `open_ended` where u is beyond n",
+                source=_INTERVAL,
+                cost_us=6.2,
+                qualifier=Qualifier.CONFIDENCE,
+            ),
+            MeasureDefinition(
+                name="value_at_risk_upper",
+                summary="The largest VaR that the historical one may be an estimate of (95 %)",
+                formula="l-th worst P&L x sqrt(h), l the smallest x with P(X <= x) >= 0.025,"
+                " X binomial (n, alpha)",
+                unit=Unit.CURRENCY,
+                sign="loss positive, never below value_at_risk",
+                gaps="`window_too_short` below 1 / alpha, `open_ended` where l is 0",
+                source=_INTERVAL,
+                cost_us=5.5,
                 qualifier=Qualifier.CONFIDENCE,
             ),
             MeasureDefinition(

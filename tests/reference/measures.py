@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from tests.reference import moments, rank, student, tail, weighted
 
@@ -33,7 +33,8 @@ def _negative_var(pnl: Sequence[float], value: float) -> str:
 
 @dataclass(frozen=True)
 class Twin:
-    """`value` of one-day outcomes, oldest first, under a confidence and settings, for one day.
+    """`value` of one-day outcomes, oldest first, under a confidence and settings, for one day; None
+    where they have none.
 
     `n_required` is the shortest window for a confidence. `moved_by` bounds how far the value moves
     where each of n outcomes moves by 1 at most; None where nothing does. `reason` is
@@ -41,11 +42,15 @@ class Twin:
     of these are given.
     """
 
-    value: Callable[[Sequence[float], str, Settings], float]
+    value: Callable[[Sequence[float], str, Settings], float | None]
     n_required: Callable[[str], int]
     moved_by: Callable[[int, str, Settings], float] | None
-    reason: Callable[[Sequence[float], float], str] = _no_reason
+    reason: Callable[[Sequence[float], Any], str] = _no_reason
     reads: Callable[[Sequence[float], Settings], Sequence[float]] = _as_they_are
+
+
+def _open_ended(pnl: Sequence[float], value: float | None) -> str:
+    return "open_ended" if value is None else _negative_var(pnl, value)
 
 
 def _two(confidence: str) -> int:
@@ -85,6 +90,18 @@ OF_HISTORY = {
         rank.minimal_observations,
         _of_an_outcome,
         _negative_var,
+    ),
+    "value_at_risk_lower": Twin(
+        lambda pnl, confidence, settings: tail.interval_bound(pnl, confidence, 1),
+        rank.minimal_observations,
+        _of_an_outcome,
+        _open_ended,
+    ),
+    "value_at_risk_upper": Twin(
+        lambda pnl, confidence, settings: tail.interval_bound(pnl, confidence, 0),
+        rank.minimal_observations,
+        _of_an_outcome,
+        _open_ended,
     ),
     "expected_shortfall": Twin(
         lambda pnl, confidence, settings: tail.expected_shortfall(pnl, confidence),

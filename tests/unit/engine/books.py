@@ -42,6 +42,8 @@ OF_PAST = {*OF_HISTORY, *(name.name for name in ALL if name.item == "I0")}
 QUALIFIED = (
     MeasureName("value_at_risk", confidence="0.6"),
     MeasureName("value_at_risk", confidence="0.95"),
+    MeasureName("value_at_risk_lower", confidence="0.6"),
+    MeasureName("value_at_risk_upper", confidence="0.6"),
     MeasureName("expected_shortfall", confidence="0.6"),
     MeasureName("expected_shortfall", confidence="0.95"),
     MeasureName("parametric_value_at_risk", confidence="0.995"),

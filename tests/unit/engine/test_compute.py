@@ -64,7 +64,7 @@ def expected_of(world: World, book: Book, name: MeasureName, settings: MeasureSe
         outcome = Outcome.ZERO_GROSS if nothing else Outcome.OK
         return outcome, getattr(exposure, name.name)(values)
     pnl = scenario.profit_and_loss(values, world.panel, world.n_observations)
-    return _of_history(name, settings, [p for p in pnl if p is not None])
+    return _of_history(name, settings, values, [p for p in pnl if p is not None])
 
 
 def _nav_of(book, values):
@@ -178,14 +178,16 @@ def _of_shocks(values, shocks, others):
     return (Outcome.OK if named else Outcome.NO_EXPOSURE), loss
 
 
-def _of_history(name, settings, pnl):
+def _of_history(name, settings, values, pnl):
     confidence, twin = name.confidence or settings.confidence, OF_HISTORY[name.name]
     pnl = twin.reads(pnl, settings)
     if len(pnl) < twin.n_required(confidence):
         return Outcome.WINDOW_TOO_SHORT, None
     value = twin.value(pnl, confidence, settings)
+    if value is None and not exposure.gross_exposure(values):
+        value = 0.0
     outcome = Outcome[twin.reason(pnl, value).upper()]
-    return outcome, value * math.sqrt(settings.horizon_days)
+    return outcome, None if value is None else value * math.sqrt(settings.horizon_days)
 
 
 @given(worlds(), settings)

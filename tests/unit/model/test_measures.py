@@ -40,6 +40,8 @@ def test_units_and_qualifiers_are_those_of_the_design():
     }
     qualifiers = {
         "value_at_risk": Qualifier.CONFIDENCE,
+        "value_at_risk_lower": Qualifier.CONFIDENCE,
+        "value_at_risk_upper": Qualifier.CONFIDENCE,
         "expected_shortfall": Qualifier.CONFIDENCE,
         "parametric_value_at_risk": Qualifier.CONFIDENCE,
         "student_value_at_risk": Qualifier.CONFIDENCE,
