@@ -61,8 +61,8 @@ def binomial_quantile(n: int, alpha: Fraction, probability: Fraction) -> int:
 def interval(n: int, confidence: Confidence) -> tuple[int, int]:
     """Ranks of the ends of the 95 % interval of the quantile, the larger loss first.
 
-    The l-th worst loss is below the quantile with P(X <= l - 1) < 2.5 %, the u-th worst above it
-    with P(X >= u) <= 2.5 %; 0 and n + 1 are beyond all outcomes.
+    The l-th worst loss is smaller than the true VaR with P(X <= l - 1) < 2.5 %, the u-th worst
+    larger with P(X >= u) <= 2.5 %; 0 and n + 1 are beyond all outcomes.
     """
     alpha = tail_probability(confidence)
     lower, upper = (binomial_quantile(n, alpha, Fraction(p, 1000)) for p in (25, 975))
