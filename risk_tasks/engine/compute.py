@@ -67,9 +67,8 @@ def _computation(
     names: Sequence[MeasureName],
     settings: MeasureSettings,
 ) -> Computation:
+    n_outcomes = market.panel_for(settings).shape[1]
     depths = [
-        depth(market.n_observations, name, settings)
-        for name in names
-        if (depth := FUNCTIONS[name.name].depth)
+        depth(n_outcomes, name, settings) for name in names if (depth := FUNCTIONS[name.name].depth)
     ]
     return Computation(block, market, settings, max(depths, default=1))

@@ -17,29 +17,31 @@ from risk_tasks.engine.windows import (
     confidence_of,
     normal_quantile,
     observed,
+    spread_window,
     tail_depth,
     tail_length,
+    tail_window,
     var_rank,
 )
 from risk_tasks.kernels import history as kernels
 from risk_tasks.kernels import tail
 from risk_tasks.model.column import MeasureColumn, Outcome
-from risk_tasks.model.confidence import min_observations, tail_rank
+from risk_tasks.model.confidence import tail_rank
 from risk_tasks.model.measures import MeasureName
 
 
 def volatility(run: Computation, name: MeasureName) -> MeasureColumn:
-    return column_of(run, run.deviation * run.horizon_scale, 2)
+    return column_of(run, run.deviation * run.horizon_scale, spread_window(run))
 
 
 def parametric_value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
-    return column_of(run, _z(run, name) * run.deviation * run.horizon_scale, 2)
+    return column_of(run, _z(run, name) * run.deviation * run.horizon_scale, spread_window(run))
 
 
 def value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
     losses = losses_at_risk(run.tail, run.n_observations, lambda n: var_rank(run, name, n))
     gains = (losses < 0, Outcome.NEGATIVE_VAR)
-    required = min_observations(confidence_of(name, run.settings))
+    required = tail_window(run, confidence_of(name, run.settings))
     return column_of(run, losses * run.horizon_scale, required, gains)
 
 
@@ -60,13 +62,13 @@ def expected_shortfall(run: Computation, name: MeasureName) -> MeasureColumn:
     n_tail = by_window(run.n_observations, np.float64, lambda n: tail_length(n, confidence))
     losses = np.empty(len(run.block))
     tail.expected_shortfall(run.tail, rank, n_tail, losses)
-    return column_of(run, losses * run.horizon_scale, min_observations(confidence))
+    return column_of(run, losses * run.horizon_scale, tail_window(run, confidence))
 
 
 def semi_deviation(run: Computation, name: MeasureName) -> MeasureColumn:
     spread = np.empty(len(run.block))
     kernels.semi_deviation(run.pnl, spread)
-    return column_of(run, spread * run.horizon_scale, 2)
+    return column_of(run, spread * run.horizon_scale, spread_window(run))
 
 
 def semi_deviation_parts(run: Computation, name: MeasureName) -> FloatArray:

@@ -18,9 +18,16 @@ from scipy import special
 
 from risk_tasks.engine.computation import Computation, FloatArray, Functions
 from risk_tasks.engine.history import losses_at_risk, parts_at_risk
-from risk_tasks.engine.windows import by_window, column_of, confidence_of, observed
+from risk_tasks.engine.windows import (
+    by_window,
+    column_of,
+    confidence_of,
+    observed,
+    sharing_days,
+    tail_window,
+)
 from risk_tasks.model.column import MeasureColumn, Outcome
-from risk_tasks.model.confidence import min_observations, tail_probability
+from risk_tasks.model.confidence import tail_probability
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 
 _COVERAGE = 0.95
@@ -63,7 +70,8 @@ def _functions(rank_of: RankOf) -> Functions:
         return column_of(
             run,
             losses * run.horizon_scale,
-            min_observations(confidence),
+            tail_window(run, confidence),
+            sharing_days(run),
             (beyond, Outcome.OPEN_ENDED),
             (losses < 0, Outcome.NEGATIVE_VAR),
         )

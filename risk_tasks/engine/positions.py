@@ -19,12 +19,14 @@ from risk_tasks.engine.windows import (
     confidence_of,
     normal_quantile,
     observed,
+    spread_window,
     tail_depth,
     tail_length,
+    tail_window,
 )
 from risk_tasks.kernels import tail
 from risk_tasks.model.column import MeasureColumn, Outcome
-from risk_tasks.model.confidence import min_observations, tail_rank
+from risk_tasks.model.confidence import tail_rank
 from risk_tasks.model.measures import MeasureName
 
 #: a column (P,) of the instrument at a place in the market
@@ -33,19 +35,20 @@ ColumnOfPlace = Callable[[Computation, MeasureName, int], MeasureColumn]
 
 def marginal_value_at_risk(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
     missing = (_lacks_returns(run, place), Outcome.MISSING_RETURNS)
-    return column_of(run, _marginal(run, name, place), 2, missing)
+    return column_of(run, _marginal(run, name, place), spread_window(run), missing)
 
 
 def component_value_at_risk(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
     # Adding 0.0 takes the sign off a zero, here and below.
-    return column_of(run, _value_held(run, place) * _marginal(run, name, place) + 0.0, 2)
+    part = _value_held(run, place) * _marginal(run, name, place) + 0.0
+    return column_of(run, part, spread_window(run))
 
 
 def incremental_value_at_risk(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
     quantity = np.where(run.block.instrument == place, 0.0, run.block.quantity)
     without = Computation(replace(run.block, quantity=quantity), run.market, run.settings, 1)
     gained = run.deviation - without.deviation
-    return column_of(run, _scale(run, name) * gained + 0.0, 2)
+    return column_of(run, _scale(run, name) * gained + 0.0, spread_window(run))
 
 
 def component_expected_shortfall(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
@@ -57,7 +60,7 @@ def component_expected_shortfall(run: Computation, name: MeasureName, place: int
     total = np.empty(len(run.block))
     tail.shortfall_of_one(run.pnl, last, rank, n_tail, _value_held(run, place), returns, total)
     total *= run.horizon_scale
-    return column_of(run, total, min_observations(confidence))
+    return column_of(run, total, tail_window(run, confidence))
 
 
 def beta(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
@@ -71,7 +74,7 @@ def beta(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
         run,
         _covariance(run, run.pnl, place) / np.where(variance > 0.0, variance, np.nan) / run.nav
         + 0.0,
-        2,
+        spread_window(run),
         (np.isnan(run.nav), Outcome.NAV_UNKNOWN),
         (run.nav <= 0.0, Outcome.NAV_NOT_POSITIVE),
         (_lacks_returns(run, place), Outcome.MISSING_RETURNS),

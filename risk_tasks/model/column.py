@@ -38,6 +38,8 @@ class Outcome(IntEnum):
     OUTSIDE_DOMAIN = 14
     #: the window is too short for one end of an interval
     OPEN_ENDED = 15
+    #: the method supposes outcomes that share no day
+    OVERLAPPING = 16
 
     @property
     def status(self) -> MeasureStatus:
@@ -71,6 +73,7 @@ _STATUS = {
     Outcome.NO_VARIANCE: MeasureStatus.UNDEFINED,
     Outcome.OUTSIDE_DOMAIN: MeasureStatus.DEGRADED,
     Outcome.OPEN_ENDED: MeasureStatus.INSUFFICIENT_DATA,
+    Outcome.OVERLAPPING: MeasureStatus.UNDEFINED,
 }
 
 #: by the number of an outcome, whether there is a number that limits may be held against

@@ -27,6 +27,7 @@ OUTCOMES = [
     (Outcome.NO_VARIANCE, "undefined", "no_variance", False),
     (Outcome.OUTSIDE_DOMAIN, "degraded", "outside_domain", True),
     (Outcome.OPEN_ENDED, "insufficient_data", "open_ended", False),
+    (Outcome.OVERLAPPING, "undefined", "overlapping", False),
 ]
 
 
