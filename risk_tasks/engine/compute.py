@@ -7,7 +7,16 @@ from types import MappingProxyType
 
 import numpy as np
 
-from risk_tasks.engine import exposures, history, interval, parametric, positions, stress, weighted
+from risk_tasks.engine import (
+    exposures,
+    history,
+    interval,
+    parametric,
+    positions,
+    shrinkage,
+    stress,
+    weighted,
+)
 from risk_tasks.engine.block import PortfolioBlock
 from risk_tasks.engine.computation import Computation, FloatArray, Functions
 from risk_tasks.engine.market import MarketArrays
@@ -23,6 +32,7 @@ FUNCTIONS: Mapping[str, Functions] = MappingProxyType(
         **parametric.FUNCTIONS,
         **weighted.FUNCTIONS,
         **positions.FUNCTIONS,
+        **shrinkage.FUNCTIONS,
         **stress.FUNCTIONS,
     }
 )

@@ -190,7 +190,8 @@ MEASURES = MappingProxyType(
                 " X binomial (n, alpha)",
                 unit=Unit.CURRENCY,
                 sign="loss positive, never above value_at_risk",
-                gaps="`window_too_short` below 1 / alpha, `open_ended` where u is beyond n",
+                gaps="`window_too_short` below 1 / alpha, `open_ended` where u is beyond n,"
+                " `overlapping`",
                 source=_INTERVAL,
                 cost_us=6.2,
                 qualifier=Qualifier.CONFIDENCE,
@@ -202,7 +203,7 @@ MEASURES = MappingProxyType(
                 " X binomial (n, alpha)",
                 unit=Unit.CURRENCY,
                 sign="loss positive, never below value_at_risk",
-                gaps="`window_too_short` below 1 / alpha, `open_ended` where l is 0",
+                gaps="`window_too_short` below 1 / alpha, `open_ended` where l is 0, `overlapping`",
                 source=_INTERVAL,
                 cost_us=5.5,
                 qualifier=Qualifier.CONFIDENCE,
@@ -216,6 +217,19 @@ MEASURES = MappingProxyType(
                 gaps="`window_too_short` below 2 observations",
                 source="Markowitz, Portfolio Selection (1959), ch. 9",
                 cost_us=11.0,
+            ),
+            MeasureDefinition(
+                name="shrunk_volatility",
+                summary="Volatility, correlations and differences drawn in as far as few days ask",
+                formula="sqrt(V' S* V) x sqrt(h), S* = (1 - s) S + s mu I of the instruments held;"
+                " S over n, mu = tr S / m, s = min(b, d) / d, d = |S - mu I|^2,"
+                " b = sum of |x_t x_t' - S|^2 / n^2",
+                unit=Unit.CURRENCY,
+                sign="never negative",
+                gaps="`window_too_short` below 2 observations, `overlapping`",
+                source="Ledoit, Wolf, A Well-Conditioned Estimator for Large-Dimensional Covariance"
+                " Matrices, Journal of Multivariate Analysis 88 (2004)",
+                cost_us=75.0,
             ),
             MeasureDefinition(
                 name="student_value_at_risk",
@@ -258,7 +272,7 @@ MEASURES = MappingProxyType(
                 formula="sqrt(sum of w_k P&L_(T-k)^2) x sqrt(h), w_k = (1 - d) d^k / (1 - d^n)",
                 unit=Unit.CURRENCY,
                 sign="never negative",
-                gaps="`window_too_short` below 2 observations",
+                gaps="`window_too_short` below 2 observations, `overlapping`",
                 source="J.P. Morgan/Reuters, RiskMetrics Technical Document, 4th ed. (1996), ch. 5",
                 cost_us=11.0,
             ),
@@ -281,7 +295,7 @@ MEASURES = MappingProxyType(
                 " s_(t+1)^2 = d s_t^2 + (1 - d) P&L_t^2, s_1^2 = mean of P&L^2",
                 unit=Unit.CURRENCY,
                 sign="loss positive",
-                gaps="`window_too_short` below 1 / alpha, without what has s_t = 0",
+                gaps="`window_too_short` below 1 / alpha, without what has s_t = 0; `overlapping`",
                 source="Hull, White, Incorporating Volatility Updating into the Historical"
                 " Simulation Method for VaR, Journal of Risk 1 (1998)",
                 cost_us=18.0,

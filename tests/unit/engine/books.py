@@ -41,7 +41,7 @@ ALL = tuple(
     MeasureName(name, item=ITEMS.get(definition.qualifier)) for name, definition in MEASURES.items()
 )
 #: measures that read past returns; some have no twin that sees nothing but the P&L
-OF_PAST = {*OF_HISTORY, *(name.name for name in ALL if name.item == "I0")}
+OF_PAST = {*OF_HISTORY, "shrunk_volatility", *(name.name for name in ALL if name.item == "I0")}
 QUALIFIED = (
     MeasureName("value_at_risk", confidence="0.6"),
     MeasureName("value_at_risk", confidence="0.95"),

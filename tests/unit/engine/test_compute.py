@@ -19,7 +19,7 @@ from risk_tasks.engine.warmup import compile_kernels
 from risk_tasks.model.column import Outcome
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 from risk_tasks.model.registry import MEASURES, Qualifier
-from tests.reference import exposure, moments, scenario, tail
+from tests.reference import exposure, moments, scenario, shrinkage, tail
 from tests.reference.measures import OF_HISTORY
 from tests.unit.engine.books import (
     ALL,
@@ -59,8 +59,8 @@ def expected_of(world: World, book: Book, name: MeasureName, settings: MeasureSe
         return _of_stress(world, name, values)
     if name.definition.qualifier is Qualifier.INSTRUMENT:
         return _of_instrument(world, book, name, settings)
-    if name.name == "worst_stress_loss":
-        return _of_worst_stress(world, values)
+    if name.name in _OF_A_KIND:
+        return _OF_A_KIND[name.name](world, values, settings)
     if hasattr(exposure, name.name):
         shares = name.name in {"concentration", "herfindahl"}
         nothing = shares and not exposure.gross_exposure(values)
@@ -98,13 +98,31 @@ def _of_stress(world, name, values):
     return _of_shocks(values, shocks, others)
 
 
-def _of_worst_stress(world, values):
+def _of_worst_stress(world, values, settings):
     """Of several that are told; one that is not might be worse than all."""
     found = [_of_shocks(values, *scenario) for scenario in world.scenarios.values()]
     if not found or any(outcome is Outcome.NOT_IN_SCENARIO for outcome, _ in found):
         return Outcome.NOT_IN_SCENARIO if found else Outcome.UNKNOWN_SCENARIO, None
     nothing = all(outcome is Outcome.NO_EXPOSURE for outcome, _ in found)
     return Outcome.NO_EXPOSURE if nothing else Outcome.OK, max(loss for _, loss in found)
+
+
+def _of_shrinkage(world, values, settings):
+    """Of complete observations of what is held, which may not share days."""
+    times, held = (
+        scenario.observed(values, world.panel, world.n_observations),
+        scenario.held(values),
+    )
+    if len(times) < settings.outcome_days + 1:
+        return Outcome.WINDOW_TOO_SHORT, None
+    if settings.outcome_days > 1 and held:
+        return Outcome.OVERLAPPING, None
+    returns = [[world.panel[i][t] for t in times] for i, _ in held]
+    spread = shrinkage.shrunk_volatility([value for _, value in held], returns)
+    return Outcome.OK, spread * root_of_time(settings)
+
+
+_OF_A_KIND = {"worst_stress_loss": _of_worst_stress, "shrunk_volatility": _of_shrinkage}
 
 
 def _of_instrument(world, book, name, settings):

@@ -30,6 +30,7 @@ REFUSED = (
     "value_at_risk_upper",
     "ewma_volatility",
     "filtered_value_at_risk",
+    "shrunk_volatility",
 )
 
 
