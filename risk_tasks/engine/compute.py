@@ -7,7 +7,15 @@ from types import MappingProxyType
 
 import numpy as np
 
-from risk_tasks.engine import exposures, history, parametric, positions, stress, weighted
+from risk_tasks.engine import (
+    exposures,
+    history,
+    monte_carlo,
+    parametric,
+    positions,
+    stress,
+    weighted,
+)
 from risk_tasks.engine.block import PortfolioBlock
 from risk_tasks.engine.computation import Computation, FloatArray, Functions
 from risk_tasks.engine.market import MarketArrays
@@ -21,6 +29,7 @@ FUNCTIONS: Mapping[str, Functions] = MappingProxyType(
         **history.FUNCTIONS,
         **parametric.FUNCTIONS,
         **weighted.FUNCTIONS,
+        **monte_carlo.FUNCTIONS,
         **positions.FUNCTIONS,
         **stress.FUNCTIONS,
     }
@@ -71,4 +80,4 @@ def _computation(
         for name in names
         if (depth := FUNCTIONS[name.name].depth)
     ]
-    return Computation(block, market, settings, max(depths, default=1))
+    return Computation(block, market, settings, max(depths, default=1), names)

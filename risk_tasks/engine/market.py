@@ -9,6 +9,8 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
+from risk_tasks.engine.covariance import GivenCovariance
+from risk_tasks.engine.simulation import streams_of
 from risk_tasks.model.market import MarketSnapshot, Scenario
 from risk_tasks.model.measures import Precision
 
@@ -39,17 +41,24 @@ class MarketArrays:
     #: `panel` rounded to float32, made when it is first asked for and shared as `panel` is
     rounded: list[npt.NDArray[np.float32]]
     scenarios: Mapping[str, ShockArrays]
+    #: (n,), what the random draws of an instrument are told by
+    streams: npt.NDArray[np.uint64]
+    covariance: GivenCovariance | None
 
     @classmethod
     def of(cls, snapshot: MarketSnapshot, *, like: MarketArrays | None = None) -> MarketArrays:
         """Lay out `snapshot`; where `like` has the same panel, its arrays are shared."""
         if like is not None and like.panel_id == snapshot.panel_id:
             panel, largest, rounded = like.panel, like.largest_return, like.rounded
+            streams, covariance = like.streams, like.covariance
         else:
             rounded = []
             # A copy of its own: Numba compiles once more for an array that is read-only.
             panel = np.array(snapshot.returns.T, order="C")
             largest = float(np.nanmax(np.abs(panel), initial=0.0))
+            streams = streams_of(snapshot.instruments)
+            given = snapshot.covariance
+            covariance = None if given is None else GivenCovariance.of(given)
         return cls(
             id=snapshot.id,
             panel_id=snapshot.panel_id,
@@ -63,6 +72,8 @@ class MarketArrays:
                 name: _shock_arrays(scenario, snapshot.index)
                 for name, scenario in snapshot.scenarios.items()
             },
+            streams=streams,
+            covariance=covariance,
         )
 
     def panel_in(self, precision: Precision) -> npt.NDArray[np.float64] | npt.NDArray[np.float32]:

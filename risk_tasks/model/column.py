@@ -36,6 +36,12 @@ class Outcome(IntEnum):
     NO_VARIANCE = 13
     #: too skewed or too fat-tailed for the expansion, so that the value is the normal one
     OUTSIDE_DOMAIN = 14
+    #: the covariance that was supplied belongs to no returns, so that the nearest that does is used
+    COVARIANCE_REPAIRED = 15
+    #: the covariance that was supplied is too far from any that belongs to returns
+    COVARIANCE_REFUSED = 16
+    #: fewer paths than reach the tail
+    TOO_FEW_PATHS = 17
 
     @property
     def status(self) -> MeasureStatus:
@@ -68,6 +74,9 @@ _STATUS = {
     Outcome.MISSING_RETURNS: MeasureStatus.INSUFFICIENT_DATA,
     Outcome.NO_VARIANCE: MeasureStatus.UNDEFINED,
     Outcome.OUTSIDE_DOMAIN: MeasureStatus.DEGRADED,
+    Outcome.COVARIANCE_REPAIRED: MeasureStatus.DEGRADED,
+    Outcome.COVARIANCE_REFUSED: MeasureStatus.UNDEFINED,
+    Outcome.TOO_FEW_PATHS: MeasureStatus.INSUFFICIENT_DATA,
 }
 
 #: by the number of an outcome, whether there is a number that limits may be held against

@@ -58,6 +58,9 @@ class _SettingsDocument(msgspec.Struct, forbid_unknown_fields=True):
     degrees_of_freedom: float = 5.0
     decay: float = 0.94
     age_decay: float = 0.98
+    n_paths: int = 10_000
+    seed: int = 0
+    distribution: str = "normal"
 
 
 class _ScenarioDocument(msgspec.Struct, forbid_unknown_fields=True):
@@ -114,6 +117,9 @@ def settings_document(settings: MeasureSettings) -> Document:
         "degrees_of_freedom": settings.degrees_of_freedom,
         "decay": settings.decay,
         "age_decay": settings.age_decay,
+        "n_paths": settings.n_paths,
+        "seed": settings.seed,
+        "distribution": str(settings.distribution),
     }
 
 

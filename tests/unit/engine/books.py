@@ -31,6 +31,9 @@ settings = st.builds(
     degrees_of_freedom=st.sampled_from([3, 4, 5, 30]),
     decay=st.sampled_from([0.8, 0.94, 0.97]),
     age_decay=st.sampled_from([0.5, 0.98, 1.0]),
+    n_paths=st.just(1_000),
+    seed=st.sampled_from([0, 2**63 - 1]),
+    distribution=st.sampled_from(["normal", "student"]),
 )
 
 ITEMS = {Qualifier.SCENARIO: "fall", Qualifier.INSTRUMENT: "I0"}
@@ -38,7 +41,10 @@ ALL = tuple(
     MeasureName(name, item=ITEMS.get(definition.qualifier)) for name, definition in MEASURES.items()
 )
 #: measures that read past returns; some have no twin that sees nothing but the P&L
-OF_PAST = {*OF_HISTORY, *(name.name for name in ALL if name.item == "I0")}
+OF_PAST = {
+    *OF_HISTORY,
+    *(name.name for name in ALL if name.item == "I0" or name.definition.by_path),
+}
 QUALIFIED = (
     MeasureName("value_at_risk", confidence="0.6"),
     MeasureName("value_at_risk", confidence="0.95"),
@@ -51,6 +57,9 @@ QUALIFIED = (
     MeasureName("cornish_fisher_value_at_risk", confidence="0.6"),
     MeasureName("cornish_fisher_value_at_risk", confidence="0.995"),
     MeasureName("filtered_value_at_risk", confidence="0.6"),
+    MeasureName("monte_carlo_value_at_risk", confidence="0.3"),
+    MeasureName("monte_carlo_value_at_risk", confidence="0.9999"),
+    MeasureName("monte_carlo_expected_shortfall", confidence="0.995"),
     MeasureName("stress_loss", item="guess"),
     MeasureName("stress_loss", item="unheard of"),
     MeasureName("component_value_at_risk", item="unheard of"),
