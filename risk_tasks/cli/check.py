@@ -15,7 +15,7 @@ from risk_tasks.cli.checking import CheckedBook, check_book, market_summary
 from risk_tasks.cli.options import AsJson, notes, print_json, progress, read_settings
 from risk_tasks.client import RiskClient
 from risk_tasks.errors import InvalidSettingsError, NoMarketError
-from risk_tasks.model.measures import MeasureSettings
+from risk_tasks.model.measures import Distribution, MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import Decision
 from risk_tasks.readers import read_limits, read_market, read_portfolios, read_scenarios
@@ -46,6 +46,13 @@ def check(
     ] = None,
     confidence: Annotated[str, typer.Option(help="Of measures that name none.")] = "0.99",
     horizon_days: Annotated[int, typer.Option(min=1, help="Days ahead.")] = 1,
+    paths: Annotated[
+        int, typer.Option(help="Of the Monte Carlo measures; an even number.")
+    ] = 10_000,
+    seed: Annotated[int, typer.Option(help="Of the Monte Carlo measures.")] = 0,
+    distribution: Annotated[
+        Distribution, typer.Option(help="That the Monte Carlo measures draw from.")
+    ] = Distribution.NORMAL,
     output_format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
     as_json: AsJson = False,
     output: Annotated[
@@ -66,7 +73,9 @@ def check(
     options = {
         "limits": read_limits(limits) if limits else None,
         "measures": measure or None,
-        "settings": MeasureSettings(confidence, horizon_days),
+        "settings": MeasureSettings(
+            confidence, horizon_days, n_paths=paths, seed=seed, distribution=distribution
+        ),
     }
     if broker_url is not None:
         _refuse_market(prices, scenarios)

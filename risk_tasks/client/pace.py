@@ -9,6 +9,7 @@ from math import ceil
 import numpy as np
 
 from risk_tasks.client.cutting import LARGEST, BlockBounds
+from risk_tasks.model.registry import MeasureDefinition
 from risk_tasks.wire.answer import AnswerBlock
 from risk_tasks.wire.request import RequestBlock, Terms
 
@@ -21,6 +22,7 @@ _TELLING = 1_000
 _MAX_REMEMBERED = 256
 #: of the check whose cost stands in the registry: 20 positions
 _REGISTRY_WEIGHT = 21
+_REGISTRY_PATHS = 10_000
 
 
 class Pace:
@@ -59,7 +61,7 @@ class Pace:
 
     def _expect(self, terms: Terms) -> float:
         # Measures of the past share their pass over it: the dearest stands for all.
-        first = max((name.definition.cost_us for name in terms.measures), default=0.0)
+        first = max((_cost_us(name.definition, terms) for name in terms.measures), default=0.0)
         return self._us_per_position.get(_kind(terms), first / _REGISTRY_WEIGHT)
 
 
@@ -69,4 +71,9 @@ def _weight(request: RequestBlock) -> int:
 
 
 def _kind(terms: Terms) -> Hashable:
-    return terms.measures, terms.detail
+    return terms.measures, terms.detail, terms.settings.n_paths
+
+
+def _cost_us(definition: MeasureDefinition, terms: Terms) -> float:
+    paths = terms.settings.n_paths / _REGISTRY_PATHS if definition.by_path else 1.0
+    return definition.cost_us * paths

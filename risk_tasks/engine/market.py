@@ -9,7 +9,9 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
+from risk_tasks.engine.covariance import GivenCovariance
 from risk_tasks.engine.panels import DerivedPanels, Panel
+from risk_tasks.engine.simulation import streams_of
 from risk_tasks.model.market import MarketSnapshot, Scenario
 from risk_tasks.model.measures import MeasureSettings, Precision
 
@@ -40,17 +42,24 @@ class MarketArrays:
     #: what is made of `panel` when it is asked for, shared as `panel` is
     derived: DerivedPanels
     scenarios: Mapping[str, ShockArrays]
+    #: (n,), what the random draws of an instrument are told by
+    streams: npt.NDArray[np.uint64]
+    covariance: GivenCovariance | None
 
     @classmethod
     def of(cls, snapshot: MarketSnapshot, *, like: MarketArrays | None = None) -> MarketArrays:
         """Lay out `snapshot`; where `like` has the same panel, its arrays are shared."""
         if like is not None and like.panel_id == snapshot.panel_id:
             panel, largest, derived = like.panel, like.largest_return, like.derived
+            streams, covariance = like.streams, like.covariance
         else:
             # A copy of its own: Numba compiles once more for an array that is read-only.
             panel = np.array(snapshot.returns.T, order="C")
             largest = float(np.nanmax(np.abs(panel), initial=0.0))
             derived = DerivedPanels(panel)
+            streams = streams_of(snapshot.instruments)
+            given = snapshot.covariance
+            covariance = None if given is None else GivenCovariance.of(given)
         return cls(
             id=snapshot.id,
             panel_id=snapshot.panel_id,
@@ -64,6 +73,8 @@ class MarketArrays:
                 name: _shock_arrays(scenario, snapshot.index)
                 for name, scenario in snapshot.scenarios.items()
             },
+            streams=streams,
+            covariance=covariance,
         )
 
     def panel_for(self, settings: MeasureSettings) -> Panel:

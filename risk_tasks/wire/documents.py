@@ -59,6 +59,9 @@ class _SettingsDocument(msgspec.Struct, forbid_unknown_fields=True):
     decay: float = 0.94
     age_decay: float = 0.98
     horizon_rule: str = "sqrt_time"
+    n_paths: int = 10_000
+    seed: int = 0
+    distribution: str = "normal"
 
 
 class _ScenarioDocument(msgspec.Struct, forbid_unknown_fields=True):
@@ -116,6 +119,9 @@ def settings_document(settings: MeasureSettings) -> Document:
         "decay": settings.decay,
         "age_decay": settings.age_decay,
         "horizon_rule": str(settings.horizon_rule),
+        "n_paths": settings.n_paths,
+        "seed": settings.seed,
+        "distribution": str(settings.distribution),
     }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from risk_tasks.errors import DecodeError
-from risk_tasks.model.market import MarketSnapshot
+from risk_tasks.model.market import FloatArray2D, MarketSnapshot
 from risk_tasks.wire.arrow import decode_batch, decoding, encode_batch
 from risk_tasks.wire.documents import read_scenarios, scenarios_document
 
@@ -18,16 +18,11 @@ MARKS_KIND = "risk.marks"
 
 
 def encode_panel(snapshot: MarketSnapshot) -> bytes:
-    """Return instruments and returns, a row of all observations for each instrument."""
-    by_instrument = np.ascontiguousarray(snapshot.returns.T)
-    returns = (
-        pa.FixedSizeListArray.from_arrays(
-            pa.array(by_instrument.ravel()), type=pa.list_(pa.float64(), snapshot.n_observations)
-        )
-        if snapshot.n_observations
-        else pa.nulls(len(snapshot.instruments), pa.list_(pa.float64(), 0))
-    )
-    batch = pa.record_batch({"instrument": list(snapshot.instruments), "returns": returns})
+    """Return instruments, returns and covariance, a row of all numbers for each instrument."""
+    columns = {"instrument": list(snapshot.instruments), "returns": _rows(snapshot.returns.T)}
+    if snapshot.covariance is not None:
+        columns["covariance"] = _rows(snapshot.covariance)
+    batch = pa.record_batch(columns)
     return encode_batch(batch, PANEL_KIND, {"n_observations": str(snapshot.n_observations)})
 
 
@@ -55,7 +50,25 @@ def decode_market(marks: bytes | str, panel: bytes | str, market_id: str) -> Mar
             mark_rows.column("price").to_numpy(),
             by_instrument.reshape(panel_rows.num_rows, n_observations).T,
             scenarios=read_scenarios(json.loads(metadata["scenarios"])),
+            covariance=_covariance(panel_rows),
         )
     if snapshot.id != market_id:
         raise DecodeError(f"Market {market_id} holds the content of {snapshot.id}.")
     return snapshot
+
+
+def _rows(numbers: FloatArray2D) -> pa.FixedSizeListArray:
+    """Return (n, m) numbers as n lists of m."""
+    n, m = numbers.shape
+    if m == 0:
+        return pa.nulls(n, pa.list_(pa.float64(), 0))
+    flat = pa.array(np.ascontiguousarray(numbers).ravel())
+    return pa.FixedSizeListArray.from_arrays(flat, type=pa.list_(pa.float64(), m))
+
+
+def _covariance(panel_rows: pa.RecordBatch) -> FloatArray2D | None:
+    if "covariance" not in panel_rows.schema.names:
+        return None
+    n, flat = panel_rows.num_rows, panel_rows.column("covariance").flatten()
+    covariance: FloatArray2D = flat.to_numpy().reshape(n, n)
+    return covariance

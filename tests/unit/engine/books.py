@@ -34,6 +34,9 @@ settings = st.builds(
     decay=st.sampled_from([0.8, 0.94, 0.97]),
     age_decay=st.sampled_from([0.5, 0.98, 1.0]),
     horizon_rule=st.sampled_from(["sqrt_time", "sqrt_time", "overlapping"]),
+    n_paths=st.just(1_000),
+    seed=st.sampled_from([0, 2**63 - 1]),
+    distribution=st.sampled_from(["normal", "student"]),
 )
 
 ITEMS = {Qualifier.SCENARIO: "fall", Qualifier.INSTRUMENT: "I0"}
@@ -41,7 +44,11 @@ ALL = tuple(
     MeasureName(name, item=ITEMS.get(definition.qualifier)) for name, definition in MEASURES.items()
 )
 #: measures that read past returns; some have no twin that sees nothing but the P&L
-OF_PAST = {*OF_HISTORY, "shrunk_volatility", *(name.name for name in ALL if name.item == "I0")}
+OF_PAST = {
+    *OF_HISTORY,
+    "shrunk_volatility",
+    *(name.name for name in ALL if name.item == "I0" or name.definition.by_path),
+}
 QUALIFIED = (
     MeasureName("value_at_risk", confidence="0.6"),
     MeasureName("value_at_risk", confidence="0.95"),
@@ -56,6 +63,9 @@ QUALIFIED = (
     MeasureName("cornish_fisher_value_at_risk", confidence="0.6"),
     MeasureName("cornish_fisher_value_at_risk", confidence="0.995"),
     MeasureName("filtered_value_at_risk", confidence="0.6"),
+    MeasureName("monte_carlo_value_at_risk", confidence="0.3"),
+    MeasureName("monte_carlo_value_at_risk", confidence="0.9999"),
+    MeasureName("monte_carlo_expected_shortfall", confidence="0.995"),
     MeasureName("stress_loss", item="guess"),
     MeasureName("stress_loss", item="unheard of"),
     MeasureName("component_value_at_risk", item="unheard of"),

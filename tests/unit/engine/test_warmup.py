@@ -31,8 +31,7 @@ PROGRAM = textwrap.dedent(
     before = {k.__name__: len(k.signatures) for k in compiled}
     # Those that read the panel, in either precision.
     assert {name for name, n in before.items() if n == 2} == {
-        "profit_and_loss", "outcomes", "ledoit_wolf"
-    }
+        "profit_and_loss", "outcomes", "ledoit_wolf", "loadings", "lower_factor"}
     assert set(before.values()) == {1, 2}, before
 
     for n in (1, 3):

@@ -14,9 +14,12 @@ import pytest
 
 import risk_tasks.kernels
 from risk_tasks.kernels import (
+    draws,
     exposure,
     history,
+    loadings,
     moments,
+    paths,
     shrinkage,
     stress,
     tail,
@@ -32,13 +35,18 @@ SOURCES = sorted(Path(risk_tasks.kernels.__file__).parent.glob("**/*.py"))
 OTHERS = [source for source in SOURCES if source.name not in ("jit.py", "__init__.py")]
 ALLOWED = ("numpy", "numba", "__future__", "typing", "collections.abc", "risk_tasks.kernels")
 KERNELS = [
+    draws.random_bits,
+    draws.normal_draws,
     exposure.exposure,
     exposure.concentration,
     history.profit_and_loss,
     history.outcomes,
     history.semi_deviation,
+    loadings.loadings,
+    loadings.lower_factor,
     moments.moments,
     shrinkage.ledoit_wolf,
+    paths.keep_worst_pairs,
     stress.stress_loss,
     tail.value_at_risk,
     tail.expected_shortfall,

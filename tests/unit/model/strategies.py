@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from risk_tasks.model.confidence import VarConvention
 from risk_tasks.model.limits import Comparison, Limit, LimitSet, MissingData
 from risk_tasks.model.market import MarketSnapshot, Scenario
-from risk_tasks.model.measures import HorizonRule, MeasureSettings, Precision
+from risk_tasks.model.measures import Distribution, HorizonRule, MeasureSettings, Precision
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES, Qualifier
 
@@ -45,6 +45,9 @@ settings = st.builds(
     st.floats(0, 1, exclude_min=True, exclude_max=True),
     st.floats(0, 1, exclude_min=True),
     st.sampled_from(list(HorizonRule)),
+    st.integers(500, 500_000).map(lambda pairs: 2 * pairs),
+    st.integers(0, 2**63 - 1),
+    st.sampled_from(list(Distribution)),
 )
 
 measure_names = st.one_of(
@@ -93,10 +96,13 @@ def markets(draw, min_instruments=0):
     n = len(instruments)
     row = st.lists(numbers | st.just(float("nan")), min_size=n, max_size=n)
     rows = draw(st.lists(row, max_size=5))
+    half = np.array(draw(st.lists(numbers, min_size=n * n, max_size=n * n))).reshape(n, n) / 2
+    covariance = np.triu(half, 1) + np.triu(half, 1).T + np.diag(np.abs(half.diagonal()))
     return MarketSnapshot(
         draw(moments),
         instruments,
         draw(st.lists(numbers, min_size=n, max_size=n)),
         np.array(rows, dtype=np.float64).reshape(len(rows), n),
         scenarios=draw(st.dictionaries(names, scenarios, max_size=3)),
+        covariance=draw(st.sampled_from([None, covariance])),
     )

@@ -29,8 +29,8 @@ BASE = {
 def snapshot(**change):
     """Return the base market with these changes."""
     fields = {**BASE, **change}
-    scenarios = fields.pop("scenarios")
-    return MarketSnapshot(*fields.values(), scenarios=scenarios)
+    named = {key: fields.pop(key) for key in ("scenarios", "covariance") if key in fields}
+    return MarketSnapshot(*fields.values(), **named)
 
 
 BAD_MARKETS = {
@@ -58,6 +58,16 @@ BAD_MARKETS = {
     "ragged returns": ({"returns": [[0.5, 0.25], [0.5]]}, "returns"),
     "first return infinite": ({"returns": [[0.0, 0.0], [INF, 0.0]]}, "returns['AAPL']"),
     "last return infinite": ({"returns": [[NAN, 0.0], [0.0, -INF]]}, "returns['XOM']"),
+    "covariance of one": ({"covariance": [[1.0]]}, "covariance"),
+    "covariance in a row": ({"covariance": [1.0, 1.0]}, "covariance"),
+    "covariance a word": ({"covariance": "sample"}, "covariance"),
+    "covariance missing": ({"covariance": [[1.0, 0.0], [0.0, NAN]]}, "covariance['XOM']"),
+    "covariance infinite": ({"covariance": [[INF, 0.0], [0.0, 1.0]]}, "covariance['AAPL']"),
+    "variance below 0": ({"covariance": [[1.0, 0.0], [0.0, -1e-9]]}, "covariance['XOM']"),
+    "covariance uneven": (
+        {"covariance": [[1.0, 0.5], [0.5 + 1e-11, 1.0]]},
+        "covariance['AAPL']",
+    ),
     "scenario unnamed": ({"scenarios": {"": Scenario({})}}, "scenarios['']"),
     "scenario by number": ({"scenarios": {3: Scenario({})}}, "scenarios[3]"),
     "scenario a dict": ({"scenarios": {"up": {"AAPL": 0.5}}}, "scenarios['up']"),
@@ -174,6 +184,7 @@ def test_equal_content_has_an_equal_id(market):
             name: Scenario(dict(reversed(s.shocks.items())), others=s.others)
             for name, s in reversed(market.scenarios.items())
         },
+        covariance=None if market.covariance is None else np.asfortranarray(market.covariance),
     )
 
     assert (again.id, again.panel_id) == (market.id, market.panel_id)
@@ -189,6 +200,7 @@ CHANGES = {
         lambda m: {"returns": np.vstack([m.returns, np.zeros((1, len(m.prices)))])},
         True,
     ),
+    "a covariance": (lambda m: {"covariance": _other_covariance(m)}, True),
     "scenario added": (lambda m: {"scenarios": {**m.scenarios, "new one": Scenario({})}}, False),
     "scenario's shock": (lambda m: {"scenarios": _shocked(m, {"one": 0.5}, None)}, False),
     "scenario's others": (lambda m: {"scenarios": _shocked(m, {}, 0.0)}, False),
@@ -197,6 +209,15 @@ CHANGES = {
 
 def _other(row):
     return np.where(np.isnan(row), 0.5, np.nan)
+
+
+def _other_covariance(market):
+    n = len(market.prices)
+    return (
+        np.zeros((n, n))
+        if market.covariance is None
+        else market.covariance + np.eye(n) * (1 + market.covariance.max())
+    )
 
 
 def _shocked(market, shocks, others):
@@ -214,6 +235,7 @@ def test_any_changed_input_changes_the_id(change, panel_changes, market):
         "prices": market.prices,
         "returns": market.returns,
         "scenarios": _shocked(market, {}, None),
+        "covariance": market.covariance,
     }
     before = snapshot(**fields)
 
@@ -251,7 +273,12 @@ def test_new_marks_keep_the_panel_and_make_the_id_that_a_fresh_market_has(market
 
     marked = market.with_prices(prices, as_of=later)
     fresh = MarketSnapshot(
-        later, market.instruments, prices, market.returns, scenarios=market.scenarios
+        later,
+        market.instruments,
+        prices,
+        market.returns,
+        scenarios=market.scenarios,
+        covariance=market.covariance,
     )
 
     assert marked.panel_id == market.panel_id == fresh.panel_id

@@ -373,6 +373,10 @@ BAD_DOCUMENTS = [
     (read_settings, {"horizon": 1}, InvalidSettingsError, "settings"),
     (read_settings, {"degrees_of_freedom": "5"}, InvalidSettingsError, "degrees_of_freedom"),
     (read_settings, {"degrees_of_freedom": 2}, InvalidSettingsError, "degrees_of_freedom"),
+    (read_settings, {"n_paths": 1e4}, InvalidSettingsError, "n_paths"),
+    (read_settings, {"n_paths": 2}, InvalidSettingsError, "n_paths"),
+    (read_settings, {"seed": -1}, InvalidSettingsError, "seed"),
+    (read_settings, {"distribution": "cauchy"}, InvalidSettingsError, "distribution"),
 ]
 
 
