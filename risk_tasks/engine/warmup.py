@@ -11,7 +11,7 @@ from risk_tasks.engine.compute import FUNCTIONS, compute, contributions
 from risk_tasks.engine.market import MarketArrays
 from risk_tasks.kernels.validity import locate, repeated_position
 from risk_tasks.model.market import MarketSnapshot, Scenario
-from risk_tasks.model.measures import MeasureName, MeasureSettings, Precision
+from risk_tasks.model.measures import Distribution, MeasureName, MeasureSettings, Precision
 from risk_tasks.model.registry import MEASURES, Qualifier
 
 
@@ -34,8 +34,9 @@ def compile_kernels() -> None:
     items = {Qualifier.SCENARIO: "fall", Qualifier.INSTRUMENT: "A"}
     names = [MeasureName(name, item=items.get(MEASURES[name].qualifier)) for name in FUNCTIONS]
     market = MarketArrays.of(snapshot)
-    for precision in Precision:
-        settings = MeasureSettings(precision=precision)
+    # Each of both in some run: neither compiles what the other does.
+    for precision, distribution in zip(Precision, Distribution, strict=True):
+        settings = MeasureSettings(precision=precision, n_paths=1_000, distribution=distribution)
         compute(block, market, names, settings)
         for name in names:
             contributions(block, market, name, settings, 0)
