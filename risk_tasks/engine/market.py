@@ -9,16 +9,9 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
-from risk_tasks.model.market import MarketSnapshot, Scenario
+from risk_tasks.engine.shocks import DateArray, ShockArrays, lay_out
+from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import Precision
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ShockArrays:
-    """One scenario over all instruments: `shock` (n,) with NaN for untold, `named` (n,) bool."""
-
-    shock: npt.NDArray[np.float64]
-    named: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +32,8 @@ class MarketArrays:
     #: `panel` rounded to float32, made when it is first asked for and shared as `panel` is
     rounded: list[npt.NDArray[np.float32]]
     scenarios: Mapping[str, ShockArrays]
+    #: (T,), that of each observation; None where they are not known
+    dates: DateArray | None
 
     @classmethod
     def of(cls, snapshot: MarketSnapshot, *, like: MarketArrays | None = None) -> MarketArrays:
@@ -50,6 +45,7 @@ class MarketArrays:
             # A copy of its own: Numba compiles once more for an array that is read-only.
             panel = np.array(snapshot.returns.T, order="C")
             largest = float(np.nanmax(np.abs(panel), initial=0.0))
+        dates = None if snapshot.dates is None else np.array(snapshot.dates, dtype="datetime64[D]")
         return cls(
             id=snapshot.id,
             panel_id=snapshot.panel_id,
@@ -59,10 +55,8 @@ class MarketArrays:
             panel=panel,
             largest_return=largest,
             rounded=rounded,
-            scenarios={
-                name: _shock_arrays(scenario, snapshot.index)
-                for name, scenario in snapshot.scenarios.items()
-            },
+            scenarios=lay_out(snapshot, dates),
+            dates=dates,
         )
 
     def panel_in(self, precision: Precision) -> npt.NDArray[np.float64] | npt.NDArray[np.float32]:
@@ -77,13 +71,3 @@ class MarketArrays:
     @property
     def n_observations(self) -> int:
         return int(self.panel.shape[1])
-
-
-def _shock_arrays(scenario: Scenario, index: Mapping[str, int]) -> ShockArrays:
-    shock = np.full(len(index), np.nan if scenario.others is None else scenario.others)
-    named = np.zeros(len(index), dtype=np.bool_)
-    for instrument, change in scenario.shocks.items():
-        if instrument in index:
-            shock[index[instrument]] = change
-            named[index[instrument]] = True
-    return ShockArrays(shock, named)

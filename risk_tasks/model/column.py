@@ -36,6 +36,8 @@ class Outcome(IntEnum):
     NO_VARIANCE = 13
     #: too skewed or too fat-tailed for the expansion, so that the value is the normal one
     OUTSIDE_DOMAIN = 14
+    #: a replay covers enough of the book, and the rest moves by its fallback
+    PARTLY_COVERED = 15
 
     @property
     def status(self) -> MeasureStatus:
@@ -68,6 +70,7 @@ _STATUS = {
     Outcome.MISSING_RETURNS: MeasureStatus.INSUFFICIENT_DATA,
     Outcome.NO_VARIANCE: MeasureStatus.UNDEFINED,
     Outcome.OUTSIDE_DOMAIN: MeasureStatus.DEGRADED,
+    Outcome.PARTLY_COVERED: MeasureStatus.DEGRADED,
 }
 
 #: by the number of an outcome, whether there is a number that limits may be held against

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from risk_tasks.model.confidence import VarConvention
 from risk_tasks.model.limits import Comparison, Limit, LimitSet, MissingData
-from risk_tasks.model.market import MarketSnapshot, Scenario
+from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureSettings, Precision
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES, Qualifier
+from risk_tasks.model.scenario import Scenario
 
 names = st.text(min_size=1, max_size=8)
 numbers = st.floats(allow_nan=False, allow_infinity=False)

@@ -26,6 +26,7 @@ OUTCOMES = [
     (Outcome.MISSING_RETURNS, "insufficient_data", "missing_returns", False),
     (Outcome.NO_VARIANCE, "undefined", "no_variance", False),
     (Outcome.OUTSIDE_DOMAIN, "degraded", "outside_domain", True),
+    (Outcome.PARTLY_COVERED, "degraded", "partly_covered", True),
 ]
 
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk_tasks.errors import InvalidMarketError
-from risk_tasks.model.market import MarketSnapshot, Scenario
+from risk_tasks.model.market import MarketSnapshot
+from risk_tasks.model.scenario import Scenario
 from tests.unit.model.strategies import markets
 
 NAN, INF = float("nan"), float("inf")

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from risk_tasks.errors import InputFileError, InvalidMarketError
-from risk_tasks.model.market import Scenario
+from risk_tasks.model.scenario import Scenario
 from risk_tasks.readers import read_market
 
 PRICES = "date,AAPL,XOM\n2022-12-23,100,50\n2022-12-27,110,40\n2022-12-28,99,44\n"

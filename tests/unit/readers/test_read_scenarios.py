@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from risk_tasks.errors import InputFileError
-from risk_tasks.model.market import Scenario
+from risk_tasks.model.scenario import Scenario
 from risk_tasks.readers import read_scenarios
 
 SCENARIOS = """

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk_tasks.model.limits import Limit, LimitSet
-from risk_tasks.model.market import Scenario
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES, Qualifier
 from risk_tasks.model.report import GRAVITY
+from risk_tasks.model.scenario import Scenario
 from risk_tasks.service import pipeline
 from risk_tasks.wire.request import Detail, pack_portfolios
 from tests.reference.measures import OF_HISTORY

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from risk_tasks.errors import DecodeError, RiskTasksError
 from risk_tasks.model.column import MeasureColumn, Outcome
-from risk_tasks.model.market import MarketSnapshot, Scenario
+from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import GRAVITY, Decision, RiskReport
+from risk_tasks.model.scenario import Scenario
 from risk_tasks.wire.answer import (
     AnswerBlock,
     AnswerHead,
