@@ -83,7 +83,7 @@ def window_returns(
     if len(within):
         grown[:] = 1.0
     with np.errstate(over="ignore", invalid="ignore"):
-        # Row by row: how NumPy reduces a column depends on how many columns there are.
+        # Row by row: no order is promised for a reduction of NumPy.
         for row in within:
             grown *= 1.0 + row
     return np.where(np.isfinite(grown), grown - 1.0, np.nan)

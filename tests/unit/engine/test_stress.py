@@ -210,4 +210,17 @@ def test_window_returns_agree_with_their_twin_and_need_no_neighbours(rows, a, b)
         expected = naive.window_return(row, dates.tolist(), start, end)
         alone = window_returns(panel[:, [place]].copy(), dates, start, end)
         assert alone.tobytes() == found[[place]].tobytes()
-        np.testing.assert_allclose(found[place], NAN if expected is None else expected, 1e-12, 1e-12)
+        np.testing.assert_allclose(
+            found[place], NAN if expected is None else expected, 1e-12, 1e-12
+        )
+
+
+def test_a_window_of_a_year_has_the_same_bits_alone_and_beside_others():
+    """However a library would multiply a column."""
+    panel = np.random.default_rng(3).normal(0.0, 0.02, (250, 5))
+    dates = np.datetime64(DAYS[0]) + np.arange(250)
+    together = window_returns(panel, dates, DAYS[0], DAYS[0] + timedelta(249))
+
+    for place in range(5):
+        alone = window_returns(panel[:, [place]].copy(), dates, DAYS[0], DAYS[0] + timedelta(249))
+        assert alone.tobytes() == together[[place]].tobytes()

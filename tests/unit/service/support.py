@@ -43,8 +43,8 @@ def make_market(**change) -> MarketSnapshot:
         "scenarios": {"crash": Scenario({"AAPL": -0.5, "MSFT": -0.25}, others=0.125)},
         **change,
     }
-    scenarios = fields.pop("scenarios")
-    return MarketSnapshot(*fields.values(), scenarios=scenarios)
+    named = {key: fields.pop(key) for key in ("scenarios", "dates", "tags") if key in fields}
+    return MarketSnapshot(*fields.values(), **named)
 
 
 MARKET = make_market()
