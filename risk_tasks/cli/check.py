@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +19,13 @@ from risk_tasks.errors import InvalidSettingsError, NoMarketError
 from risk_tasks.model.measures import Distribution, MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import Decision
-from risk_tasks.readers import read_limits, read_market, read_portfolios, read_scenarios
+from risk_tasks.readers import (
+    read_limits,
+    read_market,
+    read_portfolios,
+    read_scenarios,
+    read_tags,
+)
 from risk_tasks.render.reports import explanations, report_tables, reports_csv
 
 EXIT_REJECTED = 3
@@ -40,6 +47,7 @@ def check(
     ] = None,
     limits: Annotated[Path | None, typer.Option(help="Limits, TOML.")] = None,
     scenarios: Annotated[Path | None, typer.Option(help="Stress scenarios, TOML.")] = None,
+    tags: Annotated[Path | None, typer.Option(help="Tags of instruments, TOML.")] = None,
     measure: Annotated[
         list[str] | None,
         typer.Option("--measure", "-m", help="Repeat for each; else the standard set."),
@@ -78,21 +86,22 @@ def check(
         ),
     }
     if broker_url is not None:
-        _refuse_market(prices, scenarios)
+        _refuse_market({"--prices": prices, "--scenarios": scenarios, "--tags": tags})
         checked = _check_running(broker_url, portfolios, options)
     else:
-        checked = _check_embedded(portfolios, prices, scenarios, options)
+        checked = _check_embedded(portfolios, (prices, scenarios, tags), options)
     _write(checked, Format.JSON if as_json else output_format, output)
     rejected = any(report.decision == Decision.REJECT for report in checked.reports)
     if exit_code and rejected:
         raise typer.Exit(EXIT_REJECTED)
 
 
-def _refuse_market(prices: Path | None, scenarios: Path | None) -> None:
-    if prices or scenarios:
+def _refuse_market(files: Mapping[str, Path | None]) -> None:
+    given = [option for option, file in files.items() if file]
+    if given:
         raise InvalidSettingsError(
             "A running system is checked against the market that is published there.",
-            field="--prices" if prices else "--scenarios",
+            field=given[0],
             remedy="Leave it out, or publish it first: risk-tasks market publish PRICES",
         )
 
@@ -110,15 +119,22 @@ def _check_running(url: str, portfolios: list[Portfolio], options: Any) -> Check
 
 
 def _check_embedded(
-    portfolios: list[Portfolio], prices: Path | None, scenarios: Path | None, options: Any
+    portfolios: list[Portfolio],
+    files: tuple[Path | None, Path | None, Path | None],
+    options: Any,
 ) -> CheckedBook:
+    """Check on the market of these files: prices, scenarios, tags."""
     from risk_tasks.embedding import embedded
 
+    prices, scenarios, tags = files
     if prices is None:
         notes.print("No --prices given: using the sample prices of 20 US shares.", style="dim")
         scenarios = scenarios or sample.SCENARIOS
-    named = read_scenarios(scenarios) if scenarios else {}
-    market = read_market(prices or sample.PRICES, scenarios=named)
+    market = read_market(
+        prices or sample.PRICES,
+        scenarios=read_scenarios(scenarios) if scenarios else {},
+        tags=read_tags(tags) if tags else {},
+    )
     with (
         progress("Starting a server and a worker, checking ..."),
         embedded(timeout_s=_EMBEDDED_TIMEOUT_S) as risk,

@@ -11,17 +11,10 @@ import numpy.typing as npt
 
 from risk_tasks.engine.covariance import GivenCovariance
 from risk_tasks.engine.panels import DerivedPanels, Panel
+from risk_tasks.engine.shocks import DateArray, ShockArrays, lay_out
 from risk_tasks.engine.simulation import streams_of
-from risk_tasks.model.market import MarketSnapshot, Scenario
+from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureSettings, Precision
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ShockArrays:
-    """One scenario over all instruments: `shock` (n,) with NaN for untold, `named` (n,) bool."""
-
-    shock: npt.NDArray[np.float64]
-    named: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +38,8 @@ class MarketArrays:
     #: (n,), what the random draws of an instrument are told by
     streams: npt.NDArray[np.uint64]
     covariance: GivenCovariance | None
+    #: (T,), that of each observation; None where they are not known
+    dates: DateArray | None
 
     @classmethod
     def of(cls, snapshot: MarketSnapshot, *, like: MarketArrays | None = None) -> MarketArrays:
@@ -60,6 +55,7 @@ class MarketArrays:
             streams = streams_of(snapshot.instruments)
             given = snapshot.covariance
             covariance = None if given is None else GivenCovariance.of(given)
+        dates = None if snapshot.dates is None else np.array(snapshot.dates, dtype="datetime64[D]")
         return cls(
             id=snapshot.id,
             panel_id=snapshot.panel_id,
@@ -69,12 +65,10 @@ class MarketArrays:
             panel=panel,
             largest_return=largest,
             derived=derived,
-            scenarios={
-                name: _shock_arrays(scenario, snapshot.index)
-                for name, scenario in snapshot.scenarios.items()
-            },
+            scenarios=lay_out(snapshot, dates),
             streams=streams,
             covariance=covariance,
+            dates=dates,
         )
 
     def panel_for(self, settings: MeasureSettings) -> Panel:
@@ -84,13 +78,3 @@ class MarketArrays:
     @property
     def n_observations(self) -> int:
         return int(self.panel.shape[1])
-
-
-def _shock_arrays(scenario: Scenario, index: Mapping[str, int]) -> ShockArrays:
-    shock = np.full(len(index), np.nan if scenario.others is None else scenario.others)
-    named = np.zeros(len(index), dtype=np.bool_)
-    for instrument, change in scenario.shocks.items():
-        if instrument in index:
-            shock[index[instrument]] = change
-            named[index[instrument]] = True
-    return ShockArrays(shock, named)

@@ -10,9 +10,10 @@ from risk_tasks.engine.block import PortfolioBlock
 from risk_tasks.engine.compute import FUNCTIONS, compute, contributions
 from risk_tasks.engine.market import MarketArrays
 from risk_tasks.kernels.validity import locate, repeated_position
-from risk_tasks.model.market import MarketSnapshot, Scenario
+from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import Distribution, MeasureName, MeasureSettings, Precision
 from risk_tasks.model.registry import MEASURES, Qualifier
+from risk_tasks.model.scenario import Scenario
 
 
 def compile_kernels() -> None:

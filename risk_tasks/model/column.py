@@ -46,6 +46,8 @@ class Outcome(IntEnum):
     COVARIANCE_REFUSED = 18
     #: fewer paths than reach the tail
     TOO_FEW_PATHS = 19
+    #: a replay covers enough of the book, and the rest moves by its fallback
+    PARTLY_COVERED = 20
 
     @property
     def status(self) -> MeasureStatus:
@@ -83,6 +85,7 @@ _STATUS = {
     Outcome.COVARIANCE_REPAIRED: MeasureStatus.DEGRADED,
     Outcome.COVARIANCE_REFUSED: MeasureStatus.UNDEFINED,
     Outcome.TOO_FEW_PATHS: MeasureStatus.INSUFFICIENT_DATA,
+    Outcome.PARTLY_COVERED: MeasureStatus.DEGRADED,
 }
 
 #: by the number of an outcome, whether there is a number that limits may be held against

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import date, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -18,22 +18,28 @@ MARKS_KIND = "risk.marks"
 
 
 def encode_panel(snapshot: MarketSnapshot) -> bytes:
-    """Return instruments, returns and covariance, a row of all numbers for each instrument."""
+    """Return instruments, returns and covariance, a row of all numbers for each, and dates."""
     columns = {"instrument": list(snapshot.instruments), "returns": _rows(snapshot.returns.T)}
     if snapshot.covariance is not None:
         columns["covariance"] = _rows(snapshot.covariance)
     batch = pa.record_batch(columns)
-    return encode_batch(batch, PANEL_KIND, {"n_observations": str(snapshot.n_observations)})
+    metadata = {"n_observations": str(snapshot.n_observations)}
+    if snapshot.dates is not None:
+        metadata["dates"] = json.dumps([day.isoformat() for day in snapshot.dates])
+    return encode_batch(batch, PANEL_KIND, metadata)
 
 
 def encode_marks(snapshot: MarketSnapshot) -> bytes:
-    """Return prices, moment and scenarios, with the id of the panel that they stand on."""
+    """Return prices, moment, scenarios and tags, with the id of the panel that they stand on."""
     batch = pa.record_batch({"price": pa.array(snapshot.prices)})
     metadata = {
         "as_of": snapshot.as_of.isoformat(),
         "panel_id": snapshot.panel_id,
         "scenarios": json.dumps(scenarios_document(snapshot.scenarios)),
     }
+    if snapshot.tags:
+        tags = {instrument: dict(carried) for instrument, carried in snapshot.tags.items()}
+        metadata["tags"] = json.dumps(tags)
     return encode_batch(batch, MARKS_KIND, metadata)
 
 
@@ -51,6 +57,8 @@ def decode_market(marks: bytes | str, panel: bytes | str, market_id: str) -> Mar
             by_instrument.reshape(panel_rows.num_rows, n_observations).T,
             scenarios=read_scenarios(json.loads(metadata["scenarios"])),
             covariance=_covariance(panel_rows),
+            dates=_read_dates(panel_metadata.get("dates")),
+            tags=json.loads(metadata.get("tags", "{}")),
         )
     if snapshot.id != market_id:
         raise DecodeError(f"Market {market_id} holds the content of {snapshot.id}.")
@@ -72,3 +80,7 @@ def _covariance(panel_rows: pa.RecordBatch) -> FloatArray2D | None:
     n, flat = panel_rows.num_rows, panel_rows.column("covariance").flatten()
     covariance: FloatArray2D = flat.to_numpy().reshape(n, n)
     return covariance
+
+
+def _read_dates(text: str | None) -> list[date] | None:
+    return None if text is None else [date.fromisoformat(day) for day in json.loads(text)]

@@ -79,7 +79,7 @@ def test_the_demo_explains_what_is_broken(runs):
         assert name in joined
     assert "concentration is 48.5 %, hard limit 40.0 % (121% used)" in joined
     assert "gross_leverage is 1.84x, warning at 1.50x (123% used)" in joined
-    assert joined.count("hard limit") == 8
+    assert joined.count("hard limit") == 9
     assert "7 portfolios in" in joined
 
 
@@ -90,7 +90,7 @@ def test_the_demo_as_json_is_json_alone(runs, market):
     assert_is_checked_book(document, market)
     assert [report["decision"] for report in document["reports"]] == DECISIONS
     by_id = {report["portfolio_id"]: report for report in document["reports"]}
-    assert [len(by_id[name]["breaches"]) for name in BOOK_IDS] == [0, 1, 1, 0, 0, 0, 7]
+    assert [len(by_id[name]["breaches"]) for name in BOOK_IDS] == [0, 1, 1, 0, 0, 0, 8]
     worst = by_id["limit-breaker"]["measures"]["value_at_risk"]
     assert worst["value"] == pytest.approx(1_662_114, abs=1)
     assert runs["demo as json"].stderr == ""
@@ -251,6 +251,7 @@ REFUSED = {
     "limits that are none": (["--limits", sample.BOOKS], "books.toml"),
     "prices on a running system": (["--prices", sample.PRICES], "--prices"),
     "scenarios on a running system": (["--scenarios", sample.SCENARIOS], "--scenarios"),
+    "tags on a running system": (["--tags", sample.SCENARIOS], "--tags"),
     "a measure that is none": (["-m", "value_at_rsk"], "Nearest: value_at_risk"),
     "a confidence that is none": (["--confidence", "99"], "confidence"),
     "a file that cannot be written": (["-o", "/nowhere/at/all"], "--output"),
@@ -297,17 +298,19 @@ def test_check_where_nothing_is_published_says_so(call, bare):
 # --- market, limits, measures
 
 
-def test_a_market_is_published_and_listed(call, on_fleet, market, risk):
-    """Under the name that checks ask for, with a window and scenarios."""
-    name = unique("market")
+def test_a_market_is_published_and_listed(call, on_fleet, market, risk, tmp_path):
+    """Under the name that checks ask for, with a window, scenarios and tags."""
+    name, tags = unique("market"), tmp_path / "tags.toml"
+    tags.write_text('[AAPL]\nsector = "technology"\n')
 
     published = only_json(
         command(
             *("market", "publish", sample.PRICES, "--name", name, "--window-days", "250"),
-            *("--scenarios", sample.SCENARIOS, "--json", *on_fleet),
+            *("--scenarios", sample.SCENARIOS, "--tags", tags, "--json", *on_fleet),
         )
     )
 
+    assert risk.load_market(name).tags == {"AAPL": {"sector": "technology"}}
     assert published == {
         "name": name,
         "id": risk.load_market(name).id,

@@ -14,7 +14,8 @@ PROGRAM = textwrap.dedent(
     from risk_tasks.model.stamp import Stamp
     from risk_tasks import kernels
     from risk_tasks.engine.warmup import compile_kernels
-    from risk_tasks.model.market import MarketSnapshot, Scenario
+    from risk_tasks.model.market import MarketSnapshot
+    from risk_tasks.model.scenario import Scenario
     from risk_tasks.model.measures import MeasureSettings, Precision
     from risk_tasks.model.registry import STANDARD_MEASURES
     from risk_tasks.model.measures import parse_measures

@@ -28,6 +28,7 @@ OUTCOMES = [
     (Outcome.OUTSIDE_DOMAIN, "degraded", "outside_domain", True),
     (Outcome.OPEN_ENDED, "insufficient_data", "open_ended", False),
     (Outcome.OVERLAPPING, "undefined", "overlapping", False),
+    (Outcome.PARTLY_COVERED, "degraded", "partly_covered", True),
 ]
 
 

@@ -45,6 +45,7 @@ def test_units_and_qualifiers_are_those_of_the_design():
         "herfindahl": Unit.FRACTION,
         "marginal_value_at_risk": Unit.FRACTION,
         "covariance_repair": Unit.FRACTION,
+        "stress_coverage": Unit.FRACTION,
     }
     qualifiers = {
         "value_at_risk": Qualifier.CONFIDENCE,
@@ -65,6 +66,7 @@ def test_units_and_qualifiers_are_those_of_the_design():
         "incremental_value_at_risk": Qualifier.INSTRUMENT,
         "component_expected_shortfall": Qualifier.INSTRUMENT,
         "stress_loss": Qualifier.SCENARIO,
+        "stress_coverage": Qualifier.SCENARIO,
     }
 
     for name, definition in MEASURES.items():

@@ -11,10 +11,11 @@ from hypothesis.extra.numpy import arrays
 
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.limits import Limit, LimitSet
-from risk_tasks.model.market import MarketSnapshot, Scenario
+from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureName, MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import GRAVITY, Breach, Contributor, NotEvaluated, ReportError
+from risk_tasks.model.scenario import Scenario
 from risk_tasks.wire.answer import AnswerBlock, AnswerHead
 from risk_tasks.wire.request import Detail, Terms
 from tests.unit.model import strategies as model

@@ -13,6 +13,7 @@ from risk_tasks.errors import (
     DeadLetterError,
     DecodeError,
     InvalidLimitError,
+    InvalidMarketError,
     InvalidPortfolioError,
     InvalidSettingsError,
     RiskTasksError,
@@ -21,7 +22,7 @@ from risk_tasks.errors import (
 )
 from risk_tasks.model.column import Outcome
 from risk_tasks.wire.answer import BREACH_TYPE, decode_answer, encode_answer, encode_failure
-from risk_tasks.wire.documents import read_limit_set, read_portfolio, read_settings
+from risk_tasks.wire.documents import read_limit_set, read_portfolio, read_scenarios, read_settings
 from risk_tasks.wire.market import decode_market, encode_marks, encode_panel
 from risk_tasks.wire.reports import reports
 from risk_tasks.wire.request import decode_request, encode_request, pack_portfolios
@@ -275,8 +276,20 @@ BAD_MARKS = {
         }
     },
     "scenario of unknown fields": {"metadata": {"scenarios": '{"crash": {"shock": {}}}'}},
+    "replay of a market without dates": {
+        "metadata": {"scenarios": '{"crash": {"replay": ["2020-02-20", "2020-03-23"]}}'}
+    },
+    "tags no json": {"metadata": {"tags": "{"}},
+    "tags a list": {"metadata": {"tags": "[]"}},
+    "tags of a stranger": {"metadata": {"tags": '{"GOLD": {"sector": "metal"}}'}},
+    "tags that nobody sent": {"metadata": {"tags": '{"AAPL": {"sector": "technology"}}'}},
 }
 BAD_PANELS = {
+    "dates no json": {"metadata": {"dates": "["}},
+    "dates null": {"metadata": {"dates": "null"}},
+    "dates too few": {"metadata": {"dates": '["2024-04-30"]'}},
+    "dates of words": {"metadata": {"dates": '["a", "b", "c"]'}},
+    "dates that nobody sent": {"metadata": {"dates": '["2024-04-26", "2024-04-29", "2024-04-30"]'}},
     "instruments missing": {"columns": {"instrument": None}},
     "instrument null": {"columns": {"instrument": pa.array(["AAPL", None])}},
     "instrument twice": {"columns": {"instrument": pa.array(["AAPL", "AAPL"])}},
@@ -395,3 +408,33 @@ def test_a_reason_in_other_bytes_is_told_all_the_same():
     """What killed the workers may have damaged it."""
     with pytest.raises(DeadLetterError, match="Given up: its workers"):
         decode_answer(b"!dead its workers \xff")
+
+
+BAD_SCENARIOS = {
+    "no table": (5, "scenarios"),
+    "a number": ({"a": 5}, "scenarios[...]"),
+    "shock a text": ({"a": {"shocks": {"X": "low"}}}, "scenarios['a'].shocks[...]"),
+    "shock infinite": ({"a": {"shocks": {"X": 1e400}}}, "scenarios['a'].shocks['X']"),
+    "shock and move": ({"a": {"shocks": {"X": 1}, "moves": {"X": 1}}}, "scenarios['a'].moves['X']"),
+    "unknown key": ({"a": {"shock": {}}}, "scenarios['a']"),
+    "replay with shocks": (
+        {"a": {"replay": ["2020-02-20", "2020-03-23"], "shocks": {}}},
+        "scenarios['a']",
+    ),
+    "replay of words": ({"a": {"replay": ["then", "now"]}}, "scenarios['a'].replay[0]"),
+    "replay of one day": ({"a": {"replay": ["2020-02-20"]}}, "scenarios['a'].replay"),
+    "replay backwards": (
+        {"a": {"replay": ["2020-03-23", "2020-02-20"]}},
+        "scenarios['a'].end",
+    ),
+    "coverage without a replay": ({"a": {"min_coverage": 0.5}}, "scenarios['a']"),
+}
+
+
+@pytest.mark.parametrize(("document", "field"), BAD_SCENARIOS.values(), ids=BAD_SCENARIOS.keys())
+def test_a_bad_document_of_scenarios_is_refused_by_its_field(document, field):
+    """With the name of the scenario."""
+    with pytest.raises(InvalidMarketError) as caught:
+        read_scenarios(document)
+
+    assert caught.value.field == field
