@@ -52,10 +52,10 @@ def test_what_one_process_computed_another_finds(one, two):
     assert counts.read_bytes == one.counts().written_bytes == 5
 
 
-def test_an_entry_keeps_what_is_left_of_its_life_on_its_way_up(one, two):
+def test_an_entry_keeps_what_is_left_of_its_life_on_its_way_up(one):
     """By the server's clock, whatever that of the reader is."""
     one.tiers.set_many({b"k": b"value"}, 60)
-    two.clock = None
+    two = Cache(one.url, one.prefix, clock=lambda: -1e6)
     two.tiers.get_many([b"k"])
 
     (here,) = two.local.look_up([b"k"])
@@ -80,7 +80,8 @@ def test_a_block_is_read_in_one_round_trip(one, cache_server):
                 break
             commands.append(line["command"].split()[0])
 
-    assert commands == ["MGET"]
+    greetings = {"HELLO", "CLIENT", "SELECT"}
+    assert [command for command in commands if command not in greetings] == ["MGET"]
 
 
 def stored(server, cache, key=b"k"):
