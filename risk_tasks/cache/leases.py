@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
-from functools import cache
-from importlib.resources import files
-from typing import Any
 
-import redis
-
+from risk_tasks.cache.scripts import parts, script
 from risk_tasks.cache.server import CacheServer
 from risk_tasks.cache.shared import SharedTier
-
-#: what one script looks at, so that it does not hold the server for long
-_KEYS_PER_SCRIPT = 500
 
 
 class Claim(IntEnum):
@@ -44,8 +37,8 @@ class Leases:
         return self._server.ask(
             lambda client: [
                 Claim(answer)
-                for part in _parts(keys)
-                for answer in _script(client, "claim")(
+                for part in parts(keys)
+                for answer in script(client, "claim")(
                     keys=[*map(self._name, part), *map(self._shared.name, part)],
                     args=[token, max(1, round(lease_s * 1_000))],
                 )
@@ -57,24 +50,10 @@ class Leases:
         if keys:
             self._server.ask(
                 lambda client: [
-                    _script(client, "release")(keys=list(map(self._name, part)), args=[token])
-                    for part in _parts(keys)
+                    script(client, "release")(keys=list(map(self._name, part)), args=[token])
+                    for part in parts(keys)
                 ]
             )
 
     def _name(self, key: bytes) -> bytes:
         return self._prefix + key
-
-
-def _parts(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    for start in range(0, len(keys), _KEYS_PER_SCRIPT):
-        yield keys[start : start + _KEYS_PER_SCRIPT]
-
-
-def _script(client: redis.Redis, name: str) -> Any:
-    return client.register_script(_text(name))
-
-
-@cache
-def _text(name: str) -> str:
-    return (files("risk_tasks.cache") / "lua" / f"{name}.lua").read_text()

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import cast
 
 import redis
 
 from risk_tasks.cache.counters import CacheCounters
 from risk_tasks.cache.entry import FORMAT_VERSION, Entry, decode_entry, encode_entry
+from risk_tasks.cache.scripts import parts, script
 from risk_tasks.cache.server import CacheServer, ServerClock
 from risk_tasks.cache.tier import Found
 
 
 class SharedTier:
-    """One MGET reads a block, one pipeline writes it; the server removes what has expired."""
+    """One MGET reads a block, one script writes it; the server removes what has expired."""
 
     def __init__(
         self,
@@ -72,7 +73,7 @@ class SharedTier:
     def set_many(
         self, entries: Mapping[bytes, bytes], ttl_s: float, *, cost_s: float = 0.0
     ) -> None:
-        """Write `entries` in one round trip; another for the first ones, to learn the time."""
+        """Write `entries`, a few hundred a round trip; now and then one more, for the time."""
         if entries:
             self._server.ask(lambda client: self._write(client, entries, ttl_s, cost_s))
 
@@ -93,10 +94,9 @@ class SharedTier:
             self._clock.learn(client.time())
         ttl_ms = max(1, round(ttl_s * 1_000))
         expires_ms = cast("int", self._clock.now_ms()) + ttl_ms
-        with client.pipeline(transaction=False) as pipe:
-            command: Any = pipe.execute_command
-            for key, value in entries.items():
-                data = encode_entry(key, Entry(value, expires_ms, cost_s))
-                command("SET", self._prefix + key, data, "PX", ttl_ms)
-            pipe.execute()
+        for part in parts(list(entries.items())):
+            data = [encode_entry(key, Entry(value, expires_ms, cost_s)) for key, value in part]
+            script(client, "keep")(
+                keys=[self._prefix + key for key, _ in part], args=[ttl_ms, *data]
+            )
         self._counters.add(written_bytes=sum(map(len, entries.values())))

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import cast
 
 import redis
 
@@ -75,7 +76,7 @@ class PopularityStore:
             requests = self._client.mget([popular_key(digest) for digest in scores] or [""])
         now = (seconds + microseconds / 1e6) / self._half_life_s
         return [
-            Popular(digest, 2 ** (score - now), request)
+            Popular(digest, 2 ** (score - now), cast("bytes", request))
             for (digest, score), request in zip(scores.items(), requests, strict=False)
             if request is not None
         ]
