@@ -227,3 +227,4 @@ def test_the_package_says_that_it_is_typed_and_carries_its_data():
     assert list((PACKAGE / "sample").glob("*.*"))
     assert list((PACKAGE / "broker" / "lua").glob("*.lua"))
     assert list((PACKAGE / "store" / "lua").glob("*.lua"))
+    assert list((PACKAGE / "cache" / "lua").glob("*.lua"))
