@@ -44,8 +44,8 @@ class Cache:
         self.shared = SharedTier(server, self.prefix + b"value:", self.counters, clock=server_clock)
         self.local = LocalTier(AMPLE_BYTES, self.counters, clock=self.clock)
         self.tiers = TwoTiers(self.local, self.shared, self.counters)
-        leases = Leases(server, self.shared, self.prefix + b"lease:")
-        self.flight = SingleFlight(self.tiers, leases, self.counters)
+        self.leases = Leases(server, self.shared, self.prefix + b"lease:")
+        self.flight = SingleFlight(self.tiers, self.leases, self.counters)
 
     def counts(self):
         return self.counters.snapshot()

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from risk_tasks.cache import Waited
+from risk_tasks.cache.leases import Claim
 from tests.integration.cache_support import Cache
 from tests.integration.support import running, unique, wait_until
 
@@ -147,6 +148,15 @@ def test_a_lease_that_ran_out_is_not_given_back_by_who_had_it(herd, cache_server
 
         assert cache_server.client.keys(leases)
     assert cache_server.client.keys(leases) == []
+
+
+def test_a_lease_is_taken_again_by_who_has_it(herd):
+    """As after a release that did not arrive: it need not wait for itself."""
+    leases = herd.cache().leases
+
+    assert leases.claim([b"k"], b"one", 30) == [Claim.OURS]
+    assert leases.claim([b"k", b"j"], b"one", 30) == [Claim.OURS, Claim.OURS]
+    assert leases.claim([b"k"], b"two", 30) == [Claim.HELD]
 
 
 def test_a_block_of_many_keys_is_claimed_and_released(herd, cache_server):

@@ -133,6 +133,15 @@ def test_without_a_server_processes_do_not_wait_for_each_other(fleet, one, two):
     assert beside.others == [A]
 
 
+def test_without_a_server_a_process_computes_once(fleet, one):
+    """Who missed before another landed finds it in memory."""
+    fleet.is_down = True
+    one.lead(A).land({A: b"value"}, 60)
+
+    turn = one.lead(A)
+    assert (turn.found, turn.mine) == ({A: b"value"}, [])
+
+
 def test_who_waits_while_the_server_goes_computes(fleet, one, two):
     one.lead(A, lease_s=600)
     waiter = two.lead(A)
