@@ -101,11 +101,12 @@ class Process:
     """A process of a fleet: tiers, a flight, counters, and how long it paused each time."""
 
     fleet: Fleet
+    local_bytes: int = AMPLE_BYTES
     counters: CacheCounters = field(default_factory=CacheCounters)
     pauses_s: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        local = LocalTier(AMPLE_BYTES, self.counters, clock=self.fleet.clock)
+        local = LocalTier(self.local_bytes, self.counters, clock=self.fleet.clock)
         self.tiers = TwoTiers(local, FleetTier(self.fleet, self.counters), self.counters)
         self.flight = SingleFlight(
             self.tiers, self.fleet, self.counters, clock=self.fleet.clock, pause=self._pause

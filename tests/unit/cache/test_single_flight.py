@@ -142,6 +142,17 @@ def test_without_a_server_a_process_computes_once(fleet, one):
     assert (turn.found, turn.mine) == ({A: b"value"}, [])
 
 
+def test_a_value_that_no_tier_keeps_reaches_who_waits_beside(fleet):
+    """Too large for memory, and no server: it is handed over."""
+    process = Process(fleet, local_bytes=0)
+    fleet.is_down = True
+    leader, waiter = process.lead(A), process.lead(A)
+    leader.land({A: b"value"}, 60)
+
+    assert waiter.wait(far(fleet)) is Waited.ARRIVED
+    assert waiter.found == {A: b"value"}
+
+
 def test_who_waits_while_the_server_goes_computes(fleet, one, two):
     one.lead(A, lease_s=600)
     waiter = two.lead(A)
