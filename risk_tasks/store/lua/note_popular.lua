@@ -13,7 +13,7 @@ for place = 4, #ARGV, 2 do
     local high, low = math.max(old, added), math.min(old, added)
     added = high + math.log(1 + 2 ^ (low - high)) / math.log(2)
   end
-  redis.call('ZADD', KEYS[1], string.format('%.17g', added), ARGV[place])
+  redis.call('ZADD', KEYS[1], added, ARGV[place])
 end
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 local surplus = redis.call('ZCARD', KEYS[1]) - ARGV[2]
