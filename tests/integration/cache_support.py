@@ -34,7 +34,11 @@ class Cache:
 
     def __post_init__(self) -> None:
         client = connect(
-            self.url, socket_timeout_s=self.timeout_s, n_retries=0, max_connections=1_024
+            self.url,
+            socket_timeout_s=self.timeout_s,
+            connect_timeout_s=self.timeout_s,
+            n_retries=0,
+            max_connections=1_024,
         )
         self.counters = CacheCounters()
         self.breaker = Breaker()

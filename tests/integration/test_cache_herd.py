@@ -74,6 +74,7 @@ def test_a_thousand_who_ask_for_one_expired_result_cost_one_computation(herd):
     herd.go(2)
 
     assert herd.heard("answers", 2) == [b"500", b"500"]
+    assert herd.heard("errors", 2) == [b"0.0", b"0.0"]
     assert herd.heard("runs", 1) == [b"k"]
 
 
