@@ -256,3 +256,4 @@ def test_a_command_without_its_extra_says_how_to_get_it(missing, command, extra)
     assert f"pip install 'risk-tasks[{extra}]'" in done.stderr
     assert missing in done.stderr.splitlines()[0]
     assert "Traceback" not in done.stderr
+    assert list((PACKAGE / "cache" / "lua").glob("*.lua"))
