@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import risk_tasks.kernels
-from risk_tasks.kernels import exposure, history, moments, stress, tail, validity, weighted
+from risk_tasks.kernels import digest, exposure, history, moments, stress, tail, validity, weighted
 
 JIT_IS_OFF = bool(os.environ.get("NUMBA_DISABLE_JIT", "0").strip("0"))
 INSIDE = "RISK_TASKS_TEST_WITHOUT_JIT"
@@ -23,6 +23,7 @@ SOURCES = sorted(Path(risk_tasks.kernels.__file__).parent.glob("**/*.py"))
 OTHERS = [source for source in SOURCES if source.name not in ("jit.py", "__init__.py")]
 ALLOWED = ("numpy", "numba", "__future__", "typing", "collections.abc", "risk_tasks.kernels")
 KERNELS = [
+    digest.row_digests,
     exposure.exposure,
     exposure.concentration,
     history.profit_and_loss,
