@@ -36,6 +36,8 @@ class Outcome(IntEnum):
     NO_VARIANCE = 13
     #: too skewed or too fat-tailed for the expansion, so that the value is the normal one
     OUTSIDE_DOMAIN = 14
+    #: another worker was computing it, and had not finished when the time was over
+    NOT_IN_TIME = 15
 
     @property
     def status(self) -> MeasureStatus:
@@ -68,6 +70,7 @@ _STATUS = {
     Outcome.MISSING_RETURNS: MeasureStatus.INSUFFICIENT_DATA,
     Outcome.NO_VARIANCE: MeasureStatus.UNDEFINED,
     Outcome.OUTSIDE_DOMAIN: MeasureStatus.DEGRADED,
+    Outcome.NOT_IN_TIME: MeasureStatus.ERROR,
 }
 
 #: by the number of an outcome, whether there is a number that limits may be held against
