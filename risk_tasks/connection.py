@@ -15,7 +15,13 @@ from risk_tasks.errors import TransportError
 CONNECT_TIMEOUT_S = 0.8
 
 
-def connect(url: str, *, socket_timeout_s: float = 1.8, n_retries: int = 1) -> redis.Redis:
+def connect(
+    url: str,
+    *,
+    socket_timeout_s: float = 1.8,
+    connect_timeout_s: float = CONNECT_TIMEOUT_S,
+    n_retries: int = 1,
+) -> redis.Redis:
     """Return a client of the server at `url`; nothing is sent yet.
 
     One retry after a lost connection: every script here may be repeated; what may not gets none.
@@ -27,7 +33,7 @@ def connect(url: str, *, socket_timeout_s: float = 1.8, n_retries: int = 1) -> r
         return redis.Redis.from_url(
             url,
             socket_timeout=socket_timeout_s,
-            socket_connect_timeout=CONNECT_TIMEOUT_S,
+            socket_connect_timeout=connect_timeout_s,
             **({} if url.startswith("unix") else {"socket_keepalive": True}),
             retry=Retry(
                 ConstantBackoff(0.05), n_retries, supported_errors=(redis.ConnectionError,)

@@ -31,6 +31,11 @@ risk:panel:ID                  string  returns; as the markets on it
 risk:limit_sets                hash    version by name; for ever
 risk:limits:VERSION            string  a limit set, JSON; for ever
 risk:role:NAME                 hash    role, lanes, pid, host of a live role; 3 s, renewed
+risk:cache:KEY                 string  a result by content hash; 900 s, or evicted (cache's server)
+risk:lease:KEY                 string  who computes a result; seconds (cache's server)
+risk:popular                   zset    requests by decayed count, as powers of 2; the first 10,000
+risk:popular:DIGEST            string  what is asked; as its member of risk:popular, 1 day at most
+risk:cache_counts:NAME         hash    what the cache did in a role; 1 day after the last of it
 =============================  ======  ==========================================================
 """
 
@@ -105,6 +110,13 @@ FETCH_GRACE_S = 2.0
 MAX_PUT_BACK = 3
 MAX_DEAD, MAX_DEAD_BYTES = 1_000, 64 * _MIB
 REAPER_LOCK_TTL_S = 5
+MAX_POPULAR = 10_000
+#: what a larger request costs to keep is more than being warm for it is worth
+MAX_POPULAR_BYTES = 8 << 10
+#: after that long a request counts for half
+POPULAR_HALF_LIFE_S = 600
+POPULAR_TTL_S = 86_400
+CACHE_COUNTS_TTL_S = 86_400
 
 LEDGER_KEY = "risk:ledger"
 QUOTAS_KEY = "risk:quotas"
@@ -114,6 +126,9 @@ CLIENTS_KEY = "risk:clients"
 COUNTERS_KEY = "risk:counters"
 MARKETS_KEY = "risk:markets"
 LIMIT_SETS_KEY = "risk:limit_sets"
+POPULAR_KEY = "risk:popular"
+CACHE_PREFIX = b"risk:cache:"
+LEASE_PREFIX = b"risk:lease:"
 DEFAULT_NAME = "default"
 
 
@@ -163,3 +178,11 @@ def limits_key(version: str) -> str:
 
 def role_key(name: str) -> str:
     return f"risk:role:{name}"
+
+
+def popular_key(digest: str) -> str:
+    return f"{POPULAR_KEY}:{digest}"
+
+
+def cache_counts_key(name: str) -> str:
+    return f"risk:cache_counts:{name}"

@@ -35,6 +35,12 @@ class Settings(BaseSettings):
     concurrency: int = Field(default=1, ge=1, le=256)
     #: markets that a worker holds in memory
     markets_held: int = Field(default=4, ge=1)
+    #: where results are shared; the broker where it is not given
+    cache_url: SecretStr | None = None
+    #: bytes of results that a worker keeps in memory
+    cache_local_bytes: int = Field(default=64 << 20, ge=0)
+    #: seconds that a result is kept, in memory and on the server
+    cache_ttl_s: float = Field(default=900.0, gt=0, le=86_400)
     #: debug, info, warning, error
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
@@ -56,6 +62,10 @@ class Settings(BaseSettings):
     @property
     def result_url_or_broker(self) -> SecretStr:
         return self.result_url or self.broker_url
+
+    @property
+    def cache_url_or_broker(self) -> SecretStr:
+        return self.cache_url or self.broker_url
 
     @classmethod
     def settings_customise_sources(
