@@ -38,7 +38,9 @@ def register(
         started = time.perf_counter()
         try:
             waited = {"queued_ms": block.queued_ms, "fetch_ms": (started - fetching) * 1e3}
-            answer = _patiently(lambda: service.run(block.payload, block.stamp, waited))
+            answer = _patiently(
+                lambda: service.run(block.payload, block.stamp, waited, within_s=block.left_s)
+            )
         except WireError as error:
             log.warning("block.undecodable", block=block_id, error=str(error))
             answer = encode_failure(str(error))

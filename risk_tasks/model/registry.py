@@ -44,6 +44,9 @@ class MeasureDefinition:
     cost_us: float
     qualifier: Qualifier = Qualifier.NONE
 
+    def cost_of(self, n_paths: int) -> float:
+        return self.cost_us
+
     @property
     def spelling(self) -> str:
         """How it is asked for, with what may follow in brackets."""

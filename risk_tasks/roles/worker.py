@@ -22,7 +22,8 @@ from risk_tasks.lanes import Priority
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.presence import Presence, Repeater
-from risk_tasks.service import DocumentService, MarketShelf, Service
+from risk_tasks.roles.result_cache import open_cache
+from risk_tasks.service import DocumentService, MarketShelf, Recall, Service
 from risk_tasks.settings import Settings
 from risk_tasks.store.limits import LimitStore
 from risk_tasks.store.markets import MarketStore
@@ -61,7 +62,9 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     client = connect(settings.broker_url.get_secret_value(), socket_timeout_s=5.0)
     markets, limits = MarketStore(client), LimitStore(client)
     shelf = MarketShelf(markets.load, capacity=settings.markets_held)
-    service = Service(shelf, _held_limits(limits))
+    cache = open_cache(settings)
+    recall = Recall(cache.tiers, cache.flight, ttl_s=cache.ttl_s)
+    service = Service(shelf, _held_limits(limits), recall)
     app = create_app(settings)
     tasks.register(app, service, DocumentService(service, markets, limits), BlockBroker(client))
 

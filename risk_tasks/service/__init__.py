@@ -2,6 +2,7 @@
 
 from risk_tasks.service.documents import DocumentService
 from risk_tasks.service.pipeline import Service
+from risk_tasks.service.recall import Recall
 from risk_tasks.service.shelf import MarketShelf
 
-__all__ = ["DocumentService", "MarketShelf", "Service"]
+__all__ = ["DocumentService", "MarketShelf", "Recall", "Service"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -36,7 +36,7 @@ Columns = dict[MeasureName, MeasureColumn]
 
 def is_looked_up(name: MeasureName, settings: MeasureSettings) -> bool:
     """Whether computing `name` costs more than looking it up."""
-    return name.definition.cost_of(settings.n_paths) > LOOK_UP_US
+    return name.definition.cost_of(settings) > LOOK_UP_US
 
 
 class Recall:
@@ -68,13 +68,18 @@ class Recall:
         return {name: columns[name] for name in names}
 
     def _recall(self, asked: _Question, until_s: float) -> Columns:
-        cells = dict(zip(asked.keys, self._tiers.get_many(asked.keys), strict=True))
-        missing = [key for key, cell in cells.items() if cell is None or len(cell) != _CELL.itemsize]
+        once = list(dict.fromkeys(asked.keys))
+        cells = dict(zip(once, self._tiers.get_many(once), strict=True))
+        missing = [
+            key for key, cell in cells.items() if cell is None or len(cell) != _CELL.itemsize
+        ]
         if missing:
             cells |= dict.fromkeys(missing, _LATE) | self._fly(asked, missing, until_s)
         return asked.columns([cells[key] or _LATE for key in asked.keys])
 
-    def _fly(self, asked: _Question, missing: Sequence[bytes], until_s: float) -> dict[bytes, bytes]:
+    def _fly(
+        self, asked: _Question, missing: Sequence[bytes], until_s: float
+    ) -> dict[bytes, bytes]:
         """Compute those of `missing` that nobody computes, and wait for the others."""
         lease_s = max(_SHORTEST_LEASE_S, asked.cost_s(len(missing)) * _LEASE_FACTOR)
         with self._flight.lead(missing, lease_s=lease_s) as turn:
@@ -90,7 +95,7 @@ class Recall:
 
 
 class _Question:
-    """What is asked of one block, each portfolio once, a key for each measure and portfolio."""
+    """What is asked of one block: a key for each measure and portfolio, equal ones for the same."""
 
     def __init__(
         self,
@@ -99,38 +104,30 @@ class _Question:
         names: Sequence[MeasureName],
         settings: MeasureSettings,
     ) -> None:
-        digests, first, place = np.unique(
-            content_digests(block, market), axis=0, return_index=True, return_inverse=True
-        )
-        self._block, self._place = block.rows(first), place.reshape(-1)
-        self._market, self._names, self._settings = market, names, settings
-        self.keys = [
-            key for name in names for key in _keys(_prefix(name, settings), digests)
-        ]
-        self._cell_of = {key: cell for cell, key in enumerate(self.keys)}
+        self._block, self._market, self._names, self._settings = block, market, names, settings
+        digests = content_digests(block, market)
+        self.keys = [key for name in names for key in _keys(_prefix(name, settings), digests)]
 
     def cost_s(self, n_cells: int) -> float:
         """Return about how long computing so many cells takes."""
-        dearest = max(name.definition.cost_of(self._settings.n_paths) for name in self._names)
+        dearest = max(name.definition.cost_of(self._settings) for name in self._names)
         return dearest * n_cells / 1e6
 
     def answer(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """Compute `keys`, in one call for all that are of the same measures."""
-        cells = [divmod(self._cell_of[key], len(self._block)) for key in keys]
+        cell_of = {key: cell for cell, key in enumerate(self.keys)}
+        cells = [divmod(cell_of[key], len(self._block)) for key in keys]
         names = sorted({at for at, _ in cells})
         rows = sorted({row for _, row in cells})
         wanted = [self._names[at] for at in names]
         columns = compute(self._block.rows(np.array(rows)), self._market, wanted, self._settings)
         table = {at: _cells(columns[self._names[at]]) for at in names}
         place = {row: at for at, row in enumerate(rows)}
-        return {
-            key: table[at][place[row]] for key, (at, row) in zip(keys, cells, strict=True)
-        }
+        return {key: table[at][place[row]] for key, (at, row) in zip(keys, cells, strict=True)}
 
     def columns(self, cells: Sequence[bytes]) -> Columns:
         """Return `cells`, one for each key in order, as columns over the block."""
         table = np.frombuffer(b"".join(cells), dtype=_CELL).reshape(len(self._names), -1)
-        table = table[:, self._place]
         return {
             name: MeasureColumn(row["value"].copy(), row["outcome"].copy())
             for name, row in zip(self._names, table, strict=True)
