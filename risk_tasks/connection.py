@@ -21,6 +21,7 @@ def connect(
     socket_timeout_s: float = 1.8,
     connect_timeout_s: float = CONNECT_TIMEOUT_S,
     n_retries: int = 1,
+    max_connections: int = 100,
 ) -> redis.Redis:
     """Return a client of the server at `url`; nothing is sent yet.
 
@@ -32,6 +33,7 @@ def connect(
     try:
         return redis.Redis.from_url(
             url,
+            max_connections=max_connections,
             socket_timeout=socket_timeout_s,
             socket_connect_timeout=connect_timeout_s,
             **({} if url.startswith("unix") else {"socket_keepalive": True}),

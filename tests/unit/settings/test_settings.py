@@ -19,6 +19,9 @@ DEFAULTS = {
     "lanes": "critical,normal,batch",
     "concurrency": 1,
     "markets_held": 4,
+    "cache_url": None,
+    "cache_local_bytes": 64 << 20,
+    "cache_ttl_s": 900.0,
     "log_level": "info",
 }
 GIVEN = {
@@ -28,6 +31,9 @@ GIVEN = {
     "lanes": ("critical", "critical"),
     "concurrency": ("256", 256),
     "markets_held": ("1", 1),
+    "cache_url": ("redis://three:3/0", "redis://three:3/0"),
+    "cache_local_bytes": ("0", 0),
+    "cache_ttl_s": ("86400", 86_400.0),
     "log_level": ("debug", "debug"),
 }
 
@@ -123,6 +129,9 @@ BAD_VALUES = [
     ("concurrency", "many"),
     ("markets_held", "0"),
     ("markets_held", "-1"),
+    ("cache_local_bytes", "-1"),
+    ("cache_ttl_s", "0"),
+    ("cache_ttl_s", "86400.5"),
     ("log_level", "loud"),
     ("log_level", "INFO "),
     ("log_level", "debugging"),
