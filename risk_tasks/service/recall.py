@@ -67,6 +67,32 @@ class Recall:
             columns |= self._recall(_Question(block, market, costly, settings), until_s)
         return {name: columns[name] for name in names}
 
+    def refresh(
+        self,
+        block: PortfolioBlock,
+        market: MarketArrays,
+        names: Sequence[MeasureName],
+        settings: MeasureSettings,
+        *,
+        fresh_s: float,
+    ) -> int:
+        """Compute and keep what is not known for another `fresh_s` seconds; returns how much."""
+        costly = [name for name in names if is_looked_up(name, settings)]
+        asked = _Question(block, market, costly, settings)
+        once = list(dict.fromkeys(asked.keys))
+        known = self._tiers.look_up(once)
+        stale = [
+            key
+            for key, found in zip(once, known, strict=True)
+            if found is None or found.ttl_s < fresh_s
+        ]
+        if stale:
+            started = time.perf_counter()
+            cells = asked.answer(stale)
+            cost_s = (time.perf_counter() - started) / len(cells)
+            self._tiers.set_many(cells, self._ttl_s, cost_s=cost_s)
+        return len(stale)
+
     def _recall(self, asked: _Question, until_s: float) -> Columns:
         once = list(dict.fromkeys(asked.keys))
         cells = dict(zip(once, self._tiers.get_many(once), strict=True))
