@@ -81,6 +81,13 @@ class PopularityStore:
         ]
 
 
+    def requests(self, digests: Sequence[str]) -> list[bytes]:
+        """Return the requests of `digests`, without those that are gone."""
+        with transport_errors(self._client):
+            held = self._client.mget([popular_key(digest) for digest in digests])
+        return [request for request in held if request is not None]
+
+
 class Popularity:
     """Gathers what this process is asked for; `flush`, called now and then, sends it.
 
