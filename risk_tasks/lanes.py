@@ -39,6 +39,7 @@ risk:prewarm                   hash    the last run of prewarming, and sums of a
 risk:prewarm:slot              string  the slot of time that was planned last; 100 slots
 risk:prewarm:todo              list    digests that the last run has not warmed yet; 1 day
 risk:prewarm:warm              zset    digests by when they were warmed (server s); as results
+risk:prewarm:work              string  whether somebody works a run off; 5 s, renewed
 risk:cache_counts:NAME         hash    what the cache did in a role; 1 day after the last of it
 =============================  ======  ==========================================================
 """
@@ -138,6 +139,9 @@ PREWARM_KEY = "risk:prewarm"
 PREWARM_SLOT_KEY = "risk:prewarm:slot"
 PREWARM_TODO_KEY = "risk:prewarm:todo"
 PREWARM_WARM_KEY = "risk:prewarm:warm"
+PREWARM_WORK_KEY = "risk:prewarm:work"
+#: after that long without a step, another worker may go on
+PREWARM_WORK_TTL_S = 5
 CACHE_PREFIX = b"risk:cache:"
 LEASE_PREFIX = b"risk:lease:"
 DEFAULT_NAME = "default"

@@ -12,8 +12,16 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 
 from risk_tasks.broker.blocks import BlockBroker
 from risk_tasks.errors import TransportError, WireError
-from risk_tasks.lanes import CHECK_BLOCK_TASK, CHECK_TASK, SWEEP_TASK
+from risk_tasks.lanes import (
+    CHECK_BLOCK_TASK,
+    CHECK_TASK,
+    LANE_OF_KIND,
+    PREWARM_TASK,
+    SWEEP_TASK,
+)
 from risk_tasks.service import DocumentService, Service
+from risk_tasks.store.prewarm import PrewarmPolicy
+from risk_tasks.upkeep.prewarm import Prewarmer
 from risk_tasks.upkeep.sweeper import sweep
 from risk_tasks.wire.answer import encode_failure
 
@@ -23,7 +31,11 @@ Result = TypeVar("Result")
 
 
 def register(
-    app: Celery, service: Service, documents: DocumentService, broker: BlockBroker
+    app: Celery,
+    service: Service,
+    documents: DocumentService,
+    broker: BlockBroker,
+    prewarmer: Prewarmer,
 ) -> None:
     """Give `app` the tasks that a worker runs."""
 
@@ -67,6 +79,17 @@ def register(
         swept = sweep(broker)
         if any(swept):
             log.info("sweep.finished", **swept._asdict())
+
+    @app.task(name=PREWARM_TASK, ignore_result=True)
+    def prewarm(*, goes_on: bool = False, **policy: Any) -> None:
+        wanted = PrewarmPolicy(**policy)
+        if not goes_on:
+            _patiently(lambda: prewarmer.plan(wanted))
+            goes_on = _patiently(prewarmer.is_to_begin)
+        if goes_on and _patiently(lambda: prewarmer.step(wanted)):
+            # Between two steps whatever waits in an earlier lane is served.
+            again = {"goes_on": True, **policy}
+            app.send_task(PREWARM_TASK, kwargs=again, queue=LANE_OF_KIND[PREWARM_TASK].queue)
 
 
 def _patiently(call: Callable[[], Result]) -> Result:

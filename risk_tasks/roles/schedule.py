@@ -11,7 +11,7 @@ import msgspec
 from risk_tasks.errors import InputFileError
 from risk_tasks.lanes import LANE_OF_KIND, PREWARM_TASK, SWEEP_TASK
 from risk_tasks.readers.files import path_of, read_text
-from risk_tasks.upkeep.prewarm import PrewarmPolicy
+from risk_tasks.store.prewarm import PrewarmPolicy
 
 
 class SweepPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

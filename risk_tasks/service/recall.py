@@ -16,6 +16,7 @@ from risk_tasks.engine import MarketArrays, PortfolioBlock, compute
 from risk_tasks.engine.content import content_digests
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import MeasureName, MeasureSettings
+from risk_tasks.service.demand import Demand
 from risk_tasks.service.identity import ENGINE_VERSION
 from risk_tasks.wire.documents import settings_document
 
@@ -42,10 +43,18 @@ def is_looked_up(name: MeasureName, settings: MeasureSettings) -> bool:
 class Recall:
     """Computes blocks as the engine does, with the same bits, whatever is known already."""
 
-    def __init__(self, tiers: TwoTiers, flight: SingleFlight, *, ttl_s: float) -> None:
+    def __init__(
+        self,
+        tiers: TwoTiers,
+        flight: SingleFlight,
+        *,
+        ttl_s: float,
+        demand: Demand | None = None,
+    ) -> None:
         self._tiers = tiers
         self._flight = flight
         self._ttl_s = ttl_s
+        self._demand = demand
 
     def compute(
         self,
@@ -64,6 +73,8 @@ class Recall:
         costly = [name for name in names if is_looked_up(name, settings)]
         columns = compute(block, market, [n for n in names if n not in costly], settings)
         if costly:
+            if self._demand is not None:
+                self._demand.note(block, market, costly, settings)
             columns |= self._recall(_Question(block, market, costly, settings), until_s)
         return {name: columns[name] for name in names}
 

@@ -80,7 +80,6 @@ class PopularityStore:
             if request is not None
         ]
 
-
     def requests(self, digests: Sequence[str]) -> list[bytes]:
         """Return the requests of `digests`, without those that are gone."""
         with transport_errors(self._client):

@@ -9,12 +9,27 @@ import redis
 
 from risk_tasks.connection import text, transport_errors
 from risk_tasks.lanes import (
+    DEFAULT_NAME,
     PREWARM_KEY,
     PREWARM_SLOT_KEY,
     PREWARM_TODO_KEY,
     PREWARM_TTL_S,
     PREWARM_WARM_KEY,
+    PREWARM_WORK_KEY,
+    PREWARM_WORK_TTL_S,
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrewarmPolicy:
+    """What is kept warm, and when it is looked at again."""
+
+    every_s: float = 10.0
+    #: how many of the requests that are asked for most
+    n_requests: int = 500
+    #: a larger move of any price, as a share of it, is a new market
+    marks_bound: float = 0.005
+    market: str = DEFAULT_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +95,23 @@ class PrewarmStore:
         with transport_errors(self._client):
             return list(map(text, self._client.lpop(PREWARM_TODO_KEY, n) or []))
 
-    def left(self) -> list[str]:
-        """Return what is left to do, in its order."""
+    def left(self, n: int = 0) -> list[str]:
+        """Return the first `n` of what is left to do, or all of it."""
         with transport_errors(self._client):
-            return list(map(text, self._client.lrange(PREWARM_TODO_KEY, 0, -1)))
+            return list(map(text, self._client.lrange(PREWARM_TODO_KEY, 0, n - 1)))
+
+    def begin_work(self) -> bool:
+        """Whether nobody was working a run off; then the caller is, for some seconds."""
+        with transport_errors(self._client):
+            return bool(self._client.set(PREWARM_WORK_KEY, 1, nx=True, ex=PREWARM_WORK_TTL_S))
+
+    def keep_at_work(self) -> None:
+        with transport_errors(self._client):
+            self._client.set(PREWARM_WORK_KEY, 1, ex=PREWARM_WORK_TTL_S)
+
+    def end_work(self) -> None:
+        with transport_errors(self._client):
+            self._client.delete(PREWARM_WORK_KEY)
 
     def note(self, digests: Sequence[str], now_s: float, spent_s: float, ttl_s: float) -> None:
         """Say that `digests` are warm since `now_s`, for `ttl_s`, and what that cost."""

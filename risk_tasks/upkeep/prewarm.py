@@ -4,34 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import structlog
 
 from risk_tasks.engine import MarketArrays
-from risk_tasks.lanes import DEFAULT_NAME
 from risk_tasks.store.markets import MarketStore
 from risk_tasks.store.popularity import PopularityStore
-from risk_tasks.store.prewarm import PrewarmRun, PrewarmStore
+from risk_tasks.store.prewarm import PrewarmPolicy, PrewarmRun, PrewarmStore
 
 log = structlog.get_logger("risk_tasks")
 
 #: a step holds a worker about this long, as a block does, so that live checks are not kept waiting
 STEP_S = 0.01
 _PER_TAKE = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrewarmPolicy:
-    """What is kept warm, and when it is looked at again."""
-
-    every_s: float = 10.0
-    #: how many of the requests that are asked for most
-    n_requests: int = 500
-    #: a larger move of any price, as a share of it, is a new market
-    marks_bound: float = 0.005
-    market: str = DEFAULT_NAME
 
 
 def reason_to_warm(
@@ -110,15 +96,21 @@ class Prewarmer:
 
     def step(self, policy: PrewarmPolicy) -> bool:
         """Warm the next few requests on the market in force; returns whether some are left."""
+        self._store.keep_at_work()
         market = self._market(policy.market)
         began = time.perf_counter()
         while market is not None and time.perf_counter() - began < STEP_S:
             digests = self._store.take(_PER_TAKE)
             if not digests:
+                self._store.end_work()
                 return False
             spent_s = self._warm(self._popular.requests(digests), market)
             self._store.note(digests, self._store.now_s(), spent_s, self._ttl_s)
         return market is not None
+
+    def is_to_begin(self) -> bool:
+        """Whether something is left to do and nobody is doing it; then it is the caller's."""
+        return bool(self._store.left(1)) and self._store.begin_work()
 
     def _market(self, name: str) -> MarketArrays | None:
         market_id = self._markets.current().get(name)
