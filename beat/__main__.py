@@ -1,4 +1,4 @@
-"""`python -m beat`: one scheduler process, set by RISK_TASKS_* and the schedule beside this file."""
+"""`python -m beat`: one scheduler, set by RISK_TASKS_* and by the schedule beside this file."""
 
 import sys
 from pathlib import Path

@@ -35,9 +35,8 @@ def register(
     service: Service,
     documents: DocumentService,
     broker: BlockBroker,
-    prewarmer: Prewarmer,
 ) -> None:
-    """Give `app` the tasks that a worker runs."""
+    """Give `app` the tasks that answer checks."""
 
     @app.task(name=CHECK_BLOCK_TASK, bind=True, ignore_result=True)
     def check_block(self: Task[..., None]) -> None:
@@ -79,6 +78,10 @@ def register(
         swept = sweep(broker)
         if any(swept):
             log.info("sweep.finished", **swept._asdict())
+
+
+def register_prewarming(app: Celery, prewarmer: Prewarmer) -> None:
+    """Give `app` the task that computes results before they are asked for."""
 
     @app.task(name=PREWARM_TASK, ignore_result=True)
     def prewarm(*, goes_on: bool = False, **policy: Any) -> None:

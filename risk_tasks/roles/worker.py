@@ -72,17 +72,13 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     popularity = Popularity(popular)
     recall = Recall(cache.tiers, cache.flight, ttl_s=cache.ttl_s, demand=Demand(popularity))
     service = Service(shelf, _held_limits(limits), recall)
+    warm_by = partial(warm, recall, fresh_s=cache.ttl_s / 4)
     prewarmer = Prewarmer(
-        PrewarmStore(client),
-        popular,
-        markets,
-        shelf.get,
-        partial(warm, recall, fresh_s=cache.ttl_s / 4),
-        ttl_s=cache.ttl_s,
+        PrewarmStore(client), popular, markets, shelf.get, warm_by, ttl_s=cache.ttl_s
     )
     app = create_app(settings)
-    documents = DocumentService(service, markets, limits)
-    tasks.register(app, service, documents, BlockBroker(client), prewarmer)
+    tasks.register(app, service, DocumentService(service, markets, limits), BlockBroker(client))
+    tasks.register_prewarming(app, prewarmer)
 
     log.info("worker.compiling", name=name)
     compile_kernels()

@@ -65,7 +65,7 @@ class Demand:
             one = block.row(row_of[digest])
             held = [instruments[place] for place in one.instrument]
             positions = dict(zip(held, one.quantity.tolist(), strict=True))
-            return msgspec.json.encode(CostlyRequest(positions, **wanted))
+            return msgspec.json.encode(CostlyRequest(positions, measures, document))
 
         self._popularity.note(
             ((digest.hex(), float(count)) for digest, count in weights.items()), request_of
