@@ -46,11 +46,8 @@ class Demand:
     ) -> None:
         """Count each portfolio of `block` once, under its positions, `names` and `settings`."""
         instruments, head = self._head(market)
-        wanted = {
-            "measures": [str(name) for name in names],
-            "settings": settings_document(settings),
-        }
-        terms = hashlib.blake2b(json.dumps(wanted).encode(), digest_size=16).digest()
+        measures, document = [str(name) for name in names], settings_document(settings)
+        terms = hashlib.blake2b(json.dumps([measures, document]).encode(), digest_size=16).digest()
         words = np.empty((len(block.instrument), 2), dtype=np.uint64)
         words[:, 0], words[:, 1] = block.instrument, block.quantity.view(np.uint64)
         digests = np.empty((len(block), 2), dtype=np.uint64)
