@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import redis
 
@@ -80,7 +81,7 @@ class PrewarmStore:
     def begin(self, run: PrewarmRun, digests: Sequence[str]) -> None:
         """Make `run` the last one, and `digests`, the most wanted first, what is left to do."""
         with transport_errors(self._client), self._client.pipeline(transaction=True) as pipe:
-            fields = {name: getattr(run, name) for name in PrewarmRun.__slots__}
+            fields: Any = asdict(run)
             pipe.hset(PREWARM_KEY, mapping=fields)
             pipe.hincrby(PREWARM_KEY, "runs", 1)
             pipe.delete(PREWARM_TODO_KEY)
@@ -93,7 +94,8 @@ class PrewarmStore:
     def take(self, n: int) -> list[str]:
         """Take up to `n` digests of what is left to do."""
         with transport_errors(self._client):
-            return list(map(text, self._client.lpop(PREWARM_TODO_KEY, n) or []))
+            taken: Any = self._client.lpop(PREWARM_TODO_KEY, n)
+        return list(map(text, taken or []))
 
     def left(self, n: int = 0) -> list[str]:
         """Return the first `n` of what is left to do, or all of it."""
@@ -127,7 +129,7 @@ class PrewarmStore:
     def warm_since(self) -> dict[str, float]:
         """Return when each digest was warmed last, server seconds."""
         with transport_errors(self._client):
-            held = self._client.zrange(PREWARM_WARM_KEY, 0, -1, withscores=True)
+            held: Any = self._client.zrange(PREWARM_WARM_KEY, 0, -1, withscores=True)
         return {text(digest): score for digest, score in held}
 
     def totals(self) -> tuple[int, int, float]:
