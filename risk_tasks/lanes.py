@@ -35,6 +35,11 @@ risk:cache:KEY                 string  a result by content hash; 900 s, or evict
 risk:lease:KEY                 string  who computes a result; seconds (cache's server)
 risk:popular                   zset    requests by decayed count, as powers of 2; the first 10,000
 risk:popular:DIGEST            string  what is asked; as its member of risk:popular, 1 day at most
+risk:prewarm                   hash    the last run of prewarming, and sums of all; 1 day
+risk:prewarm:slot              string  the slot of time that was planned last; 100 slots
+risk:prewarm:todo              list    digests that the last run has not warmed yet; 1 day
+risk:prewarm:warm              zset    digests by when they were warmed (server s); as results
+risk:prewarm:work              string  whether somebody works a run off; 5 s, renewed
 risk:cache_counts:NAME         hash    what the cache did in a role; 1 day after the last of it
 =============================  ======  ==========================================================
 """
@@ -49,6 +54,7 @@ _MIB = 1 << 20
 CHECK_TASK = "risk.check"
 CHECK_BLOCK_TASK = "risk.check_block"
 SWEEP_TASK = "risk.sweep"
+PREWARM_TASK = "risk.prewarm"
 LIMIT_BREACH_TASK = "risk.limit_breach"
 CRITICAL_EVENT_TASK = "risk.critical_event"
 POSITION_CHANGE_TASK = "risk.position_change"
@@ -90,10 +96,11 @@ LANE_OF_KIND = {
     POSITION_CHANGE_TASK: Priority.BATCH,
     PORTFOLIO_UPDATE_TASK: Priority.BATCH,
     SWEEP_TASK: Priority.NORMAL,
+    PREWARM_TASK: Priority.BATCH,
 }
 
 #: what a worker serves; the other kinds have a lane and no task yet
-SERVED_TASKS = frozenset({CHECK_TASK, CHECK_BLOCK_TASK, SWEEP_TASK})
+SERVED_TASKS = frozenset({CHECK_TASK, CHECK_BLOCK_TASK, SWEEP_TASK, PREWARM_TASK})
 
 RESULT_TTL_S = 900
 #: a critical check that takes longer from submit to result is logged and counted
@@ -127,6 +134,14 @@ COUNTERS_KEY = "risk:counters"
 MARKETS_KEY = "risk:markets"
 LIMIT_SETS_KEY = "risk:limit_sets"
 POPULAR_KEY = "risk:popular"
+PREWARM_TTL_S = 86_400
+PREWARM_KEY = "risk:prewarm"
+PREWARM_SLOT_KEY = "risk:prewarm:slot"
+PREWARM_TODO_KEY = "risk:prewarm:todo"
+PREWARM_WARM_KEY = "risk:prewarm:warm"
+PREWARM_WORK_KEY = "risk:prewarm:work"
+#: after that long without a step, another worker may go on
+PREWARM_WORK_TTL_S = 5
 CACHE_PREFIX = b"risk:cache:"
 LEASE_PREFIX = b"risk:lease:"
 DEFAULT_NAME = "default"

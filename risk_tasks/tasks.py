@@ -12,8 +12,16 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 
 from risk_tasks.broker.blocks import BlockBroker
 from risk_tasks.errors import TransportError, WireError
-from risk_tasks.lanes import CHECK_BLOCK_TASK, CHECK_TASK, SWEEP_TASK
+from risk_tasks.lanes import (
+    CHECK_BLOCK_TASK,
+    CHECK_TASK,
+    LANE_OF_KIND,
+    PREWARM_TASK,
+    SWEEP_TASK,
+)
 from risk_tasks.service import DocumentService, Service
+from risk_tasks.store.prewarm import PrewarmPolicy
+from risk_tasks.upkeep.prewarm import Prewarmer
 from risk_tasks.upkeep.sweeper import sweep
 from risk_tasks.wire.answer import encode_failure
 
@@ -23,9 +31,12 @@ Result = TypeVar("Result")
 
 
 def register(
-    app: Celery, service: Service, documents: DocumentService, broker: BlockBroker
+    app: Celery,
+    service: Service,
+    documents: DocumentService,
+    broker: BlockBroker,
 ) -> None:
-    """Give `app` the tasks that a worker runs."""
+    """Give `app` the tasks that answer checks."""
 
     @app.task(name=CHECK_BLOCK_TASK, bind=True, ignore_result=True)
     def check_block(self: Task[..., None]) -> None:
@@ -38,7 +49,9 @@ def register(
         started = time.perf_counter()
         try:
             waited = {"queued_ms": block.queued_ms, "fetch_ms": (started - fetching) * 1e3}
-            answer = _patiently(lambda: service.run(block.payload, block.stamp, waited))
+            answer = _patiently(
+                lambda: service.run(block.payload, block.stamp, waited, within_s=block.left_s)
+            )
         except WireError as error:
             log.warning("block.undecodable", block=block_id, error=str(error))
             answer = encode_failure(str(error))
@@ -65,6 +78,21 @@ def register(
         swept = sweep(broker)
         if any(swept):
             log.info("sweep.finished", **swept._asdict())
+
+
+def register_prewarming(app: Celery, prewarmer: Prewarmer) -> None:
+    """Give `app` the task that computes results before they are asked for."""
+
+    @app.task(name=PREWARM_TASK, ignore_result=True)
+    def prewarm(*, goes_on: bool = False, **policy: Any) -> None:
+        wanted = PrewarmPolicy(**policy)
+        if not goes_on:
+            _patiently(lambda: prewarmer.plan(wanted))
+            goes_on = _patiently(prewarmer.is_to_begin)
+        if goes_on and _patiently(lambda: prewarmer.step(wanted)):
+            # Between two steps whatever waits in an earlier lane is served.
+            again = {"goes_on": True, **policy}
+            app.send_task(PREWARM_TASK, kwargs=again, queue=LANE_OF_KIND[PREWARM_TASK].queue)
 
 
 def _patiently(call: Callable[[], Result]) -> Result:

@@ -59,6 +59,8 @@ class StartedBlock:
     payload: bytes
     stamp: Stamp
     queued_ms: float
+    #: seconds to its deadline
+    left_s: float
 
 
 class Swept(NamedTuple):
@@ -158,8 +160,9 @@ class BlockBroker:
             )
         if outcome != b"started" or payload is None:
             return None
-        market_id, limits_version, queued_ms = rest
-        return StartedBlock(payload, Stamp(text(market_id), text(limits_version)), float(queued_ms))
+        market_id, limits_version, queued_ms, left_ms = rest
+        stamp = Stamp(text(market_id), text(limits_version))
+        return StartedBlock(payload, stamp, float(queued_ms), float(left_ms) / 1e3)
 
     def finish(self, block_id: str, answer: bytes) -> bool:
         """Store `answer` and wake the caller; False where another answer came first."""

@@ -20,6 +20,7 @@ from risk_tasks.cli import (
     limits,
     market,
     measures,
+    prewarm,
     quota,
     roles,
 )
@@ -40,7 +41,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for part in (demo, dev, check, backtest, measures, doctor, roles):
+for part in (demo, dev, check, backtest, measures, prewarm, doctor, roles):
     part.add_to(app)
 app.add_typer(market.app, name="market")
 app.add_typer(limits.app, name="limits")

@@ -9,7 +9,6 @@ from math import ceil
 import numpy as np
 
 from risk_tasks.client.cutting import LARGEST, BlockBounds
-from risk_tasks.model.registry import MeasureDefinition
 from risk_tasks.wire.answer import AnswerBlock
 from risk_tasks.wire.request import RequestBlock, Terms
 
@@ -22,7 +21,6 @@ _TELLING = 1_000
 _MAX_REMEMBERED = 256
 #: of the check whose cost stands in the registry: 20 positions
 _REGISTRY_WEIGHT = 21
-_REGISTRY_PATHS = 10_000
 
 
 class Pace:
@@ -60,9 +58,15 @@ class Pace:
             self._us_per_position[_kind(request.terms)] = statistics.median(spent_us) / n
 
     def _expect(self, terms: Terms) -> float:
+        n_paths = terms.settings.n_paths
         # Measures of the past share their pass over it: the dearest stands for all.
-        first = max((_cost_us(name.definition, terms) for name in terms.measures), default=0.0)
-        return self._us_per_position.get(_kind(terms), first / _REGISTRY_WEIGHT)
+        first = max((one.definition.cost_of(n_paths) for one in terms.measures), default=0.0)
+        known = self._us_per_position.get(_kind(terms))
+        if known is None:
+            return first / _REGISTRY_WEIGHT
+        # What was looked up last time may have to be computed the next.
+        by_path = any(one.definition.by_path for one in terms.measures)
+        return max(known, first / _REGISTRY_WEIGHT) if by_path else known
 
 
 def _weight(request: RequestBlock) -> int:
@@ -72,8 +76,3 @@ def _weight(request: RequestBlock) -> int:
 
 def _kind(terms: Terms) -> Hashable:
     return terms.measures, terms.detail, terms.settings.n_paths
-
-
-def _cost_us(definition: MeasureDefinition, terms: Terms) -> float:
-    paths = terms.settings.n_paths / _REGISTRY_PATHS if definition.by_path else 1.0
-    return definition.cost_us * paths

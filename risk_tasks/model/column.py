@@ -48,6 +48,8 @@ class Outcome(IntEnum):
     TOO_FEW_PATHS = 19
     #: a replay covers enough of the book, and the rest moves by its fallback
     PARTLY_COVERED = 20
+    #: another worker was computing it, and had not finished when the time was over
+    NOT_IN_TIME = 21
 
     @property
     def status(self) -> MeasureStatus:
@@ -86,6 +88,7 @@ _STATUS = {
     Outcome.COVARIANCE_REFUSED: MeasureStatus.UNDEFINED,
     Outcome.TOO_FEW_PATHS: MeasureStatus.INSUFFICIENT_DATA,
     Outcome.PARTLY_COVERED: MeasureStatus.DEGRADED,
+    Outcome.NOT_IN_TIME: MeasureStatus.ERROR,
 }
 
 #: by the number of an outcome, whether there is a number that limits may be held against

@@ -27,6 +27,10 @@ class Qualifier(StrEnum):
     INSTRUMENT = "instrument"
 
 
+#: for which the costs of measures of random paths stand here
+REGISTRY_PATHS = 10_000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasureDefinition:
     """What is known of a measure before it is computed."""
@@ -43,8 +47,12 @@ class MeasureDefinition:
     #: microseconds for one check of 20 positions over 1,000 observations in a block of 1,000
     cost_us: float
     qualifier: Qualifier = Qualifier.NONE
-    #: whether `cost_us` is that of 10,000 paths, and grows with them
+    #: whether `cost_us` is that of `REGISTRY_PATHS`, and grows with them
     by_path: bool = False
+
+    def cost_of(self, n_paths: int) -> float:
+        """Return `cost_us` over so many paths, where it is a measure of random paths."""
+        return self.cost_us * n_paths / REGISTRY_PATHS if self.by_path else self.cost_us
 
     @property
     def spelling(self) -> str:

@@ -13,6 +13,7 @@ from risk_tasks.app import create_app
 from risk_tasks.connection import connect
 from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.presence import Presence, Repeater
+from risk_tasks.roles.schedule import Schedule
 from risk_tasks.settings import Settings
 from risk_tasks.store.roles import RoleStore
 from risk_tasks.upkeep.reaper import Reaper
@@ -22,7 +23,9 @@ log = structlog.get_logger("risk_tasks")
 _REAP_EVERY_S = 0.5
 
 
-def run_scheduler(settings: Settings, *, name: str | None = None) -> int:
+def run_scheduler(
+    settings: Settings, *, name: str | None = None, schedule: Schedule | None = None
+) -> int:
     """Send what is due until SIGTERM or SIGINT, and return the exit code."""
     configure_logs(settings.log_level)
     name = name or f"scheduler-{os.getpid()}@{socket.gethostname()}"
@@ -40,6 +43,7 @@ def run_scheduler(settings: Settings, *, name: str | None = None) -> int:
 
     beat_init.connect(ready, weak=False)
     app = create_app(settings)
+    app.conf.beat_schedule = (schedule or Schedule()).entries()
     try:
         app.Beat(quiet=True, loglevel=settings.log_level.upper(), hostname=name).run()
     except SystemExit as stop:

@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -22,16 +23,22 @@ from risk_tasks.lanes import Priority
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.presence import Presence, Repeater
-from risk_tasks.service import DocumentService, MarketShelf, Service
+from risk_tasks.roles.result_cache import open_cache
+from risk_tasks.service import Demand, DocumentService, MarketShelf, Recall, Service, warm
 from risk_tasks.settings import Settings
 from risk_tasks.store.limits import LimitStore
 from risk_tasks.store.markets import MarketStore
+from risk_tasks.store.popularity import Popularity, PopularityStore
+from risk_tasks.store.prewarm import PrewarmStore
 from risk_tasks.store.roles import RoleStore
+from risk_tasks.upkeep.prewarm import Prewarmer
 
 log = structlog.get_logger("risk_tasks")
 
 #: how soon a published market is brought into memory, ahead of the first block that needs it
 _MARKETS_EVERY_S = 1.0
+#: how soon what is asked for counts
+_POPULAR_EVERY_S = 1.0
 #: a worker of the batch lane alone gives way to the others on its machine
 _BATCH_NICENESS = 10
 
@@ -61,14 +68,23 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     client = connect(settings.broker_url.get_secret_value(), socket_timeout_s=5.0)
     markets, limits = MarketStore(client), LimitStore(client)
     shelf = MarketShelf(markets.load, capacity=settings.markets_held)
-    service = Service(shelf, _held_limits(limits))
+    cache, popular = open_cache(settings), PopularityStore(client)
+    popularity = Popularity(popular)
+    recall = Recall(cache.tiers, cache.flight, ttl_s=cache.ttl_s, demand=Demand(popularity))
+    service = Service(shelf, _held_limits(limits), recall)
+    warm_by = partial(warm, recall, fresh_s=cache.ttl_s / 4)
+    prewarmer = Prewarmer(
+        PrewarmStore(client), popular, markets, shelf.get, warm_by, ttl_s=cache.ttl_s
+    )
     app = create_app(settings)
     tasks.register(app, service, DocumentService(service, markets, limits), BlockBroker(client))
+    tasks.register_prewarming(app, prewarmer)
 
     log.info("worker.compiling", name=name)
     compile_kernels()
     upkeep: list[Repeater | Presence] = [
         Repeater(lambda: _hold(markets, shelf), every_s=_MARKETS_EVERY_S, name="markets"),
+        Repeater(popularity.flush, every_s=_POPULAR_EVERY_S, name="popularity"),
         Presence(RoleStore(client), "worker", name, ",".join(lanes)),
     ]
 

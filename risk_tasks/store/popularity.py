@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import cast
+from typing import Any, cast
 
 import redis
 
@@ -80,6 +80,12 @@ class PopularityStore:
             for (digest, score), request in zip(scores.items(), requests, strict=False)
             if request is not None
         ]
+
+    def requests(self, digests: Sequence[str]) -> list[bytes]:
+        """Return the requests of `digests`, without those that are gone."""
+        with transport_errors(self._client):
+            held: Any = self._client.mget([popular_key(digest) for digest in digests] or [""])
+        return [request for request in held if request is not None]
 
 
 class Popularity:

@@ -14,6 +14,7 @@ import pytest
 
 import risk_tasks.kernels
 from risk_tasks.kernels import (
+    digest,
     draws,
     exposure,
     history,
@@ -37,6 +38,7 @@ ALLOWED = ("numpy", "numba", "__future__", "typing", "collections.abc", "risk_ta
 KERNELS = [
     draws.random_bits,
     draws.normal_draws,
+    digest.row_digests,
     exposure.exposure,
     exposure.concentration,
     history.profit_and_loss,

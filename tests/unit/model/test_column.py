@@ -32,6 +32,7 @@ OUTCOMES = [
     (Outcome.COVARIANCE_REFUSED, "undefined", "covariance_refused", False),
     (Outcome.TOO_FEW_PATHS, "insufficient_data", "too_few_paths", False),
     (Outcome.PARTLY_COVERED, "degraded", "partly_covered", True),
+    (Outcome.NOT_IN_TIME, "error", "not_in_time", False),
 ]
 
 
