@@ -19,6 +19,7 @@ from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import Decision
 from risk_tasks.readers import read_limits, read_market, read_portfolios, read_scenarios
+from risk_tasks.render.explanations import room_tables
 from risk_tasks.render.reports import explanations, report_tables, reports_csv
 
 EXIT_REJECTED = 3
@@ -51,6 +52,10 @@ def check(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write to this file instead.")
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="How much of each limit is used, and the room it leaves."),
+    ] = False,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 3 where a portfolio is rejected.")
     ] = False,
@@ -67,6 +72,7 @@ def check(
         "limits": read_limits(limits) if limits else None,
         "measures": measure or None,
         "settings": MeasureSettings(confidence, horizon_days),
+        "explain": explain,
     }
     if broker_url is not None:
         _refuse_market(prices, scenarios)
@@ -135,6 +141,9 @@ def _write(checked: CheckedBook, kind: Format, output: Path | None) -> None:
             console.print(report_tables(checked.reports, console.width), highlight=False)
             console.print()
             console.print(explanations(checked.reports), highlight=False)
+            if any(report.explanation for report in checked.reports):
+                console.print()
+                console.print(room_tables(checked.reports), highlight=False)
     finally:
         if output:
             stream.close()

@@ -13,7 +13,16 @@ from typing import Any
 import pytest
 
 import risk_tasks.kernels
-from risk_tasks.kernels import exposure, history, moments, stress, tail, validity, weighted
+from risk_tasks.kernels import (
+    exposure,
+    headroom,
+    history,
+    moments,
+    stress,
+    tail,
+    validity,
+    weighted,
+)
 
 JIT_IS_OFF = bool(os.environ.get("NUMBA_DISABLE_JIT", "0").strip("0"))
 INSIDE = "RISK_TASKS_TEST_WITHOUT_JIT"
@@ -25,6 +34,9 @@ ALLOWED = ("numpy", "numba", "__future__", "typing", "collections.abc", "risk_ta
 KERNELS = [
     exposure.exposure,
     exposure.concentration,
+    headroom.rank_exit,
+    headroom.interpolated_exit,
+    headroom.shortfall_exit,
     history.profit_and_loss,
     history.outcomes,
     history.semi_deviation,
