@@ -131,3 +131,12 @@ def test_what_is_beyond_to_begin_with_has_no_way():
     assert found[0] == 0.0
     shortfall_exit(pnl, slope, 2.0, True, np.array([1]), np.array([1.0]), found)
     assert found[0] == 0.0
+
+
+def test_of_outcomes_that_tie_those_that_fall_fastest_are_the_tail():
+    """A book of nothing loses something whichever way it moves."""
+    pnl, slope, found = np.zeros(3), np.array([[1.0, -1.0, 1.0]]), np.empty(1)
+
+    shortfall_exit(pnl, slope, 0.0, False, np.array([1]), np.array([1.0]), found)
+
+    assert found[0] == INF

@@ -20,7 +20,7 @@ from risk_tasks.model.registry import MEASURES
 from risk_tasks.wire.request import Detail
 from tests.reference.decisions import passes
 from tests.reference.headroom import first_break
-from tests.unit.engine.books import block_of, settings, worlds
+from tests.unit.engine.books import Book, World, block_of, panel_of, settings, worlds
 from tests.unit.engine.test_compute import expected_of
 from tests.unit.service.support import make_market, make_service, report_of
 
@@ -32,6 +32,7 @@ NAMES = [
     MeasureName("stress_loss", item="fall"),
     MeasureName("stress_loss", item="guess"),
 ]
+SCENARIOS = {"fall": ({0: -0.5, 1: 0.25, 2: -0.125}, None), "guess": ({1: -0.5}, 0.25)}
 #: whatever can be told apart from 0 by what it does to a book
 prices = st.integers(0, 40).map(lambda quarters: quarters / 4) | st.floats(-10, 1e3).filter(
     lambda price: abs(price) > 1e-3
@@ -115,9 +116,43 @@ def broken(world, book, limits, chosen):
     return False
 
 
-@how_many(max_examples=150)
+@st.composite
+def plain_cases(draw, name):
+    """Three positions of about one size, and one limit on the measure of this name."""
+    amounts = st.integers(-40, 40).filter(bool).map(lambda eighths: eighths / 8)
+    panel = panel_of(draw(st.integers(0, 2**32 - 1)), (3, 20), draw(st.sampled_from([0.0, 0.1])))
+    book = Book([(i, draw(amounts)) for i in range(3)], nav=draw(st.sampled_from([None, 90.0])))
+    if book.nav is None:
+        book = replace(book, cash=200.0)
+    world = World([book], [2.5, 1.0, 4.0], panel, SCENARIOS)
+    chosen = replace(draw(settings), confidence="0.9")
+    column = compute(world.block, world.market, [name], chosen)[name]
+    assume(column.has_value[0])
+    value, sign = float(column.values[0]), draw(st.sampled_from([1, -1]))
+    comparison = Comparison.ABOVE if sign > 0 else Comparison.BELOW
+    threshold = value + sign * draw(st.sampled_from([0.01, 0.1, 0.7])) * abs(value)
+    return world, book, chosen, [Limit(str(name), hard=threshold, comparison=comparison)]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=str)
+@how_many(max_examples=8)
+@given(data=st.data())
+def test_each_measure_bounds_where_it_breaks_and_not_before(name, data):
+    """Both ways, from both sides of nothing."""
+    case = data.draw(plain_cases(name))
+
+    assert_largest(case)
+    assert_none_breaks(case)
+
+
+@how_many(max_examples=60)
 @given(cases())
 def test_the_largest_trade_passes_a_check_and_a_larger_one_does_not(case):
+    """Of books of any size under several limits at once."""
+    assert_largest(case)
+
+
+def assert_largest(case):
     """To the bit at the trade itself; beyond it as soon as rounding lets anything be told."""
     world, book, chosen, limits = case
     explanation = explained(world, book, limits, chosen).explanation
@@ -170,8 +205,13 @@ def _naively_broken(world, limits, chosen, slack):
     return judge
 
 
+@how_many(max_examples=30)
 @given(cases())
 def test_no_trade_up_to_the_largest_breaks_anything(case):
+    assert_none_breaks(case)
+
+
+def assert_none_breaks(case):
     """By the twins, at many trades up to it; where nothing bounds it, at trades of any size."""
     world, book, chosen, limits = case
     explanation = explained(world, book, limits, chosen).explanation
@@ -364,3 +404,23 @@ def test_what_a_scenario_refuses_to_tell_has_no_room():
     )
 
     assert rooms(report.explanation) == {"AAPL": (1.0, None), "XOM": (0.0, 0.0)}
+
+
+def test_a_measure_may_leap_where_nothing_is_held():
+    """XOM has no return on the day of the fall, which counts once it is sold."""
+    returns = np.full((20, 3), 0.01)
+    returns[3] = [-0.5, 0.0, np.nan]
+    market = make_market(returns=returns)
+    report = report_of(
+        Portfolio("p", {"AAPL": 100.0, "XOM": 1.0}),
+        service=make_service(markets=[market]),
+        market=market.id,
+        settings=MeasureSettings(0.9),
+        limits=LimitSet("s", [Limit("expected_shortfall", hard=100.0)]),
+        detail=Detail.EXPLAINED,
+    )
+
+    buy, sell = rooms(report.explanation)["XOM"]
+    assert buy is None
+    assert sell == pytest.approx(1.0, rel=1e-14)
+    assert sell < 1.0
