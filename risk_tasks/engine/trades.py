@@ -142,6 +142,7 @@ def _root(a: FloatArray, b: FloatArray, c: FloatArray) -> FloatArray:
     spread = np.sqrt(square)
     rises_late = b <= 0.0
     root = np.where(rises_late, (spread - b) / (2.0 * c), -2.0 * a / (b + spread))
-    never = np.where(rises_late, c <= 0.0, square <= 0.0)
+    # With c >= 0 it rises for certain, though squares of what is very small may vanish.
+    never = np.where(rises_late, c <= 0.0, (c < 0.0) & (square <= 0.0))
     # What is too large to be told has no room.
     return np.where(np.isfinite(square), np.where(never, np.inf, root), 0.0)
