@@ -26,6 +26,7 @@ from risk_tasks.readers import (
     read_scenarios,
     read_tags,
 )
+from risk_tasks.render.explanations import room_tables
 from risk_tasks.render.reports import explanations, report_tables, reports_csv
 
 EXIT_REJECTED = 3
@@ -66,6 +67,10 @@ def check(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write to this file instead.")
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="How much of each limit is used, and the room it leaves."),
+    ] = False,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 3 where a portfolio is rejected.")
     ] = False,
@@ -84,6 +89,7 @@ def check(
         "settings": MeasureSettings(
             confidence, horizon_days, n_paths=paths, seed=seed, distribution=distribution
         ),
+        "explain": explain,
     }
     if broker_url is not None:
         _refuse_market({"--prices": prices, "--scenarios": scenarios, "--tags": tags})
@@ -160,6 +166,9 @@ def _write(checked: CheckedBook, kind: Format, output: Path | None) -> None:
             console.print(report_tables(checked.reports, console.width), highlight=False)
             console.print()
             console.print(explanations(checked.reports), highlight=False)
+            if any(report.explanation for report in checked.reports):
+                console.print()
+                console.print(room_tables(checked.reports), highlight=False)
     finally:
         if output:
             stream.close()

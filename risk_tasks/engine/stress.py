@@ -121,16 +121,17 @@ def _column(run: Computation, told: _Told) -> MeasureColumn:
 
 
 def stress_parts(run: Computation, name: MeasureName) -> FloatArray:
-    return _parts(run, run.market.scenarios[name.item or ""])
+    return losses(run, run.market.scenarios[name.item or ""])
 
 
 def worst_stress_parts(run: Computation, name: MeasureName) -> FloatArray:
     """Each position's loss in the worst scenario, the first of several that are as bad."""
-    parts = [_parts(run, scenario) for scenario in run.market.scenarios.values()]
+    parts = [losses(run, scenario) for scenario in run.market.scenarios.values()]
     return max(parts, key=np.sum)
 
 
-def _parts(run: Computation, scenario: ShockArrays) -> FloatArray:
+def losses(run: Computation, scenario: ShockArrays) -> FloatArray:
+    """Return what each position loses (N,); NaN where it is held and the scenario untold."""
     size, change = _size(run, scenario), scenario.change[run.block.instrument]
     parts: FloatArray = -size * np.where(size == 0.0, 0.0, change)
     return parts

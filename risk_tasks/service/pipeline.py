@@ -24,6 +24,7 @@ from risk_tasks.model.registry import Qualifier
 from risk_tasks.model.report import GRAVITY, Decision, ReportError
 from risk_tasks.model.stamp import Stamp
 from risk_tasks.service.explanation import explain_breaches, explain_gaps
+from risk_tasks.service.headroom import Told, applying, explain_limits
 from risk_tasks.service.identity import input_hashes
 from risk_tasks.service.recall import Recall
 from risk_tasks.service.shelf import MarketShelf
@@ -99,7 +100,7 @@ class Service:
         fit = np.ones(len(block), dtype=bool)
         fit[list(errors)] = False
         detail = request.terms.detail
-        ids = request.portfolio_ids.to_pylist() if limits or detail is Detail.REPORTS else ()
+        ids = request.portfolio_ids.to_pylist() if limits or detail.is_whole else ()
         evaluation = evaluate(limits, columns, fit, ids, request.tags)
 
         answer = AnswerBlock(
@@ -111,10 +112,17 @@ class Service:
         )
         if detail is not Detail.SUMMARY:
             answer.breaches = explain_breaches(evaluation, block, market, request.terms.settings)
-        if detail is Detail.REPORTS:
+        if detail.is_whole:
             answer.portfolio_ids = ids
             answer.gaps = explain_gaps(evaluation)
             answer.input_hashes = input_hashes(block, ids, market.id, names, request.terms.settings)
+        if detail is Detail.EXPLAINED:
+            told = Told(block, market, request.terms.settings, columns, evaluation)
+            tags = request.tags or [{}] * len(block)
+            answer.explanations = {
+                row: explain_limits(told, row, applying(limits, ids[row], tags[row]))
+                for row in np.flatnonzero(fit).tolist()
+            }
         return answer
 
     def _compute(

@@ -173,8 +173,13 @@ def _scenario_document(scenario: Stress) -> Document:
 
 
 def report_document(report: RiskReport | BacktestReport) -> Document:
-    """Return `report` as JSON values; an error's code, field and remedy stand at the top."""
+    """Return `report` as JSON values; an error's code, field and remedy stand at the top.
+
+    An explanation stands there where there is one.
+    """
     document: Document = msgspec.to_builtins(report, enc_hook=_encode)
+    if document.get("explanation") is None:
+        document.pop("explanation", None)
     error = document.pop("error")
     return {**document, **(error or {})}
 

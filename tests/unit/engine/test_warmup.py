@@ -22,7 +22,10 @@ PROGRAM = textwrap.dedent(
     from risk_tasks.model.portfolio import Portfolio
     from risk_tasks.service import MarketShelf, Service
     from risk_tasks.wire.market import decode_market, encode_marks, encode_panel
-    from risk_tasks.wire.request import Terms, encode_request, pack_portfolios
+    from risk_tasks.engine import BOUNDED
+    from risk_tasks.model.confidence import VarConvention
+    from risk_tasks.model.limits import Comparison, Limit, LimitSet
+    from risk_tasks.wire.request import Detail, Terms, encode_request, pack_portfolios
 
     compile_kernels()
     modules = [importlib.import_module(m.name)
@@ -47,6 +50,11 @@ PROGRAM = textwrap.dedent(
             terms = Terms(parse_measures([*STANDARD_MEASURES, "stress_loss:s"]),
                           MeasureSettings(precision=precision))
             service.run(encode_request(pack_portfolios(books, terms)), Stamp(snapshot.id))
+    hard = LimitSet("hard", [Limit(name, hard=1e9, comparison="absolute")
+                             for name in sorted(BOUNDED - {"stress_loss"})])
+    for convention in VarConvention:
+        terms = Terms((), MeasureSettings("0.985", 1, convention), hard, Detail.EXPLAINED)
+        service.run(encode_request(pack_portfolios(books, terms)), Stamp(snapshot.id))
 
     after = {k.__name__: len(k.signatures) for k in compiled}
     assert after == before, after

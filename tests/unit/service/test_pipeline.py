@@ -282,11 +282,12 @@ def test_detail_says_how_much_of_an_answer_is_made():
         assert [GRAVITY[rank] for rank in answer.decisions] == ["reject"]
         assert list(answer.columns) == list(STANDARD_MEASURES)
         assert bool(answer.breaches) is (detail is not Detail.SUMMARY)
-        assert bool(answer.input_hashes) is (detail is Detail.REPORTS)
+        assert bool(answer.input_hashes) is detail.is_whole
+        assert bool(answer.explanations) is (detail is Detail.EXPLAINED)
     unknown = Portfolio("p", {"AAPL": 1.0})
     for detail in Detail:
         request = pack_portfolios([unknown], make_terms(limits=limits, detail=detail))
-        assert bool(answer_of(request).gaps) is (detail is Detail.REPORTS)
+        assert bool(answer_of(request).gaps) is detail.is_whole
 
 
 def input_hash(portfolio=LONG, *, market=MARKET, **how):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -23,10 +24,19 @@ from risk_tasks.errors import (
 from risk_tasks.model.column import Outcome
 from risk_tasks.wire.answer import BREACH_TYPE, decode_answer, encode_answer, encode_failure
 from risk_tasks.wire.documents import read_limit_set, read_portfolio, read_scenarios, read_settings
+from risk_tasks.wire.explanation import EXPLANATION_TYPE
 from risk_tasks.wire.market import decode_market, encode_marks, encode_panel
 from risk_tasks.wire.reports import reports
 from risk_tasks.wire.request import decode_request, encode_request, pack_portfolios
-from tests.unit.wire.messages import ANSWER, MARKET, PORTFOLIOS, TERMS, head_only, rewritten
+from tests.unit.wire.messages import (
+    ANSWER,
+    EXPLAINED,
+    MARKET,
+    PORTFOLIOS,
+    TERMS,
+    head_only,
+    rewritten,
+)
 
 REQUEST = encode_request(pack_portfolios(PORTFOLIOS, TERMS))
 ANSWERED = encode_answer(ANSWER)
@@ -42,6 +52,7 @@ def read_answer(data):
 READERS = {
     "request": (REQUEST, decode_request),
     "answer": (ANSWERED, read_answer),
+    "explained": (encode_answer(EXPLAINED), read_answer),
     "marks": (MARKS, lambda data: decode_market(data, PANEL, MARKET.id)),
     "panel": (PANEL, lambda data: decode_market(MARKS, data, MARKET.id)),
 }
@@ -69,8 +80,8 @@ def test_another_kind_of_message_is_refused(data, read):
     for kind in ("risk.other", "", None):
         with pytest.raises(DecodeError):
             read(rewritten(data, metadata={"kind": kind}))
-    for other, _ in READERS.values():
-        if other is not data:
+    for other, reader in READERS.values():
+        if reader is not read:
             with pytest.raises(DecodeError):
                 read(other)
 
@@ -438,3 +449,39 @@ def test_a_bad_document_of_scenarios_is_refused_by_its_field(document, field):
         read_scenarios(document)
 
     assert caught.value.field == field
+
+
+def _explained(**change):
+    """Return the explained answer with its one explanation changed."""
+    cell = msgspec.to_builtins(EXPLAINED.explanations[0])
+    cell = {**cell, **change}
+    column = pa.array([cell, None], EXPLANATION_TYPE)
+    return rewritten(encode_answer(EXPLAINED), columns={"explanation": column})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"limits": None},
+        {"limits": [None]},
+        {"limits": [{"limit": "l"}]},
+        {"headroom": None},
+        {"headroom": [{"buy": 1.0, "buy_bound_by": "l"}]},
+        {"headroom": [{"instrument": "A", "buy": 1.0}]},
+        {"headroom": [{"instrument": "A", "sell_bound_by": "l"}]},
+        {"headroom": [{"instrument": "A", "buy": float("nan"), "buy_bound_by": "l"}]},
+        {"headroom": [{"instrument": "A", "buy": -1.0, "buy_bound_by": "l"}]},
+        {"not_bounded": None},
+        {"not_bounded": [None]},
+    ],
+)
+def test_an_explanation_that_lacks_what_each_has_is_refused(change):
+    """Above all room without what bounds it, which would read as no bound."""
+    read_answer(_explained())
+    with pytest.raises(DecodeError):
+        read_answer(_explained(**change))
+
+
+def test_an_explanation_of_another_kind_is_refused():
+    with pytest.raises(DecodeError):
+        read_answer(rewritten(ANSWERED, columns={"explanation": pa.array([1, 2])}))

@@ -78,6 +78,7 @@ def assert_same_answer(read, answer):
     assert read.breaches == answer.breaches
     assert read.gaps == answer.gaps
     assert list(read.input_hashes) == list(answer.input_hashes)
+    assert read.explanations == answer.explanations
 
 
 @given(st.lists(model.portfolios, max_size=5), terms)
