@@ -30,8 +30,8 @@ def worst_stress_exit(trades: Trades, name: MeasureName, level: float, sign: flo
     lines = [_line(trades, one) for one in scenarios]
     starts = np.max([_enters(loss - level, slope) for loss, slope in lines], axis=0)
     stops = np.min([_leaves(loss - level, slope) for loss, slope in lines], axis=0)
-    exits: FloatArray = np.minimum(told, np.where(starts < stops, starts, np.inf))
-    return exits
+    first: FloatArray = np.minimum(told, np.where(starts < stops, starts, np.inf))
+    return first
 
 
 def _exit(trades: Trades, scenario: ShockArrays, level: float, sign: float) -> FloatArray:
