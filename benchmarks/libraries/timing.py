@@ -51,7 +51,7 @@ class Beside:
         """Print the fastest of each way beside ours, and how many times what we take."""
         print(f"\n{'microseconds per book':<40}{'ours':>9}", end="")
         print("".join(f"{way:>12}{'times':>8}" for way in WAYS) + "  by")
-        for label in dict.fromkeys(one.ours for one, _ in self.cost_us):
+        for label, of_positions in {one.ours: one.of_positions for one, _ in self.cost_us}.items():
             ours, line, callers = statistics.median(ours_us[label]), "", []
             for way in WAYS:
                 found = self._fastest(label, way)
@@ -60,7 +60,8 @@ class Beside:
                     callers.append(found[1])
                 else:
                     line += f"{'-':>12}{'-':>8}"
-            print(f"{label:<40}{ours:>9.3f}{line}  {'; '.join(dict.fromkeys(callers))}")
+            shown = label + " (a part)" * of_positions
+            print(f"{shown:<40}{ours:>9.3f}{line}  {'; '.join(dict.fromkeys(callers))}")
 
     def _fastest(self, label: str, way: str) -> tuple[float, str] | None:
         found = [

@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.libraries.books import Books, Level
 from benchmarks.libraries.calls import CALLS, MODULES, OF_COLUMNS
 
-#: one book after another is timed for as long, and for so many at least
+#: book after book is timed until so much has passed, and for so many at least
 _ENOUGH_S, _FEWEST = 0.25, 5
 
 
