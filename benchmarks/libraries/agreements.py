@@ -75,6 +75,7 @@ AGREEMENTS: tuple[Agreement, ...] = (
     Agreement("volatility", _RF, "Sharpe_Risk, MV", "with `np.cov` of what is held"),
     Agreement("volatility", _EM, "annual_volatility", "`annualization=1`"),
     Agreement("volatility", _LEARN, "EmpiricalCovariance", "sqrt(w' Cov w n / (n - 1)): it has n"),
+    Agreement("shrunk_volatility", _LEARN, "LedoitWolf", "sqrt(w' Cov w), of what is held"),
     Agreement("value_at_risk", _RF, "VaR_Hist", "`conservative`"),
     Agreement(
         "value_at_risk",

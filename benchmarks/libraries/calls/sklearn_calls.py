@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.covariance import EmpiricalCovariance
+from sklearn.covariance import EmpiricalCovariance, LedoitWolf
 
 from benchmarks.libraries.books import Book
 
@@ -12,10 +12,16 @@ LIBRARY = "scikit-learn"
 
 def _volatility(book: Book) -> float:
     n = len(book.returns)
-    covariance = EmpiricalCovariance(store_precision=False).fit(book.returns).covariance_
-    return np.sqrt(book.weights @ covariance @ book.weights * n / (n - 1))
+    return _deviation(book, EmpiricalCovariance(store_precision=False)) * np.sqrt(n / (n - 1))
 
 
-CALLS = {"EmpiricalCovariance": _volatility}
+def _deviation(book: Book, model: EmpiricalCovariance) -> float:
+    return np.sqrt(book.weights @ model.fit(book.returns).covariance_ @ book.weights)
+
+
+CALLS = {
+    "EmpiricalCovariance": _volatility,
+    "LedoitWolf": lambda book: _deviation(book, LedoitWolf(store_precision=False)),
+}
 
 OF_COLUMNS: tuple[str, ...] = ()
