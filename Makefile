@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-faults check lint types contracts docs bench lock clean
+.PHONY: demo test test-faults certify check lint types contracts docs bench lock clean
 
 demo: .venv/.installed  ## real portfolios on real prices through real workers
 	$(BIN)/risk-tasks demo
@@ -12,6 +12,10 @@ test: .venv/.installed  ## every test that needs no container engine
 
 test-faults: .venv/.installed  ## the fault tests at full size: about half an hour
 	$(BIN)/pytest tests/faults --full
+
+certify: .venv/.installed  ## numbers against published ones and other libraries, these in an environment of their own
+	$(BIN)/python -m benchmarks.libraries.environment
+	$(BIN)/pytest tests/certification
 
 check: lint types contracts test  ## what must pass before a change lands
 
@@ -36,6 +40,9 @@ lock: .venv/.installed  ## resolve again, for Python 3.11 and later
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade \
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	  pyproject.toml -o requirements.lock > /dev/null
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	  --upgrade --no-emit-index-url --no-header --no-annotate \
+	  benchmarks/libraries/requirements.in -o benchmarks/libraries/requirements.txt > /dev/null
 
 .venv/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON=python3.13" if sys.version_info < (3, 11) else 0)'

@@ -48,7 +48,7 @@ def largest_trades(
 
 
 def _units(trades: Trades, name: MeasureName, exits: FloatArray) -> FloatArray:
-    """Return `exits` in units; what is worth nothing moves nothing but the loss of absolute moves."""
+    """Return `exits` in units; what is worth nothing moves only the loss of absolute moves."""
     unmoved = trades.value_per_unit == 0.0
     at_rest = exits if name.name in headroom_stress.EXITS else np.full(len(exits), np.inf)
     units = np.where(unmoved, at_rest, exits / np.abs(trades.value_per_unit))
