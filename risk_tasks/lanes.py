@@ -31,6 +31,9 @@ risk:panel:ID                  string  returns; as the markets on it
 risk:limit_sets                hash    version by name; for ever
 risk:limits:VERSION            string  a limit set, JSON; for ever
 risk:role:NAME                 hash    role, lanes, pid, host of a live role; 3 s, renewed
+risk:slot:ID                   string  what a worker measured in one slot, JSON; 300 s
+risk:slots                     zset    SLOT:WORKER by number of slot; the last 300 s
+risk:unanswered:SLOT           hash    checks by lane that ended without an answer; 300 s
 =============================  ======  ==========================================================
 """
 
@@ -105,6 +108,8 @@ FETCH_GRACE_S = 2.0
 MAX_PUT_BACK = 3
 MAX_DEAD, MAX_DEAD_BYTES = 1_000, 64 * _MIB
 REAPER_LOCK_TTL_S = 5
+#: workers measure in slots of this length, which the Lua knows too, and which are kept for a while
+SLOT_S, SLOTS_KEPT_S = 5, 300
 
 LEDGER_KEY = "risk:ledger"
 QUOTAS_KEY = "risk:quotas"
@@ -114,6 +119,7 @@ CLIENTS_KEY = "risk:clients"
 COUNTERS_KEY = "risk:counters"
 MARKETS_KEY = "risk:markets"
 LIMIT_SETS_KEY = "risk:limit_sets"
+SLOTS_KEY = "risk:slots"
 DEFAULT_NAME = "default"
 
 
@@ -163,3 +169,12 @@ def limits_key(version: str) -> str:
 
 def role_key(name: str) -> str:
     return f"risk:role:{name}"
+
+
+def slot_key(entry: str) -> str:
+    """Return the key of `entry`, SLOT:WORKER."""
+    return f"risk:slot:{entry}"
+
+
+def unanswered_key(slot: int | str) -> str:
+    return f"risk:unanswered:{slot}"

@@ -21,6 +21,7 @@ from risk_tasks.errors import InvalidSettingsError
 from risk_tasks.lanes import Priority
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.roles.logs import configure_logs
+from risk_tasks.roles.meters import WorkerMeters, told
 from risk_tasks.roles.presence import Presence, Repeater
 from risk_tasks.service import DocumentService, MarketShelf, Service
 from risk_tasks.settings import Settings
@@ -53,7 +54,7 @@ def read_lanes(text: str) -> list[Priority]:
 
 def run_worker(settings: Settings, *, name: str | None = None) -> int:
     """Serve until SIGTERM or SIGINT, finish what is started, and return the exit code."""
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, settings.log_format)
     lanes = read_lanes(settings.lanes)
     if lanes == [Priority.BATCH]:
         os.nice(_BATCH_NICENESS)
@@ -62,12 +63,15 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     markets, limits = MarketStore(client), LimitStore(client)
     shelf = MarketShelf(markets.load, capacity=settings.markets_held)
     service = Service(shelf, _held_limits(limits))
+    meters = WorkerMeters(settings, client, name)
+    documents = DocumentService(service, markets, limits)
     app = create_app(settings)
-    tasks.register(app, service, DocumentService(service, markets, limits), BlockBroker(client))
+    tasks.register(app, service, documents, BlockBroker(client), meters.recorder)
 
     log.info("worker.compiling", name=name)
     compile_kernels()
-    upkeep: list[Repeater | Presence] = [
+    upkeep: list[Repeater | Presence | WorkerMeters] = [
+        meters,
         Repeater(lambda: _hold(markets, shelf), every_s=_MARKETS_EVERY_S, name="markets"),
         Presence(RoleStore(client), "worker", name, ",".join(lanes)),
     ]
@@ -75,7 +79,7 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     def ready(**_: Any) -> None:
         for part in upkeep:
             part.start()
-        log.info("worker.ready", name=name, lanes=",".join(lanes))
+        log.info("worker.ready", name=name, lanes=",".join(lanes), **told(meters.endpoint))
 
     def draining(**_: Any) -> None:
         log.info("worker.draining", name=name)

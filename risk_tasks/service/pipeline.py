@@ -40,6 +40,12 @@ class Service:
         self._load_limits = load_limits
 
     def run(self, payload: bytes, stamp: Stamp, waited: Mapping[str, float] | None = None) -> bytes:
+        """Return what `answer` answers, as bytes."""
+        return encode_answer(self.answer(payload, stamp, waited))
+
+    def answer(
+        self, payload: bytes, stamp: Stamp, waited: Mapping[str, float] | None = None
+    ) -> AnswerBlock:
         """Answer the block in `payload` under the stamp that it was given when it was accepted.
 
         Raises `WireError` where `payload` is no block, and `TransportError` where what it needs
@@ -50,7 +56,7 @@ class Service:
         answer = self.check(decode_request(payload), stamp)
         compute_ms = (time.perf_counter() - started) * 1e3
         answer.head.timings.update(waited or {}, compute_ms=compute_ms)
-        return encode_answer(answer)
+        return answer
 
     def check(self, request: RequestBlock, stamp: Stamp) -> AnswerBlock:
         """Answer `request`; a fault of the whole block is the error of each of its rows."""
