@@ -22,6 +22,7 @@ from risk_tasks.cli import (
     measures,
     quota,
     roles,
+    status,
 )
 from risk_tasks.errors import RiskTasksError
 
@@ -31,7 +32,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for part in (demo, dev, check, backtest, measures, doctor, roles):
+for part in (demo, dev, check, backtest, measures, doctor, status, roles):
     part.add_to(app)
 app.add_typer(market.app, name="market")
 app.add_typer(limits.app, name="limits")

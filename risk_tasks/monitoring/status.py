@@ -167,7 +167,7 @@ def _lane_status(
 
 def _times(durations: Durations) -> Times:
     def ms(seconds: float | None) -> float | None:
-        return None if seconds is None else seconds * 1e3
+        return None if seconds is None else round(seconds * 1e3, 3)
 
     return Times(
         avg_ms=ms(durations.mean_s),

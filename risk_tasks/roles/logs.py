@@ -32,6 +32,7 @@ def configure_logs(level: str, log_format: str = "auto") -> None:
         structlog.processors.TimeStamper(fmt="iso"),
         structlog.processors.format_exc_info,
         mask_secrets,
+        order,
     ]
     ends: list[Processor] = [structlog.processors.JSONRenderer(default=str)]
     if readable:
@@ -47,11 +48,21 @@ def configure_logs(level: str, log_format: str = "auto") -> None:
         )
     )
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    # A block has one line, which is ours.
+    for name in ("celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*common, *ends],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+
+def order(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Put first what every line has."""
+    first = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
+    return {**first, **event}
 
 
 def mask_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
