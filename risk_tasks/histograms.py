@@ -6,6 +6,8 @@ so that a percentile is told within 0.1 %. What lies beyond is counted at the bo
 
 from __future__ import annotations
 
+import math
+
 from hdrh.histogram import HdrHistogram
 from msgspec import Struct
 
@@ -43,10 +45,14 @@ class Durations:
         return self.sum_s / self.n if self.n else None
 
     def percentile_s(self, percent: float) -> float | None:
-        """Return the time within which `percent` (0..100) of what was counted stays, or None."""
+        """Return the time within which `percent` (above 0, to 100) of all stay; None of nothing.
+
+        By nearest rank, and never below it: the library alone would round the rank.
+        """
         if not self.n:
             return None
-        return float(self._histogram.get_value_at_percentile(percent)) / 1e6
+        rank = math.ceil(percent / 100 * self.n)
+        return float(self._histogram.get_value_at_percentile(100 * rank / self.n)) / 1e6
 
     def document(self) -> DurationsDocument:
         if not self.n:

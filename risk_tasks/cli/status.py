@@ -61,7 +61,8 @@ def top(
 
 def _look(client: redis.Redis, url: str, window_s: float) -> RenderableType:
     """Return the page; a server that is away comes back, so that this is a line and no end."""
-    head = Text(f"risk-tasks top  {masked(url)}  {time.strftime('%H:%M:%S')}", style="bold")
+    words = f"risk-tasks top  {time.strftime('%H:%M:%S')}  {masked(url)}"
+    head = Text(words, style="bold", no_wrap=True, overflow="ellipsis")
     try:
         page = status_page(read_status(client, window_s))
     except TransportError as error:

@@ -12,6 +12,7 @@ from rich.text import Text
 from risk_tasks.monitoring.status import Status
 
 _NOTHING = "-"
+_MARKETS = 2
 #: a lane that is this full, in checks or bytes, is shown in yellow, and then in red
 _FULLISH, _FULL = 0.5, 0.9
 _UNITS = ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "K"))
@@ -28,11 +29,11 @@ def _headline(status: Status) -> Text:
     line = Text(f"{status.count:,} checks in {status.window_s:.0f} s, {roles}")
     if status.dead_letters:
         line.append(f", {_plural(status.dead_letters, 'dead letter')}", style="red")
-    for name, market_id in status.markets.items():
-        line.append(f"\nmarket {name}: {market_id[:12]}")
-    if not status.markets:
-        line.append("\nno market is published", style="yellow")
-    return line
+    markets = [f"{name} {market_id[:12]}" for name, market_id in status.markets.items()]
+    if not markets:
+        return line.append("\nno market is published", style="yellow")
+    more = f" and {len(markets) - _MARKETS} more" if len(markets) > _MARKETS else ""
+    return line.append(f"\nmarkets: {', '.join(markets[:_MARKETS])}{more}")
 
 
 def _numbers(status: Status) -> Table:

@@ -31,15 +31,14 @@ def configure_logs(level: str, log_format: str = "auto") -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso"),
         structlog.processors.format_exc_info,
-        mask_secrets,
         order,
     ]
-    ends: list[Processor] = [structlog.processors.JSONRenderer(default=str)]
+    ends: list[Processor] = [structlog.processors.JSONRenderer(default=str), mask_secrets]
     if readable:
         console = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
-        ends = [escape_controls, console]
+        ends = [escape_controls, console, mask_secrets]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -65,12 +64,9 @@ def order(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return {**first, **event}
 
 
-def mask_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Mask the password of every URL in the line."""
-    for name, value in event.items():
-        if isinstance(value, str) and "@" in value:
-            event[name] = masked_urls(value)
-    return event
+def mask_secrets(_: WrappedLogger, __: str, line: Any) -> str:
+    """Mask the password of every URL in a line that is written already, wherever it stands."""
+    return masked_urls(line) if "@" in line else str(line)
 
 
 def escape_controls(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
