@@ -1,7 +1,7 @@
 """The command `risk-tasks`.
 
-Exit codes: 0 done, 1 an error that is printed with its remedy, 2 wrong usage; where `--exit-code`
-asks for it, 3 a portfolio that `check` rejects, 4 a VaR that does not pass its `backtest`.
+Exit codes: 0 done, 1 an error that is printed with its remedy, 2 wrong usage, 130 Ctrl-C; where
+`--exit-code` asks for it, 3 a portfolio that `check` rejects, 4 a VaR that fails its `backtest`.
 """
 
 from __future__ import annotations

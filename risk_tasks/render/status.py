@@ -119,7 +119,11 @@ def _short(value: float) -> str:
 
 
 _count = _shown(_short)
-_number = _shown(lambda ms: f"{ms:,.{2 if ms < 10 else 1 if ms < 1_000 else 0}f}")
+_number = _shown(
+    lambda ms: (
+        _short(ms) if ms >= 100_000 else f"{ms:,.{2 if ms < 10 else 1 if ms < 1_000 else 0}f}"
+    )
+)
 _ms = _shown(lambda ms: f"{_number(ms)} ms")
 _percent = _shown(lambda ratio: f"{ratio * 100:.1f} %")
 _seconds = _shown(lambda s: f"{s:,.1f} s")

@@ -20,6 +20,10 @@ DEFAULTS = {
     "concurrency": 1,
     "markets_held": 4,
     "log_level": "info",
+    "log_format": "auto",
+    "metrics": "on",
+    "metrics_port": None,
+    "metrics_host": "127.0.0.1",
 }
 GIVEN = {
     "broker_url": ("redis://one:1/0", "redis://one:1/0"),
@@ -29,6 +33,10 @@ GIVEN = {
     "concurrency": ("256", 256),
     "markets_held": ("1", 1),
     "log_level": ("debug", "debug"),
+    "log_format": ("json", "json"),
+    "metrics": ("off", "off"),
+    "metrics_port": ("0", 0),
+    "metrics_host": ("0.0.0.0", "0.0.0.0"),
 }
 
 
@@ -126,6 +134,11 @@ BAD_VALUES = [
     ("log_level", "loud"),
     ("log_level", "INFO "),
     ("log_level", "debugging"),
+    ("log_format", "xml"),
+    ("metrics", "maybe"),
+    ("metrics_port", "-1"),
+    ("metrics_port", "65536"),
+    ("metrics_port", ""),
 ]
 
 
