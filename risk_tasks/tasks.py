@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -49,13 +50,13 @@ def register(
         ended = time.perf_counter()
         record = _record(block, answer, started - fetching, ended - fetching, total_ms)
         recorder.record(record)
-        log.info(
+        _tell(
             "block.finished",
+            record,
             block=block_id,
             market=block.stamp.market_id,
             limits=block.stamp.limits_version,
             payload_bytes=len(block.payload),
-            **_told(record),
         )
 
     @app.task(name=CHECK_TASK)
@@ -76,7 +77,7 @@ def register(
             total_s=None,
         )
         recorder.record(record)
-        log.info("check.finished", task=check.request.id, **_told(record))
+        _tell("check.finished", record, task=check.request.id)
         return document
 
     @app.task(name=SWEEP_TASK, ignore_result=True)
@@ -127,8 +128,10 @@ def _record(
     )
 
 
-def _told(record: BlockRecord) -> dict[str, Any]:
-    """Return what a line of the log says of a record: counts, and times in ms."""
+def _tell(event: str, record: BlockRecord, **ids: Any) -> None:
+    """Write the line of a message: ids, counts, and times in ms."""
+    if not log.is_enabled_for(logging.INFO):
+        return
     times = {
         "queued_ms": record.queued_s,
         "fetch_ms": record.fetch_s,
@@ -136,13 +139,15 @@ def _told(record: BlockRecord) -> dict[str, Any]:
         "busy_ms": record.busy_s,
         "total_ms": record.total_s,
     }
-    return {
-        "lane": record.lane,
-        "outcome": record.outcome.value,
-        "checks": record.n_checks,
-        "errors": record.n_errors,
+    log.info(
+        event,
+        **ids,
+        lane=record.lane,
+        outcome=record.outcome.value,
+        checks=record.n_checks,
+        errors=record.n_errors,
         **{name: round(s * 1e3, 3) for name, s in times.items() if s is not None},
-    }
+    )
 
 
 def _patiently(call: Callable[[], Result]) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,9 @@ class WorkerMeters:
         self._repeater: Repeater | None = None
         if settings.metrics == "off":
             return
-        self._slots = SlotWriter(SlotStore(client), name, threads=settings.concurrency)
+        # Of two processes of one name, as after a restart, neither overwrites the other's slot.
+        process = f"{name}:{uuid.uuid4().hex[:8]}"
+        self._slots = SlotWriter(SlotStore(client), process, threads=settings.concurrency)
         sinks: list[Sink] = [self._slots]
         if settings.metrics_port is not None:
             from risk_tasks.monitoring.worker import WorkerMetrics
