@@ -31,14 +31,17 @@ def configure_logs(level: str, log_format: str = "auto") -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso"),
         structlog.processors.format_exc_info,
+        mask_secrets,
         order,
     ]
-    ends: list[Processor] = [structlog.processors.JSONRenderer(default=str), mask_secrets]
+    ends: list[Processor] = [structlog.processors.JSONRenderer()]
     if readable:
         console = structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            colors=sys.stderr.isatty(),
+            sort_keys=False,
+            exception_formatter=structlog.dev.plain_traceback,
         )
-        ends = [escape_controls, console, mask_secrets]
+        ends = [escape_controls, console]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -64,9 +67,24 @@ def order(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return {**first, **event}
 
 
-def mask_secrets(_: WrappedLogger, __: str, line: Any) -> str:
-    """Mask the password of every URL in a line that is written already, wherever it stands."""
-    return masked_urls(line) if "@" in line else str(line)
+def mask_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Mask the password of every URL, however deep in a value; what is no plain value is text."""
+    return {
+        name: value if name.startswith("_") else _masked(value) for name, value in event.items()
+    }
+
+
+def _masked(value: Any) -> Any:
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case str():
+            return masked_urls(value) if "://" in value else value
+        case dict():
+            return {str(key): _masked(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_masked(each) for each in value]
+    return masked_urls(repr(value))
 
 
 def escape_controls(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -94,7 +94,8 @@ def test_no_password_is_told(lines, log_format):
     """Also not by libraries, in exceptions, or deeper in a value."""
 
     def say(log) -> None:
-        log.warning("at", url=URL, places=[URL])
+        log.warning("at", url=URL, places=[URL], by={"name": (URL,)}, error=OSError(URL))
+        log.warning("at", url="redis://host/0?password=hunter2", after="kept")
         log.warning("went to redis://user:hunter2@host:6379/0 and back")
         logging.getLogger("kombu").warning("lost %s", URL)
         try:
@@ -105,7 +106,11 @@ def test_no_password_is_told(lines, log_format):
     told = "\n".join(lines(say, log_format))
 
     assert "hunter2" not in told
-    assert told.count("user:***@host:6379") >= 5
+    assert told.count("user:***@host:6379") >= 7
+    assert told.count("?password=***") == 1
+    assert "kept" in told
+    if log_format == "json":
+        assert all(json.loads(line) for line in told.splitlines())
 
 
 def test_warnings_of_libraries_are_lines_like_the_others(lines):
