@@ -578,6 +578,23 @@ def test_a_second_answer_is_counted_and_changes_nothing(server, broker, sender):
     assert after == before
 
 
+def test_times_are_told_to_the_microsecond_by_the_servers_clock(server, broker, sender):
+    """From when the block was accepted: until it was started, and until it was answered."""
+    block_id = sender.send()
+    entry = block_key(block_id)
+    assert 0 <= int(server.client.hget(entry, "enqueued_us")) < 1_000
+    # An hour ago, and 9 s of it in microseconds, which are told apart from noise.
+    accepted_ms = server.now_ms() - 3_600_000
+    server.client.hset(entry, mapping={"enqueued_ms": accepted_ms, "enqueued_us": 9_000_000})
+
+    queued_ms = broker.start(block_id, worker="w").queued_ms
+    total_ms = broker.finish(block_id, b"answer")
+
+    assert 3_591_000 <= queued_ms < total_ms < 3_595_000
+    assert (queued_ms % 1, total_ms % 1) != (0, 0)
+    assert broker.finish(block_id, b"again") is None
+
+
 def test_of_many_answers_at_once_one_is_the_first(server, broker, sender):
     """Scripts do not interleave."""
     block_id = sender.send()
