@@ -74,3 +74,8 @@ def masked(url: str) -> str:
     name, colon, _ = user.partition(":")
     shown = f"{scheme}://{name}:***@{tail}" if at and colon else url
     return re.sub(r"(?i)([?&]password=)[^&#]*", r"\1***", shown)
+
+
+def masked_urls(line: str) -> str:
+    """Return `line` with the passwords of all URLs in it masked."""
+    return re.sub(r"\S+://\S+", lambda found: masked(found[0]), line)

@@ -41,6 +41,9 @@ risk:prewarm:todo              list    digests that the last run has not warmed 
 risk:prewarm:warm              zset    digests by when they were warmed (server s); as results
 risk:prewarm:work              string  whether somebody works a run off; 5 s, renewed
 risk:cache_counts:NAME         hash    what the cache did in a role; 1 day after the last of it
+risk:slot:ID                   string  what a worker measured in one slot, JSON; 300 s
+risk:slots                     zset    SLOT:WORKER by number of slot; the last 300 s
+risk:unanswered:SLOT           hash    checks by lane that ended without an answer; 300 s
 =============================  ======  ==========================================================
 """
 
@@ -124,6 +127,8 @@ MAX_POPULAR_BYTES = 8 << 10
 POPULAR_HALF_LIFE_S = 600
 POPULAR_TTL_S = 86_400
 CACHE_COUNTS_TTL_S = 86_400
+#: workers measure in slots of this length, which the Lua knows too, and which are kept for a while
+SLOT_S, SLOTS_KEPT_S = 5, 300
 
 LEDGER_KEY = "risk:ledger"
 QUOTAS_KEY = "risk:quotas"
@@ -144,6 +149,7 @@ PREWARM_WORK_KEY = "risk:prewarm:work"
 PREWARM_WORK_TTL_S = 5
 CACHE_PREFIX = b"risk:cache:"
 LEASE_PREFIX = b"risk:lease:"
+SLOTS_KEY = "risk:slots"
 DEFAULT_NAME = "default"
 
 
@@ -201,3 +207,12 @@ def popular_key(digest: str) -> str:
 
 def cache_counts_key(name: str) -> str:
     return f"risk:cache_counts:{name}"
+
+
+def slot_key(entry: str) -> str:
+    """Return the key of `entry`, SLOT:WORKER."""
+    return f"risk:slot:{entry}"
+
+
+def unanswered_key(slot: int | str) -> str:
+    return f"risk:unanswered:{slot}"

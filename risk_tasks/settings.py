@@ -43,6 +43,14 @@ class Settings(BaseSettings):
     cache_ttl_s: float = Field(default=900.0, gt=0, le=86_400)
     #: debug, info, warning, error
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    #: auto: readable on a terminal, JSON elsewhere; json; console
+    log_format: str = Field(default="auto", pattern="^(auto|json|console)$")
+    #: whether workers measure what they do: on, off
+    metrics: str = Field(default="on", pattern="^(on|off)$")
+    #: where a role serves Prometheus; none where it is not given, any free port for 0
+    metrics_port: int | None = Field(default=None, ge=0, le=65_535)
+    #: the address that it listens on
+    metrics_host: str = "127.0.0.1"
 
     @classmethod
     def read(cls, **overrides: Any) -> Settings:

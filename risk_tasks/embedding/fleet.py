@@ -30,6 +30,8 @@ class FleetPlan:
     critical_worker: bool = False
     scheduler: bool = False
     log_level: str = "warning"
+    #: on or off; as the environment says where it is None
+    metrics: str | None = None
     ready_within_s: float = 90.0
 
 
@@ -104,11 +106,17 @@ class Fleet:
         return self._role(name, ["worker", "--lanes", lanes, "--concurrency", concurrency])
 
     def _role(self, name: str, arguments: list[str]) -> RoleProcess:
+        environment: dict[str, str | None] = {
+            "RISK_TASKS_BROKER_URL": self.url,
+            "RISK_TASKS_LOG_LEVEL": self._plan.log_level,
+            # One port cannot be that of all.
+            "RISK_TASKS_METRICS_PORT": None,
+            "RISK_TASKS_METRICS_PORT_FILE": None,
+        }
+        if self._plan.metrics is not None:
+            environment["RISK_TASKS_METRICS"] = self._plan.metrics
         return RoleProcess(
-            name,
-            ["-m", "risk_tasks", *arguments],
-            {"RISK_TASKS_BROKER_URL": self.url, "RISK_TASKS_LOG_LEVEL": self._plan.log_level},
-            self.folder / f"{name}.log",
+            name, ["-m", "risk_tasks", *arguments], environment, self.folder / f"{name}.log"
         )
 
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import redis
 import structlog
 from celery.signals import beat_init
 
 from risk_tasks.app import create_app
 from risk_tasks.connection import connect
 from risk_tasks.roles.logs import configure_logs
+from risk_tasks.roles.meters import open_endpoint, told
 from risk_tasks.roles.presence import Presence, Repeater
 from risk_tasks.roles.schedule import Schedule
 from risk_tasks.settings import Settings
 from risk_tasks.store.roles import RoleStore
 from risk_tasks.upkeep.reaper import Reaper
+
+if TYPE_CHECKING:
+    from risk_tasks.monitoring.exposition import Collector
 
 log = structlog.get_logger("risk_tasks")
 
@@ -27,9 +32,10 @@ def run_scheduler(
     settings: Settings, *, name: str | None = None, schedule: Schedule | None = None
 ) -> int:
     """Send what is due until SIGTERM or SIGINT, and return the exit code."""
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, settings.log_format)
     name = name or f"scheduler-{os.getpid()}@{socket.gethostname()}"
     client = connect(settings.broker_url.get_secret_value(), socket_timeout_s=5.0)
+    endpoint = open_endpoint(settings, "scheduler", lambda: _server_metrics(client))
     reaper = Reaper(client)
     upkeep: list[Repeater | Presence] = [
         Repeater(reaper.reap, every_s=_REAP_EVERY_S, name="reaper"),
@@ -39,7 +45,7 @@ def run_scheduler(
     def ready(**_: Any) -> None:
         for part in upkeep:
             part.start()
-        log.info("scheduler.ready", name=name)
+        log.info("scheduler.ready", name=name, **told(endpoint))
 
     beat_init.connect(ready, weak=False)
     app = create_app(settings)
@@ -51,5 +57,13 @@ def run_scheduler(
     finally:
         for part in reversed(upkeep):
             part.stop()
+        if endpoint is not None:
+            endpoint.close()
         log.info("scheduler.stopped", name=name)
     return 0
+
+
+def _server_metrics(client: redis.Redis) -> Collector:
+    from risk_tasks.monitoring.server import ServerMetrics
+
+    return ServerMetrics(client)

@@ -22,6 +22,7 @@ from risk_tasks.errors import InvalidSettingsError
 from risk_tasks.lanes import Priority
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.roles.logs import configure_logs
+from risk_tasks.roles.meters import WorkerMeters, told
 from risk_tasks.roles.presence import Presence, Repeater
 from risk_tasks.roles.result_cache import open_cache
 from risk_tasks.service import Demand, DocumentService, MarketShelf, Recall, Service, warm
@@ -60,7 +61,7 @@ def read_lanes(text: str) -> list[Priority]:
 
 def run_worker(settings: Settings, *, name: str | None = None) -> int:
     """Serve until SIGTERM or SIGINT, finish what is started, and return the exit code."""
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, settings.log_format)
     lanes = read_lanes(settings.lanes)
     if lanes == [Priority.BATCH]:
         os.nice(_BATCH_NICENESS)
@@ -76,13 +77,16 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     prewarmer = Prewarmer(
         PrewarmStore(client), popular, markets, shelf.get, warm_by, ttl_s=cache.ttl_s
     )
+    meters = WorkerMeters(settings, client, name)
+    documents = DocumentService(service, markets, limits)
     app = create_app(settings)
-    tasks.register(app, service, DocumentService(service, markets, limits), BlockBroker(client))
+    tasks.register(app, service, documents, BlockBroker(client), meters.recorder)
     tasks.register_prewarming(app, prewarmer)
 
     log.info("worker.compiling", name=name)
     compile_kernels()
-    upkeep: list[Repeater | Presence] = [
+    upkeep: list[Repeater | Presence | WorkerMeters] = [
+        meters,
         Repeater(lambda: _hold(markets, shelf), every_s=_MARKETS_EVERY_S, name="markets"),
         Repeater(popularity.flush, every_s=_POPULAR_EVERY_S, name="popularity"),
         Presence(RoleStore(client), "worker", name, ",".join(lanes)),
@@ -91,7 +95,7 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     def ready(**_: Any) -> None:
         for part in upkeep:
             part.start()
-        log.info("worker.ready", name=name, lanes=",".join(lanes))
+        log.info("worker.ready", name=name, lanes=",".join(lanes), **told(meters.endpoint))
 
     def draining(**_: Any) -> None:
         log.info("worker.draining", name=name)

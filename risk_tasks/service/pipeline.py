@@ -54,14 +54,18 @@ class Service:
         self._load_limits = load_limits
         self._recall = recall
 
-    def run(
+    def run(self, payload: bytes, stamp: Stamp, waited: Mapping[str, float] | None = None) -> bytes:
+        """Return what `answer` answers, as bytes."""
+        return encode_answer(self.answer(payload, stamp, waited))
+
+    def answer(
         self,
         payload: bytes,
         stamp: Stamp,
         waited: Mapping[str, float] | None = None,
         *,
         within_s: float = WITHIN_S,
-    ) -> bytes:
+    ) -> AnswerBlock:
         """Answer the block in `payload` under the stamp that it was given when it was accepted.
 
         Raises `WireError` where `payload` is no block, and `TransportError` where what it needs
@@ -73,7 +77,7 @@ class Service:
         answer = self.check(decode_request(payload), stamp, within_s=within_s)
         compute_ms = (time.perf_counter() - started) * 1e3
         answer.head.timings.update(waited or {}, compute_ms=compute_ms)
-        return encode_answer(answer)
+        return answer
 
     def check(
         self, request: RequestBlock, stamp: Stamp, *, within_s: float = WITHIN_S

@@ -6,13 +6,15 @@ import csv
 import io
 import json
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from risk_tasks import sample
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES
-from tests.integration.support import command, only_json, unique
+from tests.integration.support import command, environment, only_json, unique
 
 pytestmark = pytest.mark.integration
 
@@ -400,3 +402,32 @@ def test_names_in_tables_stay_whole(call, on_fleet, risk, limit_set):
     assert (measures.returncode, limits.returncode) == (0, 0)
     assert [measure for measure in MEASURES if measure not in measures.stdout] == []
     assert [limit.measure for limit in limit_set.limits if limit.measure not in limits.stdout] == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_learns_to_complete_commands_and_options(shell, tmp_path):
+    """The script names the command, and the command answers what the script asks."""
+    # Which shell runs it is typer's to find out, by the parent process: here it is told.
+    home = {"HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    program = Path(sys.executable).with_name("risk-tasks")
+
+    def run(*arguments: str, **settings: str) -> str:
+        done = subprocess.run(
+            [str(program), *arguments],
+            env=environment(**home, **settings),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "risk-tasks" in run("--show-completion", shell)
+    asked = {
+        "COMP_WORDS": "risk-tasks status --js",
+        "COMP_CWORD": "2",
+        "_TYPER_COMPLETE_ARGS": "risk-tasks status --js",
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+    }
+    assert "--json" in run(_RISK_TASKS_COMPLETE=f"complete_{shell}", **asked)

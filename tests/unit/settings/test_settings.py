@@ -23,6 +23,10 @@ DEFAULTS = {
     "cache_local_bytes": 64 << 20,
     "cache_ttl_s": 900.0,
     "log_level": "info",
+    "log_format": "auto",
+    "metrics": "on",
+    "metrics_port": None,
+    "metrics_host": "127.0.0.1",
 }
 GIVEN = {
     "broker_url": ("redis://one:1/0", "redis://one:1/0"),
@@ -35,6 +39,10 @@ GIVEN = {
     "cache_local_bytes": ("0", 0),
     "cache_ttl_s": ("86400", 86_400.0),
     "log_level": ("debug", "debug"),
+    "log_format": ("json", "json"),
+    "metrics": ("off", "off"),
+    "metrics_port": ("0", 0),
+    "metrics_host": ("0.0.0.0", "0.0.0.0"),
 }
 
 
@@ -135,6 +143,11 @@ BAD_VALUES = [
     ("log_level", "loud"),
     ("log_level", "INFO "),
     ("log_level", "debugging"),
+    ("log_format", "xml"),
+    ("metrics", "maybe"),
+    ("metrics_port", "-1"),
+    ("metrics_port", "65536"),
+    ("metrics_port", ""),
 ]
 
 
