@@ -20,7 +20,15 @@ from risk_tasks.model.scenario import Scenario
 from risk_tasks.wire.request import Detail
 from tests.reference.decisions import passes
 from tests.reference.headroom import first_break
-from tests.unit.engine.books import Book, World, block_of, panel_of, settings, worlds
+from tests.unit.engine.books import (
+    Book,
+    World,
+    block_of,
+    over_the_horizon,
+    panel_of,
+    settings,
+    worlds,
+)
 from tests.unit.engine.test_compute import expected_of
 from tests.unit.service.support import make_market, make_service, report_of
 
@@ -194,9 +202,12 @@ def _touches(world, book, limits, chosen):
 def _naively_broken(world, limits, chosen, slack):
     """Return a judge of books by the naive twins, who lets pass what is beyond by rounding."""
 
+    summed = over_the_horizon(world, chosen)
+
     def judge(book):
         for limit in limits:
-            outcome, value = expected_of(world, book, limit.measure_name, chosen)
+            past = world if "stress" in limit.measure else summed
+            outcome, value = expected_of(past, book, limit.measure_name, chosen)
             if not outcome.has_value:
                 return True
             size = 1e-9 * (slack + abs(limit.hard) + abs(value))
