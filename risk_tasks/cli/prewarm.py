@@ -34,7 +34,7 @@ def prewarm(
 def _document(store: PrewarmStore, popular: list[Popular]) -> dict[str, Any]:
     last, since, waiting = store.last(), store.warm_since(), store.left()
     place = {digest: at for at, digest in enumerate(waiting, start=1)}
-    runs, warmed, spent_s = store.totals()
+    (runs, warmed, spent_s), now_s = store.totals(), store.now_s()
     return {
         "last_run": None
         if last is None
@@ -54,6 +54,7 @@ def _document(store: PrewarmStore, popular: list[Popular]) -> dict[str, Any]:
                 "asked": round(one.count, 3),
                 **_what(one.request),
                 "warm_since": _moment(since[one.digest]) if one.digest in since else None,
+                "warm_age_s": round(now_s - since[one.digest], 3) if one.digest in since else None,
                 "comes_next_as": place.get(one.digest),
             }
             for one in popular
@@ -86,15 +87,16 @@ def _print(document: dict[str, Any]) -> None:
     if not document["requests"]:
         console.print("No measure that is worth keeping was asked for lately.")
         return
-    table = Table("request", "asked", "positions", "measures", "warm since", "next", box=None)
+    table = Table("asked", "positions", "warm since", "next", box=None, pad_edge=False)
+    table.add_column("measures", overflow="fold")
     for one in document["requests"]:
+        age_s = one["warm_age_s"]
         table.add_row(
-            one["request"][:12],
             f"{one['asked']:.1f}",
             str(one["positions"]),
-            ", ".join(one["measures"]),
-            one["warm_since"] or "cold",
+            "cold" if age_s is None else f"{age_s:.0f} s",
             str(one["comes_next_as"] or ""),
+            "\n".join(one["measures"]),
         )
     console.print(table)
 

@@ -19,7 +19,9 @@ from risk_tasks.connection import connect, masked
 from risk_tasks.errors import TransportError
 from risk_tasks.lanes import SLOTS_KEPT_S
 from risk_tasks.monitoring.status import WINDOW_S, read_status
+from risk_tasks.render.cache import cache_document, cache_page
 from risk_tasks.render.status import status_page
+from risk_tasks.store.cache_counts import CacheCountsStore
 
 _COLUMNS = 80
 
@@ -29,10 +31,20 @@ Seconds = Annotated[
 
 
 def status(
-    window_s: Seconds = WINDOW_S, broker_url: BrokerUrl = None, as_json: AsJson = False
+    window_s: Seconds = WINDOW_S,
+    cache: Annotated[
+        bool, typer.Option("--cache", help="What the result cache keeps, and what it did.")
+    ] = False,
+    broker_url: BrokerUrl = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print response times, rates, errors and lanes of the last seconds."""
     with connect(url_of(broker_url)) as client:
+        if cache:
+            counts = CacheCountsStore(client)
+            document = cache_document(counts.sums(), counts.states())
+            print_json(document) if as_json else _console().print(cache_page(document))
+            return
         found = read_status(client, window_s)
     if as_json:
         print_json(asdict(found))
