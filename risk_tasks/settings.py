@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from risk_tasks.errors import InvalidSettingsError
 
 PREFIX = "RISK_TASKS_"
+#: whom Flower lets in, with `flower_password`
+FLOWER_USER = "operator"
 
 
 class Settings(BaseSettings):
@@ -35,6 +37,10 @@ class Settings(BaseSettings):
     concurrency: int = Field(default=1, ge=1, le=256)
     #: markets that a worker holds in memory
     markets_held: int = Field(default=4, ge=1)
+    #: a file that a worker touches while it consumes, a scheduler while it looks after the ledger
+    heartbeat_file: Path | None = None
+    #: what Flower asks for; it does not start without one
+    flower_password: SecretStr | None = None
     #: debug, info, warning, error
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 

@@ -11,6 +11,7 @@ from celery import Celery, Task
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from risk_tasks.broker.blocks import BlockBroker
+from risk_tasks.broker.watched import SummarisedReport, SummarisedRequest
 from risk_tasks.errors import TransportError, WireError
 from risk_tasks.lanes import CHECK_BLOCK_TASK, CHECK_TASK, SWEEP_TASK
 from risk_tasks.service import DocumentService, Service
@@ -56,9 +57,9 @@ def register(
             payload_bytes=len(block.payload),
         )
 
-    @app.task(name=CHECK_TASK)
-    def check(*args: Any, **request: Any) -> dict[str, Any]:
-        return _patiently(lambda: documents.check(request, *args))
+    @app.task(name=CHECK_TASK, Request=SummarisedRequest)
+    def check(*args: Any, **request: Any) -> SummarisedReport:
+        return SummarisedReport(_patiently(lambda: documents.check(request, *args)))
 
     @app.task(name=SWEEP_TASK, ignore_result=True)
     def sweep_abandoned() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast, overload
 
 import numba
+from numba.core import event
 from numba.core.registry import cpu_target
 
 Kernel = TypeVar("Kernel", bound=Callable[..., None])
@@ -49,6 +51,13 @@ def _compile(function: Callable[..., object], **more: Any) -> Callable[..., obje
         return cast("Callable[..., object]", numba.njit(cache=True, **options)(function))
     except RuntimeError:
         return cast("Callable[..., object]", numba.njit(**options)(function))
+
+
+@contextmanager
+def counted_compilations() -> Iterator[Callable[[], int]]:
+    """Yield a function that returns how many functions Numba has compiled since, and not loaded."""
+    with event.install_recorder("numba:compile") as recorder:
+        yield lambda: sum(each.is_start for _, each in recorder.buffer)
 
 
 def target_cpu() -> str:

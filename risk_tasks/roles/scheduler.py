@@ -10,6 +10,7 @@ import structlog
 from celery.signals import beat_init
 
 from risk_tasks.app import create_app
+from risk_tasks.broker.heartbeat import Heartbeat
 from risk_tasks.connection import connect
 from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.presence import Presence, Repeater
@@ -27,9 +28,14 @@ def run_scheduler(settings: Settings, *, name: str | None = None) -> int:
     configure_logs(settings.log_level)
     name = name or f"scheduler-{os.getpid()}@{socket.gethostname()}"
     client = connect(settings.broker_url.get_secret_value(), socket_timeout_s=5.0)
-    reaper = Reaper(client)
+    reaper, heartbeat = Reaper(client), Heartbeat(settings.heartbeat_file)
+
+    def look_after() -> None:
+        reaper.reap()
+        heartbeat.beat()
+
     upkeep: list[Repeater | Presence] = [
-        Repeater(reaper.reap, every_s=_REAP_EVERY_S, name="reaper"),
+        Repeater(look_after, every_s=_REAP_EVERY_S, name="reaper"),
         Presence(RoleStore(client), "scheduler", name),
     ]
 
@@ -40,6 +46,8 @@ def run_scheduler(settings: Settings, *, name: str | None = None) -> int:
 
     beat_init.connect(ready, weak=False)
     app = create_app(settings)
+    # Not among the settings of the app: workers tell those to whoever asks, Flower for one.
+    app.conf.redbeat_redis_url = settings.broker_url.get_secret_value()
     try:
         app.Beat(quiet=True, loglevel=settings.log_level.upper(), hostname=name).run()
     except SystemExit as stop:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -66,7 +67,10 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     tasks.register(app, service, DocumentService(service, markets, limits), BlockBroker(client))
 
     log.info("worker.compiling", name=name)
-    compile_kernels()
+    started = time.perf_counter()
+    compiled = compile_kernels()
+    took_s = round(time.perf_counter() - started, 3)
+    log.info("worker.compiled", name=name, compiled=compiled, took_s=took_s)
     upkeep: list[Repeater | Presence] = [
         Repeater(lambda: _hold(markets, shelf), every_s=_MARKETS_EVERY_S, name="markets"),
         Presence(RoleStore(client), "worker", name, ",".join(lanes)),

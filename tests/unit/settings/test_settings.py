@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -19,6 +20,8 @@ DEFAULTS = {
     "lanes": "critical,normal,batch",
     "concurrency": 1,
     "markets_held": 4,
+    "heartbeat_file": None,
+    "flower_password": None,
     "log_level": "info",
 }
 GIVEN = {
@@ -28,6 +31,8 @@ GIVEN = {
     "lanes": ("critical", "critical"),
     "concurrency": ("256", 256),
     "markets_held": ("1", 1),
+    "heartbeat_file": ("/run/beat", Path("/run/beat")),
+    "flower_password": ("tulip", "tulip"),
     "log_level": ("debug", "debug"),
 }
 
