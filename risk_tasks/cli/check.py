@@ -57,7 +57,8 @@ def check(
     broker_url: Annotated[
         str | None,
         typer.Option(
-            metavar="URL", help="A running system with its market; embedded if not given."
+            metavar="URL",
+            help="A running system with its market; else that of the environment, else embedded.",
         ),
     ] = None,
 ) -> None:
@@ -68,15 +69,23 @@ def check(
         "measures": measure or None,
         "settings": MeasureSettings(confidence, horizon_days),
     }
-    if broker_url is not None:
+    url = broker_url if prices or scenarios else _running(broker_url)
+    if url is not None:
         _refuse_market(prices, scenarios)
-        checked = _check_running(broker_url, portfolios, options)
+        checked = _check_running(url, portfolios, options)
     else:
         checked = _check_embedded(portfolios, prices, scenarios, options)
     _write(checked, Format.JSON if as_json else output_format, output)
     rejected = any(report.decision == Decision.REJECT for report in checked.reports)
     if exit_code and rejected:
         raise typer.Exit(EXIT_REJECTED)
+
+
+def _running(broker_url: str | None) -> str | None:
+    """Return the URL of the system that the command or the environment names, if any does."""
+    settings = read_settings(broker_url)
+    named = "broker_url" in settings.model_fields_set
+    return settings.broker_url.get_secret_value() if named else None
 
 
 def _refuse_market(prices: Path | None, scenarios: Path | None) -> None:
@@ -103,7 +112,14 @@ def _check_running(url: str, portfolios: list[Portfolio], options: Any) -> Check
 def _check_embedded(
     portfolios: list[Portfolio], prices: Path | None, scenarios: Path | None, options: Any
 ) -> CheckedBook:
-    from risk_tasks.embedding import embedded
+    try:
+        from risk_tasks.embedding import embedded
+    except ModuleNotFoundError as missing:
+        raise InvalidSettingsError(
+            f"No running system is named, and to start one needs {missing.name}.",
+            field="--broker-url",
+            remedy="Name one, or: pip install 'risk-tasks[embedded]'.",
+        ) from None
 
     if prices is None:
         notes.print("No --prices given: using the sample prices of 20 US shares.", style="dim")
