@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
 from typing import Any
 
 import structlog
@@ -15,7 +13,7 @@ from risk_tasks.app import create_app
 from risk_tasks.connection import connect
 from risk_tasks.errors import InvalidSettingsError
 from risk_tasks.roles.logs import configure_logs
-from risk_tasks.roles.presence import Presence
+from risk_tasks.roles.presence import Presence, name_of_a_life
 from risk_tasks.settings import FLOWER_USER, PREFIX, Settings
 from risk_tasks.store.roles import RoleStore
 
@@ -47,7 +45,7 @@ def run_flower(settings: Settings, *, address: str, port: int, name: str | None 
     web = _site(app, options, f"{FLOWER_USER}:{settings.flower_password.get_secret_value()}")
     options.address, options.port = address, port
     web.start_http_server()
-    name = name or f"flower-{os.getpid()}@{socket.gethostname()}"
+    name = name or name_of_a_life("flower")
     client = connect(settings.broker_url.get_secret_value(), socket_timeout_s=5.0)
     presence = Presence(RoleStore(client), "flower", name)
 

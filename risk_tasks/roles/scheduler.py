@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from typing import Any
 
 import structlog
@@ -13,7 +11,7 @@ from risk_tasks.app import create_app
 from risk_tasks.broker.heartbeat import Heartbeat
 from risk_tasks.connection import connect
 from risk_tasks.roles.logs import configure_logs
-from risk_tasks.roles.presence import Presence, Repeater
+from risk_tasks.roles.presence import Presence, Repeater, name_of_a_life
 from risk_tasks.settings import Settings
 from risk_tasks.store.roles import RoleStore
 from risk_tasks.upkeep.reaper import Reaper
@@ -26,7 +24,7 @@ _REAP_EVERY_S = 0.5
 def run_scheduler(settings: Settings, *, name: str | None = None) -> int:
     """Send what is due until SIGTERM or SIGINT, and return the exit code."""
     configure_logs(settings.log_level)
-    name = name or f"scheduler-{os.getpid()}@{socket.gethostname()}"
+    name = name or name_of_a_life("scheduler")
     client = connect(settings.broker_url.get_secret_value(), socket_timeout_s=5.0)
     reaper, heartbeat = Reaper(client), Heartbeat(settings.heartbeat_file)
 

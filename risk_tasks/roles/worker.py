@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +21,7 @@ from risk_tasks.errors import InvalidSettingsError
 from risk_tasks.lanes import Priority
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.roles.logs import configure_logs
-from risk_tasks.roles.presence import Presence, Repeater
+from risk_tasks.roles.presence import Presence, Repeater, name_of_a_life
 from risk_tasks.service import DocumentService, MarketShelf, Service
 from risk_tasks.settings import Settings
 from risk_tasks.store.limits import LimitStore
@@ -58,7 +57,7 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     lanes = read_lanes(settings.lanes)
     if lanes == [Priority.BATCH]:
         os.nice(_BATCH_NICENESS)
-    name = name or f"worker-{os.getpid()}@{socket.gethostname()}"
+    name = name or name_of_a_life("worker")
     client = connect(settings.broker_url.get_secret_value(), socket_timeout_s=5.0)
     markets, limits = MarketStore(client), LimitStore(client)
     shelf = MarketShelf(markets.load, capacity=settings.markets_held)

@@ -2,8 +2,9 @@
 
     load.py --seconds 30 --checks 50 --calls-per-s 20 --deadline-s 10
 
-Prints one JSON document. Every call is judged: answered within its deadline, refused, or late. What
-is late is not lost: the caller was told. Lost is what the ledger still holds when all is over.
+Ends its calls after so many seconds, or at SIGTERM, and prints one JSON document. Every call is
+judged: answered within its deadline, refused, or late. What is late is not lost: the caller was
+told. Lost is what the ledger still holds when all is over.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import statistics
 import threading
 import time
@@ -64,8 +66,7 @@ def send(risk: RiskClient, book: list[Portfolio], right: str, tally: Tally, give
     chance = random.Random(threading.get_ident())
     pause_s = given.threads / given.calls_per_s
     due_at = time.monotonic() + chance.uniform(0, pause_s)
-    while due_at < given.until:
-        time.sleep(max(0.0, due_at - time.monotonic()))
+    while due_at < given.until and not given.stopped.wait(max(0.0, due_at - time.monotonic())):
         due_at = max(due_at + pause_s, time.monotonic())
         started = time.monotonic()
         try:
@@ -108,6 +109,8 @@ def main() -> None:
         right = numbers(risk.check_many(book))
         first_answer_at = time.time()
         before = {k.decode(): int(v) for k, v in client.hgetall("risk:counters").items()}
+        given.stopped = threading.Event()
+        signal.signal(signal.SIGTERM, lambda *_: given.stopped.set())
         given.until = time.monotonic() + given.seconds
         senders = [
             threading.Thread(target=send, args=(risk, book, right, tally, given))

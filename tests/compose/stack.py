@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -154,17 +154,24 @@ class Stack:
     @contextmanager
     def load(self, **options: object) -> Iterator[Load]:
         """Send checks from a container of the stack while the block runs, and then to the end."""
-        load = Load(self.load_command(**options), self._environment)
+        load = Load(self.load_command(**options), self._environment, self._stop_load)
         try:
             yield load
         finally:
             load.end()
 
+    def _stop_load(self) -> None:
+        for one in self.containers("cli"):
+            docker("kill", "--signal", "TERM", one.id)
+
 
 class Load:
     """A load that runs, and its verdict once it has ended."""
 
-    def __init__(self, command: Sequence[str], environment: dict[str, str]) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: dict[str, str], stop: Callable[[], None]
+    ) -> None:
+        self._stop = stop
         self._process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -179,6 +186,12 @@ class Load:
     @property
     def runs(self) -> bool:
         return self._process.poll() is None
+
+    def ended(self) -> dict[str, Any]:
+        """Have no more calls made, and return the verdict on those that were."""
+        assert self.runs, "it ended by itself"
+        self._stop()
+        return self.verdict()
 
     def verdict(self, within_s: float = 240) -> dict[str, Any]:
         if self._verdict is None:

@@ -84,3 +84,4 @@ def test_a_browser_without_the_password_sees_nothing(site, browse):
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(bare + path, timeout=10)
         assert refused.value.code == 401
+        refused.value.close()

@@ -9,7 +9,9 @@ from typing import Any
 from tests.compose.stack import PROJECT, Stack, docker, eventually, jain
 
 #: from a container's start to its first call
-_LOAD_STARTS_WITHIN_S = 30
+_LOAD_STARTS_WITHIN_S = 60
+#: a load that is not told to end ends by itself
+_LONGEST_S = 300
 STEADY = {"checks": 50, "calls_per_s": 25, "deadline_s": 10, "threads": 8}
 
 
@@ -47,17 +49,16 @@ def test_scaling_up_and_down_under_load_loses_nothing(stack, full, figures):
     stack.await_ready(1)
     watched_s = 30 if full else 12
     started = time.time()
-    with stack.load(seconds=watched_s + 40, **STEADY) as load:
+    with stack.load(seconds=_LONGEST_S, **STEADY) as load:
         await_load(stack, started)
         stack.scale(3)
         workers = stack.await_ready(3)
         since = time.time()
         time.sleep(watched_s)
         shares = [len(one.events("block.finished", since, since + watched_s)) for one in workers]
-        assert load.runs
         stack.scale(1)
-        assert load.runs
-        verdict = load.verdict()
+        time.sleep(2)
+        verdict = load.ended()
 
     ended = deaths(started)
     fairness = jain(shares)
@@ -75,13 +76,13 @@ def test_a_rolling_restart_under_load_loses_nothing(stack, full, figures):
     stack.scale(2)
     stack.await_ready(2)
     started = time.time()
-    with stack.load(seconds=60 if full else 30, **STEADY) as load:
+    rounds = 3 if full else 1
+    with stack.load(seconds=_LONGEST_S, **STEADY) as load:
         await_load(stack, started)
-        for worker in stack.workers():
+        for worker in stack.workers() * rounds:
             docker("restart", "--time", "30", worker.id)
             stack.await_ready(2)
-        assert load.runs
-        verdict = load.verdict()
+        verdict = load.ended()
 
     ended = deaths(started)
     drained = [
@@ -95,7 +96,7 @@ def test_a_rolling_restart_under_load_loses_nothing(stack, full, figures):
     ]
     figures(rolling={**verdict, "exit_codes": ended, "drain_s": [round(s, 2) for s in drained]})
     assert unharmed(verdict) == NOTHING
-    assert [code for _, code in ended] == [0, 0]
+    assert [code for _, code in ended] == [0] * 2 * rounds
     assert max(drained) < 25
 
 
@@ -105,7 +106,7 @@ def test_killed_workers_lose_nothing(stack, full, figures):
     stack.await_ready(3)
     chance, started = random.Random(11), time.time()
     n_kills = 12 if full else 6
-    with stack.load(seconds=5 * n_kills + 15, **STEADY) as load:
+    with stack.load(seconds=_LONGEST_S, **STEADY) as load:
         await_load(stack, started)
         for _ in range(n_kills):
             killed_at = time.monotonic()
@@ -113,8 +114,7 @@ def test_killed_workers_lose_nothing(stack, full, figures):
             docker("kill", "--signal", "KILL", victim.id)
             docker("start", victim.id)
             time.sleep(max(0.0, 5 - (time.monotonic() - killed_at)))
-        assert load.runs
-        verdict = load.verdict()
+        verdict = load.ended()
 
     within = verdict["answered"] / verdict["sent"]
     figures(kills={**verdict, "n_kills": n_kills, "within_deadline": round(within, 6)})
