@@ -23,6 +23,10 @@ def connect(url: str, *, socket_timeout_s: float = 1.8, n_retries: int = 1) -> r
 
     Raises `TransportError` for a URL that is none.
     """
+    if not isinstance(url, str):
+        raise TransportError(
+            f"Not a broker URL: {type(url).__name__}.", remedy="Write it as redis://HOST:PORT/0."
+        )
     try:
         return redis.Redis.from_url(
             url,

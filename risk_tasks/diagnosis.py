@@ -54,11 +54,16 @@ def examine(url: str) -> list[Finding]:
 
 
 def _examine(client: redis.Redis, url: str) -> Iterator[Finding]:
-    server: dict[str, Any] = client.info()
     yield Finding("server", State.OK, f"{masked(url)} answers")
-    yield _version(server)
-    yield _eviction(server)
-    yield _persistence(server)
+    try:
+        server: dict[str, Any] = client.info()
+    except redis.ResponseError as error:
+        mend = "Allow INFO to this user: ACL SETUSER NAME +info"
+        yield Finding("server settings", State.WARN, f"not told: {error}", mend)
+    else:
+        yield _version(server)
+        yield _eviction(server)
+        yield _persistence(server)
     roles = RoleStore(client).live()
     yield from _roles(roles)
     market_id = MarketStore(client).current().get(DEFAULT_NAME)

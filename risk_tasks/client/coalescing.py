@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from risk_tasks.errors import InvalidSettingsError
+from risk_tasks.model.number import as_finite
 
 Item = TypeVar("Item")
 
@@ -26,9 +27,14 @@ class Company:
     max_wait_s: float = 0.002
 
     def __post_init__(self) -> None:
-        if self.max_checks < 1:
-            raise InvalidSettingsError("A block holds one check at least.", field="max_checks")
-        if not 0 <= self.max_wait_s <= _MAX_WAIT_S:
+        if type(self.max_checks) is not int or self.max_checks < 1:
+            raise InvalidSettingsError(
+                f"{self.max_checks!r} is not a number of checks.",
+                field="max_checks",
+                remedy="Give a whole number, 1 at least.",
+            )
+        wait_s = as_finite(self.max_wait_s)
+        if wait_s is None or not 0 <= wait_s <= _MAX_WAIT_S:
             raise InvalidSettingsError(
                 f"{self.max_wait_s!r} is not a time to wait for company.",
                 field="max_wait_s",

@@ -15,7 +15,7 @@ from risk_tasks.engine.market import MarketArrays
 from risk_tasks.kernels.exposure import concentration, exposure
 from risk_tasks.kernels.history import outcomes, profit_and_loss
 from risk_tasks.model.column import MeasureColumn
-from risk_tasks.model.measures import MeasureName, MeasureSettings, Precision
+from risk_tasks.model.measures import MeasureName, MeasureSettings
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -36,8 +36,9 @@ class Computation:
         self.block = block
         self.market = market
         self.settings = settings
-        self.horizon_scale = float(np.sqrt(settings.horizon_days))
-        self.panel = market.panel_in(Precision(settings.precision))
+        #: from the days of one outcome to those of the horizon
+        self.horizon_scale = float(np.sqrt(settings.horizon_days / settings.outcome_days))
+        self.panel = market.panel_for(settings)
         self._n_worst = n_worst
 
     @cached_property
@@ -86,20 +87,20 @@ class Computation:
 
     @cached_property
     def has_full_windows(self) -> bool:
-        n = self.market.n_observations
+        n = self.n_outcomes
         return bool(self.n_observations.min(initial=n) == n)
 
     @cached_property
     def pnl(self) -> FloatArray:
-        """(P, T): one-day profit and loss; NaN where a held instrument has no return."""
-        out = np.empty((len(self.block), self.market.n_observations))
+        """(P, T): profit and loss of each outcome; NaN where a held instrument has no return."""
+        out = np.empty((len(self.block), self.n_outcomes))
         profit_and_loss(self.block.offsets, self.block.instrument, self.value, self.panel, out)
         return out
 
     @cached_property
     def overflows(self) -> BoolArray:
         """(P,): P&L too large to be squared, or to be told from a missing return."""
-        largest = max(1.0, self.market.largest_return)
+        largest = max(1.0, self.market.largest_return * self.settings.outcome_days)
         if largest > np.finfo(self.panel.dtype).max:
             return np.ones(len(self.block), dtype=bool)
         return ~(self.gross * largest < _LARGEST_PNL)
@@ -122,8 +123,13 @@ class Computation:
         return self._outcomes[1]
 
     @property
+    def n_outcomes(self) -> int:
+        """T: how many outcomes there are, of one day or of several in a row."""
+        return int(self.panel.shape[1])
+
+    @property
     def deviation(self) -> FloatArray:
-        """(P,): one-day sample standard deviation of P&L."""
+        """(P,): sample standard deviation of P&L."""
         return self._outcomes[2]
 
 

@@ -7,7 +7,16 @@ from types import MappingProxyType
 
 import numpy as np
 
-from risk_tasks.engine import exposures, history, parametric, positions, stress, weighted
+from risk_tasks.engine import (
+    exposures,
+    history,
+    interval,
+    parametric,
+    positions,
+    shrinkage,
+    stress,
+    weighted,
+)
 from risk_tasks.engine.block import PortfolioBlock
 from risk_tasks.engine.computation import Computation, FloatArray, Functions
 from risk_tasks.engine.market import MarketArrays
@@ -19,9 +28,11 @@ FUNCTIONS: Mapping[str, Functions] = MappingProxyType(
     {
         **exposures.FUNCTIONS,
         **history.FUNCTIONS,
+        **interval.FUNCTIONS,
         **parametric.FUNCTIONS,
         **weighted.FUNCTIONS,
         **positions.FUNCTIONS,
+        **shrinkage.FUNCTIONS,
         **stress.FUNCTIONS,
     }
 )
@@ -66,9 +77,8 @@ def _computation(
     names: Sequence[MeasureName],
     settings: MeasureSettings,
 ) -> Computation:
+    n_outcomes = market.panel_for(settings).shape[1]
     depths = [
-        depth(market.n_observations, name, settings)
-        for name in names
-        if (depth := FUNCTIONS[name.name].depth)
+        depth(n_outcomes, name, settings) for name in names if (depth := FUNCTIONS[name.name].depth)
     ]
     return Computation(block, market, settings, max(depths, default=1))

@@ -6,6 +6,8 @@ horizon; units and signs are those of the registry.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from risk_tasks.engine.computation import Computation, FloatArray, Functions, IntArray
@@ -15,38 +17,40 @@ from risk_tasks.engine.windows import (
     confidence_of,
     normal_quantile,
     observed,
+    spread_window,
     tail_depth,
     tail_length,
+    tail_window,
     var_rank,
 )
 from risk_tasks.kernels import history as kernels
 from risk_tasks.kernels import tail
 from risk_tasks.model.column import MeasureColumn, Outcome
-from risk_tasks.model.confidence import min_observations, tail_rank
+from risk_tasks.model.confidence import tail_rank
 from risk_tasks.model.measures import MeasureName
 
 
 def volatility(run: Computation, name: MeasureName) -> MeasureColumn:
-    return column_of(run, run.deviation * run.horizon_scale, 2)
+    return column_of(run, run.deviation * run.horizon_scale, spread_window(run))
 
 
 def parametric_value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
-    return column_of(run, _z(run, name) * run.deviation * run.horizon_scale, 2)
+    return column_of(run, _z(run, name) * run.deviation * run.horizon_scale, spread_window(run))
 
 
 def value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
-    losses = losses_at_risk(run, name, run.tail, run.n_observations)
+    losses = losses_at_risk(run.tail, run.n_observations, lambda n: var_rank(run, name, n))
     gains = (losses < 0, Outcome.NEGATIVE_VAR)
-    required = min_observations(confidence_of(name, run.settings))
+    required = tail_window(run, confidence_of(name, run.settings))
     return column_of(run, losses * run.horizon_scale, required, gains)
 
 
 def losses_at_risk(
-    run: Computation, name: MeasureName, worst: FloatArray, n_observations: IntArray
+    worst: FloatArray, n_observations: IntArray, rank_of: Callable[[int], tuple[int, float]]
 ) -> FloatArray:
-    """Return the one-day VaR (P,) of the worst of so many outcomes, loss positive."""
-    rank = by_window(n_observations, np.int64, lambda n: var_rank(run, name, n)[0])
-    weight = by_window(n_observations, np.float64, lambda n: var_rank(run, name, n)[1])
+    """Return the loss (P,) at the rank among so many outcomes, or between it and the next."""
+    rank = by_window(n_observations, np.int64, lambda n: rank_of(n)[0])
+    weight = by_window(n_observations, np.float64, lambda n: rank_of(n)[1])
     losses = np.empty(len(worst))
     tail.value_at_risk(worst, rank, weight, losses)
     return losses
@@ -58,13 +62,13 @@ def expected_shortfall(run: Computation, name: MeasureName) -> MeasureColumn:
     n_tail = by_window(run.n_observations, np.float64, lambda n: tail_length(n, confidence))
     losses = np.empty(len(run.block))
     tail.expected_shortfall(run.tail, rank, n_tail, losses)
-    return column_of(run, losses * run.horizon_scale, min_observations(confidence))
+    return column_of(run, losses * run.horizon_scale, tail_window(run, confidence))
 
 
 def semi_deviation(run: Computation, name: MeasureName) -> MeasureColumn:
     spread = np.empty(len(run.block))
     kernels.semi_deviation(run.pnl, spread)
-    return column_of(run, spread * run.horizon_scale, 2)
+    return column_of(run, spread * run.horizon_scale, spread_window(run))
 
 
 def semi_deviation_parts(run: Computation, name: MeasureName) -> FloatArray:
@@ -95,15 +99,16 @@ def parametric_parts(run: Computation, name: MeasureName) -> FloatArray:
 
 
 def value_at_risk_parts(run: Computation, name: MeasureName) -> FloatArray:
-    return parts_at_risk(run, name, *observed(run))
+    pnl, legs = observed(run)
+    return parts_at_risk(run, var_rank(run, name, len(pnl)), pnl, legs)
 
 
 def parts_at_risk(
-    run: Computation, name: MeasureName, pnl: FloatArray, legs: FloatArray
+    run: Computation, place: tuple[int, float], pnl: FloatArray, legs: FloatArray
 ) -> FloatArray:
-    """Each position's loss in the scenario, or between the two, that the VaR is read from."""
+    """Each position's loss in the scenario of this rank, or so far from it towards the next."""
     order = np.argsort(pnl, kind="stable")
-    rank, weight = var_rank(run, name, len(pnl))
+    rank, weight = place
     losses = -legs[:, order[rank]]
     if weight:
         losses += weight * (-legs[:, order[rank + 1]] - losses)

@@ -9,8 +9,9 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
+from risk_tasks.engine.panels import DerivedPanels, Panel
 from risk_tasks.model.market import MarketSnapshot, Scenario
-from risk_tasks.model.measures import Precision
+from risk_tasks.model.measures import MeasureSettings, Precision
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,20 +37,20 @@ class MarketArrays:
     prices: npt.NDArray[np.float64]
     panel: npt.NDArray[np.float64]
     largest_return: float
-    #: `panel` rounded to float32, made when it is first asked for and shared as `panel` is
-    rounded: list[npt.NDArray[np.float32]]
+    #: what is made of `panel` when it is asked for, shared as `panel` is
+    derived: DerivedPanels
     scenarios: Mapping[str, ShockArrays]
 
     @classmethod
     def of(cls, snapshot: MarketSnapshot, *, like: MarketArrays | None = None) -> MarketArrays:
         """Lay out `snapshot`; where `like` has the same panel, its arrays are shared."""
         if like is not None and like.panel_id == snapshot.panel_id:
-            panel, largest, rounded = like.panel, like.largest_return, like.rounded
+            panel, largest, derived = like.panel, like.largest_return, like.derived
         else:
-            rounded = []
             # A copy of its own: Numba compiles once more for an array that is read-only.
             panel = np.array(snapshot.returns.T, order="C")
             largest = float(np.nanmax(np.abs(panel), initial=0.0))
+            derived = DerivedPanels(panel)
         return cls(
             id=snapshot.id,
             panel_id=snapshot.panel_id,
@@ -58,21 +59,16 @@ class MarketArrays:
             prices=snapshot.prices,
             panel=panel,
             largest_return=largest,
-            rounded=rounded,
+            derived=derived,
             scenarios={
                 name: _shock_arrays(scenario, snapshot.index)
                 for name, scenario in snapshot.scenarios.items()
             },
         )
 
-    def panel_in(self, precision: Precision) -> npt.NDArray[np.float64] | npt.NDArray[np.float32]:
-        """Return the returns in this precision."""
-        if precision is Precision.FLOAT64:
-            return self.panel
-        if not self.rounded:
-            with np.errstate(over="ignore"):
-                self.rounded.append(self.panel.astype(np.float32))
-        return self.rounded[0]
+    def panel_for(self, settings: MeasureSettings) -> Panel:
+        """Return the returns over the days of one outcome, in the precision of `settings`."""
+        return self.derived.get(Precision(settings.precision), settings.outcome_days)
 
     @property
     def n_observations(self) -> int:

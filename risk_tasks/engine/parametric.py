@@ -10,7 +10,13 @@ from scipy import special
 
 from risk_tasks.engine.computation import BoolArray, Computation, FloatArray, Functions
 from risk_tasks.engine.history import deviation_parts
-from risk_tasks.engine.windows import column_of, confidence_of, normal_quantile, observed
+from risk_tasks.engine.windows import (
+    column_of,
+    confidence_of,
+    normal_quantile,
+    observed,
+    spread_window,
+)
 from risk_tasks.kernels.moments import moments
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.confidence import tail_probability
@@ -18,7 +24,8 @@ from risk_tasks.model.measures import MeasureName
 
 
 def student_value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
-    return column_of(run, _student(run, name)[0] * run.deviation * run.horizon_scale, 2)
+    losses = _student(run, name)[0] * run.deviation * run.horizon_scale
+    return column_of(run, losses, spread_window(run))
 
 
 def student_value_at_risk_parts(run: Computation, name: MeasureName) -> FloatArray:
@@ -26,7 +33,8 @@ def student_value_at_risk_parts(run: Computation, name: MeasureName) -> FloatArr
 
 
 def student_expected_shortfall(run: Computation, name: MeasureName) -> MeasureColumn:
-    return column_of(run, _student(run, name)[1] * run.deviation * run.horizon_scale, 2)
+    losses = _student(run, name)[1] * run.deviation * run.horizon_scale
+    return column_of(run, losses, spread_window(run))
 
 
 def student_expected_shortfall_parts(run: Computation, name: MeasureName) -> FloatArray:
@@ -63,7 +71,7 @@ def cornish_fisher_value_at_risk(run: Computation, name: MeasureName) -> Measure
     quantile = np.where(expands, _expansion(z, skewness, kurtosis), z)
     losses = 0.0 - (mean + quantile * deviation)
     fallen_back, gains = (~expands, Outcome.OUTSIDE_DOMAIN), (losses < 0, Outcome.NEGATIVE_VAR)
-    return column_of(run, losses * run.horizon_scale, 2, fallen_back, gains)
+    return column_of(run, losses * run.horizon_scale, spread_window(run), fallen_back, gains)
 
 
 def cornish_fisher_value_at_risk_parts(run: Computation, name: MeasureName) -> FloatArray:

@@ -19,10 +19,14 @@ from risk_tasks.engine.windows import (
     confidence_of,
     normal_quantile,
     observed,
+    spread_window,
+    tail_depth,
     tail_length,
+    tail_window,
 )
+from risk_tasks.kernels import tail
 from risk_tasks.model.column import MeasureColumn, Outcome
-from risk_tasks.model.confidence import min_observations, tail_rank
+from risk_tasks.model.confidence import tail_rank
 from risk_tasks.model.measures import MeasureName
 
 #: a column (P,) of the instrument at a place in the market
@@ -31,37 +35,32 @@ ColumnOfPlace = Callable[[Computation, MeasureName, int], MeasureColumn]
 
 def marginal_value_at_risk(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
     missing = (_lacks_returns(run, place), Outcome.MISSING_RETURNS)
-    return column_of(run, _marginal(run, name, place), 2, missing)
+    return column_of(run, _marginal(run, name, place), spread_window(run), missing)
 
 
 def component_value_at_risk(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
     # Adding 0.0 takes the sign off a zero, here and below.
-    return column_of(run, _value_held(run, place) * _marginal(run, name, place) + 0.0, 2)
+    part = _value_held(run, place) * _marginal(run, name, place) + 0.0
+    return column_of(run, part, spread_window(run))
 
 
 def incremental_value_at_risk(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
     quantity = np.where(run.block.instrument == place, 0.0, run.block.quantity)
     without = Computation(replace(run.block, quantity=quantity), run.market, run.settings, 1)
     gained = run.deviation - without.deviation
-    return column_of(run, _scale(run, name) * gained + 0.0, 2)
+    return column_of(run, _scale(run, name) * gained + 0.0, spread_window(run))
 
 
 def component_expected_shortfall(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
     confidence = confidence_of(name, run.settings)
     n_tail = by_window(run.n_observations, np.float64, lambda n: tail_length(n, confidence))
     rank = by_window(run.n_observations, np.int64, lambda n: tail_rank(n, confidence))
-    # Of equal losses the earlier ones are read; what is missing comes last.
-    worst = np.argsort(run.pnl, axis=1, kind="stable")[:, : int(rank.max(initial=1))]
-    value = _value_held(run, place)[:, None]
-    losses = np.where(value == 0.0, 0.0, -value * run.panel[place][worst])
-    weights = np.clip(n_tail[:, None] - np.arange(worst.shape[1]), 0.0, 1.0)
-    parts = np.where(weights > 0.0, losses, 0.0) * weights
-    total = np.zeros(len(run.block))
-    # One rank after the other: how deep its neighbours reach moves no bit of a portfolio.
-    for one in parts.T:
-        total += one
-    total *= run.horizon_scale / n_tail
-    return column_of(run, total, min_observations(confidence))
+    returns = run.panel[place].astype(np.float64)
+    last = np.take_along_axis(run.tail, rank[:, None] - 1, axis=1)[:, 0]
+    total = np.empty(len(run.block))
+    tail.shortfall_of_one(run.pnl, last, rank, n_tail, _value_held(run, place), returns, total)
+    total *= run.horizon_scale
+    return column_of(run, total, tail_window(run, confidence))
 
 
 def beta(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
@@ -75,7 +74,7 @@ def beta(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
         run,
         _covariance(run, run.pnl, place) / np.where(variance > 0.0, variance, np.nan) / run.nav
         + 0.0,
-        2,
+        spread_window(run),
         (np.isnan(run.nav), Outcome.NAV_UNKNOWN),
         (run.nav <= 0.0, Outcome.NAV_NOT_POSITIVE),
         (_lacks_returns(run, place), Outcome.MISSING_RETURNS),
@@ -149,6 +148,8 @@ FUNCTIONS = {
     "marginal_value_at_risk": _functions(marginal_value_at_risk),
     "component_value_at_risk": _functions(component_value_at_risk),
     "incremental_value_at_risk": _functions(incremental_value_at_risk),
-    "component_expected_shortfall": _functions(component_expected_shortfall),
+    "component_expected_shortfall": _functions(component_expected_shortfall)._replace(
+        depth=tail_depth
+    ),
     "beta": _functions(beta)._replace(parts=beta_parts),
 }

@@ -11,19 +11,22 @@ from risk_tasks.engine.windows import (
     column_of,
     confidence_of,
     observed,
+    sharing_days,
+    spread_window,
     tail_depth,
     tail_length,
+    tail_window,
+    var_rank,
 )
 from risk_tasks.kernels import weighted
 from risk_tasks.model.column import MeasureColumn, Outcome
-from risk_tasks.model.confidence import min_observations
 from risk_tasks.model.measures import MeasureName
 
 
 def ewma_volatility(run: Computation, name: MeasureName) -> MeasureColumn:
     spread = np.empty(len(run.block))
     weighted.ewma_volatility(run.pnl, run.settings.decay, spread)
-    return column_of(run, spread * run.horizon_scale, 2)
+    return column_of(run, spread * run.horizon_scale, spread_window(run), sharing_days(run))
 
 
 def ewma_volatility_parts(run: Computation, name: MeasureName) -> FloatArray:
@@ -41,7 +44,7 @@ def ewma_volatility_parts(run: Computation, name: MeasureName) -> FloatArray:
 def age_weighted_value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
     losses = _age_weighted_losses(run, name)
     gains = (losses < 0, Outcome.NEGATIVE_VAR)
-    required = min_observations(confidence_of(name, run.settings))
+    required = tail_window(run, confidence_of(name, run.settings))
     return column_of(run, losses * run.horizon_scale, required, gains)
 
 
@@ -63,13 +66,13 @@ def _age_weighted_losses(run: Computation, name: MeasureName) -> FloatArray:
 def filtered_value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
     """Rank the scaled P&L as that of portfolios which hold one instrument, worth 1, each."""
     scaled, p = run.pnl * _volatility_ratio(run), len(run.block)
-    depth = tail_depth(run.market.n_observations, name, run.settings)
+    depth = tail_depth(run.n_outcomes, name, run.settings)
     worst, n_scaled, _ = worst_outcomes(np.arange(p + 1), np.arange(p), np.ones(p), scaled, depth)
-    losses = losses_at_risk(run, name, worst, n_scaled)
-    required = min_observations(confidence_of(name, run.settings))
+    losses = losses_at_risk(worst, n_scaled, lambda n: var_rank(run, name, n))
+    required = tail_window(run, confidence_of(name, run.settings))
     too_short = (n_scaled < required, Outcome.WINDOW_TOO_SHORT)
     gains = (losses < 0, Outcome.NEGATIVE_VAR)
-    return column_of(run, losses * run.horizon_scale, required, too_short, gains)
+    return column_of(run, losses * run.horizon_scale, required, too_short, sharing_days(run), gains)
 
 
 def filtered_value_at_risk_parts(run: Computation, name: MeasureName) -> FloatArray:
@@ -77,7 +80,8 @@ def filtered_value_at_risk_parts(run: Computation, name: MeasureName) -> FloatAr
     pnl, legs = observed(run)
     ratio = _volatility_ratio(run)[0][~np.isnan(run.pnl[0])]
     kept = ~np.isnan(pnl * ratio)
-    return parts_at_risk(run, name, (pnl * ratio)[kept], (legs * ratio)[:, kept])
+    scaled = (pnl * ratio)[kept]
+    return parts_at_risk(run, var_rank(run, name, len(scaled)), scaled, (legs * ratio)[:, kept])
 
 
 def _volatility_ratio(run: Computation) -> FloatArray:

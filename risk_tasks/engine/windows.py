@@ -13,7 +13,13 @@ import numpy.typing as npt
 
 from risk_tasks.engine.computation import BoolArray, Computation, FloatArray, IntArray
 from risk_tasks.model.column import MeasureColumn, Outcome
-from risk_tasks.model.confidence import VarConvention, tail_probability, tail_rank, var_position
+from risk_tasks.model.confidence import (
+    VarConvention,
+    min_observations,
+    tail_probability,
+    tail_rank,
+    var_position,
+)
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 
 Number = TypeVar("Number", np.int64, np.float64)
@@ -60,6 +66,24 @@ def normal_quantile(confidence: str) -> float:
     return -NormalDist().inv_cdf(float(tail_probability(confidence)))
 
 
+def spread_window(run: Computation) -> int:
+    """Return how many outcomes a spread takes: two at least that share no day."""
+    return run.settings.outcome_days + 1
+
+
+def tail_window(run: Computation, confidence: str) -> int:
+    """Return how many outcomes a tail takes: 1 / alpha, and 1 more where they share days.
+
+    So many of h days each are h + 1 / alpha days.
+    """
+    return min_observations(confidence) + (1 if run.settings.outcome_days > 1 else 0)
+
+
+def sharing_days(run: Computation) -> tuple[BoolArray, Outcome]:
+    """Return the mark of a measure whose method supposes outcomes that share no day."""
+    return (run.gross > 0.0) & (run.settings.outcome_days > 1), Outcome.OVERLAPPING
+
+
 def by_window(
     n_observations: IntArray, kind: type[Number], of: Callable[[int], float]
 ) -> npt.NDArray[Number]:
@@ -77,7 +101,7 @@ def column_of(
     *marks: tuple[BoolArray, Outcome],
 ) -> MeasureColumn:
     """Return `values` (P,) with none where the P&L overflows or the window is too short."""
-    if run.all_observed and run.market.n_observations >= n_required:
+    if run.all_observed and run.n_outcomes >= n_required:
         return MeasureColumn.of(values, *marks)
     return MeasureColumn.of(
         values,

@@ -68,3 +68,57 @@ def expected_shortfall(tail: Float2D, rank: Int1D, n_tail: Float1D, out: Float1D
         for i in range(rank[p] - 1):
             excess += last - tail[p, i]
         out[p] = excess / n_tail[p] - last + 0.0
+
+
+@kernel
+def shortfall_of_one(
+    pnl: Float2D,
+    last: Float1D,
+    rank: Int1D,
+    n_tail: Float1D,
+    value: Float1D,
+    returns: Float1D,
+    out: Float1D,
+) -> None:
+    """What one instrument adds to the expected shortfall of each portfolio.
+
+    Parameters
+    ----------
+    pnl : (P, T), base currency, profit positive
+        NaN is a missing outcome.
+    last : (P,)
+        The k-th smallest of each row of `pnl`, to the bit.
+    rank : (P,)
+        k = max(1, ceil(n alpha)).
+    n_tail : (P,)
+        n alpha > 0, not rounded.
+    value : (P,), base currency
+        What each portfolio holds of the instrument, signed.
+    returns : (T,), fraction
+        Of the instrument; read where it is held and an outcome stands in the tail.
+    out : (P,), base currency, adds to the shortfall positive
+        Receives the mean of -V r_t over the tail, the last in part. Of outcomes equal to the last
+        the earlier ones are in the tail. 0 where nothing is held.
+
+    Notes
+    -----
+    Nothing is sorted: two passes, in the order of time. Source: Tasche, Risk contributions and
+    performance measurement (1999).
+    """
+    for p in range(pnl.shape[0]):
+        out[p] = 0.0
+        if value[p] == 0.0:
+            continue
+        n_worse = 0
+        for t in range(pnl.shape[1]):
+            n_worse += 1 if pnl[p, t] < last[p] else 0
+        n_tied = rank[p] - n_worse
+        total = 0.0
+        for t in range(pnl.shape[1]):
+            if pnl[p, t] < last[p]:
+                total -= value[p] * returns[t]
+            elif pnl[p, t] == last[p] and n_tied > 0:
+                weight = min(1.0, n_tail[p] - (rank[p] - n_tied))
+                n_tied -= 1
+                total -= weight * (value[p] * returns[t])
+        out[p] = total / n_tail[p] + 0.0

@@ -36,6 +36,10 @@ class Outcome(IntEnum):
     NO_VARIANCE = 13
     #: too skewed or too fat-tailed for the expansion, so that the value is the normal one
     OUTSIDE_DOMAIN = 14
+    #: the window is too short for one end of an interval
+    OPEN_ENDED = 15
+    #: the method supposes outcomes that share no day
+    OVERLAPPING = 16
 
     @property
     def status(self) -> MeasureStatus:
@@ -68,6 +72,8 @@ _STATUS = {
     Outcome.MISSING_RETURNS: MeasureStatus.INSUFFICIENT_DATA,
     Outcome.NO_VARIANCE: MeasureStatus.UNDEFINED,
     Outcome.OUTSIDE_DOMAIN: MeasureStatus.DEGRADED,
+    Outcome.OPEN_ENDED: MeasureStatus.INSUFFICIENT_DATA,
+    Outcome.OVERLAPPING: MeasureStatus.UNDEFINED,
 }
 
 #: by the number of an outcome, whether there is a number that limits may be held against

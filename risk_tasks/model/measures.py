@@ -28,6 +28,15 @@ class Precision(StrEnum):
     FLOAT32 = "float32"
 
 
+class HorizonRule(StrEnum):
+    """How the risk of several days is told from one-day returns."""
+
+    #: that of one day times the square root of time
+    SQRT_TIME = "sqrt_time"
+    #: that of the P&L of so many days in a row, summed, beginning anew each day
+    OVERLAPPING = "overlapping"
+
+
 #: settings that are numbers, with what they may hold
 _NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     ("degrees_of_freedom", lambda number: number > 2, "Give a number above 2, such as 5."),
@@ -41,7 +50,8 @@ class MeasureSettings:
     """What unqualified measures are computed with.
 
     `confidence` is decimal text, a Decimal, or a float that is read through its text.
-    `horizon_days`, 1 to 1000, scales one-day risk by the square root of time.
+    `horizon_days`, 1 to 1000, scales one-day risk by the square root of time, unless
+    `horizon_rule` is to sum the P&L of so many days.
     `degrees_of_freedom`, above 2, are those of the Student measures. `decay`, between 0 and 1, is
     what the weight of a squared outcome is multiplied by from one day to the day before;
     `age_decay`, above 0 and at most 1, the same for the outcomes of the age-weighted VaR. Raises
@@ -55,6 +65,7 @@ class MeasureSettings:
     degrees_of_freedom: float = 5.0
     decay: float = 0.94
     age_decay: float = 0.98
+    horizon_rule: str = HorizonRule.SQRT_TIME
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "confidence", parse_confidence(self.confidence))
@@ -71,6 +82,7 @@ class MeasureSettings:
         for field, kind, what in (
             ("var_convention", VarConvention, "VaR convention"),
             ("precision", Precision, "precision"),
+            ("horizon_rule", HorizonRule, "horizon rule"),
         ):
             given = getattr(self, field)
             try:
@@ -81,6 +93,11 @@ class MeasureSettings:
                     field=field,
                     remedy=f"Choose one of {', '.join(kind)}.",
                 ) from None
+
+    @property
+    def outcome_days(self) -> int:
+        """Over how many days each past outcome is summed."""
+        return self.horizon_days if self.horizon_rule is HorizonRule.OVERLAPPING else 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ _SUFFIX = {
 }
 
 _HULL = "Hull, Options, Futures and Other Derivatives, 10th ed., ch. 22"
+_INTERVAL = "David, Nagaraja, Order Statistics, 3rd ed. (2003), ch. 7.1"
 _MFE = "McNeil, Frey, Embrechts, Quantitative Risk Management, 2nd ed. (2015), ch. 2.3"
 
 MEASURES = MappingProxyType(
@@ -183,6 +184,31 @@ MEASURES = MappingProxyType(
                 qualifier=Qualifier.CONFIDENCE,
             ),
             MeasureDefinition(
+                name="value_at_risk_lower",
+                summary="The smallest VaR that the historical one may be an estimate of (95 %)",
+                formula="u-th worst P&L x sqrt(h), u - 1 the smallest x with P(X <= x) >= 0.975,"
+                " X binomial (n, alpha)",
+                unit=Unit.CURRENCY,
+                sign="loss positive, never above value_at_risk",
+                gaps="`window_too_short` below 1 / alpha, `open_ended` where u is beyond n,"
+                " `overlapping`",
+                source=_INTERVAL,
+                cost_us=6.2,
+                qualifier=Qualifier.CONFIDENCE,
+            ),
+            MeasureDefinition(
+                name="value_at_risk_upper",
+                summary="The largest VaR that the historical one may be an estimate of (95 %)",
+                formula="l-th worst P&L x sqrt(h), l the smallest x with P(X <= x) >= 0.025,"
+                " X binomial (n, alpha)",
+                unit=Unit.CURRENCY,
+                sign="loss positive, never below value_at_risk",
+                gaps="`window_too_short` below 1 / alpha, `open_ended` where l is 0, `overlapping`",
+                source=_INTERVAL,
+                cost_us=5.5,
+                qualifier=Qualifier.CONFIDENCE,
+            ),
+            MeasureDefinition(
                 name="semi_deviation",
                 summary="Spread of the P&L below its mean",
                 formula="sqrt(sum of min(P&L - mean, 0)^2 / (n - 1)) x sqrt(h)",
@@ -191,6 +217,19 @@ MEASURES = MappingProxyType(
                 gaps="`window_too_short` below 2 observations",
                 source="Markowitz, Portfolio Selection (1959), ch. 9",
                 cost_us=11.0,
+            ),
+            MeasureDefinition(
+                name="shrunk_volatility",
+                summary="Volatility, correlations and differences drawn in as far as few days ask",
+                formula="sqrt(V' S* V) x sqrt(h), S* = (1 - s) S + s mu I of the instruments held;"
+                " S over n, mu = tr S / m, s = min(b, d) / d, d = |S - mu I|^2,"
+                " b = sum of |x_t x_t' - S|^2 / n^2",
+                unit=Unit.CURRENCY,
+                sign="never negative",
+                gaps="`window_too_short` below 2 observations, `overlapping`",
+                source="Ledoit, Wolf, A Well-Conditioned Estimator for Large-Dimensional Covariance"
+                " Matrices, Journal of Multivariate Analysis 88 (2004)",
+                cost_us=75.0,
             ),
             MeasureDefinition(
                 name="student_value_at_risk",
@@ -233,7 +272,7 @@ MEASURES = MappingProxyType(
                 formula="sqrt(sum of w_k P&L_(T-k)^2) x sqrt(h), w_k = (1 - d) d^k / (1 - d^n)",
                 unit=Unit.CURRENCY,
                 sign="never negative",
-                gaps="`window_too_short` below 2 observations",
+                gaps="`window_too_short` below 2 observations, `overlapping`",
                 source="J.P. Morgan/Reuters, RiskMetrics Technical Document, 4th ed. (1996), ch. 5",
                 cost_us=11.0,
             ),
@@ -256,7 +295,7 @@ MEASURES = MappingProxyType(
                 " s_(t+1)^2 = d s_t^2 + (1 - d) P&L_t^2, s_1^2 = mean of P&L^2",
                 unit=Unit.CURRENCY,
                 sign="loss positive",
-                gaps="`window_too_short` below 1 / alpha, without what has s_t = 0",
+                gaps="`window_too_short` below 1 / alpha, without what has s_t = 0; `overlapping`",
                 source="Hull, White, Incorporating Volatility Updating into the Historical"
                 " Simulation Method for VaR, Journal of Risk 1 (1998)",
                 cost_us=18.0,
@@ -303,7 +342,7 @@ MEASURES = MappingProxyType(
                 sign="adds to the shortfall positive, hedges negative",
                 gaps="`window_too_short` below 1 / alpha",
                 source="Tasche, Risk contributions and performance measurement (1999)",
-                cost_us=70.0,
+                cost_us=9.0,
                 qualifier=Qualifier.INSTRUMENT,
             ),
             MeasureDefinition(

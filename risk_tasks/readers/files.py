@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import codecs
+import os
 from pathlib import Path
 
 from risk_tasks.errors import InputFileError
+
+
+def path_of(given: object) -> Path:
+    """Return `given` as a path; raises `InputFileError` for what is none."""
+    if not isinstance(given, str | os.PathLike):
+        raise InputFileError(
+            f"{type(given).__name__} is not a path.",
+            field="path",
+            remedy="Give the path of a file.",
+        )
+    return Path(given)
 
 
 def read_bytes(path: Path) -> bytes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from risk_tasks.errors import InputFileError
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.readers.documents import check_keys, model_errors_at, read_document
+from risk_tasks.readers.files import path_of
 
 _SET_KEYS = {"id": str, "limit": list}
 _LIMIT_KEYS = {
@@ -29,7 +29,7 @@ def read_limits(path: str | os.PathLike[str]) -> LimitSet:
     Raises `InputFileError` naming file, limit and key. A file without a limit is refused: it
     would let everything pass.
     """
-    file = Path(path)
+    file = path_of(path)
     document = check_keys(read_document(file), file.name, _SET_KEYS, required=("id", "limit"))
     if not document["limit"]:
         raise InputFileError("The file has no limit.", field=f"{file.name}, key limit")

@@ -9,6 +9,7 @@ from risk_tasks.connection import text, transport_errors
 from risk_tasks.errors import UnknownLimitSetError
 from risk_tasks.lanes import LIMIT_SETS_KEY, limits_key
 from risk_tasks.model.limits import LimitSet
+from risk_tasks.wire.arrow import decoding
 from risk_tasks.wire.documents import limit_set_document, read_limit_set
 
 
@@ -37,9 +38,13 @@ class LimitStore:
         return {text(name): text(version) for name, version in names.items()}
 
     def load(self, version: str) -> LimitSet:
-        """Return the limit set of this version; raises `UnknownLimitSetError` for none such."""
+        """Return the limit set of this version.
+
+        Raises `UnknownLimitSetError` for none such, and `DecodeError` for damaged content.
+        """
         with transport_errors(self._client):
             document = self._client.get(limits_key(version))
         if document is None:
             raise UnknownLimitSetError(f"No limit set of version {version}.", field="limits")
-        return read_limit_set(msgspec.json.decode(document))
+        with decoding("limit set"):
+            return read_limit_set(msgspec.json.decode(document))

@@ -13,6 +13,7 @@ from risk_tasks.connection import text, transport_errors
 from risk_tasks.errors import InvalidMarketError, NoMarketError
 from risk_tasks.lanes import MARKETS_KEY, SUPERSEDED_MARKET_TTL_S, market_key, panel_key
 from risk_tasks.model.market import MarketSnapshot
+from risk_tasks.model.number import as_finite
 from risk_tasks.wire.market import decode_market, encode_marks, encode_panel
 
 
@@ -42,6 +43,10 @@ class MarketStore:
         current = self.load(market_id) if market_id else None
         if current is None:
             raise NoMarketError(f"No market {name!r} is published.", field="name")
+        if not isinstance(prices, Mapping):
+            raise InvalidMarketError(
+                f"{type(prices).__name__} is not a price by instrument.", field="prices"
+            )
         unknown = [instrument for instrument in prices if instrument not in current.index]
         missing = [instrument for instrument in current.instruments if instrument not in prices]
         if unknown or missing:
@@ -53,7 +58,15 @@ class MarketStore:
                 field="prices",
                 remedy="Give one price for each instrument of the market.",
             )
-        marks = np.array([prices[instrument] for instrument in current.instruments])
+        marks = np.empty(len(current.instruments))
+        for place, instrument in enumerate(current.instruments):
+            mark = as_finite(prices[instrument])
+            if mark is None:
+                raise InvalidMarketError(
+                    f"{prices[instrument]!r} is not a finite number.",
+                    field=f"prices[{instrument!r}]",
+                )
+            marks[place] = mark
         marked = current.with_prices(marks, as_of=as_of)
         if not self._put(marked, name, b""):
             self._put(marked, name, encode_panel(marked))

@@ -58,6 +58,7 @@ class _SettingsDocument(msgspec.Struct, forbid_unknown_fields=True):
     degrees_of_freedom: float = 5.0
     decay: float = 0.94
     age_decay: float = 0.98
+    horizon_rule: str = "sqrt_time"
 
 
 class _ScenarioDocument(msgspec.Struct, forbid_unknown_fields=True):
@@ -114,6 +115,7 @@ def settings_document(settings: MeasureSettings) -> Document:
         "degrees_of_freedom": settings.degrees_of_freedom,
         "decay": settings.decay,
         "age_decay": settings.age_decay,
+        "horizon_rule": str(settings.horizon_rule),
     }
 
 

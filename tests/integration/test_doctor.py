@@ -91,6 +91,21 @@ def test_a_server_that_may_throw_away_checks_is_bad(call, bare):
     assert found["answer from normal"]["state"] == "ok"
 
 
+def test_a_user_who_may_not_ask_for_info_is_told_the_rest(call, bare):
+    """With the line that mends it."""
+    bare.client.execute_command(
+        *("ACL", "SETUSER", "doctor", "on", ">word", "~*", "&*", "+@all", "-info")
+    )
+    try:
+        found = findings(call, bare.url.replace("//", "//doctor:word@"), 0)
+    finally:
+        bare.client.execute_command("ACL", "DELUSER", "doctor")
+
+    assert found["server settings"]["state"] == "warn"
+    assert "+info" in found["server settings"]["mend"]
+    assert found["answer from normal"]["state"] == "ok"
+
+
 def test_messages_that_nobody_will_take_are_found(call, bare):
     """As plain Celery sends them without queue, or with a priority."""
     app = Celery(broker=bare.url, set_as_current=False)

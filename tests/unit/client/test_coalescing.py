@@ -104,6 +104,9 @@ def test_every_check_leaves_once_in_order_and_in_time(max_checks, steps):
     ("terms", "field"),
     [
         ({"max_checks": 0}, "max_checks"),
+        ({"max_checks": "5"}, "max_checks"),
+        ({"max_checks": 5.0}, "max_checks"),
+        ({"max_wait_s": "0.01"}, "max_wait_s"),
         ({"max_wait_s": -0.001}, "max_wait_s"),
         ({"max_wait_s": 0.051}, "max_wait_s"),
         ({"max_wait_s": float("nan")}, "max_wait_s"),

@@ -72,7 +72,7 @@ def test_no_password_is_shown_whatever_it_is(password, port):
     assert shown == f"redis://me:***@{host}/0"
 
 
-@pytest.mark.parametrize("url", ["host:6379", "http://host", "", "redis://host:port/0"])
+@pytest.mark.parametrize("url", ["host:6379", "http://host", "", "redis://host:port/0", None, 6379])
 def test_what_is_no_address_of_a_server_is_refused(url):
     """With how one is written."""
     with pytest.raises(TransportError, match="redis://HOST:PORT/0"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -12,6 +13,7 @@ from risk_tasks.engine import MarketArrays, PortfolioBlock
 from risk_tasks.model.market import MarketSnapshot, Scenario
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 from risk_tasks.model.registry import MEASURES, Qualifier
+from tests.reference import scenario
 from tests.reference.measures import OF_HISTORY
 
 NAN = float("nan")
@@ -31,6 +33,7 @@ settings = st.builds(
     degrees_of_freedom=st.sampled_from([3, 4, 5, 30]),
     decay=st.sampled_from([0.8, 0.94, 0.97]),
     age_decay=st.sampled_from([0.5, 0.98, 1.0]),
+    horizon_rule=st.sampled_from(["sqrt_time", "sqrt_time", "overlapping"]),
 )
 
 ITEMS = {Qualifier.SCENARIO: "fall", Qualifier.INSTRUMENT: "I0"}
@@ -38,10 +41,12 @@ ALL = tuple(
     MeasureName(name, item=ITEMS.get(definition.qualifier)) for name, definition in MEASURES.items()
 )
 #: measures that read past returns; some have no twin that sees nothing but the P&L
-OF_PAST = {*OF_HISTORY, *(name.name for name in ALL if name.item == "I0")}
+OF_PAST = {*OF_HISTORY, "shrunk_volatility", *(name.name for name in ALL if name.item == "I0")}
 QUALIFIED = (
     MeasureName("value_at_risk", confidence="0.6"),
     MeasureName("value_at_risk", confidence="0.95"),
+    MeasureName("value_at_risk_lower", confidence="0.6"),
+    MeasureName("value_at_risk_upper", confidence="0.6"),
     MeasureName("expected_shortfall", confidence="0.6"),
     MeasureName("expected_shortfall", confidence="0.95"),
     MeasureName("parametric_value_at_risk", confidence="0.995"),
@@ -115,6 +120,22 @@ def block_of(books: list[Book]) -> PortfolioBlock:
         cash=np.array([NAN if b.cash is None else b.cash for b in books], dtype=np.float64),
         nav=np.array([NAN if b.nav is None else b.nav for b in books], dtype=np.float64),
     )
+
+
+def over_the_horizon(world: World, settings: MeasureSettings) -> World:
+    """The same books in a market of the outcomes that `settings` ask for."""
+    days = settings.outcome_days
+    return replace(world, panel=[scenario.over_days(steps, days) for steps in world.panel])
+
+
+def root_of_time(settings: MeasureSettings) -> float:
+    """From an outcome to the horizon."""
+    return math.sqrt(settings.horizon_days / settings.outcome_days)
+
+
+def reach_of(settings: MeasureSettings) -> float:
+    """From the largest return of a day to that of the horizon."""
+    return root_of_time(settings) * settings.outcome_days
 
 
 amounts = st.none() | st.integers(-8, 8).map(float) | st.floats(-1e6, 1e6)

@@ -19,7 +19,7 @@ from risk_tasks.engine.warmup import compile_kernels
 from risk_tasks.model.column import Outcome
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 from risk_tasks.model.registry import MEASURES, Qualifier
-from tests.reference import exposure, moments, rank, scenario, tail
+from tests.reference import exposure, moments, scenario, shrinkage, tail
 from tests.reference.measures import OF_HISTORY
 from tests.unit.engine.books import (
     ALL,
@@ -30,7 +30,10 @@ from tests.unit.engine.books import (
     World,
     bits,
     block_of,
+    over_the_horizon,
     panel_of,
+    reach_of,
+    root_of_time,
     settings,
     worlds,
 )
@@ -48,7 +51,7 @@ def test_every_measure_of_the_registry_has_its_functions():
 
 
 def expected_of(world: World, book: Book, name: MeasureName, settings: MeasureSettings):
-    """Return (outcome, value) from the formulas, by the naive twins."""
+    """Return (outcome, value) from the formulas, by the naive twins; `world` has the outcomes."""
     values = world.values(book)
     if name.name == "gross_leverage":
         return _of_leverage(book, values)
@@ -56,15 +59,15 @@ def expected_of(world: World, book: Book, name: MeasureName, settings: MeasureSe
         return _of_stress(world, name, values)
     if name.definition.qualifier is Qualifier.INSTRUMENT:
         return _of_instrument(world, book, name, settings)
-    if name.name == "worst_stress_loss":
-        return _of_worst_stress(world, values)
+    if name.name in _OF_A_KIND:
+        return _OF_A_KIND[name.name](world, values, settings)
     if hasattr(exposure, name.name):
         shares = name.name in {"concentration", "herfindahl"}
         nothing = shares and not exposure.gross_exposure(values)
         outcome = Outcome.ZERO_GROSS if nothing else Outcome.OK
         return outcome, getattr(exposure, name.name)(values)
     pnl = scenario.profit_and_loss(values, world.panel, world.n_observations)
-    return _of_history(name, settings, [p for p in pnl if p is not None])
+    return _of_history(name, settings, values, [p for p in pnl if p is not None])
 
 
 def _nav_of(book, values):
@@ -95,7 +98,7 @@ def _of_stress(world, name, values):
     return _of_shocks(values, shocks, others)
 
 
-def _of_worst_stress(world, values):
+def _of_worst_stress(world, values, settings):
     """Of several that are told; one that is not might be worse than all."""
     found = [_of_shocks(values, *scenario) for scenario in world.scenarios.values()]
     if not found or any(outcome is Outcome.NOT_IN_SCENARIO for outcome, _ in found):
@@ -104,17 +107,36 @@ def _of_worst_stress(world, values):
     return Outcome.NO_EXPOSURE if nothing else Outcome.OK, max(loss for _, loss in found)
 
 
+def _of_shrinkage(world, values, settings):
+    """Of complete observations of what is held, which may not share days."""
+    times, held = (
+        scenario.observed(values, world.panel, world.n_observations),
+        scenario.held(values),
+    )
+    if len(times) < settings.outcome_days + 1:
+        return Outcome.WINDOW_TOO_SHORT, None
+    if settings.outcome_days > 1 and held:
+        return Outcome.OVERLAPPING, None
+    returns = [[world.panel[i][t] for t in times] for i, _ in held]
+    spread = shrinkage.shrunk_volatility([value for _, value in held], returns)
+    return Outcome.OK, spread * root_of_time(settings)
+
+
+_OF_A_KIND = {"worst_stress_loss": _of_worst_stress, "shrunk_volatility": _of_shrinkage}
+
+
 def _of_instrument(world, book, name, settings):
     """By the shares of volatility and shortfall, and by the book without the instrument."""
     if name.item not in {f"I{place}" for place in range(len(world.prices))}:
         return Outcome.UNKNOWN_INSTRUMENT, None
     place, n, values = int(name.item[1:]), world.n_observations, world.values(book)
     if name.name == "beta":
-        return _of_beta(world, book, place)
+        return _of_beta(world, book, place, settings)
     times = scenario.observed(values, world.panel, n)
-    if len(times) < (rank.minimal_observations(settings.confidence) if "short" in name.name else 2):
+    like = "expected_shortfall" if "short" in name.name else "volatility"
+    if len(times) < OF_HISTORY[like].n_required(settings.confidence, settings.outcome_days):
         return Outcome.WINDOW_TOO_SHORT, None
-    root, z = math.sqrt(settings.horizon_days), tail.normal_quantile(settings.confidence)
+    root, z = root_of_time(settings), tail.normal_quantile(settings.confidence)
     shares = {
         "component_expected_shortfall": lambda: tail.expected_shortfall_contributions(
             values, world.panel, n, settings.confidence
@@ -133,12 +155,12 @@ def _of_instrument(world, book, name, settings):
     return _of_marginal([world.panel[place][t] for t in times], _seen(world, values), z * root)
 
 
-def _of_beta(world, book, place):
+def _of_beta(world, book, place, settings):
     values = world.values(book)
     times = scenario.observed(values, world.panel, world.n_observations)
     returns, nav = [world.panel[place][t] for t in times], _nav_of(book, values)
     for holds, outcome in (
-        (len(times) < 2, Outcome.WINDOW_TOO_SHORT),
+        (len(times) < settings.outcome_days + 1, Outcome.WINDOW_TOO_SHORT),
         (nav is None, Outcome.NAV_UNKNOWN),
         (nav is not None and nav <= 0, Outcome.NAV_NOT_POSITIVE),
         (any(map(scenario.is_missing, returns)), Outcome.MISSING_RETURNS),
@@ -178,20 +200,25 @@ def _of_shocks(values, shocks, others):
     return (Outcome.OK if named else Outcome.NO_EXPOSURE), loss
 
 
-def _of_history(name, settings, pnl):
+def _of_history(name, settings, values, pnl):
     confidence, twin = name.confidence or settings.confidence, OF_HISTORY[name.name]
     pnl = twin.reads(pnl, settings)
-    if len(pnl) < twin.n_required(confidence):
+    if len(pnl) < twin.n_required(confidence, settings.outcome_days):
         return Outcome.WINDOW_TOO_SHORT, None
+    if settings.outcome_days > 1 and not twin.of_sums and exposure.gross_exposure(values):
+        return Outcome.OVERLAPPING, None
     value = twin.value(pnl, confidence, settings)
+    if value is None and not exposure.gross_exposure(values):
+        value = 0.0
     outcome = Outcome[twin.reason(pnl, value).upper()]
-    return outcome, value * math.sqrt(settings.horizon_days)
+    return outcome, None if value is None else value * root_of_time(settings)
 
 
 @given(worlds(), settings)
 def test_every_measure_agrees_with_its_naive_twin(world, settings):
     """Value and outcome, with returns missing, navs unknown, books empty, in every convention."""
     columns = compute(world.block, world.market, EVERYTHING, settings)
+    world = over_the_horizon(world, settings)
 
     assert list(columns) == list(EVERYTHING)
     for row, book in enumerate(world.books):
@@ -207,17 +234,18 @@ def test_every_measure_agrees_with_its_naive_twin(world, settings):
             if value is None:
                 assert np.isnan(number), str(name)
                 continue
-            scale = size * math.sqrt(settings.horizon_days)
+            scale = size * reach_of(settings)
             if name.name == "gross_leverage" and value:
                 scale = value * (1 + value)
             elif name.name == "beta":
                 scale = (
                     size
+                    * settings.outcome_days**2
                     * _roughness(world, book, int(name.item[1:]))
                     / _nav_of(book, world.values(book))
                 )
             elif name.definition.unit != "ccy":
-                scale = 1.0
+                scale = reach_of(settings)
             assert abs(number - value) <= MINUTE * scale + SUBNORMAL, str(name)
 
 
@@ -300,6 +328,7 @@ def test_a_position_of_nothing_changes_nothing(world, settings, data):
 @given(worlds(min_books=1), settings)
 def test_a_longer_horizon_scales_risk_by_the_root_of_time_and_nothing_else(world, settings):
     """What is held today has no horizon."""
+    settings = replace(settings, horizon_rule="sqrt_time")
     one_day = replace(settings, horizon_days=1)
     root = math.sqrt(settings.horizon_days)
     market = world.market

@@ -19,7 +19,9 @@ from tests.unit.engine.books import (
     Book,
     World,
     bits,
+    over_the_horizon,
     panel_of,
+    reach_of,
     settings,
     worlds,
 )
@@ -33,7 +35,7 @@ SLACK = 1e-12
 def bound_of(name: MeasureName, gross, largest, settings: MeasureSettings, n):
     """Return how far docs/measures.md lets a measure of the past be off."""
     moved = OF_HISTORY[name.name].moved_by(n, str(settings.confidence), settings)
-    scale = gross * math.sqrt(settings.horizon_days)
+    scale = gross * reach_of(settings)
     return (ROUNDING * largest * moved + SLACK) * scale + 1e-300
 
 
@@ -45,6 +47,7 @@ def test_a_measure_of_the_past_is_within_the_bound_that_is_documented(world, set
     rounded = compute(block, market, ALL, replace(settings, precision=Precision.FLOAT32))
 
     gross = exact[MeasureName("gross_exposure")].values
+    world = over_the_horizon(world, settings)
     for name, column in exact.items():
         if name.name in OF_PAST - set(OF_HISTORY):
             continue
@@ -64,6 +67,7 @@ def test_a_measure_of_the_past_is_within_the_bound_that_is_documented(world, set
 @given(worlds(), settings)
 def test_a_measure_without_a_bound_is_that_of_the_rounded_returns(world, settings):
     """To the bit: what is read in half the memory is summed in float64 all the same."""
+    settings = replace(settings, horizon_rule="sqrt_time")
     names = [name for name in ALL if name.name in OF_HISTORY]
     names = [name for name in names if OF_HISTORY[name.name].moved_by is None]
     panel = np.array(world.panel).astype(np.float32).astype(np.float64).tolist()
@@ -128,8 +132,9 @@ def test_the_rounded_panel_is_shared_with_new_marks():
     """`publish_prices` copies neither of the two."""
     world = World([], [1.0, 2.0], panel_of(5, (2, 30), 0.0))
     first = world.market
-    rounded = first.panel_in(Precision.FLOAT32)
+    float32 = MeasureSettings(precision=Precision.FLOAT32)
+    rounded = first.panel_for(float32)
     again = type(first).of(world.snapshot, like=first)
 
-    assert again.panel_in(Precision.FLOAT32) is rounded
+    assert again.panel_for(float32) is rounded
     assert rounded.dtype == np.float32

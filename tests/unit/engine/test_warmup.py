@@ -30,7 +30,9 @@ PROGRAM = textwrap.dedent(
             if hasattr(k, "signatures") and not n.startswith("_")}
     before = {k.__name__: len(k.signatures) for k in compiled}
     # Those that read the panel, in either precision.
-    assert {name for name, n in before.items() if n == 2} == {"profit_and_loss", "outcomes"}
+    assert {name for name, n in before.items() if n == 2} == {
+        "profit_and_loss", "outcomes", "ledoit_wolf"
+    }
     assert set(before.values()) == {1, 2}, before
 
     for n in (1, 3):

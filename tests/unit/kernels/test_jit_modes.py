@@ -13,7 +13,16 @@ from typing import Any
 import pytest
 
 import risk_tasks.kernels
-from risk_tasks.kernels import exposure, history, moments, stress, tail, validity, weighted
+from risk_tasks.kernels import (
+    exposure,
+    history,
+    moments,
+    shrinkage,
+    stress,
+    tail,
+    validity,
+    weighted,
+)
 
 JIT_IS_OFF = bool(os.environ.get("NUMBA_DISABLE_JIT", "0").strip("0"))
 INSIDE = "RISK_TASKS_TEST_WITHOUT_JIT"
@@ -29,9 +38,11 @@ KERNELS = [
     history.outcomes,
     history.semi_deviation,
     moments.moments,
+    shrinkage.ledoit_wolf,
     stress.stress_loss,
     tail.value_at_risk,
     tail.expected_shortfall,
+    tail.shortfall_of_one,
     validity.repeated_position,
     validity.locate,
     weighted.ewma_volatility,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from risk_tasks.model.confidence import VarConvention
 from risk_tasks.model.limits import Comparison, Limit, LimitSet, MissingData
 from risk_tasks.model.market import MarketSnapshot, Scenario
-from risk_tasks.model.measures import MeasureSettings, Precision
+from risk_tasks.model.measures import HorizonRule, MeasureSettings, Precision
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES, Qualifier
 
@@ -44,6 +44,7 @@ settings = st.builds(
     st.floats(2, 1e308, exclude_min=True),
     st.floats(0, 1, exclude_min=True, exclude_max=True),
     st.floats(0, 1, exclude_min=True),
+    st.sampled_from(list(HorizonRule)),
 )
 
 measure_names = st.one_of(

@@ -26,6 +26,8 @@ OUTCOMES = [
     (Outcome.MISSING_RETURNS, "insufficient_data", "missing_returns", False),
     (Outcome.NO_VARIANCE, "undefined", "no_variance", False),
     (Outcome.OUTSIDE_DOMAIN, "degraded", "outside_domain", True),
+    (Outcome.OPEN_ENDED, "insufficient_data", "open_ended", False),
+    (Outcome.OVERLAPPING, "undefined", "overlapping", False),
 ]
 
 

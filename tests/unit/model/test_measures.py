@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from risk_tasks.errors import InvalidSettingsError, UnknownMeasureError
 from risk_tasks.model.confidence import VarConvention
-from risk_tasks.model.measures import MeasureName, MeasureSettings, Precision, parse_measures
+from risk_tasks.model.measures import (
+    HorizonRule,
+    MeasureName,
+    MeasureSettings,
+    Precision,
+    parse_measures,
+)
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES, Qualifier, Unit
 from tests.unit.model.strategies import measure_names, names
 
@@ -40,6 +46,8 @@ def test_units_and_qualifiers_are_those_of_the_design():
     }
     qualifiers = {
         "value_at_risk": Qualifier.CONFIDENCE,
+        "value_at_risk_lower": Qualifier.CONFIDENCE,
+        "value_at_risk_upper": Qualifier.CONFIDENCE,
         "expected_shortfall": Qualifier.CONFIDENCE,
         "parametric_value_at_risk": Qualifier.CONFIDENCE,
         "student_value_at_risk": Qualifier.CONFIDENCE,
@@ -194,6 +202,8 @@ BAD_SETTINGS = {
     "convention None": ({"var_convention": None}, "var_convention"),
     "convention a list": ({"var_convention": ["linear"]}, "var_convention"),
     "precision": ({"precision": "float16"}, "precision"),
+    "horizon rule": ({"horizon_rule": "compounded"}, "horizon_rule"),
+    "horizon rule None": ({"horizon_rule": None}, "horizon_rule"),
     "precision None": ({"precision": None}, "precision"),
     "freedom 2": ({"degrees_of_freedom": 2}, "degrees_of_freedom"),
     "freedom a text": ({"degrees_of_freedom": "5"}, "degrees_of_freedom"),
@@ -239,6 +249,7 @@ def test_settings_have_the_defaults_of_the_design():
     assert settings.precision is Precision.FLOAT64
     assert (settings.degrees_of_freedom, settings.decay) == (5.0, 0.94)
     assert settings.age_decay == 0.98
+    assert settings.horizon_rule is HorizonRule.SQRT_TIME
 
 
 @pytest.mark.parametrize("confidence", ["0.950", 0.95, Decimal("0.95"), np.float64(0.95)], ids=repr)
@@ -265,6 +276,12 @@ def test_settings_cannot_be_changed():
         MeasureSettings().confidence = "0.95"
     with pytest.raises(FrozenInstanceError):
         MeasureName("volatility").confidence = "0.95"
+
+
+@pytest.mark.parametrize(("rule", "days"), [("sqrt_time", 1), ("overlapping", 10)])
+def test_an_outcome_is_of_one_day_or_of_the_horizon(rule, days):
+    """As the rule says, which may be given by its text."""
+    assert MeasureSettings(horizon_days=10, horizon_rule=rule).outcome_days == days
 
 
 @given(st.integers(1, 1000))

@@ -132,6 +132,12 @@ def test_what_the_model_refused_is_the_cause(write):
     assert caught.value.remedy == caught.value.__cause__.remedy
 
 
+def test_what_is_no_path_is_refused():
+    """By what it is."""
+    with pytest.raises(InputFileError, match="NoneType is not a path"):
+        read_limits(None)
+
+
 def test_a_missing_file_and_a_directory_are_refused(tmp_path):
     """Both are named by their path."""
     for path in (tmp_path, tmp_path / "limits.toml"):

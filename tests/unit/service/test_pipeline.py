@@ -219,7 +219,8 @@ def test_every_measure_can_be_limited_and_explained(name):
     """Contributors are finite and make up the measure, where it is made up of parts."""
     limits = LimitSet("s", [Limit(name, hard=-1e9)])
 
-    report = report_of(LONG, limits=limits, measures=[])
+    # The days there are bound this VaR from above, and not that at 0.99.
+    report = report_of(LONG, limits=limits, measures=[], settings=MeasureSettings("0.95"))
 
     breach = report.breaches[0]
     assert breach.observed == report.measures[name].value
@@ -319,6 +320,7 @@ OTHER_INPUTS = {
     "order of measures": {"measures": list(reversed(STANDARD_MEASURES))},
     "confidence": {"settings": MeasureSettings("0.95")},
     "horizon": {"settings": MeasureSettings(horizon_days=10)},
+    "horizon rule": {"settings": MeasureSettings(horizon_rule="overlapping")},
     "convention": {"settings": MeasureSettings(var_convention="linear")},
     "precision": {"settings": MeasureSettings(precision="float32")},
     "degrees of freedom": {"settings": MeasureSettings(degrees_of_freedom=4)},
