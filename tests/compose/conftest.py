@@ -68,7 +68,12 @@ def stack(ports: dict[str, int], figures: Callable[..., None]) -> Iterator[Stack
     finally:
         if os.environ.get("COMPOSE_LOGS"):
             _keep_logs(stack, Path(os.environ["COMPOSE_LOGS"]))
+        stopping = time.time()
         stack.down()
+    ended = stack.deaths(stopping)
+    figures(down=ended)
+    assert ended
+    assert [name for name, code in ended if code != 0] == []
 
 
 def _keep_logs(stack: Stack, folder: Path) -> None:

@@ -132,6 +132,17 @@ class Stack:
     def workers(self) -> list[Container]:
         return [one for one in self.containers("worker") if one.state["Running"]]
 
+    def deaths(self, since: float, service: str = "") -> list[tuple[str, int]]:
+        """Return which containers ended since then, in order, with their exit codes."""
+        filters = ["--filter", "event=die"]
+        filters += ["--filter", f"label=com.docker.compose.project={PROJECT}"]
+        if service:
+            filters += ["--filter", f"label=com.docker.compose.service={service}"]
+        shown = "{{.Actor.Attributes.name}} {{.Actor.Attributes.exitCode}}"
+        span = ("--since", f"{since:.3f}", "--until", f"{time.time():.3f}")
+        told = docker("events", *span, *filters, "--format", shown)
+        return [(name, int(code)) for name, code in map(str.split, told.splitlines())]
+
     def await_ready(self, n: int, within_s: float = 90) -> list[Container]:
         """Wait until `n` workers have said since they were started that they serve."""
 

@@ -50,7 +50,21 @@ def site(stack, ports) -> str:
     url = f"http://operator:{password}@127.0.0.1:{ports['flower']}"
     with stack.load(seconds=12, checks=50, calls_per_s=4) as load:
         assert load.verdict()["lost"] == 0
+    done = stack.compose("run", "--rm", "-T", "--entrypoint", "python", "cli", "-c", BY_JSON)
+    assert done.returncode == 0, done.stderr
     return url
+
+
+#: the other door, as a service asks that has Celery alone
+BY_JSON = """
+from risk_tasks.app import create_app
+from risk_tasks.settings import Settings
+
+app = create_app(Settings.read())
+book = {"id": "pension-fund", "positions": {"AAPL": 7654321.0, "XOM": 5.0}}
+asked = app.send_task("risk.check", kwargs={"portfolio": book}, queue="risk.critical")
+assert asked.get(timeout=30)["status"] == "ok"
+"""
 
 
 def test_a_browser_sees_the_tasks_succeed(site, browse, figures):
@@ -63,6 +77,8 @@ def test_a_browser_sees_the_tasks_succeed(site, browse, figures):
     )
     assert "risk.check_block" in page
     assert "normal: 50 checks, book-0 to book-49" in page
+    assert "critical: 1 check, pension-fund, 2 positions" in page
+    assert "7654321" not in page
     workers = browse(f"{site}/workers")
     assert "worker-" in workers
     assert "Online" in workers

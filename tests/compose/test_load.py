@@ -6,23 +6,13 @@ import random
 import time
 from typing import Any
 
-from tests.compose.stack import PROJECT, Stack, docker, eventually, jain
+from tests.compose.stack import Stack, docker, eventually, jain
 
 #: from a container's start to its first call
 _LOAD_STARTS_WITHIN_S = 60
 #: a load that is not told to end ends by itself
 _LONGEST_S = 300
 STEADY = {"checks": 50, "calls_per_s": 25, "deadline_s": 10, "threads": 8}
-
-
-def deaths(since: float) -> list[tuple[str, int]]:
-    """Return which workers ended since then, with their exit codes, in order."""
-    label = f"label=com.docker.compose.project={PROJECT}"
-    shown = "{{.Actor.Attributes.name}} {{.Actor.Attributes.exitCode}}"
-    span = ("--since", f"{since:.3f}", "--until", f"{time.time():.3f}")
-    told = docker("events", *span, "--filter", "event=die", "--filter", label, "--format", shown)
-    lines = [line.rsplit(" ", 1) for line in told.splitlines()]
-    return [(name, int(code)) for name, code in lines if "worker" in name]
 
 
 def await_load(stack: Stack, since: float) -> None:
@@ -60,7 +50,7 @@ def test_scaling_up_and_down_under_load_loses_nothing(stack, full, figures):
         time.sleep(2)
         verdict = load.ended()
 
-    ended = deaths(started)
+    ended = stack.deaths(started, "worker")
     fairness = jain(shares)
     figures(
         scaling={**verdict, "shares": shares, "jain": round(fairness, 3), "exit_codes": ended},
@@ -84,7 +74,7 @@ def test_a_rolling_restart_under_load_loses_nothing(stack, full, figures):
             stack.await_ready(2)
         verdict = load.ended()
 
-    ended = deaths(started)
+    ended = stack.deaths(started, "worker")
     drained = [
         stopped - draining
         for one in stack.workers()
@@ -121,4 +111,4 @@ def test_killed_workers_lose_nothing(stack, full, figures):
     assert verdict["lost"] == verdict["wrong"] == 0
     assert within >= 0.999
     assert "dead" not in verdict["counters"]
-    assert [code for _, code in deaths(started)].count(137) == n_kills
+    assert [code for _, code in stack.deaths(started, "worker")].count(137) == n_kills

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 import redis
@@ -10,6 +11,13 @@ import redis
 from tests.compose.stack import ROOT, eventually
 
 SERVICES = ["redis", "cache", "worker", "worker-critical", "beat", "flower"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_worker(stack):
+    """Whatever the tests before have scaled to."""
+    stack.scale(1)
+    stack.await_ready(1)
 
 
 def test_the_first_answer_comes_soon_after_up(stack, figures):
@@ -146,7 +154,7 @@ def _answers(client: redis.Redis) -> bool:
 
 
 def test_two_schedulers_are_allowed(stack):
-    """Both are healthy, one of them reaps."""
+    """Both are healthy, one of them reaps; the one that waits can go too."""
     done = stack.compose(
         "up", "--detach", "--no-build", "--no-recreate", "--scale", "beat=2", "beat"
     )
@@ -155,3 +163,10 @@ def test_two_schedulers_are_allowed(stack):
     eventually(
         lambda: [one.health for one in stack.containers("beat")] == ["healthy"] * 2, 60, "two"
     )
+
+    since = time.time()
+    done = stack.compose(
+        "up", "--detach", "--no-build", "--no-recreate", "--scale", "beat=1", "beat"
+    )
+    assert done.returncode == 0, done.stderr
+    assert [code for _, code in stack.deaths(since, "beat")] == [0]

@@ -227,7 +227,7 @@ def test_a_setting_that_cannot_be_read_ends_the_container(tmp_path):
 
 
 def test_a_worker_may_be_stopped_before_it_is_ready(server, tmp_path):
-    """It ends soon, with no other fault than the signal."""
+    """It ends soon, and with 0: one that is not needed after all is no fault."""
     log = tmp_path / "worker.log"
     settings = {"RISK_TASKS_BROKER_URL": server.url}
 
@@ -235,7 +235,7 @@ def test_a_worker_may_be_stopped_before_it_is_ready(server, tmp_path):
         wait_until(lambda: "worker.compiling" in log.read_text(), STARTS_WITHIN_S)
         worker.send_signal(signal.SIGTERM)
 
-        assert worker.wait(20) in {0, -signal.SIGTERM, 128 + signal.SIGTERM}
+        assert worker.wait(20) == 0
     assert RoleStore(server.client).live() == []
 
 
