@@ -28,7 +28,7 @@ def test_the_first_answer_comes_soon_after_up(stack, figures):
 
 
 def test_a_worker_is_ready_soon_after_it_starts(stack, figures):
-    """One that joins a stack that runs; at `up` all parts start at once, on what cores there are."""
+    """One that joins a stack that runs; at `up` all parts start at once, on the same cores."""
     at_up = [_ready_s(worker) for worker in stack.await_ready(1)]
     stack.scale(2)
     joined = max(stack.await_ready(2), key=lambda one: one.started_at)
