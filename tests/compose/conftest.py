@@ -48,14 +48,19 @@ def ports() -> dict[str, int]:
 
 
 @pytest.fixture(scope="session")
-def stack(ports: dict[str, int], figures: Callable[..., None]) -> Iterator[Stack]:
+def stack(
+    ports: dict[str, int],
+    figures: Callable[..., None],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stack]:
     """The whole stack with one worker and two schedulers, and nothing of it afterwards."""
     subprocess.run(["sh", ROOT / "deploy" / "secrets.sh"], check=True)
     stack = Stack(
         {
             "RISK_TASKS_FLOWER_PORT": str(ports["flower"]),
             "RISK_TASKS_LOCAL_PORT": str(ports["redis"]),
-        }
+        },
+        tmp_path_factory.mktemp("stack"),
     )
     stack.down()
     started = time.time()
@@ -70,6 +75,7 @@ def stack(ports: dict[str, int], figures: Callable[..., None]) -> Iterator[Stack
             _keep_logs(stack, Path(os.environ["COMPOSE_LOGS"]))
         stopping = time.time()
         stack.down()
+        stack.close()
     ended = stack.deaths(stopping)
     figures(down=ended)
     assert ended

@@ -87,9 +87,15 @@ def _seconds(moment: str) -> float:
 class Stack:
     """One project of Compose."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], folder: Path) -> None:
         self._command = [*compose_command(), "--project-name", PROJECT]
         self._environment = {**os.environ, **environment}
+        # As they come: the engine remembers 256 events, and every health check is three.
+        self._deaths = folder / "deaths.json"
+        ours = f"label=com.docker.compose.project={PROJECT}"
+        watch = ["docker", "events", "--filter", "event=die", "--filter", ours]
+        with self._deaths.open("wb") as out:
+            self._watch = subprocess.Popen([*watch, "--format", "{{json .}}"], stdout=out)
 
     def compose(self, *arguments: str, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
         """Run Compose in the root of the repository; its exit code is the caller's to look at."""
@@ -134,14 +140,17 @@ class Stack:
 
     def deaths(self, since: float, service: str = "") -> list[tuple[str, int]]:
         """Return which containers ended since then, in order, with their exit codes."""
-        filters = ["--filter", "event=die"]
-        filters += ["--filter", f"label=com.docker.compose.project={PROJECT}"]
-        if service:
-            filters += ["--filter", f"label=com.docker.compose.service={service}"]
-        shown = "{{.Actor.Attributes.name}} {{.Actor.Attributes.exitCode}}"
-        span = ("--since", f"{since:.3f}", "--until", f"{time.time():.3f}")
-        told = docker("events", *span, *filters, "--format", shown)
-        return [(name, int(code)) for name, code in map(str.split, told.splitlines())]
+        told = [json.loads(line) for line in self._deaths.read_text().splitlines()]
+        attributes = [one["Actor"]["Attributes"] for one in told if one["timeNano"] / 1e9 >= since]
+        return [
+            (one["name"], int(one["exitCode"]))
+            for one in attributes
+            if service in {"", one["com.docker.compose.service"]}
+        ]
+
+    def close(self) -> None:
+        self._watch.terminate()
+        self._watch.wait()
 
     def await_ready(self, n: int, within_s: float = 90) -> list[Container]:
         """Wait until `n` workers have said since they were started that they serve."""
@@ -159,7 +168,7 @@ class Stack:
     def load_command(self, **options: object) -> list[str]:
         words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
         mount = f"{LOAD}:/load.py:ro"
-        run = ["run", "--rm", "-T", "--volume", mount, "--entrypoint", "python", "cli"]
+        run = ["run", "--rm", "-T", "--no-deps", "--volume", mount, "--entrypoint", "python", "cli"]
         return [*self._command, *run, "/load.py", *words]
 
     @contextmanager
