@@ -9,7 +9,7 @@ import numpy as np
 from risk_tasks.engine.block import PortfolioBlock
 from risk_tasks.engine.compute import FUNCTIONS, compute, contributions
 from risk_tasks.engine.market import MarketArrays
-from risk_tasks.kernels.jit import counted_compilations
+from risk_tasks.kernels.jit import recorded_compilations
 from risk_tasks.kernels.validity import locate, repeated_position
 from risk_tasks.model.market import MarketSnapshot, Scenario
 from risk_tasks.model.measures import MeasureName, MeasureSettings, Precision
@@ -21,9 +21,9 @@ def compile_kernels() -> int:
 
     Returns how many functions were compiled; those that a cache holds are loaded instead.
     """
-    with counted_compilations() as count:
+    with recorded_compilations() as recorder:
         _run_everything()
-        return count()
+    return sum(each.is_start for _, each in recorder.buffer)
 
 
 def _run_everything() -> None:
