@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-faults test-compose secrets check lint types contracts docs bench lock clean
+.PHONY: demo test test-faults test-compose secrets certify check lint types contracts docs bench lock clean
 
 demo: .venv/.installed  ## real portfolios on real prices through real workers
 	$(BIN)/risk-tasks demo
@@ -18,6 +18,10 @@ test-compose: .venv/.installed  ## the containers, with a real engine; FULL=1 fo
 
 secrets:  ## passwords of the stack that are missing, in secrets/
 	@sh deploy/secrets.sh
+
+certify: .venv/.installed  ## numbers against published ones and other libraries, these in an environment of their own
+	$(BIN)/python -m benchmarks.libraries.environment
+	$(BIN)/pytest tests/certification
 
 check: lint types contracts test  ## what must pass before a change lands
 
@@ -48,6 +52,9 @@ lock: .venv/.installed  ## resolve again, for Python 3.11 and later; the images'
 	$(LOCK) -c requirements.lock --extra beat pyproject.toml -o deploy/locks/beat.lock > /dev/null
 	$(LOCK) -c requirements.lock --extra flower pyproject.toml -o deploy/locks/flower.lock > /dev/null
 	echo hatchling | $(LOCK) -c requirements.lock - -o deploy/locks/build.lock > /dev/null
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	  --upgrade --no-emit-index-url --no-header --no-annotate \
+	  benchmarks/libraries/requirements.in -o benchmarks/libraries/requirements.txt > /dev/null
 
 .venv/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON=python3.13" if sys.version_info < (3, 11) else 0)'

@@ -2,7 +2,16 @@
 
 import sys
 
-from benchmarks import kernel, latency, ledger, measures, peer_throughput, throughput, users
+from benchmarks import (
+    kernel,
+    latency,
+    ledger,
+    measures,
+    metrics,
+    peer_throughput,
+    throughput,
+    users,
+)
 
 BENCHMARKS = {
     "kernel": kernel.run,
@@ -11,6 +20,7 @@ BENCHMARKS = {
     "throughput": throughput.run,
     "peers": peer_throughput.run,
     "latency": latency.run,
+    "metrics": metrics.run,
     "users": users.run,
 }
 

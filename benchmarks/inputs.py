@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 
-from risk_tasks.model.market import MarketSnapshot, Scenario
+from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.model.scenario import Scenario
 
 N_INSTRUMENTS, N_POSITIONS = 500, 20
 

@@ -1,7 +1,7 @@
-"""What each measure costs: microseconds per check, alone and all together.
+"""What each measure costs: microseconds per check, alone, all together, and in risk libraries.
 
 Blocks of 1,000 portfolios x 20 positions x 1,000 observations on one thread; the rounds of all
-measures are interleaved, so that a slow moment of the machine falls on each of them.
+measures and of all libraries are interleaved, so that a slow moment of the machine falls on each.
 """
 
 from __future__ import annotations
@@ -11,44 +11,75 @@ import time
 import numpy as np
 
 from benchmarks import inputs
+from benchmarks.libraries.agreements import AGREEMENTS
+from benchmarks.libraries.books import Books
+from benchmarks.libraries.environment import LIBRARIES
+from benchmarks.libraries.run import libraries
+from benchmarks.libraries.timing import CONFIDENCE, Beside
 from benchmarks.output import print_rows, write
 from risk_tasks.engine import MarketArrays, PortfolioBlock, compute
 from risk_tasks.engine.warmup import compile_kernels
-from risk_tasks.model.measures import MeasureSettings, parse_measures
+from risk_tasks.model.market import MarketSnapshot
+from risk_tasks.model.measures import MeasureName, MeasureSettings, parse_measures
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES, Qualifier
-from risk_tasks.wire.request import Terms, pack_portfolios
 
-N_PORTFOLIOS, N_OBSERVATIONS, N_ROUNDS = 1_000, 1_000, 15
+N_PORTFOLIOS, N_OBSERVATIONS, N_ROUNDS = 1_000, 1_000, 5
+#: ours are quick, and taken more often in each round
+N_TURNS = 3
+NAV = 1e7
+
+Question = tuple[list[MeasureName], MeasureSettings]
 
 
 def run() -> None:
+    LIBRARIES.ensure()
     compile_kernels()
-    market = MarketArrays.of(inputs.market(N_OBSERVATIONS))
-    request = pack_portfolios(
-        inputs.portfolios(N_PORTFOLIOS), Terms(parse_measures(None), MeasureSettings())
-    )
-    block = PortfolioBlock(
-        request.offsets,
-        np.array([market.index[name] for name in request.instrument_names])[request.instrument],
-        request.quantity,
-        np.full(N_PORTFOLIOS, np.nan),
-        np.full(N_PORTFOLIOS, 1e7),
-    )
-    suffix = {Qualifier.SCENARIO: ":fall", Qualifier.INSTRUMENT: f":{next(iter(market.index))}"}
-    asked = {name: [name + suffix.get(one.qualifier, "")] for name, one in MEASURES.items()}
-    asked["the standard set"] = list(STANDARD_MEASURES)
-    cost_us: dict[str, list[float]] = {name: [] for name in asked}
-    for _ in range(N_ROUNDS):
-        for label, names in asked.items():
-            parsed = parse_measures(names)
-            started = time.perf_counter()
-            compute(block, market, parsed, MeasureSettings())
-            cost_us[label].append((time.perf_counter() - started) / N_PORTFOLIOS * 1e6)
+    snapshot = inputs.market(N_OBSERVATIONS)
+    market, block = MarketArrays.of(snapshot), _block()
+    asked = _questions(market)
+    cost_us: dict[str, list[float]] = {label: [] for label in asked}
+    with libraries(_books(block, snapshot)) as process:
+        beside = Beside(process, N_OBSERVATIONS)
+        for _ in range(N_ROUNDS):
+            for _ in range(N_TURNS):
+                for label, (names, settings) in asked.items():
+                    started = time.perf_counter()
+                    compute(block, market, names, settings)
+                    cost_us[label].append((time.perf_counter() - started) / N_PORTFOLIOS * 1e6)
+            beside.take_turn()
     print_rows("microseconds per check", cost_us)
+    beside.print_against(cost_us)
     sizes = {
         "portfolios": N_PORTFOLIOS,
         "positions": inputs.N_POSITIONS,
         "observations": N_OBSERVATIONS,
         "rounds": N_ROUNDS,
+        "turns of ours in a round": N_TURNS,
     }
-    write("measures", sizes, cost_us)
+    write("measures", sizes, {**cost_us, **beside.rows()}, beside.versions)
+
+
+def _questions(market: MarketArrays) -> dict[str, Question]:
+    """Each measure, the standard set, and what a library has under another convention."""
+    suffix = {Qualifier.SCENARIO: ":fall", Qualifier.INSTRUMENT: f":{next(iter(market.index))}"}
+    spelled = {name: name + suffix.get(one.qualifier, "") for name, one in MEASURES.items()}
+    standard = MeasureSettings(confidence=CONFIDENCE)
+    asked = {name: (parse_measures([spelled[name]]), standard) for name in MEASURES}
+    asked["the standard set"] = (parse_measures(STANDARD_MEASURES), standard)
+    for one in AGREEMENTS:
+        settings = MeasureSettings(confidence=CONFIDENCE, **one.settings)
+        asked.setdefault(one.ours, (parse_measures([spelled[one.measure]]), settings))
+    return asked
+
+
+def _block() -> PortfolioBlock:
+    instrument, quantity = inputs.arrays(N_PORTFOLIOS)
+    offsets = np.arange(N_PORTFOLIOS + 1) * inputs.N_POSITIONS
+    unknown, nav = np.full(N_PORTFOLIOS, np.nan), np.full(N_PORTFOLIOS, NAV)
+    return PortfolioBlock(offsets, instrument, quantity, unknown, nav)
+
+
+def _books(block: PortfolioBlock, snapshot: MarketSnapshot) -> Books:
+    weights = block.quantity * snapshot.prices[block.instrument] / NAV
+    panel = np.ascontiguousarray(snapshot.returns.T)
+    return Books(block.offsets, block.instrument, weights, panel)

@@ -7,6 +7,7 @@ import platform
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numba
 import numpy as np
@@ -36,16 +37,21 @@ def print_percentiles(heading: str, rows: Mapping[str, Sequence[float]]) -> dict
     return medians
 
 
-def write(name: str, sizes: Mapping[str, int], rows: Mapping[str, Sequence[float]]) -> None:
-    """Write build/bench/NAME.json: sizes, versions, and the spread of each row."""
-    versions = {
+def write(
+    name: str,
+    sizes: Mapping[str, int],
+    rows: Mapping[str, Sequence[float]],
+    versions: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Write build/bench/NAME.json: sizes, versions and those of others, the spread of each row."""
+    known = {
         "python": platform.python_version(),
         "numpy": np.__version__,
         "numba": numba.__version__,
     }
     document = {
         "sizes": dict(sizes),
-        "versions": versions,
+        "versions": known | dict(versions),
         "rows": {label: spread(samples) for label, samples in rows.items()},
     }
     FOLDER.mkdir(parents=True, exist_ok=True)

@@ -5,16 +5,22 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from benchmarks.libraries.table import libraries_markdown
+from risk_tasks.model.registry import MEASURES
 from risk_tasks.render.measures import measures_markdown
 
 PAGE = Path(__file__).parent / "measures.md"
 
 
 def written(page: str) -> str:
-    """Return `page` with the table of the registry between its marks."""
-    mark = r"(<!-- measures: .*? -->\n).*?(<!-- end -->)"
-    table = measures_markdown() + "\n"
-    return re.sub(mark, lambda found: found[1] + table + found[2], page, flags=re.DOTALL)
+    """Return `page` with the tables of the registry and of other libraries between their marks."""
+    page = _between("measures", measures_markdown(), page)
+    return _between("libraries", libraries_markdown(MEASURES), page)
+
+
+def _between(mark: str, table: str, page: str) -> str:
+    found = rf"(<!-- {mark}: .*? -->\n).*?(<!-- end -->)"
+    return re.sub(found, lambda marks: f"{marks[1]}{table}\n{marks[2]}", page, flags=re.DOTALL)
 
 
 if __name__ == "__main__":

@@ -17,11 +17,18 @@ from risk_tasks.errors import (
     TransportError,
 )
 from risk_tasks.model.limits import Limit, LimitSet
-from risk_tasks.model.market import MarketSnapshot, Scenario
+from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import Breach, Measure, RiskReport
-from risk_tasks.readers import read_limits, read_market, read_portfolios, read_scenarios
+from risk_tasks.model.scenario import Replay, Scenario
+from risk_tasks.readers import (
+    read_limits,
+    read_market,
+    read_portfolios,
+    read_scenarios,
+    read_tags,
+)
 
 if TYPE_CHECKING:
     from risk_tasks.embedding import embedded
@@ -36,6 +43,7 @@ __all__ = [
     "MeasureSettings",
     "Portfolio",
     "QueueFullError",
+    "Replay",
     "ReportTimeoutError",
     "RequestError",
     "RiskClient",
@@ -48,6 +56,7 @@ __all__ = [
     "read_market",
     "read_portfolios",
     "read_scenarios",
+    "read_tags",
     "signature",
 ]
 

@@ -5,11 +5,8 @@ from __future__ import annotations
 from celery import Celery
 from kombu.entity import Queue
 
-from risk_tasks.lanes import LANE_OF_KIND, RESULT_TTL_S, SWEEP_TASK, Priority
+from risk_tasks.lanes import RESULT_TTL_S, Priority
 from risk_tasks.settings import Settings
-
-#: how often abandoned blocks and replies are looked for
-SWEEP_EVERY_S = 10.0
 
 TRANSPORT_OPTIONS = {
     # In the order of the lanes but for a reserved share; one list per lane.
@@ -67,13 +64,6 @@ def create_app(settings: Settings) -> Celery:
         timezone="UTC",
         beat_scheduler="redbeat.RedBeatScheduler",
         beat_max_loop_interval=2,
-        beat_schedule={
-            SWEEP_TASK: {
-                "task": SWEEP_TASK,
-                "schedule": SWEEP_EVERY_S,
-                "options": {"queue": LANE_OF_KIND[SWEEP_TASK].queue, "expires": SWEEP_EVERY_S},
-            }
-        },
         redbeat_lock_timeout=10,
     )
     return app

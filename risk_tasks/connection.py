@@ -15,7 +15,14 @@ from risk_tasks.errors import TransportError
 CONNECT_TIMEOUT_S = 0.8
 
 
-def connect(url: str, *, socket_timeout_s: float = 1.8, n_retries: int = 1) -> redis.Redis:
+def connect(
+    url: str,
+    *,
+    socket_timeout_s: float = 1.8,
+    connect_timeout_s: float = CONNECT_TIMEOUT_S,
+    n_retries: int = 1,
+    max_connections: int = 100,
+) -> redis.Redis:
     """Return a client of the server at `url`; nothing is sent yet.
 
     One retry after a lost connection: every script here may be repeated; what may not gets none.
@@ -30,8 +37,9 @@ def connect(url: str, *, socket_timeout_s: float = 1.8, n_retries: int = 1) -> r
     try:
         return redis.Redis.from_url(
             url,
+            max_connections=max_connections,
             socket_timeout=socket_timeout_s,
-            socket_connect_timeout=CONNECT_TIMEOUT_S,
+            socket_connect_timeout=connect_timeout_s,
             **({} if url.startswith("unix") else {"socket_keepalive": True}),
             retry=Retry(
                 ConstantBackoff(0.05), n_retries, supported_errors=(redis.ConnectionError,)
@@ -66,3 +74,8 @@ def masked(url: str) -> str:
     name, colon, _ = user.partition(":")
     shown = f"{scheme}://{name}:***@{tail}" if at and colon else url
     return re.sub(r"(?i)([?&]password=)[^&#]*", r"\1***", shown)
+
+
+def masked_urls(line: str) -> str:
+    """Return `line` with the passwords of all URLs in it masked."""
+    return re.sub(r"\S+://\S+", lambda found: masked(found[0]), line)

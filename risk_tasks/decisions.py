@@ -97,7 +97,7 @@ def _evaluate_limit(
     ):
         if threshold is None:
             continue
-        passed = open_rows & _passes(limit, column.values, threshold)
+        passed = open_rows & passes(limit, column.values, threshold)
         open_rows &= ~passed
         _raise_gravity(evaluation, passed, decision)
         for row in np.flatnonzero(passed):
@@ -120,7 +120,7 @@ def _raise_gravity(evaluation: Evaluation, rows: BoolArray, decision: Decision) 
     np.maximum(evaluation.gravity, level, out=evaluation.gravity, where=rows)
 
 
-def _passes(limit: Limit, values: npt.NDArray[np.float64], threshold: float) -> BoolArray:
+def passes(limit: Limit, values: npt.NDArray[np.float64], threshold: float) -> BoolArray:
     """Whether each value lies beyond `threshold`; equality does not, nor does NaN."""
     match Comparison(limit.comparison):
         case Comparison.ABOVE:

@@ -31,6 +31,19 @@ risk:panel:ID                  string  returns; as the markets on it
 risk:limit_sets                hash    version by name; for ever
 risk:limits:VERSION            string  a limit set, JSON; for ever
 risk:role:NAME                 hash    role, lanes, pid, host of a live role; 3 s, renewed
+risk:cache:KEY                 string  a result by content hash; 900 s, or evicted (cache's server)
+risk:lease:KEY                 string  who computes a result; seconds (cache's server)
+risk:popular                   zset    requests by decayed count, as powers of 2; the first 10,000
+risk:popular:DIGEST            string  what is asked; as its member of risk:popular, 1 day at most
+risk:prewarm                   hash    the last run of prewarming, and sums of all; 1 day
+risk:prewarm:slot              string  the slot of time that was planned last; 100 slots
+risk:prewarm:todo              list    digests that the last run has not warmed yet; 1 day
+risk:prewarm:warm              zset    digests by when they were warmed (server s); as results
+risk:prewarm:work              string  whether somebody works a run off; 5 s, renewed
+risk:cache_counts:NAME         hash    what the cache did in a role; 1 day after the last of it
+risk:slot:ID                   string  what a worker measured in one slot, JSON; 300 s
+risk:slots                     zset    SLOT:WORKER by number of slot; the last 300 s
+risk:unanswered:SLOT           hash    checks by lane that ended without an answer; 300 s
 =============================  ======  ==========================================================
 """
 
@@ -44,6 +57,7 @@ _MIB = 1 << 20
 CHECK_TASK = "risk.check"
 CHECK_BLOCK_TASK = "risk.check_block"
 SWEEP_TASK = "risk.sweep"
+PREWARM_TASK = "risk.prewarm"
 LIMIT_BREACH_TASK = "risk.limit_breach"
 CRITICAL_EVENT_TASK = "risk.critical_event"
 POSITION_CHANGE_TASK = "risk.position_change"
@@ -85,10 +99,11 @@ LANE_OF_KIND = {
     POSITION_CHANGE_TASK: Priority.BATCH,
     PORTFOLIO_UPDATE_TASK: Priority.BATCH,
     SWEEP_TASK: Priority.NORMAL,
+    PREWARM_TASK: Priority.BATCH,
 }
 
 #: what a worker serves; the other kinds have a lane and no task yet
-SERVED_TASKS = frozenset({CHECK_TASK, CHECK_BLOCK_TASK, SWEEP_TASK})
+SERVED_TASKS = frozenset({CHECK_TASK, CHECK_BLOCK_TASK, SWEEP_TASK, PREWARM_TASK})
 
 RESULT_TTL_S = 900
 #: a critical check that takes longer from submit to result is logged and counted
@@ -105,6 +120,15 @@ FETCH_GRACE_S = 2.0
 MAX_PUT_BACK = 3
 MAX_DEAD, MAX_DEAD_BYTES = 1_000, 64 * _MIB
 REAPER_LOCK_TTL_S = 5
+MAX_POPULAR = 10_000
+#: what a larger request costs to keep is more than being warm for it is worth
+MAX_POPULAR_BYTES = 8 << 10
+#: after that long a request counts for half
+POPULAR_HALF_LIFE_S = 600
+POPULAR_TTL_S = 86_400
+CACHE_COUNTS_TTL_S = 86_400
+#: workers measure in slots of this length, which the Lua knows too, and which are kept for a while
+SLOT_S, SLOTS_KEPT_S = 5, 300
 
 LEDGER_KEY = "risk:ledger"
 QUOTAS_KEY = "risk:quotas"
@@ -114,6 +138,18 @@ CLIENTS_KEY = "risk:clients"
 COUNTERS_KEY = "risk:counters"
 MARKETS_KEY = "risk:markets"
 LIMIT_SETS_KEY = "risk:limit_sets"
+POPULAR_KEY = "risk:popular"
+PREWARM_TTL_S = 86_400
+PREWARM_KEY = "risk:prewarm"
+PREWARM_SLOT_KEY = "risk:prewarm:slot"
+PREWARM_TODO_KEY = "risk:prewarm:todo"
+PREWARM_WARM_KEY = "risk:prewarm:warm"
+PREWARM_WORK_KEY = "risk:prewarm:work"
+#: after that long without a step, another worker may go on
+PREWARM_WORK_TTL_S = 5
+CACHE_PREFIX = b"risk:cache:"
+LEASE_PREFIX = b"risk:lease:"
+SLOTS_KEY = "risk:slots"
 DEFAULT_NAME = "default"
 
 
@@ -163,3 +199,20 @@ def limits_key(version: str) -> str:
 
 def role_key(name: str) -> str:
     return f"risk:role:{name}"
+
+
+def popular_key(digest: str) -> str:
+    return f"{POPULAR_KEY}:{digest}"
+
+
+def cache_counts_key(name: str) -> str:
+    return f"risk:cache_counts:{name}"
+
+
+def slot_key(entry: str) -> str:
+    """Return the key of `entry`, SLOT:WORKER."""
+    return f"risk:slot:{entry}"
+
+
+def unanswered_key(slot: int | str) -> str:
+    return f"risk:unanswered:{slot}"

@@ -37,12 +37,26 @@ class Settings(BaseSettings):
     concurrency: int = Field(default=1, ge=1, le=256)
     #: markets that a worker holds in memory
     markets_held: int = Field(default=4, ge=1)
+    #: where results are shared; the broker where it is not given
+    cache_url: SecretStr | None = None
+    #: bytes of results that a worker keeps in memory
+    cache_local_bytes: int = Field(default=64 << 20, ge=0)
+    #: seconds that a result is kept, in memory and on the server
+    cache_ttl_s: float = Field(default=900.0, gt=0, le=86_400)
     #: a file that a worker touches while it consumes, a scheduler while it looks after the ledger
     heartbeat_file: Path | None = None
     #: what Flower asks for; it does not start without one
     flower_password: SecretStr | None = None
     #: debug, info, warning, error
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    #: auto: readable on a terminal, JSON elsewhere; json; console
+    log_format: str = Field(default="auto", pattern="^(auto|json|console)$")
+    #: whether workers measure what they do: on, off
+    metrics: str = Field(default="on", pattern="^(on|off)$")
+    #: where a role serves Prometheus; none where it is not given, any free port for 0
+    metrics_port: int | None = Field(default=None, ge=0, le=65_535)
+    #: the address that it listens on
+    metrics_host: str = "127.0.0.1"
 
     @classmethod
     def read(cls, **overrides: Any) -> Settings:
@@ -62,6 +76,10 @@ class Settings(BaseSettings):
     @property
     def result_url_or_broker(self) -> SecretStr:
         return self.result_url or self.broker_url
+
+    @property
+    def cache_url_or_broker(self) -> SecretStr:
+        return self.cache_url or self.broker_url
 
     @classmethod
     def settings_customise_sources(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -10,23 +11,40 @@ import structlog
 from celery import Celery, Task
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
-from risk_tasks.broker.blocks import BlockBroker
+from risk_tasks.broker.blocks import BlockBroker, StartedBlock
 from risk_tasks.broker.watched import SummarisedReport, SummarisedRequest
 from risk_tasks.errors import TransportError, WireError
-from risk_tasks.lanes import CHECK_BLOCK_TASK, CHECK_TASK, SWEEP_TASK
+from risk_tasks.lanes import (
+    CHECK_BLOCK_TASK,
+    CHECK_TASK,
+    LANE_OF_KIND,
+    PREWARM_TASK,
+    SWEEP_TASK,
+    Priority,
+)
+from risk_tasks.metrics import BlockRecord, Outcome, Recorder
+from risk_tasks.model.report import ReportStatus
 from risk_tasks.service import DocumentService, Service
+from risk_tasks.store.prewarm import PrewarmPolicy
+from risk_tasks.upkeep.prewarm import Prewarmer
 from risk_tasks.upkeep.sweeper import sweep
-from risk_tasks.wire.answer import encode_failure
+from risk_tasks.wire.answer import AnswerBlock, encode_answer, encode_failure
 
 log = structlog.get_logger("risk_tasks")
 
 Result = TypeVar("Result")
 
+_LANE_OF_QUEUE = {lane.queue: lane for lane in Priority}
+
 
 def register(
-    app: Celery, service: Service, documents: DocumentService, broker: BlockBroker
+    app: Celery,
+    service: Service,
+    documents: DocumentService,
+    broker: BlockBroker,
+    recorder: Recorder,
 ) -> None:
-    """Give `app` the tasks that a worker runs."""
+    """Give `app` the tasks that answer checks."""
 
     @app.task(name=CHECK_BLOCK_TASK, bind=True, ignore_result=True)
     def check_block(self: Task[..., None]) -> None:
@@ -37,35 +55,126 @@ def register(
             log.info("block.not_started", block=block_id)
             return
         started = time.perf_counter()
-        try:
-            waited = {"queued_ms": block.queued_ms, "fetch_ms": (started - fetching) * 1e3}
-            answer = _patiently(lambda: service.run(block.payload, block.stamp, waited))
-        except WireError as error:
-            log.warning("block.undecodable", block=block_id, error=str(error))
-            answer = encode_failure(str(error))
-        except Exception as error:
-            # Whoever waits is told at once: an exception would leave the block to its deadline.
-            log.exception("block.failed", block=block_id)
-            answer = encode_failure(type(error).__name__)
-        first = _patiently(lambda: broker.finish(block_id, answer))
-        log.info(
+        answer, data = _answer(service, block_id, block, started - fetching)
+        total_ms = _patiently(lambda: broker.finish(block_id, data))
+        ended = time.perf_counter()
+        record = _record(block, answer, started - fetching, ended - fetching, total_ms)
+        recorder.record(record)
+        _tell(
             "block.finished",
+            record,
             block=block_id,
-            first=first,
-            queued_ms=block.queued_ms,
-            worked_ms=round((time.perf_counter() - started) * 1e3, 3),
+            market=block.stamp.market_id,
+            limits=block.stamp.limits_version,
             payload_bytes=len(block.payload),
         )
 
     @app.task(name=CHECK_TASK, Request=SummarisedRequest)
     def check(*args: Any, **request: Any) -> SummarisedReport:
-        return SummarisedReport(_patiently(lambda: documents.check(request, *args)))
+        started = time.perf_counter()
+        document = _patiently(lambda: documents.check(request, *args))
+        took_s = time.perf_counter() - started
+        lane = str((check.request.delivery_info or {}).get("routing_key"))
+        record = BlockRecord(
+            lane=_LANE_OF_QUEUE.get(lane, LANE_OF_KIND[CHECK_TASK]).value,
+            outcome=Outcome.ANSWERED,
+            n_checks=1,
+            n_errors=int(document["status"] == ReportStatus.ERROR),
+            queued_s=None,
+            fetch_s=0.0,
+            compute_s=took_s,
+            busy_s=took_s,
+            total_s=None,
+        )
+        recorder.record(record)
+        _tell("check.finished", record, task=check.request.id)
+        return SummarisedReport(document)
 
     @app.task(name=SWEEP_TASK, ignore_result=True)
     def sweep_abandoned() -> None:
         swept = sweep(broker)
         if any(swept):
             log.info("sweep.finished", **swept._asdict())
+
+
+def register_prewarming(app: Celery, prewarmer: Prewarmer) -> None:
+    """Give `app` the task that computes results before they are asked for."""
+
+    @app.task(name=PREWARM_TASK, ignore_result=True)
+    def prewarm(*, goes_on: bool = False, **policy: Any) -> None:
+        wanted = PrewarmPolicy(**policy)
+        if not goes_on:
+            _patiently(lambda: prewarmer.plan(wanted))
+            goes_on = _patiently(prewarmer.is_to_begin)
+        if goes_on and _patiently(lambda: prewarmer.step(wanted)):
+            # Between two steps whatever waits in an earlier lane is served.
+            again = {"goes_on": True, **policy}
+            app.send_task(PREWARM_TASK, kwargs=again, queue=LANE_OF_KIND[PREWARM_TASK].queue)
+
+
+def _answer(
+    service: Service, block_id: str, block: StartedBlock, fetch_s: float
+) -> tuple[AnswerBlock | None, bytes]:
+    """Return the answer and its bytes; of a failure, no answer and the bytes that tell it."""
+    waited = {"queued_ms": block.queued_ms, "fetch_ms": fetch_s * 1e3}
+    try:
+        answer = _patiently(
+            lambda: service.answer(block.payload, block.stamp, waited, within_s=block.left_s)
+        )
+        return answer, encode_answer(answer)
+    except WireError as error:
+        log.warning("block.undecodable", block=block_id, error=str(error))
+        return None, encode_failure(str(error))
+    except Exception as error:
+        # Whoever waits is told at once: an exception would leave the block to its deadline.
+        log.exception("block.failed", block=block_id)
+        return None, encode_failure(type(error).__name__)
+
+
+def _record(
+    block: StartedBlock,
+    answer: AnswerBlock | None,
+    fetch_s: float,
+    busy_s: float,
+    total_ms: float | None,
+) -> BlockRecord:
+    if total_ms is None:
+        outcome = Outcome.DUPLICATE
+    else:
+        outcome = Outcome.FAILED if answer is None else Outcome.ANSWERED
+    return BlockRecord(
+        lane=block.lane,
+        outcome=outcome,
+        n_checks=block.n_checks,
+        n_errors=block.n_checks if answer is None else len(answer.errors),
+        queued_s=block.queued_ms / 1e3,
+        fetch_s=fetch_s,
+        compute_s=0.0 if answer is None else answer.head.timings["compute_ms"] / 1e3,
+        busy_s=busy_s,
+        total_s=None if total_ms is None else total_ms / 1e3,
+    )
+
+
+def _tell(event: str, record: BlockRecord, **ids: Any) -> None:
+    """Write the line of a message: ids, counts, and times in ms."""
+    if not log.is_enabled_for(logging.INFO):
+        return
+    times = {
+        "queued_ms": record.queued_s,
+        "fetch_ms": record.fetch_s,
+        "compute_ms": record.compute_s,
+        "busy_ms": record.busy_s,
+        "total_ms": record.total_s,
+    }
+    log.info(
+        event,
+        **ids,
+        lane=record.lane,
+        outcome=record.outcome.value,
+        checks=record.n_checks,
+        errors=record.n_errors,
+        **{name: round(s * 1e3, 3) for name, s in times.items() if s is not None},
+    )
 
 
 def _patiently(call: Callable[[], Result]) -> Result:

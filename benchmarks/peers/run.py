@@ -11,7 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers import environment
+from benchmarks.environment import ROOT
+from benchmarks.peers.environment import PEERS as ENVIRONMENT
 
 PEERS = ("celery", "dramatiq", "huey", "taskiq", "rq")
 
@@ -38,7 +39,7 @@ def measure(
     those of one round. Raises `RuntimeError` with the end of the log where the peer fails or takes
     longer than `timeout_s`.
     """
-    python = environment.ensure()
+    python = ENVIRONMENT.ensure()
     command = [
         *(str(python), "-m", f"benchmarks.peers.{peer}_peer", "--broker-url", broker_url),
         *("--market", str(Path(market_path).resolve()), "--job", job, "--mode", mode),
@@ -48,7 +49,7 @@ def measure(
     with tempfile.TemporaryFile() as log:
         client = subprocess.Popen(
             command,
-            cwd=environment.ROOT,
+            cwd=ROOT,
             env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -69,7 +70,7 @@ def measure(
 
 def _environment() -> dict[str, str]:
     # One thread of algebra in each process, as every worker has a core.
-    return os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(environment.ROOT)}
+    return os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 
 def _stop(client: subprocess.Popen[bytes]) -> None:

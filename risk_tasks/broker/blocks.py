@@ -59,6 +59,10 @@ class StartedBlock:
     payload: bytes
     stamp: Stamp
     queued_ms: float
+    #: seconds to its deadline
+    left_s: float
+    lane: str
+    n_checks: int
 
 
 class Swept(NamedTuple):
@@ -161,19 +165,29 @@ class BlockBroker:
             )
         if outcome != b"started" or payload is None:
             return None
-        market_id, limits_version, queued_ms = rest
-        return StartedBlock(payload, Stamp(text(market_id), text(limits_version)), float(queued_ms))
+        market_id, limits_version, queued_ms, left_ms, lane, n_checks = rest
+        return StartedBlock(
+            payload,
+            Stamp(text(market_id), text(limits_version)),
+            queued_ms=float(queued_ms),
+            left_s=float(left_ms) / 1e3,
+            lane=text(lane),
+            n_checks=int(n_checks),
+        )
 
-    def finish(self, block_id: str, answer: bytes) -> bool:
-        """Store `answer` and wake the caller; False where another answer came first."""
+    def finish(self, block_id: str, answer: bytes) -> float | None:
+        """Store `answer` and wake the caller; returns the ms since the block was accepted.
+
+        None where another answer came first: that one is kept.
+        """
         with transport_errors(self._client):
-            first = self._finish.carrying(
+            total_ms = self._finish.carrying(
                 answer,
                 *("SET", answer_key(block_id), answer, "EX", RESULT_TTL_S),
                 keys=[block_key(block_id), answer_key(block_id), result_key(block_id)],
                 args=[block_id, RESULT_TTL_S],
             )
-        return bool(first)
+        return None if total_ms is None else float(total_ms)
 
     def sweep(self, *, grace_s: float = OVERDUE_GRACE_S, gone_s: float = CLIENT_GONE_S) -> Swept:
         """Remove up to 100 abandoned blocks and the replies of up to 100 clients that are gone."""

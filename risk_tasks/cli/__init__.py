@@ -1,7 +1,7 @@
 """The command `risk-tasks`.
 
-Exit codes: 0 done, 1 an error that is printed with its remedy, 2 wrong usage; where `--exit-code`
-asks for it, 3 a portfolio that `check` rejects, 4 a VaR that does not pass its `backtest`.
+Exit codes: 0 done, 1 an error that is printed with its remedy, 2 wrong usage, 130 Ctrl-C; where
+`--exit-code` asks for it, 3 a portfolio that `check` rejects, 4 a VaR that fails its `backtest`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from risk_tasks.cli import (
     limits,
     market,
     measures,
+    prewarm,
     quota,
     roles,
+    status,
 )
 from risk_tasks.errors import RiskTasksError
 
@@ -40,7 +42,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for part in (demo, dev, check, backtest, measures, doctor, roles):
+for part in (demo, dev, check, backtest, measures, prewarm, doctor, status, roles):
     part.add_to(app)
 app.add_typer(market.app, name="market")
 app.add_typer(limits.app, name="limits")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,10 +16,17 @@ from risk_tasks.cli.checking import CheckedBook, check_book, market_summary
 from risk_tasks.cli.options import AsJson, notes, print_json, progress, read_settings
 from risk_tasks.client import RiskClient
 from risk_tasks.errors import InvalidSettingsError, NoMarketError
-from risk_tasks.model.measures import MeasureSettings
+from risk_tasks.model.measures import Distribution, MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import Decision
-from risk_tasks.readers import read_limits, read_market, read_portfolios, read_scenarios
+from risk_tasks.readers import (
+    read_limits,
+    read_market,
+    read_portfolios,
+    read_scenarios,
+    read_tags,
+)
+from risk_tasks.render.explanations import room_tables
 from risk_tasks.render.reports import explanations, report_tables, reports_csv
 
 EXIT_REJECTED = 3
@@ -40,17 +48,29 @@ def check(
     ] = None,
     limits: Annotated[Path | None, typer.Option(help="Limits, TOML.")] = None,
     scenarios: Annotated[Path | None, typer.Option(help="Stress scenarios, TOML.")] = None,
+    tags: Annotated[Path | None, typer.Option(help="Tags of instruments, TOML.")] = None,
     measure: Annotated[
         list[str] | None,
         typer.Option("--measure", "-m", help="Repeat for each; else the standard set."),
     ] = None,
     confidence: Annotated[str, typer.Option(help="Of measures that name none.")] = "0.99",
     horizon_days: Annotated[int, typer.Option(min=1, help="Days ahead.")] = 1,
+    paths: Annotated[
+        int, typer.Option(help="Of the Monte Carlo measures; an even number.")
+    ] = 10_000,
+    seed: Annotated[int, typer.Option(help="Of the Monte Carlo measures.")] = 0,
+    distribution: Annotated[
+        Distribution, typer.Option(help="That the Monte Carlo measures draw from.")
+    ] = Distribution.NORMAL,
     output_format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
     as_json: AsJson = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write to this file instead.")
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="How much of each limit is used, and the room it leaves."),
+    ] = False,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 3 where a portfolio is rejected.")
     ] = False,
@@ -67,14 +87,18 @@ def check(
     options = {
         "limits": read_limits(limits) if limits else None,
         "measures": measure or None,
-        "settings": MeasureSettings(confidence, horizon_days),
+        "settings": MeasureSettings(
+            confidence, horizon_days, n_paths=paths, seed=seed, distribution=distribution
+        ),
+        "explain": explain,
     }
-    url = broker_url if prices or scenarios else _running(broker_url)
+    files = (prices, scenarios, tags)
+    url = broker_url if any(files) else _running(broker_url)
     if url is not None:
-        _refuse_market(prices, scenarios)
+        _refuse_market({"--prices": prices, "--scenarios": scenarios, "--tags": tags})
         checked = _check_running(url, portfolios, options)
     else:
-        checked = _check_embedded(portfolios, prices, scenarios, options)
+        checked = _check_embedded(portfolios, files, options)
     _write(checked, Format.JSON if as_json else output_format, output)
     rejected = any(report.decision == Decision.REJECT for report in checked.reports)
     if exit_code and rejected:
@@ -88,11 +112,12 @@ def _running(broker_url: str | None) -> str | None:
     return settings.broker_url.get_secret_value() if named else None
 
 
-def _refuse_market(prices: Path | None, scenarios: Path | None) -> None:
-    if prices or scenarios:
+def _refuse_market(files: Mapping[str, Path | None]) -> None:
+    given = [option for option, file in files.items() if file]
+    if given:
         raise InvalidSettingsError(
             "A running system is checked against the market that is published there.",
-            field="--prices" if prices else "--scenarios",
+            field=given[0],
             remedy="Leave it out, or publish it first: risk-tasks market publish PRICES",
         )
 
@@ -110,8 +135,11 @@ def _check_running(url: str, portfolios: list[Portfolio], options: Any) -> Check
 
 
 def _check_embedded(
-    portfolios: list[Portfolio], prices: Path | None, scenarios: Path | None, options: Any
+    portfolios: list[Portfolio],
+    files: tuple[Path | None, Path | None, Path | None],
+    options: Any,
 ) -> CheckedBook:
+    """Check on the market of these files: prices, scenarios, tags."""
     try:
         from risk_tasks.embedding import embedded
     except ModuleNotFoundError as missing:
@@ -121,11 +149,15 @@ def _check_embedded(
             remedy="Name one, or: pip install 'risk-tasks[embedded]'.",
         ) from None
 
+    prices, scenarios, tags = files
     if prices is None:
         notes.print("No --prices given: using the sample prices of 20 US shares.", style="dim")
         scenarios = scenarios or sample.SCENARIOS
-    named = read_scenarios(scenarios) if scenarios else {}
-    market = read_market(prices or sample.PRICES, scenarios=named)
+    market = read_market(
+        prices or sample.PRICES,
+        scenarios=read_scenarios(scenarios) if scenarios else {},
+        tags=read_tags(tags) if tags else {},
+    )
     with (
         progress("Starting a server and a worker, checking ..."),
         embedded(timeout_s=_EMBEDDED_TIMEOUT_S) as risk,
@@ -151,6 +183,9 @@ def _write(checked: CheckedBook, kind: Format, output: Path | None) -> None:
             console.print(report_tables(checked.reports, console.width), highlight=False)
             console.print()
             console.print(explanations(checked.reports), highlight=False)
+            if any(report.explanation for report in checked.reports):
+                console.print()
+                console.print(room_tables(checked.reports), highlight=False)
     finally:
         if output:
             stream.close()

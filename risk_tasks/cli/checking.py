@@ -44,11 +44,13 @@ def check_book(
     risk: RiskClient,
     portfolios: Iterable[Portfolio],
     about_market: dict[str, Any],
+    *,
+    explain: bool = False,
     **options: Unpack[CheckOptions],
 ) -> CheckedBook:
     """Check `portfolios` and take the time: the longest wait and the sum of all computing."""
     started = time.perf_counter()
-    reports = risk.check_many(portfolios, **options)
+    reports = risk.check_many(portfolios, explain=explain, **options)
     total_ms = (time.perf_counter() - started) * 1e3
     # The reports of one block share one mapping of times.
     blocks = list({id(report.timings): report.timings for report in reports}.values())

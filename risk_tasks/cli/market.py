@@ -14,7 +14,7 @@ from risk_tasks.client import RiskClient
 from risk_tasks.connection import connect
 from risk_tasks.lanes import DEFAULT_NAME
 from risk_tasks.model.market import MarketSnapshot
-from risk_tasks.readers import read_market, read_scenarios
+from risk_tasks.readers import read_market, read_scenarios, read_tags
 from risk_tasks.store.markets import MarketStore
 
 app = typer.Typer(help="Publish a market, or list those that are published.")
@@ -41,13 +41,20 @@ def publish(
     scenarios: Annotated[
         Path | None, typer.Option(help="TOML with named stress scenarios.")
     ] = None,
+    tags: Annotated[
+        Path | None, typer.Option(help="TOML with tags of instruments, for scenarios by tag.")
+    ] = None,
     broker_url: BrokerUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Read prices and make them the market of all later checks."""
     with progress("Reading prices ..."):
-        named = read_scenarios(scenarios) if scenarios else {}
-        snapshot = read_market(prices, window_days=window_days, scenarios=named)
+        snapshot = read_market(
+            prices,
+            window_days=window_days,
+            scenarios=read_scenarios(scenarios) if scenarios else {},
+            tags=read_tags(tags) if tags else {},
+        )
     with RiskClient(url_of(broker_url)) as risk, progress("Publishing ..."):
         risk.publish_market(snapshot, name)
     if as_json:

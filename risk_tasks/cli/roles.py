@@ -26,12 +26,17 @@ def worker(
 
 def scheduler(
     broker_url: BrokerUrl = None,
+    schedule: Annotated[
+        str | None, typer.Option(help="What is sent when, a TOML file.", metavar="FILE")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Unique name; made up where not given.")] = None,
 ) -> None:
     """Run a scheduler until SIGTERM or Ctrl-C; one of several holds the lock."""
+    from risk_tasks.roles.schedule import read_schedule
     from risk_tasks.roles.scheduler import run_scheduler
 
-    raise typer.Exit(run_scheduler(read_settings(broker_url), name=name))
+    read = read_schedule(schedule) if schedule else None
+    raise typer.Exit(run_scheduler(read_settings(broker_url), name=name, schedule=read))
 
 
 def flower(

@@ -78,12 +78,14 @@ class AsyncRiskClient:
         self._waiting: set[_Waiting] = set()
         self._closed = False
 
-    async def check(self, portfolio: Portfolio, **options: Unpack[CheckOptions]) -> RiskReport:
+    async def check(
+        self, portfolio: Portfolio, *, explain: bool = False, **options: Unpack[CheckOptions]
+    ) -> RiskReport:
         """Return the report of one portfolio; raises as `RiskClient.check` does."""
         self._require_open()
         call, kind = self._usual
-        if options:
-            call = read_call(Detail.REPORTS, self._timeout_s, **options)
+        if options or explain:
+            call = read_call(Detail.of_reports(explain), self._timeout_s, **options)
             kind = _kind(call)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(
@@ -103,10 +105,14 @@ class AsyncRiskClient:
             self._waiting.discard(waiting)
 
     async def check_many(
-        self, portfolios: Iterable[Portfolio], **options: Unpack[CheckOptions]
+        self,
+        portfolios: Iterable[Portfolio],
+        *,
+        explain: bool = False,
+        **options: Unpack[CheckOptions],
     ) -> list[RiskReport]:
         """Return one report for each portfolio, as `RiskClient.check_many` does."""
-        return await self._call(self._blocking.check_many, portfolios, **options)
+        return await self._call(self._blocking.check_many, portfolios, explain=explain, **options)
 
     async def check_table(
         self,
@@ -127,10 +133,14 @@ class AsyncRiskClient:
         )
 
     async def submit(
-        self, portfolios: Iterable[Portfolio], **options: Unpack[CheckOptions]
+        self,
+        portfolios: Iterable[Portfolio],
+        *,
+        explain: bool = False,
+        **options: Unpack[CheckOptions],
     ) -> AsyncHandle:
         """Send checks without waiting, as `RiskClient.submit` does."""
-        handle = await self._call(self._blocking.submit, portfolios, **options)
+        handle = await self._call(self._blocking.submit, portfolios, explain=explain, **options)
         return AsyncHandle(handle.check_id, self)
 
     async def result(self, check_id: str, *, timeout_s: float | None = None) -> list[RiskReport]:
@@ -284,7 +294,8 @@ def _kind(call: CallTerms) -> Hashable:
     """Return what checks have in common that may share a block."""
     terms, limits = call.terms, call.terms.limits
     version = limits.version if limits else None
-    return _Kind((terms.measures, terms.settings, version, call.stamp, call.lane, call.timeout_s))
+    said = (terms.measures, terms.settings, version, terms.detail)
+    return _Kind((*said, call.stamp, call.lane, call.timeout_s))
 
 
 class _Kind:

@@ -80,16 +80,22 @@ class RiskClient:
         require_published(limit_set, LimitSet, InvalidLimitError, name)
         return self._link().limits.publish(limit_set, name)
 
-    def check(self, portfolio: Portfolio, **options: Unpack[CheckOptions]) -> RiskReport:
-        """Return the report of one portfolio.
+    def check(
+        self, portfolio: Portfolio, *, explain: bool = False, **options: Unpack[CheckOptions]
+    ) -> RiskReport:
+        """Return the report of one portfolio; with `explain`, how much room its limits leave.
 
         Raises `RequestError` naming the field of a bad request, `TransportError` where the broker
         is down, `QueueFullError` where the lane is, and `ReportTimeoutError` past the time-out.
         """
-        return require_request(self.check_many([portfolio], **options)[0])
+        return require_request(self.check_many([portfolio], explain=explain, **options)[0])
 
     def check_many(
-        self, portfolios: Iterable[Portfolio], **options: Unpack[CheckOptions]
+        self,
+        portfolios: Iterable[Portfolio],
+        *,
+        explain: bool = False,
+        **options: Unpack[CheckOptions],
     ) -> list[RiskReport]:
         """Return one report for each portfolio, in their order.
 
@@ -97,7 +103,7 @@ class RiskClient:
         `reject`; the others are answered. Raises as `check` does where no report can be had.
         """
         listed = require_portfolios(portfolios)
-        call = read_call(Detail.REPORTS, self._timeout_s, **options)
+        call = read_call(Detail.of_reports(explain), self._timeout_s, **options)
         answers = list(self._link().ask([(pack_portfolios(listed, call.terms), call.stamp)], call))
         return reports([portfolio.id for portfolio in listed], answers)
 
@@ -152,13 +158,19 @@ class RiskClient:
             table = table.take(pa.array(order))
         return (table, breach_table(ids, answers)) if return_breaches else table
 
-    def submit(self, portfolios: Iterable[Portfolio], **options: Unpack[CheckOptions]) -> Handle:
+    def submit(
+        self,
+        portfolios: Iterable[Portfolio],
+        *,
+        explain: bool = False,
+        **options: Unpack[CheckOptions],
+    ) -> Handle:
         """Send checks without waiting; `timeout_s` is the deadline by which they are started.
 
         The answers are kept for fifteen minutes, for `Handle.result` here or `result` anywhere.
         """
         listed = require_portfolios(portfolios)
-        call = read_call(Detail.REPORTS, self._timeout_s, **options)
+        call = read_call(Detail.of_reports(explain), self._timeout_s, **options)
         parts = [(pack_portfolios(listed, call.terms), call.stamp)]
         return Handle(str(self._link().submit(parts, call)), self)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from risk_tasks.client.cutting import LARGEST, BlockBounds
 from risk_tasks.wire.answer import AnswerBlock
-from risk_tasks.wire.request import RequestBlock, Terms
+from risk_tasks.wire.request import Detail, RequestBlock, Terms
 
 #: a block holds a worker for about this long
 BLOCK_US = 15_000
@@ -21,6 +21,8 @@ _TELLING = 1_000
 _MAX_REMEMBERED = 256
 #: of the check whose cost stands in the registry: 20 positions
 _REGISTRY_WEIGHT = 21
+#: what telling the room of one position costs, where nothing is known yet
+_ROOM_US = 60.0
 
 
 class Pace:
@@ -58,9 +60,16 @@ class Pace:
             self._us_per_position[_kind(request.terms)] = statistics.median(spent_us) / n
 
     def _expect(self, terms: Terms) -> float:
+        n_paths = terms.settings.n_paths
         # Measures of the past share their pass over it: the dearest stands for all.
-        first = max((name.definition.cost_us for name in terms.measures), default=0.0)
-        return self._us_per_position.get(_kind(terms), first / _REGISTRY_WEIGHT)
+        first = max((one.definition.cost_of(n_paths) for one in terms.measures), default=0.0)
+        expected = first / _REGISTRY_WEIGHT
+        if terms.detail is Detail.EXPLAINED:
+            expected += _ROOM_US
+        known = self._us_per_position.get(_kind(terms), expected)
+        # What was looked up last time may have to be computed the next.
+        by_path = any(one.definition.by_path for one in terms.measures)
+        return max(known, expected) if by_path else known
 
 
 def _weight(request: RequestBlock) -> int:
@@ -69,4 +78,4 @@ def _weight(request: RequestBlock) -> int:
 
 
 def _kind(terms: Terms) -> Hashable:
-    return terms.measures, terms.detail
+    return terms.measures, terms.detail, terms.settings.n_paths

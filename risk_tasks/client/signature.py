@@ -13,6 +13,7 @@ from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.wire.documents import limit_set_document, portfolio_document, settings_document
+from risk_tasks.wire.request import Detail
 
 
 def signature(
@@ -22,6 +23,7 @@ def signature(
     measures: Iterable[str] | None = None,
     settings: MeasureSettings | Mapping[str, Any] | None = None,
     market: str | None = None,
+    explain: bool = False,
     priority: str = LANE_OF_KIND[CHECK_TASK],
     app: Celery | None = None,
 ) -> Signature:
@@ -41,6 +43,8 @@ def signature(
         if isinstance(settings, MeasureSettings)
         else settings,
         "market": market,
+        # Said only where it is so: a worker of an older version refuses what it does not know.
+        "explain": True if Detail.of_reports(explain) is Detail.EXPLAINED else None,
     }
     given = {name: value for name, value in request.items() if value is not None}
     options = {"queue": read_lane(priority).queue}

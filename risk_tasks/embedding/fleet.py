@@ -32,6 +32,8 @@ class FleetPlan:
     scheduler: bool = False
     flower: bool = False
     log_level: str = "warning"
+    #: on or off; as the environment says where it is None
+    metrics: str | None = None
     ready_within_s: float = 90.0
 
 
@@ -109,17 +111,20 @@ class Fleet:
         return self._role(name, ["worker", "--lanes", lanes, "--concurrency", concurrency])
 
     def _role(
-        self, name: str, arguments: list[str], environment: Mapping[str, str] | None = None
+        self, name: str, arguments: list[str], more: Mapping[str, str] | None = None
     ) -> RoleProcess:
+        environment: dict[str, str | None] = {
+            "RISK_TASKS_BROKER_URL": self.url,
+            "RISK_TASKS_LOG_LEVEL": self._plan.log_level,
+            # One port cannot be that of all.
+            "RISK_TASKS_METRICS_PORT": None,
+            "RISK_TASKS_METRICS_PORT_FILE": None,
+            **(more or {}),
+        }
+        if self._plan.metrics is not None:
+            environment["RISK_TASKS_METRICS"] = self._plan.metrics
         return RoleProcess(
-            name,
-            ["-m", "risk_tasks", *arguments],
-            {
-                "RISK_TASKS_BROKER_URL": self.url,
-                "RISK_TASKS_LOG_LEVEL": self._plan.log_level,
-                **(environment or {}),
-            },
-            self.folder / f"{name}.log",
+            name, ["-m", "risk_tasks", *arguments], environment, self.folder / f"{name}.log"
         )
 
 

@@ -19,12 +19,13 @@ _LOG_LINES = 15
 class RoleProcess:
     """One role: how it is started, and the process that runs it now.
 
-    `arguments` are Python's. Its log goes to `log_path`.
+    `arguments` are Python's. Its log goes to `log_path`. A variable of `environment` that is None
+    is not passed on.
     """
 
     name: str
     arguments: Sequence[str]
-    environment: Mapping[str, str]
+    environment: Mapping[str, str | None]
     log_path: Path
     n_restarts: int = 0
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
@@ -40,6 +41,7 @@ class RoleProcess:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
+        variables = {**os.environ, **self.environment}
         with self.log_path.open("ab") as log:
             # A session of its own: Ctrl-C reaches this process, which then stops its children.
             self._process = subprocess.Popen(
@@ -47,7 +49,7 @@ class RoleProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **self.environment},
+                env={name: value for name, value in variables.items() if value is not None},
                 start_new_session=True,
             )
 

@@ -2,6 +2,14 @@
 
 from risk_tasks.engine.block import PortfolioBlock
 from risk_tasks.engine.compute import compute, contributions
+from risk_tasks.engine.headroom import BOUNDED, largest_trades
 from risk_tasks.engine.market import MarketArrays
 
-__all__ = ["MarketArrays", "PortfolioBlock", "compute", "contributions"]
+__all__ = [
+    "BOUNDED",
+    "MarketArrays",
+    "PortfolioBlock",
+    "compute",
+    "contributions",
+    "largest_trades",
+]

@@ -35,3 +35,16 @@ class PortfolioBlock:
             cash=self.cash[place : place + 1],
             nav=self.nav[place : place + 1],
         )
+
+    def rows(self, places: npt.NDArray[np.int64]) -> PortfolioBlock:
+        """Return the block of the portfolios at `places`, in that order."""
+        sizes = np.diff(self.offsets)[places]
+        offsets = np.concatenate([[0], np.cumsum(sizes)])
+        flat = np.repeat(self.offsets[places] - offsets[:-1], sizes) + np.arange(offsets[-1])
+        return PortfolioBlock(
+            offsets=offsets,
+            instrument=self.instrument[flat],
+            quantity=self.quantity[flat],
+            cash=self.cash[places],
+            nav=self.nav[places],
+        )

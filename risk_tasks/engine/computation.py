@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 
+Shared = TypeVar("Shared")
+
 #: squares of anything larger overflow
 _LARGEST_PNL = 1e150
 #: standard deviations that reach everything
@@ -28,10 +30,18 @@ _FAR = 40.0
 
 
 class Computation:
-    """One block against one market; `n_worst` is how deep any measure reads into the tail."""
+    """One block against one market, for the measures in `names`.
+
+    `n_worst` is how deep any of them reads into the tail of the past.
+    """
 
     def __init__(
-        self, block: PortfolioBlock, market: MarketArrays, settings: MeasureSettings, n_worst: int
+        self,
+        block: PortfolioBlock,
+        market: MarketArrays,
+        settings: MeasureSettings,
+        n_worst: int,
+        names: Sequence[MeasureName] = (),
     ) -> None:
         self.block = block
         self.market = market
@@ -39,7 +49,16 @@ class Computation:
         #: from the days of one outcome to those of the horizon
         self.horizon_scale = float(np.sqrt(settings.horizon_days / settings.outcome_days))
         self.panel = market.panel_for(settings)
+        self.names = names
         self._n_worst = n_worst
+        self._shared: dict[Callable[[Computation], Any], Any] = {}
+
+    def shared(self, make: Callable[[Computation], Shared]) -> Shared:
+        """Return what `make` makes of this computation: once, whichever measures ask for it."""
+        if make not in self._shared:
+            self._shared[make] = make(self)
+        made: Shared = self._shared[make]
+        return made
 
     @cached_property
     def value(self) -> FloatArray:

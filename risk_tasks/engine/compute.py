@@ -11,6 +11,7 @@ from risk_tasks.engine import (
     exposures,
     history,
     interval,
+    monte_carlo,
     parametric,
     positions,
     shrinkage,
@@ -31,6 +32,7 @@ FUNCTIONS: Mapping[str, Functions] = MappingProxyType(
         **interval.FUNCTIONS,
         **parametric.FUNCTIONS,
         **weighted.FUNCTIONS,
+        **monte_carlo.FUNCTIONS,
         **positions.FUNCTIONS,
         **shrinkage.FUNCTIONS,
         **stress.FUNCTIONS,
@@ -81,4 +83,4 @@ def _computation(
     depths = [
         depth(n_outcomes, name, settings) for name in names if (depth := FUNCTIONS[name.name].depth)
     ]
-    return Computation(block, market, settings, max(depths, default=1))
+    return Computation(block, market, settings, max(depths, default=1), names)

@@ -57,12 +57,21 @@ def losses_at_risk(
 
 
 def expected_shortfall(run: Computation, name: MeasureName) -> MeasureColumn:
+    losses = shortfalls(run, name, run.tail, run.n_observations)
+    required = tail_window(run, confidence_of(name, run.settings))
+    return column_of(run, losses * run.horizon_scale, required)
+
+
+def shortfalls(
+    run: Computation, name: MeasureName, worst: FloatArray, n_observations: IntArray
+) -> FloatArray:
+    """Return the one-day shortfall (P,) of the worst of so many outcomes, loss positive."""
     confidence = confidence_of(name, run.settings)
-    rank = by_window(run.n_observations, np.int64, lambda n: tail_rank(n, confidence))
-    n_tail = by_window(run.n_observations, np.float64, lambda n: tail_length(n, confidence))
-    losses = np.empty(len(run.block))
-    tail.expected_shortfall(run.tail, rank, n_tail, losses)
-    return column_of(run, losses * run.horizon_scale, tail_window(run, confidence))
+    rank = by_window(n_observations, np.int64, lambda n: tail_rank(n, confidence))
+    n_tail = by_window(n_observations, np.float64, lambda n: tail_length(n, confidence))
+    losses = np.empty(len(worst))
+    tail.expected_shortfall(worst, rank, n_tail, losses)
+    return losses
 
 
 def semi_deviation(run: Computation, name: MeasureName) -> MeasureColumn:
@@ -118,14 +127,20 @@ def parts_at_risk(
 def expected_shortfall_parts(run: Computation, name: MeasureName) -> FloatArray:
     """Each position's mean loss over the tail scenarios, the last weighted in part."""
     pnl, legs = observed(run)
-    confidence = confidence_of(name, run.settings)
-    k = tail_rank(len(pnl), confidence)
-    n_tail = tail_length(len(pnl), confidence)
+    weight = tail_weights(len(pnl), confidence_of(name, run.settings))
+    losses = -legs[:, np.argsort(pnl, kind="stable")[: len(weight)]]
+    parts: FloatArray = (losses * weight).sum(axis=1) * run.horizon_scale
+    return parts
+
+
+def tail_weights(n_observations: int, confidence: str) -> FloatArray:
+    """Return what each of the worst outcomes weighs in the shortfall, the last in part."""
+    k = tail_rank(n_observations, confidence)
+    n_tail = tail_length(n_observations, confidence)
     weight = np.ones(k)
     weight[-1] = n_tail - (k - 1)
-    losses = -legs[:, np.argsort(pnl, kind="stable")[:k]]
-    parts: FloatArray = (losses * weight).sum(axis=1) / n_tail * run.horizon_scale
-    return parts
+    weight /= n_tail
+    return weight
 
 
 def _z(run: Computation, name: MeasureName) -> float:

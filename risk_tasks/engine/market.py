@@ -9,17 +9,12 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
+from risk_tasks.engine.covariance import GivenCovariance
 from risk_tasks.engine.panels import DerivedPanels, Panel
-from risk_tasks.model.market import MarketSnapshot, Scenario
+from risk_tasks.engine.shocks import DateArray, ShockArrays, lay_out
+from risk_tasks.engine.simulation import streams_of
+from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureSettings, Precision
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ShockArrays:
-    """One scenario over all instruments: `shock` (n,) with NaN for untold, `named` (n,) bool."""
-
-    shock: npt.NDArray[np.float64]
-    named: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,17 +35,27 @@ class MarketArrays:
     #: what is made of `panel` when it is asked for, shared as `panel` is
     derived: DerivedPanels
     scenarios: Mapping[str, ShockArrays]
+    #: (n,), what the random draws of an instrument are told by
+    streams: npt.NDArray[np.uint64]
+    covariance: GivenCovariance | None
+    #: (T,), that of each observation; None where they are not known
+    dates: DateArray | None
 
     @classmethod
     def of(cls, snapshot: MarketSnapshot, *, like: MarketArrays | None = None) -> MarketArrays:
         """Lay out `snapshot`; where `like` has the same panel, its arrays are shared."""
         if like is not None and like.panel_id == snapshot.panel_id:
             panel, largest, derived = like.panel, like.largest_return, like.derived
+            streams, covariance = like.streams, like.covariance
         else:
             # A copy of its own: Numba compiles once more for an array that is read-only.
             panel = np.array(snapshot.returns.T, order="C")
             largest = float(np.nanmax(np.abs(panel), initial=0.0))
             derived = DerivedPanels(panel)
+            streams = streams_of(snapshot.instruments)
+            given = snapshot.covariance
+            covariance = None if given is None else GivenCovariance.of(given)
+        dates = None if snapshot.dates is None else np.array(snapshot.dates, dtype="datetime64[D]")
         return cls(
             id=snapshot.id,
             panel_id=snapshot.panel_id,
@@ -60,10 +65,10 @@ class MarketArrays:
             panel=panel,
             largest_return=largest,
             derived=derived,
-            scenarios={
-                name: _shock_arrays(scenario, snapshot.index)
-                for name, scenario in snapshot.scenarios.items()
-            },
+            scenarios=lay_out(snapshot, dates),
+            streams=streams,
+            covariance=covariance,
+            dates=dates,
         )
 
     def panel_for(self, settings: MeasureSettings) -> Panel:
@@ -73,13 +78,3 @@ class MarketArrays:
     @property
     def n_observations(self) -> int:
         return int(self.panel.shape[1])
-
-
-def _shock_arrays(scenario: Scenario, index: Mapping[str, int]) -> ShockArrays:
-    shock = np.full(len(index), np.nan if scenario.others is None else scenario.others)
-    named = np.zeros(len(index), dtype=np.bool_)
-    for instrument, change in scenario.shocks.items():
-        if instrument in index:
-            shock[index[instrument]] = change
-            named[index[instrument]] = True
-    return ShockArrays(shock, named)

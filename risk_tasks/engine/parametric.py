@@ -24,24 +24,25 @@ from risk_tasks.model.measures import MeasureName
 
 
 def student_value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
-    losses = _student(run, name)[0] * run.deviation * run.horizon_scale
+    losses = student_factors(run, name)[0] * run.deviation * run.horizon_scale
     return column_of(run, losses, spread_window(run))
 
 
 def student_value_at_risk_parts(run: Computation, name: MeasureName) -> FloatArray:
-    return _student(run, name)[0] * deviation_parts(run, name)
+    return student_factors(run, name)[0] * deviation_parts(run, name)
 
 
 def student_expected_shortfall(run: Computation, name: MeasureName) -> MeasureColumn:
-    losses = _student(run, name)[1] * run.deviation * run.horizon_scale
+    losses = student_factors(run, name)[1] * run.deviation * run.horizon_scale
     return column_of(run, losses, spread_window(run))
 
 
 def student_expected_shortfall_parts(run: Computation, name: MeasureName) -> FloatArray:
-    return _student(run, name)[1] * deviation_parts(run, name)
+    return student_factors(run, name)[1] * deviation_parts(run, name)
 
 
-def _student(run: Computation, name: MeasureName) -> tuple[float, float]:
+def student_factors(run: Computation, name: MeasureName) -> tuple[float, float]:
+    """Return what the Student VaR and ES are in one-day volatilities."""
     freedom = run.settings.degrees_of_freedom
     return _student_factors(freedom, confidence_of(name, run.settings))
 

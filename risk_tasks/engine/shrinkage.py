@@ -25,12 +25,13 @@ def shrunk_volatility_parts(run: Computation, name: MeasureName) -> FloatArray:
     if spread == 0.0:
         return np.zeros(len(run.value))
     pnl, legs = observed(run)
-    centred = pnl - pnl.mean()
+    # In units of the spread: squares of small positions would vanish.
+    centred, value = (pnl - pnl.mean()) / spread, run.value / spread
     _, same = np.unique(run.block.instrument, return_inverse=True)
-    of_instrument = np.bincount(same, weights=run.value)[same]
+    of_instrument = np.bincount(same, weights=value)[same]
     sampled = (legs * centred).sum(axis=1) / len(pnl)
     drawn = shrinkage * mu * run.value * of_instrument
-    parts: FloatArray = ((1.0 - shrinkage) * sampled + drawn) / spread * run.horizon_scale
+    parts: FloatArray = ((1.0 - shrinkage) * sampled + drawn) * run.horizon_scale
     return parts
 
 

@@ -8,12 +8,16 @@ import numpy as np
 
 from risk_tasks.engine.block import PortfolioBlock
 from risk_tasks.engine.compute import FUNCTIONS, compute, contributions
+from risk_tasks.engine.headroom import EXITS, largest_trades
 from risk_tasks.engine.market import MarketArrays
 from risk_tasks.kernels.jit import recorded_compilations
 from risk_tasks.kernels.validity import locate, repeated_position
-from risk_tasks.model.market import MarketSnapshot, Scenario
-from risk_tasks.model.measures import MeasureName, MeasureSettings, Precision
+from risk_tasks.model.confidence import VarConvention
+from risk_tasks.model.limits import Comparison
+from risk_tasks.model.market import MarketSnapshot
+from risk_tasks.model.measures import Distribution, MeasureName, MeasureSettings, Precision
 from risk_tasks.model.registry import MEASURES, Qualifier
+from risk_tasks.model.scenario import Scenario
 
 
 def compile_kernels() -> int:
@@ -44,11 +48,17 @@ def _run_everything() -> None:
     items = {Qualifier.SCENARIO: "fall", Qualifier.INSTRUMENT: "A"}
     names = [MeasureName(name, item=items.get(MEASURES[name].qualifier)) for name in FUNCTIONS]
     market = MarketArrays.of(snapshot)
-    for precision in Precision:
-        settings = MeasureSettings(precision=precision)
+    # Each of both in some run: neither compiles what the other does.
+    for precision, distribution in zip(Precision, Distribution, strict=True):
+        settings = MeasureSettings(precision=precision, n_paths=1_000, distribution=distribution)
         compute(block, market, names, settings)
         for name in names:
             contributions(block, market, name, settings, 0)
+    # The linear convention is the one that every kernel of headroom has a part in.
+    linear = MeasureSettings(confidence="0.985", var_convention=VarConvention.LINEAR)
+    bounded = [name for name in names if name.name in EXITS]
+    bounds = [(name, Comparison.ABSOLUTE, 1e9) for name in bounded]
+    largest_trades(block, market, linear, bounds)
     one = np.zeros(1, dtype=np.int64)
     repeated_position(block.offsets, block.instrument, 1, one)
     code, quantity = np.zeros(1, dtype=np.int32), np.ones(1)

@@ -40,6 +40,16 @@ class Outcome(IntEnum):
     OPEN_ENDED = 15
     #: the method supposes outcomes that share no day
     OVERLAPPING = 16
+    #: the covariance that was supplied belongs to no returns, so that the nearest that does is used
+    COVARIANCE_REPAIRED = 17
+    #: the covariance that was supplied is too far from any that belongs to returns
+    COVARIANCE_REFUSED = 18
+    #: fewer paths than reach the tail
+    TOO_FEW_PATHS = 19
+    #: a replay covers enough of the book, and the rest moves by its fallback
+    PARTLY_COVERED = 20
+    #: another worker was computing it, and had not finished when the time was over
+    NOT_IN_TIME = 21
 
     @property
     def status(self) -> MeasureStatus:
@@ -74,6 +84,11 @@ _STATUS = {
     Outcome.OUTSIDE_DOMAIN: MeasureStatus.DEGRADED,
     Outcome.OPEN_ENDED: MeasureStatus.INSUFFICIENT_DATA,
     Outcome.OVERLAPPING: MeasureStatus.UNDEFINED,
+    Outcome.COVARIANCE_REPAIRED: MeasureStatus.DEGRADED,
+    Outcome.COVARIANCE_REFUSED: MeasureStatus.UNDEFINED,
+    Outcome.TOO_FEW_PATHS: MeasureStatus.INSUFFICIENT_DATA,
+    Outcome.PARTLY_COVERED: MeasureStatus.DEGRADED,
+    Outcome.NOT_IN_TIME: MeasureStatus.ERROR,
 }
 
 #: by the number of an outcome, whether there is a number that limits may be held against

@@ -5,49 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
 from functools import cached_property
+from itertools import pairwise
 from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
 from risk_tasks.errors import InvalidMarketError
+from risk_tasks.model.covariance import check_covariance
 from risk_tasks.model.name import is_name
-from risk_tasks.model.number import as_finite
+from risk_tasks.model.scenario import Replay, Stress, Tags, is_date
 
 FloatArray1D = npt.NDArray[np.float64]
 FloatArray2D = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """Relative price shocks by instrument: -0.2 is a fall by a fifth.
-
-    `others` is the shock of every instrument that `shocks` does not name. None is the stated
-    refusal to guess: the stress loss of a book that holds such an instrument is undefined.
-    """
-
-    shocks: Mapping[str, float]
-    others: float | None = field(default=None, kw_only=True)
-
-    def __post_init__(self) -> None:
-        shocks = {}
-        for instrument, shock in self.shocks.items():
-            if not isinstance(instrument, str) or not instrument:
-                raise InvalidMarketError("Instruments are texts, not empty.", field="shocks")
-            shocks[instrument] = _finite(shock, f"shocks[{instrument!r}]")
-        object.__setattr__(self, "shocks", MappingProxyType(shocks))
-        if self.others is not None:
-            object.__setattr__(self, "others", _finite(self.others, "others"))
-
-
-def _finite(number: float, place: str) -> float:
-    value = as_finite(number)
-    if value is None:
-        raise InvalidMarketError(f"{number!r} is not a finite number.", field=place)
-    return value
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +29,12 @@ class MarketSnapshot:
 
     `prices` has shape (n,), in base currency per unit. `returns` has shape (observations, n),
     simple returns, oldest first; NaN marks a missing one, which drops that observation for the
-    portfolios that hold the instrument. `as_of` is aware and kept in UTC.
+    portfolios that hold the instrument. `as_of` is aware and kept in UTC. `covariance` (n, n), of
+    one-day returns, is read by the Monte Carlo measures instead of the sample's where it is given.
+
+    `dates` has the date of each observation, that of the price at its end, ascending; None where
+    they are not known, and then no scenario is a `Replay`. `tags` has tags by instrument, as
+    {"AAPL": {"sector": "technology"}}, for the scenarios that shock by tag.
 
     Raises `InvalidMarketError` naming the field.
     """
@@ -65,7 +43,10 @@ class MarketSnapshot:
     instruments: Sequence[str]
     prices: FloatArray1D
     returns: FloatArray2D
-    scenarios: Mapping[str, Scenario] = field(default_factory=dict, kw_only=True)
+    covariance: FloatArray2D | None = field(default=None, kw_only=True)
+    scenarios: Mapping[str, Stress] = field(default_factory=dict, kw_only=True)
+    dates: Sequence[date] | None = field(default=None, kw_only=True)
+    tags: Tags = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         instruments = tuple(self.instruments)
@@ -93,16 +74,17 @@ class MarketSnapshot:
         if np.isinf(returns).any():
             name = instruments[int(np.argmax(np.isinf(returns).any(axis=0)))]
             raise InvalidMarketError("A return is infinite.", field=f"returns[{name!r}]")
+        dates, tags = _dates(self.dates, len(returns)), _tags(self.tags, instruments)
         for name, scenario in self.scenarios.items():
-            if not isinstance(name, str) or not name or not isinstance(scenario, Scenario):
-                raise InvalidMarketError(
-                    "A scenario is a Scenario by name.", field=f"scenarios[{name!r}]"
-                )
+            _check_scenario(name, scenario, dates, tags)
+        object.__setattr__(self, "covariance", _covariance(self.covariance, instruments))
         object.__setattr__(self, "as_of", self.as_of.astimezone(UTC))
         object.__setattr__(self, "instruments", instruments)
         object.__setattr__(self, "prices", prices)
         object.__setattr__(self, "returns", returns)
         object.__setattr__(self, "scenarios", MappingProxyType(dict(self.scenarios)))
+        object.__setattr__(self, "dates", dates)
+        object.__setattr__(self, "tags", tags)
 
     @property
     def n_observations(self) -> int:
@@ -115,29 +97,31 @@ class MarketSnapshot:
 
     @cached_property
     def panel_id(self) -> str:
-        """SHA-256 of the instruments and their returns: what new marks leave as it is."""
+        """SHA-256 of instruments, returns, covariance and dates: what new marks leave as it is."""
         digest = hashlib.sha256(json.dumps(self.instruments).encode())
         digest.update(str(self.returns.shape).encode())
         digest.update(self.returns.tobytes())
+        if self.covariance is not None:
+            digest.update(b"covariance")
+            digest.update(self.covariance.tobytes())
+        if self.dates is not None:
+            digest.update(json.dumps([day.isoformat() for day in self.dates]).encode())
         return digest.hexdigest()
 
     @cached_property
     def id(self) -> str:
         """SHA-256 of everything that a number computed on this snapshot depends on."""
-        scenarios = {
-            name: [sorted(scenario.shocks.items()), scenario.others]
-            for name, scenario in sorted(self.scenarios.items())
-        }
-        head = [self.panel_id, self.as_of.isoformat(), scenarios]
+        scenarios = {name: of.content for name, of in sorted(self.scenarios.items())}
+        head: list[object] = [self.panel_id, self.as_of.isoformat(), scenarios]
+        if self.tags:
+            head.append({"tags": [(i, sorted(of.items())) for i, of in sorted(self.tags.items())]})
         digest = hashlib.sha256(json.dumps(head).encode())
         digest.update(self.prices.tobytes())
         return digest.hexdigest()
 
     def with_prices(self, prices: FloatArray1D, *, as_of: datetime) -> MarketSnapshot:
         """Return new marks on the same return panel."""
-        marked = MarketSnapshot(
-            as_of, self.instruments, prices, self.returns, scenarios=self.scenarios
-        )
+        marked = replace(self, as_of=as_of, prices=prices)
         marked.__dict__["panel_id"] = self.panel_id
         return marked
 
@@ -149,3 +133,74 @@ def _array(numbers: npt.ArrayLike, place: str) -> npt.NDArray[np.float64]:
         raise InvalidMarketError(f"Not an array of numbers: {error}.", field=place) from error
     array.flags.writeable = False
     return array
+
+
+def _covariance(given: npt.ArrayLike | None, instruments: Sequence[str]) -> FloatArray2D | None:
+    if given is None:
+        return None
+    covariance = _array(given, "covariance")
+    check_covariance(covariance, instruments)
+    return covariance
+
+
+def _dates(dates: Sequence[date] | None, n_observations: int) -> tuple[date, ...] | None:
+    if dates is None:
+        return None
+    try:
+        days = tuple(dates)
+    except TypeError as error:
+        raise InvalidMarketError(f"{dates!r} is not a list of dates.", field="dates") from error
+    if len(days) != n_observations:
+        raise InvalidMarketError(
+            f"{n_observations} observations, but {len(days)} dates.",
+            field="dates",
+            remedy="Give one for each row of returns, or none.",
+        )
+    for place, day in enumerate(days):
+        if not is_date(day):
+            raise InvalidMarketError(f"{day!r} is not a date.", field=f"dates[{place}]")
+    for place, (before, day) in enumerate(pairwise(days), start=1):
+        if day <= before:
+            raise InvalidMarketError(f"{day} is not after {before}.", field=f"dates[{place}]")
+    return days
+
+
+def _tags(tags: Tags, instruments: Sequence[str]) -> Tags:
+    if not isinstance(tags, Mapping):
+        raise InvalidMarketError(f"{tags!r} is not a mapping.", field="tags")
+    known, checked = set(instruments), {}
+    for instrument, carried in tags.items():
+        place = f"tags[{instrument!r}]"
+        if instrument not in known:
+            raise InvalidMarketError(
+                f"{instrument} is no instrument of the market.",
+                field=place,
+                remedy="Give tags of instruments that have prices.",
+            )
+        if not isinstance(carried, Mapping):
+            raise InvalidMarketError(f"{carried!r} is not a mapping.", field=place)
+        for tag, value in carried.items():
+            if not is_name(tag) or not is_name(value):
+                raise InvalidMarketError("Tags and their values are texts, not empty.", field=place)
+        if carried:
+            checked[instrument] = MappingProxyType(dict(carried))
+    return MappingProxyType(checked)
+
+
+def _check_scenario(name: str, scenario: Stress, dates: Sequence[date] | None, tags: Tags) -> None:
+    place = f"scenarios[{name!r}]"
+    if not isinstance(name, str) or not name or not isinstance(scenario, Stress):
+        raise InvalidMarketError("A scenario is a Scenario or a Replay, by name.", field=place)
+    if isinstance(scenario, Replay):
+        if dates is None:
+            raise InvalidMarketError(
+                "A window cannot be found in a market without dates.",
+                field=place,
+                remedy="Give dates, one for each row of returns.",
+            )
+        return
+    try:
+        scenario.tagged(tags)
+    except InvalidMarketError as error:
+        error.field = f"{place}.{error.field}"
+        raise

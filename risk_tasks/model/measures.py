@@ -37,6 +37,30 @@ class HorizonRule(StrEnum):
     OVERLAPPING = "overlapping"
 
 
+class Distribution(StrEnum):
+    """What the paths of the Monte Carlo measures are drawn from; both have the same covariance."""
+
+    NORMAL = "normal"
+    #: fatter tails, of which `degrees_of_freedom` decides
+    STUDENT = "student"
+
+
+#: settings that are whole numbers, with the least, the largest and the step
+_WHOLE_NUMBERS = (
+    ("horizon_days", 1, 1_000, 1),
+    # Paths come in pairs, one the mirror of the other.
+    ("n_paths", 1_000, 1_000_000, 2),
+    ("seed", 0, 2**63 - 1, 1),
+)
+
+#: settings that are one of several words
+_WORDS: tuple[tuple[str, type[StrEnum], str], ...] = (
+    ("var_convention", VarConvention, "VaR convention"),
+    ("precision", Precision, "precision"),
+    ("horizon_rule", HorizonRule, "horizon rule"),
+    ("distribution", Distribution, "distribution"),
+)
+
 #: settings that are numbers, with what they may hold
 _NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     ("degrees_of_freedom", lambda number: number > 2, "Give a number above 2, such as 5."),
@@ -54,8 +78,9 @@ class MeasureSettings:
     `horizon_rule` is to sum the P&L of so many days.
     `degrees_of_freedom`, above 2, are those of the Student measures. `decay`, between 0 and 1, is
     what the weight of a squared outcome is multiplied by from one day to the day before;
-    `age_decay`, above 0 and at most 1, the same for the outcomes of the age-weighted VaR. Raises
-    `InvalidSettingsError` naming the field.
+    `age_decay`, above 0 and at most 1, the same for the outcomes of the age-weighted VaR.
+    `n_paths`, even and 1,000 to 1,000,000, `seed`, 0 to 2**63 - 1, and `distribution` are those of
+    the Monte Carlo measures. Raises `InvalidSettingsError` naming the field.
     """
 
     confidence: str | float | Decimal = "0.99"
@@ -66,24 +91,21 @@ class MeasureSettings:
     decay: float = 0.94
     age_decay: float = 0.98
     horizon_rule: str = HorizonRule.SQRT_TIME
+    n_paths: int = 10_000
+    seed: int = 0
+    distribution: str = Distribution.NORMAL
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "confidence", parse_confidence(self.confidence))
-        if isinstance(self.horizon_days, bool) or not isinstance(self.horizon_days, int):
-            raise InvalidSettingsError("The horizon is a whole number.", field="horizon_days")
-        if not 1 <= self.horizon_days <= 1_000:
-            raise InvalidSettingsError("The horizon is 1 to 1000 days.", field="horizon_days")
+        for field, least, largest, step in _WHOLE_NUMBERS:
+            _check_whole(getattr(self, field), field, least, largest, step)
         for field, fits, remedy in _NUMBERS:
             given = getattr(self, field)
             number = as_finite(given)
             if number is None or not fits(number):
                 raise InvalidSettingsError(f"{given!r} does not fit.", field=field, remedy=remedy)
             object.__setattr__(self, field, number)
-        for field, kind, what in (
-            ("var_convention", VarConvention, "VaR convention"),
-            ("precision", Precision, "precision"),
-            ("horizon_rule", HorizonRule, "horizon rule"),
-        ):
+        for field, kind, what in _WORDS:
             given = getattr(self, field)
             try:
                 object.__setattr__(self, field, kind(given))
@@ -98,6 +120,15 @@ class MeasureSettings:
     def outcome_days(self) -> int:
         """Over how many days each past outcome is summed."""
         return self.horizon_days if self.horizon_rule is HorizonRule.OVERLAPPING else 1
+
+
+def _check_whole(given: object, field: str, least: int, largest: int, step: int) -> None:
+    whole = isinstance(given, int) and not isinstance(given, bool)
+    if not whole or not least <= given <= largest or given % step:  # type: ignore[operator]
+        kind = "an even number" if step == 2 else "a whole number"
+        raise InvalidSettingsError(
+            f"{given!r} does not fit.", field=field, remedy=f"Give {kind}, {least} to {largest}."
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,10 @@ class Qualifier(StrEnum):
     INSTRUMENT = "instrument"
 
 
+#: for which the costs of measures of random paths stand here
+REGISTRY_PATHS = 10_000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasureDefinition:
     """What is known of a measure before it is computed."""
@@ -43,6 +47,12 @@ class MeasureDefinition:
     #: microseconds for one check of 20 positions over 1,000 observations in a block of 1,000
     cost_us: float
     qualifier: Qualifier = Qualifier.NONE
+    #: whether `cost_us` is that of `REGISTRY_PATHS`, and grows with them
+    by_path: bool = False
+
+    def cost_of(self, n_paths: int) -> float:
+        """Return `cost_us` over so many paths, where it is a measure of random paths."""
+        return self.cost_us * n_paths / REGISTRY_PATHS if self.by_path else self.cost_us
 
     @property
     def spelling(self) -> str:
@@ -60,6 +70,7 @@ _SUFFIX = {
 _HULL = "Hull, Options, Futures and Other Derivatives, 10th ed., ch. 22"
 _INTERVAL = "David, Nagaraja, Order Statistics, 3rd ed. (2003), ch. 7.1"
 _MFE = "McNeil, Frey, Embrechts, Quantitative Risk Management, 2nd ed. (2015), ch. 2.3"
+_GLASSERMAN = "Glasserman, Monte Carlo Methods in Financial Engineering (2003), ch. 2.3, 9.1"
 
 MEASURES = MappingProxyType(
     {
@@ -302,6 +313,43 @@ MEASURES = MappingProxyType(
                 qualifier=Qualifier.CONFIDENCE,
             ),
             MeasureDefinition(
+                name="monte_carlo_value_at_risk",
+                summary="Value-at-risk of random paths of the covariance, with zero mean",
+                formula="value_at_risk of n_paths draws of V' L z, L L' = Cov(r), z of"
+                " `distribution` with mean 0 and covariance 1",
+                unit=Unit.CURRENCY,
+                sign="loss positive",
+                gaps="`window_too_short` below 2 observations, `too_few_paths` below 1 / alpha;"
+                " `covariance_repaired` has the nearest covariance, `covariance_refused`",
+                source=_GLASSERMAN,
+                cost_us=200.0,
+                qualifier=Qualifier.CONFIDENCE,
+                by_path=True,
+            ),
+            MeasureDefinition(
+                name="monte_carlo_expected_shortfall",
+                summary="Expected shortfall of random paths of the covariance, with zero mean",
+                formula="expected_shortfall of the same draws",
+                unit=Unit.CURRENCY,
+                sign="loss positive, never below monte_carlo_value_at_risk",
+                gaps="as monte_carlo_value_at_risk",
+                source=_GLASSERMAN,
+                cost_us=200.0,
+                qualifier=Qualifier.CONFIDENCE,
+                by_path=True,
+            ),
+            MeasureDefinition(
+                name="covariance_repair",
+                summary="How far the market's own covariance had to be moved to be one of returns",
+                formula="norm(S - S~) / norm(S), Frobenius; S~ has no eigenvalue below 0 and the"
+                " diagonal of S; 0 without a covariance in the market",
+                unit=Unit.FRACTION,
+                sign="never negative; of the market, and so the same for all portfolios",
+                source="Rebonato, Jäckel, The most general methodology to create a valid"
+                " correlation matrix, Journal of Risk 2 (1999)",
+                cost_us=0.1,
+            ),
+            MeasureDefinition(
                 name="marginal_value_at_risk",
                 summary="What the parametric VaR gains for each unit more of an instrument's value",
                 formula="z(c) x cov(r_i, P&L) / sd x sqrt(h)",
@@ -359,11 +407,22 @@ MEASURES = MappingProxyType(
             ),
             MeasureDefinition(
                 name="stress_loss",
-                summary="Loss under a named scenario of relative price shocks",
-                formula="-sum of V x shock",
+                summary="Loss under a named scenario of price changes, or a replay of the past",
+                formula="-sum of V x shock, of quantity x move where it is absolute",
                 unit=Unit.CURRENCY,
                 sign="loss positive",
-                gaps="`not_in_scenario`, `unknown_scenario`",
+                gaps="`not_in_scenario`, `unknown_scenario`; `partly_covered` leans on a fallback",
+                source="definition",
+                cost_us=0.4,
+                qualifier=Qualifier.SCENARIO,
+            ),
+            MeasureDefinition(
+                name="stress_coverage",
+                summary="Share of gross exposure of which a scenario says what happens to it",
+                formula="sum of |V| that the scenario covers / (L + S)",
+                unit=Unit.FRACTION,
+                sign="0 to 1; 1 where it tells all, and for a book without exposure",
+                gaps="`unknown_scenario`",
                 source="definition",
                 cost_us=0.4,
                 qualifier=Qualifier.SCENARIO,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from risk_tasks.model.explanation import Explanation
+
 
 class ReportStatus(StrEnum):
     """Whether the check was computed at all."""
@@ -127,6 +129,8 @@ class RiskReport:
     #: queued_ms, fetch_ms and compute_ms of the block that carried the check
     timings: Mapping[str, float] = field(default_factory=dict)
     error: ReportError | None = None
+    #: where it was asked for, and could be computed
+    explanation: Explanation | None = None
 
     @property
     def code(self) -> str | None:

@@ -1,4 +1,4 @@
-"""Outside data into the model: prices, books, limits and scenarios from files and Arrow frames.
+"""Outside data into the model: prices, books, limits, scenarios, tags from files and Arrow frames.
 
 What is wrong in a file raises `InputFileError`, and its `field` names the place:
 "prices.csv, line 14, column AAPL", or "books.toml, portfolio 2 (hedge), key cash". In a frame,
@@ -10,5 +10,6 @@ from risk_tasks.readers.limits import read_limits
 from risk_tasks.readers.market import read_market
 from risk_tasks.readers.portfolios import read_portfolios
 from risk_tasks.readers.scenarios import read_scenarios
+from risk_tasks.readers.tags import read_tags
 
-__all__ = ["read_limits", "read_market", "read_portfolios", "read_scenarios"]
+__all__ = ["read_limits", "read_market", "read_portfolios", "read_scenarios", "read_tags"]

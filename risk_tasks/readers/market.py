@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date, datetime
 from types import MappingProxyType
 
 import numpy as np
 
 from risk_tasks.errors import InvalidMarketError
-from risk_tasks.model.market import FloatArray1D, FloatArray2D, MarketSnapshot, Scenario
+from risk_tasks.model.market import FloatArray1D, FloatArray2D, MarketSnapshot
+from risk_tasks.model.scenario import Stress, Tags
 from risk_tasks.readers.dates import read_dates
 from risk_tasks.readers.sources import Source, read_table
 from risk_tasks.readers.tables import Table
 
-_NO_SCENARIOS: Mapping[str, Scenario] = MappingProxyType({})
+_NO_SCENARIOS: Mapping[str, Stress] = MappingProxyType({})
+_NO_TAGS: Tags = MappingProxyType({})
 
 
 def read_market(
     source: Source,
     *,
     window_days: int | None = None,
-    scenarios: Mapping[str, Scenario] = _NO_SCENARIOS,
+    scenarios: Mapping[str, Stress] = _NO_SCENARIOS,
+    tags: Tags = _NO_TAGS,
 ) -> MarketSnapshot:
     """Return the market of a table of prices, one row a day and one column per instrument.
 
@@ -31,10 +35,11 @@ def read_market(
 
     Returns are simple, from one row to the next: shape (rows - 1, instruments), of which
     `window_days` keeps the last so many, or all where there are fewer. A missing price makes the
-    return of its row and of the next NaN.
+    return of its row and of the next NaN. A return has the date of its row, in UTC; where two rows
+    are of one day the market has no dates.
 
-    Raises `InputFileError` naming file, line and column; for a frame, a bad `window_days` or bad
-    scenarios `InvalidMarketError`.
+    Raises `InputFileError` naming file, line and column; for a frame, a bad `window_days`, bad
+    scenarios or bad tags `InvalidMarketError`.
     """
     _check_window(window_days)
     table = read_table(source, frame_error=InvalidMarketError)
@@ -42,13 +47,26 @@ def read_market(
     instruments = [name for name in table.names if name != "date"]
     if not instruments:
         raise table.refuse("There is no column of prices.", remedy="Give one per instrument.")
-    dates = read_dates(table, "date")
+    moments = read_dates(table, "date")
     prices = np.column_stack([_prices(table, name) for name in instruments])
     _check_last(table, instruments, prices[-1])
     returns = _simple_returns(table, instruments, prices)
     if window_days is not None:
         returns = returns[-window_days:]
-    return MarketSnapshot(dates[-1], instruments, prices[-1], returns, scenarios=scenarios)
+    return MarketSnapshot(
+        moments[-1],
+        instruments,
+        prices[-1],
+        returns,
+        scenarios=scenarios,
+        dates=_days(moments, len(returns)),
+        tags=tags,
+    )
+
+
+def _days(moments: list[datetime], n_observations: int) -> list[date] | None:
+    days = [moment.date() for moment in moments[len(moments) - n_observations :]]
+    return days if len(set(days)) == len(days) else None
 
 
 def _check_window(window_days: int | None) -> None:

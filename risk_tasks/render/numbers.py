@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from risk_tasks.model.registry import Unit
-from risk_tasks.model.report import Measure
+from risk_tasks.model.report import Measure, MeasureStatus
 
 _SCALES = ((1e12, "t"), (1e9, "bn"), (1e6, "m"), (1e3, "k"))
+
+
+#: stands behind a number that is not what was asked for
+DEGRADED_MARK = "*"
 
 
 def short(value: float, unit: str) -> str:
@@ -31,10 +35,14 @@ def full(value: float, unit: str) -> str:
 
 
 def cell(measure: Measure) -> str:
-    """Return a measure for a table; a dash with the reason where it is not defined."""
+    """Return a measure for a table; a dash with the reason where it is not defined.
+
+    What is degraded has a star: a number, but by a cruder method than was asked for.
+    """
     if measure.value is None:
         return f"- {measure.reason or measure.status}".replace("_", " ")
-    return short(measure.value, measure.unit)
+    mark = DEGRADED_MARK if measure.status == MeasureStatus.DEGRADED else ""
+    return short(measure.value, measure.unit) + mark
 
 
 def _decimals(scaled: float) -> int:

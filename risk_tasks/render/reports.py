@@ -10,8 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from risk_tasks.model.report import Breach, Decision, RiskReport, Severity
-from risk_tasks.render.numbers import cell, full
+from risk_tasks.model.report import Breach, Decision, MeasureStatus, RiskReport, Severity
+from risk_tasks.render.numbers import DEGRADED_MARK, cell, full
 
 _LABEL_WIDTH, _COLUMN_WIDTH = 20, 13
 _N_CONTRIBUTORS = 3
@@ -30,7 +30,25 @@ def report_tables(reports: Sequence[RiskReport], width: int) -> Group:
     pieces: list[RenderableType] = []
     for start in range(0, len(reports), abreast):
         pieces += [_table(reports[start : start + abreast]), ""]
-    return Group(*pieces[:-1])
+    return Group(*pieces[:-1], *_remarks(reports))
+
+
+def _remarks(reports: Sequence[RiskReport]) -> list[Text]:
+    """Return what the marks in the tables mean, a line for each measure and reason."""
+    degraded: dict[tuple[str, str], list[str]] = {}
+    for report in reports:
+        for name, measure in report.measures.items():
+            if measure.status == MeasureStatus.DEGRADED:
+                reason = (measure.reason or measure.status).replace("_", " ")
+                degraded.setdefault((name, reason), []).append(report.portfolio_id)
+    return [
+        Text(
+            f"{DEGRADED_MARK} {_label(name)} is degraded ({reason}), by a cruder method than was"
+            f" asked for: {', '.join(ids)}",
+            style="yellow",
+        )
+        for (name, reason), ids in degraded.items()
+    ]
 
 
 def _table(reports: Sequence[RiskReport]) -> Table:

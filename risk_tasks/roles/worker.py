@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -21,17 +22,24 @@ from risk_tasks.errors import InvalidSettingsError
 from risk_tasks.lanes import Priority
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.roles.logs import configure_logs
+from risk_tasks.roles.meters import WorkerMeters, told
 from risk_tasks.roles.presence import Presence, Repeater, name_of_a_life
-from risk_tasks.service import DocumentService, MarketShelf, Service
+from risk_tasks.roles.result_cache import open_cache
+from risk_tasks.service import Demand, DocumentService, MarketShelf, Recall, Service, warm
 from risk_tasks.settings import Settings
 from risk_tasks.store.limits import LimitStore
 from risk_tasks.store.markets import MarketStore
+from risk_tasks.store.popularity import Popularity, PopularityStore
+from risk_tasks.store.prewarm import PrewarmStore
 from risk_tasks.store.roles import RoleStore
+from risk_tasks.upkeep.prewarm import Prewarmer
 
 log = structlog.get_logger("risk_tasks")
 
 #: how soon a published market is brought into memory, ahead of the first block that needs it
 _MARKETS_EVERY_S = 1.0
+#: how soon what is asked for counts
+_POPULAR_EVERY_S = 1.0
 #: a worker of the batch lane alone gives way to the others on its machine
 _BATCH_NICENESS = 10
 
@@ -53,7 +61,7 @@ def read_lanes(text: str) -> list[Priority]:
 
 def run_worker(settings: Settings, *, name: str | None = None) -> int:
     """Serve until SIGTERM or SIGINT, finish what is started, and return the exit code."""
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, settings.log_format)
     lanes = read_lanes(settings.lanes)
     if lanes == [Priority.BATCH]:
         os.nice(_BATCH_NICENESS)
@@ -61,24 +69,36 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     client = connect(settings.broker_url.get_secret_value(), socket_timeout_s=5.0)
     markets, limits = MarketStore(client), LimitStore(client)
     shelf = MarketShelf(markets.load, capacity=settings.markets_held)
-    service = Service(shelf, _held_limits(limits))
+    cache, popular = open_cache(settings), PopularityStore(client)
+    popularity = Popularity(popular)
+    recall = Recall(cache.tiers, cache.flight, ttl_s=cache.ttl_s, demand=Demand(popularity))
+    service = Service(shelf, _held_limits(limits), recall)
+    warm_by = partial(warm, recall, fresh_s=cache.ttl_s / 4)
+    prewarmer = Prewarmer(
+        PrewarmStore(client), popular, markets, shelf.get, warm_by, ttl_s=cache.ttl_s
+    )
+    meters = WorkerMeters(settings, client, name)
+    documents = DocumentService(service, markets, limits)
     app = create_app(settings)
-    tasks.register(app, service, DocumentService(service, markets, limits), BlockBroker(client))
+    tasks.register(app, service, documents, BlockBroker(client), meters.recorder)
+    tasks.register_prewarming(app, prewarmer)
 
     log.info("worker.compiling", name=name)
     started = time.perf_counter()
     compiled = compile_kernels()
     took_s = round(time.perf_counter() - started, 3)
     log.info("worker.compiled", name=name, compiled=compiled, took_s=took_s)
-    upkeep: list[Repeater | Presence] = [
+    upkeep: list[Repeater | Presence | WorkerMeters] = [
+        meters,
         Repeater(lambda: _hold(markets, shelf), every_s=_MARKETS_EVERY_S, name="markets"),
+        Repeater(popularity.flush, every_s=_POPULAR_EVERY_S, name="popularity"),
         Presence(RoleStore(client), "worker", name, ",".join(lanes)),
     ]
 
     def ready(**_: Any) -> None:
         for part in upkeep:
             part.start()
-        log.info("worker.ready", name=name, lanes=",".join(lanes))
+        log.info("worker.ready", name=name, lanes=",".join(lanes), **told(meters.endpoint))
 
     def draining(**_: Any) -> None:
         log.info("worker.draining", name=name)

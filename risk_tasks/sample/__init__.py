@@ -16,7 +16,7 @@ BOOKS = _HERE / "books.toml"
 LIMITS = _HERE / "limits.toml"
 #: 1,001 days of closing prices in US dollars, so 1,000 returns
 PRICES = _HERE / "prices.csv"
-#: `crash-2020`, `broad-fall` and `tech-sell-off`
+#: `crash-2020`, `broad-fall` and `tech-sell-off`; the replays `covid-crash` and `bear-2022`
 SCENARIOS = _HERE / "scenarios.toml"
 
 __all__ = ["BOOKS", "LIMITS", "PRICES", "SCENARIOS"]

@@ -1,7 +1,10 @@
 """The pipeline: a block of checks in, its answer out. Both doors lead here."""
 
+from risk_tasks.service.demand import Demand
 from risk_tasks.service.documents import DocumentService
 from risk_tasks.service.pipeline import Service
+from risk_tasks.service.recall import Recall
 from risk_tasks.service.shelf import MarketShelf
+from risk_tasks.service.warming import warm
 
-__all__ = ["DocumentService", "MarketShelf", "Service"]
+__all__ = ["Demand", "DocumentService", "MarketShelf", "Recall", "Service", "warm"]

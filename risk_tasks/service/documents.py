@@ -30,9 +30,9 @@ from risk_tasks.wire.documents import (
     report_document,
 )
 from risk_tasks.wire.reports import reports
-from risk_tasks.wire.request import Terms, pack_portfolios
+from risk_tasks.wire.request import Detail, Terms, pack_portfolios
 
-_FIELDS = ("portfolio", "limits", "measures", "settings", "market")
+_FIELDS = ("portfolio", "limits", "measures", "settings", "market", "explain")
 
 
 class DocumentService:
@@ -76,11 +76,12 @@ class DocumentService:
                 )
         portfolio = read_portfolio(request.get("portfolio"))
         limit_set, version = self._read_limits(request.get("limits"))
-        settings = request.get("settings")
+        settings, explain = request.get("settings"), request.get("explain")
         terms = Terms(
             parse_measures(request.get("measures")),
             MeasureSettings() if settings is None else read_settings(settings),
             limit_set,
+            Detail.of_reports(False if explain is None else explain),
         )
         answer = self._service.check(
             pack_portfolios([portfolio], terms),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from risk_tasks.decisions import Evaluation, evaluate
-from risk_tasks.engine import MarketArrays, compute
+from risk_tasks.engine import MarketArrays, PortfolioBlock, compute
 from risk_tasks.errors import (
     NoMarketError,
     RiskTasksError,
@@ -17,43 +17,73 @@ from risk_tasks.errors import (
     UnknownInstrumentError,
     UnknownScenarioError,
 )
+from risk_tasks.model.column import MeasureColumn
 from risk_tasks.model.limits import LimitSet
-from risk_tasks.model.measures import MeasureName
+from risk_tasks.model.measures import MeasureName, MeasureSettings
 from risk_tasks.model.registry import Qualifier
 from risk_tasks.model.report import GRAVITY, Decision, ReportError
 from risk_tasks.model.stamp import Stamp
 from risk_tasks.service.explanation import explain_breaches, explain_gaps
+from risk_tasks.service.headroom import Told, applying, explain_limits
 from risk_tasks.service.identity import input_hashes
+from risk_tasks.service.recall import Recall
 from risk_tasks.service.shelf import MarketShelf
 from risk_tasks.service.validation import describe, validate
 from risk_tasks.wire.answer import AnswerBlock, AnswerHead, encode_answer
 from risk_tasks.wire.request import Detail, RequestBlock, decode_request
 
+#: seconds that a check without a deadline waits for what other workers are computing
+WITHIN_S = 30.0
+
 _REJECT = np.int8(GRAVITY.index(Decision.REJECT))
 
 
 class Service:
-    """Checks blocks against the markets and the limit sets that it can load."""
+    """Checks blocks against the markets and the limit sets that it can load.
 
-    def __init__(self, markets: MarketShelf, load_limits: Callable[[str], LimitSet]) -> None:
+    Costly results are looked up in `recall`; without one, all is computed.
+    """
+
+    def __init__(
+        self,
+        markets: MarketShelf,
+        load_limits: Callable[[str], LimitSet],
+        recall: Recall | None = None,
+    ) -> None:
         self._markets = markets
         self._load_limits = load_limits
+        self._recall = recall
 
     def run(self, payload: bytes, stamp: Stamp, waited: Mapping[str, float] | None = None) -> bytes:
+        """Return what `answer` answers, as bytes."""
+        return encode_answer(self.answer(payload, stamp, waited))
+
+    def answer(
+        self,
+        payload: bytes,
+        stamp: Stamp,
+        waited: Mapping[str, float] | None = None,
+        *,
+        within_s: float = WITHIN_S,
+    ) -> AnswerBlock:
         """Answer the block in `payload` under the stamp that it was given when it was accepted.
 
         Raises `WireError` where `payload` is no block, and `TransportError` where what it needs
         cannot be loaded; everything else is answered by row. The times that it `waited`, in ms by
-        what for, join those in the answer.
+        what for, join those in the answer. Results that other workers are computing are waited for
+        `within_s`.
         """
         started = time.perf_counter()
-        answer = self.check(decode_request(payload), stamp)
+        answer = self.check(decode_request(payload), stamp, within_s=within_s)
         compute_ms = (time.perf_counter() - started) * 1e3
         answer.head.timings.update(waited or {}, compute_ms=compute_ms)
-        return encode_answer(answer)
+        return answer
 
-    def check(self, request: RequestBlock, stamp: Stamp) -> AnswerBlock:
+    def check(
+        self, request: RequestBlock, stamp: Stamp, *, within_s: float = WITHIN_S
+    ) -> AnswerBlock:
         """Answer `request`; a fault of the whole block is the error of each of its rows."""
+        until_s = time.monotonic() + within_s
         try:
             limits = request.terms.limits
             if limits is None and stamp.limits_version:
@@ -70,11 +100,11 @@ class Service:
 
         block, errors = validate(request, market)
         names = _with_limits(request.terms.measures, limits)
-        columns = compute(block, market, names, request.terms.settings)
+        columns = self._compute(block, market, names, request.terms.settings, until_s)
         fit = np.ones(len(block), dtype=bool)
         fit[list(errors)] = False
         detail = request.terms.detail
-        ids = request.portfolio_ids.to_pylist() if limits or detail is Detail.REPORTS else ()
+        ids = request.portfolio_ids.to_pylist() if limits or detail.is_whole else ()
         evaluation = evaluate(limits, columns, fit, ids, request.tags)
 
         answer = AnswerBlock(
@@ -86,11 +116,30 @@ class Service:
         )
         if detail is not Detail.SUMMARY:
             answer.breaches = explain_breaches(evaluation, block, market, request.terms.settings)
-        if detail is Detail.REPORTS:
+        if detail.is_whole:
             answer.portfolio_ids = ids
             answer.gaps = explain_gaps(evaluation)
             answer.input_hashes = input_hashes(block, ids, market.id, names, request.terms.settings)
+        if detail is Detail.EXPLAINED:
+            told = Told(block, market, request.terms.settings, columns, evaluation)
+            tags = request.tags or [{}] * len(block)
+            answer.explanations = {
+                row: explain_limits(told, row, applying(limits, ids[row], tags[row]))
+                for row in np.flatnonzero(fit).tolist()
+            }
         return answer
+
+    def _compute(
+        self,
+        block: PortfolioBlock,
+        market: MarketArrays,
+        names: Sequence[MeasureName],
+        settings: MeasureSettings,
+        until_s: float,
+    ) -> dict[MeasureName, MeasureColumn]:
+        if self._recall is None:
+            return compute(block, market, names, settings)
+        return self._recall.compute(block, market, names, settings, until_s=until_s)
 
     def _market(self, market_id: str) -> MarketArrays:
         market = self._markets.get(market_id) if market_id else None

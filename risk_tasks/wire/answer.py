@@ -15,9 +15,11 @@ import pyarrow as pa
 
 from risk_tasks.errors import DeadLetterError, DecodeError, ReportTimeoutError, RiskTasksError
 from risk_tasks.model.column import HAS_VALUE, MeasureColumn, Outcome
+from risk_tasks.model.explanation import Explanation
 from risk_tasks.model.measures import MeasureName
 from risk_tasks.model.report import GRAVITY, Breach, Contributor, NotEvaluated, ReportError
 from risk_tasks.wire.arrow import decode_batch, decoding, encode_batch
+from risk_tasks.wire.explanation import EXPLANATION_TYPE, read_explanations
 
 KIND = "risk.answer"
 #: outcomes that the Lua writes in place of an answer
@@ -81,6 +83,7 @@ class AnswerBlock:
     gaps: Mapping[int, Sequence[NotEvaluated]] = field(default_factory=dict)
     portfolio_ids: Sequence[str] = ()
     input_hashes: Sequence[str] = ()
+    explanations: Mapping[int, Explanation] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.breach_counts)
@@ -100,6 +103,7 @@ def encode_answer(answer: AnswerBlock) -> bytes:
         ("error", answer.errors, _ERROR_TYPE),
         ("breaches", answer.breaches, pa.list_(BREACH_TYPE)),
         ("not_evaluated", answer.gaps, pa.list_(_GAP_TYPE)),
+        ("explanation", answer.explanations, EXPLANATION_TYPE),
     ):
         if rows:
             columns[name] = pa.array(
@@ -174,6 +178,9 @@ def _read_answer(batch: pa.RecordBatch, head: AnswerHead, measures: str) -> Answ
         },
         portfolio_ids=_read_cells(batch, "portfolio_id"),
         input_hashes=_read_cells(batch, "input_hash"),
+        explanations=read_explanations(batch.column("explanation"))
+        if "explanation" in batch.schema.names
+        else {},
     )
 
 

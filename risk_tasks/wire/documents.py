@@ -6,22 +6,24 @@ A document has the field names of the model's classes. Unknown keys are refused.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any, TypeVar
 
 import msgspec
 
 from risk_tasks.errors import (
     InvalidLimitError,
+    InvalidMarketError,
     InvalidPortfolioError,
     InvalidSettingsError,
     RequestError,
 )
 from risk_tasks.model.backtest import BacktestReport
 from risk_tasks.model.limits import Limit, LimitSet, limit_document
-from risk_tasks.model.market import Scenario
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import RiskReport
+from risk_tasks.model.scenario import Replay, Scenario, Stress
 
 Document = dict[str, Any]
 Model = TypeVar("Model")
@@ -59,10 +61,21 @@ class _SettingsDocument(msgspec.Struct, forbid_unknown_fields=True):
     decay: float = 0.94
     age_decay: float = 0.98
     horizon_rule: str = "sqrt_time"
+    n_paths: int = 10_000
+    seed: int = 0
+    distribution: str = "normal"
 
 
 class _ScenarioDocument(msgspec.Struct, forbid_unknown_fields=True):
     shocks: dict[str, float] = {}
+    moves: dict[str, float] = {}
+    by_tag: dict[str, dict[str, float]] = {}
+    others: float | None = None
+
+
+class _ReplayDocument(msgspec.Struct, forbid_unknown_fields=True):
+    replay: tuple[date, date]
+    min_coverage: float = 1.0
     others: float | None = None
 
 
@@ -116,24 +129,57 @@ def settings_document(settings: MeasureSettings) -> Document:
         "decay": settings.decay,
         "age_decay": settings.age_decay,
         "horizon_rule": str(settings.horizon_rule),
+        "n_paths": settings.n_paths,
+        "seed": settings.seed,
+        "distribution": str(settings.distribution),
     }
 
 
-def read_scenarios(document: object) -> dict[str, Scenario]:
-    read = msgspec.convert(document, dict[str, _ScenarioDocument])
-    return {name: Scenario(row.shocks, others=row.others) for name, row in read.items()}
+def read_scenarios(document: object) -> dict[str, Stress]:
+    """Return the scenarios in `document` by name; raises `InvalidMarketError` naming the field."""
+    rows = _convert(document, dict[str, dict[str, Any]], InvalidMarketError, "scenarios")
+    return {name: _read_scenario(row, f"scenarios[{name!r}]") for name, row in rows.items()}
 
 
-def scenarios_document(scenarios: Mapping[str, Scenario]) -> Document:
-    return {
-        name: {"shocks": dict(scenario.shocks), "others": scenario.others}
-        for name, scenario in scenarios.items()
-    }
+def _read_scenario(row: Document, place: str) -> Stress:
+    try:
+        if "replay" in row:
+            window = _convert(row, _ReplayDocument, InvalidMarketError, "")
+            return Replay(*window.replay, min_coverage=window.min_coverage, others=window.others)
+        read = _convert(row, _ScenarioDocument, InvalidMarketError, "")
+        return Scenario(read.shocks, moves=read.moves, by_tag=read.by_tag, others=read.others)
+    except InvalidMarketError as error:
+        error.field = f"{place}.{(error.field or '').lstrip('.')}".rstrip(".")
+        raise
+
+
+def scenarios_document(scenarios: Mapping[str, Stress]) -> Document:
+    return {name: _scenario_document(scenario) for name, scenario in scenarios.items()}
+
+
+def _scenario_document(scenario: Stress) -> Document:
+    if isinstance(scenario, Replay):
+        return {
+            "replay": [scenario.start.isoformat(), scenario.end.isoformat()],
+            "min_coverage": scenario.min_coverage,
+            "others": scenario.others,
+        }
+    document: Document = {"shocks": dict(scenario.shocks), "others": scenario.others}
+    if scenario.moves:
+        document["moves"] = dict(scenario.moves)
+    if scenario.by_tag:
+        document["by_tag"] = {tag: dict(values) for tag, values in scenario.by_tag.items()}
+    return document
 
 
 def report_document(report: RiskReport | BacktestReport) -> Document:
-    """Return `report` as JSON values; an error's code, field and remedy stand at the top."""
+    """Return `report` as JSON values; an error's code, field and remedy stand at the top.
+
+    An explanation stands there where there is one.
+    """
     document: Document = msgspec.to_builtins(report, enc_hook=_encode)
+    if document.get("explanation") is None:
+        document.pop("explanation", None)
     error = document.pop("error")
     return {**document, **(error or {})}
 
@@ -144,7 +190,12 @@ def _encode(value: object) -> object:
     raise TypeError(f"Cannot encode {type(value)}.")
 
 
-def _convert(document: object, kind: type[Model], error: type[RequestError], place: str) -> Model:
+def _convert(
+    document: object,
+    kind: type[Model],
+    error: type[RequestError | InvalidMarketError],
+    place: str,
+) -> Model:
     try:
         return msgspec.convert(document, kind)
     except msgspec.ValidationError as failure:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import date, datetime
 
 import numpy as np
 import pyarrow as pa
 
 from risk_tasks.errors import DecodeError
-from risk_tasks.model.market import MarketSnapshot
+from risk_tasks.model.market import FloatArray2D, MarketSnapshot
 from risk_tasks.wire.arrow import decode_batch, decoding, encode_batch
 from risk_tasks.wire.documents import read_scenarios, scenarios_document
 
@@ -18,27 +18,28 @@ MARKS_KIND = "risk.marks"
 
 
 def encode_panel(snapshot: MarketSnapshot) -> bytes:
-    """Return instruments and returns, a row of all observations for each instrument."""
-    by_instrument = np.ascontiguousarray(snapshot.returns.T)
-    returns = (
-        pa.FixedSizeListArray.from_arrays(
-            pa.array(by_instrument.ravel()), type=pa.list_(pa.float64(), snapshot.n_observations)
-        )
-        if snapshot.n_observations
-        else pa.nulls(len(snapshot.instruments), pa.list_(pa.float64(), 0))
-    )
-    batch = pa.record_batch({"instrument": list(snapshot.instruments), "returns": returns})
-    return encode_batch(batch, PANEL_KIND, {"n_observations": str(snapshot.n_observations)})
+    """Return instruments, returns and covariance, a row of all numbers for each, and dates."""
+    columns = {"instrument": list(snapshot.instruments), "returns": _rows(snapshot.returns.T)}
+    if snapshot.covariance is not None:
+        columns["covariance"] = _rows(snapshot.covariance)
+    batch = pa.record_batch(columns)
+    metadata = {"n_observations": str(snapshot.n_observations)}
+    if snapshot.dates is not None:
+        metadata["dates"] = json.dumps([day.isoformat() for day in snapshot.dates])
+    return encode_batch(batch, PANEL_KIND, metadata)
 
 
 def encode_marks(snapshot: MarketSnapshot) -> bytes:
-    """Return prices, moment and scenarios, with the id of the panel that they stand on."""
+    """Return prices, moment, scenarios and tags, with the id of the panel that they stand on."""
     batch = pa.record_batch({"price": pa.array(snapshot.prices)})
     metadata = {
         "as_of": snapshot.as_of.isoformat(),
         "panel_id": snapshot.panel_id,
         "scenarios": json.dumps(scenarios_document(snapshot.scenarios)),
     }
+    if snapshot.tags:
+        tags = {instrument: dict(carried) for instrument, carried in snapshot.tags.items()}
+        metadata["tags"] = json.dumps(tags)
     return encode_batch(batch, MARKS_KIND, metadata)
 
 
@@ -55,7 +56,31 @@ def decode_market(marks: bytes | str, panel: bytes | str, market_id: str) -> Mar
             mark_rows.column("price").to_numpy(),
             by_instrument.reshape(panel_rows.num_rows, n_observations).T,
             scenarios=read_scenarios(json.loads(metadata["scenarios"])),
+            covariance=_covariance(panel_rows),
+            dates=_read_dates(panel_metadata.get("dates")),
+            tags=json.loads(metadata.get("tags", "{}")),
         )
     if snapshot.id != market_id:
         raise DecodeError(f"Market {market_id} holds the content of {snapshot.id}.")
     return snapshot
+
+
+def _rows(numbers: FloatArray2D) -> pa.FixedSizeListArray:
+    """Return (n, m) numbers as n lists of m."""
+    n, m = numbers.shape
+    if m == 0:
+        return pa.nulls(n, pa.list_(pa.float64(), 0))
+    flat = pa.array(np.ascontiguousarray(numbers).ravel())
+    return pa.FixedSizeListArray.from_arrays(flat, type=pa.list_(pa.float64(), m))
+
+
+def _covariance(panel_rows: pa.RecordBatch) -> FloatArray2D | None:
+    if "covariance" not in panel_rows.schema.names:
+        return None
+    n, flat = panel_rows.num_rows, panel_rows.column("covariance").flatten()
+    covariance: FloatArray2D = flat.to_numpy().reshape(n, n)
+    return covariance
+
+
+def _read_dates(text: str | None) -> list[date] | None:
+    return None if text is None else [date.fromisoformat(day) for day in json.loads(text)]

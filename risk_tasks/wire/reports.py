@@ -36,6 +36,7 @@ def _reports(portfolio_ids: Iterable[str], answer: AnswerBlock) -> list[RiskRepo
             else None,
             timings=head.timings,
             error=answer.errors.get(row),
+            explanation=answer.explanations.get(row),
         )
         for row, portfolio_id in enumerate(portfolio_ids)
     ]

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from risk_tasks.errors import InvalidSettingsError
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureName, MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
@@ -57,6 +58,20 @@ class Detail(StrEnum):
     BREACHES = "breaches"
     #: and what a `RiskReport` holds besides
     REPORTS = "reports"
+    #: and how much room the limits leave
+    EXPLAINED = "explained"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether reports are made of the answer."""
+        return self in (Detail.REPORTS, Detail.EXPLAINED)
+
+    @classmethod
+    def of_reports(cls, explain: object) -> Detail:
+        """Return what reports ask for; raises `InvalidSettingsError` for neither true nor false."""
+        if not isinstance(explain, bool):
+            raise InvalidSettingsError(f"{explain!r} is neither true nor false.", field="explain")
+        return cls.EXPLAINED if explain else cls.REPORTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,14 +64,20 @@ class Container:
         )
         return done.stdout
 
+    def logged(self, event: str, since: float = 0.0) -> list[tuple[float, dict[str, Any]]]:
+        """Return when this container logged `event`, in seconds since the epoch, and the line."""
+        found = []
+        for line in self.log().splitlines():
+            moment, _, text = line.partition(" ")
+            if f'"{event}"' in text and text.startswith("{"):
+                document = json.loads(text)
+                if document["event"] == event and _seconds(moment) >= since:
+                    found.append((_seconds(moment), document))
+        return found
+
     def events(self, name: str, since: float = 0.0, until: float = 1e12) -> list[float]:
-        """Return when this container logged `name`, in seconds since the epoch."""
-        moments = [
-            _seconds(line.split()[0])
-            for line in self.log().splitlines()
-            if f"event={name} " in f"{line} "
-        ]
-        return [moment for moment in moments if since <= moment <= until]
+        """Return when this container logged `name`."""
+        return [moment for moment, _ in self.logged(name, since) if moment <= until]
 
     @property
     def started_at(self) -> float:

@@ -109,7 +109,7 @@ class Ledger(RuleBasedStateMachine):
         """Also of blocks that were never started, or are held by another."""
         worker, block_id = hand = data.draw(st.sampled_from(self.hands))
         self.hands.remove(hand)
-        first = self.broker.finish(block_id, f"answer of {worker}".encode())
+        first = self.broker.finish(block_id, f"answer of {worker}".encode()) is not None
         assert first == (self.outcomes.get(block_id, b"swept") is None)
         if first:
             self.outcomes[block_id] = f"answer of {worker}".encode()

@@ -66,6 +66,13 @@ def server() -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def cache_server() -> Iterator[Server]:
+    """A server for all tests of the cache, each under a prefix of its own."""
+    with server_of_our_own() as server:
+        yield server
+
+
 @pytest.fixture
 def broker(server: Server) -> Iterator[BlockBroker]:
     """The scripts on this test's own server."""

@@ -85,13 +85,18 @@ def test_checks_under_other_terms_do_not_share_a_block(fleet, book):
             client.check(book[0], limits=lax),
             client.check(book[0], measures=["volatility"]),
             client.check(book[0], priority="critical"),
+            client.check(book[0], limits=lax, explain=True),
+            client.check_many(book[:1], limits=lax, explain=True),
         )
 
-    by_strict, by_lax, by_measure, plain = run(fleet, work)
+    by_strict, by_lax, by_measure, plain, explained, (of_many,) = run(fleet, work)
 
     assert (by_strict.decision, by_lax.decision) == ("reject", "accept")
     assert list(by_measure.measures) == ["volatility"]
     assert len(plain.measures) == 12
+    assert (by_lax.explanation, plain.explanation) == (None, None)
+    assert explained.explanation == of_many.explanation
+    assert explained.explanation.headroom
 
 
 def test_a_storm_of_cancellations_leaves_the_others_alone(fleet, market):

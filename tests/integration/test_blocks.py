@@ -89,7 +89,7 @@ def test_a_finished_block_wakes_its_caller_and_leaves_nothing_else(server, broke
     block_id = sender.send()
     broker.start(block_id, worker="w")
 
-    assert broker.finish(block_id, b"\xffanswer\x00") is True
+    assert broker.finish(block_id, b"\xffanswer\x00") is not None
 
     assert server.client.get(result_key(block_id)) == b"\xffanswer\x00"
     told = server.client.lrange(reply_key(sender.client_id), 0, -1)
@@ -105,7 +105,7 @@ def test_a_block_that_nobody_waits_for_tells_nobody(server, broker, sender):
     """Its answer is read by its id; no client is seen, and no reply is written."""
     block_id = sender.send(client_id="")
 
-    assert broker.finish(block_id, b"answer") is True
+    assert broker.finish(block_id, b"answer") is not None
 
     assert server.client.get(result_key(block_id)) == b"answer"
     assert server.key_names() == {"risk.normal", lane_key(Priority.NORMAL), result_key(block_id)}
@@ -115,7 +115,7 @@ def test_a_started_block_knows_how_long_it_waited_and_waits_no_longer(server, br
     """And its worker is among those that hold something until it is answered."""
     block_id = sender.send()
     entry = block_key(block_id)
-    server.client.hset(entry, "enqueued_ms", server.now_ms() - 700)
+    server.client.hset(entry, mapping={"enqueued_ms": server.now_ms() - 700, "enqueued_us": 0})
 
     block = broker.start(block_id, worker="w")
 
@@ -173,7 +173,7 @@ def test_a_large_answer_is_told_by_its_id_alone(server, broker, sender, n_bytes)
     block_id = sender.send()
     answer = b"\xff" * n_bytes
 
-    assert broker.finish(block_id, answer) is True
+    assert broker.finish(block_id, answer) is not None
 
     inline = b" " + answer if n_bytes <= SMALL_BYTES else b""
     told = server.client.lrange(reply_key(sender.client_id), 0, -1)
@@ -205,7 +205,7 @@ def test_a_second_answer_that_is_large_leaves_nothing(server, broker, sender):
     block_id = sender.send()
     broker.finish(block_id, b"first")
 
-    assert broker.finish(block_id, LARGE) is False
+    assert broker.finish(block_id, LARGE) is None
 
     assert server.client.get(result_key(block_id)) == b"first"
     assert answer_key(block_id) not in server.key_names()
@@ -218,7 +218,7 @@ def test_a_server_that_forgot_the_scripts_takes_large_ones_all_the_same(server, 
     block_id = sender.send(payload=LARGE)
     server.client.script_flush()
 
-    assert broker.finish(block_id, LARGE) is True
+    assert broker.finish(block_id, LARGE) is not None
 
     assert server.client.get(result_key(block_id)) == LARGE
     assert server.lane(Priority.NORMAL) == (0, 0)
@@ -570,12 +570,29 @@ def test_a_second_answer_is_counted_and_changes_nothing(server, broker, sender):
     broker.finish(block_id, b"first")
     before = server.content()
 
-    assert broker.finish(block_id, b"second") is False
+    assert broker.finish(block_id, b"second") is None
 
     assert server.counter("duplicates") == 1
     after = server.content()
     after.pop("risk:counters")
     assert after == before
+
+
+def test_times_are_told_to_the_microsecond_by_the_servers_clock(server, broker, sender):
+    """From when the block was accepted: until it was started, and until it was answered."""
+    block_id = sender.send()
+    entry = block_key(block_id)
+    assert 0 <= int(server.client.hget(entry, "enqueued_us")) < 1_000
+    # An hour ago, and 9 s of it in microseconds, which are told apart from noise.
+    accepted_ms = server.now_ms() - 3_600_000
+    server.client.hset(entry, mapping={"enqueued_ms": accepted_ms, "enqueued_us": 9_000_000})
+
+    queued_ms = broker.start(block_id, worker="w").queued_ms
+    total_ms = broker.finish(block_id, b"answer")
+
+    assert 3_591_000 <= queued_ms < total_ms < 3_595_000
+    assert (queued_ms % 1, total_ms % 1) != (0, 0)
+    assert broker.finish(block_id, b"again") is None
 
 
 def test_of_many_answers_at_once_one_is_the_first(server, broker, sender):
@@ -585,8 +602,8 @@ def test_of_many_answers_at_once_one_is_the_first(server, broker, sender):
     with ThreadPoolExecutor(8) as pool:
         firsts = list(pool.map(lambda n: broker.finish(block_id, b"%d" % n), range(16)))
 
-    assert firsts.count(True) == 1
-    assert server.client.get(result_key(block_id)) == b"%d" % firsts.index(True)
+    (first,) = [n for n, total_ms in enumerate(firsts) if total_ms is not None]
+    assert server.client.get(result_key(block_id)) == b"%d" % first
     assert server.client.llen(reply_key(sender.client_id)) == 1
     assert server.counter("duplicates") == 15
 

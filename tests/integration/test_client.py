@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -24,7 +25,7 @@ from risk_tasks.model.measures import parse_measures
 from risk_tasks.model.registry import STANDARD_MEASURES
 from risk_tasks.model.stamp import Stamp
 from risk_tasks.wire.reports import reports
-from risk_tasks.wire.request import Terms, pack_portfolios
+from risk_tasks.wire.request import Detail, Terms, pack_portfolios
 from tests.integration.support import books, unique, untimed, wait_until
 
 pytestmark = pytest.mark.integration
@@ -373,3 +374,28 @@ def test_sixty_four_threads_share_one_client(risk, market):
     assert [{r.portfolio_id for r in of_one} for of_one in found] == [{p.id} for p in portfolios]
     expected = risk.check_many(portfolios)
     assert untimed([of_one[0] for of_one in found]) == untimed(expected)
+
+
+@pytest.mark.parametrize("way", ["check", "submit"])
+def test_an_explained_check_says_how_much_room_there_is(
+    risk, service, market, book, limit_set, way
+):
+    """As the pipeline does; the largest trade is accepted and a larger one is not."""
+    portfolio = book[0]
+    terms = Terms(parse_measures(None), MeasureSettings(), limit_set, Detail.EXPLAINED)
+    answer = service.check(pack_portfolios([portfolio], terms), Stamp(market.id))
+    if way == "check":
+        report = risk.check(portfolio, limits=limit_set, explain=True)
+    else:
+        (report,) = risk.submit([portfolio], limits=limit_set, explain=True).result()
+
+    assert report.explanation == reports([portfolio.id], [answer])[0].explanation
+    room = next(room for room in report.explanation.headroom if room.buy is not None)
+    hard = LimitSet("hard", [limit for limit in limit_set.limits if limit.id == room.buy_bound_by])
+    for more in (room.buy, room.buy * (1 + 1e-6)):
+        held = {**portfolio.positions}
+        held[room.instrument] += more
+        larger = replace(portfolio, positions=held)
+        broken = [breach.severity for breach in risk.check(larger, limits=hard).breaches]
+        assert ("hard" in broken) is (more > room.buy)
+    assert risk.check(portfolio, limits=limit_set).explanation is None

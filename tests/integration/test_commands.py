@@ -6,13 +6,15 @@ import csv
 import io
 import json
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from risk_tasks import sample
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES
-from tests.integration.support import command, only_json, unique
+from tests.integration.support import command, environment, only_json, unique
 
 pytestmark = pytest.mark.integration
 
@@ -79,7 +81,7 @@ def test_the_demo_explains_what_is_broken(runs):
         assert name in joined
     assert "concentration is 48.5 %, hard limit 40.0 % (121% used)" in joined
     assert "gross_leverage is 1.84x, warning at 1.50x (123% used)" in joined
-    assert joined.count("hard limit") == 8
+    assert joined.count("hard limit") == 9
     assert "7 portfolios in" in joined
 
 
@@ -90,7 +92,7 @@ def test_the_demo_as_json_is_json_alone(runs, market):
     assert_is_checked_book(document, market)
     assert [report["decision"] for report in document["reports"]] == DECISIONS
     by_id = {report["portfolio_id"]: report for report in document["reports"]}
-    assert [len(by_id[name]["breaches"]) for name in BOOK_IDS] == [0, 1, 1, 0, 0, 0, 7]
+    assert [len(by_id[name]["breaches"]) for name in BOOK_IDS] == [0, 1, 1, 0, 0, 0, 8]
     worst = by_id["limit-breaker"]["measures"]["value_at_risk"]
     assert worst["value"] == pytest.approx(1_662_114, abs=1)
     assert runs["demo as json"].stderr == ""
@@ -270,6 +272,7 @@ REFUSED = {
     "limits that are none": (["--limits", sample.BOOKS], "books.toml"),
     "prices on a running system": (["--prices", sample.PRICES], "--prices"),
     "scenarios on a running system": (["--scenarios", sample.SCENARIOS], "--scenarios"),
+    "tags on a running system": (["--tags", sample.SCENARIOS], "--tags"),
     "a measure that is none": (["-m", "value_at_rsk"], "Nearest: value_at_risk"),
     "a confidence that is none": (["--confidence", "99"], "confidence"),
     "a file that cannot be written": (["-o", "/nowhere/at/all"], "--output"),
@@ -316,17 +319,19 @@ def test_check_where_nothing_is_published_says_so(call, bare):
 # --- market, limits, measures
 
 
-def test_a_market_is_published_and_listed(call, on_fleet, market, risk):
-    """Under the name that checks ask for, with a window and scenarios."""
-    name = unique("market")
+def test_a_market_is_published_and_listed(call, on_fleet, market, risk, tmp_path):
+    """Under the name that checks ask for, with a window, scenarios and tags."""
+    name, tags = unique("market"), tmp_path / "tags.toml"
+    tags.write_text('[AAPL]\nsector = "technology"\n')
 
     published = only_json(
         command(
             *("market", "publish", sample.PRICES, "--name", name, "--window-days", "250"),
-            *("--scenarios", sample.SCENARIOS, "--json", *on_fleet),
+            *("--scenarios", sample.SCENARIOS, "--tags", tags, "--json", *on_fleet),
         )
     )
 
+    assert risk.load_market(name).tags == {"AAPL": {"sector": "technology"}}
     assert published == {
         "name": name,
         "id": risk.load_market(name).id,
@@ -416,3 +421,32 @@ def test_names_in_tables_stay_whole(call, on_fleet, risk, limit_set):
     assert (measures.returncode, limits.returncode) == (0, 0)
     assert [measure for measure in MEASURES if measure not in measures.stdout] == []
     assert [limit.measure for limit in limit_set.limits if limit.measure not in limits.stdout] == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_learns_to_complete_commands_and_options(shell, tmp_path):
+    """The script names the command, and the command answers what the script asks."""
+    # Which shell runs it is typer's to find out, by the parent process: here it is told.
+    home = {"HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    program = Path(sys.executable).with_name("risk-tasks")
+
+    def run(*arguments: str, **settings: str) -> str:
+        done = subprocess.run(
+            [str(program), *arguments],
+            env=environment(**home, **settings),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "risk-tasks" in run("--show-completion", shell)
+    asked = {
+        "COMP_WORDS": "risk-tasks status --js",
+        "COMP_CWORD": "2",
+        "_TYPER_COMPLETE_ARGS": "risk-tasks status --js",
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+    }
+    assert "--json" in run(_RISK_TASKS_COMPLETE=f"complete_{shell}", **asked)

@@ -54,7 +54,7 @@ def test_a_block_past_its_deadline_is_never_started(server, broker, sender):
     assert server.lane(Priority.NORMAL) == (0, 0)
     assert server.client.zcard(LEDGER_KEY) == 0
     assert {block_key(block_id), payload_key(block_id)}.isdisjoint(server.key_names())
-    assert broker.finish(block_id, b"late") is False
+    assert broker.finish(block_id, b"late") is None
     assert server.client.get(result_key(block_id)) == b"!expired"
     told = server.client.lrange(reply_key(sender.client_id), 0, -1)
     assert told == [f"{block_id} !expired".encode()]
@@ -78,7 +78,7 @@ def test_a_block_started_in_time_may_be_finished_late(server, broker, sender):
     deadline = int(server.client.hget(block_key(block_id), "deadline_ms"))
     wait_until(lambda: server.now_ms() > deadline, 2)
 
-    assert broker.finish(block_id, b"answer") is True
+    assert broker.finish(block_id, b"answer") is not None
 
 
 # --- the sweep

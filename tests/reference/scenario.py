@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from datetime import date
+from fractions import Fraction
 from typing import Any
 
 Position = tuple[int, float]
@@ -55,4 +57,63 @@ def stress_loss(
         if shock is None or math.isnan(shock):
             return None
         terms.append(-value * shock)
+    return math.fsum(terms)
+
+
+def change_of(
+    name: str, carried: Mapping[str, str], told: Mapping[str, Any]
+) -> tuple[str, float] | None:
+    """How an instrument moves: as it is named, else as a tag of it says, else as all others do.
+
+    `told` has the fields of a scenario; the change is ("relative", fraction) or ("absolute",
+    amount per unit), None where nothing is said.
+    """
+    if name in told["shocks"]:
+        return "relative", told["shocks"][name]
+    if name in told["moves"]:
+        return "absolute", told["moves"][name]
+    for tag, value in carried.items():
+        if value in told["by_tag"].get(tag, {}):
+            return "relative", told["by_tag"][tag][value]
+    return None if told["others"] is None else ("relative", told["others"])
+
+
+def window_return(
+    returns: Sequence[float], dates: Sequence[date], start: date, end: date
+) -> float | None:
+    """Compounded return of one instrument, prod (1 + r_t) - 1 over start <= date_t <= end.
+
+    None where the dates do not reach from start to end, no date is within, or a return within is
+    missing.
+    """
+    within = [r for r, day in zip(returns, dates, strict=True) if start <= day <= end]
+    if not within or min(dates) > start or max(dates) < end or any(map(is_missing, within)):
+        return None
+    return math.prod(1 + r for r in within) - 1
+
+
+def coverage(positions: Sequence[Position], covered: Container[int]) -> Fraction:
+    """Share of gross exposure in covered instruments; 1 of a book without any."""
+    gross = sum((Fraction(abs(value)) for _, value in positions), Fraction(0))
+    told = sum((Fraction(abs(value)) for i, value in positions if i in covered), Fraction(0))
+    return told / gross if gross else Fraction(1)
+
+
+def loss_of_changes(
+    lots: Sequence[tuple[int, float, float]], changes: Mapping[int, tuple[str, float] | None]
+) -> float | None:
+    """Loss of (instrument, quantity, price): -q p s for a relative change, -q m for an absolute.
+
+    None where a lot that matters has no change: one of a quantity of 0 does not, and neither does
+    one of a price of 0, unless its instrument moves by an amount.
+    """
+    terms = []
+    for instrument, quantity, price in lots:
+        change = changes[instrument]
+        if quantity == 0 or (quantity * price == 0 and (change is None or change[0] == "relative")):
+            continue
+        if change is None:
+            return None
+        kind, by = change
+        terms.append(-(quantity * price) * by if kind == "relative" else -quantity * by)
     return math.fsum(terms)

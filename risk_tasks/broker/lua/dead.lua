@@ -28,6 +28,8 @@ end
 local function bury(id, why, keep_s, now, max_letters, max_bytes)
   if not answer(id, '!dead ' .. why, keep_s) then return false end
   redis.call('RENAME', 'risk:block:' .. id, 'risk:dead:' .. id)
+  local entry = redis.call('HMGET', 'risk:dead:' .. id, 'lane', 'checks')
+  count_unanswered(entry[1], entry[2])
   keep_dead(id, why, now, max_letters, max_bytes)
   return true
 end

@@ -68,7 +68,7 @@ end
 
 redis.call('HSET', KEYS[2], 'envelope', ARGV[3], 'client', ARGV[2], 'lane', ARGV[4],
   'checks', checks, 'bytes', bytes, 'market_id', market, 'limits_version', limits,
-  'enqueued_ms', now, 'deadline_ms', now + ARGV[8])
+  'enqueued_ms', now, 'enqueued_us', micros(), 'deadline_ms', now + ARGV[8])
 redis.call('ZADD', 'risk:ledger', now + ARGV[8], ARGV[1])
 redis.call('ZADD', KEYS[4], now, ARGV[1])
 redis.call('HINCRBY', KEYS[3], 'checks', checks)

@@ -5,6 +5,18 @@ local function now_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- The microseconds beyond now_ms().
+local function micros()
+  return redis.call('TIME')[2] % 1000
+end
+
+-- How many ms ago a block was accepted, to the microsecond.
+local function age_ms(accepted_ms, accepted_us)
+  local time = redis.call('TIME')
+  local ms = time[1] * 1000 + time[2] / 1000 - accepted_ms - (accepted_us or 0) / 1000
+  return string.format('%.3f', math.max(ms, 0))
+end
+
 -- A worker holds a block no longer.
 local function release(worker, id)
   redis.call('SREM', 'risk:held:' .. worker, id)
@@ -57,11 +69,19 @@ local function answer(id, outcome, keep_s)
   return true
 end
 
+-- Count checks that ended without an answer, in the slot of now (SLOT_S of risk_tasks.lanes).
+local function count_unanswered(lane, checks)
+  local slot = 'risk:unanswered:' .. math.floor(now_ms() / 5000)
+  redis.call('HINCRBY', slot, lane, checks)
+  redis.call('EXPIRE', slot, 300)
+end
+
 -- Answer a block that nobody started before its deadline.
 local function expire(id, keep_s)
-  local checks = redis.call('HGET', 'risk:block:' .. id, 'checks')
+  local entry = redis.call('HMGET', 'risk:block:' .. id, 'checks', 'lane')
   if not answer(id, '!expired', keep_s) then return false end
-  redis.call('HINCRBY', 'risk:counters', 'expired', checks)
+  redis.call('HINCRBY', 'risk:counters', 'expired', entry[1])
+  count_unanswered(entry[2], entry[1])
   discard(id)
   return true
 end

@@ -2,9 +2,11 @@
 -- command that follows.
 -- KEYS  1 block hash
 -- ARGV  1 block id  2 worker  3 seconds to keep an outcome
--- Returns {'gone'}, {'expired'} or {'started', market id, limits version, queued ms}.
+-- Returns {'gone'}, {'expired'} or {'started', market id, limits version, queued ms, ms to the
+-- deadline, lane, checks}.
 local entry = redis.call('HMGET', KEYS[1],
-  'market_id', 'limits_version', 'enqueued_ms', 'deadline_ms', 'lane', 'worker')
+  'market_id', 'limits_version', 'enqueued_ms', 'deadline_ms', 'lane', 'worker',
+  'checks', 'enqueued_us')
 if not entry[1] then return {'gone'} end
 local now = now_ms()
 if now > tonumber(entry[4]) then
@@ -16,4 +18,4 @@ redis.call('HSET', KEYS[1], 'worker', ARGV[2], 'started_ms', now)
 redis.call('ZREM', 'risk:waiting:' .. entry[5], ARGV[1])
 redis.call('SADD', 'risk:held:' .. ARGV[2], ARGV[1])
 redis.call('ZADD', 'risk:holders', now, ARGV[2])
-return {'started', entry[1], entry[2], now - entry[3]}
+return {'started', entry[1], entry[2], age_ms(entry[3], entry[8]), entry[4] - now, entry[5], entry[7]}

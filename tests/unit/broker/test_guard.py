@@ -76,7 +76,7 @@ def test_an_unknown_task_and_times_that_are_none_are_refused():
 def test_the_guard_lets_in_what_workers_serve_and_nothing_else():
     """A task that no worker has registered would be rejected by Celery, and lost."""
     app = create_app(Settings(broker_url="redis://nobody:1/0"))
-    register(app, service=None, documents=None, broker=None)
+    register(app, service=None, documents=None, broker=None, recorder=None)
     served = {name for name in app.tasks if not name.startswith("celery.")}
 
     assert served == SERVED_TASKS

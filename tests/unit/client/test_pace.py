@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from risk_tasks.client.cutting import LARGEST, cut
-from risk_tasks.client.pace import BLOCK_US, Pace
-from risk_tasks.model.measures import parse_measures
+from risk_tasks.client.pace import BLOCK_US, Pace, _kind
+from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.wire.answer import AnswerBlock, AnswerHead
 from tests.unit.client.support import TERMS, request_of, row_of
 
@@ -94,3 +94,17 @@ def test_answers_without_times_teach_nothing_that_breaks():
     pace.learn(request_of([]), [])
 
     assert sizes(pace, request) == [3]
+
+
+def test_more_paths_make_smaller_blocks():
+    """What random paths cost grows with them, before any answer tells."""
+    names = parse_measures(["monte_carlo_value_at_risk"])
+    terms = [replace(TERMS, measures=names, settings=MeasureSettings(n_paths=n)) for n in PATHS]
+
+    blocks = [len(sizes(Pace(), replace(asked(500), terms=one))) for one in terms]
+
+    assert 2 <= blocks[0] < blocks[1] / 5
+    assert _kind(terms[0]) != _kind(terms[1])
+
+
+PATHS = (10_000, 100_000)

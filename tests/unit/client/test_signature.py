@@ -75,3 +75,11 @@ def test_measures_that_are_none_are_refused_before_anything_is_sent(measures):
     """A text is not taken for a list of its letters."""
     with pytest.raises(UnknownMeasureError):
         signature(PORTFOLIO, measures=measures)
+
+
+def test_explain_is_carried_where_it_is_asked_for():
+    """Left out where it is not: an older worker refuses what it does not know."""
+    assert signature(PORTFOLIO, explain=True).kwargs["explain"] is True
+    assert "explain" not in signature(PORTFOLIO, explain=False).kwargs
+    with pytest.raises(InvalidSettingsError, match="true nor false"):
+        signature(PORTFOLIO, explain="yes")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
+from itertools import accumulate
 
 import numpy as np
 from hypothesis import strategies as st
 
 from risk_tasks.engine import MarketArrays, PortfolioBlock
-from risk_tasks.model.market import MarketSnapshot, Scenario
+from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 from risk_tasks.model.registry import MEASURES, Qualifier
+from risk_tasks.model.scenario import Replay, Scenario, Stress
 from tests.reference import scenario
 from tests.reference.measures import OF_HISTORY
 
@@ -34,6 +36,9 @@ settings = st.builds(
     decay=st.sampled_from([0.8, 0.94, 0.97]),
     age_decay=st.sampled_from([0.5, 0.98, 1.0]),
     horizon_rule=st.sampled_from(["sqrt_time", "sqrt_time", "overlapping"]),
+    n_paths=st.just(1_000),
+    seed=st.sampled_from([0, 2**63 - 1]),
+    distribution=st.sampled_from(["normal", "student"]),
 )
 
 ITEMS = {Qualifier.SCENARIO: "fall", Qualifier.INSTRUMENT: "I0"}
@@ -41,7 +46,11 @@ ALL = tuple(
     MeasureName(name, item=ITEMS.get(definition.qualifier)) for name, definition in MEASURES.items()
 )
 #: measures that read past returns; some have no twin that sees nothing but the P&L
-OF_PAST = {*OF_HISTORY, "shrunk_volatility", *(name.name for name in ALL if name.item == "I0")}
+OF_PAST = {
+    *OF_HISTORY,
+    "shrunk_volatility",
+    *(name.name for name in ALL if name.item == "I0" or name.definition.by_path),
+}
 QUALIFIED = (
     MeasureName("value_at_risk", confidence="0.6"),
     MeasureName("value_at_risk", confidence="0.95"),
@@ -56,7 +65,14 @@ QUALIFIED = (
     MeasureName("cornish_fisher_value_at_risk", confidence="0.6"),
     MeasureName("cornish_fisher_value_at_risk", confidence="0.995"),
     MeasureName("filtered_value_at_risk", confidence="0.6"),
+    MeasureName("monte_carlo_value_at_risk", confidence="0.3"),
+    MeasureName("monte_carlo_value_at_risk", confidence="0.9999"),
+    MeasureName("monte_carlo_expected_shortfall", confidence="0.995"),
     MeasureName("stress_loss", item="guess"),
+    MeasureName("stress_loss", item="mixed"),
+    MeasureName("stress_loss", item="replay"),
+    MeasureName("stress_coverage", item="replay"),
+    MeasureName("stress_coverage", item="unheard of"),
     MeasureName("stress_loss", item="unheard of"),
     MeasureName("component_value_at_risk", item="unheard of"),
 )
@@ -79,6 +95,10 @@ class World:
     prices: list[float]
     panel: list[list[float]]
     scenarios: dict[str, tuple[dict[int, float], float | None]] = field(default_factory=dict)
+    #: scenarios of any kind, by the names of instruments
+    more: dict[str, Stress] = field(default_factory=dict)
+    dates: list[date] | None = None
+    tags: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def n_observations(self) -> int:
@@ -95,11 +115,18 @@ class World:
             [f"I{place}" for place in range(len(self.prices))],
             self.prices,
             np.array(self.panel, dtype=np.float64).reshape(len(self.panel), -1).T,
-            scenarios={
-                name: Scenario({f"I{i}": shock for i, shock in shocks.items()}, others=others)
-                for name, (shocks, others) in self.scenarios.items()
-            },
+            scenarios=self.stresses,
+            dates=self.dates,
+            tags=self.tags,
         )
+
+    @property
+    def stresses(self) -> dict[str, Stress]:
+        plain = {
+            name: Scenario({f"I{i}": shock for i, shock in shocks.items()}, others=others)
+            for name, (shocks, others) in self.scenarios.items()
+        }
+        return {**plain, **self.more}
 
     @property
     def block(self) -> PortfolioBlock:
@@ -138,6 +165,33 @@ def reach_of(settings: MeasureSettings) -> float:
     return root_of_time(settings) * settings.outcome_days
 
 
+FIRST_DAY = date(2024, 1, 5)
+SECTORS = ("oil", "tech", "none")
+
+
+@st.composite
+def replays(draw, dates):
+    """Replays of windows that lie within the dates, about their ends, or outside of them."""
+    days = [*dates, FIRST_DAY] if dates else [FIRST_DAY]
+    ends = st.sampled_from(days) | st.integers(-3, 40).map(lambda n: FIRST_DAY + timedelta(n))
+    start, end = sorted([draw(ends), draw(ends)])
+    least = draw(st.sampled_from([1.0, 0.5, 0.25, 0.0]))
+    return Replay(start, end, min_coverage=least, others=draw(moves) if least < 1 else None)
+
+
+@st.composite
+def mixtures(draw, n_instruments):
+    """Scenarios of relative and absolute changes, of changes by tag, and of a rule for others."""
+    places = draw(st.permutations(range(n_instruments)))
+    cut, end = sorted([draw(st.integers(0, n_instruments)), draw(st.integers(0, n_instruments))])
+    return Scenario(
+        {f"I{i}": draw(moves) for i in places[:cut]},
+        moves={f"I{i}": draw(quantities) for i in places[cut:end]},
+        by_tag={"sector": draw(st.dictionaries(st.sampled_from(SECTORS[:2]), moves))},
+        others=draw(st.none() | moves),
+    )
+
+
 amounts = st.none() | st.integers(-8, 8).map(float) | st.floats(-1e6, 1e6)
 
 
@@ -154,15 +208,22 @@ def worlds(draw, *, gaps=True, min_books=0, min_observations=0, quantity=quantit
     """Up to four books over up to five instruments and twenty-four observations."""
     n_instruments = draw(st.integers(1, 5))
     shocks = st.dictionaries(st.integers(0, n_instruments - 1), moves)
+    n_observations = draw(st.integers(min_observations, 24))
+    steps = draw(st.lists(st.integers(1, 3), min_size=n_observations, max_size=n_observations))
+    dates = [FIRST_DAY + timedelta(days) for days in accumulate(steps)]
+    sectors = [draw(st.sampled_from(SECTORS)) for _ in range(n_instruments)]
     return World(
         books=draw(st.lists(book_of(n_instruments, quantity), min_size=min_books, max_size=4)),
         prices=draw(st.lists(price, min_size=n_instruments, max_size=n_instruments)),
         panel=panel_of(
             draw(st.integers(0, 2**32 - 1)),
-            (n_instruments, draw(st.integers(min_observations, 24))),
+            (n_instruments, n_observations),
             draw(st.sampled_from([0.0, 0.02, 0.2])) if gaps else 0.0,
         ),
         scenarios={"fall": (draw(shocks), None), "guess": (draw(shocks), draw(moves))},
+        more={"mixed": draw(mixtures(n_instruments)), "replay": draw(replays(dates))},
+        dates=dates,
+        tags={f"I{i}": {"sector": sector} for i, sector in enumerate(sectors)},
     )
 
 

@@ -14,14 +14,18 @@ PROGRAM = textwrap.dedent(
     from risk_tasks.model.stamp import Stamp
     from risk_tasks import kernels
     from risk_tasks.engine.warmup import compile_kernels
-    from risk_tasks.model.market import MarketSnapshot, Scenario
+    from risk_tasks.model.market import MarketSnapshot
+    from risk_tasks.model.scenario import Scenario
     from risk_tasks.model.measures import MeasureSettings, Precision
     from risk_tasks.model.registry import STANDARD_MEASURES
     from risk_tasks.model.measures import parse_measures
     from risk_tasks.model.portfolio import Portfolio
     from risk_tasks.service import MarketShelf, Service
     from risk_tasks.wire.market import decode_market, encode_marks, encode_panel
-    from risk_tasks.wire.request import Terms, encode_request, pack_portfolios
+    from risk_tasks.engine import BOUNDED
+    from risk_tasks.model.confidence import VarConvention
+    from risk_tasks.model.limits import Comparison, Limit, LimitSet
+    from risk_tasks.wire.request import Detail, Terms, encode_request, pack_portfolios
 
     compile_kernels()
     modules = [importlib.import_module(m.name)
@@ -31,8 +35,7 @@ PROGRAM = textwrap.dedent(
     before = {k.__name__: len(k.signatures) for k in compiled}
     # Those that read the panel, in either precision.
     assert {name for name, n in before.items() if n == 2} == {
-        "profit_and_loss", "outcomes", "ledoit_wolf"
-    }
+        "profit_and_loss", "outcomes", "ledoit_wolf", "loadings", "lower_factor"}
     assert set(before.values()) == {1, 2}, before
 
     for n in (1, 3):
@@ -47,6 +50,11 @@ PROGRAM = textwrap.dedent(
             terms = Terms(parse_measures([*STANDARD_MEASURES, "stress_loss:s"]),
                           MeasureSettings(precision=precision))
             service.run(encode_request(pack_portfolios(books, terms)), Stamp(snapshot.id))
+    hard = LimitSet("hard", [Limit(name, hard=1e9, comparison="absolute")
+                             for name in sorted(BOUNDED - {"stress_loss"})])
+    for convention in VarConvention:
+        terms = Terms((), MeasureSettings("0.985", 1, convention), hard, Detail.EXPLAINED)
+        service.run(encode_request(pack_portfolios(books, terms)), Stamp(snapshot.id))
 
     after = {k.__name__: len(k.signatures) for k in compiled}
     assert after == before, after

@@ -14,9 +14,14 @@ import pytest
 
 import risk_tasks.kernels
 from risk_tasks.kernels import (
+    digest,
+    draws,
     exposure,
+    headroom,
     history,
+    loadings,
     moments,
+    paths,
     shrinkage,
     stress,
     tail,
@@ -32,13 +37,22 @@ SOURCES = sorted(Path(risk_tasks.kernels.__file__).parent.glob("**/*.py"))
 OTHERS = [source for source in SOURCES if source.name not in ("jit.py", "__init__.py")]
 ALLOWED = ("numpy", "numba", "__future__", "typing", "collections.abc", "risk_tasks.kernels")
 KERNELS = [
+    draws.random_bits,
+    draws.normal_draws,
+    digest.row_digests,
     exposure.exposure,
     exposure.concentration,
+    headroom.rank_exit,
+    headroom.interpolated_exit,
+    headroom.shortfall_exit,
     history.profit_and_loss,
     history.outcomes,
     history.semi_deviation,
+    loadings.loadings,
+    loadings.lower_factor,
     moments.moments,
     shrinkage.ledoit_wolf,
+    paths.keep_worst_pairs,
     stress.stress_loss,
     tail.value_at_risk,
     tail.expected_shortfall,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import numpy as np
 from hypothesis import strategies as st
 
 from risk_tasks.model.confidence import VarConvention
 from risk_tasks.model.limits import Comparison, Limit, LimitSet, MissingData
-from risk_tasks.model.market import MarketSnapshot, Scenario
-from risk_tasks.model.measures import HorizonRule, MeasureSettings, Precision
+from risk_tasks.model.market import MarketSnapshot
+from risk_tasks.model.measures import Distribution, HorizonRule, MeasureSettings, Precision
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES, Qualifier
+from risk_tasks.model.scenario import Replay, Scenario
 
 names = st.text(min_size=1, max_size=8)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -31,9 +32,31 @@ portfolios = st.builds(
     tags=tags,
 )
 
-scenarios = st.builds(
-    Scenario, st.dictionaries(names, numbers, max_size=4), others=st.none() | numbers
-)
+days = st.dates(date(1990, 1, 1), date(2100, 1, 1))
+
+
+@st.composite
+def scenarios(draw):
+    """Relative and absolute changes of different instruments, by tag, and of others."""
+    changes = draw(st.dictionaries(names, numbers, max_size=4))
+    moved = {name for name in changes if draw(st.booleans())}
+    return Scenario(
+        {name: by for name, by in changes.items() if name not in moved},
+        moves={name: by for name, by in changes.items() if name in moved},
+        by_tag=draw(
+            st.dictionaries(names, st.dictionaries(names, numbers, max_size=2), max_size=1)
+        ),
+        others=draw(amounts),
+    )
+
+
+@st.composite
+def replays(draw):
+    """A window of any days, with a fallback where it need not cover all."""
+    least = draw(st.just(1.0) | st.floats(0, 1))
+    start, end = sorted([draw(days), draw(days)])
+    return Replay(start, end, min_coverage=least, others=draw(numbers) if least < 1 else None)
+
 
 settings = st.builds(
     MeasureSettings,
@@ -45,6 +68,9 @@ settings = st.builds(
     st.floats(0, 1, exclude_min=True, exclude_max=True),
     st.floats(0, 1, exclude_min=True),
     st.sampled_from(list(HorizonRule)),
+    st.integers(500, 500_000).map(lambda pairs: 2 * pairs),
+    st.integers(0, 2**63 - 1),
+    st.sampled_from(list(Distribution)),
 )
 
 measure_names = st.one_of(
@@ -93,10 +119,23 @@ def markets(draw, min_instruments=0):
     n = len(instruments)
     row = st.lists(numbers | st.just(float("nan")), min_size=n, max_size=n)
     rows = draw(st.lists(row, max_size=5))
+    half = np.array(draw(st.lists(numbers, min_size=n * n, max_size=n * n))).reshape(n, n) / 2
+    covariance = np.triu(half, 1) + np.triu(half, 1).T + np.diag(np.abs(half.diagonal()))
+    dates = draw(st.none() | st.lists(days, min_size=len(rows), max_size=len(rows), unique=True))
+    # One tag of all instruments, so that no two of them can say different things.
+    carried = st.dictionaries(st.just("sector"), names, min_size=1)
+    of_instruments = st.sampled_from(instruments) if instruments else st.nothing()
     return MarketSnapshot(
         draw(moments),
         instruments,
         draw(st.lists(numbers, min_size=n, max_size=n)),
         np.array(rows, dtype=np.float64).reshape(len(rows), n),
-        scenarios=draw(st.dictionaries(names, scenarios, max_size=3)),
+        covariance=draw(st.sampled_from([None, covariance])),
+        scenarios=draw(
+            st.dictionaries(
+                names, scenarios() if dates is None else scenarios() | replays(), max_size=3
+            )
+        ),
+        dates=None if dates is None else sorted(dates),
+        tags=draw(st.dictionaries(of_instruments, carried)),
     )

@@ -28,6 +28,11 @@ OUTCOMES = [
     (Outcome.OUTSIDE_DOMAIN, "degraded", "outside_domain", True),
     (Outcome.OPEN_ENDED, "insufficient_data", "open_ended", False),
     (Outcome.OVERLAPPING, "undefined", "overlapping", False),
+    (Outcome.COVARIANCE_REPAIRED, "degraded", "covariance_repaired", True),
+    (Outcome.COVARIANCE_REFUSED, "undefined", "covariance_refused", False),
+    (Outcome.TOO_FEW_PATHS, "insufficient_data", "too_few_paths", False),
+    (Outcome.PARTLY_COVERED, "degraded", "partly_covered", True),
+    (Outcome.NOT_IN_TIME, "error", "not_in_time", False),
 ]
 
 

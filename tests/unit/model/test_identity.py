@@ -9,7 +9,8 @@ import sys
 from datetime import UTC, datetime
 
 from risk_tasks.model.limits import Limit, LimitSet
-from risk_tasks.model.market import MarketSnapshot, Scenario
+from risk_tasks.model.market import MarketSnapshot
+from risk_tasks.model.scenario import Scenario
 
 
 def ids() -> list[str]:

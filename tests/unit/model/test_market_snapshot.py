@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk_tasks.errors import InvalidMarketError
-from risk_tasks.model.market import MarketSnapshot, Scenario
+from risk_tasks.model.market import MarketSnapshot
+from risk_tasks.model.scenario import Replay, Scenario
 from tests.unit.model.strategies import markets
 
 NAN, INF = float("nan"), float("inf")
@@ -29,9 +30,14 @@ BASE = {
 def snapshot(**change):
     """Return the base market with these changes."""
     fields = {**BASE, **change}
-    scenarios = fields.pop("scenarios")
-    return MarketSnapshot(*fields.values(), scenarios=scenarios)
+    others = ("scenarios", "covariance", "dates", "tags")
+    named = {key: fields.pop(key) for key in others if key in fields}
+    return MarketSnapshot(*fields.values(), **named)
 
+
+DAYS = [date(2024, 4, 26), date(2024, 4, 29), date(2024, 4, 30)]
+TAGS = {"AAPL": {"sector": "technology", "country": "us"}}
+TORN = Scenario({}, by_tag={"sector": {"technology": -0.2}, "country": {"us": -0.1}})
 
 BAD_MARKETS = {
     "naive moment": ({"as_of": datetime(2024, 5, 1)}, "as_of"),
@@ -58,8 +64,34 @@ BAD_MARKETS = {
     "ragged returns": ({"returns": [[0.5, 0.25], [0.5]]}, "returns"),
     "first return infinite": ({"returns": [[0.0, 0.0], [INF, 0.0]]}, "returns['AAPL']"),
     "last return infinite": ({"returns": [[NAN, 0.0], [0.0, -INF]]}, "returns['XOM']"),
+    "covariance of one": ({"covariance": [[1.0]]}, "covariance"),
+    "covariance in a row": ({"covariance": [1.0, 1.0]}, "covariance"),
+    "covariance a word": ({"covariance": "sample"}, "covariance"),
+    "covariance missing": ({"covariance": [[1.0, 0.0], [0.0, NAN]]}, "covariance['XOM']"),
+    "covariance infinite": ({"covariance": [[INF, 0.0], [0.0, 1.0]]}, "covariance['AAPL']"),
+    "variance below 0": ({"covariance": [[1.0, 0.0], [0.0, -1e-9]]}, "covariance['XOM']"),
+    "covariance uneven": (
+        {"covariance": [[1.0, 0.5], [0.5 + 1e-11, 1.0]]},
+        "covariance['AAPL']",
+    ),
     "scenario unnamed": ({"scenarios": {"": Scenario({})}}, "scenarios['']"),
     "scenario by number": ({"scenarios": {3: Scenario({})}}, "scenarios[3]"),
+    "too few dates": ({"dates": DAYS[:2]}, "dates"),
+    "no dates": ({"dates": []}, "dates"),
+    "dates a number": ({"dates": 3}, "dates"),
+    "date a text": ({"dates": [*DAYS[:2], "2024-04-30"]}, "dates[2]"),
+    "date a moment": ({"dates": [*DAYS[:2], AS_OF]}, "dates[2]"),
+    "date missing": ({"dates": [None, *DAYS[1:]]}, "dates[0]"),
+    "date twice": ({"dates": [DAYS[0], DAYS[0], DAYS[2]]}, "dates[1]"),
+    "dates backwards": ({"dates": DAYS[::-1]}, "dates[1]"),
+    "tags of a stranger": ({"tags": {"MSFT": {"sector": "technology"}}}, "tags['MSFT']"),
+    "tags a list": ({"tags": ["AAPL"]}, "tags"),
+    "tags without values": ({"tags": {"AAPL": "technology"}}, "tags['AAPL']"),
+    "tag empty": ({"tags": {"AAPL": {"": "technology"}}}, "tags['AAPL']"),
+    "tag's value empty": ({"tags": {"AAPL": {"sector": ""}}}, "tags['AAPL']"),
+    "tag's value a number": ({"tags": {"AAPL": {"sector": 5}}}, "tags['AAPL']"),
+    "tags that differ": ({"tags": TAGS, "scenarios": {"t": TORN}}, "scenarios['t'].by_tag"),
+    "replay without dates": ({"scenarios": {"r": Replay(DAYS[0], DAYS[1])}}, "scenarios['r']"),
     "scenario a dict": ({"scenarios": {"up": {"AAPL": 0.5}}}, "scenarios['up']"),
 }
 
@@ -107,6 +139,26 @@ def test_a_missing_return_a_price_of_zero_and_no_history_are_accepted():
     assert np.isnan(snapshot().returns[2, 0])
     assert snapshot(prices=[0.0, -37.63]).prices.tolist() == [0.0, -37.63]
     assert snapshot(returns=np.empty((0, 2))).n_observations == 0
+
+
+def test_a_market_without_dates_and_tags_has_the_id_that_it_always_had():
+    """What was published before these were thought of is found again; ids as they were then."""
+    assert snapshot().panel_id == "9c46ba4680be8b65e3f9e103d91e1a6273fa1c3720def26d9048aefaa889442c"
+    assert snapshot().id == "fc1aa321d01d07c8106dae95d6da32161624a3c061db07bff908e901895056dd"
+    assert snapshot(tags={}, dates=None).id == snapshot(tags={"AAPL": {}}).id == snapshot().id
+
+
+def test_dates_and_tags_are_kept_as_they_were_given():
+    """And what the caller changes later changes nothing."""
+    days, tags = list(DAYS), {"AAPL": dict(TAGS["AAPL"])}
+    market = snapshot(dates=days, tags=tags)
+
+    days[0] = tags["AAPL"]["sector"] = None
+
+    assert market.dates == tuple(DAYS)
+    assert market.tags == TAGS
+    with pytest.raises(TypeError):
+        market.tags["AAPL"]["sector"] = "oil"
 
 
 def test_observations_and_places_are_counted_by_rows_and_columns():
@@ -170,13 +222,24 @@ def test_equal_content_has_an_equal_id(market):
         list(market.instruments),
         market.prices.tolist(),
         np.asfortranarray(market.returns),
-        scenarios={
-            name: Scenario(dict(reversed(s.shocks.items())), others=s.others)
-            for name, s in reversed(market.scenarios.items())
-        },
+        scenarios={name: _reversed(s) for name, s in reversed(market.scenarios.items())},
+        covariance=None if market.covariance is None else np.asfortranarray(market.covariance),
+        dates=market.dates and list(market.dates),
+        tags={i: dict(reversed(of.items())) for i, of in reversed(market.tags.items())},
     )
 
     assert (again.id, again.panel_id) == (market.id, market.panel_id)
+
+
+def _reversed(scenario):
+    if isinstance(scenario, Replay):
+        return replace(scenario)
+    return Scenario(
+        dict(reversed(scenario.shocks.items())),
+        moves=dict(reversed(scenario.moves.items())),
+        by_tag={t: dict(reversed(of.items())) for t, of in reversed(scenario.by_tag.items())},
+        others=scenario.others,
+    )
 
 
 # What is changed about a market, and whether the panel of returns changes with it.
@@ -184,23 +247,68 @@ CHANGES = {
     "moment": (lambda m: {"as_of": m.as_of + timedelta(microseconds=1)}, False),
     "a price": (lambda m: {"prices": [*m.prices[:-1], 1.0 if m.prices[-1] != 1 else 2.0]}, False),
     "a return": (lambda m: {"returns": np.vstack([_other(m.returns[:1]), m.returns[1:]])}, True),
-    "a name": (lambda m: {"instruments": [m.instruments[0] + "'", *m.instruments[1:]]}, True),
+    "a name": (lambda m: _renamed(m, m.instruments[0] + "'"), True),
     "an observation": (
-        lambda m: {"returns": np.vstack([m.returns, np.zeros((1, len(m.prices)))])},
+        lambda m: {
+            "returns": np.vstack([m.returns, np.zeros((1, len(m.prices)))]),
+            "dates": m.dates and [*m.dates, date(2101, 1, 1)],
+        },
         True,
     ),
+    "a covariance": (lambda m: {"covariance": _other_covariance(m)}, True),
     "scenario added": (lambda m: {"scenarios": {**m.scenarios, "new one": Scenario({})}}, False),
     "scenario's shock": (lambda m: {"scenarios": _shocked(m, {"one": 0.5}, None)}, False),
     "scenario's others": (lambda m: {"scenarios": _shocked(m, {}, 0.0)}, False),
+    "scenario's move": (
+        lambda m: {"scenarios": _extra(m, Scenario({}, moves={"one": 0.5}))},
+        False,
+    ),
+    "scenario's tag": (
+        lambda m: {"scenarios": _extra(m, Scenario({}, by_tag={"one": {"x": 0.5}}))},
+        False,
+    ),
+    "scenario's window": (
+        lambda m: {"scenarios": _extra(m, Replay(DAYS[0], DAYS[1])), "dates": _days(m)},
+        True,
+    ),
+    "dates": (lambda m: {"dates": _days(m)}, True),
+    "a tag": (lambda m: {"tags": {m.instruments[0]: {"never drawn": "x"}}}, False),
 }
+
+
+def _renamed(market, name):
+    """The first instrument under another name, with its tags."""
+    names = dict(zip(market.instruments, [name, *market.instruments[1:]], strict=True))
+    return {
+        "instruments": list(names.values()),
+        "tags": {names[instrument]: of for instrument, of in market.tags.items()},
+    }
 
 
 def _other(row):
     return np.where(np.isnan(row), 0.5, np.nan)
 
 
+def _other_covariance(market):
+    n = len(market.prices)
+    return (
+        np.zeros((n, n))
+        if market.covariance is None
+        else market.covariance + np.eye(n) * (1 + market.covariance.max())
+    )
+
+
 def _shocked(market, shocks, others):
-    return {**market.scenarios, "extra": Scenario(shocks, others=others)}
+    return _extra(market, Scenario(shocks, others=others))
+
+
+def _extra(market, scenario):
+    return {**market.scenarios, "extra": scenario}
+
+
+def _days(market):
+    """Dates that are never drawn."""
+    return [date(1901, 1, 1) + timedelta(n) for n in range(market.n_observations)]
 
 
 @pytest.mark.parametrize(("change", "panel_changes"), CHANGES.values(), ids=CHANGES.keys())
@@ -214,6 +322,9 @@ def test_any_changed_input_changes_the_id(change, panel_changes, market):
         "prices": market.prices,
         "returns": market.returns,
         "scenarios": _shocked(market, {}, None),
+        "covariance": market.covariance,
+        "dates": market.dates,
+        "tags": market.tags,
     }
     before = snapshot(**fields)
 
@@ -221,6 +332,33 @@ def test_any_changed_input_changes_the_id(change, panel_changes, market):
 
     assert after.id != before.id
     assert (after.panel_id != before.panel_id) is panel_changes
+
+
+REPLAY = Replay(DAYS[0], DAYS[1], min_coverage=0.5, others=-0.5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"start": DAYS[1]}, {"end": DAYS[2]}, {"min_coverage": 0.25}, {"others": 0.5}],
+    ids=lambda change: next(iter(change)),
+)
+def test_all_of_a_replay_is_in_the_id(change):
+    """Also what is read of it only where a book is covered in part."""
+    ids = {
+        snapshot(dates=DAYS, scenarios={"r": of}).id for of in (REPLAY, replace(REPLAY, **change))
+    }
+
+    assert len(ids) == 2
+
+
+def test_a_date_is_in_the_panel_and_a_tag_is_not():
+    """New tags are new marks."""
+    dated, later = snapshot(dates=DAYS), snapshot(dates=[*DAYS[:2], date(2024, 5, 1)])
+    tagged, other = snapshot(tags=TAGS), snapshot(tags={"AAPL": {"sector": "technology"}})
+
+    assert len({dated.panel_id, later.panel_id, snapshot().panel_id}) == 3
+    assert tagged.panel_id == other.panel_id == snapshot().panel_id
+    assert len({tagged.id, other.id, snapshot().id}) == 3
 
 
 def test_scenarios_of_other_names_make_another_market():
@@ -251,7 +389,14 @@ def test_new_marks_keep_the_panel_and_make_the_id_that_a_fresh_market_has(market
 
     marked = market.with_prices(prices, as_of=later)
     fresh = MarketSnapshot(
-        later, market.instruments, prices, market.returns, scenarios=market.scenarios
+        later,
+        market.instruments,
+        prices,
+        market.returns,
+        scenarios=market.scenarios,
+        covariance=market.covariance,
+        dates=market.dates,
+        tags=market.tags,
     )
 
     assert marked.panel_id == market.panel_id == fresh.panel_id

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from risk_tasks.errors import InvalidSettingsError, UnknownMeasureError
 from risk_tasks.model.confidence import VarConvention
 from risk_tasks.model.measures import (
+    Distribution,
     HorizonRule,
     MeasureName,
     MeasureSettings,
@@ -43,6 +44,8 @@ def test_units_and_qualifiers_are_those_of_the_design():
         "concentration": Unit.FRACTION,
         "herfindahl": Unit.FRACTION,
         "marginal_value_at_risk": Unit.FRACTION,
+        "covariance_repair": Unit.FRACTION,
+        "stress_coverage": Unit.FRACTION,
     }
     qualifiers = {
         "value_at_risk": Qualifier.CONFIDENCE,
@@ -55,12 +58,15 @@ def test_units_and_qualifiers_are_those_of_the_design():
         "age_weighted_value_at_risk": Qualifier.CONFIDENCE,
         "cornish_fisher_value_at_risk": Qualifier.CONFIDENCE,
         "filtered_value_at_risk": Qualifier.CONFIDENCE,
+        "monte_carlo_value_at_risk": Qualifier.CONFIDENCE,
+        "monte_carlo_expected_shortfall": Qualifier.CONFIDENCE,
         "beta": Qualifier.INSTRUMENT,
         "marginal_value_at_risk": Qualifier.INSTRUMENT,
         "component_value_at_risk": Qualifier.INSTRUMENT,
         "incremental_value_at_risk": Qualifier.INSTRUMENT,
         "component_expected_shortfall": Qualifier.INSTRUMENT,
         "stress_loss": Qualifier.SCENARIO,
+        "stress_coverage": Qualifier.SCENARIO,
     }
 
     for name, definition in MEASURES.items():
@@ -220,6 +226,17 @@ BAD_SETTINGS = {
     "age decay above 1": ({"age_decay": 1.0000001}, "age_decay"),
     "age decay None": ({"age_decay": None}, "age_decay"),
     "age decay NaN": ({"age_decay": float("nan")}, "age_decay"),
+    "paths uneven": ({"n_paths": 1001}, "n_paths"),
+    "paths too few": ({"n_paths": 998}, "n_paths"),
+    "paths too many": ({"n_paths": 1_000_002}, "n_paths"),
+    "paths a fraction": ({"n_paths": 1e4}, "n_paths"),
+    "paths a truth": ({"n_paths": True}, "n_paths"),
+    "seed below 0": ({"seed": -1}, "seed"),
+    "seed too large": ({"seed": 2**63}, "seed"),
+    "seed a text": ({"seed": "1"}, "seed"),
+    "seed None": ({"seed": None}, "seed"),
+    "distribution": ({"distribution": "cauchy"}, "distribution"),
+    "distribution None": ({"distribution": None}, "distribution"),
     "freedom NaN": ({"degrees_of_freedom": float("nan")}, "degrees_of_freedom"),
 }
 
@@ -250,6 +267,8 @@ def test_settings_have_the_defaults_of_the_design():
     assert (settings.degrees_of_freedom, settings.decay) == (5.0, 0.94)
     assert settings.age_decay == 0.98
     assert settings.horizon_rule is HorizonRule.SQRT_TIME
+    assert (settings.n_paths, settings.seed) == (10_000, 0)
+    assert settings.distribution is Distribution.NORMAL
 
 
 @pytest.mark.parametrize("confidence", ["0.950", 0.95, Decimal("0.95"), np.float64(0.95)], ids=repr)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from risk_tasks.errors import InputFileError, InvalidMarketError
-from risk_tasks.model.market import Scenario
+from risk_tasks.model.scenario import Scenario
 from risk_tasks.readers import read_market
 
 PRICES = "date,AAPL,XOM\n2022-12-23,100,50\n2022-12-27,110,40\n2022-12-28,99,44\n"
@@ -83,6 +83,41 @@ def test_one_row_is_a_market_without_history(write):
 
     assert market.prices.tolist() == [99.0]
     assert market.returns.shape == (0, 1)
+
+
+@pytest.mark.parametrize(("window_days", "kept"), [(None, 2), (1, 1)])
+def test_a_return_has_the_date_of_its_row(write, window_days, kept):
+    """The first row has no return; a window keeps the last."""
+    market = read_market(write("prices.csv", PRICES), window_days=window_days)
+    days = [line.split(",")[0] for line in PRICES.split()[1:]]
+
+    assert [day.isoformat() for day in market.dates] == days[-kept:]
+
+
+def test_rows_of_one_day_have_no_dates(write):
+    """A window of days would cut through them; what was cut off before counts for nothing."""
+    rows = "2022-12-26,1\n2022-12-27,1\n2022-12-27T16:00:00Z,2\n2022-12-28,3\n"
+    path = write("prices.csv", f"date,AAPL\n{rows}")
+
+    assert read_market(path).dates is None
+    assert read_market(path, window_days=2).dates == (date(2022, 12, 27), date(2022, 12, 28))
+
+
+def test_a_date_with_a_time_is_that_of_utc(write):
+    """As the moment of the market is."""
+    text = "date,AAPL\n2022-12-26,1\n2022-12-27T23:00:00-05:00,2\n"
+
+    assert read_market(write("prices.csv", text)).dates == (date(2022, 12, 28),)
+
+
+def test_tags_are_those_that_were_given(write):
+    """An instrument without prices is refused, and not blamed on the file."""
+    path = write("prices.csv", PRICES)
+
+    assert read_market(path, tags={"AAPL": {"a": "b"}}).tags == {"AAPL": {"a": "b"}}
+    with pytest.raises(InvalidMarketError) as caught:
+        read_market(path, tags={"GOLD": {"a": "b"}})
+    assert caught.value.field == "tags['GOLD']"
 
 
 def test_scenarios_are_those_that_were_given(write):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from risk_tasks.errors import InputFileError
-from risk_tasks.model.market import Scenario
+from risk_tasks.model.scenario import Replay, Scenario
 from risk_tasks.readers import read_scenarios
 
 SCENARIOS = """
@@ -19,19 +21,38 @@ others = -0.2
 [tech]
 others = -0.05
 shocks = { AAPL = -0.2 }
+
+[oil]
+moves = { "CL.1" = -20 }
+by_tag = { sector = { energy = -0.1, utilities = 0 } }
+
+[again]
+replay = [2020-02-20, 2020-03-23]
+
+[again-in-part]
+replay = ["2020-02-20", "2020-03-23"]
+min_coverage = 0.8
+others = -0.3
 """
 
 
 def test_tables_are_scenarios_by_name(write):
-    """Shocks and others are each optional, and the order is that of the file."""
+    """Each kind of change is optional, dates may be texts, and the order is that of the file."""
     scenarios = read_scenarios(write("scenarios.toml", SCENARIOS))
 
     assert scenarios == {
         "crash-2020": Scenario({"AAPL": -0.3, "BRK.B": 0}),
         "broad-fall": Scenario({}, others=-0.2),
         "tech": Scenario({"AAPL": -0.2}, others=-0.05),
+        "oil": Scenario(
+            {}, moves={"CL.1": -20}, by_tag={"sector": {"energy": -0.1, "utilities": 0}}
+        ),
+        "again": Replay(date(2020, 2, 20), date(2020, 3, 23)),
+        "again-in-part": Replay(
+            date(2020, 2, 20), date(2020, 3, 23), min_coverage=0.8, others=-0.3
+        ),
     }
-    assert list(scenarios) == ["crash-2020", "broad-fall", "tech"]
+    assert list(scenarios)[:3] == ["crash-2020", "broad-fall", "tech"]
 
 
 BAD_SCENARIOS = {
@@ -46,6 +67,31 @@ BAD_SCENARIOS = {
     "others infinite": ("[a]\nothers = inf\n", "scenario a, key others", "finite number"),
     "shocks a list": ("[a]\nshocks = [1]\n", "scenario a, key shocks", "a table"),
     "nothing shocked": ("[a]\n", "scenario a", "shocks nothing"),
+    "no changes in the tables": ("[a]\nmoves = {}\nshocks = {}\n", "scenario a", "shocks nothing"),
+    "move a text": ("[a.moves]\nX = 'low'\n", "scenario a, key moves.X", "finite number"),
+    "shock and move": ("[a]\nshocks.X = 1\nmoves.X = 1\n", "key moves['X']", "a shock and a move"),
+    "tag a number": ("[a.by_tag]\nsector = -0.1\n", "key by_tag.sector", "not a table"),
+    "tag's shock a text": ("[a.by_tag.sector]\ntech = ''\n", "by_tag.sector.tech", "finite"),
+    "replay a date": ("[a]\nreplay = 2020-02-20\n", "scenario a, key replay", "two dates"),
+    "replay of one": ("[a]\nreplay = [2020-02-20]\n", "key replay", "[2020-02-20, 2020-03-23]"),
+    "replay of words": ("[a]\nreplay = ['then', 'now']\n", "key replay", "two dates"),
+    "replay of moments": (
+        "[a]\nreplay = [2020-02-20T00:00:00, 2020-03-23T00:00:00]\n",
+        "key replay",
+        "two dates",
+    ),
+    "replay backwards": ("[a]\nreplay = [2020-03-23, 2020-02-20]\n", "key end", "ends before"),
+    "replay with shocks": (
+        "[a]\nreplay = [2020-02-20, 2020-03-23]\nshocks.X = 1\n",
+        "scenario a, key shocks",
+        "The keys are replay, min_coverage, others",
+    ),
+    "coverage above all": (
+        "[a]\nreplay = [2020-02-20, 2020-03-23]\nmin_coverage = 80\n",
+        "key min_coverage",
+        "from 0 to 1",
+    ),
+    "coverage without a window": ("[a]\nothers = 1\nmin_coverage = 1\n", "min_coverage", "no key"),
     "scenario a number": ("a = -0.2\n", "scenario a", "not a table"),
     "name empty": ('[""]\nothers = 1\n', "scenarios.toml, scenario", "not empty"),
     "no scenario": ("# none\n", "scenarios.toml", "no scenario"),

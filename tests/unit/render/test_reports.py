@@ -278,3 +278,24 @@ def test_limits_with_brackets_in_their_names_are_printed_as_they_are(name):
     text = "".join("".join(printed(limits_table(limits), 200)).split())
 
     assert text.count(name) == 4
+
+
+def test_a_degraded_number_is_marked_and_says_why():
+    """It is a number that limits are held against, but not the one that was asked for."""
+    degraded = Measure(3.0, "ccy", "degraded", "outside_domain")
+    reports = [
+        replace(QUIET, measures={"volatility": degraded}),
+        replace(QUIET, portfolio_id="other", measures={"volatility": degraded}),
+        replace(QUIET, portfolio_id="third"),
+    ]
+
+    lines = printed(report_tables(reports, 100))
+
+    assert next(line for line in lines if "volatility" in line).split()[1:] == [
+        *("3.00*", "3.00*", "3.00")
+    ]
+    assert lines[-1] == (
+        "* volatility is degraded (outside domain), by a cruder method than was asked for: quiet,"
+        " other"
+    )
+    assert not any("*" in line for line in printed(report_tables([QUIET], 100)))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from risk_tasks import sample
+from risk_tasks.engine import MarketArrays
 from risk_tasks.readers import read_limits, read_market, read_portfolios, read_scenarios
 
 
@@ -60,9 +61,19 @@ def test_the_crash_is_what_the_prices_did(market):
 
 def test_other_scenarios_shock_every_share(market):
     """They can be asked for in any market."""
-    assert list(market.scenarios) == ["crash-2020", "broad-fall", "tech-sell-off"]
+    assert list(market.scenarios)[:3] == ["crash-2020", "broad-fall", "tech-sell-off"]
     assert market.scenarios["broad-fall"].others == -0.20
     assert market.scenarios["tech-sell-off"].others == -0.05
+
+
+def test_the_replay_of_the_crash_is_the_crash(market):
+    """The shocks were typed from prices to four decimals; the replay reads the returns."""
+    replays = MarketArrays.of(market).scenarios
+
+    assert list(replays)[3:] == ["covid-crash", "bear-2022"]
+    shocks = [market.scenarios["crash-2020"].shocks[name] for name in market.instruments]
+    np.testing.assert_allclose(replays["covid-crash"].change, shocks, atol=5e-5, rtol=0)
+    assert replays["bear-2022"].covered.all()
 
 
 def test_every_position_of_the_books_has_a_price(market, books):
@@ -99,6 +110,7 @@ def test_dollar_neutral_is_neutral_to_a_thousandth(market, books):
                 "gross_exposure",
                 "net_exposure",
                 "stress_loss:crash-2020",
+                "stress_loss:bear-2022",
             },
         ),
     ],
@@ -153,6 +165,8 @@ def naive_measures(portfolio, market):
     nav = values.sum() + portfolio.cash if portfolio.nav is None else portfolio.nav
     worst = np.sort(market.returns @ values)[:10]
     crash = market.scenarios["crash-2020"].shocks
+    rows = {line[:10]: line.split(",")[1:] for line in sample.PRICES.read_text().splitlines()}
+    high, low = (np.array(rows[day], float) for day in ("2022-01-03", "2022-10-12"))
     measures = {
         "gross_exposure": gross,
         "net_exposure": values.sum(),
@@ -160,6 +174,7 @@ def naive_measures(portfolio, market):
         "value_at_risk": -worst[9],
         "expected_shortfall": -worst.mean(),
         "stress_loss:crash-2020": -values @ [crash[name] for name in market.instruments],
+        "stress_loss:bear-2022": -values @ (low / high - 1),
     }
     if gross:
         measures["concentration"] = np.abs(values).max() / gross

@@ -9,9 +9,10 @@ import pyarrow as pa
 
 from risk_tasks.errors import UnknownLimitSetError
 from risk_tasks.model.limits import LimitSet
-from risk_tasks.model.market import MarketSnapshot, Scenario
+from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.model.scenario import Scenario
 from risk_tasks.model.stamp import Stamp
 from risk_tasks.service import MarketShelf, Service
 from risk_tasks.wire.answer import decode_answer
@@ -42,8 +43,9 @@ def make_market(**change) -> MarketSnapshot:
         "scenarios": {"crash": Scenario({"AAPL": -0.5, "MSFT": -0.25}, others=0.125)},
         **change,
     }
-    scenarios = fields.pop("scenarios")
-    return MarketSnapshot(*fields.values(), scenarios=scenarios)
+    others = ("scenarios", "covariance", "dates", "tags")
+    named = {key: fields.pop(key) for key in others if key in fields}
+    return MarketSnapshot(*fields.values(), **named)
 
 
 MARKET = make_market()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +15,7 @@ from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.registry import STANDARD_MEASURES
 from risk_tasks.service import DocumentService, documents
 from risk_tasks.wire.documents import limit_set_document, portfolio_document
+from risk_tasks.wire.request import Detail
 from tests.unit.service.support import BOOKS, MARKET, make_market, make_service, report_of
 
 NAN = float("nan")
@@ -265,3 +267,22 @@ def test_whatever_stands_in_a_request_is_answered(request_):
 
     assert document["status"] in {"ok", "error"}
     json.dumps(document, allow_nan=False)
+
+
+def test_what_limits_leave_is_told_where_it_is_asked_for():
+    """The same as the other door tells; without the word there is no such key."""
+    expected = report_of(BOOKS[0], limits=DEFAULT, detail=Detail.EXPLAINED).explanation
+    hard = {"limits": limit_set_document(LimitSet("own", [Limit("gross_exposure", hard=1e6)]))}
+
+    assert ask(explain=True)["explanation"] == json.loads(json.dumps(asdict(expected)))
+    assert ask(explain=True, **hard)["explanation"]["headroom"][0]["buy"] == pytest.approx(99796)
+    for nothing in ({}, {"explain": False}, {"explain": None}):
+        assert "explanation" not in ask(**nothing)
+    assert "explanation" not in ask(explain=True, portfolio={"id": "p", "positions": {"NO": 1}})
+
+
+@pytest.mark.parametrize("explain", [1, "true", "", [], {}])
+def test_explain_is_true_or_false_and_nothing_else(explain):
+    document = ask(explain=explain)
+
+    assert (document["code"], document["field"]) == ("invalid_settings", "explain")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk_tasks.model.limits import Limit, LimitSet
-from risk_tasks.model.market import Scenario
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES, Qualifier
 from risk_tasks.model.report import GRAVITY
+from risk_tasks.model.scenario import Replay, Scenario
 from risk_tasks.service import pipeline
 from risk_tasks.wire.request import Detail, pack_portfolios
 from tests.reference.measures import OF_HISTORY
@@ -210,7 +210,7 @@ def test_a_share_of_a_whole_that_is_nothing_is_unknown():
 ASKED = [
     f"{name}:AAPL" if definition.qualifier is Qualifier.INSTRUMENT else name
     for name, definition in MEASURES.items()
-    if not name.endswith("stress_loss")
+    if not name.startswith(("stress_", "worst_stress"))
 ]
 
 
@@ -227,7 +227,7 @@ def test_every_measure_can_be_limited_and_explained(name):
     whole = 1.0 if name == "concentration" else breach.observed
     if name == "short_exposure":
         assert list(breach.contributors) == []
-    elif name not in OF_HISTORY and ":" not in name:
+    elif not (name in OF_HISTORY or ":" in name or MEASURES[name].by_path):
         assert sum(part.amount for part in breach.contributors) == pytest.approx(whole, rel=1e-9)
     assert all(np.isfinite([part.amount, part.share]).all() for part in breach.contributors)
 
@@ -282,11 +282,12 @@ def test_detail_says_how_much_of_an_answer_is_made():
         assert [GRAVITY[rank] for rank in answer.decisions] == ["reject"]
         assert list(answer.columns) == list(STANDARD_MEASURES)
         assert bool(answer.breaches) is (detail is not Detail.SUMMARY)
-        assert bool(answer.input_hashes) is (detail is Detail.REPORTS)
+        assert bool(answer.input_hashes) is detail.is_whole
+        assert bool(answer.explanations) is (detail is Detail.EXPLAINED)
     unknown = Portfolio("p", {"AAPL": 1.0})
     for detail in Detail:
         request = pack_portfolios([unknown], make_terms(limits=limits, detail=detail))
-        assert bool(answer_of(request).gaps) is (detail is Detail.REPORTS)
+        assert bool(answer_of(request).gaps) is detail.is_whole
 
 
 def input_hash(portfolio=LONG, *, market=MARKET, **how):
@@ -305,6 +306,8 @@ def test_equal_inputs_have_an_equal_hash():
     assert input_hash(market=make_market()) == input_hash()
     assert len(input_hash()) == 64
 
+
+DAYS = [date(2023, 1, 1) + timedelta(n) for n in range(250)]
 
 OTHER_INPUTS = {
     "id": {"portfolio": replace(LONG, id="long-2")},
@@ -326,10 +329,16 @@ OTHER_INPUTS = {
     "degrees of freedom": {"settings": MeasureSettings(degrees_of_freedom=4)},
     "decay": {"settings": MeasureSettings(decay=0.97)},
     "age decay": {"settings": MeasureSettings(age_decay=0.97)},
+    "paths": {"settings": MeasureSettings(n_paths=20_000)},
+    "seed": {"settings": MeasureSettings(seed=1)},
+    "distribution": {"settings": MeasureSettings(distribution="student")},
+    "covariance": {"market": make_market(covariance=np.eye(3))},
     "price": {"market": make_market(prices=[10.0, 20.0, 40.5])},
     "moment": {"market": make_market(as_of=AS_OF + timedelta(seconds=1))},
     "returns": {"market": make_market(returns=np.zeros((250, 3)))},
     "scenario": {"market": make_market(scenarios={"crash": Scenario({}, others=0.125)})},
+    "dates": {"market": make_market(dates=DAYS)},
+    "tags": {"market": make_market(tags={"AAPL": {"sector": "technology"}})},
 }
 
 
@@ -410,3 +419,72 @@ def test_an_instrument_that_the_market_does_not_have_is_refused_or_left_untold()
     assert (refused.status, refused.code) == ("error", "unknown_instrument")
     assert limited.decision == "reject"
     assert [gap.reason for gap in limited.not_evaluated] == ["unknown_instrument"]
+
+
+#: MSFT lacks the second day, of which AAPL and XOM fell by a half
+GAPPY = np.zeros((250, 3))
+GAPPY[1] = [-0.5, np.nan, -0.5]
+
+
+def report_of_replay(scenario, **change):
+    market = make_market(
+        returns=GAPPY, dates=DAYS, scenarios={"day": scenario}, tags={"XOM": {"sector": "oil"}}
+    )
+    return report_of(LONG, service=make_service(markets=[market]), market=market.id, **change)
+
+
+def test_a_replay_that_covers_a_book_in_part_is_degraded_and_limits_hold():
+    """The number leans on a stated fallback; how much of the book it covers is a number too."""
+    names = ["stress_loss:day", "stress_coverage:day", "worst_stress_loss"]
+    limits = LimitSet(
+        "s",
+        [
+            Limit("stress_loss:day", hard=100.0),
+            Limit("stress_coverage:day", hard=0.9, comparison="below"),
+        ],
+    )
+
+    report = report_of_replay(
+        Replay(DAYS[1], DAYS[1], min_coverage=0.5, others=-1.0), measures=names, limits=limits
+    )
+
+    # 1000 of AAPL and 40 of XOM fell by a half, 1000 of MSFT by all
+    loss, share, worst = (report.measures[name] for name in names)
+    assert (loss.value, loss.status, loss.reason) == (1520.0, "degraded", "partly_covered")
+    assert (share.value, share.status, share.unit) == (1040 / 2040, "ok", "fraction")
+    assert (worst.value, worst.status) == (1520.0, "degraded")
+    assert [breach.measure for breach in report.breaches] == [
+        "stress_loss:day",
+        "stress_coverage:day",
+    ]
+    assert [part.instrument for part in report.breaches[0].contributors] == ["MSFT", "AAPL", "XOM"]
+
+
+def test_a_replay_that_covers_too_little_leaves_its_limit_untold():
+    """Fail closed: a hard limit on it rejects."""
+    report = report_of_replay(
+        Replay(DAYS[1], DAYS[1]), limits=LimitSet("s", [Limit("stress_loss:day", hard=1e9)])
+    )
+
+    assert report.decision == "reject"
+    assert [gap.reason for gap in report.not_evaluated] == ["not_in_scenario"]
+
+
+def test_a_coverage_of_an_unknown_scenario_is_refused_or_left_untold():
+    """As its stress loss is."""
+    name = "stress_coverage:flood"
+
+    refused = report_of(LONG, measures=[name])
+    limited = report_of(LONG, limits=LimitSet("s", [Limit(name, hard=1.0)]))
+
+    assert (refused.status, refused.code) == ("error", "unknown_scenario")
+    assert [gap.reason for gap in limited.not_evaluated] == ["unknown_scenario"]
+
+
+def test_a_shock_by_tag_reaches_what_carries_it():
+    """And what moves by an amount moves per unit."""
+    scenario = Scenario({"AAPL": 0.0}, moves={"MSFT": -2.0}, by_tag={"sector": {"oil": -0.25}})
+
+    report = report_of_replay(scenario, measures=["stress_loss:day"])
+
+    assert report.measures["stress_loss:day"].value == 50 * 2.0 + 40 * 0.25

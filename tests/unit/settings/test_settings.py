@@ -20,9 +20,16 @@ DEFAULTS = {
     "lanes": "critical,normal,batch",
     "concurrency": 1,
     "markets_held": 4,
+    "cache_url": None,
+    "cache_local_bytes": 64 << 20,
+    "cache_ttl_s": 900.0,
     "heartbeat_file": None,
     "flower_password": None,
     "log_level": "info",
+    "log_format": "auto",
+    "metrics": "on",
+    "metrics_port": None,
+    "metrics_host": "127.0.0.1",
 }
 GIVEN = {
     "broker_url": ("redis://one:1/0", "redis://one:1/0"),
@@ -31,9 +38,16 @@ GIVEN = {
     "lanes": ("critical", "critical"),
     "concurrency": ("256", 256),
     "markets_held": ("1", 1),
+    "cache_url": ("redis://three:3/0", "redis://three:3/0"),
+    "cache_local_bytes": ("0", 0),
+    "cache_ttl_s": ("86400", 86_400.0),
     "heartbeat_file": ("/run/beat", Path("/run/beat")),
     "flower_password": ("tulip", "tulip"),
     "log_level": ("debug", "debug"),
+    "log_format": ("json", "json"),
+    "metrics": ("off", "off"),
+    "metrics_port": ("0", 0),
+    "metrics_host": ("0.0.0.0", "0.0.0.0"),
 }
 
 
@@ -128,9 +142,17 @@ BAD_VALUES = [
     ("concurrency", "many"),
     ("markets_held", "0"),
     ("markets_held", "-1"),
+    ("cache_local_bytes", "-1"),
+    ("cache_ttl_s", "0"),
+    ("cache_ttl_s", "86400.5"),
     ("log_level", "loud"),
     ("log_level", "INFO "),
     ("log_level", "debugging"),
+    ("log_format", "xml"),
+    ("metrics", "maybe"),
+    ("metrics_port", "-1"),
+    ("metrics_port", "65536"),
+    ("metrics_port", ""),
 ]
 
 

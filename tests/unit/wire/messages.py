@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -10,11 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from risk_tasks.model.column import MeasureColumn, Outcome
+from risk_tasks.model.explanation import Explanation, Headroom, LimitUse
 from risk_tasks.model.limits import Limit, LimitSet
-from risk_tasks.model.market import MarketSnapshot, Scenario
+from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureName, MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import GRAVITY, Breach, Contributor, NotEvaluated, ReportError
+from risk_tasks.model.scenario import Scenario
 from risk_tasks.wire.answer import AnswerBlock, AnswerHead
 from risk_tasks.wire.request import Detail, Terms
 from tests.unit.model import strategies as model
@@ -43,6 +46,33 @@ _breaches = st.builds(
 _gaps = st.builds(NotEvaluated, limit=texts, measure=texts, reason=texts, missing_data=texts)
 _errors = st.builds(
     ReportError, code=texts, message=texts, field=st.none() | texts, remedy=st.none() | texts
+)
+_uses = st.builds(
+    LimitUse,
+    limit=texts,
+    measure=texts,
+    observed=model.numbers,
+    warn=model.amounts,
+    hard=model.amounts,
+    unit=texts,
+    utilisation=model.amounts,
+    severity=st.none() | st.sampled_from(["warn", "hard"]),
+)
+_bounds = st.just((None, None)) | st.tuples(model.numbers.map(abs), texts)
+_rooms = st.tuples(texts, _bounds, _bounds).map(
+    lambda parts: Headroom(
+        instrument=parts[0],
+        buy=parts[1][0],
+        buy_bound_by=parts[1][1],
+        sell=parts[2][0],
+        sell_bound_by=parts[2][1],
+    )
+)
+_explanations = st.builds(
+    Explanation,
+    limits=st.lists(_uses, max_size=2).map(tuple),
+    headroom=st.lists(_rooms, max_size=2).map(tuple),
+    not_bounded=st.lists(texts, max_size=2).map(tuple),
 )
 
 
@@ -76,6 +106,7 @@ def answers(draw):
         draw(st.dictionaries(rows, st.lists(_breaches, max_size=2))),
         draw(st.dictionaries(rows, st.lists(_gaps, max_size=2))),
         draw(st.just([]) | st.lists(texts, min_size=n, max_size=n)),
+        explanations=draw(st.dictionaries(rows, _explanations)),
     )
 
 
@@ -149,4 +180,33 @@ ANSWER = AnswerBlock(
     },
     {1: [NotEvaluated(limit="l", measure="volatility", reason="r", missing_data="reject")]},
     ["h1", "h2"],
+)
+EXPLAINED = replace(
+    ANSWER,
+    explanations={
+        0: Explanation(
+            limits=(
+                LimitUse(
+                    limit="l",
+                    measure="volatility",
+                    observed=1.0,
+                    warn=None,
+                    hard=0.5,
+                    unit="ccy",
+                    utilisation=2.0,
+                    severity="hard",
+                ),
+            ),
+            headroom=(
+                Headroom(
+                    instrument="AAPL",
+                    buy=0.0,
+                    sell=None,
+                    buy_bound_by="l",
+                    sell_bound_by=None,
+                ),
+            ),
+            not_bounded=("semi_deviation",),
+        )
+    },
 )

@@ -12,12 +12,16 @@ import pytest
 
 from risk_tasks.wire.answer import decode_answer, encode_answer
 from risk_tasks.wire.request import decode_request, encode_request, pack_portfolios
-from tests.unit.wire.messages import ANSWER, PORTFOLIOS, TERMS
+from tests.unit.wire.messages import ANSWER, EXPLAINED, PORTFOLIOS, TERMS
 from tests.unit.wire.test_round_trip import assert_same_answer, assert_same_request
 
 FOLDER = Path(__file__).parent / "golden"
 REQUEST = pack_portfolios(PORTFOLIOS, TERMS)
-WRITTEN = {"request": lambda: encode_request(REQUEST), "answer": lambda: encode_answer(ANSWER)}
+WRITTEN = {
+    "request": lambda: encode_request(REQUEST),
+    "answer": lambda: encode_answer(ANSWER),
+    "explained": lambda: encode_answer(EXPLAINED),
+}
 
 
 @pytest.mark.parametrize("name", WRITTEN)
@@ -32,6 +36,7 @@ def test_an_old_request_is_read():
 
 def test_an_old_answer_is_read():
     assert_same_answer(decode_answer((FOLDER / "answer.arrow").read_bytes()), ANSWER)
+    assert_same_answer(decode_answer((FOLDER / "explained.arrow").read_bytes()), EXPLAINED)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -13,6 +14,7 @@ from risk_tasks.errors import (
     DeadLetterError,
     DecodeError,
     InvalidLimitError,
+    InvalidMarketError,
     InvalidPortfolioError,
     InvalidSettingsError,
     RiskTasksError,
@@ -21,11 +23,20 @@ from risk_tasks.errors import (
 )
 from risk_tasks.model.column import Outcome
 from risk_tasks.wire.answer import BREACH_TYPE, decode_answer, encode_answer, encode_failure
-from risk_tasks.wire.documents import read_limit_set, read_portfolio, read_settings
+from risk_tasks.wire.documents import read_limit_set, read_portfolio, read_scenarios, read_settings
+from risk_tasks.wire.explanation import EXPLANATION_TYPE
 from risk_tasks.wire.market import decode_market, encode_marks, encode_panel
 from risk_tasks.wire.reports import reports
 from risk_tasks.wire.request import decode_request, encode_request, pack_portfolios
-from tests.unit.wire.messages import ANSWER, MARKET, PORTFOLIOS, TERMS, head_only, rewritten
+from tests.unit.wire.messages import (
+    ANSWER,
+    EXPLAINED,
+    MARKET,
+    PORTFOLIOS,
+    TERMS,
+    head_only,
+    rewritten,
+)
 
 REQUEST = encode_request(pack_portfolios(PORTFOLIOS, TERMS))
 ANSWERED = encode_answer(ANSWER)
@@ -41,6 +52,7 @@ def read_answer(data):
 READERS = {
     "request": (REQUEST, decode_request),
     "answer": (ANSWERED, read_answer),
+    "explained": (encode_answer(EXPLAINED), read_answer),
     "marks": (MARKS, lambda data: decode_market(data, PANEL, MARKET.id)),
     "panel": (PANEL, lambda data: decode_market(MARKS, data, MARKET.id)),
 }
@@ -68,8 +80,8 @@ def test_another_kind_of_message_is_refused(data, read):
     for kind in ("risk.other", "", None):
         with pytest.raises(DecodeError):
             read(rewritten(data, metadata={"kind": kind}))
-    for other, _ in READERS.values():
-        if other is not data:
+    for other, reader in READERS.values():
+        if reader is not read:
             with pytest.raises(DecodeError):
                 read(other)
 
@@ -275,8 +287,20 @@ BAD_MARKS = {
         }
     },
     "scenario of unknown fields": {"metadata": {"scenarios": '{"crash": {"shock": {}}}'}},
+    "replay of a market without dates": {
+        "metadata": {"scenarios": '{"crash": {"replay": ["2020-02-20", "2020-03-23"]}}'}
+    },
+    "tags no json": {"metadata": {"tags": "{"}},
+    "tags a list": {"metadata": {"tags": "[]"}},
+    "tags of a stranger": {"metadata": {"tags": '{"GOLD": {"sector": "metal"}}'}},
+    "tags that nobody sent": {"metadata": {"tags": '{"AAPL": {"sector": "technology"}}'}},
 }
 BAD_PANELS = {
+    "dates no json": {"metadata": {"dates": "["}},
+    "dates null": {"metadata": {"dates": "null"}},
+    "dates too few": {"metadata": {"dates": '["2024-04-30"]'}},
+    "dates of words": {"metadata": {"dates": '["a", "b", "c"]'}},
+    "dates that nobody sent": {"metadata": {"dates": '["2024-04-26", "2024-04-29", "2024-04-30"]'}},
     "instruments missing": {"columns": {"instrument": None}},
     "instrument null": {"columns": {"instrument": pa.array(["AAPL", None])}},
     "instrument twice": {"columns": {"instrument": pa.array(["AAPL", "AAPL"])}},
@@ -373,6 +397,10 @@ BAD_DOCUMENTS = [
     (read_settings, {"horizon": 1}, InvalidSettingsError, "settings"),
     (read_settings, {"degrees_of_freedom": "5"}, InvalidSettingsError, "degrees_of_freedom"),
     (read_settings, {"degrees_of_freedom": 2}, InvalidSettingsError, "degrees_of_freedom"),
+    (read_settings, {"n_paths": 1e4}, InvalidSettingsError, "n_paths"),
+    (read_settings, {"n_paths": 2}, InvalidSettingsError, "n_paths"),
+    (read_settings, {"seed": -1}, InvalidSettingsError, "seed"),
+    (read_settings, {"distribution": "cauchy"}, InvalidSettingsError, "distribution"),
 ]
 
 
@@ -391,3 +419,69 @@ def test_a_reason_in_other_bytes_is_told_all_the_same():
     """What killed the workers may have damaged it."""
     with pytest.raises(DeadLetterError, match="Given up: its workers"):
         decode_answer(b"!dead its workers \xff")
+
+
+BAD_SCENARIOS = {
+    "no table": (5, "scenarios"),
+    "a number": ({"a": 5}, "scenarios[...]"),
+    "shock a text": ({"a": {"shocks": {"X": "low"}}}, "scenarios['a'].shocks[...]"),
+    "shock infinite": ({"a": {"shocks": {"X": 1e400}}}, "scenarios['a'].shocks['X']"),
+    "shock and move": ({"a": {"shocks": {"X": 1}, "moves": {"X": 1}}}, "scenarios['a'].moves['X']"),
+    "unknown key": ({"a": {"shock": {}}}, "scenarios['a']"),
+    "replay with shocks": (
+        {"a": {"replay": ["2020-02-20", "2020-03-23"], "shocks": {}}},
+        "scenarios['a']",
+    ),
+    "replay of words": ({"a": {"replay": ["then", "now"]}}, "scenarios['a'].replay[0]"),
+    "replay of one day": ({"a": {"replay": ["2020-02-20"]}}, "scenarios['a'].replay"),
+    "replay backwards": (
+        {"a": {"replay": ["2020-03-23", "2020-02-20"]}},
+        "scenarios['a'].end",
+    ),
+    "coverage without a replay": ({"a": {"min_coverage": 0.5}}, "scenarios['a']"),
+}
+
+
+@pytest.mark.parametrize(("document", "field"), BAD_SCENARIOS.values(), ids=BAD_SCENARIOS.keys())
+def test_a_bad_document_of_scenarios_is_refused_by_its_field(document, field):
+    """With the name of the scenario."""
+    with pytest.raises(InvalidMarketError) as caught:
+        read_scenarios(document)
+
+    assert caught.value.field == field
+
+
+def _explained(**change):
+    """Return the explained answer with its one explanation changed."""
+    cell = msgspec.to_builtins(EXPLAINED.explanations[0])
+    cell = {**cell, **change}
+    column = pa.array([cell, None], EXPLANATION_TYPE)
+    return rewritten(encode_answer(EXPLAINED), columns={"explanation": column})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"limits": None},
+        {"limits": [None]},
+        {"limits": [{"limit": "l"}]},
+        {"headroom": None},
+        {"headroom": [{"buy": 1.0, "buy_bound_by": "l"}]},
+        {"headroom": [{"instrument": "A", "buy": 1.0}]},
+        {"headroom": [{"instrument": "A", "sell_bound_by": "l"}]},
+        {"headroom": [{"instrument": "A", "buy": float("nan"), "buy_bound_by": "l"}]},
+        {"headroom": [{"instrument": "A", "buy": -1.0, "buy_bound_by": "l"}]},
+        {"not_bounded": None},
+        {"not_bounded": [None]},
+    ],
+)
+def test_an_explanation_that_lacks_what_each_has_is_refused(change):
+    """Above all room without what bounds it, which would read as no bound."""
+    read_answer(_explained())
+    with pytest.raises(DecodeError):
+        read_answer(_explained(**change))
+
+
+def test_an_explanation_of_another_kind_is_refused():
+    with pytest.raises(DecodeError):
+        read_answer(rewritten(ANSWERED, columns={"explanation": pa.array([1, 2])}))

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from risk_tasks.errors import DecodeError, RiskTasksError
 from risk_tasks.model.column import MeasureColumn, Outcome
-from risk_tasks.model.market import MarketSnapshot, Scenario
+from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import GRAVITY, Decision, RiskReport
+from risk_tasks.model.scenario import Scenario
 from risk_tasks.wire.answer import (
     AnswerBlock,
     AnswerHead,
@@ -77,6 +78,7 @@ def assert_same_answer(read, answer):
     assert read.breaches == answer.breaches
     assert read.gaps == answer.gaps
     assert list(read.input_hashes) == list(answer.input_hashes)
+    assert read.explanations == answer.explanations
 
 
 @given(st.lists(model.portfolios, max_size=5), terms)
@@ -170,6 +172,7 @@ def test_a_market_comes_back_bit_for_bit(market):
     assert read.returns.tobytes() == market.returns.tobytes()
     assert read.returns.shape == market.returns.shape
     assert read.scenarios == market.scenarios
+    assert (read.dates, read.tags) == (market.dates, market.tags)
 
 
 @pytest.mark.parametrize(
@@ -186,6 +189,23 @@ def test_a_market_with_shocks_of_any_kind_of_number_comes_back(scenario):
     read = decode_market(encode_marks(market), encode_panel(market), market.id)
 
     assert read.id == market.id
+
+
+def test_a_market_without_dates_and_tags_has_the_bytes_that_it_always_had():
+    """As they were before these were thought of."""
+    market = MarketSnapshot(
+        AS_OF,
+        ["AAPL", "XOM"],
+        [10.0, 20.0],
+        [[0.5, -0.25], [0.0, 0.125], [NAN, 0.25]],
+        scenarios={"crash": Scenario({"AAPL": -0.5}, others=-0.25)},
+    )
+
+    assert b"dates" not in encode_panel(market)
+    assert b"tags" not in encode_marks(market)
+    assert scenarios_document(market.scenarios) == {
+        "crash": {"shocks": {"AAPL": -0.5}, "others": -0.25}
+    }
 
 
 def test_new_marks_stand_on_the_panel_that_was_sent_before():
@@ -236,7 +256,7 @@ def test_settings_come_back_from_their_document(settings):
     assert read_settings(through_json(settings_document(settings))) == settings
 
 
-@given(st.dictionaries(model.names, model.scenarios, max_size=3))
+@given(st.dictionaries(model.names, model.scenarios() | model.replays(), max_size=3))
 def test_scenarios_come_back_from_their_document(scenarios):
     """Shocks, and the rule for the others or its absence."""
     assert read_scenarios(through_json(scenarios_document(scenarios))) == scenarios

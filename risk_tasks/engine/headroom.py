@@ -1,0 +1,69 @@
+"""How much more of each position a limit leaves room for: the largest trade that does not break it.
+
+What is found holds but for rounding; the caller checks the book that it leads to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+
+from risk_tasks.engine import headroom_exposures, headroom_history, headroom_stress
+from risk_tasks.engine.block import PortfolioBlock
+from risk_tasks.engine.computation import Computation, FloatArray
+from risk_tasks.engine.market import MarketArrays
+from risk_tasks.engine.trades import Trades
+from risk_tasks.model.limits import Comparison
+from risk_tasks.model.measures import MeasureName, MeasureSettings
+
+Exit = Callable[[Trades, MeasureName, float, float], FloatArray]
+
+#: by the name of a measure; what is not here has no room that can be told
+EXITS: Mapping[str, Exit] = MappingProxyType(
+    {**headroom_exposures.EXITS, **headroom_history.EXITS, **headroom_stress.EXITS}
+)
+
+#: the measures that have headroom
+BOUNDED = frozenset(EXITS)
+
+
+def largest_trades(
+    book: PortfolioBlock,
+    market: MarketArrays,
+    settings: MeasureSettings,
+    bounds: Sequence[tuple[MeasureName, Comparison, float]],
+) -> FloatArray:
+    """Return for each bound, (B, 2 N), how many units may be bought, then sold, of each position.
+
+    `book` is one portfolio that keeps within every bound: a measure of `EXITS`, and a threshold
+    that it is not to be beyond. The number is the largest q >= 0 such that it keeps within for
+    every trade of [0, q], all else being as it is; +inf where there is no such largest.
+    """
+    with np.errstate(all="ignore"):
+        trades = Trades(Computation(book, market, settings, 1))
+        rows = [_units(trades, bound[0], _exit(trades, *bound)) for bound in bounds]
+        return np.array(rows).reshape(len(rows), len(trades))
+
+
+def _units(trades: Trades, name: MeasureName, exits: FloatArray) -> FloatArray:
+    """Return `exits` in units; what is worth nothing moves only the loss of absolute moves."""
+    unmoved = trades.value_per_unit == 0.0
+    at_rest = exits if name.name in headroom_stress.EXITS else np.full(len(exits), np.inf)
+    units = np.where(unmoved, at_rest, exits / np.abs(trades.value_per_unit))
+    return np.where(np.isnan(units), 0.0, units)
+
+
+def _exit(
+    trades: Trades, name: MeasureName, comparison: Comparison, threshold: float
+) -> FloatArray:
+    exit_of = EXITS[name.name]
+    match comparison:
+        case Comparison.ABOVE:
+            return exit_of(trades, name, threshold, 1.0)
+        case Comparison.BELOW:
+            return exit_of(trades, name, threshold, -1.0)
+        case Comparison.ABSOLUTE:
+            above = exit_of(trades, name, threshold, 1.0)
+            return np.minimum(above, exit_of(trades, name, -threshold, -1.0))

@@ -1,0 +1,160 @@
+"""Measures of random paths: what is drawn is the covariance of returns, with a mean of 0.
+
+A measure is a column (P,), its parts are (N,) for the one book in the block, both scaled to the
+horizon; units and signs are those of the registry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from risk_tasks.engine.computation import BoolArray, Computation, FloatArray, Functions, IntArray
+from risk_tasks.engine.history import losses_at_risk, shortfalls, tail_weights
+from risk_tasks.engine.simulation import Holdings, panels, worst_paths
+from risk_tasks.engine.windows import column_of, confidence_of, tail_depth, var_rank
+from risk_tasks.kernels.loadings import loadings, lower_factor
+from risk_tasks.model.column import MeasureColumn, Outcome
+from risk_tasks.model.confidence import min_observations
+from risk_tasks.model.measures import HorizonRule, MeasureName
+
+#: in a book that spreads further, a path may overflow
+_LARGEST_SPREAD = 1e150
+_NO_COVARIANCE = np.empty((0, 0))
+
+
+def value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
+    run = _daily(run)
+    losses = run.shared(simulated_losses)[name]
+    return _column_of(run, name, losses, (losses < 0, Outcome.NEGATIVE_VAR))
+
+
+def expected_shortfall(run: Computation, name: MeasureName) -> MeasureColumn:
+    run = _daily(run)
+    return _column_of(run, name, run.shared(simulated_losses)[name])
+
+
+def covariance_repair(run: Computation, name: MeasureName) -> MeasureColumn:
+    given = run.market.covariance
+    return MeasureColumn.of(np.full(len(run.block), given.repair if given else 0.0))
+
+
+def simulated_losses(run: Computation) -> dict[MeasureName, FloatArray]:
+    """Return the one-day loss (P,) of each measure of random paths that is asked for."""
+    names = [name for name in run.names if name.name in _LOSSES]
+    losses = {name: np.zeros(len(run.block)) for name in names}
+    if run.market.covariance and run.market.covariance.is_refused:
+        return losses
+    n_paths = run.settings.n_paths
+    depth = max(tail_depth(n_paths, name, run.settings) for name in names)
+    loaded, usable = _loaded(run)
+    for rows, worst in worst_paths(loaded, run.market.streams, run.settings, depth):
+        n = np.full(len(worst), n_paths)
+        for name in names:
+            losses[name][rows] = _LOSSES[name.name](run, name, worst, n)
+    return {name: np.where(usable, found, np.nan) for name, found in losses.items()}
+
+
+def _losses_at_risk(
+    run: Computation, name: MeasureName, worst: FloatArray, n_paths: IntArray
+) -> FloatArray:
+    return losses_at_risk(worst, n_paths, lambda n: var_rank(run, name, n))
+
+
+def value_at_risk_parts(run: Computation, name: MeasureName) -> FloatArray:
+    rank, weight = var_rank(run, name, run.settings.n_paths)
+    return _parts(_daily(run), np.append(np.zeros(rank), [1.0 - weight, weight]))
+
+
+def expected_shortfall_parts(run: Computation, name: MeasureName) -> FloatArray:
+    return _parts(
+        _daily(run), tail_weights(run.settings.n_paths, confidence_of(name, run.settings))
+    )
+
+
+def no_parts(run: Computation, name: MeasureName) -> FloatArray:
+    """It is of the market: no position adds to it."""
+    return np.zeros(len(run.value))
+
+
+def _daily(run: Computation) -> Computation:
+    """Return `run` over one-day outcomes: paths are days, whatever the rule of the horizon."""
+    return run if run.settings.outcome_days == 1 else run.shared(_of_days)
+
+
+def _of_days(run: Computation) -> Computation:
+    settings = replace(run.settings, horizon_rule=HorizonRule.SQRT_TIME)
+    return Computation(run.block, run.market, settings, 1, run.names)
+
+
+def _loaded(run: Computation) -> tuple[Holdings, BoolArray]:
+    """Return what the portfolios hold with w for sizes, and whether their paths are finite (P,)."""
+    held = Holdings.of(run.block, run.value)
+    weight, spread = np.empty(len(held.size)), np.empty(len(held))
+    covariance = _covariance(run)
+    loadings(held.offsets, held.instrument, held.size, run.panel, covariance, weight, spread)
+    usable = spread < _LARGEST_SPREAD
+    weight[~np.repeat(usable, np.diff(held.offsets))] = 0.0
+    return Holdings(held.offsets, held.place, held.instrument, weight), usable
+
+
+def _covariance(run: Computation) -> FloatArray:
+    return run.market.covariance.matrix if run.market.covariance else _NO_COVARIANCE
+
+
+def _parts(run: Computation, weight: FloatArray) -> FloatArray:
+    """Each position's mean loss over the worst paths of the one book in `run`, weighed so.
+
+    What a path does to an instrument is L z; of equal paths the earlier ones are read.
+    """
+    held, (loaded, _) = Holdings.of(run.block, run.value), _loaded(run)
+    streams = run.market.streams[held.instrument]
+    outcomes = np.empty(run.settings.n_paths)
+    for pairs, draws, factor in panels(streams, run.settings):
+        pnl = (loaded.size[:, None] * draws).sum(axis=0) * factor
+        outcomes[2 * pairs.start : 2 * pairs.stop : 2] = pnl
+        outcomes[2 * pairs.start + 1 : 2 * pairs.stop : 2] = -pnl
+    weights = np.zeros(len(outcomes))
+    worst = np.argsort(outcomes, kind="stable")[: len(weight)]
+    weights[worst] = weight[: len(worst)]
+    by_pair = weights[::2] - weights[1::2]
+    mean = np.zeros(len(streams))
+    for pairs, draws, factor in panels(streams, run.settings):
+        mean += (draws * (by_pair[pairs] * factor)).sum(axis=1)
+    lower = np.zeros((len(streams), len(streams)))
+    lower_factor(held.instrument, held.size, run.panel, _covariance(run), lower)
+    parts = np.zeros(len(run.value))
+    parts[held.place] = -np.sign(held.size) * (lower * mean).sum(axis=1) * run.horizon_scale
+    return parts
+
+
+def _column_of(
+    run: Computation, name: MeasureName, losses: FloatArray, *marks: tuple[BoolArray, Outcome]
+) -> MeasureColumn:
+    values, given = losses * run.horizon_scale, run.market.covariance
+    required = min_observations(confidence_of(name, run.settings))
+    everywhere = np.ones(len(values), dtype=bool)
+    too_few = (everywhere & (run.settings.n_paths < required), Outcome.TOO_FEW_PATHS)
+    if given is None:
+        return column_of(run, values, 2, too_few, *marks)
+    return MeasureColumn.of(
+        values,
+        (everywhere & given.is_refused, Outcome.COVARIANCE_REFUSED),
+        (~np.isfinite(values), Outcome.NOT_FINITE),
+        too_few,
+        ((run.gross > 0.0) & (given.repair > 0.0), Outcome.COVARIANCE_REPAIRED),
+        *marks,
+    )
+
+
+_LOSSES = {
+    "monte_carlo_value_at_risk": _losses_at_risk,
+    "monte_carlo_expected_shortfall": shortfalls,
+}
+
+FUNCTIONS = {
+    "monte_carlo_value_at_risk": Functions(value_at_risk, value_at_risk_parts),
+    "monte_carlo_expected_shortfall": Functions(expected_shortfall, expected_shortfall_parts),
+    "covariance_repair": Functions(covariance_repair, no_parts),
+}

@@ -1,0 +1,184 @@
+"""Random draws by name and number: any of them without the ones before it.
+
+The j-th draw of a stream is the j-th number of `numpy.random.Philox(key=[seed, stream])`, on any
+machine and in any order of asking. Nothing is remembered between two draws.
+
+Integers are 64 bits without a sign and wrap around; Numba makes a float of one beside a plain
+Python integer, so that every constant here has its type.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from risk_tasks.kernels.jit import kernel, part
+
+Float2D = npt.NDArray[np.float64]
+Bits1D = npt.NDArray[np.uint64]
+Bits2D = npt.NDArray[np.uint64]
+
+_HALF = np.uint64(32)
+_LOW = np.uint64(0xFFFFFFFF)
+_MULTIPLIER_0 = np.uint64(0xD2E7470EE14C6C93)
+_MULTIPLIER_1 = np.uint64(0xCA5A826395121157)
+_STEP_0 = np.uint64(0x9E3779B97F4A7C15)
+_STEP_1 = np.uint64(0xBB67AE8584CAA73B)
+_ZERO = np.uint64(0)
+_ONE = np.uint64(1)
+_SPARE = np.uint64(12)
+#: so far from 1/2 one quotient of polynomials is the quantile
+_CENTRAL = 0.425
+
+
+@kernel
+def random_bits(seed: np.uint64, stream: Bits1D, first: int, out: Bits2D) -> None:
+    """Random bits of several streams.
+
+    Parameters
+    ----------
+    seed : uint64
+    stream : (n,)
+    first : a multiple of 4
+        The place in its stream of the first draw that is wanted.
+    out : (n, C)
+        Receives draws first, first + 1, ... of each stream.
+
+    Notes
+    -----
+    Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC11 (2011):
+    Philox4x64-10, counted from 1 as NumPy does.
+    """
+    for i in range(stream.size):
+        for start in range(0, out.shape[1], 4):
+            four = _philox(np.uint64((first + start) // 4), seed, stream[i])
+            for lane in range(min(4, out.shape[1] - start)):
+                out[i, start + lane] = four[lane]
+
+
+@kernel
+def normal_draws(seed: np.uint64, stream: Bits1D, first: int, out: Float2D) -> None:
+    """Standard normal draws of several streams, one for each of the same random bits.
+
+    Parameters
+    ----------
+    seed : uint64
+    stream : (n,)
+    first : a multiple of 4
+        The place in its stream of the first draw that is wanted.
+    out : (n, C), no unit
+        Receives the normal quantile of u = (k + 1/2) / 2^52, k being the upper 52 bits: within 8.3,
+        never infinite, and -z is as likely as z.
+
+    Notes
+    -----
+    Source: Wichura, "Algorithm AS 241: the percentage points of the normal distribution", Applied
+    Statistics 37 (1988), PPND16.
+    """
+    n = out.shape[1]
+    u, tail = np.empty(n + 3), np.empty(n + 1, dtype=np.int64)
+    for i in range(stream.size):
+        for start in range(0, n, 4):
+            a, b, c, d = _philox(np.uint64((first + start) // 4), seed, stream[i])
+            u[start], u[start + 1] = _uniform(a), _uniform(b)
+            u[start + 2], u[start + 3] = _uniform(c), _uniform(d)
+        # All as if they were near the middle, in the lanes of the processor; then those that are
+        # not, found without a branch for it to guess.
+        for j in range(n):
+            out[i, j] = _central_quantile(u[j] - 0.5)
+        n_tail = 0
+        for j in range(n):
+            tail[n_tail] = j
+            n_tail += 1 if abs(u[j] - 0.5) > _CENTRAL else 0
+        for j in tail[:n_tail]:
+            out[i, j] = _tail_quantile(u[j])
+
+
+@part
+def _philox(
+    block: np.uint64, seed: np.uint64, stream: np.uint64
+) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
+    """Ten rounds on a counter of `block` + 1."""
+    a, b, c, d = block + _ONE, _ZERO, _ZERO, _ZERO
+    key_0, key_1 = seed, stream
+    for _ in range(10):
+        high_0, low_0 = _high(_MULTIPLIER_0, a), _MULTIPLIER_0 * a
+        high_1, low_1 = _high(_MULTIPLIER_1, c), _MULTIPLIER_1 * c
+        a, b, c, d = high_1 ^ b ^ key_0, low_1, high_0 ^ d ^ key_1, low_0
+        key_0 = key_0 + _STEP_0
+        key_1 = key_1 + _STEP_1
+    return a, b, c, d
+
+
+@part
+def _high(x: np.uint64, y: np.uint64) -> np.uint64:
+    """The upper 64 of the 128 bits of x y, from halves."""
+    x_low, x_high = x & _LOW, x >> _HALF
+    y_low, y_high = y & _LOW, y >> _HALF
+    middle = x_high * y_low + ((x_low * y_low) >> _HALF)
+    other = x_low * y_high + (middle & _LOW)
+    return x_high * y_high + (middle >> _HALF) + (other >> _HALF)
+
+
+@part
+def _uniform(bits: np.uint64) -> float:
+    """Strictly between 0 and 1, and exact, as 1 - u is."""
+    return (float(np.int64(bits >> _SPARE)) + 0.5) * 2.0**-52
+
+
+@part
+def _central_quantile(q: float) -> float:
+    """The z with P(Z <= z) = 1/2 + q, to about 1e-16, for |q| <= 0.425."""
+    r = 0.180625 - q * q
+    above = r * 2509.0809287301226727 + 33430.575583588128105
+    above = above * r + 67265.770927008700853
+    above = above * r + 45921.953931549871457
+    above = above * r + 13731.693765509461125
+    above = above * r + 1971.5909503065514427
+    above = above * r + 133.14166789178437745
+    above = above * r + 3.387132872796366608
+    below = r * 5226.495278852854561 + 28729.085735721942674
+    below = below * r + 39307.89580009271061
+    below = below * r + 21213.794301586595867
+    below = below * r + 5394.1960214247511077
+    below = below * r + 687.1870074920579083
+    below = below * r + 42.313330701600911252
+    return q * above / (below * r + 1.0)
+
+
+@part
+def _tail_quantile(u: float) -> float:
+    """The z with P(Z <= z) = u, to about 1e-16, for u within 0.075 of 0 or of 1."""
+    r = np.sqrt(-np.log(min(u, 1.0 - u)))
+    if r <= 5.0:
+        r -= 1.6
+        above = r * 7.7454501427834140764e-4 + 0.0227238449892691845833
+        above = above * r + 0.24178072517745061177
+        above = above * r + 1.27045825245236838258
+        above = above * r + 3.64784832476320460504
+        above = above * r + 5.7694972214606914055
+        above = above * r + 4.6303378461565452959
+        above = above * r + 1.42343711074968357734
+        below = r * 1.05075007164441684324e-9 + 5.475938084995344946e-4
+        below = below * r + 0.0151986665636164571966
+        below = below * r + 0.14810397642748007459
+        below = below * r + 0.68976733498510000455
+        below = below * r + 1.6763848301838038494
+        below = below * r + 2.05319162663775882187
+    else:
+        r -= 5.0
+        above = r * 2.01033439929228813265e-7 + 2.71155556874348757815e-5
+        above = above * r + 0.0012426609473880784386
+        above = above * r + 0.026532189526576123093
+        above = above * r + 0.29656057182850489123
+        above = above * r + 1.7848265399172913358
+        above = above * r + 5.4637849111641143699
+        above = above * r + 6.6579046435011037772
+        below = r * 2.04426310338993978564e-15 + 1.4215117583164458887e-7
+        below = below * r + 1.8463183175100546818e-5
+        below = below * r + 7.868691311456132591e-4
+        below = below * r + 0.0148753612908506148525
+        below = below * r + 0.13692988092273580531
+        below = below * r + 0.59983220655588793769
+    z: float = above / (below * r + 1.0)
+    return -z if u < 0.5 else z

@@ -1,0 +1,263 @@
+"""How far a position may move before a measure of past P&L passes a level.
+
+Outcomes are lines in the value x >= 0 that is traded, y_t(x) = pnl_t + x slope_t. An outcome is
+observed where neither is NaN. A leg is one position traded in one direction: a row of `slope`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from risk_tasks.kernels.jit import kernel, part
+
+Float1D = npt.NDArray[np.float64]
+Float2D = npt.NDArray[np.float64]
+Int1D = npt.NDArray[np.int64]
+
+#: how far a shortfall may lie from what the same outcomes make in another order
+_ROUNDING = 1e-12
+
+
+@kernel
+def rank_exit(pnl: Float1D, slope: Float2D, level: float, rank: Int1D, out: Float1D) -> None:
+    """Where the outcome of a rank first falls below a level.
+
+    Parameters
+    ----------
+    pnl : (T,), base currency, profit positive
+    slope : (K, T), fraction
+        Returns of what is traded, times the direction.
+    level : base currency, profit positive
+    rank : (K,), 0 <= rank
+        How many outcomes may lie below `level`.
+    out : (K,), base currency
+        Receives the largest x such that on [0, x] no more than `rank` outcomes lie below `level`;
+        +inf where that holds everywhere.
+
+    Notes
+    -----
+    Each line crosses `level` once at most: crossings are counted in their order.
+    """
+    y, s = np.empty(pnl.size), np.empty(pnl.size)
+    for k in range(slope.shape[0]):
+        n = _observe(pnl, slope[k], y, s)
+        out[k] = _rank_exit(y, s, n, level, rank[k])
+
+
+@kernel
+def interpolated_exit(
+    pnl: Float1D, slope: Float2D, level: float, rank: Int1D, weight: Float1D, out: Float1D
+) -> None:
+    """Where the value between the outcomes of two ranks first falls below a level.
+
+    Parameters
+    ----------
+    pnl, slope, level : as of `rank_exit`
+    rank : (K,), 0 <= rank < observed outcomes - 1
+        How many outcomes are worse than the lower of the two.
+    weight : (K,), 0 < weight < 1
+        How far towards the next better outcome the value lies.
+    out : (K,), base currency
+        Receives the largest x such that on [0, x] the value is not below `level`, +inf where it
+        never is.
+
+    Notes
+    -----
+    The value lies between the two outcomes, so that it falls below `level` no sooner than the lower
+    and no later than the upper does. Between these it is a straight line from one crossing of a
+    neighbour to the next. Two lines change places once at most, which ends the walk.
+    """
+    y, s = np.empty(pnl.size), np.empty(pnl.size)
+    for k in range(slope.shape[0]):
+        n = _observe(pnl, slope[k], y, s)
+        start = _rank_exit(y, s, n, level, rank[k])
+        stop = _rank_exit(y, s, n, level, rank[k] + 1)
+        out[k] = start
+        if start < stop:
+            out[k] = min(stop, _walk(y[:n], s[:n], level, rank[k], weight[k], start))
+
+
+@kernel
+def shortfall_exit(
+    pnl: Float1D,
+    slope: Float2D,
+    level: float,
+    rises: bool,
+    rank: Int1D,
+    n_tail: Float1D,
+    out: Float1D,
+) -> None:
+    """Where the expected shortfall first passes a level.
+
+    Parameters
+    ----------
+    pnl, slope : as of `rank_exit`
+    level : base currency, loss positive
+    rises : bool
+        Whether it passes `level` upwards; else downwards.
+    rank, n_tail : (K,)
+        As of `tail.expected_shortfall`, for the outcomes that each leg observes.
+    out : (K,), base currency
+        Receives the largest x such that on [0, x] the shortfall does not pass, +inf for never.
+
+    Notes
+    -----
+    The shortfall is convex in x and made of straight pieces, so that Newton's steps reach the
+    crossing exactly and in as many steps as there are pieces at most: downwards from x = 0, upwards
+    from beyond all pieces. Convexity: Rockafellar, Uryasev (2002).
+    """
+    y, s, z = np.empty(pnl.size), np.empty(pnl.size), np.empty(pnl.size)
+    for k in range(slope.shape[0]):
+        n = _observe(pnl, slope[k], y, s)
+        k_tail, a = rank[k], n_tail[k]
+        height, _ = _tail(y[:n], s[:n], k_tail, a)
+        over = height - level if rises else level - height
+        # Beyond it from the first unit on, by more than rounding: there is no way to it.
+        if over > _ROUNDING * (abs(height) + abs(level)):
+            out[k] = 0.0
+            continue
+        if not rises:
+            out[k] = _shortfall_falls(y[:n], s[:n], z[:n], level, k_tail, a)
+            continue
+        # The last piece of all: of the steepest lines, in their order at infinity.
+        steepness, height = _tail(s[:n], y[:n], k_tail, a)
+        out[k] = np.inf
+        if steepness > 0.0:
+            x = max(0.0, (level - height) / steepness)
+            out[k] = _shortfall_rises(y[:n], s[:n], z[:n], level, k_tail, a, x)
+
+
+@part
+def _observe(pnl: Float1D, slope: Float1D, y: Float1D, s: Float1D) -> int:
+    n = 0
+    for t in range(pnl.size):
+        if not (np.isnan(pnl[t]) or np.isnan(slope[t])):
+            y[n], s[n] = pnl[t], slope[t]
+            n += 1
+    return n
+
+
+@part
+def _rank_exit(y: Float1D, s: Float1D, n: int, level: float, rank: int) -> float:
+    at = np.empty(n)
+    falls = np.empty(n, dtype=np.bool_)
+    n_crossings, below = 0, 0
+    for t in range(n):
+        if y[t] < level:
+            below += 1
+        if (y[t] >= level and s[t] < 0.0) or (y[t] < level and s[t] > 0.0):
+            at[n_crossings] = (level - y[t]) / s[t]
+            falls[n_crossings] = s[t] < 0.0
+            n_crossings += 1
+    if below > rank:
+        return 0.0
+    order = np.argsort(at[:n_crossings])
+    first = 0
+    while first < n_crossings:
+        x, last = at[order[first]], first
+        # What rises to the level at x is no longer below it there; what falls is, only beyond.
+        while last < n_crossings and at[order[last]] == x:
+            below += 1 if falls[order[last]] else -1
+            last += 1
+        if below > rank:
+            return float(x)
+        first = last
+    return np.inf
+
+
+@part
+def _walk(y: Float1D, s: Float1D, level: float, rank: int, weight: float, start: float) -> float:
+    order = np.argsort(y + start * s)
+    is_below = np.zeros(y.size, dtype=np.bool_)
+    is_below[order[:rank]] = True
+    low, high, x = order[rank], order[rank + 1], start
+    while True:
+        at, other = _next_meeting(y, s, is_below, low, high, x)
+        height = (1.0 - weight) * (y[low] + x * s[low]) + weight * (y[high] + x * s[high])
+        steepness = (1.0 - weight) * s[low] + weight * s[high]
+        if steepness < 0.0 and height + (at - x) * steepness < level:
+            return float(x + max(0.0, (level - height) / steepness))
+        if at == np.inf:
+            return np.inf
+        x = at
+        if other < 0:
+            low, high = high, low
+        elif is_below[other]:
+            is_below[other], is_below[low] = False, True
+            low = other
+        else:
+            high = other
+
+
+@part
+def _next_meeting(
+    y: Float1D, s: Float1D, is_below: npt.NDArray[np.bool_], low: int, high: int, x: float
+) -> tuple[float, int]:
+    """Where a line next changes places with one of the two, and which; -1 for these themselves."""
+    at, other = np.inf, -1
+    if s[low] > s[high]:
+        at = max(x, (y[high] - y[low]) / (s[low] - s[high]))
+    for t in range(y.size):
+        meets = np.inf
+        if is_below[t] and s[t] > s[low]:
+            meets = max(x, (y[low] - y[t]) / (s[t] - s[low]))
+        elif not is_below[t] and t != low and s[t] < s[high]:
+            meets = max(x, (y[t] - y[high]) / (s[high] - s[t]))
+        if meets < at:
+            at, other = meets, t
+    return at, other
+
+
+@part
+def _shortfall_rises(
+    y: Float1D, s: Float1D, z: Float1D, level: float, rank: int, n_tail: float, x: float
+) -> float:
+    while x > 0.0:
+        z[:] = y + x * s
+        height, steepness = _tail(z, s, rank, n_tail)
+        lower = x - (height - level) / steepness if steepness > 0.0 else x
+        if not lower < x:
+            return x
+        x = max(0.0, lower)
+    return x
+
+
+@part
+def _shortfall_falls(
+    y: Float1D, s: Float1D, z: Float1D, level: float, rank: int, n_tail: float
+) -> float:
+    x = 0.0
+    while True:
+        z[:] = y + x * s
+        height, steepness = _tail(z, s, rank, n_tail)
+        if steepness >= 0.0:
+            return np.inf
+        higher = x + max(0.0, height - level) / -steepness
+        if not higher > x:
+            return x
+        x = higher
+
+
+@part
+def _tail(z: Float1D, along: Float1D, rank: int, n_tail: float) -> tuple[float, float]:
+    """Tail mean of -z and of -along over the smallest z; of those that tie, the smallest along."""
+    last = np.partition(z, rank - 1)[rank - 1]
+    n_less, n_ties = 0, 0
+    depth, drift = 0.0, 0.0
+    ties = np.empty(z.size)
+    for t in range(z.size):
+        if z[t] < last:
+            n_less += 1
+            depth += z[t]
+            drift += along[t]
+        elif z[t] == last:
+            ties[n_ties] = along[t]
+            n_ties += 1
+    left = n_tail - n_less
+    chosen = np.sort(ties[:n_ties])
+    for i in range(rank - n_less):
+        part_of = min(1.0, left - i)
+        depth += part_of * last
+        drift += part_of * chosen[i]
+    return 0.0 - depth / n_tail, 0.0 - drift / n_tail

@@ -1,0 +1,1 @@
+"""How a system does, in numbers: counted in the workers, merged through the server, exposed."""

@@ -1,0 +1,104 @@
+"""What a scheduler tells Prometheus of the server that all share, asked at each scrape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import redis
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from risk_tasks.errors import TransportError
+from risk_tasks.lanes import DEFAULT_NAME, LANE_CAPACITY, Priority
+from risk_tasks.store.backlog import Backlog, LaneBacklog, read_backlog
+from risk_tasks.store.markets import MarketStore
+from risk_tasks.store.roles import LiveRole, RoleStore
+
+_COUNTERS = {
+    "duplicates": ("duplicate_blocks", "Blocks that were answered once more."),
+    "expired": ("expired_checks", "Checks that nobody started before their deadline."),
+    "put_back": ("put_back_blocks", "Blocks that were put back on their lane after a fault."),
+    "dead": ("dead_letters_made", "Blocks that were given up, and messages kept from workers."),
+    "quarantined": ("quarantined_messages", "Malformed messages that were kept from workers."),
+    "swept_blocks": ("swept_blocks", "Blocks that were removed long past their deadline."),
+}
+_LANE_GAUGES: Mapping[str, tuple[str, Callable[[LaneBacklog], float]]] = {
+    "lane_checks": ("Checks that wait or run.", lambda lane: lane.n_checks),
+    "lane_bytes": ("Bytes of what waits or runs.", lambda lane: lane.size_bytes),
+    "lane_messages": ("Messages that wait.", lambda lane: lane.n_messages),
+    "lane_oldest_age_seconds": (
+        "How long the oldest block that nobody has started waits; 0 where none does.",
+        lambda lane: lane.oldest_age_s or 0.0,
+    ),
+}
+
+
+class ServerMetrics:
+    """Reads the server at each scrape.
+
+    Where it is away, `risk_tasks_broker_up` is 0 and all else is absent.
+    """
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._roles = RoleStore(client)
+        self._markets = MarketStore(client)
+
+    def collect(self) -> list[Metric]:
+        up = GaugeMetricFamily("risk_tasks_broker_up", "Whether the server answers.", value=0)
+        try:
+            backlog = read_backlog(self._client)
+            roles = self._roles.live()
+            markets = self._markets.current()
+        except TransportError:
+            return [up]
+        return [
+            GaugeMetricFamily("risk_tasks_broker_up", "Whether the server answers.", value=1),
+            *_lanes(backlog, roles),
+            *_totals(backlog),
+            _gauge("live_schedulers", "Schedulers.", sum(r.role == "scheduler" for r in roles)),
+            _gauge("default_market", "Whether a default market is there.", DEFAULT_NAME in markets),
+        ]
+
+    def describe(self) -> list[Metric]:
+        """Say nothing when registered: the server is asked when somebody scrapes."""
+        return []
+
+
+def _lanes(backlog: Backlog, roles: list[LiveRole]) -> Iterator[Metric]:
+    for name, (meaning, value) in _LANE_GAUGES.items():
+        yield _by_lane(name, meaning, {lane: value(backlog.lanes[lane]) for lane in Priority})
+    yield _by_lane(
+        "lane_capacity_checks",
+        "Checks that a lane takes.",
+        {lane: LANE_CAPACITY[lane].checks for lane in Priority},
+    )
+    yield _by_lane(
+        "lane_capacity_bytes",
+        "Bytes that a lane takes.",
+        {lane: LANE_CAPACITY[lane].size_bytes for lane in Priority},
+    )
+    yield _by_lane(
+        "live_workers",
+        "Workers that serve a lane.",
+        {lane: sum(lane in role.lanes.split(",") for role in roles) for lane in Priority},
+    )
+
+
+def _totals(backlog: Backlog) -> Iterator[Metric]:
+    yield _gauge("ledger_blocks", "Blocks that were accepted and not answered.", backlog.n_blocks)
+    yield _gauge("ledger_overdue_blocks", "Those long past their deadline.", backlog.n_overdue)
+    yield _gauge("dead_letters", "Dead letters that are kept.", backlog.n_dead)
+    for counter, (name, meaning) in _COUNTERS.items():
+        count = backlog.counters.get(counter, 0)
+        yield CounterMetricFamily(f"risk_tasks_{name}", meaning, value=count)
+
+
+def _gauge(name: str, meaning: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"risk_tasks_{name}", meaning, value=float(value))
+
+
+def _by_lane(name: str, meaning: str, values: Mapping[Priority, float]) -> Metric:
+    family = GaugeMetricFamily(f"risk_tasks_{name}", meaning, labels=["lane"])
+    for lane, value in values.items():
+        family.add_metric([lane.value], float(value))
+    return family

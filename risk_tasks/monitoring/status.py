@@ -1,0 +1,177 @@
+"""How a running system does, from what its workers measured and what stands on its server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import redis
+
+from risk_tasks.histograms import Durations
+from risk_tasks.lanes import LANE_CAPACITY, Priority
+from risk_tasks.monitoring.slots import LaneCounts
+from risk_tasks.store.backlog import LaneBacklog, read_backlog
+from risk_tasks.store.markets import MarketStore
+from risk_tasks.store.roles import LiveRole, RoleStore
+from risk_tasks.store.slots import SlotStore, Window
+
+#: how far back is looked where nobody says how far
+WINDOW_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """A distribution over checks, in ms; None where nothing was counted."""
+
+    avg_ms: float | None
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneStatus:
+    """One lane: what it holds now, who serves it, and what was ended in the window."""
+
+    depth: int
+    depth_bytes: int
+    messages: int
+    oldest_age_s: float | None
+    capacity: int
+    capacity_bytes: int
+    workers: int
+    count: int
+    errors: int
+    unanswered: int
+    queued: Times
+    compute: Times
+    total: Times
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """The whole system, as docs/monitoring.md defines it; None where there is nothing to tell."""
+
+    window_s: float
+    count: int
+    avg_response_time_ms: float | None
+    p95_response_time_ms: float | None
+    p99_response_time_ms: float | None
+    cache_hit_ratio: float | None
+    calculations_per_second: float | None
+    queue_processing_rate: float | None
+    error_rate: float | None
+    worker_utilization: float | None
+    workers: int
+    schedulers: int
+    dead_letters: int
+    markets: dict[str, str]
+    lanes: dict[str, LaneStatus]
+
+
+def read_status(client: redis.Redis, window_s: float = WINDOW_S) -> Status:
+    """Return how the system on the server of `client` does.
+
+    Raises `TransportError` where the server is away, and `DecodeError` where what workers of
+    another version measured cannot be read.
+    """
+    window = SlotStore(client).read(window_s)
+    backlog = read_backlog(client)
+    roles = RoleStore(client).live()
+    by_lane = _merged(window)
+    every = LaneCounts()
+    for counts in by_lane.values():
+        every.merge(counts.work())
+    times = _times(every.total)
+    n_workers = sum(role.role == "worker" for role in roles)
+    n_unanswered = sum(window.unanswered.values())
+    measured = bool(window.slots)
+    return Status(
+        window_s=window.seconds,
+        count=every.n_checks,
+        avg_response_time_ms=times.avg_ms,
+        p95_response_time_ms=times.p95_ms,
+        p99_response_time_ms=times.p99_ms,
+        cache_hit_ratio=_cache_hit_ratio(client, window),
+        calculations_per_second=every.n_checks / window.seconds if measured else None,
+        queue_processing_rate=every.n_blocks / window.seconds if measured else None,
+        error_rate=_ratio(every.n_errors + n_unanswered, every.n_checks + n_unanswered),
+        worker_utilization=_utilization(window),
+        workers=n_workers,
+        schedulers=sum(role.role == "scheduler" for role in roles),
+        dead_letters=backlog.n_dead,
+        markets=dict(sorted(MarketStore(client).current().items())),
+        lanes={
+            lane.value: _lane_status(
+                lane,
+                backlog.lanes[lane],
+                by_lane[lane],
+                roles,
+                window.unanswered.get(lane.value, 0),
+            )
+            for lane in Priority
+        },
+    )
+
+
+def _cache_hit_ratio(client: redis.Redis, window: Window) -> float | None:
+    """Return hits by look-ups; None: there is no cache that counts them."""
+    return None
+
+
+def _utilization(window: Window) -> float | None:
+    """Return the share of the threads' time that was spent on messages.
+
+    A message counts where it ended, so that one which is longer than the window may count too much.
+    """
+    busy_s = sum(slot.busy_s for slot in window.slots)
+    ratio = _ratio(busy_s, sum(slot.threads * slot.covered_s for slot in window.slots))
+    return None if ratio is None else min(ratio, 1.0)
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole > 0 else None
+
+
+def _merged(window: Window) -> dict[str, LaneCounts]:
+    merged = {lane.value: LaneCounts() for lane in Priority}
+    for slot in window.slots:
+        for lane, work in slot.lanes.items():
+            merged.setdefault(lane, LaneCounts()).merge(work)
+    return merged
+
+
+def _lane_status(
+    lane: Priority,
+    backlog: LaneBacklog,
+    counts: LaneCounts,
+    roles: list[LiveRole],
+    n_unanswered: int,
+) -> LaneStatus:
+    capacity = LANE_CAPACITY[lane]
+    return LaneStatus(
+        depth=backlog.n_checks,
+        depth_bytes=backlog.size_bytes,
+        messages=backlog.n_messages,
+        oldest_age_s=backlog.oldest_age_s,
+        capacity=capacity.checks,
+        capacity_bytes=capacity.size_bytes,
+        workers=sum(lane.value in role.lanes.split(",") for role in roles),
+        count=counts.n_checks,
+        errors=counts.n_errors,
+        unanswered=n_unanswered,
+        queued=_times(counts.queued),
+        compute=_times(counts.compute),
+        total=_times(counts.total),
+    )
+
+
+def _times(durations: Durations) -> Times:
+    def ms(seconds: float | None) -> float | None:
+        return None if seconds is None else round(seconds * 1e3, 3)
+
+    return Times(
+        avg_ms=ms(durations.mean_s),
+        p50_ms=ms(durations.percentile_s(50)),
+        p95_ms=ms(durations.percentile_s(95)),
+        p99_ms=ms(durations.percentile_s(99)),
+    )

@@ -1,0 +1,83 @@
+"""What a role measures, and where it shows that."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import redis
+import structlog
+
+from risk_tasks.errors import TransportError
+from risk_tasks.metrics import NullRecorder, Recorder
+from risk_tasks.monitoring.recorder import LateRecorder, Sink
+from risk_tasks.monitoring.slots import SlotWriter
+from risk_tasks.roles.presence import Repeater
+from risk_tasks.settings import Settings
+from risk_tasks.store.slots import SlotStore
+
+if TYPE_CHECKING:
+    from risk_tasks.monitoring.exposition import Collector, Endpoint
+
+log = structlog.get_logger("risk_tasks")
+
+#: how far what is measured may lag behind
+_FLUSH_EVERY_S = 1.0
+
+
+def open_endpoint(settings: Settings, role: str, make: Callable[[], Collector]) -> Endpoint | None:
+    """Serve what `make` makes to Prometheus, or nothing where no port is set."""
+    if settings.metrics == "off" or settings.metrics_port is None:
+        return None
+    # Only who is scraped needs the library.
+    from risk_tasks.monitoring.exposition import Endpoint
+
+    return Endpoint(settings.metrics_host, settings.metrics_port, role, [make()])
+
+
+def told(endpoint: Endpoint | None) -> dict[str, int]:
+    """Return what the line of a role that is ready says of its endpoint."""
+    return {"metrics_port": endpoint.port} if endpoint else {}
+
+
+class WorkerMeters:
+    """A worker's recorder: from `start` until `stop` its slots are written, about once a second."""
+
+    def __init__(self, settings: Settings, client: redis.Redis, name: str) -> None:
+        self.recorder: Recorder = NullRecorder()
+        self.endpoint: Endpoint | None = None
+        self._repeater: Repeater | None = None
+        if settings.metrics == "off":
+            return
+        # Of two processes of one name, as after a restart, neither overwrites the other's slot.
+        process = f"{name}:{uuid.uuid4().hex[:8]}"
+        self._slots = SlotWriter(SlotStore(client), process, threads=settings.concurrency)
+        sinks: list[Sink] = [self._slots]
+        if settings.metrics_port is not None:
+            from risk_tasks.monitoring.worker import WorkerMetrics
+
+            shown = WorkerMetrics(settings.concurrency)
+            self.endpoint = open_endpoint(settings, "worker", lambda: shown)
+            sinks.append(shown)
+        self.recorder = self._late = LateRecorder(sinks)
+        self._repeater = Repeater(self._flush, every_s=_FLUSH_EVERY_S, name="metrics")
+
+    def start(self) -> None:
+        if self._repeater is not None:
+            self._repeater.start()
+
+    def stop(self) -> None:
+        """Write what was measured last, and close the endpoint."""
+        if self._repeater is not None:
+            self._repeater.stop()
+            try:
+                self._flush()
+            except TransportError as error:
+                log.warning("metrics.not_written", error=str(error))
+        if self.endpoint is not None:
+            self.endpoint.close()
+
+    def _flush(self) -> None:
+        self._late.flush()
+        self._slots.write()

@@ -1,0 +1,77 @@
+"""The result cache of a worker, put together."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from risk_tasks.cache import (
+    Breaker,
+    CacheCounters,
+    CacheCounts,
+    CacheServer,
+    Leases,
+    LocalTier,
+    SharedTier,
+    SingleFlight,
+    TwoTiers,
+)
+from risk_tasks.cache.server import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S
+from risk_tasks.connection import connect
+from risk_tasks.lanes import CACHE_PREFIX, LEASE_PREFIX
+from risk_tasks.settings import Settings
+from risk_tasks.store.cache_counts import CacheCountsStore
+
+#: more than a worker has threads: one without a connection would compute what another computes
+_MAX_CONNECTIONS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class ResultCache:
+    """Both tiers, who computes what, and what all of it did; for all threads of a process."""
+
+    tiers: TwoTiers
+    flight: SingleFlight
+    counters: CacheCounters
+    breaker: Breaker
+    #: seconds that results are kept
+    ttl_s: float
+
+
+def open_cache(settings: Settings) -> ResultCache:
+    """Return the cache that `settings` describe; nothing is sent yet.
+
+    Raises `TransportError` for a URL that is none.
+    """
+    client = connect(
+        settings.cache_url_or_broker.get_secret_value(),
+        socket_timeout_s=ANSWER_TIMEOUT_S,
+        connect_timeout_s=CONNECT_TIMEOUT_S,
+        n_retries=0,
+        max_connections=_MAX_CONNECTIONS,
+    )
+    counters, breaker = CacheCounters(), Breaker()
+    server = CacheServer(client, counters, breaker)
+    shared = SharedTier(server, CACHE_PREFIX, counters)
+    tiers = TwoTiers(LocalTier(settings.cache_local_bytes, counters), shared, counters)
+    flight = SingleFlight(tiers, Leases(server, shared, LEASE_PREFIX), counters)
+    return ResultCache(tiers, flight, counters, breaker, settings.cache_ttl_s)
+
+
+class CacheReport:
+    """Adds what a role's cache did since the last time to the sums of the fleet."""
+
+    def __init__(self, cache: ResultCache, store: CacheCountsStore, name: str) -> None:
+        self._cache = cache
+        self._store = store
+        self._name = name
+        self._told = CacheCounts()
+
+    def flush(self) -> None:
+        """Send it; raises `TransportError`, and then the next time sends it too."""
+        counts = self._cache.counters.snapshot()
+        state = {
+            "breaker": self._cache.breaker.state.value,
+            "local_bytes": str(self._cache.tiers.local.size_bytes),
+        }
+        self._store.add(self._name, asdict(counts.since(self._told)), state)
+        self._told = counts

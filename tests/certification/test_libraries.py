@@ -1,0 +1,169 @@
+"""The engine against skfolio, Riskfolio-Lib, empyrical-reloaded, scikit-learn: `make certify`.
+
+Random books of real prices, long and short, in the libraries' own environment: every row of
+`AGREEMENTS` holds where it says so, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from benchmarks.libraries import defaults, table
+from benchmarks.libraries.agreements import AGREEMENTS, Agreement
+from benchmarks.libraries.books import Books
+from benchmarks.libraries.environment import LIBRARIES
+from benchmarks.libraries.run import Libraries, libraries
+from risk_tasks import read_market, sample
+from risk_tasks.engine import MarketArrays, PortfolioBlock, compute
+from risk_tasks.model.column import MeasureColumn
+from risk_tasks.model.confidence import tail_probability
+from risk_tasks.model.market import MarketSnapshot
+from risk_tasks.model.measures import MeasureName, MeasureSettings
+from risk_tasks.model.registry import MEASURES, Qualifier, Unit
+
+#: days and confidence; n alpha is whole in the last three
+CASES = [(250, "0.99"), (252, "0.975"), (500, "0.95"), (1000, "0.99"), (1000, "0.975")]
+N_BOOKS, NAV = 16, 1e7
+
+# The first answer waits for imports of two hundred megabytes that nothing has compiled yet.
+pytestmark = pytest.mark.timeout(900)
+
+Answers = Callable[[int, str], dict[str, dict[str, list[Any]]]]
+
+
+class Fixture(NamedTuple):
+    snapshot: MarketSnapshot
+    block: PortfolioBlock
+    books: Books
+
+
+def random_books() -> Fixture:
+    """From two to all twenty shares, every third book long alone, the others long and short."""
+    random = np.random.default_rng(6)
+    snapshot = read_market(sample.PRICES)
+    held, quantity = [], []
+    for number in range(N_BOOKS):
+        n_held = int(random.integers(2, len(snapshot.prices) + 1))
+        held.append(np.sort(random.permutation(len(snapshot.prices))[:n_held]))
+        size = random.uniform(1e5, 2e6, n_held)
+        sign = 1.0 if number % 3 == 0 else random.choice([-1.0, 1.0], n_held)
+        quantity.append(size * sign / snapshot.prices[held[-1]])
+    offsets = np.cumsum([0, *map(len, held)])
+    instrument, every = np.concatenate(held), np.concatenate(quantity)
+    nav = np.full(N_BOOKS, NAV)
+    block = PortfolioBlock(offsets, instrument, every, np.full(N_BOOKS, np.nan), nav)
+    weights = every * snapshot.prices[instrument] / NAV
+    return Fixture(snapshot, block, Books(offsets, instrument, weights, snapshot.returns.T))
+
+
+@pytest.fixture(scope="module")
+def fixture() -> Fixture:
+    return random_books()
+
+
+@pytest.fixture(scope="module")
+def asked(fixture: Fixture) -> Iterator[Libraries]:
+    if not LIBRARIES.is_ready:
+        pytest.skip("the libraries' environment is absent or outdated: make certify")
+    with libraries(fixture.books) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def answers(asked: Libraries) -> Answers:
+    """What every library says of every book, asked once for each case."""
+
+    @cache
+    def values(window: int, confidence: str) -> Any:
+        return asked.ask(ask="values", window=window, confidence=confidence)
+
+    return values
+
+
+def ours(fixture: Fixture, agreement: Agreement, window: int, confidence: str) -> list[np.ndarray]:
+    """Our measure of each book over its net asset value; NaN where the engine has no plain one."""
+    settings = MeasureSettings(confidence=confidence, **agreement.settings)
+    market = MarketArrays.of(
+        MarketSnapshot(
+            fixture.snapshot.as_of,
+            fixture.snapshot.instruments,
+            fixture.snapshot.prices,
+            fixture.snapshot.returns[-window:],
+        )
+    )
+    definition, found = MEASURES[agreement.measure], []
+    for place in range(N_BOOKS):
+        row = fixture.block.row(place)
+        items: list[str] = [""]
+        if definition.qualifier is Qualifier.INSTRUMENT:
+            held = row.instrument if agreement.of_positions else [0]
+            items = [f":{fixture.snapshot.instruments[one]}" for one in held]
+        names = [MeasureName.parse(agreement.measure + item) for item in items]
+        columns = compute(row, market, names, settings)
+        scale = NAV if definition.unit is Unit.CURRENCY else 1.0
+        found.append(np.array([plain(columns[name]) for name in names]) / scale)
+    return found
+
+
+def plain(column: MeasureColumn) -> float:
+    return float(column.values[0]) if column.is_ok[0] else np.nan
+
+
+def distances(expected: list[np.ndarray], theirs: list[Any]) -> np.ndarray:
+    """The largest difference in each book, beside the largest number in it."""
+    pairs = [(mine, np.atleast_1d(other)) for mine, other in zip(expected, theirs, strict=True)]
+    assert all(mine.shape == other.shape for mine, other in pairs)
+    found = [float(np.abs(mine - other).max() / np.abs(mine).max()) for mine, other in pairs]
+    return np.array(found)[~np.isnan([mine.sum() for mine, _ in pairs])]
+
+
+@pytest.mark.parametrize(("window", "confidence"), CASES)
+@pytest.mark.parametrize(
+    "agreement",
+    AGREEMENTS,
+    ids=[f"{one.measure}-{one.call}-{one.where}".replace(" ", "-") for one in AGREEMENTS],
+)
+def test_a_library_has_our_number_where_the_table_says_so(
+    fixture: Fixture, answers: Answers, agreement: Agreement, window: int, confidence: str
+) -> None:
+    expected = ours(fixture, agreement, window, confidence)
+    alpha = tail_probability(confidence)
+
+    ways = [way for way in answers(window, confidence).values() if agreement.call in way]
+
+    assert ways
+    for way in ways:
+        apart = distances(expected, way[agreement.call])
+        assert len(apart) >= N_BOOKS / 4
+        if agreement.where.holds(window, alpha):
+            assert apart.max() <= agreement.relative
+        else:
+            assert apart.min() > 1e-6
+
+
+def test_every_call_stands_in_the_table(answers: Answers) -> None:
+    """What is asked of a library and compared with nothing certifies nothing."""
+    asked = {call for way in answers(*CASES[0]).values() for call in way}
+
+    assert asked == {agreement.call for agreement in AGREEMENTS}
+
+
+def test_the_versions_are_those_that_the_table_names(asked: Libraries) -> None:
+    """The pins, which docs/measures.md repeats, are what runs."""
+    pins = dict(line.split("==") for line in table.PINS.read_text().split())
+
+    versions = asked.ask(ask="versions")
+
+    assert pins == {name: versions[name] for name in pins}
+
+
+def test_the_libraries_are_given_our_own_settings() -> None:
+    standard = MeasureSettings()
+
+    assert standard.decay == defaults.DECAY
+    assert standard.age_decay == defaults.AGE_DECAY

@@ -1,0 +1,74 @@
+"""Replays of published windows against prices that somebody else published."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pytest
+
+from risk_tasks import sample
+from risk_tasks.engine import MarketArrays
+from risk_tasks.model.scenario import Replay
+from risk_tasks.readers import read_market
+
+Vectors = Callable[[str], Any]
+
+
+@pytest.fixture(scope="module")
+def prices() -> dict[date, np.ndarray]:
+    """The sample's prices by day, as the file has them."""
+    with sample.PRICES.open(newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    return {date.fromisoformat(row[0]): np.array(row[1:], dtype=np.float64) for row in rows}
+
+
+def windows(vector: dict[str, Any], last: date) -> list[tuple[date, date]]:
+    """The published windows; one of them goes on to the last day that there is."""
+    return [
+        (
+            date.fromisoformat(of["from"]),
+            last if of["to"] == "today" else date.fromisoformat(of["to"]),
+        )
+        for of in vector["windows"]
+    ]
+
+
+def test_pyfolio_windows_that_prices_do_not_reach_are_not_covered(
+    shared_vectors: Vectors, prices: dict[date, np.ndarray]
+) -> None:
+    """All of the twenty start before the sample does, and one of them ends with it."""
+    published = windows(shared_vectors("stress_windows_pyfolio"), max(prices))
+    scenarios = {str(place): Replay(*window) for place, window in enumerate(published)}
+
+    market = MarketArrays.of(read_market(sample.PRICES, scenarios=scenarios))
+
+    assert len(market.scenarios) == 20
+    assert not any(arrays.covered.any() for arrays in market.scenarios.values())
+    assert published[-1] == (date(2013, 1, 1), date(2022, 12, 28))
+
+
+def test_windows_as_long_as_those_of_pyfolio_did_what_the_prices_did(
+    shared_vectors: Vectors, prices: dict[date, np.ndarray]
+) -> None:
+    """The close of the last day over that of the day before the first, wherever a window lies."""
+    days = sorted(prices)
+    expected, scenarios = {}, {}
+    for start, end in windows(shared_vectors("stress_windows_pyfolio"), days[-1]):
+        for first in range(1, len(days), 97):
+            last_day = days[first] + (end - start)
+            if last_day > days[-1]:
+                break
+            name, before = f"{start} moved to {days[first]}", days[first - 1]
+            scenarios[name] = Replay(days[first], last_day)
+            expected[name] = prices[max(day for day in days if day <= last_day)] / prices[before]
+
+    market = MarketArrays.of(read_market(sample.PRICES, scenarios=scenarios))
+
+    assert len(expected) > 100
+    for name, ratio in expected.items():
+        assert market.scenarios[name].covered.all()
+        np.testing.assert_allclose(market.scenarios[name].change, ratio - 1, rtol=0, atol=1e-12)

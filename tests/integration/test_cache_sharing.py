@@ -1,0 +1,246 @@
+"""What the shared tier shares, what it throws away, and what it is when it is not there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from risk_tasks.cache import BreakerState, Waited
+from risk_tasks.embedding.server import free_port
+from risk_tasks.lanes import CACHE_PREFIX
+from risk_tasks.roles.result_cache import open_cache
+from risk_tasks.settings import Settings
+from tests.integration.cache_support import Cache
+from tests.integration.support import REPOSITORY, environment, unique, wait_until
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def prefix():
+    return unique("cache").encode()
+
+
+@pytest.fixture
+def one(cache_server, prefix):
+    return Cache(cache_server.url, prefix)
+
+
+@pytest.fixture
+def two(cache_server, prefix):
+    return Cache(cache_server.url, prefix)
+
+
+def test_what_one_process_computed_another_finds(one, two):
+    """Once on the server, and from then on in its own memory."""
+    one.tiers.set_many({b"k": b"value"}, 60, cost_s=0.2)
+
+    assert two.tiers.get_many([b"k", b"absent"]) == [b"value", None]
+    assert two.tiers.get_many([b"k"]) == [b"value"]
+    counts = two.counts()
+    assert (counts.local_hits, counts.local_misses) == (1, 2)
+    assert (counts.shared_hits, counts.shared_misses) == (1, 1)
+    assert counts.cache_hit_ratio == pytest.approx(2 / 3)
+    assert counts.saved_s == pytest.approx(0.4)
+    assert counts.read_bytes == one.counts().written_bytes == 5
+
+
+def test_an_entry_keeps_what_is_left_of_its_life_on_its_way_up(one):
+    """By the server's clock, whatever that of the reader is."""
+    one.tiers.set_many({b"k": b"value"}, 60)
+    two = Cache(one.url, one.prefix, clock=lambda: -1e6)
+    two.tiers.get_many([b"k"])
+
+    (here,) = two.local.look_up([b"k"])
+    assert 55 < here.ttl_s <= 60
+
+
+def test_the_server_forgets_by_itself(one, prefix, cache_server):
+    one.tiers.set_many({b"k": b"value"}, 60)
+
+    assert 55_000 < cache_server.client.pttl(one.shared.name(b"k")) <= 60_000
+
+
+def test_a_block_is_read_in_one_round_trip(one, cache_server):
+    """One MGET, whatever its size: the time comes with it, now and then."""
+    one.shared.set_many({b"%d" % place: b"v" for place in range(300)}, 60)
+    with cache_server.client.monitor() as monitor:
+        one.shared.get_many([b"%d" % place for place in range(600)])
+        cache_server.client.echo("that was all")
+        commands = []
+        for line in monitor.listen():
+            if "that was all" in line["command"]:
+                break
+            commands.append(line["command"].split()[0])
+
+    greetings = {"HELLO", "CLIENT", "SELECT"}
+    assert [command for command in commands if command not in greetings] == ["MGET"]
+
+
+def stored(server, cache, key=b"k"):
+    return server.client.get(cache.shared.name(key))
+
+
+@pytest.mark.parametrize("bit", [0, 30, 60, 100, 130, 150, 170, -1])
+def test_a_damaged_entry_is_a_miss_that_is_deleted(bit, one, two, cache_server):
+    one.tiers.set_many({b"k": b"value"}, 60)
+    damaged = bytearray(stored(cache_server, one))
+    damaged[bit // 8] ^= 1 << bit % 8
+    cache_server.client.set(one.shared.name(b"k"), bytes(damaged), keepttl=True)
+
+    assert two.tiers.get_many([b"k"]) == [None]
+    assert stored(cache_server, one) is None
+    assert two.counts().corrupt == 1
+    assert one.tiers.get_many([b"k"]) == [b"value"]
+
+
+def test_an_entry_under_another_key_is_a_miss_that_is_deleted(one, two, cache_server):
+    one.tiers.set_many({b"k": b"value"}, 60)
+    cache_server.client.copy(one.shared.name(b"k"), one.shared.name(b"other"))
+
+    assert two.tiers.get_many([b"other", b"k"]) == [None, b"value"]
+    assert stored(cache_server, one, b"other") is None
+
+
+def test_what_is_no_string_is_a_miss(one, cache_server):
+    """And is written over."""
+    cache_server.client.rpush(one.shared.name(b"k"), "foreign")
+    assert one.tiers.get_many([b"k"]) == [None]
+
+    one.shared.set_many({b"k": b"value"}, 60)
+    assert one.shared.get_many([b"k"]) == [b"value"]
+
+
+def test_a_turn_over_a_damaged_entry_computes(one, cache_server):
+    """It is not taken for the value that somebody left."""
+    cache_server.client.set(one.shared.name(b"k"), b"RTC damaged")
+    with one.flight.lead([b"k"], lease_s=5) as turn:
+        if not turn.mine:
+            assert turn.wait(time.monotonic() + 10) is Waited.TAKEN_OVER
+        turn.land({b"k": b"value"}, 60)
+
+    assert one.shared.get_many([b"k"]) == [b"value"]
+
+
+WRITER = """
+import sys
+from tests.integration.cache_support import Cache
+Cache(sys.argv[1], sys.argv[2].encode()).tiers.set_many({b"k": b"value"}, 60)
+"""
+
+
+@pytest.mark.parametrize("seed", ["1", "77"])
+def test_an_entry_is_the_same_to_a_process_of_another_hash_seed(seed, one, prefix, cache_server):
+    subprocess.run(
+        [sys.executable, "-c", WRITER, cache_server.url, prefix.decode()],
+        env=environment(PYTHONHASHSEED=seed),
+        cwd=REPOSITORY,
+        check=True,
+    )
+
+    assert one.tiers.get_many([b"k"]) == [b"value"]
+
+
+def of_a_worker(url):
+    """The cache as a worker has it, with its own short time-outs."""
+    return open_cache(Settings.read(broker_url=url, cache_local_bytes=1 << 20))
+
+
+def test_the_cache_of_a_worker_is_on_the_brokers_server_unless_told_otherwise(server):
+    cache = of_a_worker(server.url)
+    cache.tiers.set_many({b"k": b"value"}, cache.ttl_s)
+
+    (name,) = server.client.keys("*")
+    assert name.startswith(CACHE_PREFIX)
+    elsewhere = open_cache(
+        Settings.read(broker_url=f"redis://127.0.0.1:{free_port()}/0", cache_url=server.url)
+    )
+    assert elsewhere.tiers.get_many([b"k"]) == [b"value"]
+
+
+@contextmanager
+def refused_port():
+    yield f"redis://127.0.0.1:{free_port()}/0"
+
+
+@contextmanager
+def full_backlog():
+    """A port that takes no more connections and refuses none, as behind a firewall."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(3):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield f"redis://127.0.0.1:{listener.getsockname()[1]}/0"
+
+
+@contextmanager
+def silent():
+    """A port that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"redis://127.0.0.1:{listener.getsockname()[1]}/0"
+
+
+def shortest_miss_s(cache):
+    """Miss until the breaker opens; the shortest, since a busy machine makes some longer."""
+    took_s = []
+    while cache.breaker.state is BreakerState.CLOSED:
+        began_s = time.perf_counter()
+        assert cache.tiers.get_many([b"k", b"j"]) == [None, None]
+        took_s.append(time.perf_counter() - began_s)
+    assert len(took_s) == 3
+    return min(took_s)
+
+
+@pytest.mark.parametrize("place", [refused_port, full_backlog, silent])
+def test_a_cache_that_is_down_is_a_miss_within_50_ms(place):
+    with place() as url:
+        cache = of_a_worker(url)
+
+        assert shortest_miss_s(cache) < 0.05
+        errors = cache.counters.snapshot().errors
+        assert cache.tiers.get_many([b"k"]) == [None]
+        counts = cache.counters.snapshot()
+        assert (counts.errors, counts.refused, counts.breaker_openings) == (errors, 1, 1)
+
+
+def test_a_server_that_is_stopped_is_a_miss_and_found_again(server):
+    """By the half-open probe, without anybody's help; what was computed meanwhile is kept here."""
+    cache = of_a_worker(server.url)
+    cache.tiers.shared.set_many({b"k": b"value"}, 60)
+    assert cache.tiers.shared.get_many([b"k"]) == [b"value"]
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        assert shortest_miss_s(cache) < 0.05
+        with cache.flight.lead([b"new"], lease_s=5) as turn:
+            assert turn.mine == [b"new"]
+            turn.land({b"new": b"computed"}, 60)
+            assert turn.wait(time.monotonic() + 5) is Waited.ARRIVED
+        assert cache.tiers.get_many([b"new"]) == [b"computed"]
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+    wait_until(lambda: cache.tiers.get_many([b"k"]) == [b"value"], 10)
+    assert cache.breaker.state is BreakerState.CLOSED
+
+
+def test_a_server_that_is_full_is_still_read_from(server):
+    cache = of_a_worker(server.url)
+    cache.tiers.shared.set_many({b"k": b"value"}, 60)
+    server.client.config_set("maxmemory", 1)
+    for _ in range(5):
+        cache.tiers.set_many({b"new": b"computed"}, 60)
+
+    assert cache.tiers.shared.get_many([b"k", b"new"]) == [b"value", None]
+    assert cache.breaker.state is BreakerState.CLOSED
+    assert cache.counters.snapshot().errors == 5

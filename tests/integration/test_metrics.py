@@ -1,0 +1,224 @@
+"""Real roles measure: slots on the server, endpoints for Prometheus, a line for each block."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+from prometheus_client.parser import text_string_to_metric_families
+
+from risk_tasks import Portfolio, RiskClient
+from risk_tasks.connection import connect
+from risk_tasks.embedding.server import free_port
+from risk_tasks.lanes import SLOTS_KEY
+from risk_tasks.monitoring.status import Status, read_status
+from tests.integration.conftest import server_of_our_own
+from tests.integration.support import books, ended, running, wait_until
+from tests.unit.deploy.expressions import expressions, labels_in, metrics_in
+
+pytestmark = pytest.mark.integration
+
+STARTS_WITHIN_S = 90
+N_GOOD, N_BAD = 40, 10
+#: what Prometheus adds to every series, and the bounds of a histogram
+LABELS_OF_OTHERS = {"job", "instance", "le"}
+
+
+def lines(log: Path) -> list[dict[str, Any]]:
+    """Return what a role has logged; every line of it is JSON."""
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def port(log: Path, event: str) -> int:
+    """Return where a role serves its metrics, which it says when it is ready."""
+    found = wait_until(
+        lambda: log.exists() and re.search(rf'"event": "{event}".*', log.read_text()),
+        STARTS_WITHIN_S,
+        event,
+    )
+    return int(re.search(r'"metrics_port": (\d+)', found[0])[1])
+
+
+def scrape(at: int) -> dict[tuple[str, frozenset], float]:
+    """Return all samples of an endpoint by name and labels."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{at}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+class System:
+    """A worker and a scheduler that have done a little, and what they tell of it."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url = url
+        self.logs = {name: folder / f"{name}.log" for name in ("worker", "scheduler")}
+        self.ports: dict[str, int] = {}
+
+    def status(self) -> Status:
+        with connect(self.url) as client:
+            return read_status(client)
+
+    def samples(self) -> dict[tuple[str, frozenset], float]:
+        return {key: value for at in self.ports.values() for key, value in scrape(at).items()}
+
+
+@pytest.fixture(scope="module")
+def system(market, tmp_path_factory) -> Iterator[System]:
+    folder = tmp_path_factory.mktemp("metrics")
+    with ExitStack() as stack:
+        server = stack.enter_context(server_of_our_own())
+        system = System(server.url, folder)
+        settings = {"RISK_TASKS_BROKER_URL": server.url, "RISK_TASKS_METRICS_PORT": "0"}
+        for name, log in system.logs.items():
+            stack.enter_context(running("-m", "risk_tasks", name, log=log, settings=settings))
+        for name, log in system.logs.items():
+            system.ports[name] = port(log, f"{name}.ready")
+        risk = stack.enter_context(RiskClient(server.url, timeout_s=30))
+        risk.publish_market(market)
+        bad = [Portfolio(f"bad\x1b[2J\n-{n}", {"NOPE": 1.0}) for n in range(N_BAD)]
+        risk.check_many([*books(N_GOOD, market.instruments), *bad])
+        risk.check(Portfolio("urgent", {"AAPL": 1.0}), priority="critical")
+        with Celery(broker=server.url, backend=server.url, set_as_current=False) as app:
+            document = {"id": "door", "positions": {"AAPL": 1.0}}
+            sent = app.send_task("risk.check", kwargs={"portfolio": document}, queue="risk.batch")
+            assert sent.get(timeout=30)["status"] == "ok"
+            app.pool.force_close_all()
+        done = N_GOOD + N_BAD + 2
+        wait_until(lambda: system.status().count == done, 20, "the slots")
+        yield system
+
+
+def test_every_metric_of_the_alerts_and_the_dashboard_is_really_there(system):
+    """And every label that they match or keep."""
+    samples = system.samples()
+    names = {name for name, _ in samples}
+    labels = {label for _, pairs in samples for label, _ in pairs} | LABELS_OF_OTHERS
+
+    missing = {
+        (what, name)
+        for what, expression in expressions()
+        for name in metrics_in(expression) - names
+    }
+    unknown = {
+        (what, label)
+        for what, expression in expressions()
+        for label in labels_in(expression) - labels
+    }
+
+    assert missing == set()
+    assert unknown == set()
+
+
+def test_every_metric_is_documented_and_has_bounded_labels(system):
+    """Names begin alike; portfolios and workers are no labels."""
+    page = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text()
+    allowed = {"lane", "outcome", "le", "version", "role"}
+
+    for name, pairs in system.samples():
+        assert name.startswith("risk_tasks_"), name
+        assert {label for label, _ in pairs} <= allowed, name
+        assert f"`{re.sub('_(bucket|count|sum)$', '', name)}" in page, name
+
+
+def test_prometheus_and_status_count_the_same_checks(system):
+    """By lane and by outcome."""
+    samples, status = system.samples(), system.status()
+
+    def checks(lane: str, outcome: str) -> float:
+        labels = frozenset({("lane", lane), ("outcome", outcome)})
+        return samples["risk_tasks_checks_total", labels]
+
+    assert checks("normal", "ok") == N_GOOD
+    assert checks("normal", "error") == N_BAD == status.lanes["normal"].errors
+    assert checks("critical", "ok") == checks("batch", "ok") == 1
+    assert status.lanes["normal"].count == N_GOOD + N_BAD
+    assert status.error_rate == pytest.approx(N_BAD / status.count)
+    assert samples["risk_tasks_live_workers", frozenset({("lane", "batch")})] == 1
+    assert samples["risk_tasks_default_market", frozenset()] == 1
+
+
+def test_the_times_of_a_check_are_those_that_its_report_tells(system, market):
+    """By the server's clock, to the microsecond; in all not less than its parts."""
+    with RiskClient(system.url, timeout_s=30) as risk:
+        for _ in range(3):
+            risk.check(Portfolio("timed", {"AAPL": 1.0}), priority="critical")
+    told = [line for line in lines(system.logs["worker"]) if line["event"] == "block.finished"]
+
+    for line in told:
+        assert 0 <= line["queued_ms"] <= line["total_ms"]
+        assert line["queued_ms"] + line["compute_ms"] <= line["total_ms"]
+    assert any(line["queued_ms"] % 1 for line in told), "to the microsecond"
+
+
+def test_a_block_has_one_line_and_no_line_holds_a_position(system):
+    """With ids, lane, counts and times."""
+    told = lines(system.logs["worker"])
+    blocks = [line for line in told if line["event"] == "block.finished"]
+
+    assert len({line["block"] for line in blocks}) == len(blocks) >= 2
+    normal = [line for line in blocks if line["lane"] == "normal"]
+    assert sum(line["checks"] for line in normal) == N_GOOD + N_BAD
+    assert sum(line["errors"] for line in normal) == N_BAD
+    for line in blocks:
+        assert {"market", "outcome", "fetch_ms", "compute_ms", "busy_ms"} <= set(line)
+    (door,) = [line for line in told if line["event"] == "check.finished"]
+    assert (door["lane"], door["checks"]) == ("batch", 1)
+    text = system.logs["worker"].read_text()
+    assert "AAPL" not in text
+    assert "bad" not in text
+    assert all(character.isprintable() or character == "\n" for character in text)
+
+
+def test_a_port_that_is_taken_ends_the_role_with_its_remedy(system, tmp_path):
+    """Before it takes any work."""
+    log = tmp_path / "log"
+    settings = {
+        "RISK_TASKS_BROKER_URL": system.url,
+        "RISK_TASKS_METRICS_PORT": str(system.ports["worker"]),
+    }
+    with running("-m", "risk_tasks", "worker", log=log, settings=settings) as worker:
+        assert worker.wait(60) == 1
+
+    assert "RISK_TASKS_METRICS_PORT" in log.read_text()
+    assert "worker.ready" not in log.read_text()
+
+
+def test_a_worker_that_is_switched_off_measures_nothing(server, clients, market, tmp_path):
+    """Neither on the server nor at a port; it answers all the same."""
+    log, taken = tmp_path / "log", free_port()
+    settings = {
+        "RISK_TASKS_BROKER_URL": server.url,
+        "RISK_TASKS_METRICS": "off",
+        "RISK_TASKS_METRICS_PORT": str(taken),
+    }
+    with running("-m", "risk_tasks", "worker", log=log, settings=settings) as worker:
+        risk = clients(server.url, timeout_s=STARTS_WITHIN_S)
+        risk.publish_market(market)
+        assert risk.check(Portfolio("p", {"AAPL": 1.0})).status == "ok"
+        with pytest.raises(OSError, match="refused"):
+            scrape(taken)
+        assert ended(worker, log) == 0
+
+    assert server.client.exists(SLOTS_KEY) == 0
+    assert "metrics_port" not in log.read_text()
+
+
+def test_a_scheduler_tells_that_the_server_is_away(tmp_path):
+    """One metric, which says so, instead of a scrape that fails."""
+    from risk_tasks.monitoring.server import ServerMetrics
+
+    with connect("redis://127.0.0.1:1/0") as client:
+        (up,) = ServerMetrics(client).collect()
+
+    assert [(sample.name, sample.value) for sample in up.samples] == [("risk_tasks_broker_up", 0)]

@@ -1,0 +1,154 @@
+"""The alerts, by Prometheus' own tool: each rings in its own plight, and none in health."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.unit.deploy.expressions import ALERTS, DASHBOARD, DEPLOY, panels, rules
+
+ROOT = DEPLOY.parent
+LANE = '{lane="normal"}'
+CRITICAL = '{lane="critical"}'
+OK = '{lane="normal",outcome="ok"}'
+ERROR = '{lane="normal",outcome="error"}'
+FAILED = '{lane="normal",outcome="failed"}'
+LATENCY = "risk_tasks_check_latency_seconds_bucket"
+
+#: values at every fifteen seconds for half an hour
+HEALTH = {
+    "risk_tasks_broker_up": "1x120",
+    f"risk_tasks_live_workers{LANE}": "2x120",
+    "risk_tasks_default_market": "1x120",
+    f"risk_tasks_lane_checks{LANE}": "1000x120",
+    f"risk_tasks_lane_capacity_checks{LANE}": "500000x120",
+    f"risk_tasks_lane_bytes{LANE}": "1000x120",
+    f"risk_tasks_lane_capacity_bytes{LANE}": "1000000x120",
+    f"risk_tasks_lane_oldest_age_seconds{LANE}": "0.2x120",
+    f"risk_tasks_lane_oldest_age_seconds{CRITICAL}": "0.01x120",
+    f'{LATENCY}{{lane="critical",le="0.025"}}': "0+100x120",
+    f'{LATENCY}{{lane="critical",le="0.05"}}': "0+100x120",
+    f'{LATENCY}{{lane="critical",le="0.06"}}': "0+100x120",
+    f'{LATENCY}{{lane="critical",le="+Inf"}}': "0+100x120",
+    "risk_tasks_busy_seconds_total": "0+6x120",
+    "risk_tasks_threads": "1x120",
+    f"risk_tasks_checks_total{OK}": "0+1000x120",
+    f"risk_tasks_checks_total{ERROR}": "0+10x120",
+    f"risk_tasks_blocks_total{FAILED}": "0x120",
+    "risk_tasks_expired_checks_total": "7x120",
+    "risk_tasks_put_back_blocks_total": "3x120",
+    "risk_tasks_dead_letters_made_total": "2x120",
+    "risk_tasks_quarantined_messages_total": "2x120",
+    "risk_tasks_ledger_overdue_blocks": "0x120",
+}
+
+#: what is otherwise, by the alert that it rings
+PLIGHTS: dict[str, dict[str, str | None]] = {
+    "BrokerDown": {"risk_tasks_broker_up": "0x120"},
+    "NoScheduler": {"risk_tasks_broker_up": None},
+    "NoWorkers": {f"risk_tasks_live_workers{LANE}": "0x120"},
+    "NoMarket": {"risk_tasks_default_market": "0x120"},
+    "LaneFilling": {f"risk_tasks_lane_bytes{LANE}": "810000x120"},
+    "LaneWaits": {f"risk_tasks_lane_oldest_age_seconds{CRITICAL}": "1.5x120"},
+    "SlowCritical": {
+        f'{LATENCY}{{lane="critical",le="0.025"}}': "0+90x120",
+        f'{LATENCY}{{lane="critical",le="0.05"}}': "0+95x120",
+    },
+    "WorkersBusy": {"risk_tasks_busy_seconds_total": "0+14x120"},
+    "Errors": {f"risk_tasks_checks_total{ERROR}": "0+60x120"},
+    "BlocksFail": {f"risk_tasks_blocks_total{FAILED}": "0x100 0+1x19"},
+    "ChecksExpire": {"risk_tasks_expired_checks_total": "0+10x120"},
+    "WorkersDie": {"risk_tasks_put_back_blocks_total": "0+1x120"},
+    "DeadLetters": {"risk_tasks_dead_letters_made_total": "2x100 3x19"},
+    "Malformed": {"risk_tasks_quarantined_messages_total": "2x100 3x19"},
+    "LedgerOverdue": {"risk_tasks_ledger_overdue_blocks": "4x120"},
+}
+
+
+@pytest.fixture(scope="module")
+def promtool() -> str:
+    found = shutil.which("promtool")
+    if found is None:
+        pytest.skip("promtool is not installed; Debian has it in the package prometheus")
+    return found
+
+
+def run(*arguments: object) -> None:
+    done = subprocess.run(
+        [str(word) for word in arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def case(series: dict[str, str], ringing: list[str]) -> dict[str, Any]:
+    expected = [{"labels": f'{{alertname="RiskTasks{name}"}}', "value": 1} for name in ringing]
+    return {
+        "interval": "15s",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": [
+            {
+                "expr": 'count by (alertname) (ALERTS{alertstate="firing"})',
+                "eval_time": "29m",
+                "exp_samples": expected,
+            }
+        ],
+    }
+
+
+def check(promtool: str, folder: Path, *cases: dict[str, Any]) -> None:
+    tests = {"rule_files": [str(ALERTS)], "evaluation_interval": "15s", "tests": list(cases)}
+    path = folder / "test.yml"
+    path.write_text(yaml.safe_dump(tests))
+    run(promtool, "test", "rules", path)
+
+
+def test_the_rules_and_the_scrape_example_are_valid(promtool):
+    """By promtool."""
+    run(promtool, "check", "rules", ALERTS)
+    run(promtool, "check", "config", ALERTS.with_name("prometheus.yml"))
+
+
+def test_none_rings_in_health(promtool, tmp_path):
+    """Faults of yesterday stand in counters and ring no more."""
+    check(promtool, tmp_path, case(HEALTH, []))
+
+
+@pytest.mark.parametrize("name", PLIGHTS)
+def test_each_rings_in_its_plight_and_no_other(promtool, tmp_path, name):
+    """All else is as in health."""
+    series = {key: values for key, values in {**HEALTH, **PLIGHTS[name]}.items() if values}
+
+    check(promtool, tmp_path, case(series, [name]))
+
+
+def test_each_alert_has_a_plight_here_and_its_first_steps_in_the_documents():
+    """At the place that it names."""
+    assert [rule["alert"] for rule in rules()] == [f"RiskTasks{name}" for name in PLIGHTS]
+    for rule in rules():
+        page, anchor = rule["annotations"]["runbook"].split("#")
+        heading = rf"^### {rule['alert']}\n"
+        assert anchor == rule["alert"].lower()
+        assert re.search(heading, (ROOT / page).read_text(), re.MULTILINE), rule["alert"]
+
+
+def test_every_panel_says_what_it_shows_and_none_lies_on_another():
+    """Titles and texts, on a grid of 24 columns."""
+    taken: set[tuple[int, int]] = set()
+    for panel in panels():
+        assert panel["title"], DASHBOARD
+        assert panel["description"].endswith(".")
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken
+        assert max(x for x, _ in cells) < 24
+        taken |= cells

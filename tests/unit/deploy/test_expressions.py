@@ -1,0 +1,34 @@
+"""That names are found in expressions at all, on which the test of the live metrics rests."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.deploy.expressions import expressions, labels_in, metrics_in
+
+
+@pytest.mark.parametrize(
+    ("expression", "names"),
+    [
+        ("up == 0", {"up"}),
+        ('sum by (lane) (rate(a_total{x="b"}[5m])) / sum(c)', {"a_total", "c"}),
+        ("max(a)\nor\nmax(b) > 0.8", {"a", "b"}),
+        ('histogram_quantile(0.99, sum by (le) (rate(x_bucket{lane=~"$lane"}[$i])))', {"x_bucket"}),
+        ("absent(a_b)", {"a_b"}),
+        ("a:rate5m offset 5m", {"a:rate5m"}),
+    ],
+)
+def test_metrics_are_told_from_the_words_of_the_language(expression, names):
+    assert metrics_in(expression) == names
+
+
+def test_every_expression_names_a_metric():
+    """And there are dozens."""
+    found = list(expressions())
+
+    assert len(found) > 40
+    assert all(metrics_in(expression) for _, expression in found)
+
+
+def test_labels_are_found_where_they_are_matched_and_kept():
+    assert labels_in('sum by (lane, le) (rate(a{x="1",y!~"b"}[5m]))') == {"lane", "le", "x", "y"}

@@ -1,0 +1,226 @@
+"""Scenarios of every kind: moves, shocks by tag, windows of the past and what they cover."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from risk_tasks.engine import compute, contributions
+from risk_tasks.engine.shocks import window_returns
+from risk_tasks.model.column import Outcome
+from risk_tasks.model.measures import MeasureName, MeasureSettings
+from risk_tasks.model.scenario import Replay, Scenario
+from tests.reference import scenario as naive
+from tests.unit.engine.books import NAN, Book, World
+
+DAYS = [date(2024, 3, 4) + timedelta(n) for n in range(4)]
+
+
+def world_of(book, scenario, *, prices=(10.0, 20.0), panel=((0.5,) * 4, (-0.5,) * 4), tags=None):
+    """One book in a market with one scenario."""
+    more = {"s": scenario} if scenario else {}
+    return World([book], list(prices), [list(of) for of in panel], {}, more, DAYS, tags or {})
+
+
+def told(world, measure="stress_loss", item="s"):
+    """Return the outcome and the value of a measure of the only book."""
+    name = MeasureName(measure, item=item)
+    column = compute(world.block, world.market, [name], MeasureSettings())[name]
+    return Outcome(column.outcomes[0]), float(column.values[0])
+
+
+def test_a_move_is_lost_per_unit_whatever_the_price():
+    """A long position loses what the price falls by, also one that is worth nothing now."""
+    fall = Scenario({}, moves={"I0": -3.0, "I1": -3.0})
+
+    for prices in ((10.0, 20.0), (0.0, 0.0), (-37.63, 1e-300)):
+        world = world_of(Book([(0, 5.0), (1, -2.0)]), fall, prices=prices)
+        assert told(world) == (Outcome.OK, 9.0)
+
+
+def test_a_relative_shock_of_what_is_worth_nothing_is_nothing():
+    """It is not held, as everywhere else: also where the scenario does not name it."""
+    world = world_of(Book([(0, 5.0)]), Scenario({"I0": -0.5}), prices=(0.0, 20.0))
+
+    assert told(world) == (Outcome.NO_EXPOSURE, 0.0)
+    assert told(world_of(Book([(0, 5.0)]), Scenario({}), prices=(0.0, 1.0))) == (
+        Outcome.NO_EXPOSURE,
+        0.0,
+    )
+
+
+def test_what_is_named_comes_before_its_tags_and_these_before_the_others():
+    """Each instrument moves as the nearest says."""
+    scenario = Scenario(
+        {"I0": -0.5}, moves={"I1": 1.0}, by_tag={"sector": {"tech": 0.25}}, others=0.125
+    )
+    tags = {f"I{i}": {"sector": "tech"} for i in range(3)} | {"I3": {"sector": "oil"}}
+    world = World([], [16.0] * 4, [[]] * 4, {}, {"s": scenario}, [], tags)
+
+    arrays = world.market.scenarios["s"]
+
+    assert arrays.change.tolist() == [-0.5, 1.0, 0.25, 0.125]
+    assert arrays.absolute.tolist() == [False, True, False, False]
+    assert arrays.named.tolist() == [True, True, True, False]
+    assert arrays.covered.all()
+
+
+def test_parts_of_a_scenario_of_every_kind_sum_to_its_loss():
+    """A move counts units, a shock counts value."""
+    scenario = Scenario({"I0": -0.5}, moves={"I1": -3.0})
+    world = world_of(Book([(0, 4.0), (1, 2.0)]), scenario)
+    name = MeasureName("stress_loss", item="s")
+
+    parts = contributions(world.block, world.market, name, MeasureSettings(), 0)
+
+    assert parts.tolist() == [20.0, 6.0]
+    assert told(world) == (Outcome.OK, 26.0)
+
+
+def test_a_replay_compounds_what_the_window_did():
+    """1.5 x 1.5 - 1 from the second to the third day, of what is held now."""
+    replay = Replay(DAYS[1], DAYS[2])
+
+    assert told(world_of(Book([(0, 4.0)]), replay)) == (Outcome.OK, -50.0)
+    assert told(world_of(Book([(1, 4.0)]), replay)) == (Outcome.OK, 60.0)
+
+
+GAP = ((0.5, NAN, 0.5, 0.5), (-0.5,) * 4)
+#: 30 of I0, which lacks the second day, beside 90 of I1, which fell to a half twice
+BOOK = Book([(0, 3.0), (1, 4.5)])
+COVERAGES = [
+    (Replay(DAYS[2], DAYS[3]), Outcome.OK, 30 * -1.25 + 90 * 0.75, 1.0),
+    (Replay(DAYS[1], DAYS[2]), Outcome.NOT_IN_SCENARIO, None, 0.75),
+    (
+        Replay(DAYS[1], DAYS[2], min_coverage=0.75, others=-0.5),
+        Outcome.PARTLY_COVERED,
+        30 * 0.5 + 90 * 0.75,
+        0.75,
+    ),
+    (
+        Replay(DAYS[1], DAYS[2], min_coverage=0.7500001, others=-0.5),
+        Outcome.NOT_IN_SCENARIO,
+        None,
+        0.75,
+    ),
+    # before the first date, after the last, and a window without a day in it
+    (Replay(DAYS[0] - timedelta(1), DAYS[3]), Outcome.NOT_IN_SCENARIO, None, 0.0),
+    (Replay(DAYS[2], DAYS[3] + timedelta(1)), Outcome.NOT_IN_SCENARIO, None, 0.0),
+    (Replay(date(1999, 1, 1), date(1999, 2, 1)), Outcome.NOT_IN_SCENARIO, None, 0.0),
+    (
+        Replay(date(1999, 1, 1), date(1999, 2, 1), min_coverage=0, others=-0.5),
+        Outcome.PARTLY_COVERED,
+        60.0,
+        0.0,
+    ),
+]
+
+
+@pytest.mark.parametrize(("replay", "outcome", "loss", "share"), COVERAGES)
+def test_a_replay_tells_what_it_covers_and_how_much_that_is(replay, outcome, loss, share):
+    """Below the least coverage there is no number; above it the rest moves by the fallback."""
+    world = world_of(BOOK, replay, panel=GAP)
+
+    assert told(world, "stress_coverage") == (Outcome.OK, share)
+    found, value = told(world)
+    assert found is outcome
+    assert np.isnan(value) if loss is None else value == loss
+
+
+def test_a_gap_in_what_is_not_held_leaves_a_book_covered():
+    """Coverage is that of the book, not of the market."""
+    replay = Replay(DAYS[0], DAYS[3], min_coverage=0.5, others=9.0)
+    world = world_of(Book([(0, 0.0), (1, -1.0)]), replay, panel=GAP)
+
+    assert told(world) == (Outcome.OK, -20.0 * (1 - 0.5**4))
+    assert told(world, "stress_coverage") == (Outcome.OK, 1.0)
+
+
+def test_a_window_between_two_dates_covers_nothing():
+    """Nothing is not what the market did in it."""
+    world = world_of(Book([(0, 1.0)]), Replay(date(2024, 3, 9), date(2024, 3, 10)))
+    world.dates[3] = date(2024, 3, 11)
+
+    assert told(world)[0] is Outcome.NOT_IN_SCENARIO
+
+
+def test_an_empty_book_is_covered_and_loses_nothing():
+    """A floor under its coverage is not broken by it."""
+    world = world_of(Book([]), Replay(date(1999, 1, 1), date(1999, 2, 1)))
+
+    assert told(world) == (Outcome.NO_EXPOSURE, 0.0)
+    assert told(world, "stress_coverage") == (Outcome.NO_EXPOSURE, 1.0)
+
+
+def test_the_worst_scenario_is_as_sure_as_the_least_sure_of_all():
+    """What is told in part might be the worst if it were told in full."""
+    replay = Replay(DAYS[1], DAYS[2], min_coverage=0.5, others=0.0)
+    world = world_of(BOOK, replay, panel=GAP)
+    world.more["flood"] = Scenario({}, others=-0.9)
+
+    assert told(world, "worst_stress_loss", None) == (Outcome.PARTLY_COVERED, pytest.approx(108.0))
+
+
+def test_parts_of_a_coverage_are_the_covered_shares():
+    """They sum to it."""
+    world = world_of(BOOK, Replay(DAYS[1], DAYS[2]), panel=GAP)
+    name = MeasureName("stress_coverage", item="s")
+
+    parts = contributions(world.block, world.market, name, MeasureSettings(), 0)
+
+    assert parts.tolist() == [0.0, 0.75]
+
+
+def test_what_grows_beyond_all_numbers_is_not_covered():
+    """A loss of infinity is none."""
+    world = world_of(Book([(0, 1.0)]), Replay(DAYS[0], DAYS[3]), panel=((1e300,) * 4, (0.0,) * 4))
+
+    assert told(world)[0] is Outcome.NOT_IN_SCENARIO
+    assert told(world, "stress_coverage") == (Outcome.OK, 0.0)
+
+
+def test_a_loss_beyond_all_numbers_is_not_told():
+    """Neither of a book nor of a move."""
+    move = Scenario({}, moves={"I0": -1e300})
+
+    assert told(world_of(Book([(0, 1e300)]), move, prices=(1e-9, 1.0)))[0] is Outcome.NOT_FINITE
+
+
+steps = st.integers(-32, 32).map(lambda parts: parts / 32) | st.floats(-1.5, 1.5) | st.just(NAN)
+
+
+@given(
+    st.lists(st.lists(steps, min_size=6, max_size=6), min_size=1, max_size=5),
+    st.integers(-1, 7),
+    st.integers(-1, 7),
+)
+def test_window_returns_agree_with_their_twin_and_need_no_neighbours(rows, a, b):
+    """To the bit alone and beside others; NaN within the window, and windows of every place."""
+    dates = np.array([DAYS[0] + timedelta(2 * n) for n in range(6)], dtype="datetime64[D]")
+    start, end = (DAYS[0] + timedelta(2 * n) for n in sorted((a, b)))
+    panel = np.array(rows).T.copy()
+
+    found = window_returns(panel, dates, start, end)
+
+    for place, row in enumerate(rows):
+        expected = naive.window_return(row, dates.tolist(), start, end)
+        alone = window_returns(panel[:, [place]].copy(), dates, start, end)
+        assert alone.tobytes() == found[[place]].tobytes()
+        np.testing.assert_allclose(
+            found[place], NAN if expected is None else expected, 1e-12, 1e-12
+        )
+
+
+def test_a_window_of_a_year_has_the_same_bits_alone_and_beside_others():
+    """However a library would multiply a column."""
+    panel = np.random.default_rng(3).normal(0.0, 0.02, (250, 5))
+    dates = np.datetime64(DAYS[0]) + np.arange(250)
+    together = window_returns(panel, dates, DAYS[0], DAYS[0] + timedelta(249))
+
+    for place in range(5):
+        alone = window_returns(panel[:, [place]].copy(), dates, DAYS[0], DAYS[0] + timedelta(249))
+        assert alone.tobytes() == together[[place]].tobytes()

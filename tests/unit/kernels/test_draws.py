@@ -1,0 +1,82 @@
+"""Random draws: NumPy's own bits, and the normal quantile of each."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from risk_tasks.kernels import draws
+from tests.unit.kernels.blocks import UNWRITTEN, Array, assert_same_bits
+
+words = st.integers(0, 2**64 - 1)
+
+
+def random_bits(seed: int, streams: list[int], first: int, n: int) -> Array:
+    """Run `draws.random_bits`; integers wrap around, which plain Python warns of."""
+    out = np.full((len(streams), n), UNWRITTEN, dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        draws.random_bits(np.uint64(seed), np.array(streams, dtype=np.uint64), first, out)
+    return out
+
+
+def normal_draws(seed: int, streams: list[int], first: int, n: int) -> Array:
+    """Run `draws.normal_draws`."""
+    out = np.full((len(streams), n), float(UNWRITTEN))
+    with np.errstate(over="ignore"):
+        draws.normal_draws(np.uint64(seed), np.array(streams, dtype=np.uint64), first, out)
+    return out
+
+
+@given(words, words, st.integers(0, 40), st.integers(0, 13))
+def test_bits_are_those_of_numpy(seed: int, stream: int, block: int, n: int) -> None:
+    """Philox under the same key, from wherever in the stream."""
+    key = np.array([seed, stream], dtype=np.uint64)
+    expected = np.random.Philox(key=key).random_raw(4 * block + n)[4 * block :]
+
+    assert random_bits(seed, [stream], 4 * block, n).tolist() == [expected.tolist()]
+
+
+def test_a_counter_far_beyond_32_bits_is_numpys() -> None:
+    """Halves of the counter are carried."""
+    counter = [2**40 + 3, 0, 0, 0]
+    expected = np.random.Philox(key=[1, 2], counter=counter).random_raw(5)
+
+    assert random_bits(1, [2], 4 * (2**40 + 3), 5)[0].tolist() == expected.tolist()
+
+
+@given(words, st.lists(words, max_size=3), st.integers(0, 3), st.integers(0, 13))
+def test_a_draw_is_the_normal_quantile_of_its_bits(
+    seed: int, streams: list[int], block: int, n: int
+) -> None:
+    """As the standard library has it, of the upper 52 bits and a half."""
+    bits = random_bits(seed, streams, 4 * block, n)
+    expected = [
+        [NormalDist().inv_cdf(((int(one) >> 12) + 0.5) / 2**52) for one in row] for row in bits
+    ]
+
+    found = normal_draws(seed, streams, 4 * block, n)
+
+    np.testing.assert_allclose(found, np.array(expected).reshape(found.shape), rtol=1e-14)
+
+
+@pytest.mark.parametrize("exponent", range(1, 53))
+def test_quantiles_of_the_smallest_tails_are_mirrored(exponent: int) -> None:
+    """Both pieces of the approximation, to 8.2 standard deviations, with one sign or the other."""
+    u = 0.5**exponent * 0.9 if exponent < 52 else 0.5**53
+    expected = NormalDist().inv_cdf(u)
+    quantile = draws._central_quantile(u - 0.5) if u > 0.075 else draws._tail_quantile(u)
+
+    assert quantile == pytest.approx(expected, rel=1e-14)
+    assert draws._tail_quantile(1.0 - 0.5**53) == -draws._tail_quantile(0.5**53)
+
+
+def test_a_stream_does_not_depend_on_those_beside_it() -> None:
+    """Nor on how many draws are asked for at once."""
+    together = normal_draws(7, [11, 12], 0, 16)
+
+    assert_same_bits(normal_draws(7, [12], 0, 16)[0], together[1])
+    assert_same_bits(normal_draws(7, [12], 8, 5)[0], together[1, 8:13])

@@ -1,0 +1,147 @@
+"""What independent draws do to the P&L of a book."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from risk_tasks.kernels import loadings
+from tests.reference import monte_carlo, scenario, tail
+from tests.unit.kernels.blocks import (
+    UNWRITTEN,
+    Array,
+    Block,
+    assert_close,
+    assert_same_bits,
+    block_of,
+    blocks,
+    books_scale,
+)
+
+NAN = float("nan")
+NONE = np.empty((0, 0))
+
+
+def loaded(block: Block, covariance: Array = NONE) -> tuple[Array, Array]:
+    """Run `loadings.loadings` on a block without positions of nothing: w, and its length."""
+    out = np.full(len(block.value), float(UNWRITTEN))
+    spread = np.full(len(block.books), float(UNWRITTEN))
+    with np.errstate(all="ignore"):
+        loadings.loadings(
+            *(block.offsets, block.instrument, block.value, block.returns),
+            *(covariance, out, spread),
+        )
+    return out, spread
+
+
+def lower_of(block: Block, covariance: Array = NONE) -> Array:
+    """Run `loadings.lower_factor` on a block of one book."""
+    n = len(block.value)
+    out = np.zeros((n, n))
+    with np.errstate(all="ignore"):
+        loadings.lower_factor(block.instrument, block.value, block.returns, covariance, out)
+    return out
+
+
+def held(block: Block) -> Block:
+    books = [[pair for pair in book if pair[1]] for book in block.books]
+    return block_of(books, block.panel, block.n_observations)
+
+
+@given(blocks())
+def test_the_spread_is_the_standard_deviation(block: Block) -> None:
+    """Of the P&L over the complete observations, singular covariances and empty books included."""
+    block = held(block)
+    expected = []
+    for book in block.books:
+        pnl = scenario.profit_and_loss(book, block.panel, block.n_observations)
+        expected.append(tail.standard_deviation([p for p in pnl if p is not None]))
+
+    # What rounding leaves of a variance has a root.
+    assert_close(loaded(block)[1], expected, 1e5 * books_scale(block))
+
+
+def random_book(n: int, seed: int) -> Block:
+    """One book of `n` instruments over 60 observations, some missing, long and short."""
+    random = np.random.default_rng(seed)
+    panel = 0.01 * (random.standard_normal((n, 60)) + random.standard_normal(60))
+    panel[random.random(panel.shape) < 0.01] = NAN
+    return block_of([list(enumerate(random.normal(size=n) * 1e3))], panel.tolist(), 60)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 12])
+def test_loadings_are_numpys_and_those_of_the_twin(n: int) -> None:
+    """w = L'V with L of `np.linalg.cholesky` and of plain loops."""
+    block = random_book(n, seed=n)
+    complete = block.returns[:, ~np.isnan(block.returns).any(axis=0)]
+    expected = np.linalg.cholesky(np.cov(complete).reshape(n, n)).T @ block.value
+    twin = np.array(monte_carlo.cholesky(monte_carlo.covariance_matrix(complete.tolist())))
+
+    w, spread = loaded(block)
+    lower = lower_of(block)
+
+    scale = np.abs(block.value).sum()
+    np.testing.assert_allclose(w, expected, rtol=0, atol=1e-12 * scale)
+    np.testing.assert_allclose(w, twin.T @ block.value, rtol=0, atol=1e-12 * scale)
+    np.testing.assert_allclose(spread, [np.linalg.norm(expected)], rtol=1e-12)
+    np.testing.assert_allclose(np.sign(block.value) @ lower, w, rtol=0, atol=1e-12 * scale)
+    np.testing.assert_allclose(lower, np.abs(block.value)[:, None] * twin, atol=1e-12 * scale)
+
+
+def test_a_covariance_that_is_given_is_read_instead_of_the_past() -> None:
+    """In the places of the market, whatever is missing in the panel."""
+    block = block_of([[(2, 4.0), (0, -2.0)]], [[NAN], [NAN], [NAN]], 1)
+    covariance = np.array([[4.0, 9.0, 1.0], [9.0, 81.0, 9.0], [1.0, 9.0, 1.0]])
+
+    w, spread = loaded(block, covariance)
+
+    # L of [[1, 1], [1, 4]] is [[1, 0], [1, sqrt 3]].
+    np.testing.assert_allclose(w, [4.0 - 2.0, -2.0 * 3.0**0.5], rtol=1e-15)
+    np.testing.assert_allclose(spread, [4.0], rtol=1e-15)
+
+
+def test_what_another_instrument_explains_has_no_draw_of_its_own() -> None:
+    """Twins, a multiple, and one that never moves: nothing is divided by what is left of them."""
+    steps = [0.25, -0.5, 0.125, 0.5]
+    panel = [steps, steps, [2 * step for step in steps], [0.0] * 4]
+    block = block_of([[(0, 8.0), (1, 8.0), (2, -8.0), (3, 8.0)]], panel, 4)
+
+    w, spread = loaded(block)
+
+    assert w[1:].tolist() == [0.0, 0.0, 0.0]
+    assert abs(w[0]) <= 1e-14
+    assert spread[0] == abs(w[0])
+
+
+@pytest.mark.parametrize("size", [1e-320, 1e-200, 1e-150, 1.0, 1e149, 1e200])
+def test_loadings_scale_with_the_book(size: float) -> None:
+    """No square of a position over- or underflows."""
+    block = block_of([[(0, size), (1, -2 * size)]], [[0.25, -0.5, 0.125], [0.5, 0.25, 0.0]], 3)
+    one = block_of([[(0, 1.0), (1, -2.0)]], block.panel, 3)
+
+    np.testing.assert_allclose(
+        loaded(block)[0], loaded(one)[0] * size, rtol=1e-14 if size > 1e-300 else 1e-2
+    )
+
+
+@pytest.mark.parametrize("entry", [np.inf, -np.inf, NAN, 1.7e308])
+def test_a_covariance_beyond_all_floats_has_no_spread(entry: float) -> None:
+    """Above all not 0, which every limit would let pass."""
+    block = block_of([[(0, 1.0), (1, -1.0)]], [[0.0], [0.0]], 1)
+
+    _, spread = loaded(block, np.full((2, 2), entry))
+
+    assert not spread[0] < 1e150
+
+
+def test_a_book_has_the_same_loadings_beside_others() -> None:
+    """Nothing is carried from book to book."""
+    block = random_book(7, seed=1)
+    book = block.books[0]
+    together = block_of([book[:3], book, []], block.panel, 60)
+
+    w, spread = loaded(together)
+
+    assert_same_bits(w[3:], loaded(block)[0])
+    assert_same_bits(spread[1:], np.array([loaded(block)[1][0], 0.0]))

@@ -1,0 +1,54 @@
+"""How much of each limit is used and what room is left, for people."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from risk_tasks.model.explanation import Explanation, Headroom, LimitUse
+from risk_tasks.render.explanations import room_tables
+from tests.unit.render.test_reports import OK, QUIET, printed
+
+USE = LimitUse(
+    limit="var-desk",
+    measure="value_at_risk",
+    observed=1_662_114.0,
+    warn=None,
+    hard=1_500_000.0,
+    unit="ccy",
+    utilisation=1.108,
+    severity="hard",
+)
+HALF = replace(USE, limit="half", observed=0.25, warn=0.5, hard=None, unit="fraction")
+ROOM = Headroom(
+    instrument="AAPL", buy=1234.9, sell=None, buy_bound_by="var-desk", sell_bound_by=None
+)
+EXPLAINED = replace(
+    OK,
+    explanation=Explanation(
+        limits=(
+            USE,
+            replace(HALF, utilisation=0.5, severity=None),
+            replace(HALF, utilisation=None),
+        ),
+        headroom=(ROOM, replace(ROOM, instrument="XOM", buy=0.999)),
+        not_bounded=("semi_deviation", "beta:SPY"),
+    ),
+)
+
+
+def test_limits_and_room_stand_under_the_portfolio():
+    """A bar is full at its limit; a quantity is rounded down, so that it is still allowed."""
+    lines = [line.split() for line in printed(room_tables([QUIET, EXPLAINED]))]
+
+    assert lines[0] == ["core-equities"]
+    assert lines[2] == ["var-desk", "1,662,114", "1,500,000", "111%", "#" * 20]
+    assert lines[3] == ["half", "25.0", "%", "50.0", "%", "50%", "#" * 10 + "." * 10]
+    assert lines[4] == ["half", "25.0", "%", "50.0", "%", "-", "." * 20]
+    assert lines[6] == ["AAPL", "1,234", "var-desk", "no", "bound"]
+    assert lines[7] == ["XOM", "0.99", "var-desk", "no", "bound"]
+    assert " ".join(lines[8]) == "The room takes no account of: semi_deviation, beta:SPY"
+
+
+def test_what_was_not_explained_has_no_table():
+    assert printed(room_tables([QUIET])) == []
+    assert printed(room_tables([replace(OK, explanation=Explanation())])) == ["core-equities"]

@@ -1,0 +1,131 @@
+"""The page of `status` and `top`, at any numbers."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from risk_tasks.lanes import LANE_CAPACITY, Priority
+from risk_tasks.monitoring.status import LaneStatus, Status, Times
+from risk_tasks.render.status import status_page
+
+ms = st.none() | st.floats(0.001, 3_600_000)
+ratios = st.none() | st.floats(0, 1)
+counts = st.integers(0, 10**9)
+times = st.builds(Times, avg_ms=ms, p50_ms=ms, p95_ms=ms, p99_ms=ms)
+
+
+def lane_of(lane: Priority) -> st.SearchStrategy[LaneStatus]:
+    capacity = LANE_CAPACITY[lane]
+    return st.builds(
+        LaneStatus,
+        depth=st.integers(0, 10 * capacity.checks),
+        depth_bytes=st.integers(0, 10 * capacity.size_bytes),
+        messages=counts,
+        oldest_age_s=st.none() | st.floats(0, 86_400),
+        capacity=st.just(capacity.checks),
+        capacity_bytes=st.just(capacity.size_bytes),
+        workers=st.integers(0, 999),
+        count=counts,
+        errors=counts,
+        unanswered=counts,
+        queued=times,
+        compute=times,
+        total=times,
+    )
+
+
+statuses = st.builds(
+    Status,
+    window_s=st.floats(1, 300),
+    count=counts,
+    avg_response_time_ms=ms,
+    p95_response_time_ms=ms,
+    p99_response_time_ms=ms,
+    cache_hit_ratio=ratios,
+    calculations_per_second=st.none() | st.floats(0, 1e8),
+    queue_processing_rate=st.none() | st.floats(0, 1e6),
+    error_rate=ratios,
+    worker_utilization=ratios,
+    workers=st.integers(0, 999),
+    schedulers=st.integers(0, 99),
+    dead_letters=st.integers(0, 1_000),
+    markets=st.dictionaries(
+        st.sampled_from(["default", "close", "intraday", "shadow"]), st.just("a1b2c3d4" * 8)
+    ),
+    lanes=st.fixed_dictionaries({lane.value: lane_of(lane) for lane in Priority}),
+)
+
+
+def page(status: Status, width: int = 80) -> list[str]:
+    console = Console(width=width, color_system=None, highlight=False)
+    with console.capture() as captured:
+        console.print(status_page(status))
+    return captured.get().splitlines()
+
+
+@given(statuses)
+def test_the_page_fits_a_terminal_whatever_it_tells(status):
+    """80 columns and, with the head of `top`, 24 lines; on a wide one it is no wider."""
+    narrow, wide = page(status), page(status, width=200)
+
+    assert [line.rstrip() for line in narrow] == [line.rstrip() for line in wide]
+    assert max(len(line.rstrip()) for line in wide) <= 80
+    assert len(narrow) <= 23
+    assert re.search(r"\b(nan|inf|None)\b", "\n".join(narrow)) is None
+
+
+@given(statuses)
+def test_what_there_is_nothing_to_tell_of_is_a_dash(status):
+    (line,) = [line for line in page(status) if "cache hits" in line]
+
+    assert line.rstrip().endswith("-") == (status.cache_hit_ratio is None)
+
+
+def test_numbers_are_short_and_keep_their_unit():
+    """As an operator reads them."""
+    nothing = Times(avg_ms=None, p50_ms=None, p95_ms=None, p99_ms=None)
+    lane = LaneStatus(
+        depth=1_250_000,
+        depth_bytes=67_108_864,
+        messages=3,
+        oldest_age_s=1.26,
+        capacity=1_000_000,
+        capacity_bytes=536_870_912,
+        workers=2,
+        count=0,
+        errors=0,
+        unanswered=0,
+        queued=nothing,
+        compute=nothing,
+        total=nothing,
+    )
+    status = Status(
+        window_s=59.6,
+        count=1_234_567,
+        avg_response_time_ms=1.5,
+        p95_response_time_ms=25.04,
+        p99_response_time_ms=1_234.5,
+        cache_hit_ratio=None,
+        calculations_per_second=312_345.6,
+        queue_processing_rate=12.34,
+        error_rate=0.0123,
+        worker_utilization=1.0,
+        workers=1,
+        schedulers=2,
+        dead_letters=1,
+        markets={"default": "620bce79232e957a"},
+        lanes={"batch": lane},
+    )
+    text = "\n".join(page(status))
+
+    for shown in (
+        "1,234,567 checks in 60 s, 1 worker, 2 schedulers, 1 dead letter",
+        "markets: default 620bce79232e",
+        *("1.50 ms", "25.0 ms", "1,234 ms", "312K", "12.3", "1.2 %", "100.0 %"),
+        *("1.2M", "1.0M", "67.1M", "537M", "1.3 s"),
+    ):
+        assert shown in text, shown

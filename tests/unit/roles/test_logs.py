@@ -1,0 +1,138 @@
+"""A line stays a line, tells no password, and is JSON where no person reads it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import warnings
+
+import pytest
+import structlog
+
+from risk_tasks.roles.logs import configure_logs
+
+HOSTILE = 'x\x1b[2J\r\n{"event": "forged"}\x00\x9b31m\u202egnp\u2028'
+URL = "redis://user:hunter2@host:6379/0"
+
+
+@pytest.fixture(autouse=True)
+def as_before():
+    """Logging is of the process, which runs other tests too."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+    quiet = [logging.getLogger(name) for name in ("celery.worker.strategy", "celery.app.trace")]
+    levels = [logger.level for logger in quiet]
+    yield
+    logging.captureWarnings(False)
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+    for logger, before in zip(quiet, levels):
+        logger.setLevel(before)
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def lines(capfd, monkeypatch):
+    """Configures, and returns what `say` logs, line by line."""
+
+    def logged(say, log_format="auto", level="info") -> list[str]:
+        monkeypatch.setattr(sys, "stderr", sys.__stderr__)
+        configure_logs(level, log_format)
+        say(structlog.get_logger("risk_tasks"))
+        return capfd.readouterr().err.splitlines()
+
+    return logged
+
+
+def is_plain(line: str) -> bool:
+    return line.isprintable()
+
+
+def test_on_no_terminal_a_line_is_json(lines):
+    """Time, level and event first."""
+    (line,) = lines(lambda log: log.info("block.finished", block="b", checks=3, queued_ms=1.5))
+
+    assert list(json.loads(line)) == ["timestamp", "level", "event", "block", "checks", "queued_ms"]
+    assert json.loads(line)["checks"] == 3
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_no_id_and_no_name_forges_a_line_or_speaks_to_the_terminal(lines, log_format):
+    """Neither as a field, nor as the event, nor in an exception, nor through a library."""
+
+    def say(log) -> None:
+        log.warning("check", portfolio=HOSTILE, measure={"name": HOSTILE})
+        log.warning(HOSTILE)
+        logging.getLogger("celery").warning("from %s", HOSTILE)
+
+    told = lines(say, log_format)
+
+    assert len(told) == 3
+    assert all(is_plain(line) for line in told), told
+    assert all("\\x1b" in line or "\\u001b" in line for line in told)
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_an_exception_is_told_without_its_controls(lines, log_format):
+    """On a terminal by lines, of which none is forged by the message."""
+
+    def say(log) -> None:
+        try:
+            raise ValueError(HOSTILE)  # noqa: TRY301 - it is to be caught here
+        except ValueError:
+            log.exception("block.failed")
+
+    told = lines(say, log_format)
+
+    assert (len(told) == 1) == (log_format == "json")
+    assert all(is_plain(line.replace("\n", "")) for line in told), told
+    assert any("ValueError" in line for line in told)
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_no_password_is_told(lines, log_format):
+    """Also not by libraries, in exceptions, or deeper in a value."""
+
+    def say(log) -> None:
+        log.warning("at", url=URL, places=[URL], by={"name": (URL,)}, error=OSError(URL))
+        log.warning("at", url="redis://host/0?password=hunter2", after="kept")
+        log.warning("went to redis://user:hunter2@host:6379/0 and back")
+        logging.getLogger("kombu").warning("lost %s", URL)
+        try:
+            raise ConnectionError(URL)  # noqa: TRY301 - as above
+        except ConnectionError:
+            log.exception("lost")
+
+    told = "\n".join(lines(say, log_format))
+
+    assert "hunter2" not in told
+    assert told.count("user:***@host:6379") >= 7
+    assert told.count("?password=***") == 1
+    assert "kept" in told
+    if log_format == "json":
+        assert all(json.loads(line) for line in told.splitlines())
+
+
+def test_warnings_of_libraries_are_lines_like_the_others(lines):
+    def say(_) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            warnings.warn("careful", stacklevel=1)
+
+    (line,) = lines(say)
+
+    assert "careful" in json.loads(line)["event"]
+
+
+def test_what_is_below_the_level_is_not_told(lines):
+    assert lines(lambda log: log.info("quiet"), level="warning") == []
+
+
+def test_celery_tells_nothing_of_single_messages(lines):
+    """A block has one line, and it is ours."""
+
+    def say(_) -> None:
+        logging.getLogger("celery.app.trace").info("Task succeeded")
+        logging.getLogger("celery.worker.strategy").info("Task received")
+
+    assert lines(say, level="info") == []

@@ -1,0 +1,70 @@
+"""What is sent when, out of a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from risk_tasks.errors import InputFileError
+from risk_tasks.roles.schedule import PrewarmPlan, Schedule, read_schedule
+from risk_tasks.store.prewarm import PrewarmPolicy
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_schedule_of_the_container_is_the_one_that_is_there_without_a_file():
+    """`risk-tasks scheduler` and `python -m beat` do the same."""
+    assert read_schedule(ROOT / "beat" / "schedule.toml") == Schedule()
+
+
+def test_a_schedule_says_what_is_sent_where_and_how_often(tmp_path):
+    """A message that nobody took in time is not sent twice."""
+    path = tmp_path / "schedule.toml"
+    path.write_text("[sweep]\nevery_s = 3.0\n[prewarm]\nevery_s = 5\nn_requests = 7\n")
+
+    entries = read_schedule(path).entries()
+
+    assert {name: entry["schedule"] for name, entry in entries.items()} == {
+        "risk.sweep": 3.0,
+        "risk.prewarm": 5.0,
+    }
+    assert entries["risk.prewarm"]["options"] == {"queue": "risk.batch", "expires": 5.0}
+    policy = PrewarmPolicy(**entries["risk.prewarm"]["kwargs"])
+    assert (policy.every_s, policy.n_requests) == (5.0, 7)
+
+
+def test_nothing_is_warmed_where_no_request_is_to_be(tmp_path):
+    """The sweep goes on."""
+    schedule = Schedule(prewarm=PrewarmPlan(n_requests=0))
+    assert set(schedule.entries()) == {"risk.sweep"}
+
+
+def test_the_plan_has_the_fields_of_the_policy():
+    """It is handed over by name."""
+    assert msgspec.structs.asdict(PrewarmPlan()) == {
+        name: getattr(PrewarmPolicy(), name) for name in PrewarmPolicy.__slots__
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[sweep]\nevery = 3\n", "every"),
+        ("[prewarm]\nn_requests = 'all'\n", "prewarm.n_requests"),
+        ("[prewarm]\nevery_s = 0\n", "prewarm.every_s"),
+        ("[sweep]\nevery_s = nan\n", "sweep.every_s"),
+        ("[sweep\n", "schedule.toml"),
+    ],
+)
+def test_a_bad_schedule_is_refused_at_its_place(tmp_path, text, named):
+    """With the file and the key."""
+    path = tmp_path / "schedule.toml"
+    path.write_text(text)
+
+    with pytest.raises(InputFileError) as caught:
+        read_schedule(path)
+
+    assert named in str(caught.value)
+    assert "schedule.toml" in caught.value.field
