@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-faults certify check lint types contracts docs bench lock clean
+.PHONY: demo test test-faults test-compose secrets certify check lint types contracts docs bench lock clean
 
 demo: .venv/.installed  ## real portfolios on real prices through real workers
 	$(BIN)/risk-tasks demo
@@ -12,6 +12,12 @@ test: .venv/.installed  ## every test that needs no container engine
 
 test-faults: .venv/.installed  ## the fault tests at full size: about half an hour
 	$(BIN)/pytest tests/faults --full
+
+test-compose: .venv/.installed  ## the containers, with a real engine; FULL=1 for full loads
+	@$(BIN)/python -m tests.compose $(if $(FULL),--full)
+
+secrets:  ## passwords of the stack that are missing, in secrets/
+	@sh deploy/secrets.sh
 
 certify: .venv/.installed  ## numbers against published ones and other libraries, these in an environment of their own
 	$(BIN)/python -m benchmarks.libraries.environment
@@ -35,11 +41,17 @@ docs: .venv/.installed  ## write what the documentation repeats of the code
 bench: .venv/.installed  ## measure; writes build/bench/*.json
 	$(BIN)/python -m benchmarks
 
-lock: .venv/.installed  ## resolve again, for Python 3.11 and later
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-header --no-annotate
+
+lock: .venv/.installed  ## resolve again, for Python 3.11 and later; the images' locks are parts of it
 	$(BIN)/pip install --quiet uv==0.13.9
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade \
-	  --generate-hashes --no-emit-index-url --no-header --no-annotate \
-	  pyproject.toml -o requirements.lock > /dev/null
+	$(LOCK) --upgrade --all-extras pyproject.toml -o requirements.lock > /dev/null
+	$(LOCK) -c requirements.lock pyproject.toml -o deploy/locks/cli.lock > /dev/null
+	$(LOCK) -c requirements.lock --extra worker pyproject.toml -o deploy/locks/worker.lock > /dev/null
+	$(LOCK) -c requirements.lock --extra beat pyproject.toml -o deploy/locks/beat.lock > /dev/null
+	$(LOCK) -c requirements.lock --extra flower pyproject.toml -o deploy/locks/flower.lock > /dev/null
+	echo hatchling | $(LOCK) -c requirements.lock - -o deploy/locks/build.lock > /dev/null
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	  --upgrade --no-emit-index-url --no-header --no-annotate \
 	  benchmarks/libraries/requirements.in -o benchmarks/libraries/requirements.txt > /dev/null

@@ -1,12 +1,15 @@
 """`python -m beat`: one scheduler, set by RISK_TASKS_* and by the schedule beside this file."""
 
+import signal
 import sys
 from pathlib import Path
 
-from risk_tasks.roles.schedule import read_schedule
-from risk_tasks.roles.scheduler import run_scheduler
-from risk_tasks.settings import Settings
-
 if __name__ == "__main__":
+    # Until Celery takes the signal over there is nothing to finish.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    from risk_tasks.roles.schedule import read_schedule
+    from risk_tasks.roles.scheduler import run_scheduler
+    from risk_tasks.settings import Settings
+
     schedule = read_schedule(Path(__file__).with_name("schedule.toml"))
     sys.exit(run_scheduler(Settings.read(), schedule=schedule))

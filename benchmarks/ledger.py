@@ -41,7 +41,7 @@ class Bare:
         block_id = uuid.uuid4().hex
         with self._client.pipeline(transaction=True) as pipe:
             pipe.set(f"bare:{block_id}", payload)
-            pipe.lpush("bare:lane", envelope(block_id, LANE, N_CHECKS))
+            pipe.lpush("bare:lane", envelope(block_id, LANE, ""))
             pipe.execute()
         self._client.rpop("bare:lane")
         answer = work(self._client.get(f"bare:{block_id}"))

@@ -34,6 +34,8 @@ def create_app(settings: Settings) -> Celery:
         broker_transport="risk_tasks.broker.transport:GuardedTransport",
         broker_transport_options={
             **TRANSPORT_OPTIONS,
+            # A text: workers tell these options to whoever asks.
+            "heartbeat_file": settings.heartbeat_file and str(settings.heartbeat_file),
             "max_connections": settings.concurrency + 10,
         },
         broker_connection_retry_on_startup=True,
@@ -62,7 +64,6 @@ def create_app(settings: Settings) -> Celery:
         timezone="UTC",
         beat_scheduler="redbeat.RedBeatScheduler",
         beat_max_loop_interval=2,
-        redbeat_redis_url=broker_url,
         redbeat_lock_timeout=10,
     )
     return app

@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from risk_tasks.errors import InvalidSettingsError
 
 PREFIX = "RISK_TASKS_"
+#: whom Flower lets in, with `flower_password`
+FLOWER_USER = "operator"
 
 
 class Settings(BaseSettings):
@@ -41,6 +43,10 @@ class Settings(BaseSettings):
     cache_local_bytes: int = Field(default=64 << 20, ge=0)
     #: seconds that a result is kept, in memory and on the server
     cache_ttl_s: float = Field(default=900.0, gt=0, le=86_400)
+    #: a file that a worker touches while it consumes, a scheduler while it looks after the ledger
+    heartbeat_file: Path | None = None
+    #: what Flower asks for; it does not start without one
+    flower_password: SecretStr | None = None
     #: debug, info, warning, error
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     #: auto: readable on a terminal, JSON elsewhere; json; console

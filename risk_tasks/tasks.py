@@ -12,6 +12,7 @@ from celery import Celery, Task
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from risk_tasks.broker.blocks import BlockBroker, StartedBlock
+from risk_tasks.broker.watched import SummarisedReport, SummarisedRequest
 from risk_tasks.errors import TransportError, WireError
 from risk_tasks.lanes import (
     CHECK_BLOCK_TASK,
@@ -68,8 +69,8 @@ def register(
             payload_bytes=len(block.payload),
         )
 
-    @app.task(name=CHECK_TASK)
-    def check(*args: Any, **request: Any) -> dict[str, Any]:
+    @app.task(name=CHECK_TASK, Request=SummarisedRequest)
+    def check(*args: Any, **request: Any) -> SummarisedReport:
         started = time.perf_counter()
         document = _patiently(lambda: documents.check(request, *args))
         took_s = time.perf_counter() - started
@@ -87,7 +88,7 @@ def register(
         )
         recorder.record(record)
         _tell("check.finished", record, task=check.request.id)
-        return document
+        return SummarisedReport(document)
 
     @app.task(name=SWEEP_TASK, ignore_result=True)
     def sweep_abandoned() -> None:

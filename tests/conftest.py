@@ -25,6 +25,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--full", action="store_true", help="fault tests at full size: an hour instead of minutes"
     )
+    parser.addoption(
+        "--compose", action="store_true", help="tests of the containers: `make test-compose`"
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the containers to those who asked for them: they need an engine and its images."""
+    within = Path(__file__).parent / "compose"
+    if collection_path == within and not config.getoption("--compose"):
+        return True
+    return None
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,17 @@
 """`python -m workers`: one worker process, set by RISK_TASKS_*."""
 
+import os
+import signal
 import sys
 
-from risk_tasks.roles.worker import run_worker
-from risk_tasks.settings import Settings
+from workers.kernels import unpack
 
 if __name__ == "__main__":
+    # Until Celery takes the signal over there is nothing to finish.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # Before Numba is imported, which reads its settings then.
+    unpack(os.environ.get("NUMBA_CACHE_DIR"))
+    from risk_tasks.roles.worker import run_worker
+    from risk_tasks.settings import Settings
+
     sys.exit(run_worker(Settings.read()))

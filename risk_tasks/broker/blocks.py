@@ -104,8 +104,11 @@ class BlockBroker:
         timeout_s: float,
         stamp: StampRequest,
         quota_name: str = "",
+        summary: str = "",
     ) -> Stamp:
         """Put a block on its lane and return the stamp that it was accepted under.
+
+        `summary` is what those who watch are shown of it.
 
         Raises `QueueFullError`, `QuotaExceededError`, `UnknownLimitSetError` or `TransportError`;
         then nothing of the block is kept.
@@ -125,7 +128,7 @@ class BlockBroker:
                 args=[
                     block_id,
                     client_id,
-                    envelope(block_id, lane, n_checks),
+                    envelope(block_id, lane, summary),
                     lane.value,
                     n_checks,
                     capacity.checks,

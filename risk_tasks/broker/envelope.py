@@ -17,8 +17,11 @@ _ORIGIN = socket.gethostname()
 _BODY = "[[], {}, {}]"
 
 
-def envelope(block_id: str, lane: Priority, n_checks: int) -> bytes:
-    """Return the message, in protocol 2 of Celery, for the list of `lane`."""
+def envelope(block_id: str, lane: Priority, summary: str) -> bytes:
+    """Return the message, in protocol 2 of Celery, for the list of `lane`.
+
+    `summary` is what Flower shows of it: ids and counts.
+    """
     message = {
         "body": _BODY,
         "content-encoding": "utf-8",
@@ -35,7 +38,7 @@ def envelope(block_id: str, lane: Priority, n_checks: int) -> bytes:
             "eta": None,
             "expires": None,
             "ignore_result": True,
-            "argsrepr": f"({n_checks} checks)",
+            "argsrepr": summary,
             "kwargsrepr": "{}",
             "origin": f"{os.getpid()}@{_ORIGIN}",
         },

@@ -16,6 +16,7 @@ from kombu.transport.redis import Channel, QoS, Transport
 
 from risk_tasks.broker.dead_letters import DeadLetters
 from risk_tasks.broker.guard import find_fault
+from risk_tasks.broker.heartbeat import Heartbeat
 from risk_tasks.connection import text
 from risk_tasks.lanes import CHECK_BLOCK_TASK
 
@@ -25,12 +26,18 @@ log = structlog.get_logger("risk_tasks")
 class GuardedRedis(redis.Redis):
     """Quarantines what `find_fault` finds among the messages fetched from the lanes."""
 
+    heartbeat = Heartbeat(None)
+
     def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
         response = super().parse_response(connection, command_name, **options)
-        if command_name != "BRPOP" or not response:
+        if command_name != "BRPOP":
+            return response
+        self.heartbeat.beat()
+        if not response:
             return response
         queue, message = response
-        fault = find_fault(message)
+        # Answers to `inspect` come by lists too.
+        fault = find_fault(message) if text(queue).startswith("risk.") else None
         if fault is None:
             return response
         log.warning("message.quarantined", queue=text(queue), fault=fault)
@@ -83,6 +90,8 @@ class GuardedChannel(Channel):
     """Reads through the guard, and keeps the client that it writes with."""
 
     QoS = LedgerQoS
+    from_transport_options = (*Channel.from_transport_options, "heartbeat_file")  # type: ignore[assignment]
+    heartbeat_file: str | None = None
     _writer: GuardedRedis | None = None
 
     def _get_client(self) -> type[GuardedRedis]:
@@ -93,7 +102,9 @@ class GuardedChannel(Channel):
         # kombu makes one for each acknowledgement: half a millisecond a message. Those that read
         # own a connection, and are made anew.
         if asynchronous:
-            return cast("GuardedRedis", super()._create_client(asynchronous=True))
+            reader = cast("GuardedRedis", super()._create_client(asynchronous=True))
+            reader.heartbeat = Heartbeat(self.heartbeat_file)
+            return reader
         if self._writer is None or self._writer.connection_pool is not self.pool:
             self._writer = super()._create_client()
         return self._writer

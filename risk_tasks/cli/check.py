@@ -77,7 +77,8 @@ def check(
     broker_url: Annotated[
         str | None,
         typer.Option(
-            metavar="URL", help="A running system with its market; embedded if not given."
+            metavar="URL",
+            help="A running system with its market; else that of the environment, else embedded.",
         ),
     ] = None,
 ) -> None:
@@ -91,15 +92,24 @@ def check(
         ),
         "explain": explain,
     }
-    if broker_url is not None:
+    files = (prices, scenarios, tags)
+    url = broker_url if any(files) else _running(broker_url)
+    if url is not None:
         _refuse_market({"--prices": prices, "--scenarios": scenarios, "--tags": tags})
-        checked = _check_running(broker_url, portfolios, options)
+        checked = _check_running(url, portfolios, options)
     else:
-        checked = _check_embedded(portfolios, (prices, scenarios, tags), options)
+        checked = _check_embedded(portfolios, files, options)
     _write(checked, Format.JSON if as_json else output_format, output)
     rejected = any(report.decision == Decision.REJECT for report in checked.reports)
     if exit_code and rejected:
         raise typer.Exit(EXIT_REJECTED)
+
+
+def _running(broker_url: str | None) -> str | None:
+    """Return the URL of the system that the command or the environment names, if any does."""
+    settings = read_settings(broker_url)
+    named = "broker_url" in settings.model_fields_set
+    return settings.broker_url.get_secret_value() if named else None
 
 
 def _refuse_market(files: Mapping[str, Path | None]) -> None:
@@ -130,7 +140,14 @@ def _check_embedded(
     options: Any,
 ) -> CheckedBook:
     """Check on the market of these files: prices, scenarios, tags."""
-    from risk_tasks.embedding import embedded
+    try:
+        from risk_tasks.embedding import embedded
+    except ModuleNotFoundError as missing:
+        raise InvalidSettingsError(
+            f"No running system is named, and to start one needs {missing.name}.",
+            field="--broker-url",
+            remedy="Name one, or: pip install 'risk-tasks[embedded]'.",
+        ) from None
 
     prices, scenarios, tags = files
     if prices is None:

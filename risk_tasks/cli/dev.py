@@ -29,6 +29,9 @@ def dev(
     broker_url: Annotated[
         str | None, typer.Option(metavar="URL", help="A running server; our own if not given.")
     ] = None,
+    flower: Annotated[
+        bool, typer.Option("--flower", help="Flower too, behind a password.")
+    ] = False,
 ) -> None:
     """Run a server, workers, one critical-only worker and a scheduler until Ctrl-C."""
     from risk_tasks.embedding import FleetPlan, running_fleet
@@ -42,6 +45,7 @@ def dev(
         concurrency=concurrency,
         critical_worker=True,
         scheduler=True,
+        flower=flower,
         log_level="info",
     )
     notes.print("Starting ...")
@@ -75,6 +79,12 @@ def _announce(fleet: Fleet, ready_file: Path | None) -> None:
     for name, pid in fleet.pids.items():
         notes.print(f"  {name:<16} pid {pid}", highlight=False)
     notes.print(f"Broker {masked(fleet.url)}, logs in {fleet.folder}", soft_wrap=True)
+    if fleet.flower is not None:
+        notes.print(
+            f"Flower {fleet.flower.url}, user {fleet.flower.user}, "
+            f"password in {fleet.flower.password_file or 'RISK_TASKS_FLOWER_PASSWORD'}",
+            soft_wrap=True,
+        )
     notes.print("Next: risk-tasks market publish PRICES --broker-url URL. Ctrl-C stops it all.")
 
 
@@ -82,7 +92,14 @@ def _write_ready_file(fleet: Fleet, path: Path | None) -> None:
     """Replace the file in one step, so that a reader never sees half of it."""
     if path is None:
         return
-    document = {"broker_url": fleet.url, "gateway_url": None, "pids": fleet.pids}
+    document: dict[str, object] = {
+        "broker_url": fleet.url,
+        "gateway_url": None,
+        "pids": fleet.pids,
+    }
+    if fleet.flower is not None:
+        document["flower_url"] = fleet.flower.url
+        document["flower_password_file"] = str(fleet.flower.password_file or "")
     draft = path.with_name(path.name + ".new")
     draft.write_text(json.dumps(document))
     draft.replace(path)

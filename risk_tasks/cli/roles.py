@@ -1,4 +1,4 @@
-"""`worker` and `scheduler`: the roles as processes."""
+"""`worker`, `scheduler` and `flower`: the roles as processes."""
 
 from __future__ import annotations
 
@@ -39,6 +39,20 @@ def scheduler(
     raise typer.Exit(run_scheduler(read_settings(broker_url), name=name, schedule=read))
 
 
+def flower(
+    broker_url: BrokerUrl = None,
+    address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")] = 5555,
+    name: Annotated[str | None, typer.Option(help="Unique name; made up where not given.")] = None,
+) -> None:
+    """Run Flower, read-only and behind a password, until SIGTERM or Ctrl-C."""
+    from risk_tasks.roles.flower import run_flower
+
+    settings = read_settings(broker_url)
+    raise typer.Exit(run_flower(settings, address=address, port=port, name=name))
+
+
 def add_to(app: typer.Typer) -> None:
     app.command()(worker)
     app.command()(scheduler)
+    app.command()(flower)

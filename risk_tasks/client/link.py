@@ -28,6 +28,7 @@ from risk_tasks.store.markets import MarketStore
 from risk_tasks.store.results import ResultStore
 from risk_tasks.wire.answer import AnswerBlock, decode_answer
 from risk_tasks.wire.request import encode_request
+from risk_tasks.wire.summary import block_summary
 
 #: how soon a call that waits for room looks again
 _ROOM_S = 0.02
@@ -152,6 +153,7 @@ class Link:
                 timeout_s=call.timeout_s,
                 stamp=replace(wanted, market=market, limits=limits),
                 quota_name=self._quota_name,
+                summary=block_summary(call.lane, block.portfolio_ids),
             )
             market, versions[wanted] = given.market_id, given.limits_version
             if client_id:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from risk_tasks.connection import connect
+from risk_tasks.embedding.flower import FlowerDoor
 from risk_tasks.embedding.processes import RoleProcess
 from risk_tasks.embedding.server import running_server
 from risk_tasks.errors import StartError, TransportError
@@ -29,6 +30,7 @@ class FleetPlan:
     concurrency: int = 1
     critical_worker: bool = False
     scheduler: bool = False
+    flower: bool = False
     log_level: str = "warning"
     #: on or off; as the environment says where it is None
     metrics: str | None = None
@@ -45,6 +47,7 @@ class Fleet:
         self.folder = folder
         self.server_pid = server_pid
         self._plan = plan
+        self.flower = FlowerDoor.open(folder) if plan.flower else None
         self._client = connect(url)
         self._roles = RoleStore(self._client)
         self.processes = list(self._planned())
@@ -100,18 +103,23 @@ class Fleet:
             yield self._worker("worker-critical", Priority.CRITICAL)
         if self._plan.scheduler:
             yield self._role("scheduler", ["scheduler"])
+        if self.flower is not None:
+            yield self._role("flower", self.flower.arguments, self.flower.environment)
 
     def _worker(self, name: str, lanes: str) -> RoleProcess:
         concurrency = str(self._plan.concurrency)
         return self._role(name, ["worker", "--lanes", lanes, "--concurrency", concurrency])
 
-    def _role(self, name: str, arguments: list[str]) -> RoleProcess:
+    def _role(
+        self, name: str, arguments: list[str], more: Mapping[str, str] | None = None
+    ) -> RoleProcess:
         environment: dict[str, str | None] = {
             "RISK_TASKS_BROKER_URL": self.url,
             "RISK_TASKS_LOG_LEVEL": self._plan.log_level,
             # One port cannot be that of all.
             "RISK_TASKS_METRICS_PORT": None,
             "RISK_TASKS_METRICS_PORT_FILE": None,
+            **(more or {}),
         }
         if self._plan.metrics is not None:
             environment["RISK_TASKS_METRICS"] = self._plan.metrics

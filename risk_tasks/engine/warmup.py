@@ -10,6 +10,7 @@ from risk_tasks.engine.block import PortfolioBlock
 from risk_tasks.engine.compute import FUNCTIONS, compute, contributions
 from risk_tasks.engine.headroom import EXITS, largest_trades
 from risk_tasks.engine.market import MarketArrays
+from risk_tasks.kernels.jit import recorded_compilations
 from risk_tasks.kernels.validity import locate, repeated_position
 from risk_tasks.model.confidence import VarConvention
 from risk_tasks.model.limits import Comparison
@@ -19,8 +20,17 @@ from risk_tasks.model.registry import MEASURES, Qualifier
 from risk_tasks.model.scenario import Scenario
 
 
-def compile_kernels() -> None:
-    """Run every measure once on a market of one instrument, in the types that blocks have."""
+def compile_kernels() -> int:
+    """Run every measure once on a market of one instrument, in the types that blocks have.
+
+    Returns how many functions were compiled; those that a cache holds are loaded instead.
+    """
+    with recorded_compilations() as recorder:
+        _run_everything()
+    return sum(each.is_start for _, each in recorder.buffer)
+
+
+def _run_everything() -> None:
     snapshot = MarketSnapshot(
         datetime(2000, 1, 1, tzinfo=UTC),
         ["A"],

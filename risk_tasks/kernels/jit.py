@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast, overload
 
 import numba
+from numba.core import event
 from numba.core.registry import cpu_target
 
 Kernel = TypeVar("Kernel", bound=Callable[..., None])
@@ -49,6 +50,14 @@ def _compile(function: Callable[..., object], **more: Any) -> Callable[..., obje
         return cast("Callable[..., object]", numba.njit(cache=True, **options)(function))
     except RuntimeError:
         return cast("Callable[..., object]", numba.njit(**options)(function))
+
+
+def recorded_compilations() -> Any:
+    """Return a context manager that yields a recorder: its `buffer` has Numba's compilations.
+
+    What is loaded from a cache is not among them.
+    """
+    return event.install_recorder("numba:compile")
 
 
 def target_cpu() -> str:

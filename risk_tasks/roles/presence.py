@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import threading
 from collections.abc import Callable
@@ -41,6 +42,15 @@ class Repeater:
                 log.warning("repeater.failed", work=self._thread.name, error=str(error))
             if self._stopped.wait(self._every_s):
                 return
+
+
+def name_of_a_life(role: str) -> str:
+    """Return a name that no other process has, nor this one's successor in the same container.
+
+    A container that is started again has the same host name and often the same process id; under
+    the same name, what the dead one held would seem to be held by the living.
+    """
+    return f"{role}-{os.getpid()}-{secrets.token_hex(3)}@{socket.gethostname()}"
 
 
 class Presence:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -11,10 +9,11 @@ import structlog
 from celery.signals import beat_init
 
 from risk_tasks.app import create_app
+from risk_tasks.broker.heartbeat import Heartbeat
 from risk_tasks.connection import connect
 from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.meters import open_endpoint, told
-from risk_tasks.roles.presence import Presence, Repeater
+from risk_tasks.roles.presence import Presence, Repeater, name_of_a_life
 from risk_tasks.roles.schedule import Schedule
 from risk_tasks.settings import Settings
 from risk_tasks.store.roles import RoleStore
@@ -33,12 +32,17 @@ def run_scheduler(
 ) -> int:
     """Send what is due until SIGTERM or SIGINT, and return the exit code."""
     configure_logs(settings.log_level, settings.log_format)
-    name = name or f"scheduler-{os.getpid()}@{socket.gethostname()}"
+    name = name or name_of_a_life("scheduler")
     client = connect(settings.broker_url.get_secret_value(), socket_timeout_s=5.0)
     endpoint = open_endpoint(settings, "scheduler", lambda: _server_metrics(client))
-    reaper = Reaper(client)
+    reaper, heartbeat = Reaper(client), Heartbeat(settings.heartbeat_file)
+
+    def look_after() -> None:
+        reaper.reap()
+        heartbeat.beat()
+
     upkeep: list[Repeater | Presence] = [
-        Repeater(reaper.reap, every_s=_REAP_EVERY_S, name="reaper"),
+        Repeater(look_after, every_s=_REAP_EVERY_S, name="reaper"),
         Presence(RoleStore(client), "scheduler", name),
     ]
 
@@ -50,6 +54,8 @@ def run_scheduler(
     beat_init.connect(ready, weak=False)
     app = create_app(settings)
     app.conf.beat_schedule = (schedule or Schedule()).entries()
+    # Not among the settings of the app: workers tell those to whoever asks, Flower for one.
+    app.conf.redbeat_redis_url = settings.broker_url.get_secret_value()
     try:
         app.Beat(quiet=True, loglevel=settings.log_level.upper(), hostname=name).run()
     except SystemExit as stop:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -23,7 +23,7 @@ from risk_tasks.lanes import Priority
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.meters import WorkerMeters, told
-from risk_tasks.roles.presence import Presence, Repeater
+from risk_tasks.roles.presence import Presence, Repeater, name_of_a_life
 from risk_tasks.roles.result_cache import CacheReport, open_cache
 from risk_tasks.service import Demand, DocumentService, MarketShelf, Recall, Service, warm
 from risk_tasks.settings import Settings
@@ -66,7 +66,7 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     lanes = read_lanes(settings.lanes)
     if lanes == [Priority.BATCH]:
         os.nice(_BATCH_NICENESS)
-    name = name or f"worker-{os.getpid()}@{socket.gethostname()}"
+    name = name or name_of_a_life("worker")
     client = connect(settings.broker_url.get_secret_value(), socket_timeout_s=5.0)
     markets, limits = MarketStore(client), LimitStore(client)
     shelf = MarketShelf(markets.load, capacity=settings.markets_held)
@@ -86,7 +86,10 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     tasks.register_prewarming(app, prewarmer)
 
     log.info("worker.compiling", name=name)
-    compile_kernels()
+    started = time.perf_counter()
+    compiled = compile_kernels()
+    took_s = round(time.perf_counter() - started, 3)
+    log.info("worker.compiled", name=name, compiled=compiled, took_s=took_s)
     upkeep: list[Repeater | Presence | WorkerMeters] = [
         meters,
         Repeater(lambda: _hold(markets, shelf), every_s=_MARKETS_EVERY_S, name="markets"),

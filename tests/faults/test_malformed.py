@@ -26,7 +26,7 @@ QUEUE = Priority.NORMAL.queue
 
 def _with(**changes: Any) -> bytes:
     """A message of ours with some of its parts replaced, by their path."""
-    message = json.loads(envelope("no-such-block", Priority.NORMAL, 1))
+    message = json.loads(envelope("no-such-block", Priority.NORMAL, ""))
     for path, value in changes.items():
         *parents, name = path.split("__")
         place = message
@@ -123,7 +123,7 @@ def test_fuzzed_messages_are_all_accounted_for(
 
 
 def _mutated(chance: random.Random) -> bytes:
-    message = bytearray(envelope(f"fuzz-{chance.random()}", Priority.NORMAL, 1))
+    message = bytearray(envelope(f"fuzz-{chance.random()}", Priority.NORMAL, ""))
     kind = chance.randrange(6)
     if kind == 0:
         for _ in range(chance.randint(1, 8)):

@@ -126,6 +126,25 @@ def test_check_asks_a_running_system(on_fleet, market):
     assert [report["decision"] for report in document["reports"]] == DECISIONS
 
 
+def test_check_asks_the_system_that_the_environment_names(call, fleet, market, tmp_path):
+    """By the variable or its file; with prices of its own it asks nobody."""
+    url_file = tmp_path / "url"
+    url_file.write_text(fleet.url)
+
+    for named in (
+        {"RISK_TASKS_BROKER_URL": fleet.url},
+        {"RISK_TASKS_BROKER_URL_FILE": str(url_file)},
+    ):
+        reports = only_json(call("check", sample.BOOKS, "--json", **named))
+        assert {report["market_id"] for report in reports["reports"]} == {market.id}
+
+    refused = call(
+        "check", sample.BOOKS, "--prices", tmp_path / "no", RISK_TASKS_BROKER_URL="redis://x"
+    )
+    assert refused.returncode == 1
+    assert "redis" not in refused.stderr
+
+
 def test_check_prints_tables_and_reasons(on_fleet):
     """As wide as a terminal that has not said how wide it is."""
     done = command("check", sample.BOOKS, *SAMPLE_LIMITS, *on_fleet)

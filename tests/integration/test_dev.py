@@ -2,62 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
-from subprocess import Popen
-from typing import Any
 
 import pytest
 import redis
 
 from risk_tasks import Portfolio, RiskClient
 from risk_tasks.store.roles import RoleStore
+from tests.integration.dev_system import READY_WITHIN_S, Dev, dev
 from tests.integration.support import ended, is_gone, running, wait_until
 
 pytestmark = pytest.mark.integration
-
-READY_WITHIN_S = 60
-
-
-@dataclass
-class Dev:
-    """A running `dev`, with what it wrote."""
-
-    process: Popen[bytes]
-    ready_file: Path
-    log: Path
-
-    def ready(self) -> dict[str, Any]:
-        return json.loads(self.ready_file.read_text())
-
-    def pids(self) -> dict[str, int]:
-        return self.ready()["pids"]
-
-
-@contextmanager
-def dev(folder: Path, *options: object, await_ready: bool = True) -> Iterator[Dev]:
-    """Run `dev`; whatever happens in the test, nothing of it runs on afterwards."""
-    system = Dev(None, folder / "ready.json", folder / "dev.log")
-    arguments = ["-m", "risk_tasks", "dev", "--ready-file", system.ready_file, *options]
-    with running(*arguments, log=system.log, cwd=folder, settings={}) as process:
-        system.process = process
-        try:
-            if await_ready:
-                wait_until(
-                    lambda: system.ready_file.exists() or process.poll() is not None,
-                    READY_WITHIN_S,
-                    "the ready file",
-                )
-                assert process.poll() is None, system.log.read_text()
-            yield system
-        finally:
-            if process.poll() is None:
-                ended(process, system.log)
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ def messages(request, server) -> tuple[dict, dict]:
         app.send_task(CHECK_BLOCK_TASK, task_id="by-celery", queue=lane.queue, ignore_result=True)
         app.pool.force_close_all()
     (theirs,) = server.messages(lane.queue)
-    return theirs, json.loads(envelope("by-hand", lane, 3))
+    return theirs, json.loads(envelope("by-hand", lane, "3 checks"))
 
 
 def test_the_message_has_the_parts_that_celery_gives_it(messages):

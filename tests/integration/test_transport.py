@@ -44,7 +44,7 @@ def take(channel):
 
 def other(name: str) -> bytes:
     """A message that the ledger does not know."""
-    message = json.loads(envelope(name, Priority.NORMAL, 1))
+    message = json.loads(envelope(name, Priority.NORMAL, "1 check"))
     message["headers"]["task"] = CHECK_TASK
     return json.dumps(message).encode()
 
@@ -138,7 +138,7 @@ def test_the_messages_of_a_dead_worker_come_back_by_their_tag(server, channel, c
 
 def test_a_consumer_never_sees_what_the_guard_finds(server, connection):
     """It goes to the dead letters, with its lane and what is wrong with it, and is logged."""
-    server.client.lpush(QUEUE, b"garbage", envelope("good", Priority.NORMAL, 1))
+    server.client.lpush(QUEUE, b"garbage", envelope("good", Priority.NORMAL, "1 check"))
     seen = []
 
     def note(_, message):

@@ -764,4 +764,4 @@ def test_a_market_is_laid_out_by_instrument():
 
 def test_a_worker_compiles_every_kernel_before_its_first_check():
     """Warming up runs every measure and leaves nothing behind."""
-    assert compile_kernels() is None
+    assert compile_kernels() >= 0

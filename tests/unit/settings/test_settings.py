@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -22,6 +23,8 @@ DEFAULTS = {
     "cache_url": None,
     "cache_local_bytes": 64 << 20,
     "cache_ttl_s": 900.0,
+    "heartbeat_file": None,
+    "flower_password": None,
     "log_level": "info",
     "log_format": "auto",
     "metrics": "on",
@@ -38,6 +41,8 @@ GIVEN = {
     "cache_url": ("redis://three:3/0", "redis://three:3/0"),
     "cache_local_bytes": ("0", 0),
     "cache_ttl_s": ("86400", 86_400.0),
+    "heartbeat_file": ("/run/beat", Path("/run/beat")),
+    "flower_password": ("tulip", "tulip"),
     "log_level": ("debug", "debug"),
     "log_format": ("json", "json"),
     "metrics": ("off", "off"),

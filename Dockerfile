@@ -1,0 +1,92 @@
+# One file for every container: targets worker, beat, flower, cli, and redis with our settings.
+# For the classic builder too: no BuildKit syntax. Base images are arguments.
+ARG PYTHON_IMAGE=python:3.13-slim-bookworm
+ARG REDIS_IMAGE=redis:7-bookworm
+
+# --- Redis under our user, with our settings and without a password in it
+FROM ${REDIS_IMAGE} AS redis
+COPY deploy/redis /etc/risk-tasks
+RUN mkdir -p /var/lib/risk-tasks && chown 10001:10001 /var/lib/risk-tasks
+WORKDIR /var/lib/risk-tasks
+USER 10001:10001
+HEALTHCHECK --interval=5s --timeout=3s --start-period=60s CMD ["/bin/sh", "/etc/risk-tasks/probe.sh"]
+ENTRYPOINT ["redis-server"]
+CMD ["/etc/risk-tasks/broker.conf"]
+
+# --- what every image of ours stands on, in one layer: no package lists, manuals or caches
+FROM ${PYTHON_IMAGE} AS trimmed
+RUN rm -rf /var/cache/apt/* /var/lib/apt/lists/* /usr/share/doc /usr/share/man /usr/share/locale \
+    && echo 'risk:x:10001:10001::/tmp:/usr/sbin/nologin' >> /etc/passwd \
+    && echo 'risk:x:10001:' >> /etc/group
+
+FROM scratch AS runtime
+COPY --from=trimmed / /
+ENV PATH=/opt/risk-tasks/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin \
+    LANG=C.UTF-8 HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+WORKDIR /srv
+USER 10001:10001
+
+# --- dependencies, by their hashes; from wheels laid into build/wheels where there are any
+FROM ${PYTHON_IMAGE} AS dependencies
+COPY deploy/build deploy/locks/*.lock build/wheels*/*.whl /build/
+RUN python3 -m venv --without-pip /opt/risk-tasks && sh /build/install.sh cli.lock
+
+FROM dependencies AS worker-dependencies
+RUN sh /build/install.sh worker.lock
+
+FROM dependencies AS beat-dependencies
+RUN sh /build/install.sh beat.lock
+
+FROM dependencies AS flower-dependencies
+RUN sh /build/install.sh flower.lock
+
+FROM dependencies AS package
+COPY pyproject.toml README.md LICENSE /src/
+COPY risk_tasks /src/risk_tasks
+RUN sh /build/install.sh --package /src
+
+# --- kernels, compiled for one kind of processor: the same bits on every machine that has it
+FROM worker-dependencies AS kernels
+ARG NUMBA_CPU_NAME=x86-64-v3
+ENV NUMBA_CPU_NAME=${NUMBA_CPU_NAME} NUMBA_CPU_FEATURES="" NUMBA_CACHE_DIR=/opt/kernels
+COPY --from=package /added /opt/risk-tasks
+RUN /opt/risk-tasks/bin/python -c \
+    "from risk_tasks.engine.warmup import compile_kernels; print(compile_kernels(), 'compiled')"
+
+# --- the images
+FROM runtime AS cli
+COPY --from=dependencies /opt/risk-tasks /opt/risk-tasks
+COPY --from=package /added /opt/risk-tasks
+COPY deploy/forward.py /srv/
+ENTRYPOINT ["risk-tasks"]
+
+FROM runtime AS worker
+ARG NUMBA_CPU_NAME=x86-64-v3
+ENV NUMBA_CPU_NAME=${NUMBA_CPU_NAME} NUMBA_CPU_FEATURES="" NUMBA_CACHE_DIR=/run/risk-tasks/kernels \
+    RISK_TASKS_HEARTBEAT_FILE=/run/risk-tasks/heartbeat
+COPY --from=dependencies /opt/risk-tasks /opt/risk-tasks
+COPY --from=worker-dependencies /added /opt/risk-tasks
+COPY --from=package /added /opt/risk-tasks
+COPY --from=kernels /opt/kernels /opt/kernels
+COPY deploy/probe.sh /srv/
+COPY workers /srv/workers
+HEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD ["/bin/sh", "/srv/probe.sh"]
+ENTRYPOINT ["python", "-m", "workers"]
+
+FROM runtime AS beat
+ENV RISK_TASKS_HEARTBEAT_FILE=/run/risk-tasks/heartbeat
+COPY --from=dependencies /opt/risk-tasks /opt/risk-tasks
+COPY --from=beat-dependencies /added /opt/risk-tasks
+COPY --from=package /added /opt/risk-tasks
+COPY deploy/probe.sh /srv/
+COPY beat /srv/beat
+HEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD ["/bin/sh", "/srv/probe.sh"]
+ENTRYPOINT ["python", "-m", "beat"]
+
+FROM runtime AS flower
+COPY --from=dependencies /opt/risk-tasks /opt/risk-tasks
+COPY --from=flower-dependencies /added /opt/risk-tasks
+COPY --from=package /added /opt/risk-tasks
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s CMD ["python", "-S", "-c", \
+    "import urllib.request as web; web.urlopen('http://127.0.0.1:5555/healthcheck', timeout=3)"]
+ENTRYPOINT ["risk-tasks", "flower", "--address", "0.0.0.0", "--port", "5555"]

@@ -1,0 +1,1 @@
+"""The stack of docker-compose.yml, driven with a real engine: `make test-compose`."""

@@ -1,0 +1,141 @@
+"""Runs in a container of the stack: sends checks, holds each answer against the first, and counts.
+
+    load.py --seconds 30 --checks 50 --calls-per-s 20 --deadline-s 10
+
+Ends its calls after so many seconds, or at SIGTERM, and prints one JSON document. Every call is
+judged: answered within its deadline, refused, or late. What is late is not lost: the caller was
+told. Lost is what the ledger still holds when all is over.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import signal
+import statistics
+import threading
+import time
+
+import redis
+
+from risk_tasks import Portfolio, RiskClient, read_limits, read_market, sample
+from risk_tasks.errors import ReportTimeoutError, RiskTasksError
+from risk_tasks.settings import Settings
+
+_SETTLES_WITHIN_S = 45.0
+
+
+class Tally:
+    """What became of the calls, shared by the threads that make them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.counts = dict.fromkeys(("sent", "answered", "late", "failed", "wrong"), 0)
+        self.took_ms: list[float] = []
+        self.faults: list[str] = []
+
+    def add(self, outcome: str, n_checks: int, took_s: float, fault: str = "") -> None:
+        with self._lock:
+            self.counts["sent"] += n_checks
+            self.counts[outcome] += n_checks
+            self.took_ms.append(took_s * 1e3)
+            if fault and len(self.faults) < 5:
+                self.faults.append(fault)
+
+
+def books(n: int, instruments: list[str]) -> list[Portfolio]:
+    chance = random.Random(5)
+    return [
+        Portfolio(
+            f"book-{number}",
+            {name: chance.uniform(-9e3, 9e3) for name in chance.sample(instruments, 10)},
+            nav=5e6,
+        )
+        for number in range(n)
+    ]
+
+
+def numbers(reports: object) -> str:
+    """Every bit of every number, and in the order asked."""
+    return repr([(r.portfolio_id, r.status, sorted(r.measures.items())) for r in reports])
+
+
+def send(risk: RiskClient, book: list[Portfolio], right: str, tally: Tally, given: object) -> None:
+    """Make calls, one after the other at the pace asked for, until the time is over."""
+    chance = random.Random(threading.get_ident())
+    pause_s = given.threads / given.calls_per_s
+    due_at = time.monotonic() + chance.uniform(0, pause_s)
+    while due_at < given.until and not given.stopped.wait(max(0.0, due_at - time.monotonic())):
+        due_at = max(due_at + pause_s, time.monotonic())
+        started = time.monotonic()
+        try:
+            reports = risk.check_many(book, timeout_s=given.deadline_s)
+            outcome, fault = "answered", ""
+            if numbers(reports) != right:
+                outcome, fault = "wrong", numbers(reports)[:300]
+        except ReportTimeoutError as error:
+            outcome, fault = "late", str(error)
+        except RiskTasksError as error:
+            outcome, fault = "failed", str(error)
+        tally.add(outcome, len(book), time.monotonic() - started, fault)
+
+
+def settled(client: redis.Redis) -> int:
+    """Wait until nothing accepted is open, and return how many checks still are."""
+    give_up_at = time.monotonic() + _SETTLES_WITHIN_S
+    while client.zcard("risk:ledger") and time.monotonic() < give_up_at:
+        time.sleep(0.2)
+    keys = [f"risk:lane:{lane}" for lane in ("critical", "normal", "batch")]
+    return sum(int(client.hget(key, "checks") or 0) for key in keys)
+
+
+def main() -> None:
+    """Publish the sample, learn the right answers, load, settle, and tell."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=0.0)
+    parser.add_argument("--checks", type=int, default=50)
+    parser.add_argument("--calls-per-s", type=float, default=20.0)
+    parser.add_argument("--deadline-s", type=float, default=10.0)
+    parser.add_argument("--threads", type=int, default=6)
+    given = parser.parse_args()
+    url = Settings.read().broker_url.get_secret_value()
+    market = read_market(sample.PRICES)
+    tally = Tally()
+    with RiskClient(url, timeout_s=60) as risk, redis.Redis.from_url(url) as client:
+        risk.publish_market(market)
+        risk.publish_limits(read_limits(sample.LIMITS))
+        book = books(given.checks, list(market.instruments))
+        right = numbers(risk.check_many(book))
+        first_answer_at = time.time()
+        before = {k.decode(): int(v) for k, v in client.hgetall("risk:counters").items()}
+        given.stopped = threading.Event()
+        signal.signal(signal.SIGTERM, lambda *_: given.stopped.set())
+        given.until = time.monotonic() + given.seconds
+        senders = [
+            threading.Thread(target=send, args=(risk, book, right, tally, given))
+            for _ in range(given.threads if given.seconds else 0)
+        ]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join()
+        lost = settled(client)
+        after = {k.decode(): int(v) for k, v in client.hgetall("risk:counters").items()}
+    grown = {name: after[name] - before.get(name, 0) for name in after}
+    quantiles = statistics.quantiles(tally.took_ms, n=100) if len(tally.took_ms) > 1 else [0] * 99
+    document = {
+        "first_answer_at": first_answer_at,
+        **tally.counts,
+        "lost": lost,
+        "p50_ms": round(quantiles[49], 1),
+        "p99_ms": round(quantiles[98], 1),
+        "max_ms": round(max(tally.took_ms, default=0), 1),
+        "counters": {name: count for name, count in grown.items() if count},
+        "faults": tally.faults,
+    }
+    print(json.dumps(document))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""The app's settings, as any worker tells them to whoever asks."""
+
+from __future__ import annotations
+
+from celery.app.control import Inspect
+from celery.worker.control import Panel
+
+from risk_tasks.app import create_app
+from risk_tasks.settings import Settings
+
+SECRET = "hunter2"
+
+
+def test_a_worker_tells_nobody_the_password():
+    """`inspect conf` is what Flower shows of each worker."""
+    url = f"redis://:{SECRET}@host:6379/0"
+    app = create_app(Settings.read(broker_url=url, result_url=url, heartbeat_file="/run/heartbeat"))
+
+    told = str(Panel.data["conf"](_State(app), with_defaults=True))
+
+    assert hasattr(Inspect, "conf")
+    assert "visibility_timeout" in told
+    assert SECRET not in told
+
+
+class _State:
+    def __init__(self, app: object) -> None:
+        self.app = app
