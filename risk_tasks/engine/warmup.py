@@ -8,6 +8,7 @@ import numpy as np
 
 from risk_tasks.engine.block import PortfolioBlock
 from risk_tasks.engine.compute import FUNCTIONS, compute, contributions
+from risk_tasks.engine.content import content_digests
 from risk_tasks.engine.headroom import EXITS, largest_trades
 from risk_tasks.engine.market import MarketArrays
 from risk_tasks.kernels.jit import recorded_compilations
@@ -59,6 +60,7 @@ def _run_everything() -> None:
     bounded = [name for name in names if name.name in EXITS]
     bounds = [(name, Comparison.ABSOLUTE, 1e9) for name in bounded]
     largest_trades(block, market, linear, bounds)
+    content_digests(block, market)
     one = np.zeros(1, dtype=np.int64)
     repeated_position(block.offsets, block.instrument, 1, one)
     code, quantity = np.zeros(1, dtype=np.int32), np.ones(1)
