@@ -29,6 +29,9 @@ class Qualifier(StrEnum):
 
 #: for which the costs of measures of random paths stand here
 REGISTRY_PATHS = 10_000
+#: what a look-up in the result cache may cost, microseconds a check: that of the shared tier and,
+#: where it finds nothing, of keeping the result. `python -m benchmarks cache` measures them.
+LOOK_UP_US = 50.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,10 @@ class MeasureDefinition:
     def cost_of(self, n_paths: int) -> float:
         """Return `cost_us` over so many paths, where it is a measure of random paths."""
         return self.cost_us * n_paths / REGISTRY_PATHS if self.by_path else self.cost_us
+
+    def is_looked_up(self, n_paths: int) -> bool:
+        """Whether computing it costs more than looking it up in the result cache."""
+        return self.cost_of(n_paths) > LOOK_UP_US
 
     @property
     def spelling(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from risk_tasks.histograms import Durations
 from risk_tasks.metrics import BlockRecord, Outcome
-from risk_tasks.store.slots import LaneWork, Slot, SlotStore, slot_number
+from risk_tasks.store.slots import LaneWork, LookUps, Slot, SlotStore, slot_number
 
 
 class LaneCounts:
@@ -54,6 +54,8 @@ class LaneCounts:
 class SlotWriter:
     """Counts records into the slot of now, and writes it to the server.
 
+    `look_ups` returns those of the process so far.
+
     What is counted between two writes belongs to the slot of the first. Where a write fails, the
     counts stay and go with the next one.
     """
@@ -64,11 +66,13 @@ class SlotWriter:
         worker: str,
         *,
         threads: int,
+        look_ups: Callable[[], LookUps] = LookUps,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._worker = worker
         self._threads = threads
+        self._look_ups = look_ups
         self._clock = clock
         self._number: int | None = None
         self._covered_until_s = 0.0
@@ -97,8 +101,11 @@ class SlotWriter:
 
     def _begin(self) -> None:
         self._covered_s = self._busy_s = 0.0
+        self._looked_up_before = self._look_ups()
         self._lanes: defaultdict[str, LaneCounts] = defaultdict(LaneCounts)
 
     def _slot(self) -> Slot:
         lanes = {lane: counts.work() for lane, counts in self._lanes.items()}
-        return Slot(self._threads, self._covered_s, self._busy_s, lanes)
+        before, now = self._looked_up_before, self._look_ups()
+        looked_up = LookUps(now.n - before.n, now.hits - before.hits)
+        return Slot(self._threads, self._covered_s, self._busy_s, lanes, looked_up)

@@ -91,7 +91,7 @@ def read_status(client: redis.Redis, window_s: float = WINDOW_S) -> Status:
         avg_response_time_ms=times.avg_ms,
         p95_response_time_ms=times.p95_ms,
         p99_response_time_ms=times.p99_ms,
-        cache_hit_ratio=_cache_hit_ratio(client, window),
+        cache_hit_ratio=_cache_hit_ratio(window),
         calculations_per_second=every.n_checks / window.seconds if measured else None,
         queue_processing_rate=every.n_blocks / window.seconds if measured else None,
         error_rate=_ratio(every.n_errors + n_unanswered, every.n_checks + n_unanswered),
@@ -113,9 +113,10 @@ def read_status(client: redis.Redis, window_s: float = WINDOW_S) -> Status:
     )
 
 
-def _cache_hit_ratio(client: redis.Redis, window: Window) -> float | None:
-    """Return hits by look-ups; None: there is no cache that counts them."""
-    return None
+def _cache_hit_ratio(window: Window) -> float | None:
+    """Return hits by look-ups; None where nothing was looked up."""
+    looked_up = [slot.look_ups for slot in window.slots]
+    return _ratio(sum(one.hits for one in looked_up), sum(one.n for one in looked_up))
 
 
 def _utilization(window: Window) -> float | None:

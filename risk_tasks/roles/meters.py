@@ -15,7 +15,7 @@ from risk_tasks.monitoring.recorder import LateRecorder, Sink
 from risk_tasks.monitoring.slots import SlotWriter
 from risk_tasks.roles.presence import Repeater
 from risk_tasks.settings import Settings
-from risk_tasks.store.slots import SlotStore
+from risk_tasks.store.slots import LookUps, SlotStore
 
 if TYPE_CHECKING:
     from risk_tasks.monitoring.exposition import Collector, Endpoint
@@ -44,7 +44,13 @@ def told(endpoint: Endpoint | None) -> dict[str, int]:
 class WorkerMeters:
     """A worker's recorder: from `start` until `stop` its slots are written, about once a second."""
 
-    def __init__(self, settings: Settings, client: redis.Redis, name: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        client: redis.Redis,
+        name: str,
+        look_ups: Callable[[], LookUps] = LookUps,
+    ) -> None:
         self.recorder: Recorder = NullRecorder()
         self.endpoint: Endpoint | None = None
         self._repeater: Repeater | None = None
@@ -52,7 +58,9 @@ class WorkerMeters:
             return
         # Of two processes of one name, as after a restart, neither overwrites the other's slot.
         process = f"{name}:{uuid.uuid4().hex[:8]}"
-        self._slots = SlotWriter(SlotStore(client), process, threads=settings.concurrency)
+        self._slots = SlotWriter(
+            SlotStore(client), process, threads=settings.concurrency, look_ups=look_ups
+        )
         sinks: list[Sink] = [self._slots]
         if settings.metrics_port is not None:
             from risk_tasks.monitoring.worker import WorkerMetrics

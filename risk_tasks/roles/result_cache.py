@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 from risk_tasks.cache import (
@@ -20,6 +21,7 @@ from risk_tasks.connection import connect
 from risk_tasks.lanes import CACHE_PREFIX, LEASE_PREFIX
 from risk_tasks.settings import Settings
 from risk_tasks.store.cache_counts import CacheCountsStore
+from risk_tasks.store.slots import LookUps
 
 #: more than a worker has threads: one without a connection would compute what another computes
 _MAX_CONNECTIONS = 512
@@ -35,6 +37,12 @@ class ResultCache:
     breaker: Breaker
     #: seconds that results are kept
     ttl_s: float
+
+    def look_ups(self) -> LookUps:
+        """Return those of this process so far."""
+        counts = self.counters.snapshot()
+        n = counts.local_hits + counts.local_misses
+        return LookUps(n, counts.local_hits + counts.shared_hits)
 
 
 def open_cache(settings: Settings) -> ResultCache:
@@ -60,7 +68,14 @@ def open_cache(settings: Settings) -> ResultCache:
 class CacheReport:
     """Adds what a role's cache did since the last time to the sums of the fleet."""
 
-    def __init__(self, cache: ResultCache, store: CacheCountsStore, name: str) -> None:
+    def __init__(
+        self,
+        cache: ResultCache,
+        store: CacheCountsStore,
+        name: str,
+        by_measure: Callable[[], Mapping[str, float]] = dict,
+    ) -> None:
+        self._by_measure = by_measure
         self._cache = cache
         self._store = store
         self._name = name
@@ -75,3 +90,4 @@ class CacheReport:
         }
         self._store.add(self._name, asdict(counts.since(self._told)), state)
         self._told = counts
+        self._store.add(self._name, self._by_measure(), {})

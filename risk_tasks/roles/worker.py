@@ -24,9 +24,10 @@ from risk_tasks.model.limits import LimitSet
 from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.meters import WorkerMeters, told
 from risk_tasks.roles.presence import Presence, Repeater, name_of_a_life
-from risk_tasks.roles.result_cache import open_cache
+from risk_tasks.roles.result_cache import CacheReport, open_cache
 from risk_tasks.service import Demand, DocumentService, MarketShelf, Recall, Service, warm
 from risk_tasks.settings import Settings
+from risk_tasks.store.cache_counts import CacheCountsStore
 from risk_tasks.store.limits import LimitStore
 from risk_tasks.store.markets import MarketStore
 from risk_tasks.store.popularity import Popularity, PopularityStore
@@ -38,8 +39,8 @@ log = structlog.get_logger("risk_tasks")
 
 #: how soon a published market is brought into memory, ahead of the first block that needs it
 _MARKETS_EVERY_S = 1.0
-#: how soon what is asked for counts
-_POPULAR_EVERY_S = 1.0
+#: how soon what is asked for, and what the cache did, is told to the server
+_FLUSH_EVERY_S = 1.0
 #: a worker of the batch lane alone gives way to the others on its machine
 _BATCH_NICENESS = 10
 
@@ -77,7 +78,8 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     prewarmer = Prewarmer(
         PrewarmStore(client), popular, markets, shelf.get, warm_by, ttl_s=cache.ttl_s
     )
-    meters = WorkerMeters(settings, client, name)
+    counts = CacheReport(cache, CacheCountsStore(client), name, recall.drain)
+    meters = WorkerMeters(settings, client, name, cache.look_ups)
     documents = DocumentService(service, markets, limits)
     app = create_app(settings)
     tasks.register(app, service, documents, BlockBroker(client), meters.recorder)
@@ -91,7 +93,8 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     upkeep: list[Repeater | Presence | WorkerMeters] = [
         meters,
         Repeater(lambda: _hold(markets, shelf), every_s=_MARKETS_EVERY_S, name="markets"),
-        Repeater(popularity.flush, every_s=_POPULAR_EVERY_S, name="popularity"),
+        Repeater(popularity.flush, every_s=_FLUSH_EVERY_S, name="popularity"),
+        Repeater(counts.flush, every_s=_FLUSH_EVERY_S, name="cache-counts"),
         Presence(RoleStore(client), "worker", name, ",".join(lanes)),
     ]
 

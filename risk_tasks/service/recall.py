@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -20,9 +22,6 @@ from risk_tasks.service.demand import Demand
 from risk_tasks.service.identity import ENGINE_VERSION
 from risk_tasks.wire.documents import settings_document
 
-#: A measure is looked up where it costs more than this: what a look-up in the shared tier costs,
-#: found or not, with room for a server that is not near. `benchmarks cache` measures it.
-LOOK_UP_US = 50.0
 #: part of every key: entries of another form are never found
 _KEY_FORMAT = 1
 _CELL = np.dtype([("value", "<f8"), ("outcome", "i1")])
@@ -35,9 +34,9 @@ _LATE = np.array([(np.nan, Outcome.NOT_IN_TIME)], dtype=_CELL).tobytes()
 Columns = dict[MeasureName, MeasureColumn]
 
 
-def is_looked_up(name: MeasureName, settings: MeasureSettings) -> bool:
-    """Whether computing `name` costs more than looking it up."""
-    return name.definition.cost_of(settings.n_paths) > LOOK_UP_US
+def costly_of(names: Sequence[MeasureName], settings: MeasureSettings) -> list[MeasureName]:
+    """Return those of `names` that cost more than looking them up."""
+    return [name for name in names if name.definition.is_looked_up(settings.n_paths)]
 
 
 class Recall:
@@ -55,6 +54,14 @@ class Recall:
         self._flight = flight
         self._ttl_s = ttl_s
         self._demand = demand
+        self._counts: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def drain(self) -> dict[str, int]:
+        """Return how often each measure was known and unknown since the last time."""
+        with self._lock:
+            counts, self._counts = self._counts, Counter()
+        return dict(counts)
 
     def compute(
         self,
@@ -70,7 +77,7 @@ class Recall:
         What others are computing is waited for until `until_s` on the monotonic clock; what has
         not come then has no number and the outcome `NOT_IN_TIME`.
         """
-        costly = [name for name in names if is_looked_up(name, settings)]
+        costly = costly_of(names, settings)
         columns = compute(block, market, [n for n in names if n not in costly], settings)
         if costly:
             if self._demand is not None:
@@ -88,8 +95,7 @@ class Recall:
         fresh_s: float,
     ) -> int:
         """Compute and keep what is not known for another `fresh_s` seconds; returns how much."""
-        costly = [name for name in names if is_looked_up(name, settings)]
-        asked = _Question(block, market, costly, settings)
+        asked = _Question(block, market, costly_of(names, settings), settings)
         once = list(dict.fromkeys(asked.keys))
         known = self._tiers.look_up(once)
         stale = [
@@ -110,9 +116,18 @@ class Recall:
         missing = [
             key for key, cell in cells.items() if cell is None or len(cell) != _CELL.itemsize
         ]
+        self._count(asked, set(missing))
         if missing:
             cells |= dict.fromkeys(missing, _LATE) | self._fly(asked, missing, until_s)
         return asked.columns([cells[key] or _LATE for key in asked.keys])
+
+    def _count(self, asked: _Question, missing: Collection[bytes]) -> None:
+        n = len(asked)
+        with self._lock:
+            for at, name in enumerate(asked.names):
+                n_missing = sum(key in missing for key in asked.keys[at * n : (at + 1) * n])
+                self._counts[f"{name.name}:hits"] += n - n_missing
+                self._counts[f"{name.name}:misses"] += n_missing
 
     def _fly(
         self, asked: _Question, missing: Sequence[bytes], until_s: float
@@ -141,13 +156,16 @@ class _Question:
         names: Sequence[MeasureName],
         settings: MeasureSettings,
     ) -> None:
-        self._block, self._market, self._names, self._settings = block, market, names, settings
+        self._block, self._market, self.names, self._settings = block, market, names, settings
         digests = content_digests(block, market)
         self.keys = [key for name in names for key in _keys(_prefix(name, settings), digests)]
 
+    def __len__(self) -> int:
+        return len(self._block)
+
     def cost_s(self, n_cells: int) -> float:
         """Return about how long computing so many cells takes."""
-        dearest = max(name.definition.cost_of(self._settings.n_paths) for name in self._names)
+        dearest = max(name.definition.cost_of(self._settings.n_paths) for name in self.names)
         return dearest * n_cells / 1e6
 
     def answer(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -156,18 +174,18 @@ class _Question:
         cells = [divmod(cell_of[key], len(self._block)) for key in keys]
         names = sorted({at for at, _ in cells})
         rows = sorted({row for _, row in cells})
-        wanted = [self._names[at] for at in names]
+        wanted = [self.names[at] for at in names]
         columns = compute(self._block.rows(np.array(rows)), self._market, wanted, self._settings)
-        table = {at: _cells(columns[self._names[at]]) for at in names}
+        table = {at: _cells(columns[self.names[at]]) for at in names}
         place = {row: at for at, row in enumerate(rows)}
         return {key: table[at][place[row]] for key, (at, row) in zip(keys, cells, strict=True)}
 
     def columns(self, cells: Sequence[bytes]) -> Columns:
         """Return `cells`, one for each key in order, as columns over the block."""
-        table = np.frombuffer(b"".join(cells), dtype=_CELL).reshape(len(self._names), -1)
+        table = np.frombuffer(b"".join(cells), dtype=_CELL).reshape(len(self.names), -1)
         return {
             name: MeasureColumn(row["value"].copy(), row["outcome"].copy())
-            for name, row in zip(self._names, table, strict=True)
+            for name, row in zip(self.names, table, strict=True)
         }
 
 

@@ -25,6 +25,13 @@ class LaneWork(msgspec.Struct, frozen=True):
     total: DurationsDocument = DurationsDocument()
 
 
+class LookUps(msgspec.Struct, frozen=True):
+    """How often results were looked up, and how often they were found."""
+
+    n: float = 0
+    hits: float = 0
+
+
 class Slot(msgspec.Struct, frozen=True):
     """What a worker did in one slot: `covered_s` is how much of it the worker was there for."""
 
@@ -32,6 +39,7 @@ class Slot(msgspec.Struct, frozen=True):
     covered_s: float
     busy_s: float = 0.0
     lanes: dict[str, LaneWork] = {}
+    look_ups: LookUps = LookUps()
 
 
 @dataclass(frozen=True, slots=True)
