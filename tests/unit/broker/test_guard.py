@@ -12,7 +12,7 @@ from risk_tasks.broker.envelope import envelope
 from risk_tasks.broker.guard import MAX_MESSAGE_BYTES, find_fault
 from risk_tasks.lanes import SERVED_TASKS, Priority
 from risk_tasks.settings import Settings
-from risk_tasks.tasks import register
+from risk_tasks.tasks import register, register_prewarming
 
 GOOD = json.loads(envelope("block", Priority.NORMAL, "3 checks"))
 BODY = json.dumps([[], {}, None])
@@ -77,6 +77,7 @@ def test_the_guard_lets_in_what_workers_serve_and_nothing_else():
     """A task that no worker has registered would be rejected by Celery, and lost."""
     app = create_app(Settings(broker_url="redis://nobody:1/0"))
     register(app, service=None, documents=None, broker=None, recorder=None)
+    register_prewarming(app, prewarmer=None)
     served = {name for name in app.tasks if not name.startswith("celery.")}
 
     assert served == SERVED_TASKS
