@@ -3,6 +3,7 @@
 import sys
 
 from benchmarks import (
+    cache,
     kernel,
     latency,
     ledger,
@@ -15,6 +16,7 @@ from benchmarks import (
 
 BENCHMARKS = {
     "kernel": kernel.run,
+    "cache": cache.run,
     "measures": measures.run,
     "ledger": ledger.run,
     "throughput": throughput.run,
