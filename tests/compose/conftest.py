@@ -64,9 +64,8 @@ def stack(
     )
     stack.down()
     started = time.time()
-    stack.up(workers=1)
     try:
-        with stack.load() as load:
+        with stack.starting(workers=1), stack.load() as load:
             first = load.verdict()["first_answer_at"]
         figures(up_to_first_answer_s=round(first - started, 2))
         yield stack

@@ -24,6 +24,7 @@ from risk_tasks.errors import ReportTimeoutError, RiskTasksError
 from risk_tasks.settings import Settings
 
 _SETTLES_WITHIN_S = 45.0
+_STARTS_WITHIN_S = 60.0
 
 
 class Tally:
@@ -81,6 +82,20 @@ def send(risk: RiskClient, book: list[Portfolio], right: str, tally: Tally, give
         tally.add(outcome, len(book), time.monotonic() - started, fault)
 
 
+def await_server(client: redis.Redis) -> None:
+    """Wait at the door of a stack that is still starting."""
+    give_up_at = time.monotonic() + _STARTS_WITHIN_S
+    while True:
+        try:
+            client.ping()
+        except redis.ConnectionError:
+            if time.monotonic() > give_up_at:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
 def settled(client: redis.Redis) -> int:
     """Wait until nothing accepted is open, and return how many checks still are."""
     give_up_at = time.monotonic() + _SETTLES_WITHIN_S
@@ -103,6 +118,7 @@ def main() -> None:
     market = read_market(sample.PRICES)
     tally = Tally()
     with RiskClient(url, timeout_s=60) as risk, redis.Redis.from_url(url) as client:
+        await_server(client)
         risk.publish_market(market)
         risk.publish_limits(read_limits(sample.LIMITS))
         book = books(given.checks, list(market.instruments))

@@ -116,10 +116,23 @@ class Stack:
             check=False,
         )
 
-    def up(self, *services: str, workers: int) -> None:
-        scale = f"worker={workers}"
-        done = self.compose("up", "--detach", "--no-build", "--scale", scale, *services)
-        assert done.returncode == 0, done.stderr
+    @contextmanager
+    def starting(self, workers: int) -> Iterator[None]:
+        """Run `up`; the block begins when its networks are there, and ends when it has ended."""
+        words = ["up", "--detach", "--no-build", "--scale", f"worker={workers}"]
+        with subprocess.Popen(
+            [*self._command, *words],
+            cwd=ROOT,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as up:
+            eventually(lambda: f"{PROJECT}_edge" in docker("network", "ls"), 30, "networks")
+            yield
+            _, told = up.communicate(timeout=120)
+        assert up.returncode == 0, told
 
     def scale(self, workers: int) -> None:
         """Change the number of workers as an operator does, and touch nothing else."""
