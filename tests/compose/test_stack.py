@@ -20,14 +20,17 @@ def one_worker(stack):
     stack.await_ready(1)
 
 
-def test_the_first_answer_comes_soon_after_up(stack, figures):
-    """Measured where the stack is started: from `up` to a check that was answered."""
+def test_the_first_answer_comes_soon_after_up(stack, full, figures):
+    """Measured where the stack is started: from `up` to a check that was answered.
+
+    Times are judged in the full form, on a machine that does nothing else; the small one tells them.
+    """
     held = json.loads((ROOT / "build" / "compose.json").read_text())
 
-    assert held["up_to_first_answer_s"] <= 15
+    assert held["up_to_first_answer_s"] <= (15 if full else 120)
 
 
-def test_a_worker_is_ready_soon_after_it_starts(stack, figures):
+def test_a_worker_is_ready_soon_after_it_starts(stack, full, figures):
     """One that joins a stack that runs; at `up` all parts start at once, on the same cores."""
     at_up = [_ready_s(worker) for worker in stack.await_ready(1)]
     stack.scale(2)
@@ -38,7 +41,7 @@ def test_a_worker_is_ready_soon_after_it_starts(stack, figures):
     stack.scale(1)
 
     assert compiled["compiled"] == 0
-    assert took_s <= 5
+    assert took_s <= (5 if full else 60)
 
 
 def _ready_s(worker: Container) -> float:

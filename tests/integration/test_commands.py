@@ -359,7 +359,7 @@ def test_publishing_is_told_in_a_sentence(call, server, limit_set):
 
     assert (market.returncode, limits.returncode) == (0, 0)
     assert market.stdout.startswith("Published default: 20 instruments, 1000 observations")
-    assert limits.stdout.startswith("Published default: 8 limits")
+    assert limits.stdout.startswith("Published default: 9 limits")
     assert [row["name"] for row in only_json(call("market", "list", "--json", *at))] == ["default"]
     shown = only_json(call("limits", "show", "--json", *at))
     assert (shown["name"], shown["version"]) == ("default", limit_set.version)

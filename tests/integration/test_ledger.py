@@ -549,6 +549,7 @@ def test_kinds_of_messages_have_their_lanes():
         "check": "normal",
         "check_block": "normal",
         "sweep": "normal",
+        "prewarm": "batch",
         "limit_breach": "critical",
         "critical_event": "critical",
         "position_change": "batch",
