@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-faults certify check lint types contracts docs bench lock clean
+.PHONY: demo test test-faults certify check lint types contracts docs bench load lock clean
 
 demo: .venv/.installed  ## real portfolios on real prices through real workers
 	$(BIN)/risk-tasks demo
@@ -34,6 +34,11 @@ docs: .venv/.installed  ## write what the documentation repeats of the code
 
 bench: .venv/.installed  ## measure; writes build/bench/*.json
 	$(BIN)/python -m benchmarks
+
+load: .venv/.installed  ## judge every target under load; writes build/bench/load.html
+	@mkdir -p build/bench
+	$(BIN)/python tests/risk_engine_load_test.py --max-requests-per-user 5000 --concurrent-users 10 \
+	  --target-response-time 100ms --validate-optimizations --report build/bench/load.html
 
 lock: .venv/.installed  ## resolve again, for Python 3.11 and later
 	$(BIN)/pip install --quiet uv==0.13.9

@@ -36,7 +36,10 @@ def shares(positions: pa.Table, n: int, n_users: int) -> list[pa.Table]:
     found = []
     for start, stop in pairwise(bounds):
         own = positions.slice(start, stop - start)
-        ids = {name: own[name].dictionary_encode() for name in ("portfolio_id", "instrument")}
+        ids = {
+            name: own[name].cast(pa.string()).dictionary_encode()
+            for name in ("portfolio_id", "instrument")
+        }
         found.append(pa.table(ids | {"quantity": own["quantity"]}).combine_chunks())
     return found
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
 from collections.abc import Sequence
 
 import pyarrow as pa
 
 from benchmarks.load.books import MARKET, askings, shares
-from benchmarks.load.driving import Call, Schedule, by_round, drive
+from benchmarks.load.driving import Ask, Call, Schedule, by_round, drive
 from benchmarks.load.figures import Asked, Level, times_of
 from benchmarks.load.judging import LEVEL_MS
 from benchmarks.load.plan import Plan
@@ -19,9 +20,7 @@ from risk_tasks.errors import RiskTasksError
 from risk_tasks.model.portfolio import Portfolio
 
 _WARM_ROUNDS = 3
-#: rounds of a level without a target are due so often
-_USUAL_MS = 200.0
-#: rounds are due after so many times what one may take, so that none meets the one before it
+#: rounds are due after so many times what one may take, and takes, so that they do not meet
 _SLACK = 2.0
 _TIMEOUT_S = 120.0
 
@@ -47,9 +46,14 @@ def _blocks(risk: RiskClient, tables: Sequence[pa.Table], n_rounds: int) -> Aske
     """Every user asks for a table of its own when a round is due."""
     asks = askings(risk, tables)
     n_checks = sum(ask()[0] for ask in asks)
-    every_s = LEVEL_MS.get(n_checks, _USUAL_MS) / 1e3 * _SLACK
-    drive(asks, Schedule.soon(every_s), lambda number: number < _WARM_ROUNDS)
-    return _asked(drive(asks, Schedule.soon(every_s), lambda number: number < n_rounds))
+    warm_s = statistics.median(_longest_s(asks) for _ in range(_WARM_ROUNDS))
+    schedule = Schedule.soon(max(LEVEL_MS.get(n_checks, 0.0) / 1e3, warm_s) * _SLACK)
+    return _asked(drive(asks, schedule, lambda number: number < n_rounds))
+
+
+def _longest_s(asks: Sequence[Ask]) -> float:
+    """Return how long one round takes."""
+    return max(call.took_s for call in drive(asks, Schedule.soon(0.0), lambda n: n < 1))
 
 
 async def _singles(url: str, portfolios: Sequence[Portfolio], n_users: int, n_rounds: int) -> Asked:

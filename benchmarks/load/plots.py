@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,12 @@ from pygal.style import Style
 
 from benchmarks.load.figures import Figures, Kills, Level, NormalLoad, Scaling
 from benchmarks.load.judging import LEVEL_MS
+
+# Its finder of plug-ins, which are not used here, has the form of Python 3.3: each import that
+# comes after would warn.
+sys.meta_path[:] = [
+    finder for finder in sys.meta_path if not isinstance(finder, pygal.PluginImportFixer)
+]
 
 _STYLE = Style(
     background="transparent",
@@ -25,15 +32,28 @@ _STYLE = Style(
     legend_font_size=12,
 )
 _SIZE = {"width": 860, "height": 360}
+#: of calls that were due within so many seconds the longest is shown
+_STEP_S = 0.25
 #: by powers of ten and their half-way marks, on a logarithmic axis
 _MARKS_MS = [mark * 10**power for power in range(-1, 5) for mark in (1, 2, 5)]
 
 
 def plots(figures: Figures) -> list[str]:
     """Return a plot as SVG for each stage that was run."""
-    return [
-        chart.render(is_unicode=True, disable_xml_declaration=True) for chart in _charts(figures)
-    ]
+    return [_svg(chart) for chart in _charts(figures)]
+
+
+def _svg(chart: Any) -> str:
+    chart.add_xml_filter(_without_scripts)
+    svg: str = chart.render(is_unicode=True, disable_xml_declaration=True)
+    return svg
+
+
+def _without_scripts(root: Any) -> Any:
+    """Take out what the library hands to scripts of its own, which are not there."""
+    for parent in [each for each in root.iter() if each.find("script") is not None]:
+        parent.remove(parent.find("script"))
+    return root
 
 
 def _charts(figures: Figures) -> Iterator[Any]:
@@ -48,7 +68,7 @@ def _charts(figures: Figures) -> Iterator[Any]:
 
 
 def _options(title: str, **more: Any) -> dict[str, Any]:
-    # Without scripts: the library's own stand on a server of its authors.
+    # The library's scripts stand on a server of its authors.
     return {"title": title, "style": _STYLE, "js": [], "legend_at_bottom": True, **_SIZE, **more}
 
 
@@ -83,18 +103,23 @@ def _times(levels: tuple[Level, ...]) -> Any:
 
 
 def _depth(normal: NormalLoad) -> Any:
-    chart = pygal.XY(
-        **_options("Checks in the lane at normal load, by second", dots_size=1, show_legend=False)
-    )
+    title = "Checks in the lane at normal load, by second"
+    chart = pygal.XY(**_options(title, show_dots=False, show_legend=False))
     chart.add("checks", [(look.at_s, look.depth) for look in normal.looks])
     return chart
 
 
 def _kills(kills: Kills) -> Any:
-    title = "Seconds that a call took, by the second when it was due, while workers are killed"
-    chart = pygal.XY(**_options(title, stroke=False, dots_size=2))
-    chart.add("calls", list(kills.calls_s))
-    chart.add("a worker is killed", [(at_s, 0) for at_s in kills.killed_s], dots_size=6)
+    title = "Seconds of the longest call, by the second when it was due, while workers are killed"
+    chart = pygal.XY(**_options(title, dots_size=1))
+    longest: dict[float, float] = {}
+    for due_s, took_s in kills.calls_s:
+        step_s = due_s // _STEP_S * _STEP_S
+        longest[step_s] = max(longest.get(step_s, 0.0), took_s)
+    chart.add("longest call", sorted(longest.items()))
+    chart.add(
+        "a worker is killed", [(at_s, 0) for at_s in kills.killed_s], dots_size=6, stroke=False
+    )
     return chart
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
+
+import numpy as np
 
 from benchmarks.load.figures import Asked, times_of
 from benchmarks.peers import job
@@ -19,16 +18,12 @@ class SequentialEngine:
     """What the workers of other queues compute in `benchmarks.peers`, without their queues."""
 
     def __init__(self, snapshot: MarketSnapshot) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "market.npz"
-            job.write_market(path, snapshot.instruments, snapshot.prices, snapshot.returns)
-            os.environ[job.MARKET_VARIABLE] = str(path)
-            job.market.cache_clear()
-            job.market()
+        index = {name: place for place, name in enumerate(snapshot.instruments)}
+        panel = np.ascontiguousarray(snapshot.returns.T)
+        self._market = job.Market(index, np.asarray(snapshot.prices), panel)
 
-    @staticmethod
-    def check(portfolio: Portfolio) -> dict[str, float]:
-        return job.check({"id": portfolio.id, "positions": portfolio.positions})
+    def check(self, portfolio: Portfolio) -> dict[str, float]:
+        return job.check_in(self._market, {"positions": portfolio.positions})
 
     def measure(self, portfolios: Sequence[Portfolio], n_rounds: int) -> Asked:
         """All are outstanding from the start of a round, and each waits for those before it."""
