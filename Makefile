@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-faults test-compose secrets certify check lint types contracts docs bench lock clean
+.PHONY: demo test test-faults test-compose secrets certify check lint types contracts docs bench load lock clean
 
 demo: .venv/.installed  ## real portfolios on real prices through real workers
 	$(BIN)/risk-tasks demo
@@ -40,6 +40,11 @@ docs: .venv/.installed  ## write what the documentation repeats of the code
 
 bench: .venv/.installed  ## measure; writes build/bench/*.json
 	$(BIN)/python -m benchmarks
+
+load: .venv/.installed  ## judge every target under load; writes build/bench/load.html
+	@mkdir -p build/bench
+	$(BIN)/python tests/risk_engine_load_test.py --max-requests-per-user 5000 --concurrent-users 10 \
+	  --target-response-time 100ms --validate-optimizations --report build/bench/load.html
 
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-header --no-annotate

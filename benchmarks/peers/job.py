@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from statistics import NormalDist
@@ -45,7 +45,12 @@ def write_market(
 
 def check(portfolio: dict[str, Any]) -> dict[str, float]:
     """Compute the measures of {"id": ..., "positions": {instrument: quantity}}."""
-    index, prices, panel = market()
+    return check_in(market(), portfolio)
+
+
+def check_in(market: Market, portfolio: Mapping[str, Any]) -> dict[str, float]:
+    """Do the same in `market`."""
+    index, prices, panel = market
     positions = portfolio["positions"]
     held = [index[name] for name in positions]
     value = np.fromiter(positions.values(), np.float64, len(positions)) * prices[held]

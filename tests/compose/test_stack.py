@@ -23,7 +23,7 @@ def one_worker(stack):
 def test_the_first_answer_comes_soon_after_up(stack, full, figures):
     """Measured where the stack is started: from `up` to a check that was answered.
 
-    Times are judged in the full form, on a machine that does nothing else; the small one tells them.
+    Times are judged in the full form, on a machine of its own; the small one tells them.
     """
     held = json.loads((ROOT / "build" / "compose.json").read_text())
 

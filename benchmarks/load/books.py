@@ -1,0 +1,63 @@
+"""The portfolios of the users, and how they ask for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from benchmarks import inputs
+from benchmarks.load.driving import Ask
+from risk_tasks.client import RiskClient
+from risk_tasks.errors import RiskTasksError
+from risk_tasks.model.market import MarketSnapshot
+
+#: never `default`: a system that others use keeps its own market
+MARKET = "load-test"
+N_OBSERVATIONS = 250
+
+
+def publish(risk: RiskClient) -> MarketSnapshot:
+    """Put the market of the benchmarks under a name of our own, and return it."""
+    snapshot = inputs.market(N_OBSERVATIONS)
+    risk.publish_market(snapshot, name=MARKET)
+    return snapshot
+
+
+def shares(positions: pa.Table, n: int, n_users: int) -> list[pa.Table]:
+    """Return the first `n` portfolios of `positions` as a table for each user, all of them used.
+
+    Each is as if its user had made it: its dictionaries hold no portfolio of another.
+    """
+    bounds = [user * n // n_users * inputs.N_POSITIONS for user in range(n_users + 1)]
+    found = []
+    for start, stop in pairwise(bounds):
+        own = positions.slice(start, stop - start)
+        ids = {
+            name: own[name].cast(pa.string()).dictionary_encode()
+            for name in ("portfolio_id", "instrument")
+        }
+        found.append(pa.table(ids | {"quantity": own["quantity"]}).combine_chunks())
+    return found
+
+
+def asking(risk: RiskClient, table: pa.Table, **options: Any) -> Ask:
+    """Return what checks `table` once; an error is a bad answer for all of its portfolios."""
+    n = len(table) // inputs.N_POSITIONS
+
+    def ask() -> tuple[int, int]:
+        try:
+            answer = risk.check_table(table, market=MARKET, **options)
+        except RiskTasksError:
+            return n, n
+        n_ok = pc.sum(pc.equal(answer["status"], "ok")).as_py() or 0
+        return n, n - n_ok
+
+    return ask
+
+
+def askings(risk: RiskClient, tables: Sequence[pa.Table], **options: Any) -> list[Ask]:
+    return [asking(risk, table, **options) for table in tables]

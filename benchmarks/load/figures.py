@@ -1,0 +1,124 @@
+"""What was measured, as plain values: a report and a verdict follow from them alone."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from risk_tasks.histograms import Durations
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How long checks took, in ms: medians over rounds of what each round had.
+
+    `worst_ms` is the longest of all rounds, which a median hides.
+    """
+
+    mean_ms: float
+    p95_ms: float
+    p99_ms: float
+    worst_ms: float
+    n_rounds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One way to ask a level: its times, checks a second, and checks that got no good answer."""
+
+    times: Times
+    per_s: float
+    n_failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """`outstanding` checks at once: as blocks, as single checks, one after another."""
+
+    outstanding: int
+    blocks: Asked
+    singles: Asked
+    sequential: Asked
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at the lane: seconds since the load began, checks in it, age of the oldest."""
+
+    at_s: float
+    depth: int
+    oldest_age_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class NormalLoad:
+    """A steady half of what the system can do: looks meanwhile, and what stood at the end."""
+
+    per_s: float
+    looks: tuple[Look, ...]
+    depth_after: int
+
+    @property
+    def oldest_age_s(self) -> float:
+        return max((look.oldest_age_s for look in self.looks), default=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """A costly measure asked again and again; `hit_ratio` is None where nobody counted."""
+
+    n_portfolios: int
+    n_repeats: int
+    first_ms: float
+    again_ms: float
+    hit_ratio: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kills:
+    """Workers killed under load: when, and when each call was due, how long it took, in s."""
+
+    killed_s: tuple[float, ...]
+    calls_s: tuple[tuple[float, float], ...]
+    n_asked: int
+    n_failed: int
+
+    @property
+    def availability(self) -> float:
+        return 1.0 - self.n_failed / self.n_asked
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """Checks a second by number of workers, of the standard set and of costly measures."""
+
+    workers: tuple[int, ...]
+    standard_per_s: tuple[float, ...]
+    costly_per_s: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """All that was measured; None: that stage was not run."""
+
+    levels: tuple[Level, ...]
+    normal: NormalLoad | None = None
+    repeats: Repeats | None = None
+    kills: Kills | None = None
+    scaling: Scaling | None = None
+
+
+def times_of(rounds: Sequence[Durations]) -> Times:
+    """Return the medians over `rounds`, none of which is empty."""
+
+    def median_ms(of_each: list[float | None]) -> float:
+        return statistics.median(each * 1e3 for each in of_each if each is not None)
+
+    return Times(
+        mean_ms=median_ms([one.mean_s for one in rounds]),
+        p95_ms=median_ms([one.percentile_s(95) for one in rounds]),
+        p99_ms=median_ms([one.percentile_s(99) for one in rounds]),
+        worst_ms=max((one.percentile_s(100) or 0.0) * 1e3 for one in rounds),
+        n_rounds=len(rounds),
+    )

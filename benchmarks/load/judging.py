@@ -1,0 +1,141 @@
+"""Whether figures keep what was promised: a pure function."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+from benchmarks.load.figures import Figures, Level
+
+#: within what a check at each level is to be answered, ms
+LEVEL_MS = MappingProxyType({500: 15.0, 1_000: 25.0, 5_000: 60.0, 20_000: 120.0, 50_000: 200.0})
+
+Statistic = Literal["mean", "p95", "p99"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Targets:
+    """What is promised. With `timed` off nothing that time tells is judged."""
+
+    level_ms: Mapping[int, float] = field(default_factory=lambda: LEVEL_MS)
+    #: at every level up to `response_up_to`
+    response_ms: float = 100.0
+    response_up_to: int = 20_000
+    #: which time of a level is held against these
+    statistic: Statistic = "p95"
+    hit_ratio: float = 0.70
+    #: how long a block may wait at normal load, before anybody starts it
+    oldest_age_s: float = 1.0
+    availability: float = 0.999
+    #: of n workers' capacity, n times one's being 1
+    efficiency: float = 0.80
+    timed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One promise: what was found and what it is held against, `passed` None if not judged."""
+
+    name: str
+    found: str
+    promised: str
+    passed: bool | None
+
+
+def judge(figures: Figures, targets: Targets) -> list[Criterion]:
+    """Return every criterion with its figure; a stage that was not run is not judged."""
+    return [
+        *_levels(figures.levels, targets),
+        _hit_ratio(figures, targets),
+        *_backlog(figures, targets),
+        _availability(figures, targets),
+        *_scaling(figures, targets),
+    ]
+
+
+def verdict(criteria: Sequence[Criterion]) -> str:
+    """Return one line: FAIL where one failed or none was judged, and how many of which."""
+    n_passed = sum(one.passed is True for one in criteria)
+    n_failed = sum(one.passed is False for one in criteria)
+    n_open = len(criteria) - n_passed - n_failed
+    word = "FAIL" if n_failed or not n_passed else "PASS"
+    return f"{word}: {n_passed} passed, {n_failed} failed, {n_open} not judged"
+
+
+def _levels(levels: Sequence[Level], targets: Targets) -> Iterator[Criterion]:
+    what = targets.statistic
+    for level in levels:
+        at = f"at {level.outstanding:,}"
+        ms = getattr(level.blocks.times, f"{what}_ms")
+        target_ms = targets.level_ms.get(level.outstanding)
+        if target_ms is not None:
+            yield _timed(f"{what} of blocks {at}", ms, "<=", target_ms, targets)
+    for level in levels:
+        at = f"at {level.outstanding:,}"
+        ms = getattr(level.blocks.times, f"{what}_ms")
+        if level.outstanding <= targets.response_up_to:
+            name = f"target response, {what} of blocks {at}"
+            yield _timed(name, ms, "<", targets.response_ms, targets)
+    for level in levels:
+        at = f"at {level.outstanding:,}"
+        ms = getattr(level.singles.times, f"{what}_ms")
+        beside_ms = getattr(level.sequential.times, f"{what}_ms")
+        name = f"{what} of single checks {at}, under one by one"
+        yield _timed(name, ms, "<", beside_ms, targets)
+    n_failed = sum(level.blocks.n_failed + level.singles.n_failed for level in levels)
+    yield Criterion("checks of all levels without an answer", f"{n_failed:,}", "0", n_failed == 0)
+
+
+def _timed(name: str, ms: float, sign: str, bound_ms: float, targets: Targets) -> Criterion:
+    kept = ms < bound_ms if sign == "<" else ms <= bound_ms
+    return Criterion(
+        name, f"{ms:,.1f} ms", f"{sign} {bound_ms:,.1f} ms", kept if targets.timed else None
+    )
+
+
+def _hit_ratio(figures: Figures, targets: Targets) -> Criterion:
+    name, promised = "hit ratio on repeats of a costly measure", f"> {targets.hit_ratio:.0%}"
+    if figures.repeats is None:
+        return Criterion(name, "not run", promised, None)
+    ratio = figures.repeats.hit_ratio
+    if ratio is None:
+        return Criterion(name, "no look-ups were counted", promised, passed=False)
+    return Criterion(name, f"{ratio:.1%}", promised, ratio > targets.hit_ratio)
+
+
+def _backlog(figures: Figures, targets: Targets) -> Iterator[Criterion]:
+    after, age = "lane empty after normal load", "oldest that waits at normal load"
+    bound = f"<= {targets.oldest_age_s:g} s"
+    if figures.normal is None:
+        yield Criterion(after, "not run", "0 checks", None)
+        yield Criterion(age, "not run", bound, None)
+        return
+    depth, oldest_s = figures.normal.depth_after, figures.normal.oldest_age_s
+    yield Criterion(after, f"{depth:,} checks", "0 checks", depth == 0)
+    kept = oldest_s <= targets.oldest_age_s
+    yield Criterion(age, f"{oldest_s:.2f} s", bound, kept if targets.timed else None)
+
+
+def _availability(figures: Figures, targets: Targets) -> Criterion:
+    name, promised = "availability while workers are killed", f">= {targets.availability:.1%}"
+    kills = figures.kills
+    if kills is None:
+        return Criterion(name, "not run", promised, None)
+    found = f"{kills.availability:.2%} of {kills.n_asked:,}, {len(kills.killed_s)} kills"
+    if not kills.killed_s:
+        return Criterion(name, found, promised, passed=False)
+    return Criterion(name, found, promised, kills.availability >= targets.availability)
+
+
+def _scaling(figures: Figures, targets: Targets) -> Iterator[Criterion]:
+    promised = f">= {targets.efficiency:.0%} of linear"
+    if figures.scaling is None or len(figures.scaling.workers) < 2:
+        yield Criterion("capacity by workers", "not run", promised, None)
+        return
+    alone, *several = zip(figures.scaling.workers, figures.scaling.costly_per_s, strict=True)
+    for n, per_s in several:
+        efficiency = per_s / alone[1] / (n / alone[0])
+        kept = efficiency >= targets.efficiency if targets.timed else None
+        yield Criterion(f"capacity of {n} workers", f"{efficiency:.0%}", promised, kept)

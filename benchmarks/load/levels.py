@@ -1,0 +1,91 @@
+"""A level of load: so many checks outstanding at once, asked in three ways."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from benchmarks.load.books import MARKET, askings, shares
+from benchmarks.load.driving import Ask, Call, Schedule, by_round, drive
+from benchmarks.load.figures import Asked, Level, times_of
+from benchmarks.load.judging import LEVEL_MS
+from benchmarks.load.plan import Plan
+from benchmarks.load.sequential import SequentialEngine
+from risk_tasks.client import AsyncRiskClient, RiskClient
+from risk_tasks.errors import RiskTasksError
+from risk_tasks.model.portfolio import Portfolio
+
+_WARM_ROUNDS = 3
+#: rounds are due after so many times what one may take, and takes, so that they do not meet
+_SLACK = 2.0
+_TIMEOUT_S = 120.0
+
+
+def measure(
+    url: str,
+    outstanding: int,
+    plan: Plan,
+    engine: SequentialEngine,
+    positions: pa.Table,
+    portfolios: Sequence[Portfolio],
+) -> Level:
+    """Return the figures of one level; `positions` holds `portfolios`, and more may follow."""
+    with RiskClient(url, timeout_s=_TIMEOUT_S) as risk:
+        blocks = _blocks(risk, shares(positions, outstanding, plan.users), plan.rounds)
+    asked = list(portfolios[:outstanding])
+    singles = asyncio.run(_singles(url, asked, plan.users, plan.rounds_beside))
+    sequential = engine.measure(asked, plan.rounds_beside)
+    return Level(outstanding, blocks, singles, sequential)
+
+
+def _blocks(risk: RiskClient, tables: Sequence[pa.Table], n_rounds: int) -> Asked:
+    """Every user asks for a table of its own when a round is due."""
+    asks = askings(risk, tables)
+    n_checks = sum(ask()[0] for ask in asks)
+    warm_s = statistics.median(_longest_s(asks) for _ in range(_WARM_ROUNDS))
+    schedule = Schedule.soon(max(LEVEL_MS.get(n_checks, 0.0) / 1e3, warm_s) * _SLACK)
+    return _asked(drive(asks, schedule, lambda number: number < n_rounds))
+
+
+def _longest_s(asks: Sequence[Ask]) -> float:
+    """Return how long one round takes."""
+    return max(call.took_s for call in drive(asks, Schedule.soon(0.0), lambda n: n < 1))
+
+
+async def _singles(url: str, portfolios: Sequence[Portfolio], n_users: int, n_rounds: int) -> Asked:
+    """Every user awaits its share of the checks, each a call of its own, when a round is due."""
+    async with AsyncRiskClient(url, timeout_s=_TIMEOUT_S) as risk:
+
+        async def one(portfolio: Portfolio, number: int, due_s: float) -> Call:
+            try:
+                failed = (await risk.check(portfolio, market=MARKET)).status != "ok"
+            except RiskTasksError:
+                failed = True
+            return Call(number, due_s, time.perf_counter() - due_s, 1, int(failed))
+
+        async def user(own: Sequence[Portfolio], number: int, due_s: float) -> list[Call]:
+            return await asyncio.gather(*(one(each, number, due_s) for each in own))
+
+        async def ask(number: int, due_s: float) -> list[Call]:
+            await asyncio.sleep(max(due_s - time.perf_counter(), 0.0))
+            own = [portfolios[place::n_users] for place in range(n_users)]
+            found = await asyncio.gather(*(user(each, number, due_s) for each in own))
+            return [call for calls in found for call in calls]
+
+        warm_s = max(call.took_s for call in await ask(0, time.perf_counter()))
+        schedule = Schedule.soon(warm_s * _SLACK)
+        return _asked([call for n in range(n_rounds) for call in await ask(n, schedule.due_s(n))])
+
+
+def _asked(calls: Sequence[Call]) -> Asked:
+    """`per_s` is how fast a round was: its checks by the time until its last answer."""
+    rounds = by_round(calls)
+    times = times_of(rounds)
+    slowest_s = [one.percentile_s(100) or 0.0 for one in rounds]
+    n_checks = sum(call.n_checks for call in calls)
+    n_failed = sum(call.n_failed for call in calls)
+    return Asked(times, n_checks / sum(slowest_s), n_failed)

@@ -1,0 +1,64 @@
+"""Normal load: half of what the system can do, steadily, and what waits meanwhile."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+import pyarrow as pa
+import redis
+
+from benchmarks.load.books import askings
+from benchmarks.load.driving import Schedule, drive
+from benchmarks.load.figures import Look, NormalLoad
+from risk_tasks.client import RiskClient
+from risk_tasks.connection import connect
+from risk_tasks.lanes import Priority
+from risk_tasks.monitoring.status import read_status
+
+SHARE = 0.5
+_LOOK_EVERY_S = 0.1
+#: how long what was answered may still be counted as there
+_SETTLED_WITHIN_S = 2.0
+
+
+def measure(
+    url: str, tables: Sequence[pa.Table], *, round_s: float, lasting_s: float
+) -> NormalLoad:
+    """Ask for all `tables`, one a user, at half of the pace at which a round takes `round_s`."""
+    every_s = round_s / SHARE
+    looks: list[Look] = []
+    with RiskClient(url, timeout_s=lasting_s + 30) as risk, connect(url) as client:
+        asks = askings(risk, tables)
+        n_checks = sum(ask()[0] for ask in asks)
+        _settled(client)
+        schedule, over = Schedule.soon(every_s), threading.Event()
+        watcher = threading.Thread(target=_watch, args=(client, schedule, over, looks))
+        watcher.start()
+        try:
+            drive(asks, schedule, lambda number: number * every_s < lasting_s)
+        finally:
+            over.set()
+            watcher.join()
+        return NormalLoad(n_checks / every_s, tuple(looks), _settled(client))
+
+
+def _watch(
+    client: redis.Redis, schedule: Schedule, over: threading.Event, looks: list[Look]
+) -> None:
+    while not over.wait(_LOOK_EVERY_S):
+        looks.append(_look(client, schedule.first_s))
+
+
+def _look(client: redis.Redis, since_s: float) -> Look:
+    lane = read_status(client).lanes[Priority.NORMAL.value]
+    return Look(time.perf_counter() - since_s, lane.depth, lane.oldest_age_s or 0.0)
+
+
+def _settled(client: redis.Redis) -> int:
+    """Return how many checks the lane still holds, once none or after some seconds."""
+    give_up_s = time.perf_counter() + _SETTLED_WITHIN_S
+    while (depth := _look(client, 0.0).depth) and time.perf_counter() < give_up_s:
+        time.sleep(_LOOK_EVERY_S)
+    return depth

@@ -1,0 +1,40 @@
+"""A costly measure, asked again and again: what the result cache is for."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import pyarrow as pa
+
+from benchmarks.load.books import asking
+from benchmarks.load.figures import Repeats
+from risk_tasks.client import RiskClient
+from risk_tasks.connection import connect
+from risk_tasks.lanes import SLOT_S
+from risk_tasks.model.measures import MeasureSettings
+from risk_tasks.monitoring.status import read_status
+
+_MEASURES = ("monte_carlo_value_at_risk", "monte_carlo_expected_shortfall")
+#: workers write what they counted once a second
+_WRITTEN_WITHIN_S = 2.0
+
+
+def measure(url: str, table: pa.Table, n_repeats: int) -> Repeats:
+    """Ask once, then `n_repeats` times more; the first look-ups, which find nothing, count too.
+
+    Paths are drawn by a seed of this run's own, so that nothing is known of them beforehand.
+    """
+    began = time.monotonic()
+    settings = MeasureSettings(seed=time.time_ns() % 2**62)
+    with RiskClient(url, timeout_s=120) as risk, connect(url) as client:
+        ask = asking(risk, table, measures=_MEASURES, settings=settings)
+        took_ms = []
+        for _ in range(n_repeats + 1):
+            started = time.perf_counter()
+            n_portfolios, _ = ask()
+            took_ms.append((time.perf_counter() - started) * 1e3)
+        time.sleep(_WRITTEN_WITHIN_S)
+        window_s = time.monotonic() - began + SLOT_S
+        ratio = read_status(client, window_s).cache_hit_ratio
+    return Repeats(n_portfolios, n_repeats, took_ms[0], statistics.median(took_ms[1:]), ratio)

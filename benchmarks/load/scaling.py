@@ -1,0 +1,59 @@
+"""How much more is done by more workers.
+
+Two questions are asked. Of the standard set the user's own process and the server do a good part,
+and on a machine that they share with the workers it cannot grow with these alone: it is told, and
+not judged. Costly measures that are not cached leave nearly all to the workers.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from contextlib import ExitStack
+
+import pyarrow as pa
+
+from benchmarks.load.books import asking, publish
+from benchmarks.load.driving import Ask
+from benchmarks.load.figures import Scaling
+from risk_tasks.client import RiskClient
+from risk_tasks.embedding import FleetPlan, running_fleet
+
+COSTLY = (
+    "age_weighted_value_at_risk",
+    "filtered_value_at_risk",
+    "cornish_fisher_value_at_risk",
+    "semi_deviation",
+    "ewma_volatility",
+)
+
+
+def measure(table: pa.Table, workers: tuple[int, ...], n_rounds: int) -> Scaling:
+    """Ask fleets of so many workers in turns, so that a slow moment falls on each."""
+    with ExitStack() as stack:
+        asks: dict[tuple[str, int], Ask] = {}
+        for n in workers:
+            fleet = stack.enter_context(running_fleet(FleetPlan(n_workers=n)))
+            risk = stack.enter_context(RiskClient(fleet.url, timeout_s=60))
+            publish(risk)
+            asks["standard", n] = asking(risk, table)
+            asks["costly", n] = asking(risk, table, measures=COSTLY)
+        per_s = _in_turns(asks, n_rounds)
+    standard, costly = (
+        tuple(statistics.median(per_s[what, n]) for n in workers) for what in ("standard", "costly")
+    )
+    return Scaling(workers, standard, costly)
+
+
+def _in_turns(
+    asks: dict[tuple[str, int], Ask], n_rounds: int
+) -> dict[tuple[str, int], list[float]]:
+    found: dict[tuple[str, int], list[float]] = {key: [] for key in asks}
+    for ask in [*asks.values()] * 2:
+        ask()
+    for _ in range(n_rounds):
+        for key, ask in asks.items():
+            started = time.perf_counter()
+            n_checks, n_failed = ask()
+            found[key].append((n_checks - n_failed) / (time.perf_counter() - started))
+    return found

@@ -1,0 +1,49 @@
+"""Figures that keep every promise, and ways to make one of them worse."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from benchmarks.load.figures import (
+    Asked,
+    Figures,
+    Kills,
+    Level,
+    Look,
+    NormalLoad,
+    Repeats,
+    Scaling,
+    Times,
+)
+from benchmarks.load.judging import LEVEL_MS
+
+
+def asked(ms, n_failed=0):
+    """One way whose times are all `ms`."""
+    return Asked(Times(ms, ms, ms, ms, 20), 1_000.0, n_failed)
+
+
+def level(n, blocks_ms=None, **more):
+    """A level at its target, or at 90 ms where that is 120."""
+    blocks = asked(min(LEVEL_MS[n], 90.0) if n == 20_000 else LEVEL_MS[n])
+    made = Level(n, blocks, asked(400.0), asked(500.0))
+    if blocks_ms is not None:
+        made = replace(made, blocks=asked(blocks_ms))
+    return replace(made, **more)
+
+
+GOOD = Figures(
+    levels=tuple(level(n) for n in LEVEL_MS),
+    normal=NormalLoad(100_000.0, (Look(0.1, 500, 0.2), Look(0.2, 0, 0.0)), 0),
+    repeats=Repeats(500, 9, 900.0, 10.0, 0.9),
+    kills=Kills((1.0, 8.0), ((0.0, 0.01), (0.2, 2.9)), 10_000, 10),
+    scaling=Scaling((1, 2), (100.0, 120.0), (100.0, 160.0)),
+)
+
+
+def with_level(n, **more):
+    """`GOOD` with one level made anew."""
+    return replace(
+        GOOD,
+        levels=tuple(level(n, **more) if each.outstanding == n else each for each in GOOD.levels),
+    )

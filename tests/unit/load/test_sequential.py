@@ -1,0 +1,44 @@
+"""What stands beside ours answers the same question."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks import inputs
+from benchmarks.load.sequential import SequentialEngine
+from risk_tasks.engine import MarketArrays, PortfolioBlock, compute
+from risk_tasks.model.measures import MeasureSettings, parse_measures
+
+
+@pytest.fixture(scope="module")
+def snapshot():
+    return inputs.market(250)
+
+
+@pytest.fixture(scope="module")
+def engine(snapshot):
+    return SequentialEngine(snapshot)
+
+
+def test_it_has_the_numbers_of_our_engine(engine, snapshot):
+    """All of the standard set but the one that needs a net asset value."""
+    (portfolio,) = inputs.portfolios(1)
+    instrument, quantity = inputs.arrays(1)
+    offsets = np.array([0, inputs.N_POSITIONS])
+    block = PortfolioBlock(offsets, instrument, quantity, np.zeros(1), np.array([portfolio.nav]))
+    names = parse_measures(None)
+    columns = compute(block, MarketArrays.of(snapshot), names, MeasureSettings())
+    ours = {str(name): column.values[0] for name, column in columns.items()}
+    del ours["gross_leverage"]
+
+    assert engine.check(portfolio) == pytest.approx(ours, rel=1e-9)
+
+
+def test_its_rounds_are_all_outstanding_from_the_start(engine):
+    """The last waits for all before it, so that the mean is about half of the longest."""
+    asked = engine.measure(inputs.portfolios(200), 3)
+
+    assert asked.times.n_rounds == 3
+    assert asked.times.mean_ms < asked.times.p95_ms < asked.times.worst_ms
+    assert asked.n_failed == 0
