@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-faults test-compose secrets certify check lint types contracts docs bench load lock clean
+.PHONY: demo test test-faults test-compose secrets libraries certify check lint types contracts docs bench load lock clean
 
 demo: .venv/.installed  ## real portfolios on real prices through real workers
 	$(BIN)/risk-tasks demo
@@ -19,8 +19,10 @@ test-compose: .venv/.installed  ## the containers, with a real engine; FULL=1 fo
 secrets:  ## passwords of the stack that are missing, in secrets/
 	@sh deploy/secrets.sh
 
-certify: .venv/.installed  ## numbers against published ones and other libraries, these in an environment of their own
+libraries: .venv/.installed  ## the environment of the libraries that `certify` asks
 	$(BIN)/python -m benchmarks.libraries.environment
+
+certify: libraries  ## numbers against published ones and against other libraries
 	$(BIN)/pytest tests/certification
 
 check: lint types contracts test  ## what must pass before a change lands
