@@ -35,6 +35,6 @@ def measure(url: str, table: pa.Table, n_repeats: int) -> Repeats:
             n_portfolios, _ = ask()
             took_ms.append((time.perf_counter() - started) * 1e3)
         time.sleep(_WRITTEN_WITHIN_S)
-        window_s = time.monotonic() - began + SLOT_S
+        window_s = time.monotonic() - began + 2 * SLOT_S
         ratio = read_status(client, window_s).cache_hit_ratio
     return Repeats(n_portfolios, n_repeats, took_ms[0], statistics.median(took_ms[1:]), ratio)
