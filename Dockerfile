@@ -28,7 +28,7 @@ USER 10001:10001
 
 # --- dependencies, by their hashes; from wheels laid into build/wheels where there are any
 FROM ${PYTHON_IMAGE} AS dependencies
-COPY deploy/build deploy/locks/*.lock build/wheels*/*.whl /build/
+COPY deploy/install.sh deploy/locks/*.lock build/wheels*/*.whl /build/
 RUN python3 -m venv --without-pip /opt/risk-tasks && sh /build/install.sh cli.lock
 
 FROM dependencies AS worker-dependencies

@@ -1,7 +1,7 @@
 """Columns and a market in, measures out. No Redis, no Celery, no clock."""
 
 from risk_tasks.engine.block import PortfolioBlock
-from risk_tasks.engine.compute import compute, contributions
+from risk_tasks.engine.compute import compute, contributions, outcomes_behind
 from risk_tasks.engine.headroom import BOUNDED, largest_trades
 from risk_tasks.engine.market import MarketArrays
 
@@ -12,4 +12,5 @@ __all__ = [
     "compute",
     "contributions",
     "largest_trades",
+    "outcomes_behind",
 ]

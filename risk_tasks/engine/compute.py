@@ -73,6 +73,29 @@ def contributions(
         return FUNCTIONS[name.name].parts(run, name)
 
 
+def outcomes_behind(
+    block: PortfolioBlock,
+    market: MarketArrays,
+    name: MeasureName,
+    settings: MeasureSettings,
+    place: int,
+    n: int,
+) -> list[tuple[int, float]]:
+    """Return the past outcomes that `name` of the portfolio at `place` is read from, `n` at most.
+
+    By their last day's place in the market's returns, and their P&L, base currency, the worst
+    first; none for a measure that is not read from single ones.
+    """
+    outcomes_of = history.OUTCOMES.get(name.name)
+    if outcomes_of is None:
+        return []
+    with np.errstate(all="ignore"):
+        run = _computation(block.row(place), market, [name], settings)
+        found = outcomes_of(run, name)[:n]
+        last_day = settings.outcome_days - 1
+        return [(int(one) + last_day, float(run.pnl[0][one])) for one in found]
+
+
 def _computation(
     block: PortfolioBlock,
     market: MarketArrays,

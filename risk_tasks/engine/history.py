@@ -133,6 +133,32 @@ def expected_shortfall_parts(run: Computation, name: MeasureName) -> FloatArray:
     return parts
 
 
+def value_at_risk_outcomes(run: Computation, name: MeasureName) -> IntArray:
+    rank, weight = var_rank(run, name, len(_seen(run)))
+    return _worst(run)[rank : rank + (2 if weight > 0.0 else 1)]
+
+
+def expected_shortfall_outcomes(run: Computation, name: MeasureName) -> IntArray:
+    return _worst(run)[: tail_rank(len(_seen(run)), confidence_of(name, run.settings))]
+
+
+def _seen(run: Computation) -> IntArray:
+    return np.flatnonzero(~np.isnan(run.pnl[0]))
+
+
+def _worst(run: Computation) -> IntArray:
+    """Return the outcomes of the one portfolio in `run`, the worst first; of ties the earlier."""
+    seen = _seen(run)
+    return seen[np.argsort(run.pnl[0][seen], kind="stable")]
+
+
+#: which past outcomes a measure is read from, for those that are read from some of them
+OUTCOMES = {
+    "value_at_risk": value_at_risk_outcomes,
+    "expected_shortfall": expected_shortfall_outcomes,
+}
+
+
 def tail_weights(n_observations: int, confidence: str) -> FloatArray:
     """Return what each of the worst outcomes weighs in the shortfall, the last in part."""
     k = tail_rank(n_observations, confidence)

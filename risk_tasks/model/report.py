@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
 from risk_tasks.model.explanation import Explanation
@@ -75,6 +75,19 @@ class Contributor:
     share: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class TailScenario:
+    """A past outcome that a number rests on, `pnl` in base currency, profit positive.
+
+    `observation` is its place in the market's returns, from 0; of several days summed, that of the
+    last. `date` is that of the place, None where the market has no dates.
+    """
+
+    observation: int
+    date: date | None
+    pnl: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breach:
     """A threshold that was passed: a result, never an exception."""
@@ -89,6 +102,9 @@ class Breach:
     utilisation: float | None
     severity: str
     contributors: Sequence[Contributor] = ()
+    #: behind a historical VaR the outcomes that it is read from, behind an expected shortfall the
+    #: five worst that it averages; empty for other measures
+    scenarios: Sequence[TailScenario] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -122,6 +122,12 @@ def _breach_lines(breach: Breach) -> Iterator[Text]:
             for part in breach.contributors[:_N_CONTRIBUTORS]
         ]
         yield Text("      most from " + ", ".join(parts), style="dim")
+    if breach.scenarios:
+        days = [
+            f"{one.date or f'observation {one.observation}'} {full(one.pnl, breach.unit)}"
+            for one in breach.scenarios[:_N_CONTRIBUTORS]
+        ]
+        yield Text("      as on " + ", ".join(days), style="dim")
 
 
 def reports_csv(reports: Sequence[RiskReport]) -> str:

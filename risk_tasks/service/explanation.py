@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import date
 
 import numpy as np
 
 from risk_tasks.decisions import Evaluation, FoundBreach
-from risk_tasks.engine import MarketArrays, PortfolioBlock, contributions
+from risk_tasks.engine import MarketArrays, PortfolioBlock, contributions, outcomes_behind
 from risk_tasks.engine.computation import FloatArray
 from risk_tasks.model.limits import Comparison
 from risk_tasks.model.measures import MeasureSettings
-from risk_tasks.model.report import Breach, Contributor, NotEvaluated
+from risk_tasks.model.report import Breach, Contributor, NotEvaluated, TailScenario
 
-#: how many positions a breach names
+#: how many positions, and how many past outcomes, a breach names
 N_CONTRIBUTORS = 5
 
 
@@ -41,9 +42,20 @@ def explain_breaches(
                 utilisation=found.utilisation,
                 severity=found.severity.value,
                 contributors=_top(found, parts, [names[place] for place in held]),
+                scenarios=[
+                    TailScenario(at, _date_of(market, at), pnl)
+                    for at, pnl in outcomes_behind(
+                        block, market, name, settings, found.row, N_CONTRIBUTORS
+                    )
+                ],
             )
         )
     return explained
+
+
+def _date_of(market: MarketArrays, observation: int) -> date | None:
+    dates = market.dates
+    return None if dates is None else dates[observation].item()
 
 
 def _top(found: FoundBreach, parts: FloatArray, names: Sequence[str]) -> tuple[Contributor, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +17,14 @@ from risk_tasks.errors import DeadLetterError, DecodeError, ReportTimeoutError, 
 from risk_tasks.model.column import HAS_VALUE, MeasureColumn, Outcome
 from risk_tasks.model.explanation import Explanation
 from risk_tasks.model.measures import MeasureName
-from risk_tasks.model.report import GRAVITY, Breach, Contributor, NotEvaluated, ReportError
+from risk_tasks.model.report import (
+    GRAVITY,
+    Breach,
+    Contributor,
+    NotEvaluated,
+    ReportError,
+    TailScenario,
+)
 from risk_tasks.wire.arrow import decode_batch, decoding, encode_batch
 from risk_tasks.wire.explanation import EXPLANATION_TYPE, read_explanations
 
@@ -42,6 +49,18 @@ BREACH_TYPE = pa.struct(
                         ("instrument", pa.string()),
                         ("amount", pa.float64()),
                         ("share", pa.float64()),
+                    ]
+                )
+            ),
+        ),
+        (
+            "scenarios",
+            pa.list_(
+                pa.struct(
+                    [
+                        ("observation", pa.int64()),
+                        ("date", pa.date32()),
+                        ("pnl", pa.float64()),
                     ]
                 )
             ),
@@ -107,7 +126,8 @@ def encode_answer(answer: AnswerBlock) -> bytes:
     ):
         if rows:
             columns[name] = pa.array(
-                [msgspec.to_builtins(rows.get(place)) for place in range(n)], kind
+                [msgspec.to_builtins(rows.get(place), builtin_types=(date,)) for place in range(n)],
+                kind,
             )
     if answer.portfolio_ids:
         columns["portfolio_id"] = pa.array(answer.portfolio_ids, pa.string())
@@ -256,8 +276,14 @@ class BreachColumn(Mapping[int, Sequence[Breach]]):
         return len(self.column) - int(self.column.null_count)
 
 
-def _breach(*, contributors: list[dict[str, Any]], **fields: Any) -> Breach:
-    return Breach(**fields, contributors=tuple(Contributor(**part) for part in contributors))
+def _breach(
+    *, contributors: list[dict[str, Any]], scenarios: list[dict[str, Any]], **fields: Any
+) -> Breach:
+    return Breach(
+        **fields,
+        contributors=tuple(Contributor(**part) for part in contributors),
+        scenarios=tuple(TailScenario(**one) for one in scenarios),
+    )
 
 
 def _read_breaches(batch: pa.RecordBatch) -> Mapping[int, Sequence[Breach]]:
@@ -269,7 +295,10 @@ def _read_breaches(batch: pa.RecordBatch) -> Mapping[int, Sequence[Breach]]:
     breaches = column.flatten()
     contributors = breaches.field("contributors")
     positions = contributors.flatten()
+    outcomes = breaches.field("scenarios")
+    of_outcomes = outcomes.flatten()
     told = [breaches, contributors, positions, *map(positions.field, ("instrument", "amount"))]
+    told += [outcomes, of_outcomes, *map(of_outcomes.field, ("observation", "pnl"))]
     told += map(breaches.field, _ALWAYS_TOLD)
     if any(array.null_count for array in told):
         raise DecodeError("A breach lacks what each of them has.")

@@ -136,5 +136,5 @@ def test_breaches_have_their_columns_even_without_rows():
     assert table.num_rows == 0
     assert table.column_names == [
         *("portfolio_id", "limit", "measure", "observed", "threshold"),
-        *("unit", "utilisation", "severity", "contributors"),
+        *("unit", "utilisation", "severity", "contributors", "scenarios"),
     ]

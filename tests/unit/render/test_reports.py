@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from rich.console import Console
@@ -17,6 +18,7 @@ from risk_tasks.model.report import (
     NotEvaluated,
     ReportError,
     RiskReport,
+    TailScenario,
 )
 from risk_tasks.render.limits import limits_table
 from risk_tasks.render.reports import explanations, report_tables, reports_csv
@@ -34,6 +36,10 @@ BREACH = Breach(
         Contributor("XOM", 500_000.0, 0.3),
         Contributor("MSFT", 100_000.0, None),
         Contributor("FOURTH", 1.0, 0.0),
+    ),
+    scenarios=(
+        TailScenario(812, date(2020, 3, 16), -1_662_114.0),
+        TailScenario(3, None, -1_700_000.0),
     ),
 )
 WARNING = Breach(
@@ -104,15 +110,16 @@ def test_a_breach_is_explained_with_its_figures():
     assert lines[0] == "core-equities  reject"
     assert lines[1] == "  var-desk is 1,662,114, hard limit 1,500,000 (111% used)"
     assert lines[2] == "      most from AAPL 1,000,000 (60%), XOM 500,000 (30%), MSFT 100,000"
+    assert lines[3] == "      as on 2020-03-16 -1,662,114, observation 3 -1,700,000"
 
 
 def test_a_warning_without_utilisation_is_explained_without_it():
     """And without contributors, where there are none."""
     lines = printed(explanations([OK]))
 
-    assert lines[3] == "  top-name is 44.2 %, warning at 40.0 %"
-    assert lines[4] == "  leverage could not be evaluated: nav unknown"
-    assert len(lines) == 5
+    assert lines[4] == "  top-name is 44.2 %, warning at 40.0 %"
+    assert lines[5] == "  leverage could not be evaluated: nav unknown"
+    assert len(lines) == 6
 
 
 def test_an_error_is_explained_with_its_field_and_what_mends_it():

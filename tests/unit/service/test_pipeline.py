@@ -490,3 +490,24 @@ def test_a_shock_by_tag_reaches_what_carries_it():
     report = report_of_replay(scenario, measures=["stress_loss:day"])
 
     assert report.measures["stress_loss:day"].value == 50 * 2.0 + 40 * 0.25
+
+
+def test_a_breach_of_a_historical_measure_names_its_days():
+    """By date where the market has dates, and by place otherwise."""
+    dated = make_market(dates=[date(2023, 1, 1) + timedelta(n) for n in range(250)])
+    limits = LimitSet(
+        "s", [Limit("value_at_risk", hard=0.0), Limit("expected_shortfall", hard=0.0)]
+    )
+    for market in (MARKET, dated):
+        service = make_service(markets=[market])
+        report = report_of(LONG, service=service, market=market.id, limits=limits)
+        at_risk, shortfall = (breach.scenarios for breach in report.breaches)
+        values = np.array([LONG.positions.get(name, 0.0) for name in market.instruments])
+        pnl = market.returns @ (values * market.prices)
+        order = np.argsort(pnl, kind="stable")
+        assert [one.observation for one in at_risk] == [order[2]]
+        assert [one.observation for one in shortfall] == list(order[:3])
+        for one in (*at_risk, *shortfall):
+            assert one.pnl == pytest.approx(pnl[one.observation], rel=1e-9)
+            dates = market.dates
+            assert one.date == (None if dates is None else dates[one.observation])

@@ -16,7 +16,14 @@ from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureName, MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.model.report import GRAVITY, Breach, Contributor, NotEvaluated, ReportError
+from risk_tasks.model.report import (
+    GRAVITY,
+    Breach,
+    Contributor,
+    NotEvaluated,
+    ReportError,
+    TailScenario,
+)
 from risk_tasks.model.scenario import Scenario
 from risk_tasks.wire.answer import AnswerBlock, AnswerHead
 from risk_tasks.wire.request import Detail, Terms
@@ -42,6 +49,10 @@ _breaches = st.builds(
     utilisation=model.amounts,
     severity=st.sampled_from(["warn", "hard"]),
     contributors=st.lists(_contributors, max_size=2).map(tuple),
+    scenarios=st.lists(
+        st.builds(TailScenario, st.integers(0, 2**40), st.none() | st.dates(), model.numbers),
+        max_size=2,
+    ).map(tuple),
 )
 _gaps = st.builds(NotEvaluated, limit=texts, measure=texts, reason=texts, missing_data=texts)
 _errors = st.builds(
