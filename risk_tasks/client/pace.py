@@ -56,8 +56,13 @@ class Pace:
         n = _weight(request) / max(1, len(answers))
         if len(self._us_per_position) > _MAX_REMEMBERED:
             self._us_per_position.clear()
-        if answers and n >= _TELLING:
-            self._us_per_position[_kind(request.terms)] = statistics.median(spent_us) / n
+        if not answers or n <= 0:
+            return
+        kind, us = _kind(request.terms), statistics.median(spent_us) / n
+        # A smaller block tells too much, never too little: were it not heard, a cost that was far
+        # too high would make blocks too small to tell otherwise, for ever.
+        if n >= _TELLING or us < self._us_per_position.get(kind, 0.0):
+            self._us_per_position[kind] = us
 
     def _expect(self, terms: Terms) -> float:
         n_paths = terms.settings.n_paths

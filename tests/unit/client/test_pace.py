@@ -85,6 +85,19 @@ def test_a_small_block_teaches_nothing():
     assert pace.bounds(request) == usual
 
 
+def test_a_cold_first_block_is_forgotten():
+    """Its market was loaded; what comes after costs 5 us a check and 500 us a block."""
+    pace, request = Pace(), asked(3_000)
+    pace.learn(request, [answer(3_000, 300_000.0)])
+    assert len(sizes(pace, request)) > 1_000
+
+    for _ in range(4):
+        blocks = sizes(pace, request)
+        pace.learn(request, [answer(n, 0.5 + 0.005 * n) for n in blocks])
+
+    assert len(sizes(pace, request)) == 2
+
+
 def test_answers_without_times_teach_nothing_that_breaks():
     """As those of a block that was refused as a whole."""
     pace, request = Pace(), asked(3)
