@@ -73,8 +73,8 @@ class Pace:
             expected += _ROOM_US
         known = self._us_per_position.get(_kind(terms), expected)
         # What was looked up last time may have to be computed the next.
-        by_path = any(one.definition.by_path for one in terms.measures)
-        return max(known, expected) if by_path else known
+        looked_up = any(one.definition.is_looked_up(n_paths) for one in terms.measures)
+        return max(known, expected) if looked_up else known
 
 
 def _weight(request: RequestBlock) -> int:

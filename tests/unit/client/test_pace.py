@@ -120,4 +120,16 @@ def test_more_paths_make_smaller_blocks():
     assert _kind(terms[0]) != _kind(terms[1])
 
 
+def test_what_was_looked_up_may_have_to_be_computed_the_next_time():
+    """A block of results that were known tells nothing of what they cost on a new market."""
+    terms = replace(TERMS, measures=parse_measures(["monte_carlo_value_at_risk"]))
+    pace, request = Pace(), replace(asked(500), terms=terms)
+    cold = sizes(pace, request)
+
+    pace.learn(request, [answer(500, 2.0)])
+    assert sizes(pace, request) == cold
+    pace.learn(request, [answer(500, 1_000.0)])
+    assert len(sizes(pace, request)) > len(cold)
+
+
 PATHS = (10_000, 100_000)
