@@ -35,7 +35,7 @@ from risk_tasks.wire.request import Terms, pack_portfolios
 
 N_CHECKS, N_ROUNDS = 1_000, 15
 COSTLY = parse_measures(["monte_carlo_value_at_risk"])
-N_BOOKS, N_ASKED, PHASE_S = 2_000, 50, 30.0
+N_BOOKS, N_ASKED, PHASE_S = 2_000, 50, 20.0
 
 
 def run() -> None:
