@@ -42,12 +42,12 @@ def explain_breaches(
                 utilisation=found.utilisation,
                 severity=found.severity.value,
                 contributors=_top(found, parts, [names[place] for place in held]),
-                scenarios=[
+                scenarios=tuple(
                     TailScenario(at, _date_of(market, at), pnl)
                     for at, pnl in outcomes_behind(
                         block, market, name, settings, found.row, N_CONTRIBUTORS
                     )
-                ],
+                ),
             )
         )
     return explained

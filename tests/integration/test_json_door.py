@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from datetime import date
 from typing import Any
 
 import pytest
@@ -64,7 +65,8 @@ def as_document(report: risk_tasks.RiskReport) -> dict[str, Any]:
                 "breaches": [asdict(breach) for breach in report.breaches],
                 "not_evaluated": [asdict(gap) for gap in report.not_evaluated],
                 "input_hash": report.input_hash,
-            }
+            },
+            default=date.isoformat,
         )
     )
 
