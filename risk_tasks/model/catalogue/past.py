@@ -97,7 +97,7 @@ DEFINITIONS = (
         gaps="`window_too_short` below 2 observations, `overlapping`",
         source="Ledoit, Wolf, A Well-Conditioned Estimator for Large-Dimensional Covariance"
         " Matrices, Journal of Multivariate Analysis 88 (2004)",
-        cost_us=75.0,
+        cost_us=110.0,
     ),
     MeasureDefinition(
         name="student_value_at_risk",

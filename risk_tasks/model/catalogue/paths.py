@@ -17,7 +17,7 @@ DEFINITIONS = (
         gaps="`window_too_short` below 2 observations, `too_few_paths` below 1 / alpha;"
         " `covariance_repaired` has the nearest covariance, `covariance_refused`",
         source=_GLASSERMAN,
-        cost_us=200.0,
+        cost_us=170.0,
         qualifier=Qualifier.CONFIDENCE,
         by_path=True,
     ),
@@ -29,7 +29,7 @@ DEFINITIONS = (
         sign="loss positive, never below monte_carlo_value_at_risk",
         gaps="as monte_carlo_value_at_risk",
         source=_GLASSERMAN,
-        cost_us=200.0,
+        cost_us=170.0,
         qualifier=Qualifier.CONFIDENCE,
         by_path=True,
     ),
