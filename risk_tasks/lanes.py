@@ -37,7 +37,7 @@ risk:popular                   zset    requests by decayed count, as powers of 2
 risk:popular:DIGEST            string  what is asked; as its member of risk:popular, 1 day at most
 risk:prewarm                   hash    the last run of prewarming, and sums of all; 1 day
 risk:prewarm:slot              string  the slot of time that was planned last; 100 slots
-risk:prewarm:todo              list    digests that the last run has not warmed yet; 1 day
+risk:prewarm:left              list    digests that the last run has not warmed yet; 1 day
 risk:prewarm:warm              zset    digests by when they were warmed (server s); as results
 risk:prewarm:work              string  whether somebody works a run off; 5 s, renewed
 risk:cache_counts:NAME         hash    what the cache did in a role; 1 day after the last of it
@@ -142,7 +142,7 @@ POPULAR_KEY = "risk:popular"
 PREWARM_TTL_S = 86_400
 PREWARM_KEY = "risk:prewarm"
 PREWARM_SLOT_KEY = "risk:prewarm:slot"
-PREWARM_TODO_KEY = "risk:prewarm:todo"
+PREWARM_LEFT_KEY = "risk:prewarm:left"
 PREWARM_WARM_KEY = "risk:prewarm:warm"
 PREWARM_WORK_KEY = "risk:prewarm:work"
 #: after that long without a step, another worker may go on

@@ -28,8 +28,8 @@ class Qualifier(StrEnum):
 
 #: for which the costs of measures of random paths stand here
 REGISTRY_PATHS = 10_000
-#: what a look-up in the result cache may cost, microseconds a check: that of the shared tier and,
-#: where it finds nothing, of keeping the result. `python -m benchmarks cache` measures them.
+#: what a look-up in the result cache may cost, microseconds a check: four times that of one on the
+#: server (`python -m benchmarks cache`), for keeping the result and for a server further away
 LOOK_UP_US = 50.0
 
 

@@ -20,20 +20,11 @@ class SweepPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     every_s: float = 10.0
 
 
-class PrewarmPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How often prewarming is looked at; the rest as in `PrewarmPolicy`."""
-
-    every_s: float = PrewarmPolicy().every_s
-    n_requests: int = PrewarmPolicy().n_requests
-    marks_bound: float = PrewarmPolicy().marks_bound
-    market: str = PrewarmPolicy().market
-
-
 class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The tasks that are sent again and again; without `prewarm.n_requests`, nothing is warmed."""
 
     sweep: SweepPlan = SweepPlan()
-    prewarm: PrewarmPlan = PrewarmPlan()
+    prewarm: PrewarmPolicy = PrewarmPolicy()
 
     def entries(self) -> dict[str, dict[str, Any]]:
         """Return what Celery calls a beat schedule."""

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import msgspec
 import redis
 
 from risk_tasks.connection import text, transport_errors
 from risk_tasks.lanes import (
     DEFAULT_NAME,
     PREWARM_KEY,
+    PREWARM_LEFT_KEY,
     PREWARM_SLOT_KEY,
-    PREWARM_TODO_KEY,
     PREWARM_TTL_S,
     PREWARM_WARM_KEY,
     PREWARM_WORK_KEY,
@@ -21,9 +22,8 @@ from risk_tasks.lanes import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrewarmPolicy:
-    """What is kept warm, and when it is looked at again."""
+class PrewarmPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is kept warm, and when it is looked at again; without `n_requests`, nothing is."""
 
     every_s: float = 10.0
     #: how many of the requests that are asked for most
@@ -84,23 +84,23 @@ class PrewarmStore:
             fields: Any = asdict(run)
             pipe.hset(PREWARM_KEY, mapping=fields)
             pipe.hincrby(PREWARM_KEY, "runs", 1)
-            pipe.delete(PREWARM_TODO_KEY)
+            pipe.delete(PREWARM_LEFT_KEY)
             if digests:
-                pipe.rpush(PREWARM_TODO_KEY, *digests)
-                pipe.expire(PREWARM_TODO_KEY, PREWARM_TTL_S)
+                pipe.rpush(PREWARM_LEFT_KEY, *digests)
+                pipe.expire(PREWARM_LEFT_KEY, PREWARM_TTL_S)
             pipe.expire(PREWARM_KEY, PREWARM_TTL_S)
             pipe.execute()
 
     def take(self, n: int) -> list[str]:
         """Take up to `n` digests of what is left to do."""
         with transport_errors(self._client):
-            taken: Any = self._client.lpop(PREWARM_TODO_KEY, n)
+            taken: Any = self._client.lpop(PREWARM_LEFT_KEY, n)
         return list(map(text, taken or []))
 
     def left(self, n: int = 0) -> list[str]:
         """Return the first `n` of what is left to do, or all of it."""
         with transport_errors(self._client):
-            return list(map(text, self._client.lrange(PREWARM_TODO_KEY, 0, n - 1)))
+            return list(map(text, self._client.lrange(PREWARM_LEFT_KEY, 0, n - 1)))
 
     def begin_work(self) -> bool:
         """Whether nobody was working a run off; then the caller is, for some seconds."""

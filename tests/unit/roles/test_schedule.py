@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from risk_tasks.errors import InputFileError
-from risk_tasks.roles.schedule import PrewarmPlan, Schedule, read_schedule
+from risk_tasks.roles.schedule import Schedule, read_schedule
 from risk_tasks.store.prewarm import PrewarmPolicy
 
 ROOT = Path(__file__).parents[3]
@@ -37,15 +36,8 @@ def test_a_schedule_says_what_is_sent_where_and_how_often(tmp_path):
 
 def test_nothing_is_warmed_where_no_request_is_to_be(tmp_path):
     """The sweep goes on."""
-    schedule = Schedule(prewarm=PrewarmPlan(n_requests=0))
+    schedule = Schedule(prewarm=PrewarmPolicy(n_requests=0))
     assert set(schedule.entries()) == {"risk.sweep"}
-
-
-def test_the_plan_has_the_fields_of_the_policy():
-    """It is handed over by name."""
-    assert msgspec.structs.asdict(PrewarmPlan()) == {
-        name: getattr(PrewarmPolicy(), name) for name in PrewarmPolicy.__slots__
-    }
 
 
 @pytest.mark.parametrize(
