@@ -86,7 +86,7 @@ def system(market, tmp_path_factory) -> Iterator[System]:
             system.ports[name] = port(log, f"{name}.ready")
         risk = stack.enter_context(RiskClient(server.url, timeout_s=30))
         risk.publish_market(market)
-        bad = [Portfolio(f"bad\x1b[2J\n-{n}", {"NOPE": 1.0}) for n in range(N_BAD)]
+        bad = [Portfolio(f"hidden\x1b[2J\n-{n}", {"NOPE": 1.0}) for n in range(N_BAD)]
         risk.check_many([*books(N_GOOD, market.instruments), *bad])
         risk.check(Portfolio("urgent", {"AAPL": 1.0}), priority="critical")
         with Celery(broker=server.url, backend=server.url, set_as_current=False) as app:
@@ -176,7 +176,7 @@ def test_a_block_has_one_line_and_no_line_holds_a_position(system):
     assert (door["lane"], door["checks"]) == ("batch", 1)
     text = system.logs["worker"].read_text()
     assert "AAPL" not in text
-    assert "bad" not in text
+    assert "hidden" not in text
     assert all(character.isprintable() or character == "\n" for character in text)
 
 
