@@ -10,7 +10,7 @@ from pathlib import Path
 
 import redis
 
-from benchmarks.peers import environment
+from benchmarks.peers.environment import PEERS
 
 _STARTS_WITHIN_S = 60.0
 
@@ -22,7 +22,7 @@ def watched(url: str, folder: Path, check: Callable[[], object]) -> Iterator[Non
     Raises `RuntimeError` where none are.
     """
     command = [
-        *(str(environment.ensure()), "-m", "celery", "--broker", url),
+        *(str(PEERS.ensure()), "-m", "celery", "--broker", url),
         *("flower", f"--unix_socket={folder / 'flower.sock'}"),
     ]
     with (folder / "flower.log").open("wb") as log:
