@@ -5,6 +5,8 @@
     RiskTasksError
     ├── RequestError                  this check cannot be computed as asked
     │   ├── InvalidPortfolioError     invalid_portfolio
+    │   ├── UnknownPortfolioError     unknown_portfolio
+    │   ├── StaleVersionError         stale_version
     │   ├── UnknownInstrumentError    unknown_instrument
     │   ├── UnknownMeasureError       unknown_measure
     │   ├── UnknownScenarioError      unknown_scenario
@@ -24,6 +26,7 @@
     │   └── ReportTimeoutError        timeout
     ├── DeadLetterError               dead_letter
     ├── UnknownCheckError             unknown_check
+    ├── ChangesTrimmedError           changes_trimmed
     ├── UnknownLetterError            unknown_letter
     └── StartError                    not_started
 
@@ -82,6 +85,24 @@ class InvalidPortfolioError(RequestError):
     """
 
     code = "invalid_portfolio"
+
+
+class UnknownPortfolioError(RequestError):
+    """No live portfolio has this id.
+
+    Set it first, or check its id.
+    """
+
+    code = "unknown_portfolio"
+
+
+class StaleVersionError(RequestError):
+    """The portfolio is not yet of the version that was asked for.
+
+    Check the version, or ask again after the change has been told.
+    """
+
+    code = "stale_version"
 
 
 class UnknownInstrumentError(RequestError):
@@ -280,6 +301,15 @@ class UnknownCheckError(RiskTasksError):
     """
 
     code = "unknown_check"
+
+
+class ChangesTrimmedError(RiskTasksError):
+    """The breach stream no longer reaches back to where it was asked from.
+
+    Read the latest reports for what holds now, and go on from the present.
+    """
+
+    code = "changes_trimmed"
 
 
 class UnknownLetterError(RiskTasksError):

@@ -44,6 +44,20 @@ risk:cache_counts:NAME         hash    what the cache did in a role; 1 day after
 risk:slot:ID                   string  what a worker measured in one slot, JSON; 300 s
 risk:slots                     zset    SLOT:WORKER by number of slot; the last 300 s
 risk:unanswered:SLOT           hash    checks by lane that ended without an answer; 300 s
+risk:live                      zset    live portfolios by the epoch that they were taken in last
+risk:live:portfolio:ID         hash    version, turns, attempts, cash, nav, tags; until removed
+risk:live:positions:ID         hash    quantity by instrument, every bit of it; as the portfolio
+risk:live:report:ID            string  the latest report, JSON; as the portfolio
+risk:live:states:ID            hash    state by limit of those that are not ok; as the portfolio
+risk:live:event:N:ID:EVENT     string  version that an event made, N the bytes of ID; 1 day
+risk:live:gone:ID              hash    where a removed portfolio ended; 1 day
+risk:live:epoch                string  how often the market or the limits of all have changed
+risk:live:dirty                zset    portfolios to be computed, by since when (server ms)
+risk:live:underway             zset    portfolios taken to be computed, by when (server ms)
+risk:live:wake                 list    a token where something is to be computed
+risk:live:listeners            hash    the last change handed on, by Celery queue
+risk:live:handing              string  whether changes are being handed on; 5 s
+risk:breaches                  stream  changes of state of limits; about the last 100,000
 =============================  ======  ==========================================================
 """
 
@@ -151,6 +165,17 @@ CACHE_PREFIX = b"risk:cache:"
 LEASE_PREFIX = b"risk:lease:"
 SLOTS_KEY = "risk:slots"
 DEFAULT_NAME = "default"
+LIVE_KEY = "risk:live"
+LIVE_EPOCH_KEY = "risk:live:epoch"
+LIVE_DIRTY_KEY = "risk:live:dirty"
+LIVE_UNDERWAY_KEY = "risk:live:underway"
+LIVE_WAKE_KEY = "risk:live:wake"
+LIVE_LISTENERS_KEY = "risk:live:listeners"
+LIVE_HANDING_KEY = "risk:live:handing"
+BREACHES_KEY = "risk:breaches"
+MAX_BREACHES = 100_000
+#: how long an event is known to have happened, and where a removed portfolio ended
+LIVE_EVENT_TTL_S = 86_400
 
 
 def block_key(block_id: str) -> str:
@@ -216,3 +241,24 @@ def slot_key(entry: str) -> str:
 
 def unanswered_key(slot: int | str) -> str:
     return f"risk:unanswered:{slot}"
+
+
+def live_portfolio_key(portfolio_id: str) -> str:
+    return f"risk:live:portfolio:{portfolio_id}"
+
+
+def live_positions_key(portfolio_id: str) -> str:
+    return f"risk:live:positions:{portfolio_id}"
+
+
+def live_report_key(portfolio_id: str) -> str:
+    return f"risk:live:report:{portfolio_id}"
+
+
+def live_states_key(portfolio_id: str) -> str:
+    return f"risk:live:states:{portfolio_id}"
+
+
+def live_event_key(portfolio_id: str, event_id: str) -> str:
+    """Return a key that no other pair has: both may hold colons."""
+    return f"risk:live:event:{len(portfolio_id.encode())}:{portfolio_id}:{event_id}"

@@ -17,7 +17,9 @@ class Portfolio:
 
     `positions` are in units of the instrument (negative: short). `cash` and `nav` are in the base
     currency; None means unknown, which is not zero. With `nav` unknown and `cash` known, the net
-    asset value is the market value plus cash. `tags` select the limits that apply.
+    asset value is the market value plus cash. `tags` select the limits that apply. `version` counts
+    the changes of a live one, None for what is not held by the system; portfolios that differ in it
+    alone are equal.
 
     Raises `InvalidPortfolioError` naming the field for anything that is not a finite number.
     """
@@ -27,6 +29,7 @@ class Portfolio:
     cash: float | None = field(default=None, kw_only=True)
     nav: float | None = field(default=None, kw_only=True)
     tags: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    version: int | None = field(default=None, kw_only=True, compare=False)
 
     def __post_init__(self) -> None:
         _require_name(self.id, "id")

@@ -34,7 +34,8 @@ def portfolios_of(table: Table) -> list[Portfolio]:
             Portfolio(
                 portfolio_id,
                 _positions(table, instruments, quantities, rows),
-                **agreed,
+                cash=agreed.get("cash"),
+                nav=agreed.get("nav"),
                 tags={name: label for name, label in labels.items() if label is not None},
             )
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 import msgspec
 import redis
 
@@ -18,17 +20,20 @@ class LimitStore:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
+        script = files("risk_tasks.store") / "lua" / "publish_limits.lua"
+        self._publish = client.register_script(script.read_text())
 
     def publish(self, limit_set: LimitSet, name: str) -> str:
         """Make `limit_set` the current one of `name`; returns its version.
 
         A check submitted after this returns is held against this set or a later one.
         """
-        with transport_errors(self._client), self._client.pipeline(transaction=True) as pipe:
-            document = msgspec.json.encode(limit_set_document(limit_set))
-            pipe.set(limits_key(limit_set.version), document)
-            pipe.hset(LIMIT_SETS_KEY, name, limit_set.version)
-            pipe.execute()
+        document = msgspec.json.encode(limit_set_document(limit_set))
+        with transport_errors(self._client):
+            self._publish(
+                keys=[limits_key(limit_set.version), LIMIT_SETS_KEY],
+                args=[limit_set.version, name, document],
+            )
         return limit_set.version
 
     def current(self) -> dict[str, str]:

@@ -1,0 +1,136 @@
+"""The breach stream: every change of state of a limit of a live portfolio, in order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import msgspec
+import redis
+from redis.exceptions import ResponseError
+
+from risk_tasks.connection import text, transport_errors
+from risk_tasks.errors import ChangesTrimmedError, InvalidSettingsError
+from risk_tasks.lanes import BREACHES_KEY
+from risk_tasks.model.live import LimitChange, LimitStanding, LimitState
+
+#: the place before the first change, and the one after the last that is there now
+BEGINNING, NOW = "0", "$"
+
+_PLACE = re.compile(r"\d{1,20}(-\d{1,20})?")
+
+
+class BreachStream:
+    """Reads changes by place, for oneself or for a group of readers that share them."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    def last(self) -> str:
+        """Return the place of the last change, `BEGINNING` where there is none."""
+        with transport_errors(self._client):
+            entries = cast("Any", self._client.xrevrange(BREACHES_KEY, count=1))
+        return text(entries[0][0]) if entries else BEGINNING
+
+    def read(self, since: str, *, most: int = 100, within_s: float = 0.0) -> list[LimitChange]:
+        """Return up to `most` changes after `since`, waiting `within_s` where there are none.
+
+        `BEGINNING` is before the oldest that is kept. Raises `InvalidSettingsError` for what is no
+        place, and `ChangesTrimmedError` where changes after it may be gone.
+        """
+        since = self._place(since)
+        with transport_errors(self._client):
+            block = max(1, int(within_s * 1e3)) if within_s > 0 else None
+            found = self._client.xread({BREACHES_KEY: since}, count=most, block=block)
+            # Looked at after reading: what goes in between is missed by neither.
+            about = self._client.xinfo_stream(BREACHES_KEY) if found else None
+        if about and since != BEGINNING and int(about["entries-added"]) > int(about["length"]):
+            first = text(about["first-entry"][0])
+            if _order(since) < _order(first):
+                raise ChangesTrimmedError(
+                    f"Changes after {since} are gone; the first that is left is {first}.",
+                    field="since",
+                )
+        return [change_of(place, fields) for place, fields in _entries(found)]
+
+    def read_group(
+        self, group: str, reader: str, *, most: int = 100, within_s: float = 0.0
+    ) -> list[LimitChange]:
+        """Return changes that no reader of `group` has had; first those that `reader` did not end.
+
+        Each is the reader's until `acknowledge`. A new group begins at the beginning.
+        """
+        with transport_errors(self._client):
+            try:
+                self._client.xgroup_create(BREACHES_KEY, group, id=BEGINNING, mkstream=True)
+            except ResponseError as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
+            block = max(1, int(within_s * 1e3)) if within_s > 0 else None
+            found = self._client.xreadgroup(group, reader, {BREACHES_KEY: "0"}, count=most)
+            if not any(entries for _, entries in found):
+                found = self._client.xreadgroup(
+                    group, reader, {BREACHES_KEY: ">"}, count=most, block=block
+                )
+        return [change_of(place, fields) for place, fields in _entries(found) if fields]
+
+    def take_over(self, group: str, reader: str, *, idle_s: float, most: int = 100) -> int:
+        """Give `reader` what others of `group` have had for `idle_s` and did not end."""
+        with transport_errors(self._client):
+            taken = self._client.xautoclaim(
+                BREACHES_KEY, group, reader, min_idle_time=int(idle_s * 1e3), count=most
+            )
+        return len(cast("Any", taken)[1])
+
+    def acknowledge(self, group: str, changes: Sequence[LimitChange]) -> None:
+        """End `changes` for `group`: none of its readers has them again."""
+        if changes:
+            with transport_errors(self._client):
+                self._client.xack(BREACHES_KEY, group, *(one.id for one in changes))
+
+    def _place(self, since: str) -> str:
+        if since == NOW:
+            return self.last()
+        if not isinstance(since, str) or not _PLACE.fullmatch(since):
+            raise InvalidSettingsError(
+                f"{since!r} is no place in the stream.",
+                field="since",
+                remedy="Give the id of a change, '0' for all, or '$' for those to come.",
+            )
+        return since
+
+
+def change_of(place: bytes | str, fields: Mapping[bytes, bytes]) -> LimitChange:
+    """Return the change that an entry of the stream tells of."""
+    at_ms = int(text(place).partition("-")[0])
+    standing = LimitStanding(
+        limit=text(fields[b"limit"]), measure="", state=LimitState(text(fields[b"state"]))
+    )
+    if fields[b"standing"]:
+        standing = msgspec.json.decode(fields[b"standing"], type=LimitStanding)
+    return LimitChange(
+        id=text(place),
+        event_id=text(fields[b"event"]),
+        portfolio_id=text(fields[b"portfolio"]),
+        version=int(fields[b"version"]),
+        before=LimitState(text(fields[b"before"])),
+        standing=standing,
+        at=datetime.fromtimestamp(at_ms / 1e3, UTC),
+    )
+
+
+def _entries(found: object) -> list[tuple[bytes, Mapping[bytes, bytes]]]:
+    """Return the entries of the one stream that was read, by whichever protocol."""
+    pairs = found.items() if isinstance(found, Mapping) else (found or [])
+    entries = []
+    for _, told in pairs:  # type: ignore[attr-defined]
+        nested = told and isinstance(told[0], list) and told[0] and isinstance(told[0][0], tuple)
+        entries += told[0] if nested else told
+    return entries
+
+
+def _order(place: str) -> tuple[int, int]:
+    ms, _, number = place.partition("-")
+    return int(ms), int(number or 0)

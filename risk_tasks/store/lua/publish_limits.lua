@@ -1,0 +1,11 @@
+-- Make a limit set the current one of its name.
+-- KEYS  1 limit set  2 names
+-- ARGV  1 version  2 name  3 limit set, JSON
+redis.call('SET', KEYS[1], ARGV[3])
+if redis.call('HGET', KEYS[2], ARGV[2]) == ARGV[1] then return end
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[1])
+-- Live portfolios are held against the set of this name: their reports are outdated now.
+if ARGV[2] == 'default' then
+  redis.call('INCR', 'risk:live:epoch')
+  if redis.call('LLEN', 'risk:live:wake') == 0 then redis.call('LPUSH', 'risk:live:wake', 1) end
+end

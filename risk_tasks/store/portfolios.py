@@ -1,0 +1,174 @@
+"""Live portfolios: held on the server, changed in one step each, never rounded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import msgspec
+import redis
+
+from risk_tasks.connection import text, transport_errors
+from risk_tasks.errors import InvalidPortfolioError, UnknownPortfolioError
+from risk_tasks.lanes import (
+    BREACHES_KEY,
+    LIVE_EVENT_TTL_S,
+    LIVE_KEY,
+    MAX_BREACHES,
+    live_event_key,
+    live_portfolio_key,
+    live_positions_key,
+    live_report_key,
+    live_states_key,
+)
+from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.store.live_scripts import live_script
+
+
+class Attributes(msgspec.Struct, omit_defaults=True):
+    """What is held of a portfolio besides its positions."""
+
+    cash: float | None = None
+    nav: float | None = None
+    tags: dict[str, str] = {}
+
+
+class PortfolioStore:
+    """Sets, changes and reads live portfolios; safe to share between threads.
+
+    Whatever changes one marks it dirty in the same step, so that it is computed though every
+    message about it is lost.
+    """
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._set = live_script(client, "set")
+        self._change = live_script(client, "change")
+        self._remove = live_script(client, "remove")
+
+    def set(self, portfolio: Portfolio, event_id: str | None = None) -> int:
+        """Hold `portfolio` in place of whatever is held under its id; returns the new version.
+
+        An event that was seen within a day changes nothing, and returns the version that it made.
+        Positions of 0 are not held.
+        """
+        about = Attributes(portfolio.cash, portfolio.nav, dict(portfolio.tags))
+        with transport_errors(self._client):
+            version = self._set(
+                keys=_keys(portfolio.id, event_id),
+                args=[
+                    portfolio.id,
+                    LIVE_EVENT_TTL_S,
+                    msgspec.json.encode(about),
+                    *_words(portfolio.positions, zeros=False),
+                ],
+            )
+        return int(version)
+
+    def change(
+        self, portfolio_id: str, deltas: Mapping[str, float], event_id: str | None = None
+    ) -> int:
+        """Add `deltas` to the positions, as float64, in the order of the calls.
+
+        Returns the new version; an event that was seen within a day changes nothing, and returns
+        the version that it made. A position that becomes 0 is held no longer.
+
+        Raises `UnknownPortfolioError`, or `InvalidPortfolioError` where a sum is beyond float64;
+        then nothing is changed.
+        """
+        with transport_errors(self._client):
+            outcome, *rest = self._change(
+                keys=_keys(portfolio_id, event_id),
+                args=[portfolio_id, LIVE_EVENT_TTL_S, *_words(deltas)],
+            )
+        match text(outcome):
+            case "unknown":
+                raise unknown(portfolio_id)
+            case "overflow":
+                raise InvalidPortfolioError(
+                    "The position would be beyond what a float64 holds.",
+                    field=f"deltas[{text(rest[0])!r}]",
+                )
+        return int(rest[0])
+
+    def get(self, portfolio_id: str) -> Portfolio:
+        """Return the portfolio as it is now, with its version; positions by name of instrument.
+
+        Raises `UnknownPortfolioError`.
+        """
+        return self.get_many([portfolio_id])[0]
+
+    def get_many(self, portfolio_ids: list[str]) -> list[Portfolio]:
+        """Return them as they were at one moment; raises `UnknownPortfolioError` for the first."""
+        with transport_errors(self._client), self._client.pipeline(transaction=True) as pipe:
+            for portfolio_id in portfolio_ids:
+                pipe.hmget(live_portfolio_key(portfolio_id), "version", "attributes")
+                pipe.hgetall(live_positions_key(portfolio_id))
+            replies = pipe.execute()
+        found = []
+        for portfolio_id, (version, about), held in zip(
+            portfolio_ids, replies[::2], replies[1::2], strict=True
+        ):
+            if version is None:
+                raise unknown(portfolio_id)
+            found.append(portfolio_of(portfolio_id, int(version), about, held))
+        return found
+
+    def remove(self, portfolio_id: str) -> int:
+        """Forget the portfolio; its limits that are not ok become so. Returns its last version.
+
+        Raises `UnknownPortfolioError`.
+        """
+        with transport_errors(self._client):
+            version = self._remove(
+                keys=[
+                    *_keys(portfolio_id, None),
+                    live_report_key(portfolio_id),
+                    live_states_key(portfolio_id),
+                    BREACHES_KEY,
+                ],
+                args=[portfolio_id, MAX_BREACHES, LIVE_EVENT_TTL_S],
+            )
+        if version is None:
+            raise unknown(portfolio_id)
+        return int(version)
+
+    def ids(self) -> list[str]:
+        """Return the ids of all that are held, in their order."""
+        with transport_errors(self._client):
+            held = cast("list[bytes]", self._client.zrange(LIVE_KEY, 0, -1))
+        return sorted(map(text, held))
+
+
+def unknown(portfolio_id: str) -> UnknownPortfolioError:
+    return UnknownPortfolioError(f"No live portfolio {portfolio_id!r}.", field="portfolio_id")
+
+
+def portfolio_of(
+    portfolio_id: str, version: int, about: bytes, held: Mapping[bytes, bytes]
+) -> Portfolio:
+    """Return what the server holds; positions in the order of their names, which fixes its bits."""
+    attributes = msgspec.json.decode(about, type=Attributes)
+    return Portfolio(
+        portfolio_id,
+        {text(name): float(held[name]) for name in sorted(held)},
+        cash=attributes.cash,
+        nav=attributes.nav,
+        tags=attributes.tags,
+        version=version,
+    )
+
+
+def _keys(portfolio_id: str, event_id: str | None) -> list[str]:
+    keys = [live_portfolio_key(portfolio_id), live_positions_key(portfolio_id)]
+    return keys if event_id is None else [*keys, live_event_key(portfolio_id, event_id)]
+
+
+def _words(numbers: Mapping[str, float], *, zeros: bool = True) -> list[str]:
+    """Return names and numbers in turn; 17 digits are every bit of a float64."""
+    return [
+        word
+        for name, number in numbers.items()
+        if zeros or number != 0
+        for word in (name, f"{number:.17g}")
+    ]

@@ -1,0 +1,349 @@
+"""Live portfolios on a real server: what is held, what is taken, what is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from random import Random
+
+import pytest
+
+from risk_tasks.client import RiskClient
+from risk_tasks.connection import connect
+from risk_tasks.errors import ChangesTrimmedError, InvalidPortfolioError, UnknownPortfolioError
+from risk_tasks.lanes import BREACHES_KEY
+from risk_tasks.model.limits import Limit, LimitSet
+from risk_tasks.model.live import LimitStanding, LimitState
+from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.store.breaches import BEGINNING, BreachStream
+from risk_tasks.store.listeners import ListenerStore
+from risk_tasks.store.portfolios import PortfolioStore
+from risk_tasks.store.recomputing import RecomputingStore, Turn
+from risk_tasks.store.reports import ReportStore
+
+LIMITS = LimitSet("desk", [Limit("gross_exposure", hard=1e6)])
+
+
+@dataclass
+class Live:
+    portfolios: PortfolioStore
+    recomputing: RecomputingStore
+    reports: ReportStore
+    stream: BreachStream
+    listeners: ListenerStore
+
+    def take(self, most: int = 50, wait_ms: int = 0, max_underway: int = 1_000) -> list[Turn]:
+        return list(
+            self.recomputing.take(most=most, wait_ms=wait_ms, max_underway=max_underway).turns
+        )
+
+    def record(self, turn: Turn, **states: LimitState) -> int | None:
+        standings = [
+            LimitStanding(limit=limit, measure="gross_exposure", state=state, observed=0.1)
+            for limit, state in states.items()
+        ]
+        of = (turn.portfolio.id, turn.version, turn.number)
+        return self.recomputing.record(of, b"{}", standings, b"wake")
+
+    def told(self) -> list[tuple[str, int, str, str, str]]:
+        return [
+            (one.portfolio_id, one.version, one.standing.limit, one.before, one.standing.state)
+            for one in self.stream.read(BEGINNING)
+        ]
+
+
+@pytest.fixture
+def live(server) -> Iterator[Live]:
+    client = connect(server.url)
+    yield Live(
+        PortfolioStore(client),
+        RecomputingStore(client),
+        ReportStore(client),
+        BreachStream(client),
+        ListenerStore(client),
+    )
+    client.close()
+
+
+def test_what_is_set_is_held_to_the_bit(live):
+    held = Portfolio(
+        "fund:7", {"B": 0.1 + 0.2, "A": -1e-300, "C": 0.0}, cash=0.1, tags={"desk": "é"}
+    )
+
+    assert live.portfolios.set(held) == 1
+    found = live.portfolios.get("fund:7")
+
+    assert found == replace(held, positions={"A": -1e-300, "B": 0.1 + 0.2})
+    assert list(found.positions) == ["A", "B"]
+    assert found.version == 1
+
+
+def test_deltas_add_up_as_python_adds_them(live):
+    random = Random(7)
+    live.portfolios.set(Portfolio("p", {}))
+    sums: dict[str, float] = {}
+
+    for number in range(300):
+        deltas = {name: random.uniform(-1, 1) * 10 ** random.randint(-9, 9) for name in "ABC"}
+        assert live.portfolios.change("p", deltas) == number + 2
+        sums = {name: sums.get(name, 0.0) + deltas[name] for name in "ABC"}
+
+    assert dict(live.portfolios.get("p").positions) == sums
+
+
+def test_a_position_that_closes_is_held_no_longer(live):
+    live.portfolios.set(Portfolio("p", {"A": 0.3, "B": 1.0}))
+
+    live.portfolios.change("p", {"A": -0.3})
+
+    assert dict(live.portfolios.get("p").positions) == {"B": 1.0}
+
+
+def test_an_event_twice_changes_nothing(live):
+    live.portfolios.set(Portfolio("p", {"A": 1.0}), "opened")
+    first = live.portfolios.change("p", {"A": 1.0}, "e1")
+    live.portfolios.change("p", {"A": 1.0}, "e2")
+
+    assert live.portfolios.change("p", {"A": 1.0}, "e1") == first == 2
+    assert live.portfolios.set(Portfolio("p", {}), "opened") == 1
+    assert dict(live.portfolios.get("p").positions) == {"A": 3.0}
+
+
+def test_ids_with_colons_do_not_share_events(live):
+    for name in ("a", "a:b"):
+        live.portfolios.set(Portfolio(name, {"A": 1.0}))
+
+    live.portfolios.change("a", {"A": 1.0}, "b:c")
+    live.portfolios.change("a:b", {"A": 1.0}, "c")
+
+    assert live.portfolios.get("a:b").positions["A"] == 2.0
+
+
+def test_what_would_overflow_changes_nothing(live):
+    live.portfolios.set(Portfolio("p", {"A": 1.7e308, "B": 1.0}))
+
+    with pytest.raises(InvalidPortfolioError) as refused:
+        live.portfolios.change("p", {"B": 1.0, "A": 1.7e308})
+
+    assert refused.value.field == "deltas['A']"
+    assert dict(live.portfolios.get("p").positions) == {"A": 1.7e308, "B": 1.0}
+    assert live.portfolios.get("p").version == 1
+
+
+def test_what_nobody_set_is_unknown(live):
+    for ask in (
+        lambda: live.portfolios.get("p"),
+        lambda: live.portfolios.change("p", {"A": 1.0}),
+        lambda: live.portfolios.remove("p"),
+        lambda: live.reports.latest("p"),
+    ):
+        with pytest.raises(UnknownPortfolioError):
+            ask()
+
+
+def test_ten_changes_are_one_turn(live):
+    live.portfolios.set(Portfolio("p", {"A": 1.0}))
+    for _ in range(9):
+        live.portfolios.change("p", {"A": 1.0})
+
+    (turn,) = live.take()
+
+    assert (turn.portfolio.positions["A"], turn.version) == (10.0, 10)
+    assert live.take() == []
+
+
+def test_what_is_not_yet_due_is_not_taken(live):
+    live.portfolios.set(Portfolio("a", {}))
+    waiting = live.recomputing.take(most=2, wait_ms=60_000, max_underway=9)
+    live.portfolios.set(Portfolio("b", {}))
+    enough = live.recomputing.take(most=2, wait_ms=60_000, max_underway=9)
+
+    assert (waiting.why, waiting.turns) == ("nothing", [])
+    assert 0 < waiting.due_ms <= 60_000
+    assert [turn.portfolio.id for turn in enough.turns] == ["a", "b"]
+
+
+def test_no_more_than_so_many_are_underway(live):
+    for name in "abc":
+        live.portfolios.set(Portfolio(name, {}))
+
+    first = live.take(max_underway=2)
+    assert [turn.portfolio.id for turn in first] == ["a", "b"]
+    assert live.take(max_underway=2) == []
+
+    live.record(first[0])
+    assert [turn.portfolio.id for turn in live.take(max_underway=2)] == ["c"]
+
+
+def test_changes_of_state_are_told_once_and_in_order(live):
+    live.portfolios.set(Portfolio("p", {}))
+    states = [LimitState.OK, LimitState.WARN, LimitState.WARN, LimitState.HARD, LimitState.OK]
+    for state in states:
+        (turn,) = live.take()
+        live.record(turn, gross=state)
+        assert live.record(turn, gross=LimitState.NOT_EVALUATED) is None
+        live.portfolios.change("p", {"A": 1.0})
+
+    assert live.told() == [
+        ("p", 2, "gross", "ok", "warn"),
+        ("p", 4, "gross", "warn", "hard"),
+        ("p", 5, "gross", "hard", "ok"),
+    ]
+    assert len({one.event_id for one in live.stream.read(BEGINNING)}) == 3
+
+
+def test_what_an_earlier_turn_found_comes_too_late(live):
+    live.portfolios.set(Portfolio("p", {}))
+    (early,) = live.take()
+    live.portfolios.change("p", {"A": 1.0})
+    (late,) = live.take()
+
+    assert live.record(late, gross=LimitState.OK) == 0
+    assert live.record(early, gross=LimitState.HARD) is None
+    assert live.told() == []
+    assert live.reports.latest("p").version == 2
+
+
+def test_a_limit_that_is_gone_is_ok_again(live):
+    live.portfolios.set(Portfolio("p", {}))
+    (turn,) = live.take()
+    live.record(turn, gross=LimitState.HARD, net=LimitState.WARN)
+    live.portfolios.change("p", {"A": 1.0})
+    (turn,) = live.take()
+
+    assert live.record(turn, net=LimitState.WARN) == 1
+    assert live.told()[-1] == ("p", 2, "gross", "hard", "ok")
+    assert live.stream.read(BEGINNING)[-1].standing.observed is None
+
+
+def test_removed_and_set_again(live):
+    live.portfolios.set(Portfolio("p", {"A": 1.0}))
+    (turn,) = live.take()
+    live.record(turn, gross=LimitState.HARD)
+    live.portfolios.change("p", {"A": 1.0})
+    (former,) = live.take()
+
+    assert live.portfolios.remove("p") == 2
+    assert live.portfolios.set(Portfolio("p", {"A": 5.0})) == 3
+    assert live.record(former, gross=LimitState.HARD) is None
+    (turn,) = live.take()
+    live.record(turn, gross=LimitState.OK)
+
+    assert live.told() == [("p", 1, "gross", "ok", "hard"), ("p", 2, "gross", "hard", "ok")]
+    assert live.reports.latest("p").version == 3
+
+
+def test_what_stays_underway_is_dirty_again_and_given_up_at_last(live):
+    live.portfolios.set(Portfolio("p", {}))
+    for attempt in range(2):
+        (turn,) = live.take()
+        assert turn.attempts == attempt
+        assert live.recomputing.retrigger(after_s=60, max_attempts=3) == []
+        assert live.recomputing.retrigger(after_s=-1, max_attempts=3) == []
+    live.take()
+
+    (given_up,) = live.recomputing.retrigger(after_s=-1, max_attempts=3)
+
+    assert given_up.attempts == 3
+    assert live.record(given_up, gross=LimitState.NOT_EVALUATED) == 1
+    assert live.recomputing.counts().underway == 0
+
+
+def test_a_new_market_or_limit_set_outdates_all(live, server, market):
+    for name in "abc":
+        live.portfolios.set(Portfolio(name, {}))
+    for turn in live.take():
+        live.record(turn)
+    assert live.recomputing.counts().outdated == 0
+
+    with RiskClient(server.url) as risk:
+        risk.publish_market(market)
+        risk.publish_market(market)
+        risk.publish_market(market, name="another")
+    assert live.recomputing.counts().outdated == 3
+    assert len(live.take(most=2)) == 2
+    assert len(live.take(most=2)) == 1
+    assert live.take() == []
+
+    with RiskClient(server.url) as risk:
+        risk.publish_limits(LIMITS)
+        risk.publish_limits(LIMITS)
+    assert live.recomputing.counts().outdated == 3
+
+
+def test_changed_portfolios_go_before_outdated_ones(live, server, market):
+    for name in "abc":
+        live.portfolios.set(Portfolio(name, {}))
+    for turn in live.take():
+        live.record(turn)
+    with RiskClient(server.url) as risk:
+        risk.publish_market(market)
+    live.portfolios.change("c", {"A": 1.0})
+
+    assert live.recomputing.take(most=9, wait_ms=0, max_underway=9).why == "changed"
+    outdated = live.recomputing.take(most=9, wait_ms=0, max_underway=9)
+    assert (outdated.why, [one.portfolio.id for one in outdated.turns]) == ("outdated", ["a", "b"])
+
+
+def test_whoever_waits_is_woken(live):
+    assert not live.recomputing.await_dirty(0.01)
+    live.portfolios.set(Portfolio("p", {}))
+    live.portfolios.change("p", {"A": 1.0})
+
+    assert live.recomputing.await_dirty(0.01)
+    assert not live.recomputing.await_dirty(0.01)
+
+
+def test_readers_of_a_group_share_and_end_what_they_read(live):
+    live.portfolios.set(Portfolio("p", {}))
+    (turn,) = live.take()
+    live.record(turn, a=LimitState.WARN, b=LimitState.WARN, c=LimitState.HARD)
+
+    first = live.stream.read_group("desk", "one", most=2)
+    second = live.stream.read_group("desk", "two", most=2)
+    assert [one.standing.limit for one in (*first, *second)] == ["a", "b", "c"]
+    assert live.stream.read_group("desk", "one", most=2) == first
+
+    live.stream.acknowledge("desk", first)
+    assert live.stream.read_group("desk", "one", most=2) == []
+    assert live.stream.take_over("desk", "one", idle_s=0.0) == 1
+    assert live.stream.read_group("desk", "one") == second
+
+
+def test_a_stream_that_no_longer_reaches_back_is_told(live, server):
+    live.portfolios.set(Portfolio("p", {}))
+    for state in (LimitState.WARN, LimitState.HARD, LimitState.OK):
+        (turn,) = live.take()
+        live.record(turn, gross=state)
+        live.portfolios.change("p", {"A": 1.0})
+    first, _, third = live.stream.read(BEGINNING)
+    client = connect(server.url)
+    client.xtrim(BREACHES_KEY, maxlen=1, approximate=False)
+
+    assert live.stream.read(third.id) == []
+    assert live.stream.read(BEGINNING) == [third]
+    with pytest.raises(ChangesTrimmedError):
+        live.stream.read(first.id)
+    client.close()
+
+
+def test_listeners_are_handed_each_change_once(live, server):
+    client = connect(server.url)
+    live.portfolios.set(Portfolio("p", {}))
+    (turn,) = live.take()
+    live.record(turn, gross=LimitState.HARD)
+    assert client.llen("risk.critical") == 0
+
+    assert live.listeners.add("desk", BEGINNING)
+    assert not live.listeners.add("desk", BEGINNING)
+    live.portfolios.change("p", {"A": 1.0})
+    (turn,) = live.take()
+    live.record(turn, gross=LimitState.OK, net=LimitState.WARN)
+    assert client.lrange("risk.critical", 0, -1) == [b"wake"]
+
+    last = live.stream.last()
+    assert live.listeners.hand_on("desk", BEGINNING, last, ["1", "2", "3"])
+    assert not live.listeners.hand_on("desk", BEGINNING, last, ["1", "2", "3"])
+    assert client.llen("desk") == 3
+    assert live.listeners.all() == {"desk": last}
+    client.close()
