@@ -14,11 +14,13 @@ import pyarrow as pa
 from risk_tasks.client.answers import answer_table, breach_table
 from risk_tasks.client.awaiting import await_results
 from risk_tasks.client.check_ids import CheckId
+from risk_tasks.client.columns import as_table
 from risk_tasks.client.cutting import by_limit_set
 from risk_tasks.client.link import Link
 from risk_tasks.client.refusals import require_portfolios, require_published, require_request
 from risk_tasks.client.tables import read_tables
 from risk_tasks.client.terms import CheckOptions, read_call, read_timeout
+from risk_tasks.client.turns import LONG_ROWS
 from risk_tasks.connection import masked
 from risk_tasks.errors import InvalidLimitError, InvalidMarketError, TransportError
 from risk_tasks.lanes import DEFAULT_NAME
@@ -147,16 +149,21 @@ class RiskClient:
         """
         detail = Detail.BREACHES if return_breaches else Detail.SUMMARY
         call = read_call(detail, self._timeout_s, **options)
-        request, limit_sets = read_tables(positions, portfolios, call.terms)
-        parts, order = by_limit_set(request, limit_sets, call.stamp)
-        answers: Iterable[AnswerBlock] = self._link().ask(parts, call)
-        if return_breaches:
+        table = as_table(positions, "positions")
+        link = self._link()
+        with link.turns.of(len(table)):
+            request, limit_sets = read_tables(table, portfolios, call.terms)
+            parts, order = by_limit_set(request, limit_sets, call.stamp)
+        answers: Iterable[AnswerBlock] = link.ask(parts, call)
+        if return_breaches or len(table) < LONG_ROWS:
+            # That of a long one is made as its answers come.
             answers = list(answers)
-        ids = pa.concat_arrays([part.portfolio_ids for part, _ in parts])
-        table = answer_table(ids, call.terms.measures, answers)
-        if len(parts) > 1:
-            table = table.take(pa.array(order))
-        return (table, breach_table(ids, answers)) if return_breaches else table
+        with link.turns.of(len(table)):
+            ids = pa.concat_arrays([part.portfolio_ids for part, _ in parts])
+            found = answer_table(ids, call.terms.measures, answers)
+            if len(parts) > 1:
+                found = found.take(pa.array(order))
+            return (found, breach_table(ids, answers)) if return_breaches else found
 
     def submit(
         self,

@@ -20,6 +20,7 @@ from risk_tasks.client.cutting import Part, cut
 from risk_tasks.client.pace import Pace
 from risk_tasks.client.replies import ReplyReader
 from risk_tasks.client.terms import CallTerms
+from risk_tasks.client.turns import Turns
 from risk_tasks.connection import connect
 from risk_tasks.errors import QueueFullError, QuotaExceededError, ReportTimeoutError
 from risk_tasks.lanes import COUNTERS_KEY, SLOW_CRITICAL_S, Priority
@@ -56,6 +57,7 @@ class Link:
         self._numbers = itertools.count()
         self._broker = BlockBroker(self._client)
         self._pace = Pace()
+        self.turns = Turns()
         self._replies = ReplyReader(self._reply_client, self._client_id)
         self.markets = MarketStore(self._client)
         self.limits = LimitStore(self._client)
@@ -67,11 +69,13 @@ class Link:
         Raises `TransportError`, `QueueFullError` or, past the time-out, `ReportTimeoutError`.
         """
         sent = self.send(parts, call)
+        n_rows = sum(len(part.quantity) for part, _ in parts)
         answers: list[AnswerBlock] = []
         try:
             for block_id, future in zip(sent.check_id.block_ids(), sent.futures, strict=True):
                 answer = _await(future, sent, call)
-                answers.append(decode_answer(answer, str(sent.check_id), block_id))
+                with self.turns.of(n_rows):
+                    answers.append(decode_answer(answer, str(sent.check_id), block_id))
                 yield answers[-1]
         finally:
             self.forget(sent)
@@ -144,9 +148,11 @@ class Link:
         patiently = _while_full(time.monotonic() + call.timeout_s).wraps(enqueue)
         for block_id, (block, wanted) in zip(check_id.block_ids(), blocks, strict=True):
             limits = versions.get(wanted, wanted.limits)
+            with self.turns.of(len(block.quantity)):
+                payload = encode_request(block)
             given = enqueue(
                 block_id,
-                encode_request(block),
+                payload,
                 client_id=client_id,
                 lane=call.lane,
                 n_checks=len(block),

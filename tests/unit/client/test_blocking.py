@@ -10,6 +10,7 @@ import pytest
 
 from risk_tasks.client import RiskClient
 from risk_tasks.client.cutting import BlockBounds, cut
+from risk_tasks.client.turns import Turns
 from risk_tasks.errors import (
     InvalidLimitError,
     InvalidMarketError,
@@ -43,6 +44,7 @@ class LocalLink:
         self._service = make_service(DEFAULT, STRICT)
         self._versions = {"default": DEFAULT.version, "strict": STRICT.version, "": ""}
         self.calls = []
+        self.turns = Turns()
 
     def ask(self, parts, call):
         """Answer the parts of one call, in order."""
