@@ -12,16 +12,16 @@ from typing import Any, Self, TypeVar, Unpack
 
 from risk_tasks.client.blocking import RiskClient
 from risk_tasks.client.coalescing import Coalescer, Company
-from risk_tasks.client.link import Link, SentCall, unanswered
-from risk_tasks.client.refusals import require_portfolio, require_request
-from risk_tasks.client.terms import CallTerms, CheckOptions, read_call
+from risk_tasks.client.groups import SentCall
+from risk_tasks.client.link import Link
+from risk_tasks.client.refusals import require_portfolio, require_request, unanswered
+from risk_tasks.client.terms import CallTerms, CheckOptions, kind_of, read_call
 from risk_tasks.errors import TransportError
 from risk_tasks.lanes import DEFAULT_NAME
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import RiskReport
-from risk_tasks.wire.answer import decode_answer
 from risk_tasks.wire.reports import reports
 from risk_tasks.wire.request import Detail, pack_portfolios
 
@@ -68,7 +68,7 @@ class AsyncRiskClient:
         self._timeout_s = timeout_s
         # Most checks ask for nothing in particular, and ask it thousands of times a second.
         usual = read_call(Detail.REPORTS, timeout_s)
-        self._usual: tuple[CallTerms, Hashable] = usual, _kind(usual)
+        self._usual: tuple[CallTerms, Hashable] = usual, kind_of(usual)
         self._coalescer: Coalescer[_Waiting] = Coalescer(Company(max_checks, max_wait_s))
         self._senders = ThreadPoolExecutor(_N_SENDERS, thread_name_prefix="risk-tasks-send")
         # Apart from them: a call that waits for its answer holds its thread as long.
@@ -86,7 +86,7 @@ class AsyncRiskClient:
         call, kind = self._usual
         if options or explain:
             call = read_call(Detail.of_reports(explain), self._timeout_s, **options)
-            kind = _kind(call)
+            kind = kind_of(call)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(
             require_portfolio(0, portfolio),
@@ -264,11 +264,7 @@ class AsyncRiskClient:
             raise unanswered(call, check_id) from None
         finally:
             sending.add_done_callback(lambda sent: _forget(link, sent))
-        answers = [
-            decode_answer(answer, check_id, block_id)
-            for block_id, answer in zip(sent.check_id.block_ids(), found, strict=True)
-        ]
-        link.note(parts, call, sent, answers)
+        answers = link.read(parts, call, sent, found)
         return reports([portfolio.id for portfolio in portfolios], answers)
 
 
@@ -288,27 +284,3 @@ def _forget(link: Link, sending: asyncio.Future[SentCall]) -> None:
     """Whatever became of a call, also of one whose sending took longer than it had."""
     if not sending.cancelled() and sending.exception() is None:
         link.forget(sending.result())
-
-
-def _kind(call: CallTerms) -> Hashable:
-    """Return what checks have in common that may share a block."""
-    terms, limits = call.terms, call.terms.limits
-    version = limits.version if limits else None
-    said = (terms.measures, terms.settings, version, terms.detail)
-    return _Kind((*said, call.stamp, call.lane, call.timeout_s))
-
-
-class _Kind:
-    """A value whose hash is computed once."""
-
-    __slots__ = ("_hash", "_value")
-
-    def __init__(self, value: Hashable) -> None:
-        self._value = value
-        self._hash = hash(value)
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, _Kind) and self._value == other._value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -44,6 +44,30 @@ class CheckOptions(TypedDict, total=False):
     priority: str
     #: seconds to wait, or None for the client's own
     timeout_s: float | None
+
+
+def kind_of(call: CallTerms) -> Hashable:
+    """Return what calls have in common that may share a block."""
+    terms, limits = call.terms, call.terms.limits
+    version = limits.version if limits else None
+    said = (terms.measures, terms.settings, version, terms.detail)
+    return _Kind((*said, call.stamp, call.lane, call.timeout_s))
+
+
+class _Kind:
+    """A value whose hash is computed once."""
+
+    __slots__ = ("_hash", "_value")
+
+    def __init__(self, value: Hashable) -> None:
+        self._value = value
+        self._hash = hash(value)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, _Kind) and self._value == other._value)
 
 
 def read_call(
