@@ -43,8 +43,8 @@ class RiskClient:
     Safe to share between threads and to inherit across a fork. Small calls of several threads share
     messages where their terms are the same, and wait a few milliseconds for each other at most;
     each keeps its own rows, errors and time-out. Nothing is sent before the first call. The keyword
-    arguments that all checks share are those of `CheckOptions`. `client_name` is what a quota on the
-    critical lane is kept under.
+    arguments that all checks share are those of `CheckOptions`. `client_name` is what a quota on
+    the critical lane is kept under.
     """
 
     def __init__(self, url: str, *, timeout_s: float = 5.0, client_name: str = "") -> None:

@@ -33,7 +33,7 @@ def read_tables(
     quantity = columns.numbers(table, "quantity", "positions")
     if quantity.null_count:
         quantity = quantity.fill_null(float("nan"))
-    about = _About(portfolios, groups.texts)
+    about = _Nothing(groups.texts) if portfolios is None else _About(portfolios, groups.texts)
     sizes = np.zeros(len(about.ids) + 1, dtype=np.int64)
     sizes[1 : len(groups.sizes) + 1] = groups.sizes
     order = slice(None) if groups.order is None else groups.order
@@ -63,12 +63,27 @@ def _texts_of(table: pa.Table) -> tuple[Grouping, tuple[pa.StringArray, npt.NDAr
         return groups, reading.result()
 
 
-class _About:
-    """What the optional table of portfolios says of each portfolio."""
+class _Nothing:
+    """What is known of portfolios that no table says anything of."""
 
-    def __init__(self, portfolios: Any | None, ids: pa.StringArray) -> None:
-        empty = pa.table({"portfolio_id": pa.array([], pa.string())})
-        self._table = empty if portfolios is None else columns.as_table(portfolios, "portfolios")
+    def __init__(self, ids: pa.StringArray) -> None:
+        self.ids = ids
+
+    def numbers(self, _: str) -> pa.DoubleArray:
+        return pa.nulls(len(self.ids), pa.float64())
+
+    def limit_sets(self) -> pa.StringArray:
+        return pa.nulls(len(self.ids), pa.string())
+
+    def tags(self) -> Sequence[Mapping[str, str]]:
+        return ()
+
+
+class _About:
+    """What the table of portfolios says of each portfolio."""
+
+    def __init__(self, portfolios: Any, ids: pa.StringArray) -> None:
+        self._table = columns.as_table(portfolios, "portfolios")
         own = columns.texts(self._table, "portfolio_id", "portfolios")
         if own.null_count:
             raise columns.missing(

@@ -45,6 +45,9 @@ def _schema(code: pa.DataType) -> pa.Schema:
 #: instruments are coded in 16 bits where they fit: a sixth less to send
 _NARROW, _WIDE = _schema(pa.int16()), _schema(pa.int32())
 _MAX_NARROW = 1 << 15
+_NARROW_FIELDS, _WIDE_FIELDS = (
+    list(schema.field("positions").type.value_type) for schema in (_NARROW, _WIDE)
+)
 
 _TERMS = ("measures", "settings", "limits", "detail")
 
@@ -133,18 +136,15 @@ def pack_portfolios(portfolios: Sequence[Portfolio], terms: Terms) -> RequestBlo
 
 def encode_request(block: RequestBlock) -> bytes:
     """Return `block` as Arrow IPC bytes."""
-    schema = _NARROW if len(block.instrument_names) < _MAX_NARROW else _WIDE
-    kind = schema.field("positions").type.value_type
+    is_narrow = len(block.instrument_names) < _MAX_NARROW
+    schema, fields = (_NARROW, _NARROW_FIELDS) if is_narrow else (_WIDE, _WIDE_FIELDS)
     unnamed = block.instrument < 0
-    codes = block.instrument.astype(np.int16 if schema is _NARROW else np.int32, copy=False)
+    codes = block.instrument.astype(np.int16 if is_narrow else np.int32, copy=False)
     instrument = pa.DictionaryArray.from_arrays(
         pa.array(codes, mask=unnamed if unnamed.any() else None),
         pa.array(block.instrument_names, pa.string()),
     )
-    positions = pa.StructArray.from_arrays(
-        [instrument, pa.array(block.quantity)],
-        fields=list(kind),
-    )
+    positions = pa.StructArray.from_arrays([instrument, pa.array(block.quantity)], fields=fields)
     batch = pa.record_batch(
         [
             block.portfolio_ids,
