@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ from risk_tasks.client.coalescing import Coalescer, Company
 from risk_tasks.client.groups import SentCall
 from risk_tasks.client.link import Link
 from risk_tasks.client.refusals import require_portfolio, require_request, unanswered
-from risk_tasks.client.terms import CallTerms, CheckOptions, kind_of, read_call
+from risk_tasks.client.terms import CallTerms, CheckOptions, KnownCalls
 from risk_tasks.errors import TransportError
 from risk_tasks.lanes import DEFAULT_NAME
 from risk_tasks.model.limits import LimitSet
@@ -23,7 +23,7 @@ from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import RiskReport
 from risk_tasks.wire.reports import reports
-from risk_tasks.wire.request import Detail, pack_portfolios
+from risk_tasks.wire.request import pack_portfolios
 
 Result = TypeVar("Result")
 
@@ -65,10 +65,7 @@ class AsyncRiskClient:
         max_wait_s: float = 0.002,
     ) -> None:
         self._blocking = RiskClient(url, timeout_s=timeout_s, client_name=client_name)
-        self._timeout_s = timeout_s
-        # Most checks ask for nothing in particular, and ask it thousands of times a second.
-        usual = read_call(Detail.REPORTS, timeout_s)
-        self._usual: tuple[CallTerms, Hashable] = usual, kind_of(usual)
+        self._calls = KnownCalls(timeout_s)
         self._coalescer: Coalescer[_Waiting] = Coalescer(Company(max_checks, max_wait_s))
         self._senders = ThreadPoolExecutor(_N_SENDERS, thread_name_prefix="risk-tasks-send")
         # Apart from them: a call that waits for its answer holds its thread as long.
@@ -83,23 +80,18 @@ class AsyncRiskClient:
     ) -> RiskReport:
         """Return the report of one portfolio; raises as `RiskClient.check` does."""
         self._require_open()
-        call, kind = self._usual
-        if options or explain:
-            call = read_call(Detail.of_reports(explain), self._timeout_s, **options)
-            kind = kind_of(call)
+        call, kind = self._calls.read(explain=explain, **options)
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(
-            require_portfolio(0, portfolio),
-            call,
-            loop.time() + call.timeout_s,
-            loop.create_future(),
-        )
+        now = loop.time()
+        own = require_portfolio(0, portfolio)
+        waiting = _Waiting(own, call, now + call.timeout_s, loop.create_future())
         self._waiting.add(waiting)
         try:
-            block = self._coalescer.add(kind, waiting, loop.time())
+            block = self._coalescer.add(kind, waiting, now)
             if block is not None:
                 self._send(block)
-            self._set_alarm()
+            elif self._alarm is None:
+                self._set_alarm()
             return require_request(await waiting.future)
         finally:
             self._waiting.discard(waiting)

@@ -111,14 +111,22 @@ class RequestBlock:
         return len(self.offsets) - 1
 
 
+class _Places(dict[str, int]):
+    """Places of names, in order of first appearance: each has one as soon as it is looked up."""
+
+    def __missing__(self, name: str) -> int:
+        place = self[name] = len(self)
+        return place
+
+
 def pack_portfolios(portfolios: Sequence[Portfolio], terms: Terms) -> RequestBlock:
     """Lay out `portfolios` as one block."""
-    places: dict[str, int] = {}
+    places = _Places()
     codes: list[int] = []
     quantities: list[float] = []
     offsets = [0]
     for portfolio in portfolios:
-        codes += [places.setdefault(name, len(places)) for name in portfolio.positions]
+        codes += map(places.__getitem__, portfolio.positions)
         quantities += portfolio.positions.values()
         offsets.append(len(codes))
     return RequestBlock(
