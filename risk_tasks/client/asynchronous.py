@@ -14,7 +14,7 @@ from risk_tasks.client.blocking import RiskClient
 from risk_tasks.client.coalescing import Coalescer, Company
 from risk_tasks.client.groups import SentCall
 from risk_tasks.client.link import Link
-from risk_tasks.client.refusals import require_portfolio, require_request, unanswered
+from risk_tasks.client.refusals import of_row, require_portfolio, require_request, unanswered
 from risk_tasks.client.terms import CallTerms, CheckOptions, KnownCalls
 from risk_tasks.errors import TransportError
 from risk_tasks.lanes import DEFAULT_NAME
@@ -235,9 +235,9 @@ class AsyncRiskClient:
                 if not waiting.future.done():
                     waiting.future.set_result(report)
         except Exception as error:
-            for waiting in block:
+            for place, waiting in enumerate(block):
                 if not waiting.future.done():
-                    waiting.future.set_exception(error)
+                    waiting.future.set_exception(of_row(error, place))
 
     async def _reports(
         self, portfolios: Sequence[Portfolio], call: CallTerms, give_up_at: float

@@ -20,7 +20,6 @@ from risk_tasks.client.outcomes import Reports, Tables
 from risk_tasks.client.refusals import require_portfolios, require_published, require_request
 from risk_tasks.client.tables import read_tables
 from risk_tasks.client.terms import CheckOptions, read_call, read_timeout
-from risk_tasks.client.turns import LONG_ROWS
 from risk_tasks.connection import masked
 from risk_tasks.errors import InvalidLimitError, InvalidMarketError, TransportError
 from risk_tasks.lanes import DEFAULT_NAME
@@ -107,7 +106,8 @@ class RiskClient:
         """
         listed = require_portfolios(portfolios)
         call = read_call(Detail.of_reports(explain), self._timeout_s, **options)
-        with self._link().sharing.preparing() as calling:
+        n_positions = sum(len(portfolio.positions) for portfolio in listed)
+        with self._link().sharing.preparing(n_positions) as calling:
             parts = [(pack_portfolios(listed, call.terms), call.stamp)]
             return calling.ask(parts, call, Reports.of).found
 
@@ -154,7 +154,7 @@ class RiskClient:
         table = as_table(positions, "positions")
         link = self._link()
         shape = Tables.shape(call.terms.measures, with_breaches=return_breaches)
-        with link.sharing.preparing(long=len(table) >= LONG_ROWS) as calling:
+        with link.sharing.preparing(len(table)) as calling:
             with link.turns.of(len(table)):
                 request, limit_sets = read_tables(table, portfolios, call.terms)
                 parts, order = by_limit_set(request, limit_sets, call.stamp)

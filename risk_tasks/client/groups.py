@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
@@ -98,7 +98,7 @@ class Group:
         self._rows = list(pairwise(ends))
         self._parts: list[Part] = []
         self._sent: SentCall | None = None
-        self._n_missing = 0
+        self._missing: Iterator[Future[bytes]] = iter(())
         for one in self._asked:
             one.group = self
 
@@ -116,11 +116,11 @@ class Group:
             return
         for one, rows in zip(self._asked, self._rows, strict=True):
             one.check_id = replace(sent.check_id, rows=rows)
-        self._sent, self._n_missing = sent, len(sent.futures)
+        self._sent = sent
         # Whoever leaves sets its mark first, and looks then whether all was sent.
         self.forget_if_left()
-        for future in sent.futures:
-            future.add_done_callback(self._arrived)
+        self._missing = iter(sent.futures)
+        self._await_next()
 
     def forget_if_left(self) -> None:
         if self._sent is not None and all(one.is_left for one in self._asked):
@@ -141,10 +141,12 @@ class Group:
         for one, rows in zip(self._asked, self._rows, strict=True):
             one.told.set_result(outcome.rows(*rows))
 
-    def _arrived(self, _: Future[bytes]) -> None:
-        # The thread that reads replies sets them all, one after the other.
-        self._n_missing -= 1
-        if not self._n_missing:
+    def _await_next(self, _: Future[bytes] | None = None) -> None:
+        """Wait for one answer after the other, so that no two threads have to count them."""
+        missing = next(self._missing, None)
+        if missing is not None:
+            missing.add_done_callback(self._await_next)
+        else:
             self._answered(self)
 
     def _fail(self, error: Exception) -> None:

@@ -66,9 +66,12 @@ class Sharing:
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def preparing(self, *, long: bool = False) -> Preparing:
-        """Return a call to be prepared and asked while entered; nobody waits for a long one."""
-        return Preparing(self, long=long)
+    def preparing(self, n_rows: int = 0) -> Preparing:
+        """Return a call of so many positions, to be prepared and asked while it is entered.
+
+        Nobody waits for a large one.
+        """
+        return Preparing(self, is_awaited=n_rows <= _LARGEST_SHARED)
 
     def began(self) -> None:
         with self._changed:
@@ -147,10 +150,10 @@ class Sharing:
 class Preparing:
     """A call between its arguments and its answer."""
 
-    def __init__(self, sharing: Sharing, *, long: bool) -> None:
+    def __init__(self, sharing: Sharing, *, is_awaited: bool) -> None:
         self._sharing = sharing
         self._line = sharing.line
-        self._is_awaited = not long
+        self._is_awaited = is_awaited
 
     def __enter__(self) -> Self:
         if self._is_awaited:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from risk_tasks.client.check_ids import CheckId
-from risk_tasks.errors import UnknownCheckError
+from risk_tasks.client.refusals import of_row
+from risk_tasks.errors import ReportTimeoutError, TransportError, UnknownCheckError
 
 places = st.integers(0, 10**9 - 1)
 
@@ -40,3 +41,13 @@ def test_anything_else_is_no_id(text):
     """And is told as one that is not known."""
     with pytest.raises(UnknownCheckError):
         CheckId.parse(text)
+
+
+def test_an_error_of_a_block_is_told_to_each_of_its_rows():
+    """Only one that is late names a call, and then the row's own part of it."""
+    late = of_row(ReportTimeoutError("Late.", check_id="call.0.1"), 3)
+
+    assert isinstance(late, ReportTimeoutError)
+    assert (late.message, late.check_id) == ("Late.", "call.0.1:3-4")
+    for error in (TransportError("Down."), ReportTimeoutError("Late.", check_id="")):
+        assert of_row(error, 3) is error

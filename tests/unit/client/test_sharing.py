@@ -45,6 +45,13 @@ class Rows:
         return Rows(self.found[start:stop])
 
 
+def answered():
+    """Return the future of an answer that is there."""
+    future = Future()
+    future.set_result(b"")
+    return future
+
+
 class EchoLine:
     """Answers by what was asked; `fault` befalls what is sent together."""
 
@@ -52,7 +59,7 @@ class EchoLine:
         self.turns = Turns()
         self.alone, self.together, self.forgotten = [], [], []
         self.fault = None
-        self.answers = True
+        self.futures = []
 
     def ask(self, parts, call, told=None):
         """Answer one caller."""
@@ -67,10 +74,7 @@ class EchoLine:
         self.together.append(parts[0][0])
         if isinstance(self.fault, TransportError):
             raise self.fault
-        future = Future()
-        if self.answers:
-            future.set_result(b"")
-        return SentCall(CheckId("call", 1), 0.0, [future])
+        return SentCall(CheckId("call", 1), 0.0, self.futures or [answered()])
 
     def read(self, parts, call, sent, found):
         """Read what was sent."""
@@ -105,6 +109,30 @@ def company(sharing, requests, calls=None):
 def books(*sizes):
     """Return a request for each size; their ids are the same."""
     return [request_of([row_of(place, size) for place in range(size)]) for size in sizes]
+
+
+def test_nobody_waits_for_a_large_call_that_is_being_prepared():
+    """Small ones go meanwhile, each as it comes."""
+    line = EchoLine()
+    sharing = Counted(line)
+
+    with sharing.preparing(12_501), sharing.preparing() as calling:
+        (book,) = books(2)
+        calling.ask([(replace(book, terms=CALL.terms), CALL.stamp)], CALL, Rows.of)
+
+    assert [len(request) for request in line.alone] == [2]
+
+
+def test_an_answer_in_several_blocks_is_told_once_all_are_there():
+    """In whatever order they come."""
+    line = EchoLine()
+    line.futures = [Future(), Future(), Future()]
+
+    with company(Counted(line), books(1, 2)) as asked:
+        for future in reversed(line.futures):
+            assert not any(one.done() for one in asked)
+            future.set_result(b"")
+        assert [one.result(20) for one in asked] == [rows_of(book) for book in books(1, 2)]
 
 
 def test_calls_that_gather_go_as_one_and_each_has_its_rows():
@@ -214,7 +242,7 @@ def test_what_befalls_all_is_told_to_all():
 def test_each_waits_in_its_own_time_and_is_told_where_its_rows_are():
     """When the last has gone nobody awaits the answer any more."""
     line = EchoLine()
-    line.answers = False
+    line.futures = [Future()]
     soon = [read_call(Detail.SUMMARY, 0.2)] * 2
 
     with company(Counted(line), books(2, 3), soon) as asked:
