@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -31,6 +32,7 @@ from risk_tasks.wire.documents import (
     portfolio_document,
     read_limit_set,
     read_portfolio,
+    read_report,
     read_scenarios,
     read_settings,
     report_document,
@@ -44,6 +46,15 @@ from tests.unit.model import strategies as model
 from tests.unit.wire.messages import AS_OF, MARKET, TERMS, answers, terms
 
 NAN = float("nan")
+#: a document of a report with nothing but what every one has
+THIN = {
+    "portfolio_id": "p",
+    "market_id": None,
+    "limits_version": None,
+    "as_of": None,
+    "status": "ok",
+    "decision": "accept",
+}
 
 
 def through_json(document):
@@ -291,6 +302,32 @@ def test_a_report_is_json_without_a_number_that_is_none(answer):
         else:
             for name in ("code", "message", "field", "remedy"):
                 assert document[name] == getattr(report.error, name)
+
+
+@given(answers())
+def test_a_report_comes_back_from_its_document(answer):
+    """Every field of it, with its breaches, gaps, explanation and error, through JSON."""
+    names = [f"p{row}" for row in range(len(answer))]
+
+    for report in reports(names, [answer]):
+        known = replace(
+            report,
+            measures=dict(report.measures),
+            breaches=tuple(report.breaches),
+            not_evaluated=tuple(report.not_evaluated),
+        )
+        assert read_report(through_json(report_document(report))) == known
+
+
+@pytest.mark.parametrize(
+    "document",
+    [None, [], {}, {"portfolio_id": "p"}, {**THIN, "decision": "no"}, {**THIN, "breaches": [{}]}],
+    ids=str,
+)
+def test_what_is_no_report_is_not_read_as_one(document):
+    """A decision that is missing is none."""
+    with pytest.raises(DecodeError):
+        read_report(document)
 
 
 @settings(max_examples=30)
