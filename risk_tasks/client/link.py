@@ -17,6 +17,7 @@ from tenacity import Retrying, retry_if_exception_type, wait_fixed
 from risk_tasks.broker.blocks import BlockBroker, StampRequest
 from risk_tasks.client.check_ids import CheckId
 from risk_tasks.client.cutting import Part, cut
+from risk_tasks.client.live import LiveDoor
 from risk_tasks.client.pace import Pace
 from risk_tasks.client.replies import ReplyReader
 from risk_tasks.client.terms import CallTerms
@@ -60,6 +61,7 @@ class Link:
         self.markets = MarketStore(self._client)
         self.limits = LimitStore(self._client)
         self.results = ResultStore(self._client)
+        self.live = LiveDoor(self._client)
 
     def ask(self, parts: Sequence[Part], call: CallTerms) -> Iterator[AnswerBlock]:
         """Send `parts` in blocks under one market and yield their answers in order, as they come.

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TypeVar
 
-from risk_tasks.errors import (
-    InvalidPortfolioError,
-    InvalidSettingsError,
-    RiskTasksError,
-    request_error,
-)
+from risk_tasks.errors import InvalidSettingsError, RiskTasksError, request_error
 from risk_tasks.model.name import is_name
-from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import RiskReport
 
 Kind = TypeVar("Kind")
@@ -25,23 +18,6 @@ def require_request(report: RiskReport) -> RiskReport:
     if error and kind:
         raise kind(error.message, field=error.field, remedy=error.remedy)
     return report
-
-
-def require_portfolios(portfolios: Iterable[Portfolio]) -> list[Portfolio]:
-    """Return `portfolios` as a list; raises `InvalidPortfolioError` for what is none."""
-    if not isinstance(portfolios, Iterable):
-        raise InvalidPortfolioError(
-            f"{type(portfolios).__name__} is no list of portfolios.", field="portfolios"
-        )
-    return [require_portfolio(place, item) for place, item in enumerate(portfolios)]
-
-
-def require_portfolio(place: int, item: object) -> Portfolio:
-    if not isinstance(item, Portfolio):
-        raise InvalidPortfolioError(
-            f"{type(item).__name__} is not a Portfolio.", field=f"portfolios[{place}]"
-        )
-    return item
 
 
 def require_published(
