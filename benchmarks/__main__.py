@@ -13,10 +13,12 @@ from benchmarks import (
     throughput,
     users,
 )
+from benchmarks.capacity import command as capacity
 
 BENCHMARKS = {
     "kernel": kernel.run,
     "cache": cache.run,
+    "capacity": capacity.run,
     "measures": measures.run,
     "ledger": ledger.run,
     "throughput": throughput.run,
