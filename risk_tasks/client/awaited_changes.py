@@ -23,6 +23,7 @@ class AsyncChanges(AsyncIterator[LimitChange]):
         self._within_s = read_within(within_s)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="risk-tasks-breaches")
         self._reading: asyncio.Future[LimitChange | None] | None = None
+        self._is_shut = False
         # What it raises is raised again by the first look.
         self._thread.submit(reader.begin)
 
@@ -37,14 +38,18 @@ class AsyncChanges(AsyncIterator[LimitChange]):
                 return change
             if quiet.left_s <= 0:
                 quiet.end(self._reader)
-                break
-        self._thread.shutdown(wait=False)
+                raise StopAsyncIteration
+        await self.aclose()
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
         """End it, and its connection and thread."""
-        self._reader.close()
-        self._thread.shutdown(wait=False)
+        if not self._is_shut:
+            self._is_shut = True
+            self._reader.end()
+            # By the thread that may be reading from it.
+            self._thread.submit(self._reader.close)
+            self._thread.shutdown(wait=False)
 
     async def _look(self, within_s: float) -> LimitChange | None:
         """Return what the thread read; where the wait is cancelled, it is there for the next."""

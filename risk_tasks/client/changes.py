@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from math import inf
@@ -48,6 +49,8 @@ class ChangeReader:
         self._client = connect(
             url, socket_timeout_s=_SOCKET_TIMEOUT_S, n_retries=0, max_connections=1
         )
+        # Also of an iteration that is left in the middle.
+        self._closing = weakref.finalize(self, self._client.close)
         self._stream = BreachStream(self._client)
         # Anything but the present is looked at before anything is sent.
         self._since = since if since == NOW else self._stream.place(since)
@@ -93,10 +96,14 @@ class ChangeReader:
         self._handed_out = self._read.popleft() if self._read else None
         return self._handed_out
 
+    def end(self) -> None:
+        """Read no more after what is being read."""
+        self._is_ended = True
+
     def close(self) -> None:
         """End the connection; what was handed out last is not ended for the group."""
-        self._is_ended = True
-        self._client.close()
+        self.end()
+        self._closing()
 
     def _look(self, within_s: float) -> None:
         if self._group is None:
@@ -146,7 +153,8 @@ class Changes(Iterator[LimitChange]):
                 return change
             if quiet.left_s <= 0:
                 quiet.end(self._reader)
-                break
+                raise StopIteration
+        self.close()
         raise StopIteration
 
     def close(self) -> None:
