@@ -68,19 +68,13 @@ class BreachStream:
             except ResponseError as error:
                 if "BUSYGROUP" not in str(error):
                     raise
-            held = _entries(self._client.xreadgroup(group, reader, {BREACHES_KEY: "0"}, count=most))
-            gone = [place for place, fields in held if not fields]
-            if gone:
-                # The stream was cut off before they were ended: the reader would get stuck here.
-                self._client.xack(BREACHES_KEY, group, *gone)
-            if len(held) == len(gone):
-                block = max(1, int(within_s * 1e3)) if within_s > 0 else None
-                held = _entries(
-                    self._client.xreadgroup(
-                        group, reader, {BREACHES_KEY: ">"}, count=most, block=block
-                    )
+            block = max(1, int(within_s * 1e3)) if within_s > 0 else None
+            found = self._client.xreadgroup(group, reader, {BREACHES_KEY: "0"}, count=most)
+            if not _entries(found):
+                found = self._client.xreadgroup(
+                    group, reader, {BREACHES_KEY: ">"}, count=most, block=block
                 )
-        return [change_of(place, fields) for place, fields in held if fields]
+        return [change_of(place, fields) for place, fields in _entries(found) if fields]
 
     def take_over(self, group: str, reader: str, *, idle_s: float, most: int = 100) -> int:
         """Give `reader` what others of `group` have had for `idle_s` and did not end."""

@@ -310,18 +310,6 @@ def test_readers_of_a_group_share_and_end_what_they_read(live):
     assert live.stream.read_group("desk", "one") == second
 
 
-def test_a_reader_whose_changes_were_cut_off_goes_on(live, server):
-    live.portfolios.set(Portfolio("p", {}))
-    (turn,) = live.take()
-    live.record(turn, a=LimitState.WARN, b=LimitState.WARN)
-    live.stream.read_group("desk", "one", most=1)
-    client = connect(server.url)
-    client.xtrim(BREACHES_KEY, maxlen=1, approximate=False)
-    client.close()
-
-    assert [one.standing.limit for one in live.stream.read_group("desk", "one")] == ["b"]
-
-
 def test_a_stream_that_no_longer_reaches_back_is_told(live, server):
     live.portfolios.set(Portfolio("p", {}))
     for state in (LimitState.WARN, LimitState.HARD, LimitState.OK):
