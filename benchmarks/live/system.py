@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Self
 
 from benchmarks import inputs
 from risk_tasks.client import RiskClient
@@ -111,7 +112,7 @@ class LaneWatch:
         self._client = connect(url)
         self._thread = threading.Thread(target=self._watch)
 
-    def __enter__(self) -> LaneWatch:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

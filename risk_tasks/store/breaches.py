@@ -73,12 +73,12 @@ class BreachStream:
         """
         with transport_errors(self._client):
             try:
-                last, own = self._group(group, reader)
+                last, own = self._group(group, reader, most)
             except ResponseError as error:
                 if not any(word in str(error) for word in ("NOGROUP", "no such key")):
                     raise
                 self.join(group)
-                last, own = self._group(group, reader)
+                last, own = self._group(group, reader, most)
             if own:
                 return self._still_there(group, own)
             found = self._client.xreadgroup(
@@ -89,10 +89,10 @@ class BreachStream:
             _require_unbroken(last, about)
         return [change_of(place, fields) for place, fields in _entries(found)]
 
-    def _group(self, group: str, reader: str) -> tuple[str, list[_Entry]]:
+    def _group(self, group: str, reader: str, most: int) -> tuple[str, list[_Entry]]:
         """Return the last place that `group` has had, and what `reader` had and did not end."""
         with self._client.pipeline(transaction=False) as pipe:
-            pipe.xreadgroup(group, reader, {BREACHES_KEY: "0"}, count=100)
+            pipe.xreadgroup(group, reader, {BREACHES_KEY: "0"}, count=most)
             pipe.xinfo_groups(BREACHES_KEY)
             own, groups = pipe.execute()
         lasts = {text(one["name"]): text(one["last-delivered-id"]) for one in groups}

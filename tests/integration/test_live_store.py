@@ -238,9 +238,17 @@ def test_what_stays_underway_is_dirty_again_and_given_up_at_last(live):
     for attempt in range(2):
         (turn,) = live.take()
         assert turn.attempts == attempt
+        live.recomputing.begin([("p", turn.number), ("gone", 1)])
         assert live.recomputing.retrigger(after_s=60, max_attempts=3) == []
         assert live.recomputing.retrigger(after_s=-1, max_attempts=3) == []
-    live.take()
+    (turn,) = live.take()
+    assert live.recomputing.retrigger(after_s=-1, max_attempts=3) == []
+    (turn,) = live.take()
+    assert turn.attempts == 2
+    live.recomputing.begin([("p", turn.number - 1)])
+    assert live.recomputing.retrigger(after_s=-1, max_attempts=3) == []
+    (turn,) = live.take()
+    live.recomputing.begin([("p", turn.number)])
 
     (given_up,) = live.recomputing.retrigger(after_s=-1, max_attempts=3)
 

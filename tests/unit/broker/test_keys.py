@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from importlib.resources import files
 from pathlib import Path
 
+import risk_tasks
 from risk_tasks import lanes
 
 
@@ -21,8 +21,7 @@ def test_every_key_that_a_script_spells_out_is_in_the_table():
     """Where a key is defined is asked of one place."""
     spelt = {
         (script.name, key)
-        for room in ("broker", "store")
-        for script in Path(str(files(f"risk_tasks.{room}"))).glob("lua/**/*.lua")
+        for script in Path(risk_tasks.__file__).parent.rglob("*.lua")
         for key in re.findall(r"'(risk:[a-z_:]+)'", script.read_text())
     }
 
@@ -31,7 +30,9 @@ def test_every_key_that_a_script_spells_out_is_in_the_table():
 
 
 def test_every_key_that_python_names_is_in_the_table():
-    """Constants and functions alike."""
+    """Constants and functions alike; that of an event stands there with the length of an id."""
+    assert lanes.live_event_key("ID", "") == "risk:live:event:2:ID:"
+    assert stem("risk:live:event:N:ID:EVENT") in KNOWN
     constants = {value for name, value in vars(lanes).items() if name.endswith("_KEY")}
     functions = {
         stem(function("ID" if name != "lane_key" else lanes.Priority.NORMAL))

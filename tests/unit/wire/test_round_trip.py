@@ -41,7 +41,13 @@ from risk_tasks.wire.documents import (
 )
 from risk_tasks.wire.market import decode_market, encode_marks, encode_panel
 from risk_tasks.wire.reports import reports
-from risk_tasks.wire.request import RequestBlock, decode_request, encode_request, pack_portfolios
+from risk_tasks.wire.request import (
+    RequestBlock,
+    TurnMark,
+    decode_request,
+    encode_request,
+    pack_portfolios,
+)
 from tests.unit.model import strategies as model
 from tests.unit.wire.messages import AS_OF, MARKET, TERMS, answers, terms
 
@@ -55,6 +61,9 @@ THIN = {
     "status": "ok",
     "decision": "accept",
 }
+
+versions = st.integers(0, 2**63 - 1)
+turns = st.builds(TurnMark, versions, versions)
 
 
 def through_json(document):
@@ -73,6 +82,7 @@ def assert_same_request(actual, expected):
         assert getattr(actual, name).dtype == getattr(expected, name).dtype
     assert list(actual.instrument_names) == list(expected.instrument_names)
     assert [dict(of_row) for of_row in actual.tags] == [dict(of_row) for of_row in expected.tags]
+    assert list(actual.turns) == list(expected.turns)
 
 
 def assert_same_answer(read, answer):
@@ -92,10 +102,11 @@ def assert_same_answer(read, answer):
     assert read.explanations == answer.explanations
 
 
-@given(st.lists(model.portfolios, max_size=5), terms)
-def test_a_block_of_portfolios_comes_back(portfolios, terms):
-    """Names, quantities, cash and nav that may be unknown, tags, and what was asked for."""
-    block = pack_portfolios(portfolios, terms)
+@given(st.lists(st.tuples(model.portfolios, turns), max_size=5), terms, st.booleans())
+def test_a_block_of_portfolios_comes_back(rows, terms, live):
+    """Names, quantities, cash and nav that may be unknown, tags, turns, and what was asked for."""
+    portfolios, turns = [row[0] for row in rows], [row[1] for row in rows]
+    block = pack_portfolios(portfolios, terms, turns if live else ())
 
     assert_same_request(decode_request(encode_request(block)), block)
 
