@@ -30,9 +30,7 @@ def test_every_key_that_a_script_spells_out_is_in_the_table():
 
 
 def test_every_key_that_python_names_is_in_the_table():
-    """Constants and functions alike; that of an event stands there with the length of an id."""
-    assert lanes.live_event_key("ID", "") == "risk:live:event:2:ID:"
-    assert stem("risk:live:event:N:ID:EVENT") in KNOWN
+    """Constants and functions alike."""
     constants = {value for name, value in vars(lanes).items() if name.endswith("_KEY")}
     functions = {
         stem(function("ID" if name != "lane_key" else lanes.Priority.NORMAL))
