@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import os
 import socket
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from risk_tasks.lanes import CHECK_BLOCK_TASK, Priority
+from risk_tasks.lanes import CHECK_BLOCK_TASK, LIMIT_BREACH_TASK, Priority
 
 _ORIGIN = socket.gethostname()
 #: args, kwargs, callbacks
@@ -25,6 +26,12 @@ def envelope(block_id: str, lane: Priority, summary: str) -> bytes:
     `summary` is what Flower shows of it: ids and counts.
     """
     return task_message(CHECK_BLOCK_TASK, block_id, lane.queue, summary=summary)
+
+
+def handing_message() -> bytes:
+    """Return the message for the critical lane that has changes handed on to those who listen."""
+    task_id = f"handing-{uuid.uuid4().hex}"
+    return task_message(LIMIT_BREACH_TASK, task_id, Priority.CRITICAL.queue)
 
 
 def task_message(

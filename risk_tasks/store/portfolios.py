@@ -126,9 +126,10 @@ class PortfolioStore:
             )
         ]
 
-    def remove(self, portfolio_id: str) -> int:
+    def remove(self, portfolio_id: str, event_id: str | None = None) -> int:
         """Forget the portfolio; its limits that are not ok become so. Returns its last version.
 
+        An event that was seen within a day changes nothing, and returns the same.
         Raises `UnknownPortfolioError`.
         """
         with transport_errors(self._client):
@@ -138,6 +139,7 @@ class PortfolioStore:
                     live_report_key(portfolio_id),
                     live_states_key(portfolio_id),
                     BREACHES_KEY,
+                    *([] if event_id is None else [live_event_key(portfolio_id, event_id)]),
                 ],
                 args=[portfolio_id, MAX_BREACHES, LIVE_EVENT_TTL_S],
             )
