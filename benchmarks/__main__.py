@@ -1,4 +1,4 @@
-"""Run every benchmark, or those that are named."""
+"""Run every benchmark, or those that are named; `--full` is for those that have a full size."""
 
 import sys
 
@@ -7,6 +7,7 @@ from benchmarks import (
     kernel,
     latency,
     ledger,
+    live,
     measures,
     metrics,
     peer_throughput,
@@ -21,6 +22,7 @@ BENCHMARKS = {
     "capacity": capacity.run,
     "measures": measures.run,
     "ledger": ledger.run,
+    "live": live.run,
     "throughput": throughput.run,
     "peers": peer_throughput.run,
     "latency": latency.run,
@@ -29,5 +31,5 @@ BENCHMARKS = {
 }
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or BENCHMARKS:
+    for name in [word for word in sys.argv[1:] if word != "--full"] or BENCHMARKS:
         BENCHMARKS[name]()

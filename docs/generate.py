@@ -6,16 +6,31 @@ import re
 from pathlib import Path
 
 from benchmarks.libraries.table import libraries_markdown
+from risk_tasks import lanes
 from risk_tasks.model.registry import MEASURES
 from risk_tasks.render.measures import measures_markdown
 
 PAGE = Path(__file__).parent / "measures.md"
+LIVE_PAGE = Path(__file__).parent / "live-portfolios.md"
+_LIVE_KEYS = ("risk:live", "risk:breaches")
 
 
 def written(page: str) -> str:
     """Return `page` with the tables of the registry and of other libraries between their marks."""
     page = _between("measures", measures_markdown(), page)
     return _between("libraries", libraries_markdown(MEASURES), page)
+
+
+def live_written(page: str) -> str:
+    """Return `page` with the rows of the table of keys that live portfolios have."""
+    rows = [
+        line.split(maxsplit=2)
+        for line in (lanes.__doc__ or "").splitlines()
+        if line.startswith(_LIVE_KEYS)
+    ]
+    table = [f"| `{key}` | {kind} | {holds} |" for key, kind, holds in rows]
+    head = ["| key | type | holds; how long it lives |", "| --- | --- | --- |"]
+    return _between("keys", "\n".join(head + table), page)
 
 
 def _between(mark: str, table: str, page: str) -> str:
@@ -25,3 +40,4 @@ def _between(mark: str, table: str, page: str) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(written(PAGE.read_text()))
+    LIVE_PAGE.write_text(live_written(LIVE_PAGE.read_text()))

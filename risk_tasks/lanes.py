@@ -117,7 +117,12 @@ LANE_OF_KIND = {
 }
 
 #: what a worker serves; the other kinds have a lane and no task yet
-SERVED_TASKS = frozenset({CHECK_TASK, CHECK_BLOCK_TASK, SWEEP_TASK, PREWARM_TASK})
+SERVED_TASKS = frozenset(
+    {
+        *(CHECK_TASK, CHECK_BLOCK_TASK, SWEEP_TASK, PREWARM_TASK),
+        *(POSITION_CHANGE_TASK, PORTFOLIO_UPDATE_TASK, LIMIT_BREACH_TASK),
+    }
+)
 
 RESULT_TTL_S = 900
 #: a critical check that takes longer from submit to result is logged and counted
@@ -172,6 +177,8 @@ LIVE_UNDERWAY_KEY = "risk:live:underway"
 LIVE_WAKE_KEY = "risk:live:wake"
 LIVE_LISTENERS_KEY = "risk:live:listeners"
 LIVE_HANDING_KEY = "risk:live:handing"
+#: whoever was called to hand changes on, and has not begun by then, is called again
+LIVE_HANDING_TTL_S = 5
 BREACHES_KEY = "risk:breaches"
 MAX_BREACHES = 100_000
 #: how long an event is known to have happened, and where a removed portfolio ended

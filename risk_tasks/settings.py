@@ -47,6 +47,18 @@ class Settings(BaseSettings):
     heartbeat_file: Path | None = None
     #: what Flower asks for; it does not start without one
     flower_password: SecretStr | None = None
+    #: live portfolios that are computed together once so many have changed
+    live_batch_size: int = Field(default=50, ge=1, le=1_000)
+    #: ms that a changed one waits for others at most
+    live_window_ms: int = Field(default=100, ge=0, le=60_000)
+    #: live portfolios a second that follow a new market or limit set, for each scheduler
+    live_refresh_per_s: float = Field(default=5_000.0, gt=0)
+    #: seconds after which one that was taken and not recorded is taken again
+    live_retrigger_s: float = Field(default=15.0, ge=1, le=3_600)
+    #: how often computing one is begun before it is given up
+    live_max_attempts: int = Field(default=3, ge=1)
+    #: live portfolios that are taken and not recorded at once
+    live_max_underway: int = Field(default=1_000, ge=1)
     #: debug, info, warning, error
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     #: auto: readable on a terminal, JSON elsewhere; json; console

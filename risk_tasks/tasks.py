@@ -12,20 +12,24 @@ from celery import Celery, Task
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from risk_tasks.broker.blocks import BlockBroker, StartedBlock
-from risk_tasks.broker.watched import SummarisedReport, SummarisedRequest
+from risk_tasks.broker.watched import SummarisedChange, SummarisedReport, SummarisedRequest
 from risk_tasks.errors import TransportError, WireError
 from risk_tasks.lanes import (
     CHECK_BLOCK_TASK,
     CHECK_TASK,
     LANE_OF_KIND,
+    LIMIT_BREACH_TASK,
+    PORTFOLIO_UPDATE_TASK,
+    POSITION_CHANGE_TASK,
     PREWARM_TASK,
     SWEEP_TASK,
     Priority,
 )
 from risk_tasks.metrics import BlockRecord, Outcome, Recorder
 from risk_tasks.model.report import ReportStatus
-from risk_tasks.service import DocumentService, Service
+from risk_tasks.service import DocumentService, PositionService, Service
 from risk_tasks.store.prewarm import PrewarmPolicy
+from risk_tasks.upkeep.handing import Handing
 from risk_tasks.upkeep.prewarm import Prewarmer
 from risk_tasks.upkeep.sweeper import sweep
 from risk_tasks.wire.answer import AnswerBlock, encode_answer, encode_failure
@@ -97,6 +101,22 @@ def register(
             log.info("sweep.finished", **swept._asdict())
 
 
+def register_live(app: Celery, positions: PositionService, handing: Handing) -> None:
+    """Give `app` the tasks that change live portfolios, and the one that tells who listens."""
+
+    @app.task(name=POSITION_CHANGE_TASK, bind=True, Request=SummarisedChange)
+    def position_change(self: Task[..., Any], *args: Any, **request: Any) -> dict[str, Any]:
+        return _patiently(lambda: positions.change(request, args, self.request.id))
+
+    @app.task(name=PORTFOLIO_UPDATE_TASK, bind=True, Request=SummarisedChange)
+    def portfolio_update(self: Task[..., Any], *args: Any, **request: Any) -> dict[str, Any]:
+        return _patiently(lambda: positions.update(request, args, self.request.id))
+
+    @app.task(name=LIMIT_BREACH_TASK, ignore_result=True)
+    def limit_breach() -> None:
+        _patiently(handing.step)
+
+
 def register_prewarming(app: Celery, prewarmer: Prewarmer) -> None:
     """Give `app` the task that computes results before they are asked for."""
 
@@ -121,7 +141,7 @@ def _answer(
         answer = _patiently(
             lambda: service.answer(block.payload, block.stamp, waited, within_s=block.left_s)
         )
-        return answer, encode_answer(answer)
+        return answer, encode_answer(answer) if block.is_kept else b""
     except WireError as error:
         log.warning("block.undecodable", block=block_id, error=str(error))
         return None, encode_failure(str(error))

@@ -40,7 +40,7 @@ def measure(fleet: Fleet, tables: Sequence[pa.Table], n_kills: int, calls_per_s:
             ask()
         schedule = Schedule.soon(1 / calls_per_s)
         killer = threading.Thread(target=_kill, args=(fleet, n_kills, killed_at, over))
-        with _reviving(fleet):
+        with reviving(fleet):
             killer.start()
             calls = drive(asks, schedule, lambda _: not over.is_set())
             killer.join()
@@ -79,7 +79,7 @@ def _await_another(worker: RoleProcess, pid: int, roles: RoleStore) -> None:
 
 
 @contextmanager
-def _reviving(fleet: Fleet) -> Iterator[None]:
+def reviving(fleet: Fleet) -> Iterator[None]:
     """Start again what dies."""
     over = threading.Event()
 

@@ -63,6 +63,8 @@ class StartedBlock:
     left_s: float
     lane: str
     n_checks: int
+    #: whether anything is kept of the answer
+    is_kept: bool
 
 
 class Swept(NamedTuple):
@@ -105,10 +107,12 @@ class BlockBroker:
         stamp: StampRequest,
         quota_name: str = "",
         summary: str = "",
+        keeps_answer: bool = True,
     ) -> Stamp:
         """Put a block on its lane and return the stamp that it was accepted under.
 
-        `summary` is what those who watch are shown of it.
+        `summary` is what those who watch are shown of it. Without `keeps_answer` nothing is kept of
+        its answer, nor of what it ends in otherwise.
 
         Raises `QueueFullError`, `QuotaExceededError`, `UnknownLimitSetError` or `TransportError`;
         then nothing of the block is kept.
@@ -138,6 +142,7 @@ class BlockBroker:
                     stamp.limits,
                     stamp.if_missing.value,
                     quota_name if lane is Priority.CRITICAL else "",
+                    "" if keeps_answer else "unkept",
                 ],
             )
         match text(outcome):
@@ -165,7 +170,7 @@ class BlockBroker:
             )
         if outcome != b"started" or payload is None:
             return None
-        market_id, limits_version, queued_ms, left_ms, lane, n_checks = rest
+        market_id, limits_version, queued_ms, left_ms, lane, n_checks, unkept = rest
         return StartedBlock(
             payload,
             Stamp(text(market_id), text(limits_version)),
@@ -173,12 +178,14 @@ class BlockBroker:
             left_s=float(left_ms) / 1e3,
             lane=text(lane),
             n_checks=int(n_checks),
+            is_kept=not int(unkept),
         )
 
     def finish(self, block_id: str, answer: bytes) -> float | None:
         """Store `answer` and wake the caller; returns the ms since the block was accepted.
 
-        None where another answer came first: that one is kept.
+        None where another answer came first: that one is kept. Of a block that keeps none, `answer`
+        is not looked at.
         """
         with transport_errors(self._client):
             total_ms = self._finish.carrying(

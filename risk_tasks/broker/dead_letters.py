@@ -1,7 +1,8 @@
-"""Dead letters: blocks that were given up, and messages that no worker may see."""
+"""Dead letters: blocks and live portfolios that were given up, messages that no worker may see."""
 
 from __future__ import annotations
 
+import json
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ _KEPT_BYTES = 1 << 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """One dead letter; `payload` is empty for a message that was malformed."""
+    """One dead letter; `payload` is empty for all but blocks."""
 
     id: str
     reason: str
@@ -29,10 +30,12 @@ class DeadLetter:
     n_put_back: int
     payload: bytes
     envelope: bytes
+    #: the live portfolio that was given up
+    portfolio_id: str | None = None
 
     @property
     def is_replayable(self) -> bool:
-        return bool(self.payload)
+        return bool(self.payload) or self.portfolio_id is not None
 
 
 class DeadLetters:
@@ -41,6 +44,7 @@ class DeadLetters:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._quarantine = Script(client, "quarantine")
+        self._give_up = Script(client, "give_up")
         self._drop = Script(client, "drop")
         self._replay = Script(client, "replay")
 
@@ -51,6 +55,16 @@ class DeadLetters:
             self._quarantine(
                 args=[letter_id, message[:_KEPT_BYTES], lane, reason, MAX_DEAD, MAX_DEAD_BYTES]
             )
+        return letter_id
+
+    def give_up(self, portfolio_id: str, version: int, *, attempts: int, lane: str) -> str:
+        """Keep that a live portfolio was given up; returns the letter's id, one a portfolio."""
+        letter_id = f"live-{portfolio_id}"
+        reason = f"computing it was begun {attempts} times and never ended"
+        about = json.dumps({"portfolio_id": portfolio_id, "version": version})
+        words = [letter_id, portfolio_id, lane, reason, attempts, about]
+        with transport_errors(self._client):
+            self._give_up(args=[*words, MAX_DEAD, MAX_DEAD_BYTES])
         return letter_id
 
     def letters(self, limit: int = MAX_DEAD) -> list[DeadLetter]:
@@ -69,6 +83,8 @@ class DeadLetters:
 
     def replay(self, letter_id: str, *, timeout_s: float) -> None:
         """Put a block on its lane once more; its answer is read by its id.
+
+        A live portfolio becomes dirty, and its latest report is its answer.
 
         Raises `UnknownLetterError`, or `InvalidSettingsError` for a malformed message.
         """
@@ -114,6 +130,7 @@ class DeadLetters:
             n_put_back=int(fields.get("put_back", 0)),
             payload=_bytes(payload or b""),
             envelope=_bytes(raw.get("envelope", b"")),
+            portfolio_id=fields.get("portfolio"),
         )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from celery.worker.request import Request
 
-from risk_tasks.wire.summary import report_summary, request_summary
+from risk_tasks.wire.summary import change_summary, report_summary, request_summary
 
 
 class SummarisedRequest(Request):
@@ -19,11 +19,19 @@ class SummarisedRequest(Request):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         lane = str(self.delivery_info.get("routing_key")).removeprefix("risk.")
-        self._argsrepr = request_summary(lane, self.args, self.kwargs)
+        self._argsrepr = self._summary(lane, self.args, self.kwargs)
         self._kwargsrepr = "{}"
+
+    _summary = staticmethod(request_summary)
 
     def info(self, safe: bool = False) -> dict[str, Any]:
         return {**super().info(safe=True), "args": self._argsrepr, "kwargs": {}}
+
+
+class SummarisedChange(SummarisedRequest):
+    """A change of a live portfolio, told of in the same way."""
+
+    _summary = staticmethod(change_summary)
 
 
 class SummarisedReport:

@@ -18,12 +18,16 @@ from risk_tasks.cli import (
     dlq,
     doctor,
     limits,
+    listeners,
     market,
     measures,
+    positions,
     prewarm,
     quota,
+    report,
     roles,
     status,
+    watch,
 )
 from risk_tasks.errors import RiskTasksError
 
@@ -42,10 +46,12 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for part in (demo, dev, check, backtest, measures, prewarm, doctor, status, roles):
+for part in (demo, dev, check, backtest, measures, report, watch, prewarm, doctor, status, roles):
     part.add_to(app)
 app.add_typer(market.app, name="market")
 app.add_typer(limits.app, name="limits")
+app.add_typer(positions.app, name="positions")
+app.add_typer(listeners.app, name="listeners")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(quota.app, name="quota")
 

@@ -10,11 +10,13 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
+from risk_tasks.client.asked import require_asked
+from risk_tasks.client.awaited_calls import AsyncLiveCalls
 from risk_tasks.client.blocking import RiskClient
 from risk_tasks.client.coalescing import Coalescer, Company
 from risk_tasks.client.groups import SentCall
 from risk_tasks.client.link import Link
-from risk_tasks.client.refusals import of_row, require_portfolio, require_request, unanswered
+from risk_tasks.client.refusals import of_row, require_request, unanswered
 from risk_tasks.client.terms import CallTerms, CheckOptions, KnownCalls
 from risk_tasks.errors import TransportError
 from risk_tasks.lanes import DEFAULT_NAME
@@ -40,7 +42,7 @@ class _Waiting:
     future: asyncio.Future[RiskReport]
 
 
-class AsyncRiskClient:
+class AsyncRiskClient(AsyncLiveCalls):
     """Checks portfolios on the workers behind one broker, for one event loop.
 
     ::
@@ -76,18 +78,26 @@ class AsyncRiskClient:
         self._closed = False
 
     async def check(
-        self, portfolio: Portfolio, *, explain: bool = False, **options: Unpack[CheckOptions]
+        self,
+        portfolio: Portfolio | str,
+        *,
+        min_version: int | None = None,
+        explain: bool = False,
+        **options: Unpack[CheckOptions],
     ) -> RiskReport:
         """Return the report of one portfolio; raises as `RiskClient.check` does."""
         self._require_open()
         call, kind = self._calls.read(explain=explain, **options)
         loop = asyncio.get_running_loop()
-        now = loop.time()
-        own = require_portfolio(0, portfolio)
-        waiting = _Waiting(own, call, now + call.timeout_s, loop.create_future())
+        give_up_at = loop.time() + call.timeout_s
+        (asked,) = require_asked((portfolio,), min_version)
+        if isinstance(asked, str):
+            look_up = self._blocking._asked  # noqa: SLF001 - two shells of one client
+            asked = (await self._call(look_up, (asked,), min_version)).require_all()[0]
+        waiting = _Waiting(asked, call, give_up_at, loop.create_future())
         self._waiting.add(waiting)
         try:
-            block = self._coalescer.add(kind, waiting, now)
+            block = self._coalescer.add(kind, waiting, loop.time())
             if block is not None:
                 self._send(block)
             elif self._alarm is None:
@@ -98,13 +108,17 @@ class AsyncRiskClient:
 
     async def check_many(
         self,
-        portfolios: Iterable[Portfolio],
+        portfolios: Iterable[Portfolio | str],
         *,
+        min_version: int | None = None,
         explain: bool = False,
         **options: Unpack[CheckOptions],
     ) -> list[RiskReport]:
         """Return one report for each portfolio, as `RiskClient.check_many` does."""
-        return await self._call(self._blocking.check_many, portfolios, explain=explain, **options)
+        check_many = self._blocking.check_many
+        return await self._call(
+            check_many, portfolios, min_version=min_version, explain=explain, **options
+        )
 
     async def check_table(
         self,
@@ -126,13 +140,17 @@ class AsyncRiskClient:
 
     async def submit(
         self,
-        portfolios: Iterable[Portfolio],
+        portfolios: Iterable[Portfolio | str],
         *,
+        min_version: int | None = None,
         explain: bool = False,
         **options: Unpack[CheckOptions],
     ) -> AsyncHandle:
         """Send checks without waiting, as `RiskClient.submit` does."""
-        handle = await self._call(self._blocking.submit, portfolios, explain=explain, **options)
+        submit = self._blocking.submit
+        handle = await self._call(
+            submit, portfolios, min_version=min_version, explain=explain, **options
+        )
         return AsyncHandle(handle.check_id, self)
 
     async def result(self, check_id: str, *, timeout_s: float | None = None) -> list[RiskReport]:

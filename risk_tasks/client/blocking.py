@@ -16,8 +16,9 @@ from risk_tasks.client.check_ids import CheckId
 from risk_tasks.client.columns import as_table
 from risk_tasks.client.cutting import by_limit_set
 from risk_tasks.client.link import Link
+from risk_tasks.client.live_calls import LiveCalls
 from risk_tasks.client.outcomes import Reports, Tables
-from risk_tasks.client.refusals import require_portfolios, require_published, require_request
+from risk_tasks.client.refusals import require_published, require_request
 from risk_tasks.client.tables import read_tables
 from risk_tasks.client.terms import CheckOptions, read_call, read_timeout
 from risk_tasks.connection import masked
@@ -31,7 +32,7 @@ from risk_tasks.wire.reports import reports
 from risk_tasks.wire.request import Detail, pack_portfolios
 
 
-class RiskClient:
+class RiskClient(LiveCalls):
     """Checks portfolios on the workers behind one broker.
 
     ::
@@ -83,33 +84,44 @@ class RiskClient:
         return self._link().limits.publish(limit_set, name)
 
     def check(
-        self, portfolio: Portfolio, *, explain: bool = False, **options: Unpack[CheckOptions]
+        self,
+        portfolio: Portfolio | str,
+        *,
+        min_version: int | None = None,
+        explain: bool = False,
+        **options: Unpack[CheckOptions],
     ) -> RiskReport:
         """Return the report of one portfolio; with `explain`, how much room its limits leave.
+
+        `portfolio` may be the id of a live one, of `min_version` or later.
 
         Raises `RequestError` naming the field of a bad request, `TransportError` where the broker
         is down, `QueueFullError` where the lane is, and `ReportTimeoutError` past the time-out.
         """
-        return require_request(self.check_many([portfolio], explain=explain, **options)[0])
+        asked = [portfolio]
+        found = self.check_many(asked, min_version=min_version, explain=explain, **options)
+        return require_request(found[0])
 
     def check_many(
         self,
-        portfolios: Iterable[Portfolio],
+        portfolios: Iterable[Portfolio | str],
         *,
+        min_version: int | None = None,
         explain: bool = False,
         **options: Unpack[CheckOptions],
     ) -> list[RiskReport]:
-        """Return one report for each portfolio, in their order.
+        """Return one report for each portfolio, or id of a live one, in their order.
 
         A portfolio that cannot be computed has a report with status `error` and decision
         `reject`; the others are answered. Raises as `check` does where no report can be had.
         """
-        listed = require_portfolios(portfolios)
+        asked = self._asked(portfolios, min_version)
+        listed = asked.portfolios
         call = read_call(Detail.of_reports(explain), self._timeout_s, **options)
         n_positions = sum(len(portfolio.positions) for portfolio in listed)
         with self._link().sharing.preparing(n_positions) as calling:
             parts = [(pack_portfolios(listed, call.terms), call.stamp)]
-            return calling.ask(parts, call, Reports.of).found
+            return asked.merge(calling.ask(parts, call, Reports.of).found)
 
     @overload
     def check_table(
@@ -164,16 +176,19 @@ class RiskClient:
 
     def submit(
         self,
-        portfolios: Iterable[Portfolio],
+        portfolios: Iterable[Portfolio | str],
         *,
+        min_version: int | None = None,
         explain: bool = False,
         **options: Unpack[CheckOptions],
     ) -> Handle:
         """Send checks without waiting; `timeout_s` is the deadline by which they are started.
 
         The answers are kept for fifteen minutes, for `Handle.result` here or `result` anywhere.
+        Ids of live portfolios are looked up now; raises `UnknownPortfolioError` for one that is
+        none, and `StaleVersionError` for one before `min_version`.
         """
-        listed = require_portfolios(portfolios)
+        listed = self._asked(portfolios, min_version).require_all()
         call = read_call(Detail.of_reports(explain), self._timeout_s, **options)
         parts = [(pack_portfolios(listed, call.terms), call.stamp)]
         return Handle(str(self._link().submit(parts, call)), self)

@@ -18,6 +18,7 @@ from risk_tasks.broker.blocks import BlockBroker, StampRequest
 from risk_tasks.client.check_ids import CheckId
 from risk_tasks.client.cutting import Part, cut
 from risk_tasks.client.groups import SentCall
+from risk_tasks.client.live import LiveDoor
 from risk_tasks.client.pace import Pace
 from risk_tasks.client.refusals import unanswered
 from risk_tasks.client.replies import ReplyReader
@@ -57,6 +58,7 @@ class Link:
         self.markets = MarketStore(self._client)
         self.limits = LimitStore(self._client)
         self.results = ResultStore(self._client)
+        self.live = LiveDoor(self._client)
 
     def ask(
         self, parts: Sequence[Part], call: CallTerms, told: Callable[[], None] | None = None

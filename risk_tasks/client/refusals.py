@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import TypeVar
 
 from risk_tasks.client.check_ids import CheckId
 from risk_tasks.client.terms import CallTerms
 from risk_tasks.errors import (
-    InvalidPortfolioError,
     InvalidSettingsError,
     ReportTimeoutError,
     RiskTasksError,
     request_error,
 )
 from risk_tasks.model.name import is_name
-from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import RiskReport
 
 Kind = TypeVar("Kind")
@@ -29,23 +26,6 @@ def require_request(report: RiskReport) -> RiskReport:
     if error and kind:
         raise kind(error.message, field=error.field, remedy=error.remedy)
     return report
-
-
-def require_portfolios(portfolios: Iterable[Portfolio]) -> list[Portfolio]:
-    """Return `portfolios` as a list; raises `InvalidPortfolioError` for what is none."""
-    if not isinstance(portfolios, Iterable):
-        raise InvalidPortfolioError(
-            f"{type(portfolios).__name__} is no list of portfolios.", field="portfolios"
-        )
-    return [require_portfolio(place, item) for place, item in enumerate(portfolios)]
-
-
-def require_portfolio(place: int, item: object) -> Portfolio:
-    if not isinstance(item, Portfolio):
-        raise InvalidPortfolioError(
-            f"{type(item).__name__} is not a Portfolio.", field=f"portfolios[{place}]"
-        )
-    return item
 
 
 def require_published(

@@ -168,6 +168,10 @@ class LimitSet:
                 )
             seen.add(limit.id)
 
+    def applying(self, portfolio_id: str, tags: Mapping[str, str]) -> list[Limit]:
+        """Return the limits that are for a portfolio of this id with these tags."""
+        return [limit for limit in self.limits if limit.applies(portfolio_id, tags)]
+
     @cached_property
     def version(self) -> str:
         """SHA-256 of the content: the same limits have the same version everywhere."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from risk_tasks.model.report import RiskReport
+from risk_tasks.model.limits import Limit
+from risk_tasks.model.report import Breach, RiskReport, Severity
 
 
 class LimitState(StrEnum):
@@ -66,3 +68,43 @@ class LiveReport:
     version: int
     current_version: int
     age_s: float
+
+
+def standings(report: RiskReport, limits: Iterable[Limit]) -> list[LimitStanding]:
+    """Return where the portfolio of `report` stands to each of `limits`, which apply to it.
+
+    One that is kept has its next threshold beside what was observed: `warn`, or else `hard`. What
+    is not known to be kept, or broken, is not evaluated.
+    """
+    broken = {breach.limit: breach for breach in report.breaches}
+    untold = {gap.limit: gap.reason for gap in report.not_evaluated}
+    return [
+        _standing(report, limit, broken.get(limit.id), untold.get(limit.id)) for limit in limits
+    ]
+
+
+def _standing(
+    report: RiskReport, limit: Limit, breach: Breach | None, reason: str | None
+) -> LimitStanding:
+    measure = report.measures.get(limit.measure)
+    observed = measure.value if measure else None
+    if report.error is not None or reason is not None or observed is None:
+        return LimitStanding(
+            limit=limit.id,
+            measure=limit.measure,
+            state=LimitState.NOT_EVALUATED,
+            unit=limit.measure_name.definition.unit.value,
+            reason=report.code or reason or (measure and measure.reason) or "not_computed",
+        )
+    state, threshold = LimitState.OK, limit.hard if limit.warn is None else limit.warn
+    if breach is not None:
+        state = LimitState.HARD if breach.severity == Severity.HARD else LimitState.WARN
+        threshold = breach.threshold
+    return LimitStanding(
+        limit=limit.id,
+        measure=limit.measure,
+        state=state,
+        observed=observed,
+        threshold=threshold,
+        unit=limit.measure_name.definition.unit.value,
+    )

@@ -11,6 +11,7 @@ from risk_tasks.errors import TransportError
 from risk_tasks.lanes import DEFAULT_NAME, LANE_CAPACITY, Priority
 from risk_tasks.store.backlog import Backlog, LaneBacklog, read_backlog
 from risk_tasks.store.markets import MarketStore
+from risk_tasks.store.recomputing import LiveCounts, RecomputingStore
 from risk_tasks.store.roles import LiveRole, RoleStore
 
 _COUNTERS = {
@@ -19,6 +20,10 @@ _COUNTERS = {
     "put_back": ("put_back_blocks", "Blocks that were put back on their lane after a fault."),
     "dead": ("dead_letters_made", "Blocks that were given up, and messages kept from workers."),
     "quarantined": ("quarantined_messages", "Malformed messages that were kept from workers."),
+    "live_recorded": ("live_reports", "Reports of live portfolios that were recorded."),
+    "live_late": ("live_late_reports", "Those that came after a later one."),
+    "live_changes": ("live_changes", "Changes of state of limits that were told."),
+    "live_given_up": ("live_given_up", "Live portfolios that were given up."),
     "swept_blocks": ("swept_blocks", "Blocks that were removed long past their deadline."),
 }
 _LANE_GAUGES: Mapping[str, tuple[str, Callable[[LaneBacklog], float]]] = {
@@ -42,6 +47,7 @@ class ServerMetrics:
         self._client = client
         self._roles = RoleStore(client)
         self._markets = MarketStore(client)
+        self._recomputing = RecomputingStore(client)
 
     def collect(self) -> list[Metric]:
         up = GaugeMetricFamily("risk_tasks_broker_up", "Whether the server answers.", value=0)
@@ -49,12 +55,14 @@ class ServerMetrics:
             backlog = read_backlog(self._client)
             roles = self._roles.live()
             markets = self._markets.current()
+            live = self._recomputing.counts()
         except TransportError:
             return [up]
         return [
             GaugeMetricFamily("risk_tasks_broker_up", "Whether the server answers.", value=1),
             *_lanes(backlog, roles),
             *_totals(backlog),
+            *_live(live),
             _gauge("live_schedulers", "Schedulers.", sum(r.role == "scheduler" for r in roles)),
             _gauge("default_market", "Whether a default market is there.", DEFAULT_NAME in markets),
         ]
@@ -91,6 +99,18 @@ def _totals(backlog: Backlog) -> Iterator[Metric]:
     for counter, (name, meaning) in _COUNTERS.items():
         count = backlog.counters.get(counter, 0)
         yield CounterMetricFamily(f"risk_tasks_{name}", meaning, value=count)
+
+
+def _live(live: LiveCounts) -> Iterator[Metric]:
+    yield _gauge("live_portfolios", "Live portfolios.", live.portfolios)
+    yield _gauge("live_dirty", "Those that changed and wait.", live.dirty)
+    yield _gauge("live_outdated", "Those of an earlier market or limit set.", live.outdated)
+    yield _gauge("live_underway", "Those that are being computed.", live.underway)
+    yield _gauge(
+        "live_oldest_dirty_seconds",
+        "How long the oldest of those that changed waits; 0 where none does.",
+        live.oldest_dirty_s,
+    )
 
 
 def _gauge(name: str, meaning: str, value: float) -> Metric:

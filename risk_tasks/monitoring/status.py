@@ -11,6 +11,7 @@ from risk_tasks.lanes import LANE_CAPACITY, Priority
 from risk_tasks.monitoring.slots import LaneCounts
 from risk_tasks.store.backlog import LaneBacklog, read_backlog
 from risk_tasks.store.markets import MarketStore
+from risk_tasks.store.recomputing import LiveCounts, RecomputingStore
 from risk_tasks.store.roles import LiveRole, RoleStore
 from risk_tasks.store.slots import SlotStore, Window
 
@@ -66,6 +67,7 @@ class Status:
     dead_letters: int
     markets: dict[str, str]
     lanes: dict[str, LaneStatus]
+    live: LiveCounts
 
 
 def read_status(client: redis.Redis, window_s: float = WINDOW_S) -> Status:
@@ -110,6 +112,7 @@ def read_status(client: redis.Redis, window_s: float = WINDOW_S) -> Status:
             )
             for lane in Priority
         },
+        live=RecomputingStore(client).counts(),
     )
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from risk_tasks.monitoring.status import Status
+from risk_tasks.store.recomputing import LiveCounts
 
 _NOTHING = "-"
 _MARKETS = 2
@@ -29,11 +30,24 @@ def _headline(status: Status) -> Text:
     line = Text(f"{status.count:,} checks in {status.window_s:.0f} s, {roles}")
     if status.dead_letters:
         line.append(f", {_plural(status.dead_letters, 'dead letter')}", style="red")
+    if status.live.portfolios:
+        line.append(f"\n{_live(status.live)}")
     markets = [f"{name} {market_id[:12]}" for name, market_id in status.markets.items()]
     if not markets:
         return line.append("\nno market is published", style="yellow")
     more = f" and {len(markets) - _MARKETS} more" if len(markets) > _MARKETS else ""
     return line.append(f"\nmarkets: {', '.join(markets[:_MARKETS])}{more}")
+
+
+def _live(live: LiveCounts) -> str:
+    """Return the line of live portfolios."""
+    parts = [f"live: {_count(live.portfolios)}", f"{_count(live.dirty)} dirty"]
+    if live.dirty:
+        parts[-1] += f" ({_seconds(live.oldest_dirty_s)})"
+    if live.outdated:
+        parts.append(f"{_count(live.outdated)} outdated")
+    parts += [f"{_count(live.underway)} underway", f"{_count(live.changes)} told"]
+    return ", ".join(parts)
 
 
 def _numbers(status: Status) -> Table:

@@ -16,6 +16,9 @@ from risk_tasks.store.roles import LiveRole, RoleStore
 
 log = structlog.get_logger("risk_tasks")
 
+#: what is repeated without a pause has one after an error
+_AFTER_ERROR_S = 0.5
+
 
 class Repeater:
     """Calls `work` in a thread of its own, at once and then every `every_s`, until stopped."""
@@ -38,9 +41,15 @@ class Repeater:
         while True:
             try:
                 self._work()
+                pause_s = self._every_s
             except RiskTasksError as error:
                 log.warning("repeater.failed", work=self._thread.name, error=str(error))
-            if self._stopped.wait(self._every_s):
+                pause_s = max(self._every_s, _AFTER_ERROR_S)
+            except Exception:
+                # A thread that ended here would be missed by nobody.
+                log.exception("repeater.failed", work=self._thread.name)
+                pause_s = max(self._every_s, _AFTER_ERROR_S)
+            if self._stopped.wait(pause_s):
                 return
 
 

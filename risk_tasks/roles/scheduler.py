@@ -11,6 +11,7 @@ from celery.signals import beat_init
 from risk_tasks.app import create_app
 from risk_tasks.broker.heartbeat import Heartbeat
 from risk_tasks.connection import connect
+from risk_tasks.roles.live import live_upkeep
 from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.meters import open_endpoint, told
 from risk_tasks.roles.presence import Presence, Repeater, name_of_a_life
@@ -43,6 +44,7 @@ def run_scheduler(
 
     upkeep: list[Repeater | Presence] = [
         Repeater(look_after, every_s=_REAP_EVERY_S, name="reaper"),
+        *live_upkeep(settings, client),
         Presence(RoleStore(client), "scheduler", name),
     ]
 

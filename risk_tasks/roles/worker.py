@@ -25,14 +25,28 @@ from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.meters import WorkerMeters, told
 from risk_tasks.roles.presence import Presence, Repeater, name_of_a_life
 from risk_tasks.roles.result_cache import CacheReport, open_cache
-from risk_tasks.service import Demand, DocumentService, MarketShelf, Recall, Service, warm
+from risk_tasks.service import (
+    Demand,
+    DocumentService,
+    LiveRecorder,
+    MarketShelf,
+    PositionService,
+    Recall,
+    Service,
+    warm,
+)
 from risk_tasks.settings import Settings
+from risk_tasks.store.breaches import BreachStream
 from risk_tasks.store.cache_counts import CacheCountsStore
 from risk_tasks.store.limits import LimitStore
+from risk_tasks.store.listeners import ListenerStore
 from risk_tasks.store.markets import MarketStore
 from risk_tasks.store.popularity import Popularity, PopularityStore
+from risk_tasks.store.portfolios import PortfolioStore
 from risk_tasks.store.prewarm import PrewarmStore
+from risk_tasks.store.recomputing import RecomputingStore
 from risk_tasks.store.roles import RoleStore
+from risk_tasks.upkeep.handing import Handing
 from risk_tasks.upkeep.prewarm import Prewarmer
 
 log = structlog.get_logger("risk_tasks")
@@ -73,7 +87,9 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     cache, popular = open_cache(settings), PopularityStore(client)
     popularity = Popularity(popular)
     recall = Recall(cache.tiers, cache.flight, ttl_s=cache.ttl_s, demand=Demand(popularity))
-    service = Service(shelf, _held_limits(limits), recall)
+    held_limits = _held_limits(limits)
+    live = LiveRecorder(RecomputingStore(client), held_limits)
+    service = Service(shelf, held_limits, recall, live)
     warm_by = partial(warm, recall, fresh_s=cache.ttl_s / 4)
     prewarmer = Prewarmer(
         PrewarmStore(client), popular, markets, shelf.get, warm_by, ttl_s=cache.ttl_s
@@ -84,6 +100,8 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     app = create_app(settings)
     tasks.register(app, service, documents, BlockBroker(client), meters.recorder)
     tasks.register_prewarming(app, prewarmer)
+    handing = Handing(ListenerStore(client), BreachStream(client))
+    tasks.register_live(app, PositionService(PortfolioStore(client)), handing)
 
     log.info("worker.compiling", name=name)
     started = time.perf_counter()

@@ -12,7 +12,7 @@ from risk_tasks.engine import BOUNDED, MarketArrays, PortfolioBlock, compute, la
 from risk_tasks.engine.computation import BoolArray, FloatArray, IntArray
 from risk_tasks.model.column import MeasureColumn
 from risk_tasks.model.explanation import Explanation, Headroom, LimitUse
-from risk_tasks.model.limits import Comparison, Limit, LimitSet
+from risk_tasks.model.limits import Comparison, Limit
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 from risk_tasks.model.report import Severity
 
@@ -33,11 +33,6 @@ class Told(NamedTuple):
     settings: MeasureSettings
     columns: Mapping[MeasureName, MeasureColumn]
     evaluation: Evaluation
-
-
-def applying(limits: LimitSet | None, name: str, tags: Mapping[str, str]) -> list[Limit]:
-    """Return the limits that are for the portfolio of this name and these tags."""
-    return [limit for limit in limits.limits if limit.applies(name, tags)] if limits else []
 
 
 def explain_limits(told: Told, row: int, limits: Sequence[Limit]) -> Explanation:

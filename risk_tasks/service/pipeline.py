@@ -24,8 +24,9 @@ from risk_tasks.model.registry import Qualifier
 from risk_tasks.model.report import GRAVITY, Decision, ReportError
 from risk_tasks.model.stamp import Stamp
 from risk_tasks.service.explanation import explain_breaches, explain_gaps
-from risk_tasks.service.headroom import Told, applying, explain_limits
+from risk_tasks.service.headroom import Told, explain_limits
 from risk_tasks.service.identity import input_hashes
+from risk_tasks.service.live import LiveRecorder
 from risk_tasks.service.recall import Recall
 from risk_tasks.service.shelf import MarketShelf
 from risk_tasks.service.validation import describe, validate
@@ -41,7 +42,8 @@ _REJECT = np.int8(GRAVITY.index(Decision.REJECT))
 class Service:
     """Checks blocks against the markets and the limit sets that it can load.
 
-    Costly results are looked up in `recall`; without one, all is computed.
+    Costly results are looked up in `recall`; without one, all is computed. What is found of live
+    portfolios goes to `live`.
     """
 
     def __init__(
@@ -49,10 +51,12 @@ class Service:
         markets: MarketShelf,
         load_limits: Callable[[str], LimitSet],
         recall: Recall | None = None,
+        live: LiveRecorder | None = None,
     ) -> None:
         self._markets = markets
         self._load_limits = load_limits
         self._recall = recall
+        self._live = live
 
     def run(self, payload: bytes, stamp: Stamp, waited: Mapping[str, float] | None = None) -> bytes:
         """Return what `answer` answers, as bytes."""
@@ -74,9 +78,15 @@ class Service:
         `within_s`.
         """
         started = time.perf_counter()
-        answer = self.check(decode_request(payload), stamp, within_s=within_s)
+        request = decode_request(payload)
+        live = self._live if request.turns else None
+        if live:
+            live.begin(request)
+        answer = self.check(request, stamp, within_s=within_s)
         compute_ms = (time.perf_counter() - started) * 1e3
         answer.head.timings.update(waited or {}, compute_ms=compute_ms)
+        if live:
+            live.record(request, answer)
         return answer
 
     def check(
@@ -124,7 +134,9 @@ class Service:
             told = Told(block, market, request.terms.settings, columns, evaluation)
             tags = request.tags or [{}] * len(block)
             answer.explanations = {
-                row: explain_limits(told, row, applying(limits, ids[row], tags[row]))
+                row: explain_limits(
+                    told, row, limits.applying(ids[row], tags[row]) if limits else []
+                )
                 for row in np.flatnonzero(fit).tolist()
             }
         return answer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from math import inf
 from typing import Any, cast
 
 import msgspec
@@ -19,7 +20,9 @@ from risk_tasks.model.live import LimitChange, LimitStanding, LimitState
 #: the place before the first change, and the one after the last that is there now
 BEGINNING, NOW = "0", "$"
 
-_PLACE = re.compile(r"\d{1,20}(-\d{1,20})?")
+_PLACE = re.compile(r"\d{1,20}(-\d{1,20})?", re.ASCII)
+
+_Entry = tuple[bytes, Mapping[bytes, bytes]]
 
 
 class BreachStream:
@@ -40,41 +43,69 @@ class BreachStream:
         `BEGINNING` is before the oldest that is kept. Raises `InvalidSettingsError` for what is no
         place, and `ChangesTrimmedError` where changes after it may be gone.
         """
-        since = self._place(since)
+        since = self.place(since)
         with transport_errors(self._client):
-            block = max(1, int(within_s * 1e3)) if within_s > 0 else None
-            found = self._client.xread({BREACHES_KEY: since}, count=most, block=block)
+            found = self._client.xread({BREACHES_KEY: since}, count=most, block=_block(within_s))
             # Looked at after reading: what goes in between is missed by neither.
             about = self._client.xinfo_stream(BREACHES_KEY) if found else None
-        if about and since != BEGINNING and int(about["entries-added"]) > int(about["length"]):
-            first = text(about["first-entry"][0])
-            if _order(since) < _order(first):
-                raise ChangesTrimmedError(
-                    f"Changes after {since} are gone; the first that is left is {first}.",
-                    field="since",
-                )
+        if about and since != BEGINNING:
+            _require_unbroken(since, about)
         return [change_of(place, fields) for place, fields in _entries(found)]
+
+    def join(self, group: str, since: str = BEGINNING) -> None:
+        """Make `group`, whose readers share what comes after `since`, unless there is one."""
+        place = self.place(since)
+        with transport_errors(self._client):
+            try:
+                self._client.xgroup_create(BREACHES_KEY, group, id=place, mkstream=True)
+            except ResponseError as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
 
     def read_group(
         self, group: str, reader: str, *, most: int = 100, within_s: float = 0.0
     ) -> list[LimitChange]:
         """Return changes that no reader of `group` has had; first those that `reader` did not end.
 
-        Each is the reader's until `acknowledge`. A new group begins at the beginning.
+        Each is the reader's until `acknowledge`. A group that is not there begins at the beginning.
+        Raises `ChangesTrimmedError` once where some are gone that nobody ended; the next call goes
+        on with what is left.
         """
         with transport_errors(self._client):
             try:
-                self._client.xgroup_create(BREACHES_KEY, group, id=BEGINNING, mkstream=True)
+                last, own = self._group(group, reader, most)
             except ResponseError as error:
-                if "BUSYGROUP" not in str(error):
+                if not any(word in str(error) for word in ("NOGROUP", "no such key")):
                     raise
-            block = max(1, int(within_s * 1e3)) if within_s > 0 else None
-            found = self._client.xreadgroup(group, reader, {BREACHES_KEY: "0"}, count=most)
-            if not any(entries for _, entries in found):
-                found = self._client.xreadgroup(
-                    group, reader, {BREACHES_KEY: ">"}, count=most, block=block
-                )
-        return [change_of(place, fields) for place, fields in _entries(found) if fields]
+                self.join(group)
+                last, own = self._group(group, reader, most)
+            if own:
+                return self._still_there(group, own)
+            found = self._client.xreadgroup(
+                group, reader, {BREACHES_KEY: ">"}, count=most, block=_block(within_s)
+            )
+            about = self._client.xinfo_stream(BREACHES_KEY) if found else None
+        if about and _order(last) > (0, 0):
+            _require_unbroken(last, about)
+        return [change_of(place, fields) for place, fields in _entries(found)]
+
+    def _group(self, group: str, reader: str, most: int) -> tuple[str, list[_Entry]]:
+        """Return the last place that `group` has had, and what `reader` had and did not end."""
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.xreadgroup(group, reader, {BREACHES_KEY: "0"}, count=most)
+            pipe.xinfo_groups(BREACHES_KEY)
+            own, groups = pipe.execute()
+        lasts = {text(one["name"]): text(one["last-delivered-id"]) for one in groups}
+        return lasts[group], _entries(own)
+
+    def _still_there(self, group: str, own: list[_Entry]) -> list[LimitChange]:
+        gone = [place for place, fields in own if not fields]
+        if gone:
+            self._client.xack(BREACHES_KEY, group, *gone)
+            raise ChangesTrimmedError(
+                f"{len(gone)} changes are gone that group {group} did not end.", field="group"
+            )
+        return [change_of(place, fields) for place, fields in own]
 
     def take_over(self, group: str, reader: str, *, idle_s: float, most: int = 100) -> int:
         """Give `reader` what others of `group` have had for `idle_s` and did not end."""
@@ -90,7 +121,8 @@ class BreachStream:
             with transport_errors(self._client):
                 self._client.xack(BREACHES_KEY, group, *(one.id for one in changes))
 
-    def _place(self, since: str) -> str:
+    def place(self, since: str) -> str:
+        """Return `since` as the id of a change; raises `InvalidSettingsError` for what is none."""
         if since == NOW:
             return self.last()
         if not isinstance(since, str) or not _PLACE.fullmatch(since):
@@ -121,7 +153,7 @@ def change_of(place: bytes | str, fields: Mapping[bytes, bytes]) -> LimitChange:
     )
 
 
-def _entries(found: object) -> list[tuple[bytes, Mapping[bytes, bytes]]]:
+def _entries(found: object) -> list[_Entry]:
     """Return the entries of the one stream that was read, by whichever protocol."""
     pairs = found.items() if isinstance(found, Mapping) else (found or [])
     entries = []
@@ -129,6 +161,24 @@ def _entries(found: object) -> list[tuple[bytes, Mapping[bytes, bytes]]]:
         nested = told and isinstance(told[0], list) and told[0] and isinstance(told[0][0], tuple)
         entries += told[0] if nested else told
     return entries
+
+
+def _block(within_s: float) -> int | None:
+    return max(1, int(within_s * 1e3)) if within_s > 0 else None
+
+
+def _require_unbroken(since: str, about: Mapping[str, Any]) -> None:
+    """Raise `ChangesTrimmedError` where the stream may have lost what came after `since`.
+
+    Servers before 7 do not say how many entries there were: there, what is before the first one
+    counts as lost.
+    """
+    first = text(about["first-entry"][0])
+    has_lost = about.get("entries-added", inf) > about["length"]
+    if has_lost and _order(since) < _order(first):
+        raise ChangesTrimmedError(
+            f"Changes after {since} are gone; the first that is left is {first}.", field="since"
+        )
 
 
 def _order(place: str) -> tuple[int, int]:

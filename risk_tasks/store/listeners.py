@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import redis
 
 from risk_tasks.connection import text, transport_errors
 from risk_tasks.errors import InvalidSettingsError
-from risk_tasks.lanes import LIVE_HANDING_KEY, LIVE_LISTENERS_KEY, Priority
+from risk_tasks.lanes import LIVE_HANDING_KEY, LIVE_HANDING_TTL_S, LIVE_LISTENERS_KEY, Priority
 from risk_tasks.store.live_scripts import live_script
 
 #: a queue that nobody reads is filled no further; its listener goes on where it stopped
@@ -25,8 +26,15 @@ class ListenerStore:
     def add(self, queue: str, since: str) -> bool:
         """Tell `queue` of what comes after the place `since`; False where it listens already.
 
-        Raises `InvalidSettingsError` for a queue that is a lane: workers would take its messages.
+        Raises `InvalidSettingsError` for a queue that is a lane, since workers would take its
+        messages, and for what is no place.
         """
+        if not re.fullmatch(r"[0-9]{1,20}(-[0-9]{1,20})?", since):
+            raise InvalidSettingsError(
+                f"{since!r} is no place in the stream.",
+                field="since",
+                remedy="Give the id of a change, or '0' for all.",
+            )
         if not queue or queue in {lane.queue for lane in Priority}:
             raise InvalidSettingsError(
                 f"{queue!r} cannot be listened on.",
@@ -51,12 +59,20 @@ class ListenerStore:
         with transport_errors(self._client):
             self._client.delete(LIVE_HANDING_KEY)
 
+    def call(self, envelope: bytes) -> bool:
+        """Put `envelope` on the critical lane, unless somebody was called and has not begun."""
+        with transport_errors(self._client):
+            called = self._client.set(LIVE_HANDING_KEY, 1, nx=True, ex=LIVE_HANDING_TTL_S)
+            if called:
+                self._client.lpush(Priority.CRITICAL.queue, envelope)
+        return bool(called)
+
     def room(self, queue: str) -> int:
         """Return how many messages `queue` takes before it is full."""
         with transport_errors(self._client):
             return max(0, MAX_UNREAD - int(self._client.llen(queue)))
 
-    def hand_on(self, queue: str, since: str, until: str, messages: Sequence[str]) -> bool:
+    def hand_on(self, queue: str, since: str, until: str, messages: Sequence[bytes]) -> bool:
         """Put `messages`, the changes after `since` up to `until`, on `queue`.
 
         False where somebody else did.

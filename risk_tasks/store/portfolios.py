@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import msgspec
@@ -23,6 +23,9 @@ from risk_tasks.lanes import (
 )
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.store.live_scripts import live_script
+
+#: read in one transaction, which others wait for
+_AT_ONCE = 200
 
 
 class Attributes(msgspec.Struct, omit_defaults=True):
@@ -96,27 +99,37 @@ class PortfolioStore:
 
         Raises `UnknownPortfolioError`.
         """
-        return self.get_many([portfolio_id])[0]
+        (found,) = self.get_many([portfolio_id])
+        if found is None:
+            raise unknown(portfolio_id)
+        return found
 
-    def get_many(self, portfolio_ids: list[str]) -> list[Portfolio]:
-        """Return them as they were at one moment; raises `UnknownPortfolioError` for the first."""
+    def get_many(self, portfolio_ids: Sequence[str]) -> list[Portfolio | None]:
+        """Return them in their order, None for one that nobody set."""
+        return [
+            portfolio
+            for start in range(0, len(portfolio_ids), _AT_ONCE)
+            for portfolio in self._get(portfolio_ids[start : start + _AT_ONCE])
+        ]
+
+    def _get(self, portfolio_ids: Sequence[str]) -> list[Portfolio | None]:
+        # In one transaction: version and positions of a portfolio belong together.
         with transport_errors(self._client), self._client.pipeline(transaction=True) as pipe:
             for portfolio_id in portfolio_ids:
                 pipe.hmget(live_portfolio_key(portfolio_id), "version", "attributes")
                 pipe.hgetall(live_positions_key(portfolio_id))
             replies = pipe.execute()
-        found = []
-        for portfolio_id, (version, about), held in zip(
-            portfolio_ids, replies[::2], replies[1::2], strict=True
-        ):
-            if version is None:
-                raise unknown(portfolio_id)
-            found.append(portfolio_of(portfolio_id, int(version), about, held))
-        return found
+        return [
+            None if version is None else portfolio_of(portfolio_id, int(version), about, held)
+            for portfolio_id, (version, about), held in zip(
+                portfolio_ids, replies[::2], replies[1::2], strict=True
+            )
+        ]
 
-    def remove(self, portfolio_id: str) -> int:
+    def remove(self, portfolio_id: str, event_id: str | None = None) -> int:
         """Forget the portfolio; its limits that are not ok become so. Returns its last version.
 
+        An event that was seen within a day changes nothing, and returns the same.
         Raises `UnknownPortfolioError`.
         """
         with transport_errors(self._client):
@@ -126,6 +139,7 @@ class PortfolioStore:
                     live_report_key(portfolio_id),
                     live_states_key(portfolio_id),
                     BREACHES_KEY,
+                    *([] if event_id is None else [live_event_key(portfolio_id, event_id)]),
                 ],
                 args=[portfolio_id, MAX_BREACHES, LIVE_EVENT_TTL_S],
             )

@@ -12,6 +12,7 @@ import redis
 from risk_tasks.connection import text, transport_errors
 from risk_tasks.lanes import (
     BREACHES_KEY,
+    COUNTERS_KEY,
     LIVE_DIRTY_KEY,
     LIVE_EPOCH_KEY,
     LIVE_KEY,
@@ -24,7 +25,7 @@ from risk_tasks.lanes import (
 )
 from risk_tasks.model.live import LimitStanding
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.store.live_scripts import live_script
+from risk_tasks.store.live_scripts import call_each, live_script
 from risk_tasks.store.portfolios import portfolio_of
 
 
@@ -46,19 +47,34 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found of one turn: the report as JSON, and where it stands to its limits."""
+
+    portfolio_id: str
+    version: int
+    number: int
+    report: bytes
+    standings: Sequence[LimitStanding]
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
     """What was due: portfolios that changed, or whose market or limits did."""
 
     #: "changed", "outdated" or "nothing"
     why: str
     turns: Sequence[Turn]
-    #: ms until more is due; None where nothing is dirty
+    #: ms until more may be due; None where nothing is dirty, nor outdated
     due_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class LiveCounts:
-    """How many portfolios are live, wait to be computed, and are being computed."""
+    """How many portfolios are live, wait to be computed, and are being computed.
+
+    And since the server's beginning: reports that were recorded, those that came too late, and
+    changes of state that were told.
+    """
 
     portfolios: int
     #: they changed
@@ -67,6 +83,9 @@ class LiveCounts:
     outdated: int
     underway: int
     oldest_dirty_s: float
+    recorded: int
+    late: int
+    changes: int
 
 
 class RecomputingStore:
@@ -75,6 +94,7 @@ class RecomputingStore:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._take = live_script(client, "take")
+        self._begin = live_script(client, "begin")
         self._record = live_script(client, "record")
         self._retrigger = live_script(client, "retrigger")
 
@@ -86,17 +106,26 @@ class RecomputingStore:
         with transport_errors(self._client):
             return self._client.blpop([LIVE_WAKE_KEY], within_s) is not None
 
-    def take(self, *, most: int, wait_ms: int, max_underway: int) -> Taken:
+    def take(
+        self, *, most: int, wait_ms: int, max_underway: int, max_refreshed: int | None = None
+    ) -> Taken:
         """Take up to `most` that are due: `most` of them are dirty, or one for `wait_ms`.
 
         Where none are, those whose report is of an earlier market or limit set are. Never more
-        than `max_underway` are underway, so that what is asked otherwise has its turn.
+        than `max_underway` are underway, so that what is asked otherwise has its turn; outdated
+        ones are taken while fewer than `max_refreshed` are, none for 0.
         """
+        refreshed = max_underway if max_refreshed is None else max_refreshed
         with transport_errors(self._client):
-            why, due_ms, *turns = self._take(args=[most, wait_ms, max_underway])
+            why, due_ms, *turns = self._take(args=[most, wait_ms, max_underway, refreshed])
         return Taken(
             text(why), [_turn(one) for one in turns], None if int(due_ms) < 0 else int(due_ms)
         )
+
+    def begin(self, turns: Sequence[tuple[str, int]]) -> None:
+        """Note that `turns`, by id and number, are being computed: each is an attempt from now."""
+        with transport_errors(self._client):
+            self._begin(args=[word for turn in turns for word in turn])
 
     def record(
         self,
@@ -111,29 +140,21 @@ class RecomputingStore:
         held against it no longer. Returns how many changed; None where a later turn came first.
         `envelope` is put on the critical lane where somebody listens.
         """
-        portfolio_id, version, number = turn_of
-        words = [
-            word
-            for one in standings
-            for word in (one.limit, one.state.value, msgspec.json.encode(one))
-        ]
-        with transport_errors(self._client):
-            changed = self._record(
-                keys=[
-                    live_portfolio_key(portfolio_id),
-                    live_report_key(portfolio_id),
-                    live_states_key(portfolio_id),
-                    BREACHES_KEY,
-                ],
-                args=[portfolio_id, version, number, report, MAX_BREACHES, envelope, *words],
-            )
-        return None if int(changed) < 0 else int(changed)
+        return self.record_all([Finding(*turn_of, report, standings)], envelope)[0]
 
-    def retrigger(self, *, after_s: float, max_attempts: int, most: int = 100) -> list[Turn]:
+    def record_all(self, findings: Sequence[Finding], envelope: bytes) -> list[int | None]:
+        """Record each of `findings` by itself, in their order and one round trip."""
+        with transport_errors(self._client):
+            changed = call_each(
+                self._client, self._record, [_recording(one, envelope) for one in findings]
+            )
+        return [None if int(n) < 0 else int(n) for n in changed]
+
+    def retrigger(self, *, after_s: float, max_attempts: int, most: int = 1_000) -> list[Turn]:
         """Make dirty again what has been underway for `after_s`.
 
-        Returns those that were tried `max_attempts` times, each with a turn to record why it is
-        given up; they stay underway until that is recorded.
+        Returns those whose computing was begun `max_attempts` times, each with a turn to record why
+        it is given up; they stay underway until that is recorded. What nobody began only waited.
         """
         with transport_errors(self._client):
             _, *given_up = self._retrigger(args=[int(after_s * 1e3), max_attempts, most])
@@ -148,10 +169,36 @@ class RecomputingStore:
                 pipe.zcard(LIVE_KEY)
                 pipe.zcard(LIVE_DIRTY_KEY)
                 pipe.zcard(LIVE_UNDERWAY_KEY)
-                (seconds, micros), epoch, oldest, portfolios, dirty, underway = pipe.execute()
+                pipe.hmget(COUNTERS_KEY, "live_recorded", "live_late", "live_changes")
+                (seconds, micros), epoch, oldest, *numbers, counted = pipe.execute()
+            portfolios, dirty, underway = numbers
             outdated = int(self._client.zcount(LIVE_KEY, "-inf", f"({int(epoch or 0)}"))
         age_s = seconds + micros / 1e6 - oldest[0][1] / 1e3 if oldest else 0.0
-        return LiveCounts(portfolios, dirty, outdated, underway, max(0.0, age_s))
+        return LiveCounts(
+            portfolios,
+            dirty,
+            outdated,
+            underway,
+            max(0.0, age_s),
+            *(int(count or 0) for count in counted),
+        )
+
+
+def _recording(found: Finding, envelope: bytes) -> tuple[list[str], list[Any]]:
+    """Return keys and arguments of the script."""
+    keys = [
+        live_portfolio_key(found.portfolio_id),
+        live_report_key(found.portfolio_id),
+        live_states_key(found.portfolio_id),
+        BREACHES_KEY,
+    ]
+    words = [
+        word
+        for one in found.standings
+        for word in (one.limit, one.state.value, msgspec.json.encode(one))
+    ]
+    of = (found.portfolio_id, found.version, found.number)
+    return keys, [*of, found.report, MAX_BREACHES, envelope, *words]
 
 
 def _turn(words: Sequence[Any]) -> Turn:

@@ -6,6 +6,7 @@ A document has the field names of the model's classes. Unknown keys are refused.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Any, TypeVar
 
@@ -19,11 +20,14 @@ from risk_tasks.errors import (
     RequestError,
 )
 from risk_tasks.model.backtest import BacktestReport
+from risk_tasks.model.explanation import Explanation
 from risk_tasks.model.limits import Limit, LimitSet, limit_document
+from risk_tasks.model.live import LimitChange, LiveReport
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.model.report import RiskReport
+from risk_tasks.model.report import Breach, Decision, ReportStatus, RiskReport
 from risk_tasks.model.scenario import Replay, Scenario, Stress
+from risk_tasks.wire.arrow import decoding
 
 Document = dict[str, Any]
 Model = TypeVar("Model")
@@ -182,6 +186,53 @@ def report_document(report: RiskReport | BacktestReport) -> Document:
         document.pop("explanation", None)
     error = document.pop("error")
     return {**document, **(error or {})}
+
+
+def change_document(change: LimitChange) -> Document:
+    """Return a change of state of a limit as JSON values."""
+    document: Document = msgspec.to_builtins(change)
+    return document
+
+
+def live_report_document(live: LiveReport) -> Document:
+    return {
+        "version": live.version,
+        "current_version": live.current_version,
+        "age_s": live.age_s,
+        "report": report_document(live.report),
+    }
+
+
+_ERROR_FIELDS = ("code", "message", "field", "remedy")
+
+
+def read_report(document: object) -> RiskReport:
+    """Return the report that `report_document` wrote; raises `DecodeError` for what is none."""
+    with decoding("report"):
+        fields = msgspec.convert(document, Document)
+        error = {name: fields.get(name) for name in _ERROR_FIELDS} if "code" in fields else None
+        read = msgspec.convert({**fields, "error": error}, RiskReport)
+        return replace(
+            read,
+            status=ReportStatus(read.status),
+            decision=Decision(read.decision),
+            breaches=tuple(map(_breach, read.breaches)),
+            not_evaluated=tuple(read.not_evaluated),
+            explanation=read.explanation and _explanation(read.explanation),
+        )
+
+
+def _breach(read: Breach) -> Breach:
+    """Return it with tuples for the lists that JSON has."""
+    return replace(read, contributors=tuple(read.contributors), scenarios=tuple(read.scenarios))
+
+
+def _explanation(read: Explanation) -> Explanation:
+    return Explanation(
+        limits=tuple(read.limits),
+        headroom=tuple(read.headroom),
+        not_bounded=tuple(read.not_bounded),
+    )
 
 
 def _encode(value: object) -> object:

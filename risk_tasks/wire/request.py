@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from risk_tasks.errors import InvalidSettingsError
+from risk_tasks.errors import DecodeError, InvalidSettingsError
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureName, MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
@@ -44,6 +45,9 @@ def _schema(code: pa.DataType) -> pa.Schema:
 
 #: instruments are coded in 16 bits where they fit: a sixth less to send
 _NARROW, _WIDE = _schema(pa.int16()), _schema(pa.int32())
+_TURN = pa.struct([("version", pa.int64()), ("number", pa.int64())])
+_TURNS = pa.field("turn", _TURN)
+_SCHEMAS = (_NARROW, _WIDE, _NARROW.append(_TURNS), _WIDE.append(_TURNS))
 _MAX_NARROW = 1 << 15
 _NARROW_FIELDS, _WIDE_FIELDS = (
     list(schema.field("positions").type.value_type) for schema in (_NARROW, _WIDE)
@@ -88,13 +92,20 @@ class Terms:
     detail: Detail = Detail.REPORTS
 
 
+class TurnMark(NamedTuple):
+    """Which version of a live portfolio a row is, and in which of its turns it was taken."""
+
+    version: int
+    number: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RequestBlock:
     """P portfolios with N positions in CSR form, as they were sent: nothing is known to be valid.
 
     `offsets` (P + 1,) int64; `instrument` (N,) int32, places in `instrument_names`, -1 for null;
     `quantity` (N,) float64; `cash`, `nav` (P,), null for unknown; `tags` (P,), or empty where no
-    portfolio has any.
+    portfolio has any; `turns` (P,) of live portfolios, or empty.
     """
 
     terms: Terms
@@ -106,6 +117,7 @@ class RequestBlock:
     cash: pa.DoubleArray
     nav: pa.DoubleArray
     tags: Sequence[Mapping[str, str]]
+    turns: Sequence[TurnMark] = ()
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -119,7 +131,9 @@ class _Places(dict[str, int]):
         return place
 
 
-def pack_portfolios(portfolios: Sequence[Portfolio], terms: Terms) -> RequestBlock:
+def pack_portfolios(
+    portfolios: Sequence[Portfolio], terms: Terms, turns: Sequence[TurnMark] = ()
+) -> RequestBlock:
     """Lay out `portfolios` as one block."""
     places = _Places()
     codes: list[int] = []
@@ -139,6 +153,7 @@ def pack_portfolios(portfolios: Sequence[Portfolio], terms: Terms) -> RequestBlo
         cash=pa.array([portfolio.cash for portfolio in portfolios], pa.float64()),
         nav=pa.array([portfolio.nav for portfolio in portfolios], pa.float64()),
         tags=_unless_empty([portfolio.tags for portfolio in portfolios]),
+        turns=turns,
     )
 
 
@@ -165,6 +180,9 @@ def encode_request(block: RequestBlock) -> bytes:
         ],
         schema=schema,
     )
+    if block.turns:
+        turns = [turn._asdict() for turn in block.turns]
+        batch = batch.append_column(_TURNS, pa.array(turns, _TURN))
     terms = block.terms
     metadata = {
         "measures": _measures_text(terms.measures),
@@ -177,7 +195,7 @@ def encode_request(block: RequestBlock) -> bytes:
 
 def decode_request(data: bytes) -> RequestBlock:
     """Return the block in `data`; raises `WireError` for anything that is none."""
-    batch, metadata = decode_batch(data, KIND, (_NARROW, _WIDE))
+    batch, metadata = decode_batch(data, KIND, _SCHEMAS)
     with decoding(KIND):
         positions = batch.column("positions")
         # Where the first portfolio begins is 0 in what clients send; Arrow allows any place.
@@ -194,6 +212,7 @@ def decode_request(data: bytes) -> RequestBlock:
             cash=batch.column("cash"),
             nav=batch.column("nav"),
             tags=_read_tags(batch.column("tags")),
+            turns=_read_turns(batch),
         )
 
 
@@ -228,6 +247,16 @@ def _read_tags(column: pa.MapArray) -> Sequence[Mapping[str, str]]:
     if column.null_count == len(column):
         return ()
     return _unless_empty([dict(pairs or ()) for pairs in column.to_pylist()])
+
+
+def _read_turns(batch: pa.RecordBatch) -> Sequence[TurnMark]:
+    if _TURNS.name not in batch.schema.names:
+        return ()
+    column = batch.column(_TURNS.name)
+    versions, numbers = (column.field(name) for name in ("version", "number"))
+    if column.null_count or versions.null_count or numbers.null_count:
+        raise DecodeError("A live portfolio has no turn.")
+    return list(map(TurnMark, versions.to_pylist(), numbers.to_pylist()))
 
 
 def _unless_empty(tags: Sequence[Mapping[str, str]]) -> Sequence[Mapping[str, str]]:

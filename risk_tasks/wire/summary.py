@@ -27,6 +27,16 @@ def request_summary(lane: str, args: Sequence[object], request: Mapping[str, Any
     return f"{lane}: 1 check, {shown_id(portfolio.get('id'))}, {held}"
 
 
+def change_summary(lane: str, args: Sequence[object], request: Mapping[str, Any]) -> str:
+    """Return one line about a change of a live portfolio, as badly made as it may be."""
+    portfolio, deltas = request.get("portfolio"), request.get("deltas")
+    held = portfolio if isinstance(portfolio, Mapping) else {}
+    changed = deltas if isinstance(deltas, Mapping) else held.get("positions")
+    n = len(changed) if isinstance(changed, Mapping | list) else 0
+    name = shown_id(request.get("portfolio_id", held.get("id", "?")))
+    return f"{lane}: {name}, {'1 position' if n == 1 else f'{n} positions'}"
+
+
 def report_summary(report: Mapping[str, Any]) -> str:
     """Return one line about the report of a check, as the JSON door gives it."""
     breaches = report.get("breaches") or ()

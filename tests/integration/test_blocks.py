@@ -32,7 +32,7 @@ from risk_tasks.lanes import (
     waiting_key,
 )
 from risk_tasks.model.stamp import Stamp
-from tests.integration.support import PAYLOAD, Sender, unique
+from tests.integration.support import PAYLOAD, Sender, unique, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -109,6 +109,28 @@ def test_a_block_that_nobody_waits_for_tells_nobody(server, broker, sender):
 
     assert server.client.get(result_key(block_id)) == b"answer"
     assert server.key_names() == {"risk.normal", lane_key(Priority.NORMAL), result_key(block_id)}
+
+
+def test_of_an_answer_that_is_nobodys_nothing_is_kept(server, broker, sender):
+    """However the block ends: answered small or large, expired, or given up."""
+    small, large, late, dead = (
+        sender.send(client_id="", keeps_answer=False, timeout_s=timeout_s)
+        for timeout_s in (60.0, 60.0, 0.001, 60.0)
+    )
+    assert not broker.start(small, worker="w").is_kept
+    assert broker.start(sender.send(), worker="w").is_kept
+
+    assert broker.finish(small, b"") is not None
+    assert broker.finish(large, bytes(100_000)) is not None
+    wait_until(lambda: broker.start(late, worker="w") is None, 5)
+    server.client.hset(block_key(dead), "put_back", 3)
+    server.client.delete("risk.normal")
+    wait_until(lambda: broker.reap(fetch_grace_s=0.01).buried, 5)
+
+    assert broker.finish(small, b"") is None
+    kept = {key for key in server.key_names() if key.startswith(("risk:result", "risk:answer"))}
+    assert kept == set()
+    assert server.lane(Priority.NORMAL) == (3, len(PAYLOAD))
 
 
 def test_a_started_block_knows_how_long_it_waited_and_waits_no_longer(server, broker, sender):

@@ -10,7 +10,8 @@ from pydantic import SecretStr
 from risk_tasks import RiskTasksError
 from risk_tasks.app import create_app
 from risk_tasks.broker.blocks import BlockBroker, StampRequest
-from risk_tasks.broker.envelope import envelope
+from risk_tasks.broker.envelope import envelope, task_message
+from risk_tasks.broker.guard import find_fault
 from risk_tasks.connection import connect
 from risk_tasks.lanes import CHECK_BLOCK_TASK, Priority, reply_key, result_key
 from risk_tasks.model.measures import MeasureSettings, parse_measures
@@ -90,6 +91,21 @@ def test_what_is_left_out_says_nothing_in_celery_either(messages):
     assert [args, kwargs] == json.loads(ours["body"])[:2] == [[], {}]
     assert not any(embedded.values())
     assert set(embedded) == {"callbacks", "errbacks", "chain", "chord"}
+
+
+def test_a_message_with_arguments_is_read_as_celerys_own(server):
+    """The body too: names, text beyond ASCII, and nothing embedded."""
+    kwargs = {"portfolio_id": "fünd", "version": 3, "standing": {"observed": 0.1}}
+    app = create_app(Settings.read(broker_url=SecretStr(server.url)))
+    with app:
+        app.send_task("risk.limit_breach", kwargs=kwargs, task_id="t", queue="risk.critical")
+        app.pool.force_close_all()
+    (theirs,) = server.messages("risk.critical")
+    ours = json.loads(task_message("risk.limit_breach", "t", "risk.critical", kwargs))
+
+    assert json.loads(ours["body"])[:2] == json.loads(theirs["body"])[:2]
+    assert ours["headers"]["task"] == theirs["headers"]["task"]
+    assert find_fault(json.dumps(ours).encode()) is None
 
 
 @pytest.fixture

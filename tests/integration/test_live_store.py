@@ -238,9 +238,17 @@ def test_what_stays_underway_is_dirty_again_and_given_up_at_last(live):
     for attempt in range(2):
         (turn,) = live.take()
         assert turn.attempts == attempt
+        live.recomputing.begin([("p", turn.number), ("gone", 1)])
         assert live.recomputing.retrigger(after_s=60, max_attempts=3) == []
         assert live.recomputing.retrigger(after_s=-1, max_attempts=3) == []
-    live.take()
+    (turn,) = live.take()
+    assert live.recomputing.retrigger(after_s=-1, max_attempts=3) == []
+    (turn,) = live.take()
+    assert turn.attempts == 2
+    live.recomputing.begin([("p", turn.number - 1)])
+    assert live.recomputing.retrigger(after_s=-1, max_attempts=3) == []
+    (turn,) = live.take()
+    live.recomputing.begin([("p", turn.number)])
 
     (given_up,) = live.recomputing.retrigger(after_s=-1, max_attempts=3)
 
@@ -325,6 +333,40 @@ def test_a_stream_that_no_longer_reaches_back_is_told(live, server):
     with pytest.raises(ChangesTrimmedError):
         live.stream.read(first.id)
     client.close()
+
+
+def test_readers_of_a_group_are_told_of_what_is_gone(live, server):
+    client = connect(server.url)
+    live.portfolios.set(Portfolio("p", {}))
+    for state in (LimitState.WARN, LimitState.HARD, LimitState.OK, LimitState.WARN):
+        (turn,) = live.take()
+        live.record(turn, gross=state)
+        live.portfolios.change("p", {"A": 1.0})
+    changes = live.stream.read(BEGINNING)
+    assert live.stream.read_group("had", "one", most=1) == changes[:1]
+    assert live.stream.read_group("behind", "one", most=1) == changes[:1]
+    live.stream.acknowledge("behind", changes[:1])
+    client.xtrim(BREACHES_KEY, maxlen=2, approximate=False)
+
+    for group in ("had", "behind"):
+        with pytest.raises(ChangesTrimmedError):
+            live.stream.read_group(group, "one")
+    assert live.stream.read_group("behind", "one") == changes[2:]
+    assert live.stream.read_group("new", "one") == changes[2:]
+    client.close()
+
+
+def test_a_group_begins_where_it_is_told(live):
+    live.portfolios.set(Portfolio("p", {}))
+    (turn,) = live.take()
+    live.record(turn, gross=LimitState.HARD)
+
+    live.stream.join("desk", "$")
+    live.stream.join("desk", "0")
+    assert live.stream.read_group("desk", "one") == []
+
+    live.portfolios.remove("p")
+    assert [one.before for one in live.stream.read_group("desk", "one")] == ["hard"]
 
 
 def test_listeners_are_handed_each_change_once(live, server):

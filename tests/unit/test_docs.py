@@ -143,3 +143,11 @@ def test_the_table_of_measures_is_that_of_the_registry() -> None:
     """`make docs` writes it."""
     assert generate.PAGE.read_text() == generate.written(generate.PAGE.read_text())
     assert all(name in generate.PAGE.read_text() for name in MEASURES)
+
+
+def test_the_table_of_keys_is_that_of_the_code() -> None:
+    """`make docs` writes it."""
+    page = generate.LIVE_PAGE.read_text()
+
+    assert page == generate.live_written(page)
+    assert "| `risk:breaches` | stream |" in page

@@ -6,13 +6,13 @@
 --       6 capacity in checks  7 capacity in bytes  8 timeout ms
 --       9 market, by name or id ('' none)  10 limit set, by name or version ('' none)
 --       11 whether the limit set must exist  12 name that the quota is kept under ('' none)
---       13 a small payload, or none
+--       13 'unkept' where nothing is kept of the answer  14 a small payload, or none
 -- Returns {'accepted', market id, limits version}, {'unknown_limit_set'},
 --         {'full', what, depth, capacity, retry after ms} or {'over_quota', checks a second, ms}.
 -- A repeat of an accepted block (its reply was lost on the way) returns the stamp that it has.
 local kept = redis.call('HMGET', KEYS[2], 'market_id', 'limits_version')
 if kept[1] then return {'accepted', kept[1], kept[2]} end
-if ARGV[13] then redis.call('SET', KEYS[5], ARGV[13]) end
+if ARGV[14] then redis.call('SET', KEYS[5], ARGV[14]) end
 local checks, bytes = tonumber(ARGV[5]), redis.call('STRLEN', KEYS[5])
 local now = now_ms()
 
@@ -69,6 +69,7 @@ end
 redis.call('HSET', KEYS[2], 'envelope', ARGV[3], 'client', ARGV[2], 'lane', ARGV[4],
   'checks', checks, 'bytes', bytes, 'market_id', market, 'limits_version', limits,
   'enqueued_ms', now, 'enqueued_us', micros(), 'deadline_ms', now + ARGV[8])
+if ARGV[13] ~= '' then redis.call('HSET', KEYS[2], ARGV[13], 1) end
 redis.call('ZADD', 'risk:ledger', now + ARGV[8], ARGV[1])
 redis.call('ZADD', KEYS[4], now, ARGV[1])
 redis.call('HINCRBY', KEYS[3], 'checks', checks)

@@ -1,9 +1,21 @@
--- Put a dead block on its lane once more, under its old stamp and with a deadline of its own.
+-- Put a dead block on its lane once more, under its old stamp and with a deadline of its own. A live
+-- portfolio that was given up becomes dirty instead.
 -- KEYS  1 dead letter  2 block hash
 -- ARGV  1 block id  2 timeout ms
 -- Returns 'replayed', 'unknown', or 'malformed' for a message that has no payload to replay.
-local entry = redis.call('HMGET', KEYS[1], 'lane', 'checks', 'bytes', 'envelope')
+local entry = redis.call('HMGET', KEYS[1], 'lane', 'checks', 'bytes', 'envelope', 'portfolio')
 if not entry[1] then return 'unknown' end
+if entry[5] then
+  forget_dead(ARGV[1])
+  redis.call('UNLINK', KEYS[1])
+  local portfolio = 'risk:live:portfolio:' .. entry[5]
+  if redis.call('EXISTS', portfolio) == 1 then
+    redis.call('HDEL', portfolio, 'attempts')
+    redis.call('ZADD', 'risk:live:dirty', 'NX', now_ms(), entry[5])
+    redis.call('LPUSH', 'risk:live:wake', 1)
+  end
+  return 'replayed'
+end
 if not entry[2] then return 'malformed' end
 local now = now_ms()
 forget_dead(ARGV[1])

@@ -62,8 +62,13 @@ end
 
 -- Answer a block with an outcome that no worker computed.
 local function answer(id, outcome, keep_s)
-  local client = redis.call('HGET', 'risk:block:' .. id, 'client')
+  local entry = redis.call('HMGET', 'risk:block:' .. id, 'client', 'unkept')
+  local client = entry[1]
   if not client then return false end
+  if entry[2] then
+    settle(id)
+    return true
+  end
   redis.call('SET', 'risk:result:' .. id, outcome, 'EX', keep_s)
   announce(id, client, keep_s, outcome)
   return true

@@ -3,10 +3,10 @@
 -- KEYS  1 block hash
 -- ARGV  1 block id  2 worker  3 seconds to keep an outcome
 -- Returns {'gone'}, {'expired'} or {'started', market id, limits version, queued ms, ms to the
--- deadline, lane, checks}.
+-- deadline, lane, checks, 1 where nothing is kept of the answer}.
 local entry = redis.call('HMGET', KEYS[1],
   'market_id', 'limits_version', 'enqueued_ms', 'deadline_ms', 'lane', 'worker',
-  'checks', 'enqueued_us')
+  'checks', 'enqueued_us', 'unkept')
 if not entry[1] then return {'gone'} end
 local now = now_ms()
 if now > tonumber(entry[4]) then
@@ -18,4 +18,5 @@ redis.call('HSET', KEYS[1], 'worker', ARGV[2], 'started_ms', now)
 redis.call('ZREM', 'risk:waiting:' .. entry[5], ARGV[1])
 redis.call('SADD', 'risk:held:' .. ARGV[2], ARGV[1])
 redis.call('ZADD', 'risk:holders', now, ARGV[2])
-return {'started', entry[1], entry[2], age_ms(entry[3], entry[8]), entry[4] - now, entry[5], entry[7]}
+return {'started', entry[1], entry[2], age_ms(entry[3], entry[8]), entry[4] - now, entry[5], entry[7],
+  entry[9] and 1 or 0}

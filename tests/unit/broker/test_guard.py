@@ -12,7 +12,7 @@ from risk_tasks.broker.envelope import envelope
 from risk_tasks.broker.guard import MAX_MESSAGE_BYTES, find_fault
 from risk_tasks.lanes import SERVED_TASKS, Priority
 from risk_tasks.settings import Settings
-from risk_tasks.tasks import register, register_prewarming
+from risk_tasks.tasks import register, register_live, register_prewarming
 
 GOOD = json.loads(envelope("block", Priority.NORMAL, "3 checks"))
 BODY = json.dumps([[], {}, None])
@@ -67,7 +67,7 @@ def test_nesting_without_end_is_refused_wherever_it_stands(depth):
 
 def test_an_unknown_task_and_times_that_are_none_are_refused():
     """Before Celery looks them up."""
-    for task in ("os.system", "risk.limit_breach"):
+    for task in ("os.system", "risk.critical_event"):
         assert "unknown task" in fault_of(headers={**GOOD["headers"], "task": task})
     for name in ("eta", "expires"):
         assert "malformed" in fault_of(headers={**GOOD["headers"], name: "soon"})
@@ -78,6 +78,7 @@ def test_the_guard_lets_in_what_workers_serve_and_nothing_else():
     app = create_app(Settings(broker_url="redis://nobody:1/0"))
     register(app, service=None, documents=None, broker=None, recorder=None)
     register_prewarming(app, prewarmer=None)
+    register_live(app, positions=None, handing=None)
     served = {name for name in app.tasks if not name.startswith("celery.")}
 
     assert served == SERVED_TASKS

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from importlib.resources import files
 from pathlib import Path
 
+import risk_tasks
 from risk_tasks import lanes
 
 
@@ -21,8 +21,7 @@ def test_every_key_that_a_script_spells_out_is_in_the_table():
     """Where a key is defined is asked of one place."""
     spelt = {
         (script.name, key)
-        for room in ("broker", "store")
-        for script in Path(str(files(f"risk_tasks.{room}"))).glob("lua/**/*.lua")
+        for script in Path(risk_tasks.__file__).parent.rglob("*.lua")
         for key in re.findall(r"'(risk:[a-z_:]+)'", script.read_text())
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import polars as pl
 import pyarrow as pa
@@ -20,9 +21,11 @@ from risk_tasks.errors import (
     InvalidTableError,
     NoMarketError,
     RequestError,
+    StaleVersionError,
     UnknownCheckError,
     UnknownInstrumentError,
     UnknownMeasureError,
+    UnknownPortfolioError,
     UnknownScenarioError,
 )
 from risk_tasks.model.limits import Limit, LimitSet
@@ -34,6 +37,7 @@ from tests.unit.service.support import BOOKS, MARKET, make_service, report_of
 
 DEFAULT = LimitSet("default", [Limit("gross_exposure", warn=1.0)])
 STRICT = LimitSet("strict", [Limit("gross_exposure", hard=1.0)])
+INVALID = InvalidSettingsError
 BAD = Portfolio("bad", {"GOLD": 1.0})
 
 
@@ -61,6 +65,16 @@ class LocalLink:
             for part, stamp in parts
             for block in cut(part, BlockBounds(max_checks=2, max_positions=1_000))
         ]
+
+    @property
+    def live(self):
+        """Holds one live portfolio, of version 3."""
+        return self
+
+    def get_many(self, ids):
+        """Return what is held under `ids`."""
+        self.calls.append(("looked up", list(ids)))
+        return [replace(BOOKS[0], id="fund", version=3) if one == "fund" else None for one in ids]
 
     def close(self):
         """Remember that it was closed."""
@@ -107,7 +121,55 @@ def test_many_checks_are_answered_in_their_order(risk, link):
     assert link.calls[0][1].timeout_s == 7.0
 
 
+def test_live_portfolios_are_checked_by_their_ids(risk, link):
+    """Among others, looked up once; one that is not there is an error in its place alone."""
+    asked = ["gone", BOOKS[1], "fund", "fund", BOOKS[2], "lost"]
+
+    reports = risk.check_many(asked, min_version=3)
+
+    ids = ["gone", BOOKS[1].id, "fund", "fund", BOOKS[2].id, "lost"]
+    assert [report.portfolio_id for report in reports] == ids
+    codes = [report.code for report in reports]
+    assert codes == ["unknown_portfolio", None, None, None, None, "unknown_portfolio"]
+    assert [report.decision for report in reports[::5]] == ["reject", "reject"]
+    assert reports[2].measures == reports[3].measures == report_of(BOOKS[0]).measures
+    assert link.calls[0] == ("looked up", ["gone", "fund", "lost"])
+    stale = risk.check_many(["fund", "fund"], min_version=4)
+    assert [report.code for report in stale] == ["stale_version"] * 2
+
+
+def test_what_is_submitted_is_there(risk):
+    """Its answers are read by whoever has the id: there is no place for an error of ours."""
+    with pytest.raises(UnknownPortfolioError):
+        risk.submit(["fund", "gone"])
+    with pytest.raises(StaleVersionError):
+        risk.submit(["fund"], min_version=4)
+
+
 REFUSED = {
+    "an id for a list": (lambda risk: risk.check_many("fund"), InvalidPortfolioError),
+    "an id for a portfolio": (lambda risk: risk.set_portfolio("p"), InvalidPortfolioError),
+    "no id of a portfolio": (lambda risk: risk.get_portfolio(""), InvalidPortfolioError),
+    "no id to remove": (lambda risk: risk.remove_portfolio(None), InvalidPortfolioError),
+    "no id to report": (lambda risk: risk.report(7), InvalidPortfolioError),
+    "no deltas": (lambda risk: risk.change_positions("p", {}), InvalidPortfolioError),
+    "deltas of no names": (lambda risk: risk.change_positions("p", {"": 1}), InvalidPortfolioError),
+    "a list of deltas": (lambda risk: risk.change_positions("p", [1]), InvalidPortfolioError),
+    "a delta that is none": (
+        lambda risk: risk.change_positions("p", {"A": 1.0, "B": float("inf")}),
+        InvalidPortfolioError,
+    ),
+    "a text for a delta": (
+        lambda risk: risk.change_positions("p", {"A": "1"}),
+        InvalidPortfolioError,
+    ),
+    "no event": (lambda risk: risk.change_positions("p", {"A": 1}, event_id=""), INVALID),
+    "a number for an event": (lambda risk: risk.set_portfolio(BOOKS[0], event_id=1), INVALID),
+    "no place": (lambda risk: risk.breaches("yesterday"), INVALID),
+    "a group of nobody": (lambda risk: risk.breaches("0", group="desk"), INVALID),
+    "a reader of nothing": (lambda risk: risk.breaches("0", reader="one"), INVALID),
+    "a group without a name": (lambda risk: risk.breaches("0", group="", reader="one"), INVALID),
+    "no time": (lambda risk: risk.breaches("0", within_s=-1), INVALID),
     "a portfolio for a list": (lambda risk: risk.check_many(BOOKS[0]), InvalidPortfolioError),
     "nothing for a list": (lambda risk: risk.submit(None), InvalidPortfolioError),
     "no market": (lambda risk: risk.publish_market(None), InvalidMarketError),
@@ -148,7 +210,13 @@ BAD_CHECKS = [
     (BAD, {}, UnknownInstrumentError, "positions['GOLD']"),
     (BOOKS[0], {"measures": ["stress_loss:flood"]}, UnknownScenarioError, "measures"),
     (BOOKS[0], {"measures": ["luck"]}, UnknownMeasureError, "measures"),
-    ("p", {}, InvalidPortfolioError, "portfolios[0]"),
+    (7, {}, InvalidPortfolioError, "portfolios[0]"),
+    ("", {}, InvalidPortfolioError, "portfolios[0]"),
+    ("gone", {}, UnknownPortfolioError, "portfolio_id"),
+    ("fund", {"min_version": 4}, StaleVersionError, "min_version"),
+    ("fund", {"min_version": 0}, InvalidSettingsError, "min_version"),
+    ("fund", {"min_version": True}, InvalidSettingsError, "min_version"),
+    (BOOKS[0], {"min_version": 1}, InvalidSettingsError, "min_version"),
 ]
 
 

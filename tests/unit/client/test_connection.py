@@ -137,10 +137,10 @@ def test_making_a_client_sends_nothing():
     """Nobody listens, and nobody notices before the first call."""
     with RiskClient("redis://127.0.0.1:1/0") as client:
         with pytest.raises(InvalidPortfolioError) as caught:
-            client.check_many(["p"])
+            client.check_many([7])
 
         assert caught.value.field == "portfolios[0]"
-        assert "str is not a Portfolio" in str(caught.value)
+        assert "int is neither a Portfolio" in str(caught.value)
 
 
 def test_a_closed_client_says_so():

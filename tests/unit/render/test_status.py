@@ -11,6 +11,7 @@ from rich.console import Console
 from risk_tasks.lanes import LANE_CAPACITY, Priority
 from risk_tasks.monitoring.status import LaneStatus, Status, Times
 from risk_tasks.render.status import status_page
+from risk_tasks.store.recomputing import LiveCounts
 
 ms = st.none() | st.floats(0.001, 3_600_000)
 ratios = st.none() | st.floats(0, 1)
@@ -57,6 +58,17 @@ statuses = st.builds(
         st.sampled_from(["default", "close", "intraday", "shadow"]), st.just("a1b2c3d4" * 8)
     ),
     lanes=st.fixed_dictionaries({lane.value: lane_of(lane) for lane in Priority}),
+    live=st.builds(
+        LiveCounts,
+        portfolios=counts,
+        dirty=counts,
+        outdated=counts,
+        underway=counts,
+        oldest_dirty_s=st.floats(0, 86_400),
+        recorded=counts,
+        late=counts,
+        changes=counts,
+    ),
 )
 
 
@@ -119,12 +131,23 @@ def test_numbers_are_short_and_keep_their_unit():
         dead_letters=1,
         markets={"default": "620bce79232e957a"},
         lanes={"batch": lane},
+        live=LiveCounts(
+            portfolios=5_000,
+            dirty=12,
+            outdated=0,
+            underway=50,
+            oldest_dirty_s=0.26,
+            recorded=70_000,
+            late=3,
+            changes=1_250,
+        ),
     )
     text = "\n".join(page(status))
 
     for shown in (
         "1,234,567 checks in 60 s, 1 worker, 2 schedulers, 1 dead letter",
         "markets: default 620bce79232e",
+        "live: 5,000, 12 dirty (0.3 s), 50 underway, 1,250 told",
         *("1.50 ms", "25.0 ms", "1,234 ms", "312K", "12.3", "1.2 %", "100.0 %"),
         *("1.2M", "1.0M", "67.1M", "537M", "1.3 s"),
     ):

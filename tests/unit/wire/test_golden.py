@@ -12,13 +12,15 @@ import pytest
 
 from risk_tasks.wire.answer import decode_answer, encode_answer
 from risk_tasks.wire.request import decode_request, encode_request, pack_portfolios
-from tests.unit.wire.messages import ANSWER, EXPLAINED, PORTFOLIOS, TERMS
+from tests.unit.wire.messages import ANSWER, EXPLAINED, PORTFOLIOS, TERMS, TURNS
 from tests.unit.wire.test_round_trip import assert_same_answer, assert_same_request
 
 FOLDER = Path(__file__).parent / "golden"
 REQUEST = pack_portfolios(PORTFOLIOS, TERMS)
+LIVE = pack_portfolios(PORTFOLIOS, TERMS, TURNS)
 WRITTEN = {
     "request": lambda: encode_request(REQUEST),
+    "live": lambda: encode_request(LIVE),
     "answer": lambda: encode_answer(ANSWER),
     "explained": lambda: encode_answer(EXPLAINED),
 }
@@ -32,6 +34,7 @@ def test_a_message_is_written_as_it_was(name):
 
 def test_an_old_request_is_read():
     assert_same_request(decode_request((FOLDER / "request.arrow").read_bytes()), REQUEST)
+    assert_same_request(decode_request((FOLDER / "live.arrow").read_bytes()), LIVE)
 
 
 def test_an_old_answer_is_read():

@@ -34,6 +34,7 @@ from tests.unit.wire.messages import (
     MARKET,
     PORTFOLIOS,
     TERMS,
+    TURNS,
     head_only,
     rewritten,
 )
@@ -51,6 +52,7 @@ def read_answer(data):
 
 READERS = {
     "request": (REQUEST, decode_request),
+    "live": (encode_request(pack_portfolios(PORTFOLIOS, TERMS, TURNS)), decode_request),
     "answer": (ANSWERED, read_answer),
     "explained": (encode_answer(EXPLAINED), read_answer),
     "marks": (MARKS, lambda data: decode_market(data, PANEL, MARKET.id)),
@@ -184,6 +186,23 @@ BAD_REQUESTS = {
         }
     },
 }
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        [None, (1, 1), (1, 1)],
+        [(1, None), (1, 1), (1, 1)],
+        [(None, 1), (1, 1), (1, 1)],
+    ],
+)
+def test_a_live_portfolio_without_its_turn_is_refused(turns):
+    """What it found could not be told from what is found later."""
+    data = encode_request(pack_portfolios(PORTFOLIOS, TERMS, TURNS))
+    kind = pa.struct([("version", pa.int64()), ("number", pa.int64())])
+
+    with pytest.raises(DecodeError, match="has no turn"):
+        decode_request(rewritten(data, columns={"turn": pa.array(turns, kind)}))
 
 
 @pytest.mark.parametrize("change", BAD_REQUESTS.values(), ids=BAD_REQUESTS.keys())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -31,6 +32,7 @@ from risk_tasks.wire.documents import (
     portfolio_document,
     read_limit_set,
     read_portfolio,
+    read_report,
     read_scenarios,
     read_settings,
     report_document,
@@ -39,11 +41,29 @@ from risk_tasks.wire.documents import (
 )
 from risk_tasks.wire.market import decode_market, encode_marks, encode_panel
 from risk_tasks.wire.reports import reports
-from risk_tasks.wire.request import RequestBlock, decode_request, encode_request, pack_portfolios
+from risk_tasks.wire.request import (
+    RequestBlock,
+    TurnMark,
+    decode_request,
+    encode_request,
+    pack_portfolios,
+)
 from tests.unit.model import strategies as model
 from tests.unit.wire.messages import AS_OF, MARKET, TERMS, answers, terms
 
 NAN = float("nan")
+#: a document of a report with nothing but what every one has
+THIN = {
+    "portfolio_id": "p",
+    "market_id": None,
+    "limits_version": None,
+    "as_of": None,
+    "status": "ok",
+    "decision": "accept",
+}
+
+versions = st.integers(0, 2**63 - 1)
+turns = st.builds(TurnMark, versions, versions)
 
 
 def through_json(document):
@@ -62,6 +82,7 @@ def assert_same_request(actual, expected):
         assert getattr(actual, name).dtype == getattr(expected, name).dtype
     assert list(actual.instrument_names) == list(expected.instrument_names)
     assert [dict(of_row) for of_row in actual.tags] == [dict(of_row) for of_row in expected.tags]
+    assert list(actual.turns) == list(expected.turns)
 
 
 def assert_same_answer(read, answer):
@@ -81,10 +102,11 @@ def assert_same_answer(read, answer):
     assert read.explanations == answer.explanations
 
 
-@given(st.lists(model.portfolios, max_size=5), terms)
-def test_a_block_of_portfolios_comes_back(portfolios, terms):
-    """Names, quantities, cash and nav that may be unknown, tags, and what was asked for."""
-    block = pack_portfolios(portfolios, terms)
+@given(st.lists(st.tuples(model.portfolios, turns), max_size=5), terms, st.booleans())
+def test_a_block_of_portfolios_comes_back(rows, terms, live):
+    """Names, quantities, cash and nav that may be unknown, tags, turns, and what was asked for."""
+    portfolios, turns = [row[0] for row in rows], [row[1] for row in rows]
+    block = pack_portfolios(portfolios, terms, turns if live else ())
 
     assert_same_request(decode_request(encode_request(block)), block)
 
@@ -291,6 +313,32 @@ def test_a_report_is_json_without_a_number_that_is_none(answer):
         else:
             for name in ("code", "message", "field", "remedy"):
                 assert document[name] == getattr(report.error, name)
+
+
+@given(answers())
+def test_a_report_comes_back_from_its_document(answer):
+    """Every field of it, with its breaches, gaps, explanation and error, through JSON."""
+    names = [f"p{row}" for row in range(len(answer))]
+
+    for report in reports(names, [answer]):
+        known = replace(
+            report,
+            measures=dict(report.measures),
+            breaches=tuple(report.breaches),
+            not_evaluated=tuple(report.not_evaluated),
+        )
+        assert read_report(through_json(report_document(report))) == known
+
+
+@pytest.mark.parametrize(
+    "document",
+    [None, [], {}, {"portfolio_id": "p"}, {**THIN, "decision": "no"}, {**THIN, "breaches": [{}]}],
+    ids=str,
+)
+def test_what_is_no_report_is_not_read_as_one(document):
+    """A decision that is missing is none."""
+    with pytest.raises(DecodeError):
+        read_report(document)
 
 
 @settings(max_examples=30)

@@ -5,4 +5,5 @@ local function change_state(stream, kept, id, version, turn, limit, before, stat
   redis.call('XADD', stream, 'MAXLEN', '~', kept, '*', 'event',
     table.concat({version, turn, #id, id, limit}, ':'), 'portfolio', id, 'version', version,
     'limit', limit, 'before', before, 'state', state, 'standing', standing)
+  redis.call('HINCRBY', 'risk:counters', 'live_changes', 1)
 end

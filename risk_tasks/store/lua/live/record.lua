@@ -7,7 +7,11 @@
 -- Returns how many limits changed, or -1 where it came too late.
 local held = redis.call('HMGET', KEYS[1], 'version', 'turn', 'recorded')
 if not held[1] or tonumber(ARGV[2]) > tonumber(held[1])
-  or tonumber(ARGV[3]) <= tonumber(held[3] or 0) then return -1 end
+  or tonumber(ARGV[3]) <= tonumber(held[3] or 0) then
+  redis.call('HINCRBY', 'risk:counters', 'live_late', 1)
+  return -1
+end
+redis.call('HINCRBY', 'risk:counters', 'live_recorded', 1)
 redis.call('HSET', KEYS[1], 'recorded', ARGV[3], 'reported', ARGV[2], 'reported_ms', now_ms())
 redis.call('HDEL', KEYS[1], 'attempts')
 redis.call('SET', KEYS[2], ARGV[4])

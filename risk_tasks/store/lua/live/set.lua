@@ -10,7 +10,8 @@ redis.call('HSET', KEYS[1], 'attributes', ARGV[3])
 redis.call('HDEL', KEYS[1], 'attempts')
 redis.call('UNLINK', KEYS[2])
 for place = 4, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[place], ARGV[place + 1]) end
-redis.call('ZADD', 'risk:live', 'NX', 0, ARGV[1])
+-- Dirty, it is computed under the market of now; outdated it is not besides.
+redis.call('ZADD', 'risk:live', 'NX', redis.call('GET', 'risk:live:epoch') or 0, ARGV[1])
 if KEYS[3] then redis.call('SET', KEYS[3], version, 'EX', ARGV[2]) end
 mark(ARGV[1], now_ms())
 return version

@@ -1,0 +1,67 @@
+"""How long a change takes from `change_positions` to the change of state that is read.
+
+The load is open, as in `benchmarks.load.driving`: a change is due at a moment that is fixed
+beforehand, and one that could only be sent late counts from when it was due.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from benchmarks.live.plan import Plan
+from benchmarks.live.system import HARD_AT, MARKET, Listener, LiveSystem, name_of
+from benchmarks.load.driving import Schedule
+from risk_tasks.histograms import Durations
+
+#: so much of the first instrument breaks the hard limit, and without it nothing is broken
+_SWING = {MARKET.instruments[0]: 2 * HARD_AT / float(MARKET.prices[0])}
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """From when a change was due, and from when its call returned, until it was read."""
+
+    from_due: Durations
+    from_return: Durations
+    n_sent: int
+    n_heard: int
+
+
+def measure(system: LiveSystem, plan: Plan) -> Latency:
+    """Let each change of a portfolio break its limit, or mend it, at a steady pace."""
+    n_changes = int(plan.changes_per_s * plan.lasting_s)
+    listener = Listener(system)
+    schedule = Schedule.soon(1 / plan.changes_per_s)
+    sent: dict[tuple[str, int], tuple[float, float]] = {}
+
+    def user(number: int) -> None:
+        for change in range(number, n_changes, plan.n_users):
+            round_, place = divmod(change, plan.n_portfolios)
+            name = name_of(place)
+            sign = -1 if round_ % 2 else 1
+            due_s = schedule.await_due(change)
+            deltas = {instrument: sign * by for instrument, by in _SWING.items()}
+            version = system.risk.change_positions(name, deltas)
+            sent[name, version] = due_s, time.perf_counter()
+
+    try:
+        with ThreadPoolExecutor(plan.n_users) as users:
+            list(users.map(user, range(plan.n_users)))
+        system.settle()
+    finally:
+        heard = listener.finish()
+    return _latency(sent, [(at_s, one.portfolio_id, one.version) for at_s, one in heard])
+
+
+def _latency(
+    sent: dict[tuple[str, int], tuple[float, float]], heard: list[tuple[float, str, int]]
+) -> Latency:
+    from_due, from_return = Durations(), Durations()
+    for at_s, name, version in heard:
+        due_s, returned_s = sent[name, version]
+        from_due.add(at_s - due_s)
+        # A change may be told before its own call has returned.
+        from_return.add(max(0.0, at_s - returned_s))
+    return Latency(from_due, from_return, len(sent), len(heard))

@@ -1,0 +1,50 @@
+"""How much is done; the first is what `python -m benchmarks live` takes, the second `--full`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Sizes of the three parts."""
+
+    n_portfolios: int
+    #: changes a second, and how long
+    changes_per_s: float
+    lasting_s: float
+    #: changes in bursts, and of one portfolio in each
+    n_in_bursts: int
+    burst: int
+    #: changes while workers are killed, how fast, and how many of them are sent twice
+    n_changes: int
+    n_changes_per_s: float
+    share_twice: float
+    n_kills: int
+    n_users: int
+
+
+QUICK = Plan(
+    n_portfolios=5_000,
+    changes_per_s=500.0,
+    lasting_s=20.0,
+    n_in_bursts=5_000,
+    burst=50,
+    n_changes=20_000,
+    n_changes_per_s=500.0,
+    share_twice=0.1,
+    n_kills=3,
+    n_users=4,
+)
+FULL = Plan(
+    n_portfolios=5_000,
+    changes_per_s=500.0,
+    lasting_s=120.0,
+    n_in_bursts=100_000,
+    burst=50,
+    n_changes=1_000_000,
+    n_changes_per_s=4_000.0,
+    share_twice=0.1,
+    n_kills=3,
+    n_users=8,
+)

@@ -1,0 +1,132 @@
+"""A system of our own with live portfolios, and whether it has caught up with them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Self
+
+from benchmarks import inputs
+from risk_tasks.client import RiskClient
+from risk_tasks.connection import connect
+from risk_tasks.embedding import Fleet, FleetPlan, running_fleet
+from risk_tasks.lanes import LANE_CAPACITY, Priority, lane_key
+from risk_tasks.model.limits import Limit, LimitSet
+from risk_tasks.model.live import LimitChange
+from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.store.breaches import BreachStream
+from risk_tasks.store.recomputing import LiveCounts, RecomputingStore
+
+WARN_AT, HARD_AT = 1.0, 1e5
+LIMITS = LimitSet("live", [Limit("net_exposure", warn=WARN_AT, hard=HARD_AT, id="net")])
+MARKET = inputs.market(250)
+#: a portfolio that nobody brings up to date within this is one that was lost
+_SETTLED_WITHIN_S = 180.0
+_POLL_S = 0.05
+
+
+@dataclass(frozen=True)
+class LiveSystem:
+    """A fleet, a client, and what is counted on the server."""
+
+    fleet: Fleet
+    risk: RiskClient
+    store: RecomputingStore
+    stream: BreachStream
+
+    def settle(self) -> LiveCounts:
+        """Wait until every portfolio is computed; raises `RuntimeError` where that does not end."""
+        give_up_at = time.monotonic() + _SETTLED_WITHIN_S
+        while time.monotonic() < give_up_at:
+            counts = self.store.counts()
+            if not counts.dirty and not counts.underway and not counts.outdated:
+                return counts
+            time.sleep(_POLL_S)
+        raise RuntimeError(f"Not computed within {_SETTLED_WITHIN_S:g} s: {counts}.")
+
+
+@contextmanager
+def live_system(n_portfolios: int) -> Iterator[LiveSystem]:
+    """Run two workers and a scheduler that hold `n_portfolios`, none of which has a position."""
+    plan = FleetPlan(n_workers=2, scheduler=True)
+    with running_fleet(plan) as fleet, RiskClient(fleet.url, timeout_s=30) as risk:
+        risk.publish_market(MARKET)
+        risk.publish_limits(LIMITS)
+        with connect(fleet.url) as client:
+            system = LiveSystem(fleet, risk, RecomputingStore(client), BreachStream(client))
+            for number in range(n_portfolios):
+                risk.set_portfolio(Portfolio(name_of(number), {}, nav=1e7))
+            system.settle()
+            yield system
+
+
+def name_of(number: int) -> str:
+    return f"live-{number}"
+
+
+class Listener:
+    """Reads every change in a thread, with the moment when it was read."""
+
+    def __init__(self, system: LiveSystem) -> None:
+        self._risk = RiskClient(system.fleet.url)
+        self._stream = system.stream
+        self._changes = self._risk.breaches()
+        self.heard: list[tuple[float, LimitChange]] = []
+        self._thread = threading.Thread(target=self._listen)
+        self._thread.start()
+
+    def finish(self) -> list[tuple[float, LimitChange]]:
+        """Return all that was heard, once the last change of now is among it."""
+        last = self._stream.last()
+        give_up_at = time.monotonic() + _SETTLED_WITHIN_S
+        while last != "0" and (not self.heard or _place(self.heard[-1][1].id) < _place(last)):
+            if time.monotonic() > give_up_at:
+                break
+            time.sleep(_POLL_S)
+        self.close()
+        return self.heard
+
+    def close(self) -> None:
+        self._risk.close()
+        self._thread.join()
+
+    def _listen(self) -> None:
+        for change in self._changes:
+            self.heard.append((time.perf_counter(), change))
+
+
+def _place(change_id: str) -> tuple[int, int]:
+    ms, _, number = change_id.partition("-")
+    return int(ms), int(number or 0)
+
+
+class LaneWatch:
+    """The fullest that any lane was, as a share of its capacity, looked at again and again."""
+
+    def __init__(self, url: str) -> None:
+        self.fullest = 0.0
+        self._over = threading.Event()
+        self._client = connect(url)
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self._client.close()
+
+    def _watch(self) -> None:
+        while not self._over.wait(_POLL_S):
+            for lane in Priority:
+                held = self._client.hmget(lane_key(lane), "checks", "bytes")
+                checks, size = (int(number or 0) for number in held)
+                capacity = LANE_CAPACITY[lane]
+                self.fullest = max(
+                    self.fullest, checks / capacity.checks, size / capacity.size_bytes
+                )

@@ -1,0 +1,122 @@
+"""What is asked for by id: portfolios read from the server, and reports for those that are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from risk_tasks.errors import (
+    InvalidPortfolioError,
+    InvalidSettingsError,
+    RequestError,
+    StaleVersionError,
+)
+from risk_tasks.model.name import is_name
+from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.model.report import Decision, ReportError, ReportStatus, RiskReport
+from risk_tasks.store.portfolios import unknown
+
+#: the ids of live portfolios -> what is held under them, None where nothing is
+Lookup = Callable[[Sequence[str]], Sequence[Portfolio | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one call asks for: the portfolios, and who is left out of them."""
+
+    portfolios: Sequence[Portfolio]
+    #: id and error by place in what was asked for, in order
+    left_out: Mapping[int, tuple[str, RequestError]]
+
+    def require_all(self) -> Sequence[Portfolio]:
+        """Return the portfolios; raises the first error where there is one."""
+        for _, error in self.left_out.values():
+            raise error
+        return self.portfolios
+
+    def merge(self, reports: list[RiskReport]) -> list[RiskReport]:
+        """Return `reports` of the portfolios with those of the others between them."""
+        for place, (portfolio_id, error) in self.left_out.items():
+            reports.insert(place, _refused(portfolio_id, error))
+        return reports
+
+
+def read_asked(
+    portfolios: Iterable[Portfolio | str], min_version: int | None, lookup: Lookup
+) -> Asked:
+    """Return what is to be checked; ids are looked up all at once.
+
+    Raises `InvalidPortfolioError` for what is neither, and `InvalidSettingsError` for a least
+    version that is none or that no id is asked with.
+    """
+    listed = require_asked(portfolios, min_version)
+    wanted = list(dict.fromkeys(item for item in listed if isinstance(item, str)))
+    held = dict(zip(wanted, lookup(wanted), strict=True)) if wanted else {}
+    found: list[Portfolio] = []
+    left_out: dict[int, tuple[str, RequestError]] = {}
+    for place, item in enumerate(listed):
+        row = item if isinstance(item, Portfolio) else _held(item, held[item], min_version or 0)
+        if isinstance(row, Portfolio):
+            found.append(row)
+        else:
+            left_out[place] = str(item), row
+    return Asked(found, left_out)
+
+
+def require_asked(
+    portfolios: Iterable[Portfolio | str], min_version: int | None
+) -> list[Portfolio | str]:
+    if not isinstance(portfolios, Iterable) or isinstance(portfolios, str):
+        raise InvalidPortfolioError(
+            f"{type(portfolios).__name__} is no list of portfolios.", field="portfolios"
+        )
+    listed = [_require_item(place, item) for place, item in enumerate(portfolios)]
+    if min_version is None:
+        return listed
+    if isinstance(min_version, bool) or not isinstance(min_version, int) or min_version < 1:
+        raise InvalidSettingsError(
+            f"{min_version!r} is no version.",
+            field="min_version",
+            remedy="Give a whole number, 1 at least: what change_positions returned.",
+        )
+    if listed and not any(isinstance(item, str) for item in listed):
+        raise InvalidSettingsError(
+            "Only live portfolios, asked for by their id, have a version.",
+            field="min_version",
+            remedy="Leave it out, or give the id in place of the Portfolio.",
+        )
+    return listed
+
+
+def _require_item(place: int, item: object) -> Portfolio | str:
+    if isinstance(item, Portfolio) or (isinstance(item, str) and is_name(item)):
+        return item
+    told = "A text that is no id" if isinstance(item, str) else type(item).__name__
+    raise InvalidPortfolioError(
+        f"{told} is neither a Portfolio nor the id of a live one.", field=f"portfolios[{place}]"
+    )
+
+
+def _held(portfolio_id: str, found: Portfolio | None, min_version: int) -> Portfolio | RequestError:
+    if found is None:
+        return unknown(portfolio_id)
+    if (found.version or 0) < min_version:
+        return StaleVersionError(
+            f"{portfolio_id!r} is of version {found.version}, not yet of {min_version}.",
+            field="min_version",
+        )
+    return found
+
+
+def _refused(portfolio_id: str, error: RequestError) -> RiskReport:
+    return RiskReport(
+        portfolio_id=portfolio_id,
+        market_id=None,
+        limits_version=None,
+        as_of=None,
+        status=ReportStatus.ERROR,
+        decision=Decision.REJECT,
+        error=ReportError(
+            code=error.code, message=error.message, field=error.field, remedy=error.remedy
+        ),
+    )

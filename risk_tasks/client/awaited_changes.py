@@ -1,0 +1,67 @@
+"""Changes of state of limits for an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Self
+
+from risk_tasks.client.changes import ChangeReader, Quiet, read_within
+from risk_tasks.model.live import LimitChange
+
+
+class AsyncChanges(AsyncIterator[LimitChange]):
+    """Changes of state of limits in their order, for one task; ends with its client.
+
+    It waits in a thread of its own: as many may be open as there are, and calls of the client have
+    their threads.
+    """
+
+    def __init__(self, reader: ChangeReader, within_s: float | None) -> None:
+        self._reader = reader
+        self._within_s = read_within(within_s)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="risk-tasks-breaches")
+        self._reading: asyncio.Future[LimitChange | None] | None = None
+        self._is_shut = False
+        # What it raises is raised again by the first look.
+        self._thread.submit(reader.begin)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> LimitChange:
+        quiet = Quiet(self._within_s)
+        while not self._reader.is_closed:
+            change = await self._look(quiet.left_s)
+            if change is not None:
+                return change
+            if quiet.left_s <= 0:
+                quiet.end(self._reader)
+                raise StopAsyncIteration
+        await self.aclose()
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """End it, and its connection and thread."""
+        if not self._is_shut:
+            self._is_shut = True
+            self._reader.end()
+            # By the thread that may be reading from it.
+            self._thread.submit(self._reader.close)
+            self._thread.shutdown(wait=False)
+
+    async def _look(self, within_s: float) -> LimitChange | None:
+        """Return what the thread read; where the wait is cancelled, it is there for the next."""
+        if self._reading is None:
+            loop = asyncio.get_running_loop()
+            self._reading = loop.run_in_executor(self._thread, self._reader.next, within_s)
+        try:
+            change = await asyncio.shield(self._reading)
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            self._reading = None
+            raise
+        self._reading = None
+        return change

@@ -1,0 +1,105 @@
+"""Live portfolios for people: what is held, how they stand, what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from risk_tasks.model.live import LimitChange, LimitState, LiveReport
+from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.render.numbers import full
+from risk_tasks.store.reports import LiveSummary
+
+_COLOURS = {
+    LimitState.OK: "green",
+    LimitState.WARN: "yellow",
+    LimitState.HARD: "bold red",
+    LimitState.NOT_EVALUATED: "magenta",
+}
+_MOST_LIMITS = 3
+
+
+def change_line(change: LimitChange) -> Text:
+    """Return one line: when, who, which limit, from which state to which, by which number."""
+    standing = change.standing
+    line = Text.assemble(
+        f"{change.at:%Y-%m-%d %H:%M:%S}.{change.at.microsecond // 1000:03}  ",
+        (change.portfolio_id, "bold"),
+        f" v{change.version}  {standing.limit}  ",
+        _state(change.before),
+        " -> ",
+        _state(standing.state),
+    )
+    if standing.observed is not None:
+        line.append(f"  {full(standing.observed, standing.unit)}")
+        if standing.threshold is not None:
+            line.append(f", threshold {full(standing.threshold, standing.unit)}")
+    if standing.reason:
+        line.append(f"  {_words(standing.reason)}")
+    return line
+
+
+def age_line(latest: LiveReport) -> Text:
+    """Return of which version a report is, how old, and whether a later one is on its way."""
+    line = Text(f"Version {latest.version}, {_age(latest.age_s)} old")
+    if latest.current_version > latest.version:
+        line.append(f"; version {latest.current_version} is being computed", style="yellow")
+    return line
+
+
+def positions_table(portfolio: Portfolio) -> Table:
+    """Return a row per position; quantities with every digit that they have."""
+    known = [
+        f"{name} {amount!r}"
+        for name, amount in (("cash", portfolio.cash), ("nav", portfolio.nav))
+        if amount is not None
+    ]
+    known += [f"{name}={text}" for name, text in portfolio.tags.items()]
+    title = ", ".join([f"{portfolio.id}, version {portfolio.version}", *known])
+    table = Table(title=Text(title), title_justify="left", box=None)
+    table.add_column("instrument", overflow="fold")
+    table.add_column("quantity", justify="right", no_wrap=True)
+    for instrument, quantity in portfolio.positions.items():
+        table.add_row(Text(instrument), repr(quantity))
+    return table
+
+
+def summaries_table(summaries: Sequence[LiveSummary]) -> Table:
+    """Return a row per live portfolio."""
+    table = Table(box=None)
+    for heading in ("portfolio", "version", "report of", "age", "limits not ok"):
+        table.add_column(heading, overflow="fold")
+    for one in summaries:
+        table.add_row(
+            Text(one.portfolio_id),
+            str(one.version),
+            "none yet" if one.reported is None else str(one.reported),
+            "" if one.age_s is None else _age(one.age_s),
+            _limits(one),
+        )
+    return table
+
+
+def _limits(summary: LiveSummary) -> Text:
+    found = Text()
+    for number, (limit, state) in enumerate(summary.states.items()):
+        if number == _MOST_LIMITS:
+            return found.append(f" and {len(summary.states) - _MOST_LIMITS} more")
+        found.append(", " if number else "").append(f"{limit} ").append_text(_state(state))
+    return found
+
+
+def _state(state: str) -> Text:
+    return Text(_words(state), style=_COLOURS[LimitState(state)])
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _age(age_s: float) -> str:
+    if age_s < 120:
+        return f"{age_s:.1f} s"
+    return f"{age_s / 60:.0f} min" if age_s < 7_200 else f"{age_s / 3_600:.0f} h"

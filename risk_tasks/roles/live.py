@@ -1,0 +1,44 @@
+"""What a scheduler does for live portfolios; several may do it at once."""
+
+from __future__ import annotations
+
+import redis
+
+from risk_tasks.broker.blocks import BlockBroker
+from risk_tasks.broker.dead_letters import DeadLetters
+from risk_tasks.roles.presence import Repeater
+from risk_tasks.settings import Settings
+from risk_tasks.store.breaches import BreachStream
+from risk_tasks.store.limits import LimitStore
+from risk_tasks.store.listeners import ListenerStore
+from risk_tasks.store.recomputing import RecomputingStore
+from risk_tasks.upkeep.giving_up import Retrigger
+from risk_tasks.upkeep.handing import Handing
+from risk_tasks.upkeep.live import LiveCollector, LivePolicy
+
+_LOOK_EVERY_S = 1.0
+
+
+def live_upkeep(settings: Settings, client: redis.Redis) -> list[Repeater]:
+    """Return what takes dirty portfolios, and what looks after those that were taken."""
+    policy = LivePolicy(
+        batch_size=settings.live_batch_size,
+        window_ms=settings.live_window_ms,
+        refresh_per_s=settings.live_refresh_per_s,
+        retrigger_s=settings.live_retrigger_s,
+        max_attempts=settings.live_max_attempts,
+        max_underway=settings.live_max_underway,
+    )
+    store = RecomputingStore(client)
+    collector = LiveCollector(store, BlockBroker(client), policy)
+    retrigger = Retrigger(store, LimitStore(client), DeadLetters(client), policy)
+    handing = Handing(ListenerStore(client), BreachStream(client))
+
+    def look() -> None:
+        retrigger.look()
+        handing.call()
+
+    return [
+        Repeater(collector.step, every_s=0.0, name="collector"),
+        Repeater(look, every_s=_LOOK_EVERY_S, name="retrigger"),
+    ]

@@ -1,0 +1,51 @@
+"""Plays the worker of live portfolios: takes what is due and records what a test says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+import redis
+
+from risk_tasks.model.live import LimitStanding, LimitState
+from risk_tasks.model.report import Decision, Measure, ReportStatus, RiskReport
+from risk_tasks.store.recomputing import RecomputingStore
+from risk_tasks.wire.documents import report_document
+
+
+def report_of(portfolio_id: str, observed: float) -> RiskReport:
+    return RiskReport(
+        portfolio_id=portfolio_id,
+        market_id="m",
+        limits_version="v",
+        as_of=None,
+        status=ReportStatus.OK,
+        decision=Decision.ACCEPT,
+        measures={"gross_exposure": Measure(observed, "ccy", "ok")},
+    )
+
+
+@dataclass(frozen=True)
+class LiveWorker:
+    """Records one state for the limit `gross` of all that is dirty."""
+
+    client: redis.Redis
+
+    def work(self, state: LimitState, observed: float = 0.1) -> int:
+        """Return how many limits changed."""
+        store = RecomputingStore(self.client)
+        taken = store.take(most=1_000, wait_ms=0, max_underway=10_000)
+        standing = LimitStanding(
+            limit="gross",
+            measure="gross_exposure",
+            state=state,
+            observed=observed,
+            threshold=0.05,
+            unit="ccy",
+        )
+        changed = 0
+        for turn in taken.turns:
+            of = (turn.portfolio.id, turn.version, turn.number)
+            report = msgspec.json.encode(report_document(report_of(turn.portfolio.id, observed)))
+            changed += store.record(of, report, [standing], b"wake") or 0
+        return changed
