@@ -22,7 +22,7 @@ def calibrate(load: CapacityLoad, *, n_users: int, lasting_s: float) -> Costs:
             drive(fleet, load, n, n_users=n_users, lasting_s=lasting_s)
             for n in (load.n_few, load.n_checks)
         )
-        idle_s = _idle_s(fleet.pids["server"])
+        idle_s = max(0.0, _idle_s(fleet.pids["server"]) - _alone_s())
         round_trip_s = _round_trip_s(fleet.url)
     client, server, worker = (
         Line.through((load.n_few, getattr(few, what)), (load.n_checks, getattr(many, what)))
@@ -32,10 +32,15 @@ def calibrate(load: CapacityLoad, *, n_users: int, lasting_s: float) -> Costs:
 
 
 def _idle_s(server: int) -> float:
-    """Return the server's processor time a second while its one worker waits."""
+    """Return the server's processor time a second while nobody asks it for work."""
     before_s, began_s = spent_s(server), time.perf_counter()
     time.sleep(_IDLE_S)
     return (spent_s(server) - before_s) / (time.perf_counter() - began_s)
+
+
+def _alone_s() -> float:
+    with running_fleet(FleetPlan(n_workers=0)) as fleet:
+        return _idle_s(fleet.pids["server"])
 
 
 def _round_trip_s(url: str) -> float:

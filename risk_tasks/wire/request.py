@@ -49,6 +49,9 @@ _TURN = pa.struct([("version", pa.int64()), ("number", pa.int64())])
 _TURNS = pa.field("turn", _TURN)
 _SCHEMAS = (_NARROW, _WIDE, _NARROW.append(_TURNS), _WIDE.append(_TURNS))
 _MAX_NARROW = 1 << 15
+_NARROW_FIELDS, _WIDE_FIELDS = (
+    list(schema.field("positions").type.value_type) for schema in (_NARROW, _WIDE)
+)
 
 _TERMS = ("measures", "settings", "limits", "detail")
 
@@ -120,16 +123,24 @@ class RequestBlock:
         return len(self.offsets) - 1
 
 
+class _Places(dict[str, int]):
+    """Places of names, in order of first appearance: each has one as soon as it is looked up."""
+
+    def __missing__(self, name: str) -> int:
+        place = self[name] = len(self)
+        return place
+
+
 def pack_portfolios(
     portfolios: Sequence[Portfolio], terms: Terms, turns: Sequence[TurnMark] = ()
 ) -> RequestBlock:
     """Lay out `portfolios` as one block."""
-    places: dict[str, int] = {}
+    places = _Places()
     codes: list[int] = []
     quantities: list[float] = []
     offsets = [0]
     for portfolio in portfolios:
-        codes += [places.setdefault(name, len(places)) for name in portfolio.positions]
+        codes += map(places.__getitem__, portfolio.positions)
         quantities += portfolio.positions.values()
         offsets.append(len(codes))
     return RequestBlock(
@@ -148,18 +159,15 @@ def pack_portfolios(
 
 def encode_request(block: RequestBlock) -> bytes:
     """Return `block` as Arrow IPC bytes."""
-    schema = _NARROW if len(block.instrument_names) < _MAX_NARROW else _WIDE
-    kind = schema.field("positions").type.value_type
+    is_narrow = len(block.instrument_names) < _MAX_NARROW
+    schema, fields = (_NARROW, _NARROW_FIELDS) if is_narrow else (_WIDE, _WIDE_FIELDS)
     unnamed = block.instrument < 0
-    codes = block.instrument.astype(np.int16 if schema is _NARROW else np.int32, copy=False)
+    codes = block.instrument.astype(np.int16 if is_narrow else np.int32, copy=False)
     instrument = pa.DictionaryArray.from_arrays(
         pa.array(codes, mask=unnamed if unnamed.any() else None),
         pa.array(block.instrument_names, pa.string()),
     )
-    positions = pa.StructArray.from_arrays(
-        [instrument, pa.array(block.quantity)],
-        fields=list(kind),
-    )
+    positions = pa.StructArray.from_arrays([instrument, pa.array(block.quantity)], fields=fields)
     batch = pa.record_batch(
         [
             block.portfolio_ids,
