@@ -36,9 +36,12 @@ class Asked:
 
     def merge(self, reports: list[RiskReport]) -> list[RiskReport]:
         """Return `reports` of the portfolios with those of the others between them."""
+        if not self.left_out:
+            return reports
+        merged = list(reports)
         for place, (portfolio_id, error) in self.left_out.items():
-            reports.insert(place, _refused(portfolio_id, error))
-        return reports
+            merged.insert(place, _refused(portfolio_id, error))
+        return merged
 
 
 def read_asked(

@@ -10,7 +10,6 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
-from risk_tasks.client.asked import require_asked
 from risk_tasks.client.awaited_calls import AsyncLiveCalls
 from risk_tasks.client.blocking import RiskClient
 from risk_tasks.client.coalescing import Coalescer, Company
@@ -89,12 +88,11 @@ class AsyncRiskClient(AsyncLiveCalls):
         self._require_open()
         call, kind = self._calls.read(explain=explain, **options)
         loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + call.timeout_s
-        (asked,) = require_asked((portfolio,), min_version)
-        if isinstance(asked, str):
-            look_up = self._blocking._asked  # noqa: SLF001 - two shells of one client
-            asked = (await self._call(look_up, (asked,), min_version)).require_all()[0]
-        waiting = _Waiting(asked, call, give_up_at, loop.create_future())
+        now = loop.time()
+        own = portfolio
+        if min_version is not None or not isinstance(own, Portfolio):
+            own = await self._one(own, min_version)
+        waiting = _Waiting(own, call, now + call.timeout_s, loop.create_future())
         self._waiting.add(waiting)
         try:
             block = self._coalescer.add(kind, waiting, loop.time())

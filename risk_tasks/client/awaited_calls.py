@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from risk_tasks.client.asked import read_asked
 from risk_tasks.client.awaited_changes import AsyncChanges
 from risk_tasks.client.blocking import RiskClient
 from risk_tasks.client.changes import ChangeReader
@@ -13,6 +14,10 @@ from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.store.breaches import NOW
 
 Result = TypeVar("Result")
+
+
+def _nothing(portfolio_ids: Sequence[str]) -> Sequence[Portfolio | None]:
+    return [None] * len(portfolio_ids)
 
 
 class AsyncLiveCalls:
@@ -66,6 +71,15 @@ class AsyncLiveCalls:
             self._blocking.url, since, group=group, reader=reader, is_closed=lambda: self._closed
         )
         return AsyncChanges(source, within_s)
+
+    async def _one(self, portfolio: Portfolio | str, min_version: int | None) -> Portfolio:
+        """Return what one check asks for, from the server where it is an id."""
+        if isinstance(portfolio, str):
+            look_up = self._blocking._asked  # noqa: SLF001 - two shells of one client
+            asked = await self._call(look_up, (portfolio,), min_version)
+        else:
+            asked = read_asked((portfolio,), min_version, _nothing)
+        return asked.require_all()[0]
 
     async def _call(self, function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
         raise NotImplementedError

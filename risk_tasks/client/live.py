@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import redis
 
-from risk_tasks.errors import InvalidPortfolioError, InvalidSettingsError
+from risk_tasks.errors import InvalidPortfolioError
 from risk_tasks.model.live import LiveReport
-from risk_tasks.model.name import is_name
-from risk_tasks.model.number import as_finite
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.store.portfolios import PortfolioStore
 from risk_tasks.store.reports import ReportStore
 from risk_tasks.wire.arrow import decoding
 from risk_tasks.wire.documents import read_report
+from risk_tasks.wire.live import read_deltas, read_event_id, read_portfolio_id
 
 
 class LiveDoor:
@@ -30,24 +29,24 @@ class LiveDoor:
             raise InvalidPortfolioError(
                 f"{type(portfolio).__name__} is not a Portfolio.", field="portfolio"
             )
-        return self._portfolios.set(portfolio, require_event(event_id))
+        return self._portfolios.set(portfolio, _event(event_id))
 
     def change(self, portfolio_id: str, deltas: Mapping[str, float], event_id: str | None) -> int:
         return self._portfolios.change(
-            require_id(portfolio_id), require_deltas(deltas), require_event(event_id)
+            read_portfolio_id(portfolio_id), read_deltas(deltas), _event(event_id)
         )
 
     def get(self, portfolio_id: str) -> Portfolio:
-        return self._portfolios.get(require_id(portfolio_id))
+        return self._portfolios.get(read_portfolio_id(portfolio_id))
 
     def get_many(self, portfolio_ids: Sequence[str]) -> Sequence[Portfolio | None]:
         return self._portfolios.get_many(portfolio_ids)
 
     def remove(self, portfolio_id: str) -> int:
-        return self._portfolios.remove(require_id(portfolio_id))
+        return self._portfolios.remove(read_portfolio_id(portfolio_id))
 
     def report(self, portfolio_id: str) -> LiveReport | None:
-        held = self._reports.latest(require_id(portfolio_id))
+        held = self._reports.latest(read_portfolio_id(portfolio_id))
         if held is None:
             return None
         with decoding("report"):
@@ -60,44 +59,5 @@ class LiveDoor:
         )
 
 
-def require_id(portfolio_id: str) -> str:
-    """Return `portfolio_id`; raises `InvalidPortfolioError` for what is no id."""
-    if not is_name(portfolio_id):
-        raise InvalidPortfolioError(
-            f"{portfolio_id!r} is not the id of a portfolio.", field="portfolio_id"
-        )
-    return portfolio_id
-
-
-def require_event(event_id: str | None) -> str | None:
-    """Return `event_id`; raises `InvalidSettingsError` for what is no id."""
-    if event_id is not None and not is_name(event_id):
-        raise InvalidSettingsError(
-            f"{event_id!r} is not the id of an event.",
-            field="event_id",
-            remedy="Give a text that no other event of this portfolio has, or leave it out.",
-        )
-    return event_id
-
-
-def require_deltas(deltas: Mapping[str, float]) -> dict[str, float]:
-    """Return `deltas` as floats; raises `InvalidPortfolioError` naming the one that is not."""
-    if not isinstance(deltas, Mapping) or not deltas:
-        raise InvalidPortfolioError(
-            "Nothing is changed.",
-            field="deltas",
-            remedy="Give what is added to the quantity of each instrument: {'AAPL': -100}.",
-        )
-    numbers = {}
-    for instrument, delta in deltas.items():
-        number = as_finite(delta)
-        if not is_name(instrument):
-            raise InvalidPortfolioError(
-                "A name is a text that is not empty.", field=f"deltas[{instrument!r}]"
-            )
-        if number is None:
-            raise InvalidPortfolioError(
-                f"{delta!r} is not a finite number.", field=f"deltas[{instrument!r}]"
-            )
-        numbers[instrument] = number
-    return numbers
+def _event(event_id: str | None) -> str | None:
+    return None if event_id is None else read_event_id(event_id, "")

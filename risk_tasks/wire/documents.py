@@ -22,7 +22,6 @@ from risk_tasks.errors import (
 from risk_tasks.model.backtest import BacktestReport
 from risk_tasks.model.explanation import Explanation
 from risk_tasks.model.limits import Limit, LimitSet, limit_document
-from risk_tasks.model.live import LimitChange, LiveReport
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import Breach, Decision, ReportStatus, RiskReport
@@ -186,21 +185,6 @@ def report_document(report: RiskReport | BacktestReport) -> Document:
         document.pop("explanation", None)
     error = document.pop("error")
     return {**document, **(error or {})}
-
-
-def change_document(change: LimitChange) -> Document:
-    """Return a change of state of a limit as JSON values."""
-    document: Document = msgspec.to_builtins(change)
-    return document
-
-
-def live_report_document(live: LiveReport) -> Document:
-    return {
-        "version": live.version,
-        "current_version": live.current_version,
-        "age_s": live.age_s,
-        "report": report_document(live.report),
-    }
 
 
 _ERROR_FIELDS = ("code", "message", "field", "remedy")

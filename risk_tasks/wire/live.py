@@ -7,16 +7,26 @@ from collections.abc import Mapping
 import msgspec
 
 from risk_tasks.errors import InvalidPortfolioError, InvalidSettingsError
-from risk_tasks.model.live import LimitChange
+from risk_tasks.model.live import LimitChange, LiveReport
 from risk_tasks.model.name import is_name
 from risk_tasks.model.number import as_finite
-from risk_tasks.wire.documents import Document
+from risk_tasks.wire.documents import Document, report_document
 
 
 def change_document(change: LimitChange) -> Document:
     """Return `change` as JSON values, with the names of its fields."""
     document: Document = msgspec.to_builtins(change)
     return document
+
+
+def live_report_document(live: LiveReport) -> Document:
+    """Return the latest report of a live portfolio as JSON values."""
+    return {
+        "version": live.version,
+        "current_version": live.current_version,
+        "age_s": live.age_s,
+        "report": report_document(live.report),
+    }
 
 
 def read_portfolio_id(given: object) -> str:
