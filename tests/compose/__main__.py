@@ -73,6 +73,7 @@ def lay_wheels() -> None:
 def build() -> None:
     """Build every image of the stack."""
     command = [*compose_command(), "--project-name", PROJECT, "--profile", "tools"]
+    command += ["--profile", "autoscale"]
     _loudly("sh", str(ROOT / "deploy" / "secrets.sh"))
     _loudly(*command, "build", "--quiet")
 
