@@ -64,7 +64,7 @@ class Status:
     error_rate: float | None
     worker_utilization: float | None
     work_per_check_ms: float | None
-    busy_by_worker: dict[str, float]
+    busy_by_worker: dict[str, float | None]
     workers: int
     schedulers: int
     dead_letters: int
@@ -143,14 +143,14 @@ def _work_per_check_ms(window: Window, n_checks: int) -> float | None:
     return None if work_s is None else work_s * 1e3
 
 
-def _busy_by_worker(window: Window, roles: list[LiveRole]) -> dict[str, float]:
-    """Return the utilization of each live worker that has measured anything."""
+def _busy_by_worker(window: Window, roles: list[LiveRole]) -> dict[str, float | None]:
+    """Return the utilization of each live worker; None for one that has measured nothing."""
     slots: dict[str, list[Slot]] = {}
     for process, measured in window.by_worker.items():
         # A process writes under its name and a part of its own.
         slots.setdefault(process.rpartition(":")[0] or process, []).extend(measured)
-    found = {role.name: _utilization(slots.get(role.name, [])) for role in roles}
-    return {name: busy for name, busy in found.items() if busy is not None}
+    workers = [role.name for role in roles if role.role == "worker"]
+    return {name: _utilization(slots.get(name, [])) for name in workers}
 
 
 def _ratio(part: float, whole: float) -> float | None:

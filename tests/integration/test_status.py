@@ -63,9 +63,11 @@ def test_live_workers_are_told_with_how_busy_they_are(client, server):
     RoleStore(client).announce(LiveRole(alive.name, "worker", "normal", "host", 1))
     alive.did(block(n_checks=100, busy_s=0.5), covered_s=2.0)
     dead.did(block(n_checks=100, busy_s=1.5), covered_s=2.0)
+    for name, role in (("new", "worker"), ("beat", "scheduler")):
+        RoleStore(client).announce(LiveRole(name, role, "", "host", 1))
     status = read_status(client)
 
-    assert status.busy_by_worker == {alive.name: pytest.approx(0.25)}
+    assert status.busy_by_worker == {alive.name: pytest.approx(0.25), "new": None}
     assert status.worker_utilization == pytest.approx(0.5)
     assert status.work_per_check_ms == pytest.approx(10.0)
     assert status.autoscaler is None

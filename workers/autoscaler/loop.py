@@ -58,6 +58,7 @@ class Autoscaler:
             self._state, _ = decide(self._policy, self._state, None, self._clock())
             raise
         if not acts:
+            self._state = State()
             self._tell(None, Decision(Direction.HOLD, "another_acts", None))
             return None
         workers, seen = self._see()

@@ -9,7 +9,6 @@ import redis
 
 from risk_tasks.lanes import Priority
 from risk_tasks.monitoring.status import Status, read_status
-from risk_tasks.store.roles import RoleStore
 from workers.autoscaler.driver import Worker
 from workers.autoscaler.policy import Signals
 
@@ -30,7 +29,6 @@ class SignalReader:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._roles = RoleStore(client)
         self._work_per_check_s: float | None = None
 
     def read(self, workers: Sequence[Worker]) -> Seen:
@@ -38,21 +36,14 @@ class SignalReader:
         status = read_status(self._client, _WINDOW_S)
         if status.work_per_check_ms is not None:
             self._work_per_check_s = status.work_per_check_ms / 1e3
-        live = {role.host for role in self._roles.live() if role.role == "worker"}
-        busy_by_host = {
-            name.rpartition("@")[2]: busy for name, busy in status.busy_by_worker.items()
-        }
-        return seen_of(status, self._work_per_check_s, workers, live, busy_by_host)
+        return seen_of(status, self._work_per_check_s, workers)
 
 
-def seen_of(
-    status: Status,
-    work_per_check_s: float | None,
-    workers: Sequence[Worker],
-    live_hosts: set[str],
-    busy_by_host: dict[str, float],
-) -> Seen:
+def seen_of(status: Status, work_per_check_s: float | None, workers: Sequence[Worker]) -> Seen:
     """Return the signals in `status`; pure."""
+    # Workers in containers are named so by `name_of_a_life`.
+    live = {name.rpartition("@")[2]: busy for name, busy in status.busy_by_worker.items()}
+    busy_by_host = {host: busy for host, busy in live.items() if busy is not None}
     shares = [busy_by_host[one.host] for one in workers if one.host in busy_by_host]
     # Messages of the JSON door are in no lane's count of checks.
     checks = {Priority(name): max(lane.depth, lane.messages) for name, lane in status.lanes.items()}
@@ -61,7 +52,7 @@ def seen_of(
         work_s = {lane: n * (work_per_check_s or 0.0) for lane, n in checks.items()}
     signals = Signals(
         n_workers=len(workers),
-        n_ready=sum(one.host in live_hosts for one in workers),
+        n_ready=sum(one.host in live for one in workers),
         oldest_age_s={Priority(name): lane.oldest_age_s for name, lane in status.lanes.items()},
         work_s=work_s,
         busy_share=sum(shares) / len(shares) if shares else None,

@@ -28,11 +28,11 @@ def lane(depth: int = 0, messages: int = 0, oldest_age_s: float | None = None) -
     )
 
 
-def status(**lanes: LaneStatus) -> Status:
+def status(busy_by_worker: dict[str, float | None] | None = None, **lanes: LaneStatus) -> Status:
     nothing = {
         name: None
         for name, kind in Status.__annotations__.items()
-        if "None" in kind and name != "autoscaler"
+        if "None" in kind and name not in {"autoscaler", "busy_by_worker"}
     }
     return Status(
         window_s=10.0,
@@ -41,7 +41,7 @@ def status(**lanes: LaneStatus) -> Status:
         schedulers=0,
         dead_letters=0,
         markets={},
-        busy_by_worker={},
+        busy_by_worker=busy_by_worker or {},
         lanes={name.value: lanes.get(name.value, lane()) for name in Priority},
         **nothing,
     )
@@ -50,7 +50,7 @@ def status(**lanes: LaneStatus) -> Status:
 def test_work_is_what_waits_or_runs_times_what_a_check_costs():
     """Checks of the JSON door, which no lane counts as checks, are counted as messages."""
     told = status(normal=lane(depth=500, messages=2), batch=lane(messages=7))
-    seen = seen_of(told, 0.01, WORKERS, set(), {}).signals
+    seen = seen_of(told, 0.01, WORKERS).signals
 
     assert seen.work_s == {
         Priority.CRITICAL: 0.0,
@@ -60,20 +60,27 @@ def test_work_is_what_waits_or_runs_times_what_a_check_costs():
 
 
 def test_work_is_unknown_only_where_something_waits_and_nothing_was_ever_ended():
-    assert seen_of(status(normal=lane(depth=1)), None, WORKERS, set(), {}).signals.work_s is None
-    assert set(seen_of(status(), None, WORKERS, set(), {}).signals.work_s.values()) == {0.0}
+    assert seen_of(status(normal=lane(depth=1)), None, WORKERS).signals.work_s is None
+    assert set(seen_of(status(), None, WORKERS).signals.work_s.values()) == {0.0}
 
 
 def test_only_the_workers_that_are_scaled_count_as_ready_and_as_busy():
     """Others serve too, such as the one of the critical lane alone."""
-    busy = {"host-1": 0.5, "host-2": 1.0, "critical": 0.0}
-    told = status(critical=lane(oldest_age_s=0.4))
-    seen = seen_of(told, 0.01, WORKERS, {"host-2", "critical"}, busy).signals
+    busy = {
+        "worker-7-ab@host-1": 0.5,
+        "worker-7-cd@host-2": 1.0,
+        "worker-7-ef@host-3": None,
+        "worker-7-01@critical": 0.0,
+    }
+    told = status(busy, critical=lane(oldest_age_s=0.4))
+    seen = seen_of(told, 0.01, WORKERS)
 
-    assert (seen.n_workers, seen.n_ready) == (3, 1)
-    assert seen.busy_share == pytest.approx(0.75)
-    assert seen.oldest_age_s[Priority.CRITICAL] == 0.4
-    assert seen_of(told, 0.01, WORKERS, set(), {}).signals.busy_share is None
+    assert (seen.signals.n_workers, seen.signals.n_ready) == (3, 3)
+    assert seen.signals.busy_share == pytest.approx(0.75)
+    assert seen.signals.oldest_age_s[Priority.CRITICAL] == 0.4
+    assert seen.busy_by_host == {"host-1": 0.5, "host-2": 1.0, "critical": 0.0}
+    nobody = seen_of(status(), 0.01, WORKERS).signals
+    assert (nobody.n_ready, nobody.busy_share) == (0, None)
 
 
 def test_the_idlest_goes_and_of_several_the_last_that_came():
