@@ -11,8 +11,6 @@ from urllib.parse import quote, urlencode
 
 from workers.autoscaler.driver import EngineError
 
-#: Docker 25 and later
-_VERSION = "v1.44"
 _ANSWERS_WITHIN_S = 20.0
 
 
@@ -58,7 +56,8 @@ class Engine:
         *,
         within_s: float = _ANSWERS_WITHIN_S,
     ) -> Any:
-        target = f"/{_VERSION}{path}" + (f"?{urlencode(query)}" if query else "")
+        # Without a version the engine takes its own: these calls are in all of them.
+        target = path + (f"?{urlencode(query)}" if query else "")
         connection = _UnixConnection(self._socket_path, within_s)
         sent = None if body is None else json.dumps(body)
         try:
