@@ -20,7 +20,7 @@ _SOCKET = Path(os.environ.get("RISK_TASKS_DOCKER_SOCKET", "/var/run/docker.sock"
 AUTOSCALER = {
     "RISK_TASKS_DOCKER_GID": str(_SOCKET.stat().st_gid) if _SOCKET.exists() else "0",
     "RISK_TASKS_AUTOSCALER_MAX": "3",
-    "RISK_TASKS_AUTOSCALER_TARGET_S": "0.2",
+    "RISK_TASKS_AUTOSCALER_TARGET_S": "0.1",
     "RISK_TASKS_AUTOSCALER_CALM_S": "3",
 }
 

@@ -18,7 +18,7 @@ from workers.autoscaler.engine import Engine
 
 SOCKET = os.environ.get("RISK_TASKS_DOCKER_SOCKET", "/var/run/docker.sock")
 #: as much as the workers do, whatever they do: calls follow one another in eight threads
-STEP = {"checks": 5_000, "calls_per_s": 1_000, "deadline_s": 60, "threads": 8, "tables": 1}
+STEP = {"checks": 2_000, "calls_per_s": 1_000, "deadline_s": 120, "threads": 8, "tables": 1}
 MOST = int(AUTOSCALER["RISK_TASKS_AUTOSCALER_MAX"])
 MORE_WITHIN_S = 10.0
 #: two workers go after 3 s of calm each, once what they measured is out of the window
