@@ -1,4 +1,4 @@
-# One file for every container: targets worker, beat, flower, cli, and redis with our settings.
+# One file for every container: targets worker, beat, autoscaler, flower, cli, and redis with our settings.
 # For the classic builder too: no BuildKit syntax. Base images are arguments.
 ARG PYTHON_IMAGE=python:3.13-slim-bookworm
 ARG REDIS_IMAGE=redis:7-bookworm
@@ -36,6 +36,9 @@ RUN sh /build/install.sh worker.lock
 
 FROM dependencies AS beat-dependencies
 RUN sh /build/install.sh beat.lock
+
+FROM dependencies AS autoscaler-dependencies
+RUN sh /build/install.sh autoscaler.lock
 
 FROM dependencies AS flower-dependencies
 RUN sh /build/install.sh flower.lock
@@ -82,6 +85,17 @@ COPY deploy/probe.sh /srv/
 COPY beat /srv/beat
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD ["/bin/sh", "/srv/probe.sh"]
 ENTRYPOINT ["python", "-m", "beat"]
+
+FROM runtime AS autoscaler
+ENV RISK_TASKS_HEARTBEAT_FILE=/run/risk-tasks/heartbeat
+COPY --from=dependencies /opt/risk-tasks /opt/risk-tasks
+COPY --from=autoscaler-dependencies /added /opt/risk-tasks
+COPY --from=package /added /opt/risk-tasks
+COPY deploy/probe.sh /srv/
+COPY workers/__init__.py /srv/workers/
+COPY workers/autoscaler /srv/workers/autoscaler
+HEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD ["/bin/sh", "/srv/probe.sh"]
+ENTRYPOINT ["python", "-m", "workers.autoscaler"]
 
 FROM runtime AS flower
 COPY --from=dependencies /opt/risk-tasks /opt/risk-tasks

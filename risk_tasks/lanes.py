@@ -20,6 +20,8 @@ risk:quota:NAME                hash    what is left of a quota; until it is full
 risk:dead                      zset    dead letters by when they died (server ms); the last 1,000
 risk:dead:ID                   hash    a dead letter: reason, message, stamp; as risk:dead
 risk:lock:reaper               string  which scheduler reaps; 5 s, renewed
+risk:lock:autoscaler           string  which autoscaler acts; 10 s, renewed
+risk:autoscaler                string  what it sees, wants and did last, JSON; 10 s, renewed
 risk:answer:ID                 string  what a worker answers; within one transaction
 risk:result:ID                 string  answer bytes; until read, 900 s at most
 risk:reply:CLIENT              list    ids of answered blocks, small answers; until read, 900 s
@@ -139,6 +141,7 @@ FETCH_GRACE_S = 2.0
 MAX_PUT_BACK = 3
 MAX_DEAD, MAX_DEAD_BYTES = 1_000, 64 * _MIB
 REAPER_LOCK_TTL_S = 5
+AUTOSCALER_TTL_S = 10
 MAX_POPULAR = 10_000
 #: what a larger request costs to keep is more than being warm for it is worth
 MAX_POPULAR_BYTES = 8 << 10
@@ -153,6 +156,8 @@ LEDGER_KEY = "risk:ledger"
 QUOTAS_KEY = "risk:quotas"
 DEAD_KEY = "risk:dead"
 REAPER_LOCK_KEY = "risk:lock:reaper"
+AUTOSCALER_LOCK_KEY = "risk:lock:autoscaler"
+AUTOSCALER_KEY = "risk:autoscaler"
 CLIENTS_KEY = "risk:clients"
 COUNTERS_KEY = "risk:counters"
 MARKETS_KEY = "risk:markets"

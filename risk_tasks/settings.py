@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     metrics_host: str = "127.0.0.1"
 
     @classmethod
-    def read(cls, **overrides: Any) -> Settings:
+    def read(cls, **overrides: Any) -> Self:
         """Read the environment; what is given and not None comes before it."""
         given = {name: value for name, value in overrides.items() if value is not None}
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import redis
@@ -9,11 +10,12 @@ import redis
 from risk_tasks.histograms import Durations
 from risk_tasks.lanes import LANE_CAPACITY, Priority
 from risk_tasks.monitoring.slots import LaneCounts
+from risk_tasks.store.autoscaler import AutoscalerReport, AutoscalerStore
 from risk_tasks.store.backlog import LaneBacklog, read_backlog
 from risk_tasks.store.markets import MarketStore
 from risk_tasks.store.recomputing import LiveCounts, RecomputingStore
 from risk_tasks.store.roles import LiveRole, RoleStore
-from risk_tasks.store.slots import SlotStore, Window
+from risk_tasks.store.slots import Slot, SlotStore, Window
 
 #: how far back is looked where nobody says how far
 WINDOW_S = 60.0
@@ -62,12 +64,15 @@ class Status:
     queue_processing_rate: float | None
     error_rate: float | None
     worker_utilization: float | None
+    work_per_check_ms: float | None
+    busy_by_worker: dict[str, float | None]
     workers: int
     schedulers: int
     dead_letters: int
     markets: dict[str, str]
     lanes: dict[str, LaneStatus]
     live: LiveCounts
+    autoscaler: AutoscalerReport | None = None
 
 
 def read_status(client: redis.Redis, window_s: float = WINDOW_S) -> Status:
@@ -97,7 +102,9 @@ def read_status(client: redis.Redis, window_s: float = WINDOW_S) -> Status:
         calculations_per_second=every.n_checks / window.seconds if measured else None,
         queue_processing_rate=every.n_blocks / window.seconds if measured else None,
         error_rate=_ratio(every.n_errors + n_unanswered, every.n_checks + n_unanswered),
-        worker_utilization=_utilization(window),
+        worker_utilization=_utilization(window.slots),
+        work_per_check_ms=_work_per_check_ms(window, every.n_checks),
+        busy_by_worker=_busy_by_worker(window, roles),
         workers=n_workers,
         schedulers=sum(role.role == "scheduler" for role in roles),
         dead_letters=backlog.n_dead,
@@ -113,6 +120,7 @@ def read_status(client: redis.Redis, window_s: float = WINDOW_S) -> Status:
             for lane in Priority
         },
         live=RecomputingStore(client).counts(),
+        autoscaler=AutoscalerStore(client).read(),
     )
 
 
@@ -122,14 +130,30 @@ def _cache_hit_ratio(window: Window) -> float | None:
     return _ratio(sum(one.hits for one in looked_up), sum(one.n for one in looked_up))
 
 
-def _utilization(window: Window) -> float | None:
+def _utilization(slots: Sequence[Slot]) -> float | None:
     """Return the share of the threads' time that was spent on messages.
 
     A message counts where it ended, so that one which is longer than the window may count too much.
     """
-    busy_s = sum(slot.busy_s for slot in window.slots)
-    ratio = _ratio(busy_s, sum(slot.threads * slot.covered_s for slot in window.slots))
+    busy_s = sum(slot.busy_s for slot in slots)
+    ratio = _ratio(busy_s, sum(slot.threads * slot.covered_s for slot in slots))
     return None if ratio is None else min(ratio, 1.0)
+
+
+def _work_per_check_ms(window: Window, n_checks: int) -> float | None:
+    """Return what a check cost: all time that threads spent on messages, by checks ended."""
+    work_s = _ratio(sum(slot.busy_s for slot in window.slots), n_checks)
+    return None if work_s is None else work_s * 1e3
+
+
+def _busy_by_worker(window: Window, roles: list[LiveRole]) -> dict[str, float | None]:
+    """Return the utilization of each live worker; None for one that has measured nothing."""
+    slots: dict[str, list[Slot]] = {}
+    for process, measured in window.by_worker.items():
+        # A process writes under its name and a part of its own.
+        slots.setdefault(process.rpartition(":")[0] or process, []).extend(measured)
+    workers = [role.name for role in roles if role.role == "worker"]
+    return {name: _utilization(slots.get(name, [])) for name in workers}
 
 
 def _ratio(part: float, whole: float) -> float | None:

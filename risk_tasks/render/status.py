@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from risk_tasks.monitoring.status import Status
+from risk_tasks.store.autoscaler import AutoscalerReport
 from risk_tasks.store.recomputing import LiveCounts
 
 _NOTHING = "-"
@@ -33,10 +34,24 @@ def _headline(status: Status) -> Text:
     if status.live.portfolios:
         line.append(f"\n{_live(status.live)}")
     markets = [f"{name} {market_id[:12]}" for name, market_id in status.markets.items()]
-    if not markets:
-        return line.append("\nno market is published", style="yellow")
-    more = f" and {len(markets) - _MARKETS} more" if len(markets) > _MARKETS else ""
-    return line.append(f"\nmarkets: {', '.join(markets[:_MARKETS])}{more}")
+    if markets:
+        more = f" and {len(markets) - _MARKETS} more" if len(markets) > _MARKETS else ""
+        line.append(f"\nmarkets: {', '.join(markets[:_MARKETS])}{more}")
+    else:
+        line.append("\nno market is published", style="yellow")
+    return line.append(f"\n{_scaling(status.autoscaler)}") if status.autoscaler else line
+
+
+def _scaling(report: AutoscalerReport) -> str:
+    """Return what the autoscaler has and does, in one line."""
+    has = "?" if report.workers is None else str(report.workers)
+    bounds = f"{report.min_workers}-{report.max_workers}"
+    said = f"autoscaler: {has} ({bounds}), {report.direction}: {report.reason}"
+    ago_s = report.last_change_ago_s
+    if report.last_change is None or ago_s is None:
+        return said
+    ago = f"{ago_s:.0f} s" if ago_s < 600 else f"{ago_s / 3_600:.1f} h"
+    return f"{said}; {report.last_change} {ago} ago"
 
 
 def _live(live: LiveCounts) -> str:

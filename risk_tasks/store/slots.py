@@ -44,15 +44,19 @@ class Slot(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The slots of the last seconds up to `now_s` (server's clock), from all workers.
+    """The slots of the last seconds up to `now_s` (server's clock), by the worker that wrote them.
 
     `unanswered`: checks by lane that ended without an answer, expired or given up.
     """
 
     now_s: float
     seconds: float
-    slots: list[Slot]
+    by_worker: dict[str, list[Slot]]
     unanswered: dict[str, int]
+
+    @property
+    def slots(self) -> list[Slot]:
+        return [slot for slots in self.by_worker.values() for slot in slots]
 
 
 class SlotStore:
@@ -98,8 +102,12 @@ class SlotStore:
             number for number, lanes in zip(numbers, unanswered, strict=True) if lanes
         ]
         seconds = now_s - min(begun, default=first) * SLOT_S
-        slots = [_decode(data) for data in found if data is not None]
-        return Window(now_s, max(seconds, 1.0), slots, _summed(unanswered))
+        by_worker: dict[str, list[Slot]] = {}
+        for (entry, _), data in zip(entries, found, strict=True):
+            if data is not None:
+                worker = text(entry).partition(":")[2]
+                by_worker.setdefault(worker, []).append(_decode(data))
+        return Window(now_s, max(seconds, 1.0), by_worker, _summed(unanswered))
 
 
 def slot_number(now_s: float) -> int:

@@ -73,13 +73,14 @@ def lay_wheels() -> None:
 def build() -> None:
     """Build every image of the stack."""
     command = [*compose_command(), "--project-name", PROJECT, "--profile", "tools"]
+    command += ["--profile", "autoscale"]
     _loudly("sh", str(ROOT / "deploy" / "secrets.sh"))
     _loudly(*command, "build", "--quiet")
 
 
 def verdict(code: int, figures: dict[str, Any]) -> str:
     """Return the last line."""
-    loads = {name: figures.get(name, {}) for name in ("scaling", "rolling", "kills")}
+    loads = {name: figures.get(name, {}) for name in ("scaling", "rolling", "kills", "autoscaler")}
     lost = {
         name: f"{load.get('lost', '-')} lost of {load.get('sent', '-')}, "
         f"{load.get('counters', {}).get('duplicates', 0)} computed twice"
@@ -93,6 +94,8 @@ def verdict(code: int, figures: dict[str, Any]) -> str:
         f"rolling {lost['rolling']}",
         f"{loads['kills'].get('n_kills', '-')} kills {lost['kills']}",
         f"{loads['kills'].get('within_deadline', '-')} within the deadline",
+        f"autoscaler {lost['autoscaler']}",
+        f"more workers after {loads['autoscaler'].get('more_after_s', '-')} s",
     ]
     return f"test-compose: {'passed' if code == 0 else 'FAILED'}: {'; '.join(parts)}"
 

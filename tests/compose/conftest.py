@@ -15,6 +15,14 @@ import pytest
 from tests.compose.stack import ROOT, Stack, docker
 
 FIGURES = ROOT / "build" / "compose.json"
+_SOCKET = Path(os.environ.get("RISK_TASKS_DOCKER_SOCKET", "/var/run/docker.sock"))
+#: a policy of seconds, for the one service that is not up by default
+AUTOSCALER = {
+    "RISK_TASKS_DOCKER_GID": str(_SOCKET.stat().st_gid) if _SOCKET.exists() else "0",
+    "RISK_TASKS_AUTOSCALER_MAX": "3",
+    "RISK_TASKS_AUTOSCALER_TARGET_S": "0.1",
+    "RISK_TASKS_AUTOSCALER_CALM_S": "3",
+}
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +67,7 @@ def stack(
         {
             "RISK_TASKS_FLOWER_PORT": str(ports["flower"]),
             "RISK_TASKS_LOCAL_PORT": str(ports["redis"]),
+            **AUTOSCALER,
         },
         tmp_path_factory.mktemp("stack"),
     )

@@ -17,6 +17,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 #: apart from a stack that somebody runs from the same folder
 PROJECT = "risk-tasks-test"
+PROFILES = ("local", "tools", "autoscale")
 LOAD = ROOT / "tests" / "compose" / "load.py"
 
 
@@ -141,9 +142,8 @@ class Stack:
         assert done.returncode == 0, done.stderr
 
     def down(self) -> None:
-        self.compose(
-            "--profile", "local", "--profile", "tools", "down", "--volumes", "--timeout", "20"
-        )
+        profiles = [word for name in PROFILES for word in ("--profile", name)]
+        self.compose(*profiles, "down", "--volumes", "--timeout", "20")
 
     def containers(self, service: str = "") -> list[Container]:
         """Return the containers of the project that are there, running or not."""

@@ -9,7 +9,7 @@ import pytest
 
 from tests.compose.stack import ROOT, docker
 
-TARGETS = ["redis", "worker", "beat", "flower", "cli"]
+TARGETS = ["redis", "worker", "beat", "autoscaler", "flower", "cli"]
 
 
 def inside(target: str, *command: str, options: tuple[str, ...] = ()) -> str:

@@ -57,6 +57,39 @@ def hand(server, client) -> Hand:
     return Hand(server, client)
 
 
+def test_live_workers_are_told_with_how_busy_they_are(client, server):
+    """By name; what the dead measured counts for the sums, and is told of nobody."""
+    alive, dead = Hand(server, client), Hand(server, client)
+    RoleStore(client).announce(LiveRole(alive.name, "worker", "normal", "host", 1))
+    alive.did(block(n_checks=100, busy_s=0.5), covered_s=2.0)
+    dead.did(block(n_checks=100, busy_s=1.5), covered_s=2.0)
+    for name, role in (("new", "worker"), ("beat", "scheduler")):
+        RoleStore(client).announce(LiveRole(name, role, "", "host", 1))
+    status = read_status(client)
+
+    assert status.busy_by_worker == {alive.name: pytest.approx(0.25), "new": None}
+    assert status.worker_utilization == pytest.approx(0.5)
+    assert status.work_per_check_ms == pytest.approx(10.0)
+    assert status.autoscaler is None
+
+
+def test_a_process_writes_under_its_name_and_a_part_of_its_own(client, server):
+    """As `roles/meters.py` has it; a worker that was started again under its name is one."""
+    name = unique("worker")
+    for part in ("0badcafe", "deadbeef"):
+        at_s = [0.0]
+        slots = SlotWriter(
+            SlotStore(client), f"{name}:{part}", threads=1, clock=lambda at_s=at_s: at_s[0]
+        )
+        slots.write()
+        at_s[0] = 1.0
+        slots.count([block(busy_s=0.5)])
+        slots.write()
+    RoleStore(client).announce(LiveRole(name, "worker", "normal", "host", 1))
+
+    assert read_status(client).busy_by_worker == {name: pytest.approx(0.5)}
+
+
 def test_an_empty_system_has_no_numbers_and_is_no_error(call, server):
     """Null, never NaN, and exit code 0."""
     told = only_json(call("status", "--json", "--broker-url", server.url))

@@ -13,6 +13,7 @@ import yaml
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 ALERTS = DEPLOY / "prometheus" / "alerts.yml"
 DASHBOARD = DEPLOY / "grafana" / "risk-tasks.json"
+SCALED_OBJECT = DEPLOY / "kubernetes" / "scaledobject.yaml"
 
 _WORDS = {"and", "or", "unless", "offset", "bool"}
 
@@ -27,6 +28,12 @@ def panels() -> list[dict[str, Any]]:
     return json.loads(DASHBOARD.read_text())["panels"]
 
 
+def queries() -> dict[str, dict[str, str]]:
+    """What KEDA asks Prometheus, by the name of the trigger."""
+    triggers = yaml.safe_load(SCALED_OBJECT.read_text())["spec"]["triggers"]
+    return {trigger["name"]: trigger["metadata"] for trigger in triggers}
+
+
 def expressions() -> Iterator[tuple[str, str]]:
     """Every expression with the name of what it is for."""
     for rule in rules():
@@ -34,6 +41,8 @@ def expressions() -> Iterator[tuple[str, str]]:
     for panel in panels():
         for target in panel["targets"]:
             yield f"{panel['title']} {target['refId']}", target["expr"]
+    for name, metadata in queries().items():
+        yield f"KEDA {name}", metadata["query"]
 
 
 def metrics_in(expression: str) -> set[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.unit.deploy.expressions import ALERTS, DASHBOARD, DEPLOY, panels, rules
+from tests.unit.deploy.expressions import ALERTS, DASHBOARD, DEPLOY, panels, queries, rules
 
 ROOT = DEPLOY.parent
 LANE = '{lane="normal"}'
@@ -156,3 +156,43 @@ def test_every_panel_says_what_it_shows_and_none_lies_on_another():
         assert not cells & taken
         assert max(x for x, _ in cells) < 24
         taken |= cells
+
+
+#: 50 checks a second of 10 ms each
+WORKING = {
+    **HEALTH,
+    f"risk_tasks_lane_checks{LANE}": "600x120",
+    'risk_tasks_lane_checks{lane="batch"}': "3000x120",
+    f"risk_tasks_checks_total{OK}": "0+750x120",
+    f"risk_tasks_checks_total{ERROR}": "0x120",
+    "risk_tasks_busy_seconds_total": "0+7.5x120",
+}
+ASLEEP = {**WORKING, f"risk_tasks_checks_total{OK}": "5x120"}
+
+
+@pytest.mark.parametrize(
+    ("series", "values"),
+    [
+        (WORKING, {"backlog": 6.0, "backlog-batch": 30.0, "oldest-age": 0.2, "busy": 0.5}),
+        (ASLEEP, {"backlog": 0.0, "backlog-batch": 0.0}),
+        ({"risk_tasks_threads": "1x120"}, dict.fromkeys(queries())),
+    ],
+    ids=["working", "nothing ended", "nothing scraped"],
+)
+def test_keda_is_told_seconds_of_work_and_nothing_where_nothing_is_known(
+    promtool, tmp_path, series, values
+):
+    """By promtool: 600 checks of 10 ms are 6 s; 0 where nobody knows what one costs."""
+    test = {
+        "interval": "15s",
+        "input_series": [{"series": name, "values": shape} for name, shape in series.items()],
+        "promql_expr_test": [
+            {
+                "expr": f"round({queries()[name]['query']}, 0.001)",
+                "eval_time": "29m",
+                "exp_samples": [] if value is None else [{"labels": "{}", "value": value}],
+            }
+            for name, value in values.items()
+        ],
+    }
+    check(promtool, tmp_path, test)

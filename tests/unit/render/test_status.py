@@ -11,7 +11,9 @@ from rich.console import Console
 from risk_tasks.lanes import LANE_CAPACITY, Priority
 from risk_tasks.monitoring.status import LaneStatus, Status, Times
 from risk_tasks.render.status import status_page
+from risk_tasks.store.autoscaler import AutoscalerReport
 from risk_tasks.store.recomputing import LiveCounts
+from workers.autoscaler.policy import Direction
 
 ms = st.none() | st.floats(0.001, 3_600_000)
 ratios = st.none() | st.floats(0, 1)
@@ -39,6 +41,23 @@ def lane_of(lane: Priority) -> st.SearchStrategy[LaneStatus]:
     )
 
 
+fleets = st.integers(0, 999)
+reports = st.builds(
+    AutoscalerReport,
+    name=st.just("autoscaler-1-abcdef@host"),
+    driver=st.just("docker"),
+    direction=st.sampled_from([one.value for one in Direction]),
+    reason=st.sampled_from(["blind", "at_maximum", "oldest_age"]),
+    workers=st.none() | fleets,
+    wanted=st.none() | fleets,
+    min_workers=fleets,
+    max_workers=fleets,
+    oldest_age_s=st.none(),
+    work_s=st.none(),
+    busy_share=ratios,
+    last_change=st.none() | st.just("998 -> 999: oldest_age"),
+    last_change_ago_s=st.none() | st.floats(0, 86_400),
+)
 statuses = st.builds(
     Status,
     window_s=st.floats(1, 300),
@@ -51,6 +70,8 @@ statuses = st.builds(
     queue_processing_rate=st.none() | st.floats(0, 1e6),
     error_rate=ratios,
     worker_utilization=ratios,
+    work_per_check_ms=ms,
+    busy_by_worker=st.just({}),
     workers=st.integers(0, 999),
     schedulers=st.integers(0, 99),
     dead_letters=st.integers(0, 1_000),
@@ -69,6 +90,7 @@ statuses = st.builds(
         late=counts,
         changes=counts,
     ),
+    autoscaler=st.none() | reports,
 )
 
 
@@ -126,6 +148,8 @@ def test_numbers_are_short_and_keep_their_unit():
         queue_processing_rate=12.34,
         error_rate=0.0123,
         worker_utilization=1.0,
+        work_per_check_ms=0.4,
+        busy_by_worker={},
         workers=1,
         schedulers=2,
         dead_letters=1,
@@ -143,6 +167,7 @@ def test_numbers_are_short_and_keep_their_unit():
         ),
     )
     text = "\n".join(page(status))
+    assert "autoscaler" not in text
 
     for shown in (
         "1,234,567 checks in 60 s, 1 worker, 2 schedulers, 1 dead letter",
@@ -152,3 +177,12 @@ def test_numbers_are_short_and_keep_their_unit():
         *("1.2M", "1.0M", "67.1M", "537M", "1.3 s"),
     ):
         assert shown in text, shown
+
+
+@given(statuses.filter(lambda status: status.autoscaler is not None))
+def test_what_the_autoscaler_does_is_one_line(status):
+    (line,) = [line for line in page(status) if line.startswith("autoscaler:")]
+    report = status.autoscaler
+
+    assert f"{report.direction}: {report.reason}" in line
+    assert f"({report.min_workers}-{report.max_workers})" in line

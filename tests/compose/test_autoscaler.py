@@ -1,0 +1,130 @@
+"""The autoscaler with a real engine: a load that steps up and ends, at a policy of seconds."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import time
+
+import pytest
+
+from tests.compose.conftest import AUTOSCALER
+from tests.compose.stack import PROJECT, docker, eventually
+from tests.compose.test_load import NOTHING, unharmed
+from workers.autoscaler.docker import DockerDriver
+from workers.autoscaler.driver import EngineError, Worker
+from workers.autoscaler.engine import Engine
+
+SOCKET = os.environ.get("RISK_TASKS_DOCKER_SOCKET", "/var/run/docker.sock")
+#: as much as the workers do, whatever they do: calls follow one another in eight threads
+STEP = {"checks": 2_000, "calls_per_s": 1_000, "deadline_s": 120, "threads": 8, "tables": 1}
+MOST = int(AUTOSCALER["RISK_TASKS_AUTOSCALER_MAX"])
+MORE_WITHIN_S = 10.0
+#: two workers go after 3 s of calm each, once what they measured is out of the window
+BACK_WITHIN_S = 60.0
+_LONGEST_S = 300
+
+
+@pytest.fixture
+def autoscaler(stack):
+    """An autoscaler of one to three workers beside one worker; workers are one again afterwards."""
+    stack.scale(1)
+    stack.await_ready(1)
+    profile = ("--profile", "autoscale")
+    done = stack.compose(*profile, "up", "--detach", "--no-build", "--no-deps", "autoscaler")
+    assert done.returncode == 0, done.stderr
+    eventually(lambda: stack.containers("autoscaler")[0].health == "healthy", 60, "an autoscaler")
+    (container,) = stack.containers("autoscaler")
+    yield container
+    print(container.log())
+    stack.compose(*profile, "stop", "autoscaler")
+    stack.compose(*profile, "rm", "--force", "autoscaler")
+    stack.scale(1)
+
+
+def test_a_step_of_load_is_met_and_left_again_and_loses_nothing(stack, autoscaler, figures):
+    """More workers within ten seconds, one again after quiet, and one turn between the two."""
+    (first,) = stack.await_ready(1)
+    started = time.time()
+    with stack.load(seconds=_LONGEST_S, **STEP) as load:
+        peak = stack.await_ready(MOST, 120)
+        time.sleep(5)
+        listed = set(stack.compose("ps", "--quiet", "worker").stdout.split())
+        status = json.loads(stack.cli("status", "--json").stdout)
+        verdict = load.ended()
+    ended_at = time.time()
+    eventually(lambda: len(stack.containers("worker")) == 1, BACK_WITHIN_S, "one worker")
+    back_s = time.time() - ended_at
+
+    added = autoscaler.events("autoscaler.added", since=started)
+    drained = autoscaler.events("autoscaler.draining", since=started)
+    turns = sorted([(moment, "up") for moment in added] + [(moment, "down") for moment in drained])
+    n_turns = sum(one != other for (_, one), (_, other) in itertools.pairwise(turns))
+    began = first.events("block.finished", since=started)[0]
+    codes = [code for _, code in stack.deaths(started, "worker")]
+    figures(
+        autoscaler={
+            **verdict,
+            "more_after_s": round(added[0] - began, 2),
+            "back_after_s": round(back_s, 1),
+            "turns": n_turns,
+            "exit_codes": codes,
+        }
+    )
+    assert unharmed(verdict) == NOTHING
+    assert added[0] - began <= MORE_WITHIN_S
+    assert len(added) == len(drained) == len(codes)
+    assert n_turns == 1
+    assert set(codes) == {0}
+    assert {one.id for one in peak} <= listed
+    assert {alike(one.told) for one in peak} == {alike(first.told)}
+    assert status["autoscaler"]["workers"] == len(peak)
+    assert status["autoscaler"]["last_change"] is not None
+
+
+def alike(told: dict) -> str:
+    """What Compose, and whoever hardened it, would find of a worker."""
+    own = {"com.docker.compose.container-number"}
+    labels = {key: value for key, value in told["Config"]["Labels"].items() if key not in own}
+    kept = {key: told["HostConfig"][key] for key in HARDENED}
+    mounts = sorted((one["Source"], one["Destination"], one["RW"]) for one in told["Mounts"])
+    networks = sorted(told["NetworkSettings"]["Networks"])
+    environment = sorted(told["Config"]["Env"])
+    return json.dumps([labels, kept, mounts, networks, environment, told["Image"]], sort_keys=True)
+
+
+HARDENED = (
+    *("ReadonlyRootfs", "CapDrop", "CapAdd", "SecurityOpt", "Init", "Memory", "NanoCpus"),
+    *("PidsLimit", "RestartPolicy", "NetworkMode", "LogConfig", "Tmpfs"),
+)
+
+
+def test_it_is_hardened_as_the_others_and_alone_has_the_socket(stack, autoscaler):
+    host = autoscaler.told["HostConfig"]
+    having = {
+        one.name
+        for one in stack.containers()
+        if any(mount["Source"].endswith("docker.sock") for mount in one.told["Mounts"])
+    }
+
+    assert having == {autoscaler.name}
+    assert autoscaler.told["Config"]["User"] == "10001:10001"
+    assert (host["ReadonlyRootfs"], host["CapDrop"]) == (True, ["ALL"])
+    assert "no-new-privileges:true" in host["SecurityOpt"]
+    assert host["Memory"] > 0
+    assert host["PidsLimit"] > 0
+
+
+def test_what_is_no_worker_of_the_project_is_left_alone(stack):
+    """Whatever the driver is handed; and there is nothing to make another container like."""
+    (beat,) = stack.containers("beat")
+    driver = DockerDriver(Engine(SOCKET), PROJECT, "worker")
+
+    with pytest.raises(EngineError, match="left alone"):
+        driver.drain(Worker(beat.id, beat.name, beat.id[:12], 1))
+    with pytest.raises(EngineError, match="no worker"):
+        DockerDriver(Engine(SOCKET), PROJECT, "nobody").add()
+    driver.close()
+    assert stack.containers("beat")[0].state["Running"]
+    assert docker("ps", "--quiet", "--filter", "name=nobody") == ""

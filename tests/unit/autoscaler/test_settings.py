@@ -1,0 +1,57 @@
+"""What the environment may set of an autoscaler, and that it is documented."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from risk_tasks.errors import InvalidSettingsError
+from risk_tasks.lanes import Priority
+from risk_tasks.settings import PREFIX, Settings
+from workers.autoscaler.settings import AutoscalerSettings
+
+OWN = {
+    name: field
+    for name, field in AutoscalerSettings.model_fields.items()
+    if name not in Settings.model_fields
+}
+
+
+def test_the_policy_is_what_was_set(monkeypatch):
+    monkeypatch.setenv("RISK_TASKS_AUTOSCALER_MAX", "9")
+    monkeypatch.setenv("RISK_TASKS_AUTOSCALER_BATCH_TARGET_S", "90")
+    policy = AutoscalerSettings.read().policy()
+
+    assert (policy.min_workers, policy.max_workers) == (1, 9)
+    assert policy.targets_s == {
+        Priority.CRITICAL: 2.0,
+        Priority.NORMAL: 2.0,
+        Priority.BATCH: 90.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("MAX", "0"), ("MIN", "none"), ("DRIVER", "swarm"), ("EVERY_S", "9")]
+)
+def test_what_it_may_not_hold_is_refused_by_name(monkeypatch, name, value):
+    monkeypatch.setenv(f"RISK_TASKS_AUTOSCALER_{name}", value)
+
+    with pytest.raises(InvalidSettingsError, match=f"RISK_TASKS_AUTOSCALER_{name}"):
+        AutoscalerSettings.read()
+
+
+def test_bounds_in_the_wrong_order_are_refused():
+    settings = AutoscalerSettings.read(autoscaler_min=3, autoscaler_max=2)
+
+    with pytest.raises(InvalidSettingsError, match="RISK_TASKS_AUTOSCALER_MAX"):
+        settings.policy()
+
+
+def test_each_is_documented_with_its_default():
+    page = (Path(__file__).parents[3] / "docs" / "settings.md").read_text()
+
+    assert len(OWN) > 10
+    for name, field in OWN.items():
+        (row,) = [line for line in page.splitlines() if f"| `{PREFIX}{name.upper()}`" in line]
+        assert not field.default or f"`{field.default}`" in row, name
