@@ -82,6 +82,12 @@ class AsyncRiskClient:
         self, portfolio: Portfolio, *, explain: bool = False, **options: Unpack[CheckOptions]
     ) -> RiskReport:
         """Return the report of one portfolio; raises as `RiskClient.check` does."""
+        return require_request(await self.check_shared(portfolio, explain=explain, **options))
+
+    async def check_shared(
+        self, portfolio: Portfolio, *, explain: bool = False, **options: Unpack[CheckOptions]
+    ) -> RiskReport:
+        """As `check`, but one that cannot be computed has a report, as in `check_many`."""
         self._require_open()
         call, kind = self._usual
         if options or explain:
@@ -100,7 +106,7 @@ class AsyncRiskClient:
             if block is not None:
                 self._send(block)
             self._set_alarm()
-            return require_request(await waiting.future)
+            return await waiting.future
         finally:
             self._waiting.discard(waiting)
 
