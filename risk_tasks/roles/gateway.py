@@ -46,7 +46,7 @@ def run_gateway(settings: Settings, *, name: str | None = None) -> int:
     """
     configure_logs(settings.log_level, settings.log_format)
     secret = settings.gateway_tokens
-    tokens = read_tokens(secret.get_secret_value()) if secret else ()
+    tokens = () if secret is None else read_tokens(secret.get_secret_value())
     require_safe(settings.gateway_host, tokens)
     listener = _listen(settings.gateway_host, settings.gateway_port)
     url = settings.broker_url.get_secret_value()
