@@ -126,7 +126,7 @@ def test_a_body_that_is_none_is_a_problem(what, http):
 
 BAD_TERMS = {
     "quantity": ({"portfolios": [{"id": "p", "positions": {"AAPL": "1"}}]}, "invalid_portfolio"),
-    "infinite": ({"portfolios": [{"id": "p", "positions": {"AAPL": 1e308}, "nav": True}]}, "invalid_portfolio"),
+    "nav": ({"portfolios": [{"id": "p", "positions": {}, "nav": True}]}, "invalid_portfolio"),
     "name": ({"portfolios": [{"id": "", "positions": {}}]}, "invalid_portfolio"),
     "measure": ({"measures": ["luck"]}, "unknown_measure"),
     "settings": ({"settings": {"confidence": "2"}}, "invalid_settings"),

@@ -86,7 +86,7 @@ def port_of(one: RunningGateway) -> int:
 
 
 async def _ask_until(url: str, stopped: asyncio.Event) -> list[tuple[str, int | str]]:
-    """Send what may be sent again, one request after the other, and return how each was answered."""
+    """Send what may be sent again, one after the other, and return how each was answered."""
     found: list[tuple[str, int | str]] = []
     async with httpx.AsyncClient(base_url=url, timeout=30) as client:
         while not stopped.is_set():
@@ -131,20 +131,23 @@ def test_of_two_gateways_one_may_be_killed_again_and_again(fleet, tmp_path):
 
 def test_the_proxy_waits_as_long_as_the_caller_and_says_what_it_says_as_problems(server, tmp_path):
     """Nobody serves this server: the gateway's own 504 comes, not the proxy's before it."""
-    with gateway(server.url, tmp_path) as alone, nginx(tmp_path, [port_of(alone)]) as url:
-        with httpx.Client(base_url=url, timeout=40) as client:
-            started = time.monotonic()
-            answer = client.post(
-                "/v1/checks", json=examples.ONE_CHECK, headers={"X-Timeout-Ms": "14000"}
-            )
-            assert refused(answer, 504, "timeout")["check_id"]
-            assert time.monotonic() - started >= 14
-            as_json, large = {"Content-Type": JSON}, b" " * ((64 << 20) + 1)
-            refused(client.post("/v1/checks", content=large, headers=as_json), 413, "too_large")
-            assert client.get("/metrics").status_code == 404
-            assert client.get("/-/short/once").status_code == 404
-            alone.process.kill()
-            alone.process.wait()
-            gone = client.get("/readyz")
-            refused(gone, 503, "transport")
-            assert gone.headers["retry-after"] == "1"
+    with (
+        gateway(server.url, tmp_path) as alone,
+        nginx(tmp_path, [port_of(alone)]) as url,
+        httpx.Client(base_url=url, timeout=40) as client,
+    ):
+        started = time.monotonic()
+        answer = client.post(
+            "/v1/checks", json=examples.ONE_CHECK, headers={"X-Timeout-Ms": "14000"}
+        )
+        assert refused(answer, 504, "timeout")["check_id"]
+        assert time.monotonic() - started >= 14
+        as_json, large = {"Content-Type": JSON}, b" " * ((64 << 20) + 1)
+        refused(client.post("/v1/checks", content=large, headers=as_json), 413, "too_large")
+        assert client.get("/metrics").status_code == 404
+        assert client.get("/-/short/once").status_code == 404
+        alone.process.kill()
+        alone.process.wait()
+        gone = client.get("/readyz")
+        refused(gone, 503, "transport")
+        assert gone.headers["retry-after"] == "1"
