@@ -13,6 +13,7 @@ from benchmarks import (
     throughput,
     users,
 )
+from benchmarks.http import run as http
 
 BENCHMARKS = {
     "kernel": kernel.run,
@@ -24,6 +25,7 @@ BENCHMARKS = {
     "latency": latency.run,
     "metrics": metrics.run,
     "users": users.run,
+    "http": http.run,
 }
 
 if __name__ == "__main__":
