@@ -13,11 +13,13 @@ from benchmarks import (
     throughput,
     users,
 )
+from benchmarks.capacity import command as capacity
 from benchmarks.http import run as http
 
 BENCHMARKS = {
     "kernel": kernel.run,
     "cache": cache.run,
+    "capacity": capacity.run,
     "measures": measures.run,
     "ledger": ledger.run,
     "throughput": throughput.run,

@@ -54,5 +54,10 @@ def write(
         "versions": known | dict(versions),
         "rows": {label: spread(samples) for label, samples in rows.items()},
     }
+    write_document(name, document)
+
+
+def write_document(name: str, document: Mapping[str, object]) -> None:
+    """Write build/bench/NAME.json."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / f"{name}.json").write_text(json.dumps(document, indent=2))

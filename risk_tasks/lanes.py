@@ -50,7 +50,7 @@ risk:live:portfolio:ID         hash    version, turns, attempts, cash, nav, tags
 risk:live:positions:ID         hash    quantity by instrument, every bit of it; as the portfolio
 risk:live:report:ID            string  the latest report, JSON; as the portfolio
 risk:live:states:ID            hash    state by limit of those that are not ok; as the portfolio
-risk:live:event:N:ID:EVENT     string  version that an event made, N the bytes of ID; 1 day
+risk:live:event:ID             string  version that an event of a portfolio made; 1 day
 risk:live:gone:ID              hash    where a removed portfolio ended; 1 day
 risk:live:epoch                string  how often the market or the limits of all have changed
 risk:live:dirty                zset    portfolios to be computed, by since when (server ms)
@@ -263,7 +263,7 @@ def live_states_key(portfolio_id: str) -> str:
 
 
 def live_event_key(portfolio_id: str, event_id: str) -> str:
-    """Return a key that no other pair has: both may hold colons."""
+    """Return a key that no other pair has: both may hold colons, the length tells them apart."""
     return f"risk:live:event:{len(portfolio_id.encode())}:{portfolio_id}:{event_id}"
 
 

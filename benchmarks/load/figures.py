@@ -52,12 +52,25 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """A percentile as the users timed it and as `status` tells it, in ms."""
+
+    percent: float
+    own_ms: float
+    status_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class NormalLoad:
-    """A steady half of what the system can do: looks meanwhile, and what stood at the end."""
+    """A steady half of what the system can do: looks meanwhile, and what stood at the end.
+
+    `told` is empty where the load was too short for `status` to tell of it alone.
+    """
 
     per_s: float
     looks: tuple[Look, ...]
     depth_after: int
+    told: tuple[Told, ...] = ()
 
     @property
     def oldest_age_s(self) -> float:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
 from benchmarks.load.figures import Figures, Level
+from risk_tasks.monitoring.worker import BOUNDS_S
 
 #: within what a check at each level is to be answered, ms
 LEVEL_MS = MappingProxyType({500: 15.0, 1_000: 25.0, 5_000: 60.0, 20_000: 120.0, 50_000: 200.0})
@@ -50,6 +52,7 @@ def judge(figures: Figures, targets: Targets) -> list[Criterion]:
         *_levels(figures.levels, targets),
         _hit_ratio(figures, targets),
         *_backlog(figures, targets),
+        *_told(figures, targets),
         _availability(figures, targets),
         *_scaling(figures, targets),
     ]
@@ -116,6 +119,24 @@ def _backlog(figures: Figures, targets: Targets) -> Iterator[Criterion]:
     yield Criterion(after, f"{depth:,} checks", "0 checks", depth == 0)
     kept = oldest_s <= targets.oldest_age_s
     yield Criterion(age, f"{oldest_s:.2f} s", bound, kept if targets.timed else None)
+
+
+def _told(figures: Figures, targets: Targets) -> Iterator[Criterion]:
+    """Hold what `status` tells against what users timed, by the buckets that Prometheus keeps.
+
+    Users time what happens in their own process besides.
+    """
+    told = figures.normal.told if figures.normal is not None else ()
+    if not told:
+        yield Criterion("status tells what users time", "not run", "<= 1 bucket", None)
+    for one in told:
+        own, status = (bisect_left(BOUNDS_S, ms / 1e3) for ms in (one.own_ms, one.status_ms))
+        yield Criterion(
+            f"p{one.percent:g} by status is what users time",
+            f"{one.status_ms:,.1f} of {one.own_ms:,.1f} ms",
+            "<= 1 bucket",
+            abs(own - status) <= 1 if targets.timed else None,
+        )
 
 
 def _availability(figures: Figures, targets: Targets) -> Criterion:

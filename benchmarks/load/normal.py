@@ -10,15 +10,18 @@ import pyarrow as pa
 import redis
 
 from benchmarks.load.books import askings
-from benchmarks.load.driving import Schedule, drive
-from benchmarks.load.figures import Look, NormalLoad
+from benchmarks.load.driving import Call, Schedule, drive
+from benchmarks.load.figures import Look, NormalLoad, Told
 from risk_tasks.client import RiskClient
 from risk_tasks.connection import connect
-from risk_tasks.lanes import Priority
+from risk_tasks.histograms import Durations
+from risk_tasks.lanes import SLOT_S, Priority
 from risk_tasks.monitoring.status import read_status
 
 SHARE = 0.5
 _LOOK_EVERY_S = 0.1
+#: workers write what they measured about once a second
+_WRITTEN_WITHIN_S = 1.2
 #: how long what was answered may still be counted as there
 _SETTLED_WITHIN_S = 2.0
 
@@ -37,11 +40,29 @@ def measure(
         watcher = threading.Thread(target=_watch, args=(client, schedule, over, looks))
         watcher.start()
         try:
-            drive(asks, schedule, lambda number: number * every_s < lasting_s)
+            calls = drive(asks, schedule, lambda number: number * every_s < lasting_s)
         finally:
             over.set()
             watcher.join()
-        return NormalLoad(n_checks / every_s, tuple(looks), _settled(client))
+        told = _told(client, calls, lasting_s)
+        return NormalLoad(n_checks / every_s, tuple(looks), _settled(client), told)
+
+
+def _told(client: redis.Redis, calls: Sequence[Call], lasting_s: float) -> tuple[Told, ...]:
+    """Return what users and `status` say of the same load, by whole slots that lie within it."""
+    window_s = (lasting_s // SLOT_S - 1) * SLOT_S
+    if window_s < SLOT_S:
+        return ()
+    own = Durations()
+    for call in calls:
+        own.add(call.took_s, call.n_checks)
+    time.sleep(_WRITTEN_WITHIN_S)
+    times = read_status(client, window_s).lanes[Priority.NORMAL.value].total
+    by_percent = ((50, times.p50_ms), (95, times.p95_ms), (99, times.p99_ms))
+    return tuple(
+        Told(percent, (own.percentile_s(percent) or 0.0) * 1e3, status_ms or 0.0)
+        for percent, status_ms in by_percent
+    )
 
 
 def _watch(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -13,36 +14,58 @@ from risk_tasks.model.measures import MeasureName
 from risk_tasks.model.report import GRAVITY, ReportStatus
 from risk_tasks.wire.answer import BREACH_TYPE, AnswerBlock, BreachColumn
 
+_STATUS = (ReportStatus.OK, ReportStatus.ERROR)
+
 
 def answer_table(
     portfolio_ids: pa.StringArray, names: Sequence[MeasureName], answers: Iterable[AnswerBlock]
 ) -> pa.Table:
     """Return a row per portfolio: its id, its measures (null unless ok), and what follows."""
-    pieces = [_piece(answer, names) for answer in answers]
-    table = pa.concat_tables(pieces) if pieces else _piece(None, names)
+    schema = _schema(tuple(names))
+    measures = schema.names[: len(names)]
+    pieces = [
+        pa.Table.from_arrays([*_measures(answer, measures), *_behind(answer)], schema=schema)
+        for answer in answers
+    ]
+    table = pa.concat_tables(pieces) if pieces else schema.empty_table()
     return table.add_column(0, "portfolio_id", portfolio_ids)
 
 
-def _piece(answer: AnswerBlock | None, names: Sequence[MeasureName]) -> pa.Table:
-    n = 0 if answer is None else len(answer)
-    columns: dict[str, pa.Array] = {}
+@lru_cache(maxsize=256)
+def _schema(names: tuple[MeasureName, ...]) -> pa.Schema:
+    """Remembered: most calls ask for the same measures."""
+    measures = [(str(name), pa.float64()) for name in names]
+    behind = [("status", pa.string()), ("decision", pa.string())]
+    return pa.schema([*measures, *behind, ("breach_count", pa.int32()), ("code", pa.string())])
+
+
+def _measures(answer: AnswerBlock, names: Sequence[str]) -> Iterator[pa.DoubleArray]:
+    """Yield the column of each measure."""
+    looked_at, unsure = None, None
     for name in names:
-        column = None if answer is None else answer.columns.get(str(name))
+        column = answer.columns.get(name)
         if column is None:
-            columns[str(name)] = pa.nulls(n, pa.float64())
-        else:
-            unsure = ~column.is_ok if column.outcomes.any() else None
-            columns[str(name)] = pa.array(column.values, mask=unsure)
-    errors = answer.errors if answer else {}
-    code = pa.nulls(n, pa.string())
+            yield pa.nulls(len(answer), pa.float64())
+            continue
+        # Where nothing is the matter, all columns have the same outcomes.
+        if column.outcomes is not looked_at:
+            looked_at = column.outcomes
+            unsure = ~column.is_ok if looked_at.any() else None
+        yield pa.array(column.values, mask=unsure)
+
+
+def _behind(answer: AnswerBlock) -> Iterator[pa.Array]:
+    """Yield the columns that stand behind the measures."""
+    errors, n = answer.errors, len(answer)
+    failed = np.zeros(n, dtype=np.int8)
+    failed[list(errors)] = 1
+    yield _words(_STATUS, failed)
+    yield _words(GRAVITY, answer.decisions)
+    yield pa.array(answer.breach_counts, pa.int32())
     if errors:
-        code = pa.array([errors[row].code if row in errors else None for row in range(n)])
-    failed = code.is_valid().cast(pa.int8()).to_numpy()
-    columns["status"] = _words([ReportStatus.OK, ReportStatus.ERROR], failed)
-    columns["decision"] = _words(GRAVITY, answer.decisions if answer else failed)
-    columns["breach_count"] = pa.array(answer.breach_counts if answer else [], pa.int32())
-    columns["code"] = code
-    return pa.table(columns)
+        yield pa.array([errors[row].code if row in errors else None for row in range(n)])
+    else:
+        yield pa.nulls(n, pa.string())
 
 
 def _words(words: Sequence[str], places: npt.NDArray[np.int8]) -> pa.StringArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,18 +12,18 @@ from typing import Any, Self, TypeVar, Unpack
 
 from risk_tasks.client.blocking import RiskClient
 from risk_tasks.client.coalescing import Coalescer, Company
-from risk_tasks.client.link import Link, SentCall, unanswered
-from risk_tasks.client.refusals import require_portfolio, require_request
-from risk_tasks.client.terms import CallTerms, CheckOptions, read_call
+from risk_tasks.client.groups import SentCall
+from risk_tasks.client.link import Link
+from risk_tasks.client.refusals import of_row, require_portfolio, require_request, unanswered
+from risk_tasks.client.terms import CallTerms, CheckOptions, KnownCalls
 from risk_tasks.errors import TransportError
 from risk_tasks.lanes import DEFAULT_NAME
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import RiskReport
-from risk_tasks.wire.answer import decode_answer
 from risk_tasks.wire.reports import reports
-from risk_tasks.wire.request import Detail, pack_portfolios
+from risk_tasks.wire.request import pack_portfolios
 
 Result = TypeVar("Result")
 
@@ -65,10 +65,7 @@ class AsyncRiskClient:
         max_wait_s: float = 0.002,
     ) -> None:
         self._blocking = RiskClient(url, timeout_s=timeout_s, client_name=client_name)
-        self._timeout_s = timeout_s
-        # Most checks ask for nothing in particular, and ask it thousands of times a second.
-        usual = read_call(Detail.REPORTS, timeout_s)
-        self._usual: tuple[CallTerms, Hashable] = usual, _kind(usual)
+        self._calls = KnownCalls(timeout_s)
         self._coalescer: Coalescer[_Waiting] = Coalescer(Company(max_checks, max_wait_s))
         self._senders = ThreadPoolExecutor(_N_SENDERS, thread_name_prefix="risk-tasks-send")
         # Apart from them: a call that waits for its answer holds its thread as long.
@@ -89,23 +86,18 @@ class AsyncRiskClient:
     ) -> RiskReport:
         """As `check`, but one that cannot be computed has a report, as in `check_many`."""
         self._require_open()
-        call, kind = self._usual
-        if options or explain:
-            call = read_call(Detail.of_reports(explain), self._timeout_s, **options)
-            kind = _kind(call)
+        call, kind = self._calls.read(explain=explain, **options)
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(
-            require_portfolio(0, portfolio),
-            call,
-            loop.time() + call.timeout_s,
-            loop.create_future(),
-        )
+        now = loop.time()
+        own = require_portfolio(0, portfolio)
+        waiting = _Waiting(own, call, now + call.timeout_s, loop.create_future())
         self._waiting.add(waiting)
         try:
-            block = self._coalescer.add(kind, waiting, loop.time())
+            block = self._coalescer.add(kind, waiting, now)
             if block is not None:
                 self._send(block)
-            self._set_alarm()
+            elif self._alarm is None:
+                self._set_alarm()
             return await waiting.future
         finally:
             self._waiting.discard(waiting)
@@ -249,9 +241,9 @@ class AsyncRiskClient:
                 if not waiting.future.done():
                     waiting.future.set_result(report)
         except Exception as error:
-            for waiting in block:
+            for place, waiting in enumerate(block):
                 if not waiting.future.done():
-                    waiting.future.set_exception(error)
+                    waiting.future.set_exception(of_row(error, place))
 
     async def _reports(
         self, portfolios: Sequence[Portfolio], call: CallTerms, give_up_at: float
@@ -270,11 +262,7 @@ class AsyncRiskClient:
             raise unanswered(call, check_id) from None
         finally:
             sending.add_done_callback(lambda sent: _forget(link, sent))
-        answers = [
-            decode_answer(answer, check_id, block_id)
-            for block_id, answer in zip(sent.check_id.block_ids(), found, strict=True)
-        ]
-        link.note(parts, call, sent, answers)
+        answers = link.read(parts, call, sent, found)
         return reports([portfolio.id for portfolio in portfolios], answers)
 
 
@@ -294,27 +282,3 @@ def _forget(link: Link, sending: asyncio.Future[SentCall]) -> None:
     """Whatever became of a call, also of one whose sending took longer than it had."""
     if not sending.cancelled() and sending.exception() is None:
         link.forget(sending.result())
-
-
-def _kind(call: CallTerms) -> Hashable:
-    """Return what checks have in common that may share a block."""
-    terms, limits = call.terms, call.terms.limits
-    version = limits.version if limits else None
-    said = (terms.measures, terms.settings, version, terms.detail)
-    return _Kind((*said, call.stamp, call.lane, call.timeout_s))
-
-
-class _Kind:
-    """A value whose hash is computed once."""
-
-    __slots__ = ("_hash", "_value")
-
-    def __init__(self, value: Hashable) -> None:
-        self._value = value
-        self._hash = hash(value)
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, _Kind) and self._value == other._value)

@@ -11,11 +11,12 @@ from typing import Any, Literal, Self, Unpack, overload
 
 import pyarrow as pa
 
-from risk_tasks.client.answers import answer_table, breach_table
 from risk_tasks.client.awaiting import await_results
 from risk_tasks.client.check_ids import CheckId
+from risk_tasks.client.columns import as_table
 from risk_tasks.client.cutting import by_limit_set
 from risk_tasks.client.link import Link
+from risk_tasks.client.outcomes import Reports, Tables
 from risk_tasks.client.refusals import require_portfolios, require_published, require_request
 from risk_tasks.client.tables import read_tables
 from risk_tasks.client.terms import CheckOptions, read_call, read_timeout
@@ -26,7 +27,6 @@ from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import RiskReport
-from risk_tasks.wire.answer import AnswerBlock
 from risk_tasks.wire.reports import reports
 from risk_tasks.wire.request import Detail, pack_portfolios
 
@@ -39,9 +39,11 @@ class RiskClient:
         with RiskClient("redis://localhost:6379/0") as risk:
             report = risk.check(Portfolio("desk-1", {"AAPL": 100}))
 
-    Safe to share between threads and to inherit across a fork. Nothing is sent before the first
-    call. The keyword arguments that all checks share are those of `CheckOptions`. `client_name` is
-    what a quota on the critical lane is kept under.
+    Safe to share between threads and to inherit across a fork. Small calls of several threads share
+    messages where their terms are the same, and wait a few milliseconds for each other at most;
+    each keeps its own rows, errors and time-out. Nothing is sent before the first call. The keyword
+    arguments that all checks share are those of `CheckOptions`. `client_name` is what a quota on
+    the critical lane is kept under.
     """
 
     def __init__(self, url: str, *, timeout_s: float = 5.0, client_name: str = "") -> None:
@@ -104,8 +106,10 @@ class RiskClient:
         """
         listed = require_portfolios(portfolios)
         call = read_call(Detail.of_reports(explain), self._timeout_s, **options)
-        answers = list(self._link().ask([(pack_portfolios(listed, call.terms), call.stamp)], call))
-        return reports([portfolio.id for portfolio in listed], answers)
+        n_positions = sum(len(portfolio.positions) for portfolio in listed)
+        with self._link().sharing.preparing(n_positions) as calling:
+            parts = [(pack_portfolios(listed, call.terms), call.stamp)]
+            return calling.ask(parts, call, Reports.of).found
 
     @overload
     def check_table(
@@ -147,16 +151,16 @@ class RiskClient:
         """
         detail = Detail.BREACHES if return_breaches else Detail.SUMMARY
         call = read_call(detail, self._timeout_s, **options)
-        request, limit_sets = read_tables(positions, portfolios, call.terms)
-        parts, order = by_limit_set(request, limit_sets, call.stamp)
-        answers: Iterable[AnswerBlock] = self._link().ask(parts, call)
-        if return_breaches:
-            answers = list(answers)
-        ids = pa.concat_arrays([part.portfolio_ids for part, _ in parts])
-        table = answer_table(ids, call.terms.measures, answers)
-        if len(parts) > 1:
-            table = table.take(pa.array(order))
-        return (table, breach_table(ids, answers)) if return_breaches else table
+        table = as_table(positions, "positions")
+        link = self._link()
+        shape = Tables.shape(call.terms.measures, with_breaches=return_breaches)
+        with link.sharing.preparing(len(table)) as calling:
+            with link.turns.of(len(table)):
+                request, limit_sets = read_tables(table, portfolios, call.terms)
+                parts, order = by_limit_set(request, limit_sets, call.stamp)
+            tables = calling.ask(parts, call, shape)
+        found = tables.found.take(pa.array(order)) if len(parts) > 1 else tables.found
+        return found if tables.breaches is None else (found, tables.breaches)
 
     def submit(
         self,
@@ -182,8 +186,10 @@ class RiskClient:
         `DeadLetterError` where it was given up.
         """
         wait_s = read_timeout(self._timeout_s if timeout_s is None else timeout_s)
-        answers = await_results(self._link().results, CheckId.parse(check_id), wait_s)
-        return reports([name for answer in answers for name in answer.portfolio_ids], answers)
+        asked = CheckId.parse(check_id)
+        answers = await_results(self._link().results, asked, wait_s)
+        names = [name for answer in answers for name in answer.portfolio_ids]
+        return reports(names, answers)[asked.own]
 
     def close(self) -> None:
         """End the connections; waiting calls get a `TransportError`."""

@@ -1,13 +1,12 @@
-"""Single checks that share blocks: when to wait for company and when to go. No input or output.
+"""Checks that share blocks: when to wait for company and when to go. No input or output.
 
-A check goes out at once when nothing is under way, so that a lone one never waits. While blocks
-are under way, those that come meanwhile gather until they are enough, or the first has waited long
-enough.
+A check goes out at once when nothing is under way, so that a lone one never waits. While something
+is, those that come meanwhile gather until they are enough, or the first has waited long enough.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -46,6 +45,7 @@ class Company:
 class _Gathering(Generic[Item]):
     since: float
     items: list[Item] = field(default_factory=list)
+    size: int = 0
 
 
 class Coalescer(Generic[Item]):
@@ -56,24 +56,32 @@ class Coalescer(Generic[Item]):
         self._gathering: dict[Hashable, _Gathering[Item]] = {}
         self._n_under_way = 0
 
-    def add(self, kind: Hashable, item: Item, now: float) -> list[Item] | None:
-        """Take `item` in; returns the block that is to go out now, which is then under way."""
+    def began(self) -> None:
+        """Something that others had better wait for is under way, until it has `arrived`."""
+        self._n_under_way += 1
+
+    def add(self, kind: Hashable, item: Item, now: float, size: int = 1) -> list[Item] | None:
+        """Take `item` in; returns the block that is to go out now, which is then under way.
+
+        A block of items that are several checks each may be larger than the bound by its last.
+        """
         gathering = self._gathering.get(kind)
         if gathering is None:
             gathering = self._gathering[kind] = _Gathering(now)
         gathering.items.append(item)
-        if self._n_under_way == 0 or len(gathering.items) >= self._company.max_checks:
-            return self._leave(kind)
+        gathering.size += size
+        if self._n_under_way == 0 or gathering.size >= self._company.max_checks:
+            return self.leave(kind)
         return None
 
     def due(self, now: float) -> Iterator[tuple[Hashable, list[Item]]]:
         """Yield the blocks that have waited long enough, or that nothing is under way before."""
         for kind, gathering in list(self._gathering.items()):
             if self._n_under_way == 0 or now >= gathering.since + self._company.max_wait_s:
-                yield kind, self._leave(kind)
+                yield kind, self.leave(kind)
 
     def arrived(self) -> None:
-        """A block is no longer under way, whatever became of it."""
+        """What was under way no longer is, whatever became of it."""
         self._n_under_way -= 1
 
     def next_at(self) -> float | None:
@@ -81,6 +89,12 @@ class Coalescer(Generic[Item]):
         since = [gathering.since for gathering in self._gathering.values()]
         return min(since) + self._company.max_wait_s if since else None
 
-    def _leave(self, kind: Hashable) -> list[Item]:
+    def gathered(self, kind: Hashable) -> Sequence[Item]:
+        """Return what gathers, in the order in which it came."""
+        gathering = self._gathering.get(kind)
+        return gathering.items if gathering else ()
+
+    def leave(self, kind: Hashable) -> list[Item]:
+        """Return what gathers as a block, which is then under way."""
         self._n_under_way += 1
         return self._gathering.pop(kind).items

@@ -15,6 +15,9 @@ from risk_tasks.wire.arrow import codes_of
 
 _RADIX = 1 << 16
 
+# Asked for by each call: Arrow makes a type, and casts to what is there already, at some cost.
+_FLOAT, _CODE, _TEXT = pa.float64(), pa.int32(), pa.string()
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grouping:
@@ -47,20 +50,21 @@ def numbers(table: pa.Table, name: str, place: str) -> pa.DoubleArray:
     if pa.types.is_boolean(column.type):
         raise InvalidTableError("Truths are no numbers.", field=f"{place}.{name}")
     try:
-        return _one_chunk(column.cast(pa.float64()))
+        return _one_chunk(column if column.type == _FLOAT else column.cast(_FLOAT))
     except pa.ArrowException as error:
         raise InvalidTableError(f"Not numbers: {error}.", field=f"{place}.{name}") from error
 
 
 def texts(table: pa.Table, name: str, place: str) -> pa.StringArray:
     """Return a column of texts, plain or encoded by whatever made it."""
-    encoded = _dictionary(_column(table, name, place), name, place)
-    return encoded.dictionary.take(encoded.indices)
+    words, indices = _encoded(_one_column(table, name, place), name, place)
+    return words.take(indices)
 
 
 def codes(table: pa.Table, name: str, place: str) -> tuple[pa.StringArray, npt.NDArray[np.int32]]:
     """Return the distinct texts of a column, and for each row which one it has, -1 for null."""
-    return _codes(_dictionary(_column(table, name, place), name, place))
+    words, indices = _encoded(_one_column(table, name, place), name, place)
+    return _distinct(words, codes_of(indices))
 
 
 def grouping(table: pa.Table, name: str, place: str) -> Grouping:
@@ -69,10 +73,14 @@ def grouping(table: pa.Table, name: str, place: str) -> Grouping:
     Rows that stand together are found by comparing each with the next; only one of each run is
     looked up.
     """
-    column = _one_chunk(_text_column(_column(table, name, place), name, place))
+    column = _one_column(table, name, place)
     starts = _run_starts(column)
-    heads = _dictionary(pa.chunked_array([column.take(pa.array(starts))]), name, place)
-    distinct, head_codes = _codes(heads)
+    if pa.types.is_dictionary(column.type):
+        words, indices = _encoded(column, name, place)
+        distinct, head_codes = _distinct(words, codes_of(indices)[starts])
+    else:
+        words, indices = _encoded(column.take(pa.array(starts)), name, place)
+        distinct, head_codes = _distinct(words, codes_of(indices))
     if (head_codes < 0).any():
         raise missing(place, name, int(starts[np.argmax(head_codes < 0)]))
     lengths = np.diff(np.append(starts, len(column)))
@@ -113,33 +121,39 @@ def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _text_column(column: pa.ChunkedArray, name: str, place: str) -> pa.ChunkedArray:
+def _one_column(table: pa.Table, name: str, place: str) -> pa.Array:
+    """Return a column of texts as one array: plain ones, or encoded by whatever made it."""
+    column = _column(table, name, place)
     try:
-        if not pa.types.is_dictionary(column.type):
-            return column.cast(pa.string())
-        return column.unify_dictionaries()
+        if pa.types.is_dictionary(column.type):
+            return _one_chunk(column if column.num_chunks == 1 else column.unify_dictionaries())
+        return _one_chunk(column if column.type == _TEXT else column.cast(_TEXT))
     except pa.ArrowException as error:
-        raise InvalidTableError(f"Not texts: {error}.", field=f"{place}.{name}") from error
+        raise _not_texts(error, name, place) from error
 
 
-def _dictionary(column: pa.ChunkedArray, name: str, place: str) -> pa.DictionaryArray:
-    """Return a column as one encoded array whose texts are valid; they may repeat."""
-    column = _text_column(column, name, place)
+def _encoded(column: pa.Array, name: str, place: str) -> tuple[pa.StringArray, pa.Int32Array]:
+    """Return valid texts, which may repeat, and for each row which one it has, or null."""
     try:
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
-        encoded = _one_chunk(column)
-        words = encoded.dictionary.cast(pa.string())
+        words, indices = column.dictionary, column.indices
+        words = words if words.type == _TEXT else words.cast(_TEXT)
         words.validate(full=True)
-        return pa.DictionaryArray.from_arrays(encoded.indices.cast(pa.int32()), words)
+        return words, indices if indices.type == _CODE else indices.cast(_CODE)
     except pa.ArrowException as error:
-        raise InvalidTableError(f"Not texts: {error}.", field=f"{place}.{name}") from error
+        raise _not_texts(error, name, place) from error
 
 
-def _codes(encoded: pa.DictionaryArray) -> tuple[pa.StringArray, npt.NDArray[np.int32]]:
+def _not_texts(error: pa.ArrowException, name: str, place: str) -> InvalidTableError:
+    return InvalidTableError(f"Not texts: {error}.", field=f"{place}.{name}")
+
+
+def _distinct(
+    words: pa.StringArray, ranks: npt.NDArray[np.int32]
+) -> tuple[pa.StringArray, npt.NDArray[np.int32]]:
     """Return distinct texts, and for each row which one it has, -1 for null."""
-    ranks = codes_of(encoded.indices)
-    distinct = encoded.dictionary.dictionary_encode()
+    distinct = words.dictionary_encode()
     if len(distinct.dictionary) < len(distinct) or distinct.null_count:
         ranks = np.append(codes_of(distinct.indices), np.int32(-1))[ranks]
     return distinct.dictionary, ranks

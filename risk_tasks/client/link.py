@@ -6,10 +6,10 @@ import itertools
 import logging
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import redis
 from tenacity import Retrying, retry_if_exception_type, wait_fixed
@@ -17,11 +17,15 @@ from tenacity import Retrying, retry_if_exception_type, wait_fixed
 from risk_tasks.broker.blocks import BlockBroker, StampRequest
 from risk_tasks.client.check_ids import CheckId
 from risk_tasks.client.cutting import Part, cut
+from risk_tasks.client.groups import SentCall
 from risk_tasks.client.pace import Pace
+from risk_tasks.client.refusals import unanswered
 from risk_tasks.client.replies import ReplyReader
+from risk_tasks.client.sharing import Sharing
 from risk_tasks.client.terms import CallTerms
+from risk_tasks.client.turns import Turns
 from risk_tasks.connection import connect
-from risk_tasks.errors import QueueFullError, QuotaExceededError, ReportTimeoutError
+from risk_tasks.errors import QueueFullError, QuotaExceededError
 from risk_tasks.lanes import COUNTERS_KEY, SLOW_CRITICAL_S, Priority
 from risk_tasks.store.limits import LimitStore
 from risk_tasks.store.markets import MarketStore
@@ -36,15 +40,6 @@ _ROOM_S = 0.02
 log = logging.getLogger("risk_tasks")
 
 
-@dataclass(frozen=True, slots=True)
-class SentCall:
-    """A call whose blocks are on their lane."""
-
-    check_id: CheckId
-    started: float
-    futures: list[Future[bytes]]
-
-
 class Link:
     """Belongs to the process that made it; a fork makes its own."""
 
@@ -56,29 +51,41 @@ class Link:
         self._numbers = itertools.count()
         self._broker = BlockBroker(self._client)
         self._pace = Pace()
+        self.turns = Turns()
+        self.sharing = Sharing(self)
         self._replies = ReplyReader(self._reply_client, self._client_id)
         self.markets = MarketStore(self._client)
         self.limits = LimitStore(self._client)
         self.results = ResultStore(self._client)
 
-    def ask(self, parts: Sequence[Part], call: CallTerms) -> Iterator[AnswerBlock]:
+    def ask(
+        self, parts: Sequence[Part], call: CallTerms, told: Callable[[], None] | None = None
+    ) -> Iterator[AnswerBlock]:
         """Send `parts` in blocks under one market and yield their answers in order, as they come.
 
-        Raises `TransportError`, `QueueFullError` or, past the time-out, `ReportTimeoutError`.
+        `told` is called once they are sent. Raises `TransportError`, `QueueFullError` or, past the
+        time-out, `ReportTimeoutError`.
         """
         sent = self.send(parts, call)
+        if told is not None:
+            told()
+        n_rows = sum(len(part.quantity) for part, _ in parts)
         answers: list[AnswerBlock] = []
         try:
             for block_id, future in zip(sent.check_id.block_ids(), sent.futures, strict=True):
                 answer = _await(future, sent, call)
-                answers.append(decode_answer(answer, str(sent.check_id), block_id))
+                with self.turns.of(n_rows):
+                    answers.append(decode_answer(answer, str(sent.check_id), block_id))
                 yield answers[-1]
         finally:
             self.forget(sent)
-        self.note(parts, call, sent, answers)
+        self._note(parts, call, sent, answers)
 
-    def send(self, parts: Sequence[Part], call: CallTerms) -> SentCall:
-        """Enqueue `parts` and return the futures of their answers, which `forget` ends."""
+    def send(self, parts: Sequence[Part], call: CallTerms, *, patient: bool = True) -> SentCall:
+        """Enqueue `parts` and return the futures of their answers, which `forget` ends.
+
+        One that is not `patient` is refused where there is no room for all of it.
+        """
         started = time.monotonic()
         blocks = self._cut(parts)
         check_id = self._check_id(blocks)
@@ -86,7 +93,7 @@ class Link:
             check_id, started, [self._replies.expect(one) for one in check_id.block_ids()]
         )
         try:
-            self._enqueue(blocks, check_id, call, self._client_id)
+            self._enqueue(blocks, check_id, call, self._client_id, patient=patient)
         except BaseException:
             self.forget(sent)
             raise
@@ -96,7 +103,18 @@ class Link:
         for block_id in sent.check_id.block_ids():
             self._replies.forget(block_id)
 
-    def note(
+    def read(
+        self, parts: Sequence[Part], call: CallTerms, sent: SentCall, found: Sequence[bytes]
+    ) -> list[AnswerBlock]:
+        """Return the answers to what was sent, which were all `found`; raises what they say."""
+        answers = [
+            decode_answer(answer, str(sent.check_id), block_id)
+            for block_id, answer in zip(sent.check_id.block_ids(), found, strict=True)
+        ]
+        self._note(parts, call, sent, answers)
+        return answers
+
+    def _note(
         self,
         parts: Sequence[Part],
         call: CallTerms,
@@ -113,11 +131,12 @@ class Link:
         """Send `parts` as `ask` does and return the id that their answers are read by."""
         blocks = self._cut(parts)
         check_id = self._check_id(blocks)
-        self._enqueue(blocks, check_id, call, "")
+        self._enqueue(blocks, check_id, call, "", patient=False)
         return check_id
 
     def close(self) -> None:
         self._replies.close()
+        self.sharing.close()
         self._client.close()
         self._reply_client.close()
 
@@ -132,7 +151,13 @@ class Link:
         return CheckId(f"{self._client_id}.{next(self._numbers)}", len(blocks))
 
     def _enqueue(
-        self, blocks: Sequence[Part], check_id: CheckId, call: CallTerms, client_id: str
+        self,
+        blocks: Sequence[Part],
+        check_id: CheckId,
+        call: CallTerms,
+        client_id: str,
+        *,
+        patient: bool,
     ) -> None:
         """Enqueue the blocks of one call under one market, and one version of each limit set.
 
@@ -144,9 +169,11 @@ class Link:
         patiently = _while_full(time.monotonic() + call.timeout_s).wraps(enqueue)
         for block_id, (block, wanted) in zip(check_id.block_ids(), blocks, strict=True):
             limits = versions.get(wanted, wanted.limits)
+            with self.turns.of(len(block.quantity)):
+                payload = encode_request(block)
             given = enqueue(
                 block_id,
-                encode_request(block),
+                payload,
                 client_id=client_id,
                 lane=call.lane,
                 n_checks=len(block),
@@ -156,7 +183,7 @@ class Link:
                 summary=block_summary(call.lane, block.portfolio_ids),
             )
             market, versions[wanted] = given.market_id, given.limits_version
-            if client_id:
+            if patient:
                 enqueue = patiently
 
     def _judge(self, check_id: CheckId, took_s: float, answers: Sequence[AnswerBlock]) -> None:
@@ -191,11 +218,3 @@ def _await(future: Future[bytes], sent: SentCall, call: CallTerms) -> bytes:
         return future.result(timeout=max(0.0, sent.started + call.timeout_s - time.monotonic()))
     except FutureTimeoutError:
         raise unanswered(call, sent.check_id) from None
-
-
-def unanswered(call: CallTerms, check_id: CheckId | str) -> ReportTimeoutError:
-    """Return what a caller is told whose time is over."""
-    return ReportTimeoutError(
-        f"No report within {call.timeout_s:g} s in the {call.lane.value} lane.",
-        check_id=str(check_id),
-    )

@@ -1,13 +1,17 @@
-"""Where a bad request of one check becomes an exception."""
+"""What callers are told who ask for what cannot be had."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TypeVar
 
+from risk_tasks.client.check_ids import CheckId
+from risk_tasks.client.terms import CallTerms
 from risk_tasks.errors import (
     InvalidPortfolioError,
     InvalidSettingsError,
+    ReportTimeoutError,
     RiskTasksError,
     request_error,
 )
@@ -53,3 +57,22 @@ def require_published(
     if not is_name(name):
         raise InvalidSettingsError(f"{name!r} is not a name.", field="name")
     return item
+
+
+def unanswered(call: CallTerms, check_id: CheckId | str) -> ReportTimeoutError:
+    """Return what a caller is told whose time is over."""
+    return ReportTimeoutError(
+        f"No report within {call.timeout_s:g} s in the {call.lane.value} lane.",
+        check_id=str(check_id),
+    )
+
+
+def of_row(error: Exception, row: int) -> Exception:
+    """Return `error` as it is told to the caller of one check among others.
+
+    The id of a call that is late is that of its own row alone.
+    """
+    if not isinstance(error, ReportTimeoutError) or not error.check_id:
+        return error
+    own = replace(CheckId.parse(error.check_id), rows=(row, row + 1))
+    return ReportTimeoutError(error.message, check_id=str(own))

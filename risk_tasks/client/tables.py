@@ -7,10 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from risk_tasks.client import columns
+from risk_tasks.client.columns import Grouping
+from risk_tasks.client.turns import LONG_ROWS
 from risk_tasks.errors import InvalidTableError
 from risk_tasks.wire.request import RequestBlock, Terms
 
@@ -26,15 +29,11 @@ def read_tables(
     `portfolios` names. Raises `InvalidTableError` naming column and row.
     """
     table = columns.as_table(positions, "positions")
-    with ThreadPoolExecutor(1) as other:
-        # The two columns of texts take all of the time; Arrow reads them without the GIL.
-        reading = other.submit(columns.codes, table, "instrument", "positions")
-        groups = columns.grouping(table, "portfolio_id", "positions")
-        names, instrument = reading.result()
+    groups, (names, instrument) = _texts_of(table)
     quantity = columns.numbers(table, "quantity", "positions")
     if quantity.null_count:
         quantity = quantity.fill_null(float("nan"))
-    about = _About(portfolios, groups.texts)
+    about = _Nothing(groups.texts) if portfolios is None else _About(portfolios, groups.texts)
     sizes = np.zeros(len(about.ids) + 1, dtype=np.int64)
     sizes[1 : len(groups.sizes) + 1] = groups.sizes
     order = slice(None) if groups.order is None else groups.order
@@ -52,12 +51,39 @@ def read_tables(
     return request, about.limit_sets()
 
 
-class _About:
-    """What the optional table of portfolios says of each portfolio."""
+def _texts_of(table: pa.Table) -> tuple[Grouping, tuple[pa.StringArray, npt.NDArray[np.int32]]]:
+    """Return the two columns of texts, which take nearly all of the time of reading."""
+    if len(table) < LONG_ROWS:
+        groups = columns.grouping(table, "portfolio_id", "positions")
+        return groups, columns.codes(table, "instrument", "positions")
+    with ThreadPoolExecutor(1) as other:
+        # Arrow reads them without the GIL. In a shorter table the thread costs more than it saves.
+        reading = other.submit(columns.codes, table, "instrument", "positions")
+        groups = columns.grouping(table, "portfolio_id", "positions")
+        return groups, reading.result()
 
-    def __init__(self, portfolios: Any | None, ids: pa.StringArray) -> None:
-        empty = pa.table({"portfolio_id": pa.array([], pa.string())})
-        self._table = empty if portfolios is None else columns.as_table(portfolios, "portfolios")
+
+class _Nothing:
+    """What is known of portfolios that no table says anything of."""
+
+    def __init__(self, ids: pa.StringArray) -> None:
+        self.ids = ids
+
+    def numbers(self, _: str) -> pa.DoubleArray:
+        return pa.nulls(len(self.ids), pa.float64())
+
+    def limit_sets(self) -> pa.StringArray:
+        return pa.nulls(len(self.ids), pa.string())
+
+    def tags(self) -> Sequence[Mapping[str, str]]:
+        return ()
+
+
+class _About:
+    """What the table of portfolios says of each portfolio."""
+
+    def __init__(self, portfolios: Any, ids: pa.StringArray) -> None:
+        self._table = columns.as_table(portfolios, "portfolios")
         own = columns.texts(self._table, "portfolio_id", "portfolios")
         if own.null_count:
             raise columns.missing(

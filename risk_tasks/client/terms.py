@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import TypedDict, Unpack
 
 from risk_tasks.broker.blocks import IfMissing, StampRequest
 from risk_tasks.errors import InvalidLimitError, InvalidSettingsError
@@ -44,6 +44,59 @@ class CheckOptions(TypedDict, total=False):
     priority: str
     #: seconds to wait, or None for the client's own
     timeout_s: float | None
+
+
+def kind_of(call: CallTerms) -> Hashable:
+    """Return what calls have in common that may share a block."""
+    terms, limits = call.terms, call.terms.limits
+    version = limits.version if limits else None
+    said = (terms.measures, terms.settings, version, terms.detail)
+    return _Kind((*said, call.stamp, call.lane, call.timeout_s))
+
+
+class KnownCalls:
+    """Calls that were read before: most ask the same, thousands of times a second."""
+
+    def __init__(self, default_timeout_s: float) -> None:
+        self._default_timeout_s = default_timeout_s
+        self._known: dict[Hashable, tuple[CallTerms, Hashable]] = {}
+        # Read at once, so that a time-out that is none is told where it was given.
+        self.read(explain=False)
+
+    def read(self, *, explain: bool, **options: Unpack[CheckOptions]) -> tuple[CallTerms, Hashable]:
+        """Return the terms of a check and its kind; raises as `read_call` does."""
+        said = (explain, *options.items())
+        # What is equal to a text or to a number of these types is read as the same.
+        is_plain = type(explain) is bool and all(type(one) in _PLAIN for one in options.values())
+        known = self._known.get(said) if is_plain else None
+        if known is None:
+            call = read_call(Detail.of_reports(explain), self._default_timeout_s, **options)
+            known = call, kind_of(call)
+            if is_plain:
+                if len(self._known) >= _MAX_KNOWN:
+                    self._known.clear()
+                self._known[said] = known
+        return known
+
+
+_PLAIN = frozenset((str, int, float, type(None)))
+_MAX_KNOWN = 256
+
+
+class _Kind:
+    """A value whose hash is computed once."""
+
+    __slots__ = ("_hash", "_value")
+
+    def __init__(self, value: Hashable) -> None:
+        self._value = value
+        self._hash = hash(value)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, _Kind) and self._value == other._value)
 
 
 def read_call(

@@ -14,8 +14,9 @@ from risk_tasks.metrics import NullRecorder, Recorder
 from risk_tasks.monitoring.recorder import LateRecorder, Sink
 from risk_tasks.monitoring.slots import SlotWriter
 from risk_tasks.roles.presence import Repeater
+from risk_tasks.roles.result_cache import ResultCache
 from risk_tasks.settings import Settings
-from risk_tasks.store.slots import LookUps, SlotStore
+from risk_tasks.store.slots import SlotStore
 
 if TYPE_CHECKING:
     from risk_tasks.monitoring.exposition import Collector, Endpoint
@@ -26,14 +27,14 @@ log = structlog.get_logger("risk_tasks")
 _FLUSH_EVERY_S = 1.0
 
 
-def open_endpoint(settings: Settings, role: str, make: Callable[[], Collector]) -> Endpoint | None:
-    """Serve what `make` makes to Prometheus, or nothing where no port is set."""
+def open_endpoint(settings: Settings, role: str, *make: Callable[[], Collector]) -> Endpoint | None:
+    """Serve what each of `make` makes to Prometheus, or nothing where no port is set."""
     if settings.metrics == "off" or settings.metrics_port is None:
         return None
     # Only who is scraped needs the library.
     from risk_tasks.monitoring.exposition import Endpoint
 
-    return Endpoint(settings.metrics_host, settings.metrics_port, role, [make()])
+    return Endpoint(settings.metrics_host, settings.metrics_port, role, [one() for one in make])
 
 
 def told(endpoint: Endpoint | None) -> dict[str, int]:
@@ -49,7 +50,7 @@ class WorkerMeters:
         settings: Settings,
         client: redis.Redis,
         name: str,
-        look_ups: Callable[[], LookUps] = LookUps,
+        cache: ResultCache,
     ) -> None:
         self.recorder: Recorder = NullRecorder()
         self.endpoint: Endpoint | None = None
@@ -59,14 +60,14 @@ class WorkerMeters:
         # Of two processes of one name, as after a restart, neither overwrites the other's slot.
         process = f"{name}:{uuid.uuid4().hex[:8]}"
         self._slots = SlotWriter(
-            SlotStore(client), process, threads=settings.concurrency, look_ups=look_ups
+            SlotStore(client), process, threads=settings.concurrency, look_ups=cache.look_ups
         )
         sinks: list[Sink] = [self._slots]
         if settings.metrics_port is not None:
             from risk_tasks.monitoring.worker import WorkerMetrics
 
             shown = WorkerMetrics(settings.concurrency)
-            self.endpoint = open_endpoint(settings, "worker", lambda: shown)
+            self.endpoint = open_endpoint(settings, "worker", lambda: shown, cache.metrics)
             sinks.append(shown)
         self.recorder = self._late = LateRecorder(sinks)
         self._repeater = Repeater(self._flush, every_s=_FLUSH_EVERY_S, name="metrics")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from risk_tasks.cache import (
     Breaker,
+    BreakerState,
     CacheCounters,
     CacheCounts,
     CacheServer,
@@ -22,6 +24,9 @@ from risk_tasks.lanes import CACHE_PREFIX, LEASE_PREFIX
 from risk_tasks.settings import Settings
 from risk_tasks.store.cache_counts import CacheCountsStore
 from risk_tasks.store.slots import LookUps
+
+if TYPE_CHECKING:
+    from risk_tasks.monitoring.exposition import Collector
 
 #: more than a worker has threads: one without a connection would compute what another computes
 _MAX_CONNECTIONS = 512
@@ -43,6 +48,17 @@ class ResultCache:
         counts = self.counters.snapshot()
         n = counts.local_hits + counts.local_misses
         return LookUps(n, counts.local_hits + counts.shared_hits)
+
+    def metrics(self) -> Collector:
+        """Return what tells Prometheus of this process."""
+        # Only who is scraped needs the library.
+        from risk_tasks.monitoring.cache import CacheMetrics
+
+        return CacheMetrics(
+            self.counters.snapshot,
+            lambda: self.tiers.local.size_bytes,
+            lambda: self.breaker.state is not BreakerState.CLOSED,
+        )
 
 
 def open_cache(settings: Settings) -> ResultCache:

@@ -79,7 +79,7 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
         PrewarmStore(client), popular, markets, shelf.get, warm_by, ttl_s=cache.ttl_s
     )
     counts = CacheReport(cache, CacheCountsStore(client), name, recall.drain)
-    meters = WorkerMeters(settings, client, name, cache.look_ups)
+    meters = WorkerMeters(settings, client, name, cache)
     documents = DocumentService(service, markets, limits)
     app = create_app(settings)
     tasks.register(app, service, documents, BlockBroker(client), meters.recorder)

@@ -217,14 +217,20 @@ def _read_columns(batch: pa.RecordBatch, names: Sequence[str]) -> dict[str, Meas
     if not names:
         return {}
     values = _read_matrix(batch, "values", pa.float64(), len(names))
-    if "outcomes" in batch.schema.names:
-        outcomes = _read_matrix(batch, "outcomes", pa.int8(), len(names))
-        _require_places(outcomes, len(Outcome))
-    else:
-        outcomes = np.zeros(values.shape, dtype=np.int8)
-    if not (np.isfinite(values) | ~HAS_VALUE[outcomes]).all():
-        raise DecodeError("There are rows without a number, and nothing says why.")
+    known = np.isfinite(values)
+    if "outcomes" not in batch.schema.names:
+        if not known.all():
+            raise DecodeError(_NO_NUMBER)
+        fine = np.zeros(len(batch), dtype=np.int8)
+        return {name: MeasureColumn(values[place], fine) for place, name in enumerate(names)}
+    outcomes = _read_matrix(batch, "outcomes", pa.int8(), len(names))
+    _require_places(outcomes, len(Outcome))
+    if not (known | ~HAS_VALUE[outcomes]).all():
+        raise DecodeError(_NO_NUMBER)
     return {name: MeasureColumn(values[place], outcomes[place]) for place, name in enumerate(names)}
+
+
+_NO_NUMBER = "There are rows without a number, and nothing says why."
 
 
 def _read_matrix(

@@ -18,28 +18,34 @@ def reports(portfolio_ids: Sequence[str], answers: Sequence[AnswerBlock]) -> lis
 
 
 def _reports(portfolio_ids: Iterable[str], answer: AnswerBlock) -> list[RiskReport]:
-    head = answer.head
-    decisions = answer.decisions.tolist()
+    head, columns, errors = answer.head, answer.columns, answer.errors
+    decisions = [GRAVITY[place] for place in answer.decisions.tolist()]
+    hashes: Sequence[str | None] = answer.input_hashes or [None] * len(answer)
+    # Most rows have none: asked for each, Arrow would look each up.
+    breaches = {row: tuple(of_row) for row, of_row in answer.breaches.items()}
+    gaps, explanations = answer.gaps, answer.explanations
     return [
         RiskReport(
             portfolio_id=portfolio_id,
             market_id=head.market_id,
             limits_version=head.limits_version,
             as_of=head.as_of,
-            status=ReportStatus.ERROR if row in answer.errors else ReportStatus.OK,
-            decision=GRAVITY[decisions[row]],
-            measures={} if row in answer.errors else _MeasureRow(answer.columns, row),
-            breaches=tuple(answer.breaches.get(row, ())),
-            not_evaluated=tuple(answer.gaps.get(row, ())),
-            input_hash=answer.input_hashes[row]
-            if answer.input_hashes and row not in answer.errors
-            else None,
+            status=_ERROR if row in errors else _OK,
+            decision=decisions[row],
+            measures={} if row in errors else _MeasureRow(columns, row),
+            breaches=breaches.get(row, ()),
+            not_evaluated=tuple(gaps[row]) if row in gaps else (),
+            input_hash=None if row in errors else hashes[row],
             timings=head.timings,
-            error=answer.errors.get(row),
-            explanation=answer.explanations.get(row),
+            error=errors.get(row),
+            explanation=explanations.get(row),
         )
         for row, portfolio_id in enumerate(portfolio_ids)
     ]
+
+
+# A member of an enumeration is looked up anew each time that it is named.
+_OK, _ERROR = ReportStatus.OK, ReportStatus.ERROR
 
 
 class _MeasureRow(Mapping[str, Measure]):

@@ -45,6 +45,9 @@ def _schema(code: pa.DataType) -> pa.Schema:
 #: instruments are coded in 16 bits where they fit: a sixth less to send
 _NARROW, _WIDE = _schema(pa.int16()), _schema(pa.int32())
 _MAX_NARROW = 1 << 15
+_NARROW_FIELDS, _WIDE_FIELDS = (
+    list(schema.field("positions").type.value_type) for schema in (_NARROW, _WIDE)
+)
 
 _TERMS = ("measures", "settings", "limits", "detail")
 
@@ -108,14 +111,22 @@ class RequestBlock:
         return len(self.offsets) - 1
 
 
+class _Places(dict[str, int]):
+    """Places of names, in order of first appearance: each has one as soon as it is looked up."""
+
+    def __missing__(self, name: str) -> int:
+        place = self[name] = len(self)
+        return place
+
+
 def pack_portfolios(portfolios: Sequence[Portfolio], terms: Terms) -> RequestBlock:
     """Lay out `portfolios` as one block."""
-    places: dict[str, int] = {}
+    places = _Places()
     codes: list[int] = []
     quantities: list[float] = []
     offsets = [0]
     for portfolio in portfolios:
-        codes += [places.setdefault(name, len(places)) for name in portfolio.positions]
+        codes += map(places.__getitem__, portfolio.positions)
         quantities += portfolio.positions.values()
         offsets.append(len(codes))
     return RequestBlock(
@@ -133,18 +144,15 @@ def pack_portfolios(portfolios: Sequence[Portfolio], terms: Terms) -> RequestBlo
 
 def encode_request(block: RequestBlock) -> bytes:
     """Return `block` as Arrow IPC bytes."""
-    schema = _NARROW if len(block.instrument_names) < _MAX_NARROW else _WIDE
-    kind = schema.field("positions").type.value_type
+    is_narrow = len(block.instrument_names) < _MAX_NARROW
+    schema, fields = (_NARROW, _NARROW_FIELDS) if is_narrow else (_WIDE, _WIDE_FIELDS)
     unnamed = block.instrument < 0
-    codes = block.instrument.astype(np.int16 if schema is _NARROW else np.int32, copy=False)
+    codes = block.instrument.astype(np.int16 if is_narrow else np.int32, copy=False)
     instrument = pa.DictionaryArray.from_arrays(
         pa.array(codes, mask=unnamed if unnamed.any() else None),
         pa.array(block.instrument_names, pa.string()),
     )
-    positions = pa.StructArray.from_arrays(
-        [instrument, pa.array(block.quantity)],
-        fields=list(kind),
-    )
+    positions = pa.StructArray.from_arrays([instrument, pa.array(block.quantity)], fields=fields)
     batch = pa.record_batch(
         [
             block.portfolio_ids,

@@ -123,7 +123,7 @@ def test_every_metric_of_the_alerts_and_the_dashboard_is_really_there(system):
 def test_every_metric_is_documented_and_has_bounded_labels(system):
     """Names begin alike; portfolios and workers are no labels."""
     page = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text()
-    allowed = {"lane", "outcome", "le", "version", "role"}
+    allowed = {"lane", "tier", "outcome", "le", "version", "role"}
 
     for name, pairs in system.samples():
         assert name.startswith("risk_tasks_"), name
@@ -178,6 +178,22 @@ def test_a_block_has_one_line_and_no_line_holds_a_position(system):
     assert "AAPL" not in text
     assert "hidden" not in text
     assert all(character.isprintable() or character == "\n" for character in text)
+
+
+def test_look_ups_are_told_as_they_happen(system, market):
+    """A costly measure twice: first missed in both tiers, then found in the nearer one."""
+
+    def looked_up(tier: str, outcome: str) -> float:
+        labels = frozenset({("tier", tier), ("outcome", outcome)})
+        return system.samples()["risk_tasks_cache_look_ups_total", labels]
+
+    before = {key: looked_up(*key) for key in (("local", "hit"), ("shared", "miss"))}
+    with RiskClient(system.url, timeout_s=60) as risk:
+        for _ in range(2):
+            risk.check(Portfolio("costly", {"AAPL": 3.0}), measures=["monte_carlo_value_at_risk"])
+
+    assert looked_up("local", "hit") == before["local", "hit"] + 1
+    assert looked_up("shared", "miss") == before["shared", "miss"] + 1
 
 
 def test_a_port_that_is_taken_ends_the_role_with_its_remedy(system, tmp_path):

@@ -10,6 +10,8 @@ import pytest
 
 from risk_tasks.client import RiskClient
 from risk_tasks.client.cutting import BlockBounds, cut
+from risk_tasks.client.sharing import Sharing
+from risk_tasks.client.turns import Turns
 from risk_tasks.errors import (
     InvalidLimitError,
     InvalidMarketError,
@@ -43,8 +45,10 @@ class LocalLink:
         self._service = make_service(DEFAULT, STRICT)
         self._versions = {"default": DEFAULT.version, "strict": STRICT.version, "": ""}
         self.calls = []
+        self.turns = Turns()
+        self.sharing = Sharing(self)
 
-    def ask(self, parts, call):
+    def ask(self, parts, call, told=None):
         """Answer the parts of one call, in order."""
         self.calls.append((parts, call))
         return [

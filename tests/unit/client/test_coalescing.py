@@ -64,9 +64,32 @@ def test_checks_of_other_terms_never_share_a_block():
     assert dict(coalescer.due(1.0)) == {"one": ["a"], "other": ["b"]}
 
 
+def test_checks_gather_while_something_else_is_under_way():
+    """A block that holds them need not be."""
+    coalescer = Coalescer(TWO)
+    coalescer.began()
+
+    assert coalescer.add("kind", "a", 0.0) is None
+    assert coalescer.gathered("kind") == ["a"]
+    coalescer.arrived()
+    assert list(coalescer.due(0.0)) == [("kind", ["a"])]
+    assert coalescer.gathered("kind") == ()
+
+
+def test_an_item_may_be_several_checks():
+    """A block goes by how many they are together."""
+    coalescer = Coalescer(Company(max_checks=10, max_wait_s=0.01))
+    coalescer.began()
+
+    assert coalescer.add("kind", "a", 0.0, 4) is None
+    assert coalescer.add("kind", "b", 0.0, 5) is None
+    assert coalescer.add("kind", "c", 0.0, 5) == ["a", "b", "c"]
+    assert coalescer.add("kind", "d", 0.0, 4) is None
+
+
 @given(
     st.integers(1, 4),
-    st.lists(st.sampled_from(["add one", "add other", "arrive", "wait"]), max_size=60),
+    st.lists(st.sampled_from(["add one", "add other", "begin", "arrive", "wait"]), max_size=60),
 )
 def test_every_check_leaves_once_in_order_and_in_time(max_checks, steps):
     """Whatever happens: blocks are bounded, of one kind, and none waits past its bound."""
@@ -88,6 +111,9 @@ def test_every_check_leaves_once_in_order_and_in_time(max_checks, steps):
             n += 1
             if block is not None:
                 leave(kind, block)
+        elif step == "begin":
+            coalescer.began()
+            under_way += 1
         elif step == "arrive" and under_way:
             coalescer.arrived()
             under_way -= 1

@@ -121,6 +121,14 @@ def test_any_table_of_positions_is_read_the_same(make):
     assert read(make()) == (EXPECTED, [None, None])
 
 
+@pytest.mark.parametrize("make", TABLES.values(), ids=TABLES.keys())
+def test_a_long_table_is_read_the_same(make, monkeypatch):
+    """Its two columns of texts by two threads."""
+    monkeypatch.setattr("risk_tasks.client.tables.LONG_ROWS", 0)
+
+    assert read(make()) == (EXPECTED, [None, None])
+
+
 def test_a_pandas_frame_is_read_the_same():
     """With its plain and with its categorical texts."""
     pandas = pytest.importorskip("pandas")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from risk_tasks.broker.blocks import IfMissing, StampRequest
-from risk_tasks.client.terms import CheckOptions, read_call
+from risk_tasks.client.terms import CheckOptions, KnownCalls, kind_of, read_call
 from risk_tasks.errors import RequestError
 from risk_tasks.lanes import Priority
 from risk_tasks.model.limits import Limit, LimitSet
@@ -152,3 +152,54 @@ def test_the_options_of_a_check_are_those_of_the_design():
     """`CheckOptions` types what `read_call` takes."""
     assert list(CheckOptions.__annotations__) == OPTIONS
     assert not CheckOptions.__total__
+
+
+ASKED = [
+    {},
+    {"market": "other"},
+    {"market": "other", "limits": "strict"},
+    {"limits": LIMITS},
+    {"measures": ["volatility"]},
+    {"settings": MeasureSettings(horizon_days=5)},
+    {"timeout_s": 1, "priority": "batch"},
+    {"timeout_s": None, "market": None},
+]
+
+
+@pytest.mark.parametrize("explain", [False, True])
+@pytest.mark.parametrize("options", ASKED, ids=map(str, range(len(ASKED))))
+def test_a_call_that_is_known_is_the_call_that_was_read(options, explain):
+    """Whether it is asked for the first time or again; others before it change nothing."""
+    known = KnownCalls(7.0)
+    for other in ASKED:
+        known.read(explain=not explain, **other)
+
+    expected = read_call(Detail.of_reports(explain), 7.0, **options)
+    for _ in range(2):
+        assert known.read(explain=explain, **options) == (expected, kind_of(expected))
+
+
+def test_what_is_refused_is_refused_again_and_after_what_it_equals():
+    """A truth is no number of seconds, though it equals one, and no text is of another type."""
+    known = KnownCalls(7.0)
+    known.read(explain=False, timeout_s=1)
+
+    for _ in range(2):
+        for bad in ({"timeout_s": True}, {"timeout_s": float("nan")}, {"market": 1}):
+            with pytest.raises(RequestError):
+                known.read(explain=False, **bad)
+        with pytest.raises(RequestError):
+            known.read(explain=0)
+    with pytest.raises(RequestError):
+        KnownCalls(-1.0)
+
+
+def test_no_more_calls_are_remembered_than_there_is_room_for(monkeypatch):
+    """A caller who names another market each time fills no memory."""
+    monkeypatch.setattr("risk_tasks.client.terms._MAX_KNOWN", 3)
+    known = KnownCalls(7.0)
+
+    for number in range(10):
+        call, _ = known.read(explain=False, market=f"m{number}")
+        assert call.stamp.market == f"m{number}"
+        assert len(known._known) <= 3

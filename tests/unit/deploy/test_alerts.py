@@ -46,6 +46,8 @@ HEALTH = {
     "risk_tasks_dead_letters_made_total": "2x120",
     "risk_tasks_quarantined_messages_total": "2x120",
     "risk_tasks_ledger_overdue_blocks": "0x120",
+    "risk_tasks_cache_breaker_open": "0x120",
+    "risk_tasks_cache_corrupt_entries_total": "2x120",
 }
 
 #: what is otherwise, by the alert that it rings
@@ -68,6 +70,8 @@ PLIGHTS: dict[str, dict[str, str | None]] = {
     "DeadLetters": {"risk_tasks_dead_letters_made_total": "2x100 3x19"},
     "Malformed": {"risk_tasks_quarantined_messages_total": "2x100 3x19"},
     "LedgerOverdue": {"risk_tasks_ledger_overdue_blocks": "4x120"},
+    "CacheAway": {"risk_tasks_cache_breaker_open": "1x120"},
+    "CacheCorrupt": {"risk_tasks_cache_corrupt_entries_total": "2x100 3x19"},
 }
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.load.figures import Figures, Kills, Look, NormalLoad, Scaling, Times
+from benchmarks.load.figures import Figures, Kills, Look, Scaling, Times, Told
 from benchmarks.load.judging import LEVEL_MS, Criterion, Targets, judge, verdict
 from benchmarks.load.report import Report
 from tests.unit.load.figures import GOOD, asked, with_level
@@ -19,11 +19,11 @@ def failed(figures, targets=TARGETS):
 
 
 def test_figures_at_their_bounds_keep_every_promise():
-    """15, 25, 60, 120, 200 ms; below 100 up to 20,000; and the five that are no level's."""
+    """15, 25, 60, 120, 200 ms; below 100 up to 20,000; and the six that are no level's."""
     criteria = judge(GOOD, TARGETS)
 
-    assert [one.passed for one in criteria] == [True] * (5 + 4 + 5 + 1 + 1 + 2 + 1 + 1)
-    assert verdict(criteria) == "PASS: 20 passed, 0 failed, 0 not judged"
+    assert [one.passed for one in criteria] == [True] * (5 + 4 + 5 + 1 + 1 + 2 + 1 + 1 + 1)
+    assert verdict(criteria) == "PASS: 21 passed, 0 failed, 0 not judged"
 
 
 @pytest.mark.parametrize("n", LEVEL_MS)
@@ -78,10 +78,19 @@ def test_a_hit_ratio_that_is_not_above_70_percent_or_not_counted_fails(ratio):
 
 def test_a_backlog_fails():
     left = replace(GOOD, normal=replace(GOOD.normal, depth_after=1))
-    old = replace(GOOD, normal=NormalLoad(1.0, (Look(0.0, 1, 1.01), Look(0.1, 0, 0.0)), 0))
+    late = (Look(0.0, 1, 1.01), Look(0.1, 0, 0.0))
+    old = replace(GOOD, normal=replace(GOOD.normal, looks=late))
 
     assert failed(left) == ["lane empty after normal load"]
     assert failed(old) == ["oldest that waits at normal load"]
+
+
+@pytest.mark.parametrize(("own_ms", "status_ms"), [(70.0, 45.0), (49.0, 70.0)])
+def test_status_that_is_two_buckets_off_fails(own_ms, status_ms):
+    """Buckets end at 50, 60 and 120 ms."""
+    off = replace(GOOD.normal, told=(Told(95, own_ms, status_ms),))
+
+    assert failed(replace(GOOD, normal=off)) == ["p95 by status is what users time"]
 
 
 @pytest.mark.parametrize("kills", [Kills((1.0,), ((0.0, 1.0),), 10_000, 11), Kills((), (), 10, 0)])
@@ -99,7 +108,7 @@ def test_capacity_below_four_fifths_of_linear_fails():
 def test_what_was_not_run_is_not_judged():
     criteria = judge(Figures(GOOD.levels), TARGETS)
 
-    assert [one.found for one in criteria if one.passed is None] == ["not run"] * 5
+    assert [one.found for one in criteria if one.passed is None] == ["not run"] * 6
 
 
 def test_on_one_core_nothing_is_said_of_several_workers():

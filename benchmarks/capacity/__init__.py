@@ -1,0 +1,1 @@
+"""How far the system scales: what a block costs, a simulation of it, and real fleets beside it."""
