@@ -1,7 +1,9 @@
-# One file for every container: targets worker, beat, autoscaler, flower, cli, and redis with our settings.
+# One file for every container: targets worker, beat, autoscaler, flower, gateway, cli, and redis and
+# nginx with our settings.
 # For the classic builder too: no BuildKit syntax. Base images are arguments.
 ARG PYTHON_IMAGE=python:3.13-slim-bookworm
 ARG REDIS_IMAGE=redis:7-bookworm
+ARG NGINX_IMAGE=nginx:stable-bookworm
 
 # --- Redis under our user, with our settings and without a password in it
 FROM ${REDIS_IMAGE} AS redis
@@ -12,6 +14,14 @@ USER 10001:10001
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s CMD ["/bin/sh", "/etc/risk-tasks/probe.sh"]
 ENTRYPOINT ["redis-server"]
 CMD ["/etc/risk-tasks/broker.conf"]
+
+# --- nginx under our user, with our settings; the one part that faces out
+FROM ${NGINX_IMAGE} AS nginx
+COPY deploy/nginx /etc/risk-tasks
+USER 10001:10001
+HEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD ["/bin/bash", "/etc/risk-tasks/probe.sh"]
+ENTRYPOINT ["/bin/sh", "/etc/risk-tasks/run.sh"]
+CMD []
 
 # --- what every image of ours stands on, in one layer: no package lists, manuals or caches
 FROM ${PYTHON_IMAGE} AS trimmed
@@ -42,6 +52,9 @@ RUN sh /build/install.sh autoscaler.lock
 
 FROM dependencies AS flower-dependencies
 RUN sh /build/install.sh flower.lock
+
+FROM dependencies AS gateway-dependencies
+RUN sh /build/install.sh gateway.lock
 
 FROM dependencies AS package
 COPY pyproject.toml README.md LICENSE /src/
@@ -104,3 +117,11 @@ COPY --from=package /added /opt/risk-tasks
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s CMD ["python", "-S", "-c", \
     "import urllib.request as web; web.urlopen('http://127.0.0.1:5555/healthcheck', timeout=3)"]
 ENTRYPOINT ["risk-tasks", "flower", "--address", "0.0.0.0", "--port", "5555"]
+
+FROM runtime AS gateway
+COPY --from=dependencies /opt/risk-tasks /opt/risk-tasks
+COPY --from=gateway-dependencies /added /opt/risk-tasks
+COPY --from=package /added /opt/risk-tasks
+HEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD ["python", "-S", "-c", \
+    "import urllib.request as web; web.urlopen('http://127.0.0.1:8200/readyz', timeout=2)"]
+ENTRYPOINT ["risk-tasks", "gateway", "--host", "0.0.0.0", "--port", "8200"]

@@ -59,6 +59,7 @@ lock: .venv/.installed  ## resolve again, for Python 3.11 and later; the images'
 	$(LOCK) -c requirements.lock --extra beat pyproject.toml -o deploy/locks/beat.lock > /dev/null
 	$(LOCK) -c requirements.lock --extra autoscaler pyproject.toml -o deploy/locks/autoscaler.lock > /dev/null
 	$(LOCK) -c requirements.lock --extra flower pyproject.toml -o deploy/locks/flower.lock > /dev/null
+	$(LOCK) -c requirements.lock --extra http pyproject.toml -o deploy/locks/gateway.lock > /dev/null
 	echo hatchling | $(LOCK) -c requirements.lock - -o deploy/locks/build.lock > /dev/null
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	  --upgrade --no-emit-index-url --no-header --no-annotate \

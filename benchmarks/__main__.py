@@ -15,6 +15,7 @@ from benchmarks import (
     users,
 )
 from benchmarks.capacity import command as capacity
+from benchmarks.http import run as http
 
 BENCHMARKS = {
     "kernel": kernel.run,
@@ -28,6 +29,7 @@ BENCHMARKS = {
     "latency": latency.run,
     "metrics": metrics.run,
     "users": users.run,
+    "http": http.run,
 }
 
 if __name__ == "__main__":

@@ -23,4 +23,12 @@ if [ ! -e secrets/broker_url ]; then
   printf 'redis://:%s@127.0.0.1:6379/0\n' "$password" | keep local_url
   printf 'redis://:%s@redis:6379/0\n' "$password" | keep broker_url
 fi
+if [ ! -e secrets/gateway_tokens ]; then
+  # The gateways know the hash alone; the token, for all there is, is yours to hand on.
+  token=$(random)
+  digest=$(printf %s "$token" | sha256sum | cut -d ' ' -f 1)
+  printf '[[tokens]]\nname = "first"\nroles = ["read", "check", "publish", "operate"]\nsha256 = "%s"\n' \
+    "$digest" | keep gateway_tokens
+  printf %s "$token" | keep gateway_token
+fi
 [ -e secrets/flower_password ] || random | keep flower_password

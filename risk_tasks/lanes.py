@@ -46,6 +46,7 @@ risk:cache_counts:NAME         hash    what the cache did in a role; 1 day after
 risk:slot:ID                   string  what a worker measured in one slot, JSON; 300 s
 risk:slots                     zset    SLOT:WORKER by number of slot; the last 300 s
 risk:unanswered:SLOT           hash    checks by lane that ended without an answer; 300 s
+risk:idempotency:ID            hash    a request by its key, and its answer; 2 s renewed, then 900 s
 risk:live                      zset    live portfolios by the epoch that they were taken in last
 risk:live:portfolio:ID         hash    version, turns, attempts, cash, nav, tags; until removed
 risk:live:positions:ID         hash    quantity by instrument, every bit of it; as the portfolio
@@ -134,6 +135,8 @@ OVERDUE_GRACE_S = 30
 #: a client not seen for this long is taken for gone
 CLIENT_GONE_S = 60
 SUPERSEDED_MARKET_TTL_S = 86_400
+#: a request under an idempotency key whose gateway says nothing for so long is given up
+CLAIM_TTL_S = 2.0
 #: a role whose entry is gone is taken for dead; what it held goes to others
 ROLE_TTL_S = 3
 #: how long a worker may have a block between fetching and starting it
@@ -274,3 +277,7 @@ def live_states_key(portfolio_id: str) -> str:
 def live_event_key(portfolio_id: str, event_id: str) -> str:
     """Return a key that no other pair has: both may hold colons, the length tells them apart."""
     return f"risk:live:event:{len(portfolio_id.encode())}:{portfolio_id}:{event_id}"
+
+
+def idempotency_key(digest: str) -> str:
+    return f"risk:idempotency:{digest}"

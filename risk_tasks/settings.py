@@ -59,6 +59,18 @@ class Settings(BaseSettings):
     live_max_attempts: int = Field(default=3, ge=1)
     #: live portfolios that are taken and not recorded at once
     live_max_underway: int = Field(default=1_000, ge=1)
+    #: the address that the gateway listens on; without tokens only one of this machine
+    gateway_host: str = "127.0.0.1"
+    #: its port; any free one for 0
+    gateway_port: int = Field(default=8200, ge=0, le=65_535)
+    #: TOML: hashes of the tokens that it lets in, with their roles
+    gateway_tokens: SecretStr | None = None
+    #: the longest time that one of its callers may ask to wait
+    gateway_most_s: float = Field(default=60.0, gt=0, le=3_600)
+    #: the largest JSON body, the largest Arrow body, and all bodies that it holds at once
+    gateway_json_bytes: int = Field(default=8 << 20, ge=1_024)
+    gateway_arrow_bytes: int = Field(default=64 << 20, ge=1_024)
+    gateway_held_bytes: int = Field(default=256 << 20, ge=1_024)
     #: debug, info, warning, error
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     #: auto: readable on a terminal, JSON elsewhere; json; console

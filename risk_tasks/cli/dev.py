@@ -32,6 +32,9 @@ def dev(
     flower: Annotated[
         bool, typer.Option("--flower", help="Flower too, behind a password.")
     ] = False,
+    gateway: Annotated[
+        bool, typer.Option("--gateway", help="The HTTP gateway too, on a free port.")
+    ] = False,
 ) -> None:
     """Run a server, workers, one critical-only worker and a scheduler until Ctrl-C."""
     from risk_tasks.embedding import FleetPlan, running_fleet
@@ -46,6 +49,7 @@ def dev(
         critical_worker=True,
         scheduler=True,
         flower=flower,
+        gateway=gateway,
         log_level="info",
     )
     notes.print("Starting ...")
@@ -79,6 +83,8 @@ def _announce(fleet: Fleet, ready_file: Path | None) -> None:
     for name, pid in fleet.pids.items():
         notes.print(f"  {name:<16} pid {pid}", highlight=False)
     notes.print(f"Broker {masked(fleet.url)}, logs in {fleet.folder}", soft_wrap=True)
+    if fleet.gateway is not None:
+        notes.print(f"Gateway {fleet.gateway.url}", soft_wrap=True)
     if fleet.flower is not None:
         notes.print(
             f"Flower {fleet.flower.url}, user {fleet.flower.user}, "
@@ -94,7 +100,7 @@ def _write_ready_file(fleet: Fleet, path: Path | None) -> None:
         return
     document: dict[str, object] = {
         "broker_url": fleet.url,
-        "gateway_url": None,
+        "gateway_url": fleet.gateway.url if fleet.gateway else None,
         "pids": fleet.pids,
     }
     if fleet.flower is not None:

@@ -1,4 +1,4 @@
-"""`worker`, `scheduler` and `flower`: the roles as processes."""
+"""`worker`, `scheduler`, `gateway` and `flower`: the roles as processes."""
 
 from __future__ import annotations
 
@@ -39,6 +39,21 @@ def scheduler(
     raise typer.Exit(run_scheduler(read_settings(broker_url), name=name, schedule=read))
 
 
+def gateway(
+    broker_url: BrokerUrl = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Port to listen on; 0 for any.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Unique name; made up where not given.")] = None,
+) -> None:
+    """Run the HTTP gateway until SIGTERM or Ctrl-C; requests that have begun are answered first."""
+    from risk_tasks.roles.gateway import run_gateway
+
+    settings = read_settings(broker_url, gateway_host=host, gateway_port=port)
+    raise typer.Exit(run_gateway(settings, name=name))
+
+
 def flower(
     broker_url: BrokerUrl = None,
     address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -55,4 +70,5 @@ def flower(
 def add_to(app: typer.Typer) -> None:
     app.command()(worker)
     app.command()(scheduler)
+    app.command()(gateway)
     app.command()(flower)

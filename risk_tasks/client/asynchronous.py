@@ -85,6 +85,12 @@ class AsyncRiskClient(AsyncLiveCalls):
         **options: Unpack[CheckOptions],
     ) -> RiskReport:
         """Return the report of one portfolio; raises as `RiskClient.check` does."""
+        return require_request(await self.check_shared(portfolio, explain=explain, **options))
+
+    async def check_shared(
+        self, portfolio: Portfolio, *, explain: bool = False, **options: Unpack[CheckOptions]
+    ) -> RiskReport:
+        """As `check`, but one that cannot be computed has a report, as in `check_many`."""
         self._require_open()
         call, kind = self._calls.read(explain=explain, **options)
         loop = asyncio.get_running_loop()
@@ -100,7 +106,7 @@ class AsyncRiskClient(AsyncLiveCalls):
                 self._send(block)
             elif self._alarm is None:
                 self._set_alarm()
-            return require_request(await waiting.future)
+            return await waiting.future
         finally:
             self._waiting.discard(waiting)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from risk_tasks.connection import connect
 from risk_tasks.embedding.flower import FlowerDoor
+from risk_tasks.embedding.gateway import GatewayDoor
 from risk_tasks.embedding.processes import RoleProcess
 from risk_tasks.embedding.server import running_server
 from risk_tasks.errors import StartError, TransportError
@@ -31,6 +32,7 @@ class FleetPlan:
     critical_worker: bool = False
     scheduler: bool = False
     flower: bool = False
+    gateway: bool = False
     log_level: str = "warning"
     #: on or off; as the environment says where it is None
     metrics: str | None = None
@@ -48,6 +50,7 @@ class Fleet:
         self.server_pid = server_pid
         self._plan = plan
         self.flower = FlowerDoor.open(folder) if plan.flower else None
+        self.gateway = GatewayDoor.open() if plan.gateway else None
         self._client = connect(url)
         self._roles = RoleStore(self._client)
         self.processes = list(self._planned())
@@ -105,6 +108,8 @@ class Fleet:
             yield self._role("scheduler", ["scheduler"])
         if self.flower is not None:
             yield self._role("flower", self.flower.arguments, self.flower.environment)
+        if self.gateway is not None:
+            yield self._role("gateway", self.gateway.arguments)
 
     def _worker(self, name: str, lanes: str) -> RoleProcess:
         concurrency = str(self._plan.concurrency)

@@ -32,7 +32,9 @@ Document = dict[str, Any]
 Model = TypeVar("Model")
 
 
-class _PortfolioDocument(msgspec.Struct, forbid_unknown_fields=True):
+class PortfolioDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """A portfolio: signed quantities by instrument; what is null is unknown, not zero."""
+
     id: str
     positions: dict[str, float]
     cash: float | None = None
@@ -40,7 +42,9 @@ class _PortfolioDocument(msgspec.Struct, forbid_unknown_fields=True):
     tags: dict[str, str] = {}
 
 
-class _LimitDocument(msgspec.Struct, forbid_unknown_fields=True):
+class LimitDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """Thresholds on one measure, in its unit, for the portfolios that the tags select."""
+
     measure: str
     warn: float | None = None
     hard: float | None = None
@@ -50,12 +54,16 @@ class _LimitDocument(msgspec.Struct, forbid_unknown_fields=True):
     id: str = ""
 
 
-class _LimitSetDocument(msgspec.Struct, forbid_unknown_fields=True):
+class LimitSetDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """Limits under one id."""
+
     id: str
-    limits: list[_LimitDocument]
+    limits: list[LimitDocument]
 
 
-class _SettingsDocument(msgspec.Struct, forbid_unknown_fields=True):
+class SettingsDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """What the names of measures leave open."""
+
     confidence: str | float = "0.99"
     horizon_days: int = 1
     var_convention: str = "conservative"
@@ -69,14 +77,18 @@ class _SettingsDocument(msgspec.Struct, forbid_unknown_fields=True):
     distribution: str = "normal"
 
 
-class _ScenarioDocument(msgspec.Struct, forbid_unknown_fields=True):
+class ScenarioDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """Shocks in parts, or absolute moves in currency; `others` is for what is not named."""
+
     shocks: dict[str, float] = {}
     moves: dict[str, float] = {}
     by_tag: dict[str, dict[str, float]] = {}
     others: float | None = None
 
 
-class _ReplayDocument(msgspec.Struct, forbid_unknown_fields=True):
+class ReplayDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """The returns of a dated window of the market's own past."""
+
     replay: tuple[date, date]
     min_coverage: float = 1.0
     others: float | None = None
@@ -84,7 +96,7 @@ class _ReplayDocument(msgspec.Struct, forbid_unknown_fields=True):
 
 def read_portfolio(document: object) -> Portfolio:
     """Return the portfolio in `document`; raises `InvalidPortfolioError` naming the field."""
-    read = _convert(document, _PortfolioDocument, InvalidPortfolioError, "portfolio")
+    read = _convert(document, PortfolioDocument, InvalidPortfolioError, "portfolio")
     return Portfolio(read.id, read.positions, cash=read.cash, nav=read.nav, tags=read.tags)
 
 
@@ -100,7 +112,7 @@ def portfolio_document(portfolio: Portfolio) -> Document:
 
 def read_limit_set(document: object) -> LimitSet:
     """Return the limit set in `document`; raises `InvalidLimitError` naming the field."""
-    read = _convert(document, _LimitSetDocument, InvalidLimitError, "limits")
+    read = _convert(document, LimitSetDocument, InvalidLimitError, "limits")
     limits = []
     for place, row in enumerate(read.limits):
         fields = msgspec.structs.asdict(row)
@@ -118,7 +130,7 @@ def limit_set_document(limit_set: LimitSet) -> Document:
 
 def read_settings(document: object) -> MeasureSettings:
     """Return the settings in `document`; raises `InvalidSettingsError` naming the field."""
-    read = _convert(document, _SettingsDocument, InvalidSettingsError, "settings")
+    read = _convert(document, SettingsDocument, InvalidSettingsError, "settings")
     return MeasureSettings(**msgspec.structs.asdict(read))
 
 
@@ -147,9 +159,9 @@ def read_scenarios(document: object) -> dict[str, Stress]:
 def _read_scenario(row: Document, place: str) -> Stress:
     try:
         if "replay" in row:
-            window = _convert(row, _ReplayDocument, InvalidMarketError, "")
+            window = _convert(row, ReplayDocument, InvalidMarketError, "")
             return Replay(*window.replay, min_coverage=window.min_coverage, others=window.others)
-        read = _convert(row, _ScenarioDocument, InvalidMarketError, "")
+        read = _convert(row, ScenarioDocument, InvalidMarketError, "")
         return Scenario(read.shocks, moves=read.moves, by_tag=read.by_tag, others=read.others)
     except InvalidMarketError as error:
         error.field = f"{place}.{(error.field or '').lstrip('.')}".rstrip(".")

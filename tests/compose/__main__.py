@@ -25,6 +25,7 @@ _OFFLINE = ROOT.parent / "shared" / "compose" / "offline-images.sh"
 _BASES = {
     "PYTHON_IMAGE": os.environ.get("PYTHON_IMAGE", "python:3.13-slim-bookworm"),
     "REDIS_IMAGE": os.environ.get("REDIS_IMAGE", "redis:7-bookworm"),
+    "NGINX_IMAGE": os.environ.get("NGINX_IMAGE", "nginx:stable-bookworm"),
 }
 FIGURES = ROOT / "build" / "compose.json"
 

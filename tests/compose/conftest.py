@@ -52,7 +52,7 @@ def _free_port() -> int:
 @pytest.fixture(scope="session")
 def ports() -> dict[str, int]:
     """Ports of this machine that nobody has."""
-    return {"flower": _free_port(), "redis": _free_port()}
+    return {name: _free_port() for name in ("flower", "redis", "gateway")}
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +68,7 @@ def stack(
             "RISK_TASKS_FLOWER_PORT": str(ports["flower"]),
             "RISK_TASKS_LOCAL_PORT": str(ports["redis"]),
             **AUTOSCALER,
+            "RISK_TASKS_GATEWAY_PORT": str(ports["gateway"]),
         },
         tmp_path_factory.mktemp("stack"),
     )

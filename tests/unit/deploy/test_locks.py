@@ -35,10 +35,11 @@ def test_the_lock_of_an_image_is_part_of_the_lock(lock):
 def test_every_image_has_a_lock_and_only_the_worker_numba():
     locks = {path.stem: {name.split("==")[0] for name in pins(path)} for path in LOCKS}
 
-    assert set(locks) == {"build", "cli", "worker", "beat", "autoscaler", "flower"}
+    assert set(locks) == {"build", "cli", "worker", "beat", "autoscaler", "flower", "gateway"}
     assert [name for name in locks if "numba" in locks[name]] == ["worker"]
     assert locks["cli"] < locks["worker"]
     assert locks["cli"] < locks["beat"]
     assert locks["cli"] < locks["flower"]
+    assert locks["cli"] < locks["gateway"]
     assert locks["autoscaler"] == locks["cli"] | {"prometheus-client"}
-    assert "http" not in "".join(path.read_text() for path in LOCKS)
+    assert "://" not in "".join(path.read_text() for path in LOCKS)

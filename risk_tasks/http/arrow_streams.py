@@ -1,0 +1,116 @@
+"""Arrow streams from outside: read without trusting a length in them, and written."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from risk_tasks.errors import InvalidTableError
+
+#: `Message.header_type` of a dictionary batch, whose record batch stands one table deeper
+_DICTIONARY_BATCH = 2
+#: places of fields in Arrow's flatbuffers: Message.header_type and .header, DictionaryBatch.data,
+#: RecordBatch.compression
+_TYPE, _HEADER, _DATA, _COMPRESSION = 1, 2, 1, 3
+
+
+def read_streams(body: bytes, at_most: int) -> list[pa.Table]:
+    """Return the tables of one to `at_most` Arrow IPC streams, one after the other.
+
+    Raises `InvalidTableError` for anything else: for compressed buffers, which may hold a thousand
+    times what was sent, and for columns other than texts, numbers and dates, of which some take no
+    bytes at all.
+    """
+    source = pa.BufferReader(body)
+    tables: list[pa.Table] = []
+    try:
+        while source.tell() < len(body) and len(tables) < at_most:
+            start = source.tell()
+            _refuse_compression(source)
+            source.seek(start)
+            reader = pa.ipc.open_stream(source)
+            _require_plain(reader.schema)
+            table = reader.read_all()
+            table.validate(full=True)
+            tables.append(table)
+        rest = len(body) - source.tell()
+    except InvalidTableError:
+        raise
+    # Whatever damaged bytes make of Arrow's reader, and of ours.
+    except Exception as error:
+        raise _refusal(f"Not an Arrow stream: {error}.") from None
+    if not tables or rest:
+        raise _refusal(f"Not 1 to {at_most} Arrow streams, one after the other.")
+    return tables
+
+
+def write_streams(tables: Sequence[pa.Table]) -> bytes:
+    """Return the tables as Arrow IPC streams, one after the other."""
+    sink = pa.BufferOutputStream()
+    for table in tables:
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def _require_plain(schema: pa.Schema) -> None:
+    for field in schema:
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+        is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+        if not (is_text or is_number or pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
+            raise InvalidTableError(
+                f"Columns of {field.type} are not taken.",
+                field=field.name,
+                remedy="Send texts, numbers and dates, plain or dictionary-encoded.",
+            )
+
+
+def _refuse_compression(source: pa.NativeFile) -> None:
+    """Look at each message's head, which says whether its buffers are compressed."""
+    while (message := _next(source)) is not None:
+        if message.type != "schema" and _is_compressed(message.metadata.to_pybytes()):
+            raise _refusal("Compressed buffers are not taken.")
+
+
+def _next(source: pa.NativeFile) -> pa.Message | None:
+    """Return the next message, or None at the end of its stream."""
+    try:
+        return pa.ipc.read_message(source)
+    except EOFError:
+        return None
+
+
+def _is_compressed(metadata: bytes) -> bool:
+    message = struct.unpack_from("<I", metadata, 0)[0]
+    header = _table_at(metadata, message, _HEADER)
+    kind_place = _field(metadata, message, _TYPE)
+    if header is None or kind_place is None:
+        return True  # nothing that Arrow writes
+    if metadata[kind_place] == _DICTIONARY_BATCH:
+        header = _table_at(metadata, header, _DATA)
+        if header is None:
+            return True
+    return _field(metadata, header, _COMPRESSION) is not None
+
+
+def _table_at(data: bytes, table: int, number: int) -> int | None:
+    """Return where the table begins that field `number` of the table at `table` refers to."""
+    place = _field(data, table, number)
+    return None if place is None else place + int(struct.unpack_from("<I", data, place)[0])
+
+
+def _field(data: bytes, table: int, number: int) -> int | None:
+    """Return where field `number` of the flatbuffers table at `table` stands, None if absent."""
+    vtable = table - int(struct.unpack_from("<i", data, table)[0])
+    size = int(struct.unpack_from("<H", data, vtable)[0])
+    entry = 4 + 2 * number
+    offset = int(struct.unpack_from("<H", data, vtable + entry)[0]) if entry < size else 0
+    return table + offset if offset else None
+
+
+def _refusal(message: str) -> InvalidTableError:
+    return InvalidTableError(message, remedy="Send uncompressed Arrow IPC streams.")

@@ -1,0 +1,456 @@
+"""The gateway as a caller meets it: a real process over a real server and real workers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from risk_tasks import Limit, LimitSet, MeasureSettings
+from risk_tasks.http import examples
+from risk_tasks.http.operations import OPERATIONS
+from risk_tasks.lanes import idempotency_key
+from risk_tasks.store.roles import RoleStore
+from risk_tasks.wire.documents import portfolio_document, report_document
+from tests.integration.gateways import (
+    JSON,
+    RunningGateway,
+    bearer,
+    gateway,
+    refused,
+    token_file,
+)
+from tests.integration.support import unique, wait_until
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def served(fleet, tmp_path_factory) -> Iterator[RunningGateway]:
+    """A gateway of `fleet` that lets in whoever is on this machine."""
+    folder = tmp_path_factory.mktemp("gateway")
+    bounds = {"RISK_TASKS_GATEWAY_JSON_BYTES": "65536"}
+    with gateway(fleet.url, folder, bounds) as running:
+        yield running
+
+
+@pytest.fixture
+def http(served) -> Iterator[httpx.Client]:
+    with served.client() as client:
+        yield client
+
+
+def untimed(report: dict) -> dict:
+    return {name: value for name, value in report.items() if name != "timings"}
+
+
+def test_reports_are_those_of_the_client_to_the_bit(http, risk, book):
+    """One portfolio and many, under the default terms and under given ones."""
+    limits = LimitSet("own", [Limit("value_at_risk", hard=1.0), Limit("gross_leverage", warn=0.5)])
+    terms = {
+        "limits": limits,
+        "measures": ["value_at_risk@0.95", "volatility"],
+        "settings": MeasureSettings(confidence="0.975"),
+        "explain": True,
+    }
+    said = {
+        "limits": {"id": "own", "limits": [{"measure": "value_at_risk", "hard": 1.0},
+                                           {"measure": "gross_leverage", "warn": 0.5}]},
+        "measures": ["value_at_risk@0.95", "volatility"],
+        "settings": {"confidence": "0.975"},
+        "explain": True,
+    }  # fmt: skip
+    documents = [portfolio_document(one) for one in book]
+
+    def found(**body):
+        answer = http.post("/v1/checks", json=body)
+        assert answer.status_code == 200, answer.text
+        return [untimed(one) for one in answer.json()["reports"]]
+
+    def expected(portfolios, **options):
+        reports = risk.check_many(portfolios, **options)
+        return [
+            untimed(json.loads(json.dumps(report_document(one), default=str))) for one in reports
+        ]
+
+    def same(left, right):
+        # Moments are written by two encoders.
+        for one in (*left, *right):
+            one.pop("as_of")
+        assert left == right
+
+    same(found(portfolios=documents), expected(book))
+    same(found(portfolios=documents[:1], **said), expected(book[:1], **terms))
+    same(found(portfolios=documents, **said), expected(book, **terms))
+
+
+def test_a_portfolio_that_cannot_be_computed_has_a_report(http):
+    """Alone or among others, which are answered; the report is a rejection, not a problem."""
+    odd, good = {"id": "odd", "positions": {"GOLD": 1}}, {"id": "good", "positions": {"AAPL": 1}}
+
+    for portfolios in ([odd], [good, odd]):
+        answer = http.post("/v1/checks", json={"portfolios": portfolios})
+        report = answer.json()["reports"][-1]
+        assert answer.status_code == 200
+        assert (report["status"], report["decision"]) == ("error", "reject")
+        assert (report["code"], report["field"]) == ("unknown_instrument", "positions['GOLD']")
+
+
+BAD_BODIES = {
+    "no JSON": (b"{", 400, "invalid_json", None),
+    "not UTF-8": (b'{"market": "\xff"}', 400, "invalid_json", None),
+    "too deep": (b'{"portfolios": ' + b"[" * 20_000, 422, "invalid_portfolio", "portfolios[...]"),
+    "no portfolios": (b"{}", 422, "bad_request", None),
+    "none of them": (b'{"portfolios": []}', 422, "invalid_portfolio", "portfolios"),
+    "a list": (b"[]", 422, "bad_request", None),
+    "unknown field": (b'{"x": 1}', 422, "bad_request", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BAD_BODIES)
+def test_a_body_that_is_none_is_a_problem(what, http):
+    body, status, code, _ = BAD_BODIES[what]
+
+    problem = refused(
+        http.post("/v1/checks", content=body, headers={"Content-Type": JSON}), status, code
+    )
+
+    assert problem["remedy"]
+
+
+BAD_TERMS = {
+    "quantity": ({"portfolios": [{"id": "p", "positions": {"AAPL": "1"}}]}, "invalid_portfolio"),
+    "nav": ({"portfolios": [{"id": "p", "positions": {}, "nav": True}]}, "invalid_portfolio"),
+    "name": ({"portfolios": [{"id": "", "positions": {}}]}, "invalid_portfolio"),
+    "measure": ({"measures": ["luck"]}, "unknown_measure"),
+    "settings": ({"settings": {"confidence": "2"}}, "invalid_settings"),
+    "limit": ({"limits": {"id": "x", "limits": [{"measure": "volatility"}]}}, "invalid_limit"),
+    "limit set": ({"limits": "nowhere"}, "unknown_limit_set"),
+    "lane": ({"priority": "soon"}, "bad_request"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BAD_TERMS)
+def test_terms_that_are_none_are_problems_with_the_librarys_code(what, http):
+    terms, code = BAD_TERMS[what]
+
+    problem = refused(http.post("/v1/checks", json={**examples.ONE_CHECK, **terms}), 422, code)
+
+    assert problem["field"]
+
+
+def test_what_is_sent_without_its_type_or_compressed_or_too_large_is_refused(http):
+    """The last before it is read: by its length, or once it has become too long."""
+    body = json.dumps(examples.ONE_CHECK).encode()
+    as_json = {"Content-Type": JSON}
+
+    refused(http.post("/v1/checks", content=body), 415, "unsupported_media_type")
+    refused(http.post("/v1/checks", content=body, headers={**as_json, "Content-Encoding": "gzip"}),
+            415, "unsupported_media_type")  # fmt: skip
+    refused(http.post("/v1/checks", content=b" " * 65_537, headers=as_json), 413, "too_large")
+    pieces = (b" " * 8_192 for _ in range(9))
+    refused(http.post("/v1/checks", content=pieces, headers=as_json), 413, "too_large")
+    exactly = body + b" " * (65_536 - len(body))
+    assert http.post("/v1/checks", content=exactly, headers=as_json).status_code == 200
+
+
+def test_terms_in_the_query_of_a_json_body_are_refused_not_forgotten(http):
+    """A limit set that is silently left out would be an answer that accepts too much."""
+    answer = http.post("/v1/checks?limits=strict", json=examples.ONE_CHECK)
+
+    refused(answer, 422, "bad_request")
+
+
+def test_a_caller_waits_as_long_as_it_says(http, server, tmp_path):
+    """Past it the answer is 504 with the check's id; nobody serves this server."""
+    with gateway(server.url, tmp_path) as alone, alone.client() as client:
+        for headers in ({"X-Timeout-Ms": "1500"}, {"Prefer": "wait=2"}):
+            started = time.monotonic()
+            problem = refused(
+                client.post("/v1/checks", json=examples.ONE_CHECK, headers=headers), 504, "timeout"
+            )
+            assert time.monotonic() - started < 10
+            assert problem["check_id"]
+    for text in ("0", "-1", "soon", "60001", "1e3"):
+        answer = http.post("/v1/checks", json=examples.ONE_CHECK, headers={"X-Timeout-Ms": text})
+        assert refused(answer, 422, "invalid_settings")["field"] == "X-Timeout-Ms"
+
+
+def test_a_caller_that_does_not_wait_is_told_where_its_answer_will_be(http, book):
+    """202 with a location, which is 202 until it is 200; unknown ones are 404."""
+    body = {"portfolios": [portfolio_document(one) for one in book]}
+    sent = http.post("/v1/checks", json=body, headers={"Prefer": "respond-async"})
+
+    assert sent.status_code == 202
+    assert sent.headers["preference-applied"] == "respond-async"
+    assert sent.json()["location"] == sent.headers["location"]
+    there = http.get(sent.headers["location"], headers={"Prefer": "wait=20"})
+    assert there.status_code == 200
+    assert [one["portfolio_id"] for one in there.json()["reports"]] == [one.id for one in book]
+    assert http.get(sent.headers["location"]).json() == there.json()
+    base = sent.json()["check_id"].rpartition(".")[0]
+    for unknown in ("x", "0" * 32 + ".1.1", f"{base}.99999", f"{base}.999999"):
+        refused(http.get(f"/v1/checks/{unknown}"), 404, "unknown_check")
+
+
+def test_an_answer_that_is_not_there_yet_is_202(server, tmp_path):
+    """Nobody serves this server."""
+    with gateway(server.url, tmp_path) as alone, alone.client() as client:
+        prefer = {"Prefer": "respond-async"}
+        sent = client.post("/v1/checks", json=examples.ONE_CHECK, headers=prefer)
+        again = client.get(sent.headers["location"])
+
+        assert (sent.status_code, again.status_code) == (202, 202)
+        assert int(again.headers["retry-after"]) >= 1
+
+
+def test_the_same_request_under_its_key_gets_the_first_answer(http, fleet_server):
+    """It is computed once: to the byte, times too. Another request under the key is refused."""
+    key = {"Idempotency-Key": unique("key")}
+    first, second = (http.post("/v1/checks", json=examples.ONE_CHECK, headers=key) for _ in "12")
+
+    assert second.content == first.content
+    assert "idempotency-replayed" not in first.headers
+    assert second.headers["idempotency-replayed"] == "true"
+    refused(http.post("/v1/checks", json=examples.MANY_CHECKS, headers=key), 422, "key_reused")
+    refused(http.post("/v1/checks", json=examples.ONE_CHECK, headers={"Idempotency-Key": "a b"}),
+            422, "invalid_key")  # fmt: skip
+    lives_s = [fleet_server.client.ttl(key) for key in
+               fleet_server.client.scan_iter(idempotency_key("*"), count=1_000)]  # fmt: skip
+    assert lives_s
+    assert all(0 < ttl <= 900 for ttl in lives_s)
+
+
+def test_a_refusal_is_kept_under_its_key_and_a_failure_is_not(server, tmp_path):
+    """What another attempt could answer better is tried again."""
+    with gateway(server.url, tmp_path) as alone, alone.client() as client:
+        bad = {**examples.ONE_CHECK, "measures": ["luck"]}
+        key = {"Idempotency-Key": "refused"}
+        answers = [client.post("/v1/checks", json=bad, headers=key) for _ in "12"]
+        assert answers[1].headers["idempotency-replayed"] == "true"
+        assert {one.status_code for one in answers} == {422}
+
+        key = {"Idempotency-Key": "late", "X-Timeout-Ms": "50"}
+        late = [client.post("/v1/checks", json=examples.ONE_CHECK, headers=key) for _ in "12"]
+        assert {one.status_code for one in late} == {504}
+        assert not any("idempotency-replayed" in one.headers for one in late)
+
+
+def test_a_request_whose_twin_is_under_way_is_told_so(server, tmp_path):
+    """409, once it is sure that whoever answers the first one lives."""
+    with gateway(server.url, tmp_path) as alone, alone.client() as client:
+        key = {"Idempotency-Key": "twin", "X-Timeout-Ms": "6000"}
+        first = threading.Thread(
+            target=lambda: client.post("/v1/checks", json=examples.ONE_CHECK, headers=key)
+        )
+        first.start()
+        wait_until(lambda: list(server.client.scan_iter(idempotency_key("*"))), 10, "the claim")
+        with alone.client() as other:
+            answer = other.post("/v1/checks", json=examples.ONE_CHECK, headers=key)
+        assert int(refused(answer, 409, "in_progress") and answer.headers["retry-after"]) >= 1
+        first.join()
+
+
+def test_a_request_whose_gateway_died_is_taken_over_by_another(server, tmp_path):
+    """The claim of the dead one lapses: the second does what it can, instead of refusing."""
+    key = {"Idempotency-Key": "orphan"}
+    with (
+        gateway(server.url, tmp_path) as doomed,
+        ThreadPoolExecutor(1) as caller,
+        doomed.client() as client,
+    ):
+        asked = caller.submit(client.post, "/v1/checks", json=examples.ONE_CHECK, headers=key)
+        wait_until(lambda: list(server.client.scan_iter(idempotency_key("*"))), 10, "the claim")
+        doomed.process.kill()
+        with pytest.raises(httpx.TransportError):
+            asked.result()
+    with gateway(server.url, tmp_path) as other, other.client() as client:
+        soon = {**key, "X-Timeout-Ms": "100"}
+        answer = client.post("/v1/checks", json=examples.ONE_CHECK, headers=soon)
+
+    refused(answer, 504, "timeout")
+
+
+def test_markets_and_limits_are_published_for_all_later_checks(http, risk):
+    """Putting the same again changes nothing; what is put is what the library would publish."""
+    name = unique("m")
+    put = [http.put(f"/v1/markets/{name}", json=examples.MARKET).json() for _ in "12"]
+    limits = [http.put(f"/v1/limits/{name}", json=examples.LIMITS).json() for _ in "12"]
+
+    assert put[0] == put[1] == {"name": name, "id": risk.load_market(name).id}
+    assert limits[0] == limits[1]
+    body = {**examples.ONE_CHECK, "market": name, "limits": name, "measures": ["stress_loss:crash"]}
+    (report,) = http.post("/v1/checks", json=body).json()["reports"]
+    assert report["market_id"] == put[0]["id"]
+    assert report["limits_version"] == limits[0]["version"]
+    expected = 20_000 * 181.71 * 0.25 - 9_000 * 116.75 * 0.1
+    assert report["measures"]["stress_loss:crash"]["value"] == pytest.approx(expected)
+
+
+BAD_MARKETS = {
+    "lengths": ({"dates": ["2024-01-01"], "prices": {"A": [1.0, 2.0]}}, "prices['A']"),
+    "no prices": ({"dates": ["2024-01-01"], "prices": {}}, None),
+    "a price of nothing": ({"dates": ["2024-01-01", "2024-01-02"], "prices": {"A": [1, 0]}}, None),
+    "its own column": ({"dates": ["2024-01-01"], "prices": {"date": [1]}}, "prices['date']"),
+    "a day that is none": ({"dates": ["2024-02-30"], "prices": {"A": [1]}}, None),
+    "scenario": ({**examples.MARKET, "scenarios": {"x": {"luck": 1}}}, "scenarios['x']"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BAD_MARKETS)
+def test_a_market_that_is_none_is_refused(what, http):
+    body, field = BAD_MARKETS[what]
+
+    problem = refused(http.put("/v1/markets/bad", json=body), 422, "invalid_market")
+
+    assert field is None or problem["field"] == field
+
+
+def test_names_in_paths_are_plain(http):
+    for name in ("a b", ".hidden", "x" * 101, "é"):
+        answer = http.put(f"/v1/limits/{name}", json=examples.LIMITS)
+        assert refused(answer, 422, "invalid_settings")["field"] == "name"
+
+
+def test_what_there_is_not_is_told_as_a_problem(http):
+    refused(http.get("/v2/checks"), 404, "not_found")
+    answer = http.delete("/v1/checks")
+    refused(answer, 405, "method_not_allowed")
+    assert "POST" in answer.headers["allow"]
+
+
+def test_concurrent_checks_share_blocks(served):
+    """Those of many callers: reports of one block have one set of times."""
+
+    async def main():
+        limits = httpx.Limits(max_connections=100)
+        async with httpx.AsyncClient(base_url=served.url, timeout=30, limits=limits) as client:
+            body = {"portfolios": [{"id": "p", "positions": {"AAPL": 1}}]}
+            answers = await asyncio.gather(
+                *(client.post("/v1/checks", json=body) for _ in range(300))
+            )
+            return [json.dumps(one.json()["reports"][0]["timings"]) for one in answers]
+
+    n_blocks = len(set(asyncio.run(main())))
+    assert n_blocks < 300
+
+
+def test_tokens_let_in_those_who_have_the_role(fleet, tmp_path):
+    """None, a wrong one: 401. One for something else: 403. Probes and the document need none."""
+    path = token_file(tmp_path)
+    with gateway(fleet.url, tmp_path, {"RISK_TASKS_GATEWAY_TOKENS_FILE": str(path)}) as locked:
+        with locked.client() as client:
+            for headers in ({}, {"Authorization": "Bearer no"}, {"Authorization": "Basic x"}):
+                answer = client.post("/v1/checks", json=examples.ONE_CHECK, headers=headers)
+                refused(answer, 401, "unauthorized")
+                assert answer.headers["www-authenticate"] == "Bearer"
+            sent = {
+                "check": ("POST", "/v1/checks", examples.ONE_CHECK),
+                "publish": ("PUT", "/v1/limits/t", examples.LIMITS),
+                "operate": ("GET", "/metrics", None),
+                "read": ("GET", "/v1/checks/x", None),
+            }
+            told = {
+                role: client.request(method, path, json=body, headers=bearer(role)).status_code
+                for role, (method, path, body) in sent.items()
+            }
+            assert told == {"check": 200, "publish": 200, "operate": 200, "read": 404}
+            wrong = client.post("/v1/checks", json=examples.ONE_CHECK, headers=bearer("publish"))
+            refused(wrong, 403, "forbidden")
+            for path in ("/livez", "/readyz", "/openapi.json"):
+                assert client.get(path).status_code == 200
+            key = {"Idempotency-Key": "mine"}
+            for role in ("check", "publish"):
+                client.post("/v1/checks", json=examples.ONE_CHECK, headers={**bearer(role), **key})
+        assert "secret-of" not in locked.log.read_text()
+
+
+def test_it_does_not_start_for_others_without_tokens(call, tmp_path):
+    """Two lines that say what to do; the same for a file that names none, or is none."""
+    done = call("gateway", "--host", "0.0.0.0", "--port", "0")
+    assert done.returncode == 1
+    assert "RISK_TASKS_GATEWAY_TOKENS_FILE" in done.stderr
+    for text in ("", "[[tokens]]\nname = 'x'", "nonsense ="):
+        done = call("gateway", "--port", "0", RISK_TASKS_GATEWAY_TOKENS=text)
+        assert done.returncode == 1
+        assert "RISK_TASKS_GATEWAY_TOKENS" in done.stderr
+
+
+def test_a_port_that_is_taken_is_told(call, served):
+    port = served.url.rpartition(":")[2]
+
+    done = call("gateway", "--port", port)
+
+    assert done.returncode == 1
+    assert "RISK_TASKS_GATEWAY_PORT" in done.stderr
+
+
+def test_a_gateway_without_its_server_lives_and_is_not_ready(server, tmp_path):
+    """503 with a time to come back, for probes and checks alike; and it is ready again after."""
+    nowhere = "redis://127.0.0.1:1/0"
+    with gateway(server.url, tmp_path) as there, there.client() as client:
+        assert client.get("/readyz").status_code == 200
+        assert RoleStore(server.client).live()[0].role == "gateway"
+    arguments = {"RISK_TASKS_BROKER_URL": nowhere}
+    with gateway(nowhere, tmp_path, arguments) as alone, alone.client() as client:
+        assert client.get("/livez").json() == {"status": "live"}
+        for answer in (client.get("/readyz"), client.post("/v1/checks", json=examples.ONE_CHECK)):
+            refused(answer, 503, "transport")
+            assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_sigterm_answers_what_was_begun_and_ends_with_0(server, tmp_path):
+    """A request that waits when the gateway is asked to stop gets its answer."""
+    with gateway(server.url, tmp_path) as going:
+        found: list[httpx.Response] = []
+
+        def ask() -> None:
+            with going.client() as client:
+                headers = {"X-Timeout-Ms": "1500"}
+                found.append(client.post("/v1/checks", json=examples.ONE_CHECK, headers=headers))
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        wait_until(lambda: server.client.exists("risk:ledger"), 10, "a check that waits")
+        assert going.stop() == 0
+        asking.join()
+
+        refused(found[0], 504, "timeout")
+        assert [one["event"] for one in going.events()][-2:] == [
+            "gateway.draining",
+            "gateway.stopped",
+        ]
+    assert RoleStore(server.client).live() == []
+
+
+def test_what_it_measures_is_there_for_prometheus(http):
+    """By route, never by what is in it; each is documented."""
+    http.post("/v1/checks", json=examples.ONE_CHECK)
+    http.get("/v1/checks/some-id")
+    text = http.get("/metrics").text
+
+    assert 'risk_tasks_http_requests_total{method="POST",route="/v1/checks",status="200"}' in text
+    assert "some-id" not in text
+
+
+def test_each_example_of_the_document_is_answered(http):
+    """Under the default terms of a fleet, as a reader would send it."""
+    document = http.get("/openapi.json").json()
+    sent = 0
+    for operation in OPERATIONS:
+        described = document["paths"][operation.path][operation.method.lower()]
+        for content in described.get("requestBody", {}).get("content", {}).values():
+            for example in content.get("examples", {}).values():
+                path = operation.path.replace("{name}", unique("example"))
+                value = example["value"]
+                value = {**value, "market": None} if "market" in value else value
+                answer = http.request(operation.method, path, json=value)
+                assert answer.status_code == 200, answer.text
+                sent += 1
+    assert sent >= 4

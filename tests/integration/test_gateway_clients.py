@@ -1,0 +1,105 @@
+"""The examples of docs/http.md, run as their readers would: other languages than ours."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.gateways import TOKENS, RunningGateway, gateway, token_file
+from tests.integration.support import REPOSITORY
+
+pytestmark = pytest.mark.integration
+
+PAGE = (REPOSITORY / "docs" / "http.md").read_text()
+
+
+def examples(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def locked(fleet, tmp_path_factory) -> Iterator[RunningGateway]:
+    folder = tmp_path_factory.mktemp("clients")
+    tokens = {"RISK_TASKS_GATEWAY_TOKENS_FILE": str(token_file(folder))}
+    with gateway(fleet.url, folder, tokens) as running:
+        yield running
+
+
+def printed(locked: RunningGateway, *command: str, token: str = TOKENS["check"]) -> str:
+    done = subprocess.run(
+        command,
+        env={**os.environ, "GATEWAY_URL": locked.url, "TOKEN": token},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    return done.stdout if done.returncode == 0 else f"failed: {done.stderr}"
+
+
+def have(program: str) -> str:
+    found = shutil.which(program)
+    if found is None:
+        pytest.skip(f"{program} is not installed")
+    return found
+
+
+def node(locked: RunningGateway, code: str, **options: str) -> str:
+    return printed(locked, have("node"), "--input-type=module", "--eval", code, **options)
+
+
+def test_the_example_in_javascript_prints_a_decision(locked):
+    (code,) = examples("javascript")
+
+    assert node(locked, code) == "my-desk reject\n"
+
+
+def test_the_example_in_javascript_tells_a_problem(locked):
+    """Its code and its remedy, where the token is wrong."""
+    (code,) = examples("javascript")
+
+    assert "unauthorized: " in node(locked, code, token="wrong")
+
+
+def test_another_language_reads_an_answer_that_it_did_not_wait_for(locked):
+    """202, the location, and the reports there; the same request under its key but once."""
+    told = node(
+        locked,
+        """
+        const headers = {"Content-Type": "application/json", Prefer: "respond-async",
+          Authorization: `Bearer ${process.env.TOKEN}`, "Idempotency-Key": "node"};
+        const body = JSON.stringify({portfolios: [{id: "p", positions: {AAPL: 1}}]});
+        const url = `${process.env.GATEWAY_URL}/v1/checks`;
+        const sent = await fetch(url, {method: "POST", headers, body});
+        const again = await fetch(url, {method: "POST", headers, body});
+        const there = await fetch(new URL(sent.headers.get("location"), url),
+          {headers: {...headers, Prefer: "wait=20"}});
+        const {reports} = await there.json();
+        console.log(sent.status, again.headers.get("location") === sent.headers.get("location"),
+          again.headers.get("idempotency-replayed"), there.status, reports[0].portfolio_id);
+        """,
+    )
+
+    assert told == "202 true true 200 p\n"
+
+
+def test_the_examples_in_python_run(locked):
+    check, arrow = examples("python")
+
+    assert printed(locked, sys.executable, "-c", check) == "my-desk reject\n"
+    assert "value_at_risk" in printed(locked, sys.executable, "-c", arrow)
+
+
+def test_the_example_with_curl_prints_reports(locked):
+    """An older curl does not know --json."""
+    (command,) = examples("sh")
+    have("curl")
+    command = command.replace("--json", "--header 'Content-Type: application/json' --data")
+
+    assert '"reports":[{"portfolio_id":"my-desk"' in printed(locked, "sh", "-c", command)

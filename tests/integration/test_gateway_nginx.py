@@ -1,0 +1,153 @@
+"""Two gateways behind nginx, with the configuration of the containers: one may die at any time."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from risk_tasks.embedding.server import free_port
+from risk_tasks.http import examples
+from tests.integration.gateways import JSON, RunningGateway, gateway, refused
+from tests.integration.support import REPOSITORY, unique, wait_until
+
+NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(NGINX is None, reason="nginx is not installed"),
+]
+
+N_KILLS, N_CALLERS = 3, 8
+#: the proxy has found by then that the one before is back
+_APART_S = 4
+
+MAIN = """
+daemon off;
+pid {folder}/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections 256; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  upstream gateways {{
+    least_conn;
+    {servers}
+    keepalive 16;
+  }}
+  include gateway.conf;
+}}
+"""
+
+
+@contextmanager
+def nginx(folder: Path, ports: list[int]) -> Iterator[str]:
+    """Run nginx before gateways of these ports, as the containers do; yields its URL."""
+    port = free_port()
+    shutil.copy(REPOSITORY / "deploy" / "nginx" / "gateway.conf", folder)
+    (folder / "listen.conf").write_text(f"listen 127.0.0.1:{port};")
+    servers = " ".join(f"server 127.0.0.1:{one} max_fails=1 fail_timeout=1s;" for one in ports)
+    (folder / "nginx.conf").write_text(MAIN.format(folder=folder, servers=servers))
+    log = folder / "nginx.log"
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            [NGINX, "-p", folder, "-c", folder / "nginx.conf"], stdout=out, stderr=out
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+
+        def answers() -> bool:
+            assert process.poll() is None, log.read_text()
+            try:
+                return httpx.get(f"{url}/livez").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        wait_until(answers, 20, "nginx")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def port_of(one: RunningGateway) -> int:
+    return int(one.url.rpartition(":")[2])
+
+
+async def _ask_until(url: str, stopped: asyncio.Event) -> list[tuple[str, int | str]]:
+    """Send what may be sent again, one after the other, and return how each was answered."""
+    found: list[tuple[str, int | str]] = []
+    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+        while not stopped.is_set():
+            for kind, method, path, body, headers in (
+                ("check", "POST", "/v1/checks", examples.ONE_CHECK, {"Idempotency-Key": unique()}),
+                ("limits", "PUT", "/v1/limits/behind", examples.LIMITS, {}),
+                ("ready", "GET", "/readyz", None, {}),
+            ):
+                try:
+                    answer = await client.request(method, path, json=body, headers=headers)
+                    found.append((kind, answer.status_code))
+                except httpx.TransportError as error:
+                    found.append((kind, repr(error)))
+    return found
+
+
+def test_of_two_gateways_one_may_be_killed_again_and_again(fleet, tmp_path):
+    """No request fails that may be sent again: GET, PUT, and POST under an idempotency key."""
+
+    async def main(url, running, stack):
+        stopped = asyncio.Event()
+        asking = [asyncio.create_task(_ask_until(url, stopped)) for _ in range(N_CALLERS)]
+        for number in range(N_KILLS):
+            await asyncio.sleep(_APART_S)
+            doomed = running[number % 2]
+            doomed.process.kill()
+            await asyncio.to_thread(doomed.process.wait)
+            again = gateway(fleet.url, tmp_path, port=port_of(doomed))
+            running[number % 2] = await asyncio.to_thread(stack.enter_context, again)
+        await asyncio.sleep(_APART_S)
+        stopped.set()
+        return Counter(one for found in await asyncio.gather(*asking) for one in found)
+
+    with ExitStack() as stack:
+        running = [stack.enter_context(gateway(fleet.url, tmp_path)) for _ in "12"]
+        url = stack.enter_context(nginx(tmp_path, [port_of(one) for one in running]))
+        found = asyncio.run(main(url, running, stack))
+
+    assert {status for _, status in found} == {200}, found
+    assert min(found.values()) > N_KILLS
+
+
+def test_the_proxy_waits_as_long_as_the_caller_and_says_what_it_says_as_problems(server, tmp_path):
+    """Nobody serves this server: the gateway's own 504 comes, not the proxy's before it."""
+    with (
+        gateway(server.url, tmp_path) as alone,
+        nginx(tmp_path, [port_of(alone)]) as url,
+        httpx.Client(base_url=url, timeout=40) as client,
+    ):
+        started = time.monotonic()
+        answer = client.post(
+            "/v1/checks", json=examples.ONE_CHECK, headers={"X-Timeout-Ms": "14000"}
+        )
+        assert refused(answer, 504, "timeout")["check_id"]
+        assert time.monotonic() - started >= 14
+        as_json, large = {"Content-Type": JSON}, b" " * ((64 << 20) + 1)
+        refused(client.post("/v1/checks", content=large, headers=as_json), 413, "too_large")
+        assert client.get("/metrics").status_code == 404
+        assert client.get("/-/short/once").status_code == 404
+        alone.process.kill()
+        alone.process.wait()
+        gone = client.get("/readyz")
+        refused(gone, 503, "transport")
+        assert gone.headers["retry-after"] == "1"
