@@ -85,12 +85,21 @@ class AsyncRiskClient(AsyncLiveCalls):
         **options: Unpack[CheckOptions],
     ) -> RiskReport:
         """Return the report of one portfolio; raises as `RiskClient.check` does."""
-        return require_request(await self.check_shared(portfolio, explain=explain, **options))
+        report = self.check_shared(portfolio, min_version=min_version, explain=explain, **options)
+        return require_request(await report)
 
     async def check_shared(
-        self, portfolio: Portfolio, *, explain: bool = False, **options: Unpack[CheckOptions]
+        self,
+        portfolio: Portfolio | str,
+        *,
+        min_version: int | None = None,
+        explain: bool = False,
+        **options: Unpack[CheckOptions],
     ) -> RiskReport:
-        """As `check`, but one that cannot be computed has a report, as in `check_many`."""
+        """As `check`, but what cannot be computed has a report, as in `check_many`.
+
+        The id of no live portfolio is refused all the same.
+        """
         self._require_open()
         call, kind = self._calls.read(explain=explain, **options)
         loop = asyncio.get_running_loop()

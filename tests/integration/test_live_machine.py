@@ -15,11 +15,17 @@ import pytest
 import redis
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from risk_tasks.broker.blocks import BlockBroker, StartedBlock
 from risk_tasks.broker.dead_letters import DeadLetters
-from risk_tasks.client import RiskClient
 from risk_tasks.connection import connect
 from risk_tasks.embedding.server import running_server
 from risk_tasks.errors import UnknownPortfolioError
@@ -81,7 +87,7 @@ def naive_states(name: str, positions: Positions, market: MarketSnapshot) -> Sta
     if any(held not in prices for held in positions):
         return dict.fromkeys(limits, "not_evaluated")
     worth = [quantity * prices[held] for held, quantity in positions.items()]
-    states = {"absent": "not_evaluated"} if name == "p" and positions else {}
+    states = {"absent": "not_evaluated"} if name == "p" else {}
     gross, net = sum(map(abs, worth)), sum(worth)
     if gross > 150.0123:
         states["gross"] = "hard" if gross > 600.0123 else "warn"
@@ -147,9 +153,11 @@ class Live(RuleBasedStateMachine):
 
     @initialize()
     def publish(self) -> None:
-        with RiskClient(self.url) as risk:
-            risk.publish_limits(LIMITS)
+        LimitStore(self.client).publish(LIMITS, "default")
         self.new_market(MARKETS[0])
+        for name in ("p", "q:1", "r"):
+            self.set(name, {"A": 7.0, "B": -2.5}, None)
+        self.work()
 
     # --- producers
 
@@ -163,8 +171,12 @@ class Live(RuleBasedStateMachine):
             self._moved(name, dict(positions), event)
             assert version == self.versions[name]
 
-    @rule(name=ids, added=deltas, event=events)
-    def change(self, name: str, added: Positions, event: str | None) -> None:
+    @rule(changes=st.lists(st.tuples(ids, deltas, events), min_size=1, max_size=5))
+    def change(self, changes: list[tuple[str, Positions, str | None]]) -> None:
+        for name, added, event in changes:
+            self._change(name, added, event)
+
+    def _change(self, name: str, added: Positions, event: str | None) -> None:
         if name not in self.held:
             with pytest.raises(UnknownPortfolioError):
                 self.portfolios.change(name, added, event)
@@ -192,16 +204,18 @@ class Live(RuleBasedStateMachine):
 
     @rule(market=st.sampled_from(MARKETS))
     def new_market(self, market: MarketSnapshot) -> None:
-        with RiskClient(self.url) as risk:
-            risk.publish_market(market)
+        MarketStore(self.client).publish(market, "default")
         self.market = market
 
-    @rule(name=ids)
+    @invariant()
+    def is_exact(self) -> None:
+        for name in self.held:
+            self.look(name)
+
     def look(self, name: str) -> None:
         """What is held is exact at any time."""
-        if name in self.held:
-            found = self.portfolios.get(name)
-            assert (dict(found.positions), found.version) == (self.held[name], self.versions[name])
+        found = self.portfolios.get(name)
+        assert (dict(found.positions), found.version) == (self.held[name], self.versions[name])
 
     # --- the scheduler, workers, and what befalls them
 
@@ -228,11 +242,10 @@ class Live(RuleBasedStateMachine):
         assert self.broker.finish(block_id, b"") is not None
         self.hands.append(block)
 
+    @precondition(lambda self: self.hands)
     @rule(place=st.integers(0, 5))
     def record(self, place: int) -> None:
         """Any block that was begun is computed and recorded: late, or once more."""
-        if not self.hands:
-            return
         block = self.hands[place % len(self.hands)]
         request = decode_request(block.payload)
         self.service.answer(block.payload, block.stamp)
@@ -244,8 +257,11 @@ class Live(RuleBasedStateMachine):
 
     @rule()
     def work(self) -> None:
-        self.fetch()
-        self.record(len(self.hands) - 1)
+        """All goes well."""
+        self.collect()
+        while self.redis.llen(Priority.BATCH.queue):
+            self.fetch()
+            self.record(len(self.hands) - 1)
 
     @rule()
     def take_again(self) -> None:
@@ -283,9 +299,7 @@ class Live(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         for _ in range(40):
-            self.collect()
-            while self.redis.llen(Priority.BATCH.queue):
-                self.work()
+            self.work()
             counts = self.store.counts()
             if not (counts.dirty or counts.outdated or counts.underway):
                 break
