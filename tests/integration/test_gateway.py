@@ -422,8 +422,9 @@ def test_sigterm_answers_what_was_begun_and_ends_with_0(server, tmp_path):
         asking.join()
 
         refused(found[0], 504, "timeout")
-        assert [one["event"] for one in going.events()][-2:] == [
+        assert [one["event"] for one in going.events()][-3:] == [
             "gateway.draining",
+            "gateway.problem",
             "gateway.stopped",
         ]
     assert RoleStore(server.client).live() == []
