@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
 
 from risk_tasks.model.column import MeasureColumn, Outcome
@@ -48,6 +49,12 @@ def _reports(portfolio_ids: Iterable[str], answer: AnswerBlock) -> list[RiskRepo
 _OK, _ERROR = ReportStatus.OK, ReportStatus.ERROR
 
 
+@lru_cache(4_096)
+def _unit(name: str) -> str:
+    """Reports of many portfolios name the same measures again and again."""
+    return MeasureName.parse(name).definition.unit.value
+
+
 class _MeasureRow(Mapping[str, Measure]):
     """The measures of one portfolio, read from the columns of its block when somebody asks."""
 
@@ -62,7 +69,7 @@ class _MeasureRow(Mapping[str, Measure]):
         outcome = Outcome(column.outcomes[self._row])
         return Measure(
             float(column.values[self._row]) if outcome.has_value else None,
-            MeasureName.parse(name).definition.unit.value,
+            _unit(name),
             outcome.status.value,
             outcome.reason,
         )

