@@ -6,6 +6,7 @@ import pytest
 
 from risk_tasks.lanes import Priority
 from risk_tasks.monitoring.status import LaneStatus, Status, Times
+from risk_tasks.store.recomputing import LiveCounts
 from workers.autoscaler.driver import Worker, idlest
 from workers.autoscaler.signals import seen_of
 
@@ -43,6 +44,7 @@ def status(busy_by_worker: dict[str, float | None] | None = None, **lanes: LaneS
         markets={},
         busy_by_worker=busy_by_worker or {},
         lanes={name.value: lanes.get(name.value, lane()) for name in Priority},
+        live=LiveCounts(**dict.fromkeys(LiveCounts.__annotations__, 0)),
         **nothing,
     )
 
