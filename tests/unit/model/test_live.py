@@ -1,0 +1,89 @@
+"""Where a portfolio stands to its limits, as its report tells."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from risk_tasks.model.limits import Limit
+from risk_tasks.model.live import LimitState, standings
+from risk_tasks.model.report import Breach, Measure, NotEvaluated, ReportError, RiskReport
+
+LIMITS = [
+    Limit("gross_exposure", warn=5.0, hard=9.0, id="two"),
+    Limit("net_exposure", hard=9.0, id="one"),
+]
+REPORT = RiskReport(
+    portfolio_id="p",
+    market_id="m",
+    limits_version="v",
+    as_of=None,
+    status="ok",
+    decision="accept",
+    measures={
+        "gross_exposure": Measure(4.0, "ccy", "ok"),
+        "net_exposure": Measure(-4.0, "ccy", "ok"),
+    },
+)
+
+
+def told(report: RiskReport) -> list[tuple]:
+    return [
+        (one.limit, one.state, one.observed, one.threshold, one.reason)
+        for one in standings(report, LIMITS)
+    ]
+
+
+def broken(severity: str, threshold: float) -> RiskReport:
+    breach = Breach(
+        limit="two",
+        measure="gross_exposure",
+        observed=4.0,
+        threshold=threshold,
+        unit="ccy",
+        utilisation=None,
+        severity=severity,
+    )
+    return replace(REPORT, breaches=(breach,))
+
+
+def test_what_is_kept_stands_beside_its_next_threshold():
+    assert told(REPORT) == [
+        ("two", LimitState.OK, 4.0, 5.0, None),
+        ("one", LimitState.OK, -4.0, 9.0, None),
+    ]
+    assert {one.unit for one in standings(REPORT, LIMITS)} == {"ccy"}
+
+
+def test_what_is_broken_stands_beside_the_threshold_that_was_passed():
+    assert told(broken("warn", 3.0))[0] == ("two", LimitState.WARN, 4.0, 3.0, None)
+    assert told(broken("hard", 3.5))[0] == ("two", LimitState.HARD, 4.0, 3.5, None)
+
+
+def test_a_gap_has_its_reason():
+    gap = NotEvaluated(
+        limit="one", measure="net_exposure", reason="nav_unknown", missing_data="skip"
+    )
+
+    assert told(replace(REPORT, not_evaluated=(gap,)))[1] == (
+        *("one", LimitState.NOT_EVALUATED, None, None, "nav_unknown"),
+    )
+
+
+def test_whoever_has_an_error_has_no_limit_evaluated():
+    failed = replace(
+        broken("hard", 1.0), status="error", error=ReportError(code="no_market", message="None.")
+    )
+
+    assert {row[1:] for row in told(failed)} == {
+        (LimitState.NOT_EVALUATED, None, None, "no_market"),
+    }
+
+
+def test_what_is_not_known_to_be_kept_is_not_evaluated():
+    """A number that is not there is no number within the limit."""
+    unknown = {"net_exposure": Measure(None, "ccy", "error", "not_finite")}
+
+    assert [row[1:] for row in told(replace(REPORT, measures=unknown))] == [
+        (LimitState.NOT_EVALUATED, None, None, "not_computed"),
+        (LimitState.NOT_EVALUATED, None, None, "not_finite"),
+    ]

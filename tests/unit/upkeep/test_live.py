@@ -1,0 +1,133 @@
+"""When live portfolios are taken, in which blocks, and how fast they follow a new market."""
+
+from __future__ import annotations
+
+import pytest
+
+from risk_tasks.errors import QueueFullError
+from risk_tasks.lanes import Priority
+from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.store.recomputing import Taken, Turn
+from risk_tasks.upkeep import live
+from risk_tasks.upkeep.live import LiveCollector, LivePolicy, blocks_of
+from risk_tasks.wire.request import TurnMark, decode_request
+
+
+def turn(name: str, attempts: int = 0, n_positions: int = 1, number: int = 7) -> Turn:
+    held = {f"I{place}": 1.0 for place in range(n_positions)}
+    return Turn(Portfolio(name, held, version=3), number, attempts)
+
+
+class Server:
+    """Plays the store and the broker, and the time."""
+
+    def __init__(self, *taken: Taken) -> None:
+        self.now_s = 100.0
+        self.left = list(taken)
+        self.asked: list[dict[str, int]] = []
+        self.sent: list[tuple[bytes, dict]] = []
+        self.waited: list[float] = []
+        self.is_full = False
+
+    def await_dirty(self, within_s: float) -> bool:
+        self.waited.append(within_s)
+        return True
+
+    def take(self, **asked: int) -> Taken:
+        self.asked.append(asked)
+        return self.left.pop(0)
+
+    def enqueue(self, block_id: str, payload: bytes, **terms: object) -> None:
+        if self.is_full:
+            raise QueueFullError(depth=1, capacity=1, retry_after_s=1.0)
+        self.sent.append((payload, terms))
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+        self.waited.append(seconds)
+
+    def collector(self, **policy: float) -> LiveCollector:
+        return LiveCollector(
+            self, self, LivePolicy(**policy), clock=lambda: self.now_s, sleep=self.sleep
+        )
+
+
+NOTHING = Taken("nothing", [], None)
+
+
+def names(blocks) -> list[list[str]]:
+    return [[one.portfolio.id for one in block] for block in blocks]
+
+
+def test_what_failed_before_goes_alone():
+    turns = [turn("a"), turn("b", attempts=1), turn("c"), turn("d", attempts=2)]
+
+    assert sorted(names(blocks_of(turns))) == [["a", "c"], ["b"], ["d"]]
+
+
+def test_a_block_holds_so_many_positions_and_one_portfolio_at_least(monkeypatch):
+    monkeypatch.setattr(live, "_MAX_POSITIONS", 10)
+    turns = [turn("a", n_positions=11), turn("b", n_positions=5), turn("c", n_positions=5)]
+    turns += [turn("d", n_positions=1)]
+
+    assert names(blocks_of(turns)) == [["a"], ["b", "c"], ["d"]]
+    assert names(blocks_of([])) == []
+
+
+def test_a_block_says_which_turns_it_is_of_and_its_answer_is_nobodys():
+    server = Server(Taken("changed", [turn("a"), turn("b", number=9)], None))
+
+    server.collector(retrigger_s=15.0).step()
+
+    ((payload, terms),) = server.sent
+    request = decode_request(payload)
+    assert request.portfolio_ids.to_pylist() == ["a", "b"]
+    assert request.turns == [TurnMark(3, 7), TurnMark(3, 9)]
+    assert (terms["lane"], terms["n_checks"], terms["keeps_answer"]) == (Priority.BATCH, 2, False)
+    assert (terms["stamp"].market, terms["stamp"].limits) == ("default", "default")
+    assert terms["timeout_s"] == pytest.approx(10.0)
+
+
+def test_one_waits_for_a_token_only_where_nothing_was_due():
+    server = Server(NOTHING, NOTHING, Taken("changed", [turn("a")], None), NOTHING, NOTHING)
+    collector = server.collector()
+
+    waits = []
+    for _ in range(5):
+        server.waited.clear()
+        collector.step()
+        waits.append(list(server.waited))
+
+    assert waits == [[1.0], [1.0], [1.0], [], [1.0]]
+
+
+def test_what_is_due_soon_is_looked_at_soon():
+    server = Server(Taken("nothing", [], 5), Taken("nothing", [], 80), NOTHING)
+    collector = server.collector()
+
+    for _ in range(3):
+        collector.step()
+
+    assert server.waited == [1.0, pytest.approx(0.005), pytest.approx(0.02)]
+
+
+def test_outdated_portfolios_follow_at_a_bounded_rate():
+    outdated = Taken("outdated", [turn(f"p{n}") for n in range(50)], 20)
+    server = Server(outdated, Taken("nothing", [], 20), outdated, outdated)
+    collector = server.collector(refresh_per_s=5_000.0, batch_size=50)
+
+    for _ in range(3):
+        collector.step()
+
+    assert [asked["max_refreshed"] for asked in server.asked] == [200, 0, 200]
+    assert server.waited == [1.0, pytest.approx(0.01)]
+
+
+def test_a_full_lane_is_no_failure():
+    """What was taken stays underway, and is taken again later."""
+    server = Server(Taken("changed", [turn("a"), turn("b", attempts=1)], None))
+    server.is_full = True
+
+    server.collector().step()
+
+    assert server.sent == []
