@@ -21,7 +21,6 @@ from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import RiskReport
-from risk_tasks.wire.answer import decode_answer
 from risk_tasks.wire.reports import reports
 from risk_tasks.wire.request import Detail, pack_portfolios
 
@@ -264,11 +263,7 @@ class AsyncRiskClient:
             raise unanswered(call, check_id) from None
         finally:
             sending.add_done_callback(lambda sent: _forget(link, sent))
-        answers = [
-            decode_answer(answer, check_id, block_id)
-            for block_id, answer in zip(sent.check_id.block_ids(), found, strict=True)
-        ]
-        link.note(parts, call, sent, answers)
+        answers = link.read(parts, call, sent, found)
         return reports([portfolio.id for portfolio in portfolios], answers)
 
 
