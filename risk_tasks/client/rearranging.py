@@ -35,7 +35,7 @@ def rearranged(answers: Sequence[AnswerBlock], order: npt.NDArray[np.int64]) -> 
 
     def texts(of_each: Sequence[Sequence[str]]) -> Sequence[str]:
         found = [one for each in of_each for one in each]
-        return [found[row] for row in order] if found else ()
+        return [found[row] for row in order] if len(found) == len(order) else ()
 
     return AnswerBlock(
         head=_head([answer.head for answer in answers]),

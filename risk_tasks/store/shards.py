@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
@@ -42,10 +42,14 @@ class LaneLeases:
 
 
 class ShardStore:
-    """The leases of one server; safe to share between threads."""
+    """The leases of one server; safe to share between threads.
 
-    def __init__(self, client: redis.Redis) -> None:
+    Time is the server's, unless `now_s` tells another.
+    """
+
+    def __init__(self, client: redis.Redis, now_s: Callable[[], float] | None = None) -> None:
         self._client = client
+        self._now_s = now_s
         self._agree = _script(client, "agree")
         self._hold = _script(client, "hold")
         self._leave = _script(client, "leave")
@@ -88,6 +92,7 @@ class ShardStore:
                     int(SHARD_LEASE_TTL_S * 1e3),
                     int(HELP_AFTER_S * 1e3),
                     msgspec.json.encode(asked),
+                    "" if self._now_s is None else int(self._now_s() * 1e3),
                 ]
             )
         if isinstance(found, int):

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from risk_tasks import lanes
 
-
 OF_A_LANE = {"lane_key", "shard_leases_key", "shard_workers_key"}
 
 

@@ -120,7 +120,7 @@ def test_where_the_number_has_changed_it_serves_what_is_not_cut(leases):
     served.look()
 
     assert leases.n_calls == 3
-    assert [own for own, _ in served.order()] == [["risk.critical"], ["risk.normal"], ["risk.batch"]]
+    assert [own for own, _ in served.order()] == [[lane.queue] for lane in Priority]
 
 
 def test_while_the_server_is_away_it_goes_on_as_before(leases):

@@ -1,7 +1,7 @@
 -- Say that a worker lives, give up and take leases, and tell how the leases stand then.
 -- ARGV  1 worker  2 how many shards  3 ms after which an unseen worker is dead
 --       4 ms that the oldest block of a shard may wait before the shard is late
---       5 for each lane {lane, {shards to take}, {shards to give up}}, JSON
+--       5 for each lane {lane, {shards to take}, {shards to give up}}, JSON  6 now, ms ('' by TIME)
 -- Returns how many shards there are where that is another number, else for each lane
 -- {living workers, shards and who leases each, late shards, the latest first}.
 local count = tonumber(redis.call('GET', 'risk:shards') or 0)
@@ -11,7 +11,7 @@ elseif count ~= tonumber(ARGV[2]) then
   return count
 end
 local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = tonumber(ARGV[6]) or time[1] * 1000 + math.floor(time[2] / 1000)
 
 local function late_shards(lane)
   local late = {}
