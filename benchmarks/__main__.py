@@ -10,6 +10,7 @@ from benchmarks import (
     measures,
     metrics,
     peer_throughput,
+    shards,
     throughput,
     users,
 )
@@ -24,6 +25,7 @@ BENCHMARKS = {
     "latency": latency.run,
     "metrics": metrics.run,
     "users": users.run,
+    "shards": shards.run,
 }
 
 if __name__ == "__main__":

@@ -135,8 +135,8 @@ SUPERSEDED_MARKET_TTL_S = 86_400
 #: a role whose entry is gone is taken for dead; what it held goes to others
 ROLE_TTL_S = 3
 #: a worker that has not renewed its leases for this long is taken for dead
-SHARD_LEASE_TTL_S = 3.0
-#: where the oldest block of a shard waits longer, workers that have nothing to do help
+SHARD_LEASE_TTL_S = 2.0
+#: where the oldest block of a shard waits longer, workers that have nothing of their own help
 HELP_AFTER_S = 0.2
 #: how long a worker may have a block between fetching and starting it
 FETCH_GRACE_S = 2.0
