@@ -68,7 +68,7 @@ def _hit_ratios(n_workers: int) -> dict[str, list[float]]:
 def _ask(risk: RiskClient, books: list, seed: int) -> None:
     dice = np.random.default_rng(9)
     weight = np.arange(1, len(books) + 1) ** -1.1
-    settings = MeasureSettings(n_paths=2_000, seed=seed)
+    settings = MeasureSettings(seed=seed)
     for _ in range(N_CALLS):
         asked = dice.choice(len(books), N_ASKED, p=weight / weight.sum())
         risk.check_many([books[one] for one in asked], measures=[MEASURE], settings=settings)
