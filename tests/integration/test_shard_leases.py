@@ -153,6 +153,8 @@ def test_what_was_fetched_from_a_shard_and_never_started_is_put_back_for_anybody
     assert server.client.zrange(waiting_key(NORMAL), 0, -1) == [lost.encode()]
     assert server.client.zrange(waiting_key(NORMAL, 2), 0, -1) == [waits.encode()]
     assert broker.reap().put_back == 0
+    broker.start(lost, worker="w")
+    assert server.client.zcard(waiting_key(NORMAL)) == 0
 
 
 def test_a_long_shard_hides_nothing_that_another_one_lost(server, store, broker, sender):

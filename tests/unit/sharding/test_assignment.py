@@ -36,15 +36,19 @@ def moved(before: dict[int, str], after: dict[int, str]) -> int:
     return sum(before[shard] != after[shard] for shard in before)
 
 
+def is_even(names: list[str], leases: dict[int, str]) -> bool:
+    """Whether these and no others hold shares that differ by one at the most."""
+    shares = Counter(dict.fromkeys(names, 0))
+    shares.update(leases.values())
+    return set(shares) == set(names) and max(shares.values()) - min(shares.values()) <= 1
+
+
 @given(NAMES, SHARDS)
 def test_every_shard_is_leased_and_shares_differ_by_one_at_the_most(names, n_shards):
     leases, _ = settled(names, {}, n_shards)
 
-    shares = Counter(dict.fromkeys(names, 0))
-    shares.update(leases.values())
     assert sorted(leases) == list(range(n_shards))
-    assert set(leases.values()) <= set(names)
-    assert max(shares.values()) - min(shares.values()) <= 1
+    assert is_even(names, leases)
 
 
 @given(NAMES, SHARDS, st.data())
@@ -55,10 +59,8 @@ def test_from_any_leases_everybody_comes_to_rest_within_few_rounds(names, n_shar
 
     after, n_rounds = settled(names, leases, n_shards)
 
-    shares = Counter(dict.fromkeys(names, 0))
-    shares.update(after.values())
     assert sorted(after) == list(range(n_shards))
-    assert max(shares.values()) - min(shares.values()) <= 1
+    assert is_even(names, after)
     assert n_rounds <= 3
 
 
@@ -69,6 +71,7 @@ def test_one_who_joins_takes_its_share_and_no_other_shard_moves(names, n_shards)
     after, _ = settled([*names, "z"], before, n_shards)
 
     assert {after[shard] for shard in before if before[shard] != after[shard]} <= {"z"}
+    assert is_even([*names, "z"], after)
     assert moved(before, after) <= n_shards / len(names)
 
 
@@ -99,6 +102,7 @@ def test_after_any_comings_and_goings_at_most_two_shares_move_each_time(events, 
             continue
         after, _ = settled(names, leases, n_shards)
         assert moved(leases, after) <= 2 * n_shards / n
+        assert is_even(names, after)
         leases = after
 
 
