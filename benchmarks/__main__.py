@@ -11,6 +11,7 @@ from benchmarks import (
     measures,
     metrics,
     peer_throughput,
+    shards,
     throughput,
     users,
 )
@@ -30,6 +31,7 @@ BENCHMARKS = {
     "metrics": metrics.run,
     "users": users.run,
     "http": http.run,
+    "shards": shards.run,
 }
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from kombu.entity import Queue
 
 from risk_tasks.lanes import RESULT_TTL_S, Priority
 from risk_tasks.settings import Settings
+from risk_tasks.sharding.queues import queues_of
 
 TRANSPORT_OPTIONS = {
     # In the order of the lanes but for a reserved share; one list per lane.
@@ -25,8 +26,14 @@ TRANSPORT_OPTIONS = {
 }
 
 
-def create_app(settings: Settings) -> Celery:
-    """Return the app that workers and schedulers run, and that any producer may copy."""
+_SHARDED_FETCH_S = 0.25
+
+
+def create_app(settings: Settings, *, n_shards: int = 1) -> Celery:
+    """Return the app that workers and schedulers run, and that any producer may copy.
+
+    Who only sends needs no shards: every worker of a lane serves the lane's own list.
+    """
     broker_url = settings.broker_url.get_secret_value()
     app = Celery("risk_tasks", set_as_current=False)
     app.conf.update(
@@ -37,6 +44,8 @@ def create_app(settings: Settings) -> Celery:
             # A text: workers tell these options to whoever asks.
             "heartbeat_file": settings.heartbeat_file and str(settings.heartbeat_file),
             "max_connections": settings.concurrency + 10,
+            # How long a fetch waits: as long, a worker may look at the shards it had before.
+            **({"polling_interval": _SHARDED_FETCH_S} if n_shards > 1 else {}),
         },
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
@@ -50,7 +59,7 @@ def create_app(settings: Settings) -> Celery:
         result_accept_content=["json"],
         task_serializer="json",
         result_serializer="json",
-        task_queues=[Queue(lane.queue) for lane in Priority],
+        task_queues=[Queue(queue) for lane in Priority for queue in queues_of(lane, n_shards)],
         task_default_queue=Priority.NORMAL.queue,
         task_create_missing_queues=False,
         task_acks_late=True,

@@ -14,13 +14,17 @@ from risk_tasks.connection import connect, masked, text
 from risk_tasks.errors import RiskTasksError
 from risk_tasks.lanes import DEFAULT_NAME, Priority
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.monitoring.shards import read_shards
+from risk_tasks.sharding.queues import SHARDED_LANES
 from risk_tasks.store.limits import LimitStore
 from risk_tasks.store.markets import MarketStore
 from risk_tasks.store.roles import LiveRole, RoleStore
+from risk_tasks.store.shards import ShardStore
 
 #: the scripts need UNLINK, LPOP with a count and effects replication
 _OLDEST_SERVER = (6, 2)
 _CANARY_TIMEOUT_S = 2.0
+_SHOWN = 8
 
 
 class State(StrEnum):
@@ -73,6 +77,7 @@ def _examine(client: redis.Redis, url: str) -> Iterator[Finding]:
     for lane in Priority:
         if any(lane in role.lanes.split(",") for role in roles):
             yield _answers(url, lane)
+    yield from _shards(client)
     yield _stranded(client)
 
 
@@ -143,8 +148,32 @@ def _answers(url: str, lane: Priority) -> Finding:
     return Finding(f"answer from {lane}", State.OK, times or report.status)
 
 
+def _shards(client: redis.Redis) -> Iterator[Finding]:
+    for name, lane in read_shards(client).items():
+        what = f"shards of {name}"
+        told = f"{len(lane.shards)} shards, {len(lane.workers)} workers"
+        if not lane.orphaned:
+            yield Finding(what, State.OK, f"{told}, largest share {lane.imbalance or 1:.2f}")
+            continue
+        n_waiting = sum(one.messages for one in lane.shards if one.worker is None)
+        yield Finding(
+            what,
+            State.BAD if n_waiting else State.WARN,
+            f"{told}; nobody leases {_listed(lane.orphaned)}, where {n_waiting} messages wait",
+            f"risk-tasks worker --lanes {name}; those that died are replaced within seconds",
+        )
+
+
+def _listed(shards: list[int]) -> str:
+    more = f" and {len(shards) - _SHOWN} more" if len(shards) > _SHOWN else ""
+    return ", ".join(map(str, shards[:_SHOWN])) + more
+
+
 def _stranded(client: redis.Redis) -> Finding:
-    """Messages in Celery's default queue, or under a priority suffix: no worker looks there."""
+    """Messages in Celery's default queue, a shard too many, or under a priority suffix.
+
+    No worker looks there.
+    """
     names = ["celery", *(lane.queue for lane in Priority)]
     found = {}
     for name in names:
@@ -152,6 +181,7 @@ def _stranded(client: redis.Redis) -> Finding:
             found[text(key).replace("\x06\x16", ":priority-")] = _length(client.llen, text(key))
     if client.exists("celery"):
         found["celery"] = _length(client.llen, "celery")
+    found |= _beyond(client)
     if not found:
         return Finding("stranded messages", State.OK, "none")
     return Finding(
@@ -160,6 +190,18 @@ def _stranded(client: redis.Redis) -> Finding:
         ", ".join(f"{count} in {name}" for name, count in found.items()),
         'Send with queue="risk.normal" and without priority=; then remove the keys.',
     )
+
+
+def _beyond(client: redis.Redis) -> dict[str, int]:
+    """Return what waits in shards that there are not, as after a number was changed by hand."""
+    n_shards = ShardStore(client).count()
+    found = {}
+    for lane in SHARDED_LANES:
+        for key in client.scan_iter(match=f"{lane.queue}.*", count=1_000):
+            shard = text(key).removeprefix(f"{lane.queue}.")
+            if shard.isdecimal() and (n_shards == 1 or int(shard) >= n_shards):
+                found[text(key)] = _length(client.llen, text(key))
+    return found
 
 
 def _length(llen: Callable[[str], Any], key: str) -> int:

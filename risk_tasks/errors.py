@@ -28,6 +28,7 @@
     ├── UnknownCheckError             unknown_check
     ├── ChangesTrimmedError           changes_trimmed
     ├── UnknownLetterError            unknown_letter
+    ├── ShardCountError               shard_count
     └── StartError                    not_started
 
 The first paragraph of a class's docstring is its default message, the second is its remedy.
@@ -319,6 +320,15 @@ class UnknownLetterError(RiskTasksError):
     """
 
     code = "unknown_letter"
+
+
+class ShardCountError(RiskTasksError):
+    """The system has another number of shards.
+
+    Give every worker the same number, or none.
+    """
+
+    code = "shard_count"
 
 
 class StartError(RiskTasksError):

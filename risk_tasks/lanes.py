@@ -8,11 +8,16 @@ call must put a block on its lane and write its entry.
 key                            type    holds; how long it lives
 =============================  ======  ==========================================================
 risk.LANE                      list    Celery envelopes; until a worker takes them
+risk.LANE.N                    list    those of shard N of a lane; until a worker takes them
 risk:block:ID                  hash    stamp, deadline, owner; until answered or swept
 risk:payload:ID                string  what a block asks, Arrow bytes; as its block or dead letter
 risk:ledger                    zset    block ids by deadline (server ms); as the blocks
 risk:lane:LANE                 hash    checks, bytes waiting or running; settled; for ever
 risk:waiting:LANE              zset    blocks not started, by when accepted; as the blocks
+risk:waiting:LANE.N            zset    those of shard N of a lane; as the blocks
+risk:shards                    string  into how many shards the lanes are cut; for ever
+risk:shard_leases:LANE         hash    worker by shard; 60 s, renewed
+risk:shard_workers:LANE        zset    workers that lease shards, by when seen; 60 s, renewed
 risk:held:WORKER               set     blocks that a worker has started; as the blocks
 risk:holders                   zset    workers that started blocks; until dead and reaped
 risk:quotas                    hash    critical checks a second by client name; for ever
@@ -139,6 +144,10 @@ SUPERSEDED_MARKET_TTL_S = 86_400
 CLAIM_TTL_S = 2.0
 #: a role whose entry is gone is taken for dead; what it held goes to others
 ROLE_TTL_S = 3
+#: a worker that has not renewed its leases for this long is taken for dead
+SHARD_LEASE_TTL_S = 2.0
+#: where the oldest block of a shard waits longer, workers that have nothing of their own help
+HELP_AFTER_S = 0.2
 #: how long a worker may have a block between fetching and starting it
 FETCH_GRACE_S = 2.0
 MAX_PUT_BACK = 3
@@ -155,6 +164,7 @@ CACHE_COUNTS_TTL_S = 86_400
 #: workers measure in slots of this length, which the Lua knows too, and which are kept for a while
 SLOT_S, SLOTS_KEPT_S = 5, 300
 
+SHARDS_KEY = "risk:shards"
 LEDGER_KEY = "risk:ledger"
 QUOTAS_KEY = "risk:quotas"
 DEAD_KEY = "risk:dead"
@@ -201,8 +211,16 @@ def lane_key(lane: Priority) -> str:
     return f"risk:lane:{lane.value}"
 
 
-def waiting_key(lane: Priority) -> str:
-    return f"risk:waiting:{lane.value}"
+def waiting_key(lane: Priority, shard: int | None = None) -> str:
+    return f"risk:waiting:{lane.value}" if shard is None else f"risk:waiting:{lane.value}.{shard}"
+
+
+def shard_leases_key(lane: Priority) -> str:
+    return f"risk:shard_leases:{lane.value}"
+
+
+def shard_workers_key(lane: Priority) -> str:
+    return f"risk:shard_workers:{lane.value}"
 
 
 def payload_key(block_id: str) -> str:

@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     lanes: str = "critical,normal,batch"
     #: threads of a worker
     concurrency: int = Field(default=1, ge=1, le=256)
+    #: into how many shards the normal and the batch lane are cut; as they are where it is not given
+    shards: int | None = Field(default=None, ge=1, le=1_024)
     #: markets that a worker holds in memory
     markets_held: int = Field(default=4, ge=1)
     #: where results are shared; the broker where it is not given

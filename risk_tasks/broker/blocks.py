@@ -27,7 +27,6 @@ from risk_tasks.lanes import (
     lane_key,
     payload_key,
     result_key,
-    waiting_key,
 )
 from risk_tasks.model.stamp import Stamp
 
@@ -89,6 +88,8 @@ class BlockBroker:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
+        #: into how many shards the lanes are cut, as the last block that was accepted was told
+        self.n_shards = 1
         self._enqueue = Script(client, "enqueue")
         self._start = Script(client, "start")
         self._finish = Script(client, "finish")
@@ -108,11 +109,13 @@ class BlockBroker:
         quota_name: str = "",
         summary: str = "",
         keeps_answer: bool = True,
+        shard: int | None = None,
     ) -> Stamp:
         """Put a block on its lane and return the stamp that it was accepted under.
 
         `summary` is what those who watch are shown of it. Without `keeps_answer` nothing is kept of
-        its answer, nor of what it ends in otherwise.
+        its answer, nor of what it ends in otherwise. One without a `shard`, or of a shard that
+        there is not, any worker of its lane takes.
 
         Raises `QueueFullError`, `QuotaExceededError`, `UnknownLimitSetError` or `TransportError`;
         then nothing of the block is kept.
@@ -122,13 +125,7 @@ class BlockBroker:
             outcome, *rest = self._enqueue.carrying(
                 payload,
                 *("SET", payload_key(block_id), payload),
-                keys=[
-                    lane.queue,
-                    block_key(block_id),
-                    lane_key(lane),
-                    waiting_key(lane),
-                    payload_key(block_id),
-                ],
+                keys=[block_key(block_id), lane_key(lane), payload_key(block_id)],
                 args=[
                     block_id,
                     client_id,
@@ -143,6 +140,7 @@ class BlockBroker:
                     stamp.if_missing.value,
                     quota_name if lane is Priority.CRITICAL else "",
                     "" if keeps_answer else "unkept",
+                    "" if shard is None else shard,
                 ],
             )
         match text(outcome):
@@ -158,6 +156,7 @@ class BlockBroker:
                 raise UnknownLimitSetError(
                     f"No limit set {stamp.limits!r} is published.", field="limits"
                 )
+        self.n_shards = int(rest[2])
         return Stamp(text(rest[0]), text(rest[1]))
 
     def start(self, block_id: str, *, worker: str) -> StartedBlock | None:

@@ -19,6 +19,7 @@ from risk_tasks.broker.guard import find_fault
 from risk_tasks.broker.heartbeat import Heartbeat
 from risk_tasks.connection import text
 from risk_tasks.lanes import CHECK_BLOCK_TASK
+from risk_tasks.sharding.queues import lane_of_queue
 
 log = structlog.get_logger("risk_tasks")
 
@@ -42,7 +43,7 @@ class GuardedRedis(redis.Redis):
             return response
         log.warning("message.quarantined", queue=text(queue), fault=fault)
         letters = DeadLetters(redis.Redis(connection_pool=self.connection_pool))
-        letters.quarantine(message, lane=text(queue).removeprefix("risk."), reason=fault)
+        letters.quarantine(message, lane=lane_of_queue(text(queue)), reason=fault)
         return None
 
 

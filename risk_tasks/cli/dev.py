@@ -23,6 +23,9 @@ _WATCH_EVERY_S = 0.5
 def dev(
     workers: Annotated[int, typer.Option(min=1, help="Workers for all lanes.")] = 1,
     concurrency: Annotated[int, typer.Option(min=1, help="Threads of each worker.")] = 1,
+    shards: Annotated[
+        int | None, typer.Option(min=1, max=1_024, help="Shards of the normal and batch lane.")
+    ] = None,
     ready_file: Annotated[
         Path | None, typer.Option(help="Where to write, as JSON, what runs once it answers.")
     ] = None,
@@ -45,6 +48,7 @@ def dev(
         signal.signal(number, lambda *_: stopped.set())
     plan = FleetPlan(
         n_workers=workers,
+        n_shards=shards,
         concurrency=concurrency,
         critical_worker=True,
         scheduler=True,

@@ -15,12 +15,16 @@ def worker(
         str | None, typer.Option(help="Lanes to serve, most urgent first, joined by commas.")
     ] = None,
     concurrency: Annotated[int | None, typer.Option(min=1, help="Threads that compute.")] = None,
+    shards: Annotated[
+        int | None,
+        typer.Option(min=1, max=1_024, help="Shards of the normal and batch lane, alike in all."),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Unique name; made up where not given.")] = None,
 ) -> None:
     """Run a worker until SIGTERM or Ctrl-C; started checks are finished first."""
     from risk_tasks.roles.worker import run_worker
 
-    settings = read_settings(broker_url, lanes=lanes, concurrency=concurrency)
+    settings = read_settings(broker_url, lanes=lanes, concurrency=concurrency, shards=shards)
     raise typer.Exit(run_worker(settings, name=name))
 
 

@@ -18,8 +18,10 @@ from risk_tasks.cli.options import AsJson, BrokerUrl, print_json, url_of
 from risk_tasks.connection import connect, masked
 from risk_tasks.errors import TransportError
 from risk_tasks.lanes import SLOTS_KEPT_S
+from risk_tasks.monitoring.shards import read_shards
 from risk_tasks.monitoring.status import WINDOW_S, read_status
 from risk_tasks.render.cache import cache_document, cache_page
+from risk_tasks.render.shards import shards_page
 from risk_tasks.render.status import status_page
 from risk_tasks.store.cache_counts import CacheCountsStore
 
@@ -35,6 +37,9 @@ def status(
     cache: Annotated[
         bool, typer.Option("--cache", help="What the result cache keeps, and what it did.")
     ] = False,
+    shards: Annotated[
+        bool, typer.Option("--shards", help="Who leases which shard, and what waits there.")
+    ] = False,
     broker_url: BrokerUrl = None,
     as_json: AsJson = False,
 ) -> None:
@@ -44,6 +49,11 @@ def status(
             counts = CacheCountsStore(client)
             document = cache_document(counts.sums(), counts.states())
             print_json(document) if as_json else _console().print(cache_page(document))
+            return
+        if shards:
+            lanes = read_shards(client)
+            told = {name: asdict(lane) for name, lane in lanes.items()}
+            print_json(told) if as_json else _console().print(shards_page(lanes))
             return
         found = read_status(client, window_s)
     if as_json:

@@ -14,6 +14,7 @@ from risk_tasks.client.check_ids import CheckId
 from risk_tasks.client.cutting import Part
 from risk_tasks.client.joining import join
 from risk_tasks.client.outcomes import Outcome
+from risk_tasks.client.placing import PlacedPart
 from risk_tasks.client.terms import CallTerms
 from risk_tasks.client.turns import Turns
 from risk_tasks.errors import (
@@ -37,6 +38,7 @@ class SentCall:
     check_id: CheckId
     started: float
     futures: list[Future[bytes]]
+    parts: Sequence[PlacedPart]
 
 
 class Line(Protocol):

@@ -10,18 +10,21 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import replace
+from itertools import islice
 
 import redis
 from tenacity import Retrying, retry_if_exception_type, wait_fixed
 
 from risk_tasks.broker.blocks import BlockBroker, StampRequest
 from risk_tasks.client.check_ids import CheckId
-from risk_tasks.client.cutting import Part, cut
+from risk_tasks.client.cutting import Part
 from risk_tasks.client.groups import SentCall
 from risk_tasks.client.live import LiveDoor
 from risk_tasks.client.pace import Pace
+from risk_tasks.client.placing import PlacedPart, place
 from risk_tasks.client.refusals import unanswered
 from risk_tasks.client.replies import ReplyReader
+from risk_tasks.client.routing import Routing
 from risk_tasks.client.sharing import Sharing
 from risk_tasks.client.terms import CallTerms
 from risk_tasks.client.turns import Turns
@@ -31,6 +34,7 @@ from risk_tasks.lanes import COUNTERS_KEY, SLOW_CRITICAL_S, Priority
 from risk_tasks.store.limits import LimitStore
 from risk_tasks.store.markets import MarketStore
 from risk_tasks.store.results import ResultStore
+from risk_tasks.store.shards import ShardStore
 from risk_tasks.wire.answer import AnswerBlock, decode_answer
 from risk_tasks.wire.request import encode_request
 from risk_tasks.wire.summary import block_summary
@@ -54,6 +58,7 @@ class Link:
         self._pace = Pace()
         self.turns = Turns()
         self.sharing = Sharing(self)
+        self._routing = Routing(ShardStore(self._client))
         self._replies = ReplyReader(self._reply_client, self._client_id)
         self.markets = MarketStore(self._client)
         self.limits = LimitStore(self._client)
@@ -68,34 +73,47 @@ class Link:
         `told` is called once they are sent. Raises `TransportError`, `QueueFullError` or, past the
         time-out, `ReportTimeoutError`.
         """
-        sent = self.send(parts, call)
+        sent = self.send(parts, call, in_order=False)
         if told is not None:
             told()
         n_rows = sum(len(part.quantity) for part, _ in parts)
         answers: list[AnswerBlock] = []
+        waited = zip(sent.check_id.block_ids(), sent.futures, strict=True)
         try:
-            for block_id, future in zip(sent.check_id.block_ids(), sent.futures, strict=True):
-                answer = _await(future, sent, call)
-                with self.turns.of(n_rows):
-                    answers.append(decode_answer(answer, str(sent.check_id), block_id))
-                yield answers[-1]
+            for part in sent.parts:
+                start = len(answers)
+                for block_id, future in islice(waited, len(part.blocks)):
+                    answer = _await(future, sent, call)
+                    with self.turns.of(n_rows):
+                        answers.append(decode_answer(answer, str(sent.check_id), block_id))
+                    if part.order is None:
+                        yield answers[-1]
+                if part.order is not None:
+                    yield from part.restore(answers[start:])
         finally:
             self.forget(sent)
         self._note(parts, call, sent, answers)
 
-    def send(self, parts: Sequence[Part], call: CallTerms, *, patient: bool = True) -> SentCall:
+    def send(
+        self,
+        parts: Sequence[Part],
+        call: CallTerms,
+        *,
+        patient: bool = True,
+        in_order: bool = True,
+    ) -> SentCall:
         """Enqueue `parts` and return the futures of their answers, which `forget` ends.
 
-        One that is not `patient` is refused where there is no room for all of it.
+        One that is not `patient` is refused where there is no room for all of it. `in_order`, rows
+        stand in its blocks as in `parts`, so that one of them may be read by the id of the call.
         """
         started = time.monotonic()
-        blocks = self._cut(parts)
-        check_id = self._check_id(blocks)
-        sent = SentCall(
-            check_id, started, [self._replies.expect(one) for one in check_id.block_ids()]
-        )
+        placed = self._place(parts, call.lane, in_order=in_order)
+        check_id = self._check_id(placed)
+        futures = [self._replies.expect(one) for one in check_id.block_ids()]
+        sent = SentCall(check_id, started, futures, placed)
         try:
-            self._enqueue(blocks, check_id, call, self._client_id, patient=patient)
+            self._enqueue(placed, check_id, call, self._client_id, patient=patient)
         except BaseException:
             self.forget(sent)
             raise
@@ -114,7 +132,12 @@ class Link:
             for block_id, answer in zip(sent.check_id.block_ids(), found, strict=True)
         ]
         self._note(parts, call, sent, answers)
-        return answers
+        left = iter(answers)
+        return [
+            answer
+            for part in sent.parts
+            for answer in part.restore(list(islice(left, len(part.blocks))))
+        ]
 
     def _note(
         self,
@@ -131,9 +154,10 @@ class Link:
 
     def submit(self, parts: Sequence[Part], call: CallTerms) -> CheckId:
         """Send `parts` as `ask` does and return the id that their answers are read by."""
-        blocks = self._cut(parts)
-        check_id = self._check_id(blocks)
-        self._enqueue(blocks, check_id, call, "", patient=False)
+        # Whoever reads the answers by their id knows of no other order.
+        placed = self._place(parts, call.lane, in_order=True)
+        check_id = self._check_id(placed)
+        self._enqueue(placed, check_id, call, "", patient=False)
         return check_id
 
     def close(self) -> None:
@@ -142,19 +166,17 @@ class Link:
         self._client.close()
         self._reply_client.close()
 
-    def _cut(self, parts: Sequence[Part]) -> list[Part]:
-        return [
-            (block, stamp)
-            for request, stamp in parts
-            for block in cut(request, self._pace.bounds(request))
-        ]
+    def _place(self, parts: Sequence[Part], lane: Priority, *, in_order: bool) -> list[PlacedPart]:
+        owners = self._routing.owners(lane)
+        return [place(part, self._pace, owners, in_order=in_order) for part in parts]
 
-    def _check_id(self, blocks: Sequence[Part]) -> CheckId:
-        return CheckId(f"{self._client_id}.{next(self._numbers)}", len(blocks))
+    def _check_id(self, placed: Sequence[PlacedPart]) -> CheckId:
+        n_blocks = sum(len(part.blocks) for part in placed)
+        return CheckId(f"{self._client_id}.{next(self._numbers)}", n_blocks)
 
     def _enqueue(
         self,
-        blocks: Sequence[Part],
+        placed: Sequence[PlacedPart],
         check_id: CheckId,
         call: CallTerms,
         client_id: str,
@@ -169,7 +191,12 @@ class Link:
         market, versions = call.stamp.market, dict[StampRequest, str]()
         enqueue = self._broker.enqueue
         patiently = _while_full(time.monotonic() + call.timeout_s).wraps(enqueue)
-        for block_id, (block, wanted) in zip(check_id.block_ids(), blocks, strict=True):
+        blocks = (
+            (part.stamp, block, shard)
+            for part in placed
+            for block, shard in zip(part.blocks, part.shards, strict=True)
+        )
+        for block_id, (wanted, block, shard) in zip(check_id.block_ids(), blocks, strict=True):
             limits = versions.get(wanted, wanted.limits)
             with self.turns.of(len(block.quantity)):
                 payload = encode_request(block)
@@ -183,7 +210,9 @@ class Link:
                 stamp=replace(wanted, market=market, limits=limits),
                 quota_name=self._quota_name,
                 summary=block_summary(call.lane, block.portfolio_ids),
+                shard=shard,
             )
+            self._routing.told(self._broker.n_shards)
             market, versions[wanted] = given.market_id, given.limits_version
             if patient:
                 enqueue = patiently

@@ -34,14 +34,15 @@ class Pace:
     def __init__(self) -> None:
         self._us_per_position: dict[Hashable, float] = {}
 
-    def bounds(self, request: RequestBlock) -> BlockBounds:
+    def bounds(self, request: RequestBlock, *, shared: bool = True) -> BlockBounds:
         """Return bounds that cut `request` into blocks of equal cost, none longer than `BLOCK_US`.
 
-        Two at least where that is worth it, so that two workers share it.
+        Two at least where that is worth it, so that two workers share it, unless it is not to be
+        `shared`.
         """
         n_positions = int(request.offsets[-1])
         cost_us = _weight(request) * self._expect(request.terms)
-        n_blocks = max(ceil(cost_us / BLOCK_US), 2 if cost_us > _ALONE_US else 1)
+        n_blocks = max(ceil(cost_us / BLOCK_US), 2 if shared and cost_us > _ALONE_US else 1)
         if n_blocks == 1:
             return LARGEST
         largest = int(np.diff(request.offsets).max())

@@ -28,6 +28,8 @@ class FleetPlan:
     """What to start: `n_workers` for all lanes, and beside them what a service needs."""
 
     n_workers: int = 1
+    #: as the server says where it is None, which of a new one is 1
+    n_shards: int | None = None
     concurrency: int = 1
     critical_worker: bool = False
     scheduler: bool = False
@@ -128,6 +130,8 @@ class Fleet:
         }
         if self._plan.metrics is not None:
             environment["RISK_TASKS_METRICS"] = self._plan.metrics
+        if self._plan.n_shards is not None:
+            environment["RISK_TASKS_SHARDS"] = str(self._plan.n_shards)
         return RoleProcess(
             name, ["-m", "risk_tasks", *arguments], environment, self.folder / f"{name}.log"
         )

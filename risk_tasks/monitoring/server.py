@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import redis
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from risk_tasks.errors import TransportError
 from risk_tasks.lanes import DEFAULT_NAME, LANE_CAPACITY, Priority
+from risk_tasks.monitoring.shards import LaneShards, read_shards
 from risk_tasks.store.backlog import Backlog, LaneBacklog, read_backlog
 from risk_tasks.store.markets import MarketStore
 from risk_tasks.store.recomputing import LiveCounts, RecomputingStore
@@ -56,6 +58,7 @@ class ServerMetrics:
             roles = self._roles.live()
             markets = self._markets.current()
             live = self._recomputing.counts()
+            shards = read_shards(self._client)
         except TransportError:
             return [up]
         return [
@@ -63,6 +66,7 @@ class ServerMetrics:
             *_lanes(backlog, roles),
             *_totals(backlog),
             *_live(live),
+            *_shards(shards),
             _gauge("live_schedulers", "Schedulers.", sum(r.role == "scheduler" for r in roles)),
             _gauge("default_market", "Whether a default market is there.", DEFAULT_NAME in markets),
         ]
@@ -92,6 +96,26 @@ def _lanes(backlog: Backlog, roles: list[LiveRole]) -> Iterator[Metric]:
     )
 
 
+def _shards(lanes: Mapping[str, LaneShards]) -> Iterator[Metric]:
+    values: dict[str, tuple[str, Callable[[LaneShards], float]]] = {
+        "shards": ("Shards of a lane.", lambda lane: len(lane.shards)),
+        "orphaned_shards": (
+            "Shards that no living worker leases.",
+            lambda lane: len(lane.orphaned),
+        ),
+        "shard_imbalance": (
+            "The largest share of the leases by the mean share; 0 where nobody leases.",
+            lambda lane: lane.imbalance or 0.0,
+        ),
+        "shard_oldest_age_seconds": (
+            "How long the oldest block of any shard waits; 0 where none does.",
+            lambda lane: max((one.oldest_age_s or 0.0 for one in lane.shards), default=0.0),
+        ),
+    }
+    for name, (meaning, value) in values.items():
+        yield _by_lane(name, meaning, {lane: value(one) for lane, one in lanes.items()})
+
+
 def _totals(backlog: Backlog) -> Iterator[Metric]:
     yield _gauge("ledger_blocks", "Blocks that were accepted and not answered.", backlog.n_blocks)
     yield _gauge("ledger_overdue_blocks", "Those long past their deadline.", backlog.n_overdue)
@@ -117,8 +141,8 @@ def _gauge(name: str, meaning: str, value: float) -> Metric:
     return GaugeMetricFamily(f"risk_tasks_{name}", meaning, value=float(value))
 
 
-def _by_lane(name: str, meaning: str, values: Mapping[Priority, float]) -> Metric:
+def _by_lane(name: str, meaning: str, values: Mapping[Any, float]) -> Metric:
     family = GaugeMetricFamily(f"risk_tasks_{name}", meaning, labels=["lane"])
     for lane, value in values.items():
-        family.add_metric([lane.value], float(value))
+        family.add_metric([str(lane)], float(value))
     return family

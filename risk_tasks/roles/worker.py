@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import redis
 import structlog
 from cachetools import LRUCache, cached
 from celery.signals import worker_ready, worker_shutting_down
@@ -16,6 +17,7 @@ from celery.signals import worker_ready, worker_shutting_down
 from risk_tasks import tasks
 from risk_tasks.app import create_app
 from risk_tasks.broker.blocks import BlockBroker
+from risk_tasks.broker.following import following
 from risk_tasks.connection import connect
 from risk_tasks.engine.warmup import compile_kernels
 from risk_tasks.errors import InvalidSettingsError
@@ -25,6 +27,7 @@ from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.meters import WorkerMeters, told
 from risk_tasks.roles.presence import Presence, Repeater, name_of_a_life
 from risk_tasks.roles.result_cache import CacheReport, open_cache
+from risk_tasks.roles.shards import ServedShards
 from risk_tasks.service import (
     Demand,
     DocumentService,
@@ -36,6 +39,7 @@ from risk_tasks.service import (
     warm,
 )
 from risk_tasks.settings import Settings
+from risk_tasks.sharding.queues import queues_of
 from risk_tasks.store.breaches import BreachStream
 from risk_tasks.store.cache_counts import CacheCountsStore
 from risk_tasks.store.limits import LimitStore
@@ -46,6 +50,7 @@ from risk_tasks.store.portfolios import PortfolioStore
 from risk_tasks.store.prewarm import PrewarmStore
 from risk_tasks.store.recomputing import RecomputingStore
 from risk_tasks.store.roles import RoleStore
+from risk_tasks.store.shards import ShardStore
 from risk_tasks.upkeep.handing import Handing
 from risk_tasks.upkeep.prewarm import Prewarmer
 
@@ -82,6 +87,7 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
         os.nice(_BATCH_NICENESS)
     name = name or name_of_a_life("worker")
     client = connect(settings.broker_url.get_secret_value(), socket_timeout_s=5.0)
+    n_shards = _agree(client, settings)
     markets, limits = MarketStore(client), LimitStore(client)
     shelf = MarketShelf(markets.load, capacity=settings.markets_held)
     cache, popular = open_cache(settings), PopularityStore(client)
@@ -97,7 +103,10 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     counts = CacheReport(cache, CacheCountsStore(client), name, recall.drain)
     meters = WorkerMeters(settings, client, name, cache)
     documents = DocumentService(service, markets, limits)
-    app = create_app(settings)
+    shards = ServedShards(ShardStore(client), name, lanes, n_shards)
+    app = create_app(settings, n_shards=n_shards)
+    if n_shards > 1:
+        app.steps["consumer"].add(following(shards.order))
     tasks.register(app, service, documents, BlockBroker(client), meters.recorder)
     tasks.register_prewarming(app, prewarmer)
     handing = Handing(ListenerStore(client), BreachStream(client))
@@ -108,12 +117,13 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     compiled = compile_kernels()
     took_s = round(time.perf_counter() - started, 3)
     log.info("worker.compiled", name=name, compiled=compiled, took_s=took_s)
-    upkeep: list[Repeater | Presence | WorkerMeters] = [
+    upkeep: list[Repeater | Presence | WorkerMeters | ServedShards] = [
         meters,
         Repeater(lambda: _hold(markets, shelf), every_s=_MARKETS_EVERY_S, name="markets"),
         Repeater(popularity.flush, every_s=_FLUSH_EVERY_S, name="popularity"),
         Repeater(counts.flush, every_s=_FLUSH_EVERY_S, name="cache-counts"),
         Presence(RoleStore(client), "worker", name, ",".join(lanes)),
+        shards,
     ]
 
     def ready(**_: Any) -> None:
@@ -123,15 +133,23 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
 
     def draining(**_: Any) -> None:
         log.info("worker.draining", name=name)
+        shards.drain()
 
     worker_ready.connect(ready, weak=False)
     worker_shutting_down.connect(draining, weak=False)
     try:
-        return _serve(app, settings, name, lanes)
+        queues = [queue for lane in lanes for queue in queues_of(lane, n_shards)]
+        return _serve(app, settings, name, queues)
     finally:
         for part in reversed(upkeep):
             part.stop()
         log.info("worker.stopped", name=name)
+
+
+def _agree(client: redis.Redis, settings: Settings) -> int:
+    """Return how many shards there are; raises `ShardCountError` where others say otherwise."""
+    is_served = any(role.role == "worker" for role in RoleStore(client).live())
+    return ShardStore(client).agree(settings.shards, is_served=is_served)
 
 
 def _held_limits(limits: LimitStore) -> Callable[[str], LimitSet]:
@@ -140,12 +158,12 @@ def _held_limits(limits: LimitStore) -> Callable[[str], LimitSet]:
     return load
 
 
-def _serve(app: Any, settings: Settings, name: str, lanes: Sequence[Priority]) -> int:
+def _serve(app: Any, settings: Settings, name: str, queues: Sequence[str]) -> int:
     worker = app.Worker(
         hostname=name,
         pool_cls="threads",
         concurrency=settings.concurrency,
-        queues=[lane.queue for lane in lanes],
+        queues=queues,
         loglevel=settings.log_level.upper(),
         quiet=True,
         without_gossip=True,

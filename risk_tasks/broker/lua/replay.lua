@@ -23,7 +23,7 @@ redis.call('RENAME', KEYS[1], KEYS[2])
 redis.call('HDEL', KEYS[2], 'reason', 'died_ms', 'kept_bytes', 'worker', 'started_ms', 'put_back',
   'published_ms')
 redis.call('HSET', KEYS[2], 'enqueued_ms', now, 'enqueued_us', micros(),
-  'deadline_ms', now + ARGV[2], 'client', '')
+  'deadline_ms', now + ARGV[2], 'client', '', 'queue', entry[1])
 redis.call('UNLINK', 'risk:result:' .. ARGV[1])
 redis.call('ZADD', 'risk:ledger', now + ARGV[2], ARGV[1])
 redis.call('ZADD', 'risk:waiting:' .. entry[1], now, ARGV[1])

@@ -33,11 +33,11 @@ end
 -- Take a block off the ledger and give back its room in the lane; the caller discards it.
 local function settle(id)
   local key = 'risk:block:' .. id
-  local entry = redis.call('HMGET', key, 'lane', 'checks', 'bytes', 'worker')
+  local entry = redis.call('HMGET', key, 'lane', 'checks', 'bytes', 'worker', 'queue')
   redis.call('ZREM', 'risk:ledger', id)
   if not entry[1] then return false end
   local lane = 'risk:lane:' .. entry[1]
-  redis.call('ZREM', 'risk:waiting:' .. entry[1], id)
+  redis.call('ZREM', 'risk:waiting:' .. (entry[5] or entry[1]), id)
   redis.call('HINCRBY', lane, 'checks', -entry[2])
   redis.call('HINCRBY', lane, 'bytes', -entry[3])
   local now, marked = now_ms(), redis.call('HGET', lane, 'mark_ms')

@@ -74,7 +74,7 @@ class EchoLine:
         self.together.append(parts[0][0])
         if isinstance(self.fault, TransportError):
             raise self.fault
-        return SentCall(CheckId("call", 1), 0.0, self.futures or [answered()])
+        return SentCall(CheckId("call", 1), 0.0, self.futures or [answered()], [])
 
     def read(self, parts, call, sent, found):
         """Read what was sent."""

@@ -1,0 +1,49 @@
+-- Say that a worker lives, give up and take leases, and tell how the leases stand then.
+-- ARGV  1 worker  2 how many shards  3 ms after which an unseen worker is dead
+--       4 ms that the oldest block of a shard may wait before the shard is late
+--       5 for each lane {lane, {shards to take}, {shards to give up}}, JSON  6 now, ms ('' by TIME)
+-- Returns how many shards there are where that is another number, else for each lane
+-- {living workers, shards and who leases each, late shards, the latest first}.
+local count = tonumber(redis.call('GET', 'risk:shards') or 0)
+if count == 0 then
+  redis.call('SET', 'risk:shards', ARGV[2])
+elseif count ~= tonumber(ARGV[2]) then
+  return count
+end
+local time = redis.call('TIME')
+local now = tonumber(ARGV[6]) or time[1] * 1000 + math.floor(time[2] / 1000)
+
+local function late_shards(lane)
+  local late = {}
+  for shard = 0, ARGV[2] - 1 do
+    local oldest = redis.call('ZRANGE', 'risk:waiting:' .. lane .. '.' .. shard, 0, 0, 'WITHSCORES')
+    if oldest[1] and now - oldest[2] > tonumber(ARGV[4]) then
+      table.insert(late, {shard, tonumber(oldest[2])})
+    end
+  end
+  table.sort(late, function(one, other) return one[2] < other[2] end)
+  for place, one in ipairs(late) do late[place] = one[1] end
+  return late
+end
+
+local function hold(lane, take, give_up)
+  local leases, workers = 'risk:shard_leases:' .. lane, 'risk:shard_workers:' .. lane
+  redis.call('ZADD', workers, now, ARGV[1])
+  redis.call('ZREMRANGEBYSCORE', workers, '-inf', '(' .. now - ARGV[3])
+  for _, shard in ipairs(give_up) do
+    if redis.call('HGET', leases, shard) == ARGV[1] then redis.call('HDEL', leases, shard) end
+  end
+  for _, shard in ipairs(take) do
+    local held = redis.call('HGET', leases, shard)
+    if not held or not redis.call('ZSCORE', workers, held) then
+      redis.call('HSET', leases, shard, ARGV[1])
+    end
+  end
+  redis.call('EXPIRE', workers, 60)
+  redis.call('EXPIRE', leases, 60)
+  return {redis.call('ZRANGE', workers, 0, -1), redis.call('HGETALL', leases), late_shards(lane)}
+end
+
+local found = {}
+for place, one in ipairs(cjson.decode(ARGV[5])) do found[place] = hold(one[1], one[2], one[3]) end
+return found

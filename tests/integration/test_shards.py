@@ -1,0 +1,187 @@
+"""Real workers over lanes that are cut: who serves what, what is found again, what is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+import risk_tasks
+from risk_tasks import AsyncRiskClient, RiskClient
+from risk_tasks.app import create_app
+from risk_tasks.connection import connect
+from risk_tasks.diagnosis import State, examine
+from risk_tasks.embedding import Fleet, FleetPlan, running_fleet
+from risk_tasks.lanes import Priority
+from risk_tasks.monitoring.server import ServerMetrics
+from risk_tasks.monitoring.shards import read_shards
+from risk_tasks.settings import Settings
+from risk_tasks.store.cache_counts import CacheCountsStore
+from risk_tasks.store.shards import ShardStore
+from tests.integration.support import books, only_json, untimed, wait_until
+
+pytestmark = pytest.mark.integration
+
+N_SHARDS = 6
+COSTLY = ["monte_carlo_value_at_risk"]
+
+
+@pytest.fixture(scope="module")
+def cut(market) -> Iterator[Fleet]:
+    """Two workers that have shared six shards, and a scheduler."""
+    with running_fleet(FleetPlan(n_workers=2, n_shards=N_SHARDS, scheduler=True)) as fleet:
+        with RiskClient(fleet.url) as risk:
+            risk.publish_market(market)
+        store = ShardStore(connect(fleet.url))
+        wait_until(lambda: len(set(store.leases(Priority.NORMAL).values())) == 2, 20, "two workers")
+        yield fleet
+
+
+@pytest.fixture
+def risk(cut, market) -> Iterator[RiskClient]:
+    """A client that has been told of the shards."""
+    with RiskClient(cut.url, timeout_s=60) as risk:
+        risk.check_many(books(1, market.instruments))
+        yield risk
+
+
+def test_workers_share_the_shards_of_both_lanes_alike(cut):
+    lanes = read_shards(connect(cut.url))
+
+    assert set(lanes) == {"normal", "batch"}
+    for lane in lanes.values():
+        assert sorted(lane.workers.values()) == [3, 3]
+        assert lane.orphaned == []
+        assert lane.imbalance == 1.0
+    assert [one.worker for one in lanes["normal"].shards] == [
+        one.worker for one in lanes["batch"].shards
+    ]
+
+
+@pytest.mark.parametrize("measures", [None, COSTLY], ids=["standard", "costly"])
+def test_reports_are_the_same_as_in_the_lane_that_is_not_cut(risk, market, measures):
+    """Whoever computed them, in the order in which they were asked for."""
+    asked = books(120, market.instruments)
+    expected = untimed(risk.check_many(asked, measures=measures, priority="critical"))
+
+    assert untimed(risk.check_many(asked, measures=measures)) == expected
+    assert untimed(risk.check_many(asked, measures=measures, priority="batch")) == expected
+    assert untimed(risk.submit(asked, measures=measures).result()) == expected
+
+
+def test_awaited_checks_get_each_its_own_report(cut, market):
+    asked = books(60, market.instruments)
+
+    async def ask() -> list:
+        async with AsyncRiskClient(cut.url, timeout_s=60) as risk:
+            await risk.check(asked[0])
+            checks = [risk.check(book, measures=COSTLY) for book in asked]
+            return await asyncio.gather(*checks)
+
+    with RiskClient(cut.url, timeout_s=60) as other:
+        expected = untimed(other.check_many(asked, measures=COSTLY, priority="critical"))
+    assert untimed(asyncio.run(ask())) == expected
+
+
+def test_a_portfolio_meets_the_memory_of_the_worker_that_computed_it(cut, risk, market):
+    """All of the second call is found in memory; by chance it would be half."""
+    asked, counts = books(200, market.instruments), CacheCountsStore(connect(cut.url))
+    risk.check_many(asked, measures=COSTLY)
+    before = settled(counts)
+
+    risk.check_many(asked[::-1], measures=COSTLY)
+
+    wait_until(lambda: looked_up(counts, before) >= len(asked), 10, "counts of 200 look-ups")
+    hits = counts.sums()["local_hits"] - before["local_hits"]
+    assert hits >= 0.95 * len(asked)
+
+
+def looked_up(counts: CacheCountsStore, before: Counter) -> float:
+    now = counts.sums()
+    return sum(now.get(one, 0.0) - before[one] for one in ("local_hits", "local_misses"))
+
+
+def settled(counts: CacheCountsStore) -> Counter:
+    """Return the sums once workers have told all of what they did."""
+    seen = [Counter()]
+
+    def stands_still() -> bool:
+        seen.append(Counter(counts.sums()))
+        return len(seen) > 75 and seen[-1] == seen[-75]
+
+    wait_until(stands_still, 20, "counts that stand still")
+    return seen[-1]
+
+
+def test_a_client_that_knows_of_no_shards_is_served_and_learns_of_them(cut, market):
+    asked = books(2, market.instruments)
+    with RiskClient(cut.url, timeout_s=20) as risk:
+        routing = risk._link()._routing
+        assert routing.owners(Priority.NORMAL) is None
+
+        assert risk.check(asked[0]).status == "ok"
+
+        assert routing.owners(Priority.NORMAL).n_shards == N_SHARDS
+
+
+def test_producers_that_have_celery_alone_are_served(cut, market):
+    """They send to the lane, as ever."""
+    app = create_app(Settings.read(broker_url=cut.url))
+    portfolio = books(1, market.instruments)[0]
+
+    document = risk_tasks.signature(portfolio, app=app).apply_async().get(timeout=20)
+
+    assert document["status"] == "ok"
+
+
+def test_a_worker_with_another_number_does_not_start(cut, call):
+    done = call("worker", "--shards", 4, "--broker-url", cut.url)
+
+    assert done.returncode != 0
+    assert "6 shards, not 4" in done.stderr
+    assert "stop every worker" in done.stderr
+
+
+def test_status_and_doctor_tell_of_the_shards(cut, call):
+    told = only_json(call("status", "--shards", "--json", "--broker-url", cut.url))
+    assert [one["shard"] for one in told["normal"]["shards"]] == list(range(N_SHARDS))
+    assert told["batch"]["orphaned"] == []
+
+    page = call("status", "--shards", "--broker-url", cut.url).stdout
+    assert "normal: 6 shards, 2 workers, largest share 1.00 of the mean" in page
+    assert max(map(len, page.splitlines())) <= 80
+
+    found = {one.what: one for one in examine(cut.url)}
+    assert found["shards of normal"].state is State.OK
+    assert found["answer from batch"].state is State.OK
+
+
+def test_orphaned_shards_are_told_and_so_is_what_waits_beyond_the_last(server, sender):
+    store = ShardStore(server.client)
+    store.agree(4, is_served=False)
+    sender.send(shard=3)
+    server.client.lpush("risk.normal.9", "stray")
+
+    found = {one.what: one for one in examine(server.url)}
+
+    assert found["shards of normal"].state is State.BAD
+    assert "nobody leases 0, 1, 2, 3, where 1 messages wait" in found["shards of normal"].found
+    assert found["shards of batch"].state is State.WARN
+    assert found["stranded messages"].found == "1 in risk.normal.9"
+    values = {
+        (sample.name, sample.labels.get("lane")): sample.value
+        for family in ServerMetrics(server.client).collect()
+        for sample in family.samples
+    }
+    assert values["risk_tasks_shards", "normal"] == 4
+    assert values["risk_tasks_orphaned_shards", "normal"] == 4
+    assert values["risk_tasks_shard_imbalance", "normal"] == 0
+    assert values["risk_tasks_shard_oldest_age_seconds", "normal"] > 0
+
+
+def test_a_system_that_is_not_cut_says_so(server, call):
+    assert only_json(call("status", "--shards", "--json", "--broker-url", server.url)) == {}
+    page = call("status", "--shards", "--broker-url", server.url).stdout
+    assert page.strip() == "The lanes are not cut into shards."

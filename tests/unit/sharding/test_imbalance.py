@@ -1,0 +1,109 @@
+"""A Zipf load over shards, with helping and without, in a simulation that needs no worker."""
+
+from __future__ import annotations
+
+from collections import deque
+from heapq import heappop, heappush
+
+import numpy as np
+import pytest
+
+from risk_tasks.broker.fairness import LaneCycle
+from risk_tasks.lanes import HELP_AFTER_S, Priority
+from risk_tasks.roles.shards import ServedShards
+from risk_tasks.sharding.portfolios import shards_of
+from risk_tasks.store.shards import LaneLeases
+
+NORMAL = Priority.NORMAL
+N_SHARDS, N_BOOKS, CHECK_S, FOR_S, LOOK_S = 64, 2_000, 0.01, 12.0, 0.25
+
+
+class Fleet:
+    """Lists, leases and a clock; each worker looks around and fetches as a real one does."""
+
+    def __init__(self, n_workers: int, *, helping: bool) -> None:
+        self.now_s = 0.0
+        self.helping = helping
+        self.lists = {f"risk.normal.{shard}": deque() for shard in range(N_SHARDS)}
+        self.held: dict[int, str] = {}
+        self.names = [f"w{number}" for number in range(n_workers)]
+        self.workers = [ServedShards(self, name, [NORMAL], N_SHARDS) for name in self.names]
+        self.cycles = [LaneCycle(["risk.normal", *self.lists]) for _ in self.workers]
+        for cycle, worker in zip(self.cycles, self.workers):
+            cycle.follow(worker.order)
+        for _ in range(3):
+            self.look()
+
+    def hold(self, worker, n_shards, moves):
+        for shard in moves[NORMAL].give_up:
+            self.held.pop(shard)
+        for shard in moves[NORMAL].take:
+            self.held.setdefault(shard, worker)
+        waits = {shard: self.lists[f"risk.normal.{shard}"] for shard in range(N_SHARDS)}
+        late = [s for s, queue in waits.items() if queue and self.now_s - queue[0] > HELP_AFTER_S]
+        late.sort(key=lambda shard: waits[shard][0])
+        return {NORMAL: LaneLeases(tuple(self.names), dict(self.held), tuple(late * self.helping))}
+
+    def look(self) -> None:
+        for worker in self.workers:
+            worker.look()
+
+    def fetch(self, place: int) -> bool:
+        """Take one check for the worker at `place`; returns whether there was one."""
+        for queue in self.cycles[place].consume(N_SHARDS + 1):
+            if self.lists.get(queue):
+                self.lists[queue].popleft()
+                return True
+        return False
+
+
+def busy_s(n_workers: int, load: float, *, helping: bool) -> list[float]:
+    """Return how long each worker computes where so much of the fleet's time is asked for."""
+    dice, fleet = np.random.default_rng(3), Fleet(n_workers, helping=helping)
+    weight = np.arange(1, N_BOOKS + 1) ** -1.1
+    n_checks = int(FOR_S * n_workers * load / CHECK_S)
+    asked = dice.choice(N_BOOKS, n_checks, p=weight / weight.sum())
+    shards = shards_of([f"book-{one}" for one in asked], N_SHARDS)
+    events = [(at, 0, shard) for at, shard in zip(sorted(dice.uniform(0, FOR_S, n_checks)), shards)]
+    events += [(at, 1, 0) for at in np.arange(0, FOR_S, LOOK_S)]
+    events.sort()
+    free_at, busy = [0.0] * n_workers, [0.0] * n_workers
+    wake: list[tuple[float, int]] = []
+    for at, is_look, shard in events:
+        while wake and wake[0][0] <= at:
+            fleet.now_s, place = heappop(wake)
+            _serve(fleet, place, free_at, busy, wake)
+        fleet.now_s = at
+        if is_look:
+            fleet.look()
+        else:
+            fleet.lists[f"risk.normal.{shard}"].append(at)
+        for place in range(n_workers):
+            if free_at[place] <= at:
+                _serve(fleet, place, free_at, busy, wake)
+    return busy
+
+
+def _serve(fleet: Fleet, place: int, free_at, busy, wake) -> None:
+    if free_at[place] <= fleet.now_s and fleet.fetch(place):
+        free_at[place] = fleet.now_s + CHECK_S
+        busy[place] += CHECK_S
+        heappush(wake, (free_at[place], place))
+
+
+def imbalance(busy: list[float]) -> float:
+    return max(busy) / (sum(busy) / len(busy))
+
+
+@pytest.mark.parametrize(("n_workers", "load"), [(2, 0.95), (4, 0.85), (4, 0.95), (8, 0.95)])
+def test_with_helping_no_worker_has_more_than_its_share_and_a_quarter(n_workers, load):
+    """The most asked-for portfolio alone is more than an eighth of it."""
+    assert imbalance(busy_s(n_workers, load, helping=True)) <= 1.25
+
+
+def test_without_helping_a_worker_would_be_overloaded_while_others_idle():
+    """What is helped against: one has no moment left, and work is left undone."""
+    alone, helped = (busy_s(8, 0.95, helping=helping) for helping in (False, True))
+
+    assert max(alone) > 0.99 * FOR_S
+    assert sum(alone) < 0.93 * sum(helped)
