@@ -2,30 +2,37 @@
 
 Hit ratio: portfolios of a Zipf law through fleets of 1, 2 and 4 workers over 16 shards, by a client
 that sends by owner and by one that knows of no shards, in turns. Throughput: two workers over 16
-shards and two over one, whose rounds alternate.
+shards and two over one, whose rounds alternate. Imbalance: lone checks of a Zipf law, of which
+nothing is remembered, over 64 shards and four workers that are never idle.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
+import msgspec
 import numpy as np
+import redis
 
 from benchmarks import inputs
 from benchmarks.output import print_rows, write
 from risk_tasks.client import RiskClient
+from risk_tasks.client.blocking import Handle
 from risk_tasks.connection import connect
 from risk_tasks.embedding import Fleet, FleetPlan, running_fleet
-from risk_tasks.lanes import Priority
+from risk_tasks.lanes import Priority, slot_key
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.store.cache_counts import CacheCountsStore
 from risk_tasks.store.shards import ShardStore
+from risk_tasks.store.slots import Slot
 
 N_SHARDS, N_BOOKS, N_ASKED, N_CALLS = 16, 1_000, 50, 60
 N_CHECKS, N_ROUNDS = 50_000, 15
+N_LONE, N_OUTSTANDING = 2_000, 300
 MEASURE = "monte_carlo_value_at_risk"
 
 
@@ -36,6 +43,7 @@ def run() -> None:
         for way, found in _hit_ratios(n).items()
     }
     print_rows("share of all look-ups", ratios)
+    ratios |= {"largest share of a Zipf load": [_imbalance()]}
     rows = _throughput()
     print_rows(f"ms for {N_CHECKS:,} checks", rows)
     pairs = zip(rows[f"{N_SHARDS} shards"], rows["1 shard"], strict=True)
@@ -84,6 +92,34 @@ def _ratio(before: dict[str, float], after: dict[str, float]) -> float:
         after.get(name, 0.0) - before.get(name, 0.0) for name in ("local_hits", "local_misses")
     )
     return hits / (hits + misses)
+
+
+def _imbalance() -> float:
+    """Return what the busiest worker computed, by the mean."""
+    dice, books = np.random.default_rng(9), inputs.portfolios(N_BOOKS)
+    weight = np.arange(1, len(books) + 1) ** -1.1
+    waiting: deque[Handle] = deque()
+    with _fleet(4, 64) as (fleet, risk):
+        for number, one in enumerate(dice.choice(N_BOOKS, N_LONE, p=weight / weight.sum())):
+            settings = MeasureSettings(seed=number)
+            waiting.append(risk.submit([books[one]], measures=[MEASURE], settings=settings))
+            if len(waiting) > N_OUTSTANDING:
+                waiting.popleft().result()
+        while waiting:
+            waiting.popleft().result()
+        time.sleep(2.5)
+        computed = _computed(connect(fleet.url))
+    return max(computed) * len(computed) / sum(computed)
+
+
+def _computed(client: redis.Redis) -> list[int]:
+    """Return how many checks each worker ended, by what it measured."""
+    sums: Counter[str] = Counter()
+    for key in client.scan_iter(match=slot_key("*"), count=1_000):
+        _, worker = key.decode().removeprefix(slot_key("")).split(":", 1)
+        slot = msgspec.json.decode(client.get(key), type=Slot)
+        sums[worker] += sum(lane.n_checks for lane in slot.lanes.values())
+    return list(sums.values())
 
 
 def _throughput() -> dict[str, list[float]]:

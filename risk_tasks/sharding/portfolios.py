@@ -14,7 +14,6 @@ def shard_of(portfolio_id: str, n_shards: int) -> int:
     return crc32(portfolio_id.encode()) % n_shards
 
 
-def shards_of(portfolio_ids: Iterable[bytes | str], n_shards: int) -> npt.NDArray[np.int64]:
-    """Return the shard of each portfolio; bytes are the UTF-8 of an id."""
-    digests = (crc32(one.encode() if isinstance(one, str) else one) for one in portfolio_ids)
-    return np.fromiter(digests, np.int64) % n_shards
+def shards_of(portfolio_ids: Iterable[bytes], n_shards: int) -> npt.NDArray[np.int64]:
+    """Return the shard of each portfolio, whose ids are given as UTF-8."""
+    return np.fromiter(map(crc32, portfolio_ids), np.int64) % n_shards

@@ -37,7 +37,6 @@ def test_the_shard_is_the_crc_32_of_the_id_modulo_the_number(name, n_shards):
 def test_many_at_once_are_as_one_by_one(names, n_shards):
     expected = [shard_of(name, n_shards) for name in names]
 
-    assert shards_of(names, n_shards).tolist() == expected
     assert shards_of([name.encode() for name in names], n_shards).tolist() == expected
 
 
@@ -49,7 +48,7 @@ def test_many_at_once_are_as_one_by_one(names, n_shards):
 def test_the_shards_of_usual_ids_are_even(name, n_shards):
     dice = Random(4)
     names = [
-        name.format(one, one % 40, one * 64, uuid.UUID(int=dice.getrandbits(128)))
+        name.format(one, one % 40, one * 64, uuid.UUID(int=dice.getrandbits(128))).encode()
         for one in range(50_000)
     ]
 
