@@ -8,7 +8,8 @@ demo: .venv/.installed  ## real portfolios on real prices through real workers
 	$(BIN)/risk-tasks demo
 
 test: .venv/.installed  ## every test that needs no container engine
-	$(BIN)/pytest
+	$(BIN)/pytest tests/faults
+	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/unit tests/certification tests/integration
 
 test-faults: .venv/.installed  ## the fault tests at full size: about half an hour
 	$(BIN)/pytest tests/faults --full
