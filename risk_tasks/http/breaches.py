@@ -59,7 +59,7 @@ class Breaches:
         changes = self._risk.breaches(since)
         self._count(1)
         try:
-            first = await changes.look(0.0)
+            first = await _first(changes)
         except BaseException:
             await self.end(changes)
             raise
@@ -129,6 +129,14 @@ class _Stream(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             await self._of.end(self._changes)
+
+
+async def _first(changes: AsyncChanges) -> LimitChange | None:
+    """Return what is there already; raises where nothing could be read."""
+    found = await changes.look(0.0)
+    if changes.lost is not None:
+        raise changes.lost
+    return found
 
 
 def _read_since(request: Request) -> str:

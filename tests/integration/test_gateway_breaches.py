@@ -158,4 +158,6 @@ def test_a_gateway_without_its_server_streams_nothing(tmp_path):
     """Told before the answer begins."""
     nowhere = "redis://127.0.0.1:1/0"
     with gateway(nowhere, tmp_path) as alone, alone.client() as http:
-        refused(http.get("/v1/breaches"), 503, "transport")
+        for since in ("$", "0", "7-0"):
+            answer = http.get("/v1/breaches", params={"since": since})
+            refused(answer, 503, "transport")
