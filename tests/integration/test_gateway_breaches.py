@@ -40,6 +40,14 @@ def worker(server) -> LiveWorker:
     return LiveWorker(server.client)
 
 
+def asked(http: httpx.Client, **options) -> httpx.Response:
+    """Return what is answered where no stream begins: reading one would never end."""
+    with http.stream("GET", "/v1/breaches", **options) as answer:
+        assert answer.status_code != 200
+        answer.read()
+        return answer
+
+
 def n_streams(url: str) -> int:
     text = httpx.get(f"{url}/metrics").text
     (line,) = [one for one in text.splitlines() if one.startswith("risk_tasks_http_streams ")]
@@ -100,11 +108,11 @@ def test_a_place_that_is_none_or_gone_is_a_problem(server, clients, worker, tmp_
         server.client.xtrim(BREACHES_KEY, maxlen=1, approximate=False)
 
         headers = {"Last-Event-ID": oldest}
-        refused(http.get("/v1/breaches", headers=headers), 410, "changes_trimmed")
+        refused(asked(http, headers=headers), 410, "changes_trimmed")
         for since in ("soon", "", "-1", "1-"):
-            answer = http.get("/v1/breaches", params={"since": since})
+            answer = asked(http, params={"since": since})
             assert refused(answer, 422, "invalid_settings")["field"] == "since"
-        refused(http.get("/v1/breaches?from=0"), 422, "bad_request")
+        refused(asked(http, params={"from": "0"}), 422, "bad_request")
         assert http.head("/v1/breaches").headers["content-type"].startswith("text/event-stream")
         assert n_streams(served.url) == 0
 
@@ -112,8 +120,8 @@ def test_a_place_that_is_none_or_gone_is_a_problem(server, clients, worker, tmp_
 def test_it_takes_the_role_read(server, tmp_path):
     tokens = {"RISK_TASKS_GATEWAY_TOKENS_FILE": str(token_file(tmp_path))}
     with gateway(server.url, tmp_path, tokens) as locked, locked.client() as http:
-        refused(http.get("/v1/breaches"), 401, "unauthorized")
-        refused(http.get("/v1/breaches", headers=bearer("check")), 403, "forbidden")
+        refused(asked(http), 401, "unauthorized")
+        refused(asked(http, headers=bearer("check")), 403, "forbidden")
         body, path = {"positions": {}}, "/v1/portfolios/p"
         refused(http.put(path, json=body, headers=bearer("check")), 403, "forbidden")
         assert http.put(path, json=body, headers=bearer("publish")).status_code == 200
@@ -159,5 +167,5 @@ def test_a_gateway_without_its_server_streams_nothing(tmp_path):
     nowhere = "redis://127.0.0.1:1/0"
     with gateway(nowhere, tmp_path) as alone, alone.client() as http:
         for since in ("$", "0", "7-0"):
-            answer = http.get("/v1/breaches", params={"since": since})
+            answer = asked(http, params={"since": since})
             refused(answer, 503, "transport")
