@@ -45,7 +45,9 @@ def asked(http: httpx.Client, **options) -> httpx.Response:
     with http.stream("GET", "/v1/breaches", **options) as answer:
         assert answer.status_code != 200
         answer.read()
-        return answer
+    described = http.get("/openapi.json").json()["paths"]["/v1/breaches"]["get"]
+    assert str(answer.status_code) in described["responses"]
+    return answer
 
 
 def n_streams(url: str) -> int:
