@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
 from risk_tasks.client.changes import ChangeReader, Quiet, read_within
+from risk_tasks.errors import TransportError
 from risk_tasks.model.live import LimitChange
 
 
@@ -33,7 +34,7 @@ class AsyncChanges(AsyncIterator[LimitChange]):
     async def __anext__(self) -> LimitChange:
         quiet = Quiet(self._within_s)
         while not self._reader.is_closed:
-            change = await self._look(quiet.left_s)
+            change = await self.look(quiet.left_s)
             if change is not None:
                 return change
             if quiet.left_s <= 0:
@@ -51,8 +52,21 @@ class AsyncChanges(AsyncIterator[LimitChange]):
             self._thread.submit(self._reader.close)
             self._thread.shutdown(wait=False)
 
-    async def _look(self, within_s: float) -> LimitChange | None:
-        """Return what the thread read; where the wait is cancelled, it is there for the next."""
+    @property
+    def begins_after(self) -> str:
+        """The place that it began after, good for `since`; known after the first look."""
+        return self._reader.begins_after
+
+    @property
+    def lost(self) -> TransportError | None:
+        """Why the last look could read nothing, None where it could."""
+        return self._reader.lost
+
+    async def look(self, within_s: float) -> LimitChange | None:
+        """Return the next change, or None where none comes within `within_s`, or a moment.
+
+        What the thread read is there for the next look where this one is cancelled.
+        """
         if self._reading is None:
             loop = asyncio.get_running_loop()
             self._reading = loop.run_in_executor(self._thread, self._reader.next, within_s)

@@ -54,6 +54,8 @@ class ChangeReader:
         self._stream = BreachStream(self._client)
         # Anything but the present is looked at before anything is sent.
         self._since = since if since == NOW else self._stream.place(since)
+        #: a place, once `begin` has found it
+        self.begins_after = self._since
         self._group, self._reader = group, reader or ""
         self._client_is_closed = is_closed
         self._is_ended = False
@@ -71,7 +73,7 @@ class ChangeReader:
     def begin(self) -> None:
         """Find the place to read from; what comes after it is read, whenever that is."""
         if not self._has_begun:
-            self._since = self._stream.place(self._since)
+            self._since = self.begins_after = self._stream.place(self._since)
             if self._group is not None:
                 self._stream.join(self._group, self._since)
             self._has_begun = True

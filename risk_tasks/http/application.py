@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -16,11 +16,14 @@ from starlette.routing import Route
 
 from risk_tasks.client import AsyncRiskClient
 from risk_tasks.http.bodies import JSON_TYPE, Bodies, BodyBounds
+from risk_tasks.http.breaches import Breaches
 from risk_tasks.http.checks import Checks
+from risk_tasks.http.described import Operation
 from risk_tasks.http.health import HealthRoutes
+from risk_tasks.http.live import LivePortfolios
 from risk_tasks.http.meters import Meters
 from risk_tasks.http.openapi import openapi_document
-from risk_tasks.http.operations import OPERATIONS, Operation
+from risk_tasks.http.operations import OPERATIONS
 from risk_tasks.http.problems import ProblemError
 from risk_tasks.http.publishing import Publishing
 from risk_tasks.http.repeats import Repeats
@@ -30,6 +33,7 @@ from risk_tasks.store.idempotency import IdempotencyStore
 log = structlog.get_logger("risk_tasks")
 
 Handler = Callable[[Request, Caller], Awaitable[Response]]
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ def create_application(gateway: Gateway) -> Application:
     repeats = Repeats(gateway.store)
     checks = Checks(gateway.risk, bodies, repeats, most_s=gateway.most_s)
     publishing = Publishing(gateway.risk, bodies)
+    live, breaches = LivePortfolios(gateway.risk, bodies), Breaches(gateway.risk, meters)
     health = HealthRoutes(gateway.ping, meters.registry)
     document = msgspec.json.encode(openapi_document(OPERATIONS, is_locked=door.is_locked))
 
@@ -71,27 +76,40 @@ def create_application(gateway: Gateway) -> Application:
         "getCheck": checks.get,
         "putMarket": publishing.put_market,
         "putLimits": publishing.put_limits,
+        "putPortfolio": live.put,
+        "patchPortfolio": live.patch,
+        "getPortfolio": live.get,
+        "deletePortfolio": live.delete,
+        "getLatestReport": live.report,
+        "getBreaches": breaches.get,
         "livez": health.live,
         "readyz": health.ready,
         "metrics": health.metrics,
         "openapi": openapi,
     }
-    routes = [
-        Route(
-            operation.path,
-            _endpoint(operation, handlers[operation.id], door, meters),
-            methods=[operation.method],
-            name=operation.id,
-        )
-        for operation in OPERATIONS
-    ]
+    by_path: dict[str, dict[str, Endpoint]] = {}
+    for operation in OPERATIONS:
+        endpoint = _endpoint(operation, handlers[operation.id], door, meters)
+        by_path.setdefault(operation.path, {})[operation.method] = endpoint
+    # One route for all methods of a path: a 405 names them all.
+    routes = [Route(path, _by_method(found), methods=[*found]) for path, found in by_path.items()]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _elsewhere})
-    return Application(app, health.drain, repeats.close)
+
+    def drain() -> None:
+        health.drain()
+        breaches.drain()
+
+    return Application(app, drain, repeats.close)
 
 
-def _endpoint(
-    operation: Operation, handler: Handler, door: Door, meters: Meters
-) -> Callable[[Request], Awaitable[Response]]:
+def _by_method(found: Mapping[str, Endpoint]) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        return await found["GET" if request.method == "HEAD" else request.method](request)
+
+    return endpoint
+
+
+def _endpoint(operation: Operation, handler: Handler, door: Door, meters: Meters) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         started = time.perf_counter()
         with meters.in_flight.track_inprogress():

@@ -33,6 +33,13 @@ _CHECK_ID = re.compile(r"[0-9a-f]{32}\.[0-9]{1,12}\.[0-9]{1,4}")
 _LOOK_S = 0.001
 
 
+class _Options(CheckOptions, total=False):
+    """What a document says beside its portfolios."""
+
+    explain: bool
+    min_version: int
+
+
 class Checks:
     """Answers what concerns checks; `most_s` is the longest that a caller may wait."""
 
@@ -80,23 +87,24 @@ class Checks:
                 remedy="Write them into the document.",
             )
         if len(body) <= _SMALL_BYTES:
-            portfolios, explain, options = _read(body, preferences)
+            portfolios, options = _read(body, preferences)
         else:
-            portfolios, explain, options = await asyncio.to_thread(_read, body, preferences)
+            portfolios, options = await asyncio.to_thread(_read, body, preferences)
         if preferences.respond_async:
-            handle = await self._risk.submit(portfolios, explain=explain, **options)
+            handle = await self._risk.submit(portfolios, **options)
             return _accepted(handle.check_id, 202)
-        if len(portfolios) == 1:
-            return _written(
-                [await self._risk.check_shared(portfolios[0], explain=explain, **options)]
-            )
-        return await _answered(await self._risk.check_many(portfolios, explain=explain, **options))
+        # By id it may be one that nobody set, which has a report among many and is refused alone.
+        if len(portfolios) == 1 and isinstance(portfolios[0], Portfolio):
+            return _written([await self._risk.check_shared(portfolios[0], **options)])
+        return await _answered(await self._risk.check_many(portfolios, **options))
 
 
-def _read(body: bytes, preferences: Preferences) -> tuple[list[Portfolio], bool, CheckOptions]:
+def _read(body: bytes, preferences: Preferences) -> tuple[list[Portfolio | str], _Options]:
     """Return what is asked; options that are not given stay away, for the client's usual ones."""
     asked = read_body(body, CheckRequest)
-    options: CheckOptions = {}
+    options: _Options = {"explain": asked.explain}
+    if asked.min_version is not None:
+        options["min_version"] = asked.min_version
     if asked.limits is not None:
         given = asked.limits
         options["limits"] = given if isinstance(given, str) else read_limit_set(given)
@@ -110,7 +118,7 @@ def _read(body: bytes, preferences: Preferences) -> tuple[list[Portfolio], bool,
         options["priority"] = asked.priority
     if preferences.wait_s is not None:
         options["timeout_s"] = preferences.wait_s
-    return read_portfolios(asked.portfolios), asked.explain, options
+    return read_portfolios(asked.portfolios), options
 
 
 async def _answered(reports: Sequence[RiskReport]) -> Response:

@@ -31,6 +31,8 @@ Body = TypeVar("Body", bound=msgspec.Struct)
 
 #: what a market or a limit set may be called in a path
 NAME_PATTERN = "^[A-Za-z0-9_][A-Za-z0-9._:-]{0,99}$"
+#: which live portfolios a path can name: what stands behind a slash is another resource
+ID_PATTERN = "^[^/]+$"
 Name = Annotated[str, Meta(min_length=1)]
 
 #: whose fault a value of the wrong type is, by where it stands
@@ -47,15 +49,19 @@ _ERROR_AT: dict[str, type[RiskTasksError]] = {
 
 
 class CheckRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Portfolios, and under which terms they are checked; what is absent is the default."""
+    """Portfolios, and under which terms they are checked; what is absent is the default.
 
-    portfolios: Annotated[list[PortfolioDocument], Meta(min_length=1)]
+    A text in place of a portfolio is the id of a live one; `min_version` refuses an earlier one.
+    """
+
+    portfolios: Annotated[list[PortfolioDocument | Name], Meta(min_length=1)]
     limits: LimitSetDocument | Name | None = None
     measures: list[str] | None = None
     settings: SettingsDocument | None = None
     market: Name | None = None
     priority: Priority = Priority.NORMAL
     explain: bool = False
+    min_version: Annotated[int, Meta(ge=1)] | None = None
 
 
 class CheckAccepted(msgspec.Struct):
@@ -92,16 +98,46 @@ class PublishedLimits(msgspec.Struct):
     version: str
 
 
+class PortfolioRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A portfolio that is to be held; its id is that of the path, and may be left out."""
+
+    positions: dict[str, float]
+    id: str | None = None
+    cash: float | None = None
+    nav: float | None = None
+    tags: dict[str, str] = {}
+
+
+class PositionsRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """What is added to positions, in units by instrument."""
+
+    deltas: Annotated[dict[str, float], Meta(min_length=1)]
+
+
+class Held(msgspec.Struct):
+    """A live portfolio, and how often it has changed."""
+
+    id: str
+    version: int
+
+
+class LivePortfolio(PortfolioDocument, kw_only=True):
+    """A live portfolio as it is now; positions of 0 are not held."""
+
+    version: int
+
+
 class Health(msgspec.Struct):
     """Whether the gateway lives, or serves."""
 
     status: str
 
 
-def read_body(body: bytes, kind: type[Body]) -> Body:
+def read_body(body: bytes, kind: type[Body], *, fault: type[RiskTasksError] | None = None) -> Body:
     """Return `body` as a `kind`; raises a `ProblemError` for what is no JSON.
 
-    Its shape bounds how deep it may be; where it is free, the decoder does.
+    A value of the wrong type is a `fault`, or whatever its place makes it. Its shape bounds how
+    deep it may be; where it is free, the decoder does.
     """
     try:
         return msgspec.json.decode(body, type=kind)
@@ -109,7 +145,7 @@ def read_body(body: bytes, kind: type[Body]) -> Body:
         message, _, path = str(failure).partition(" - at `$")
         field = path.rstrip("`").lstrip(".")
         at = re.match(r"[a-z_]*", field)
-        error = _ERROR_AT.get(at[0] if at else "", RequestError)
+        error = fault or _ERROR_AT.get(at[0] if at else "", RequestError)
         raise error(f"{message}.", field=field or None) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as failure:
         raise ProblemError(
@@ -119,10 +155,16 @@ def read_body(body: bytes, kind: type[Body]) -> Body:
         raise ProblemError(400, "too_deep", "The document is too deep.") from None
 
 
-def read_portfolios(documents: list[PortfolioDocument]) -> list[Portfolio]:
-    """Return the portfolios; an `InvalidPortfolioError` names the one that is not valid."""
-    found = []
+def read_portfolios(documents: list[PortfolioDocument | str]) -> list[Portfolio | str]:
+    """Return the portfolios; an `InvalidPortfolioError` names the one that is not valid.
+
+    Ids of live ones are left as they are.
+    """
+    found: list[Portfolio | str] = []
     for place, document in enumerate(documents):
+        if isinstance(document, str):
+            found.append(document)
+            continue
         try:
             found.append(read_portfolio(document))
         except InvalidPortfolioError as error:

@@ -36,6 +36,14 @@ MANY_CHECKS: dict[str, Any] = {
     "explain": True,
 }
 
+LIVE_PORTFOLIO: dict[str, Any] = {
+    "positions": {"AAPL": 1_000, "XOM": -400},
+    "nav": 2_500_000,
+    "tags": {"desk": "equities"},
+}
+
+DELTAS: dict[str, Any] = {"deltas": {"AAPL": -100, "XOM": 50}}
+
 MARKET: dict[str, Any] = {
     "dates": ["2024-05-01", "2024-05-02", "2024-05-03", "2024-05-06"],
     "prices": {

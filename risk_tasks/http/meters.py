@@ -40,6 +40,10 @@ class Meters:
             f"{_PREFIX}_http_in_flight", "Requests being answered.", registry=self.registry
         )
 
+        self.streams = Gauge(
+            f"{_PREFIX}_http_streams", "Streams of changes being read.", registry=self.registry
+        )
+
     def note(self, route: str, method: str, status: int, took_s: float) -> None:
         self._requests.labels(route, method, str(status)).inc()
         self._seconds.labels(route, method).observe(took_s)

@@ -11,16 +11,21 @@ from typing import Any
 import msgspec
 
 from risk_tasks.http import examples
+from risk_tasks.http.described import Content, Operation, Parameter, Schema, Success, ref
 from risk_tasks.http.documents import (
     CheckAccepted,
     CheckRequest,
     Health,
+    Held,
+    LivePortfolio,
     MarketRequest,
+    PortfolioRequest,
+    PositionsRequest,
     PublishedLimits,
     PublishedMarket,
 )
-from risk_tasks.http.operations import Content, Operation, Parameter, Schema, Success, ref
 from risk_tasks.http.problems import MEDIA_TYPE, ProblemDocument
+from risk_tasks.model.live import LimitChange
 from risk_tasks.model.report import Decision, ReportStatus, RiskReport
 from risk_tasks.wire.documents import LimitSetDocument, ReplayDocument, ScenarioDocument
 
@@ -34,6 +39,11 @@ _KINDS = (
     LimitSetDocument,
     ScenarioDocument,
     ReplayDocument,
+    PortfolioRequest,
+    PositionsRequest,
+    Held,
+    LivePortfolio,
+    LimitChange,
     ProblemDocument,
     RiskReport,
 )
@@ -137,6 +147,17 @@ def _schemas() -> Schema:
         "type": "object",
         "properties": {"reports": {"type": "array", "items": ref("RiskReport")}},
         "required": ["reports"],
+    }
+    schemas["LatestReport"] = {
+        "type": "object",
+        "description": "The report of `version`; a later current one is still being computed.",
+        "properties": {
+            "version": {"type": "integer"},
+            "current_version": {"type": "integer"},
+            "age_s": {"type": "number"},
+            "report": ref("RiskReport"),
+        },
+        "required": ["version", "current_version", "age_s", "report"],
     }
     return schemas
 

@@ -2,72 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from risk_tasks.http import examples
 from risk_tasks.http.bodies import ARROW_TYPE, JSON_TYPE
+from risk_tasks.http.described import TEXT, Content, Operation, Parameter, Schema, Success, ref
 from risk_tasks.http.documents import NAME_PATTERN
+from risk_tasks.http.live_operations import LIVE_OPERATIONS
 from risk_tasks.http.preferences import TIMEOUT_HEADER
 from risk_tasks.http.repeats import KEY_HEADER, KEY_PATTERN
 from risk_tasks.http.tokens import Role
 from risk_tasks.lanes import Priority
 
-Schema = dict[str, Any]
-
 _BINARY: Schema = {"type": "string", "format": "binary"}
-_TEXT: Schema = {"type": "string"}
 _RETRY: Schema = {"Retry-After": "seconds until it is worth another try"}
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """Something that is said beside the body; `place` is path, query or header."""
-
-    name: str
-    place: str
-    about: str
-    schema: Schema
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """A body of one media type, with examples by name."""
-
-    media_type: str
-    schema: Schema
-    examples: tuple[tuple[str, Any], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Success:
-    """An answer that is no problem; `headers` are those that a caller acts on."""
-
-    status: int
-    about: str
-    content: tuple[Content, ...]
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One method of one path. `roles`: any of them suffices, none are asked for where empty."""
-
-    id: str
-    method: str
-    path: str
-    about: str
-    successes: tuple[Success, ...]
-    roles: tuple[Role, ...] = ()
-    parameters: tuple[Parameter, ...] = ()
-    bodies: tuple[Content, ...] = ()
-    #: statuses of problems beside those that the roles bring
-    problems: tuple[int, ...] = ()
-
-
-def ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
-
 
 _TIMEOUT = Parameter(
     TIMEOUT_HEADER,
@@ -76,7 +24,7 @@ _TIMEOUT = Parameter(
     {"type": "integer", "minimum": 1, "maximum": 60_000},
 )
 _PREFER = Parameter(
-    "Prefer", "header", "`respond-async`: 202 at once; `wait=N`: seconds to wait.", _TEXT
+    "Prefer", "header", "`respond-async`: 202 at once; `wait=N`: seconds to wait.", TEXT
 )
 _KEY = Parameter(
     KEY_HEADER,
@@ -87,7 +35,7 @@ _KEY = Parameter(
 _NAME = Parameter(
     "name", "path", "What it is published as.", {"type": "string", "pattern": NAME_PATTERN}
 )
-_CHECK_ID = Parameter("check_id", "path", "As the 202 told it.", _TEXT)
+_CHECK_ID = Parameter("check_id", "path", "As the 202 told it.", TEXT)
 _WINDOW = Parameter(
     "window_days",
     "query",
@@ -149,7 +97,7 @@ OPERATIONS: tuple[Operation, ...] = (
             ),
             Content(ARROW_TYPE, _BINARY),
         ),
-        (400, 406, 408, 409, 413, 415, 422, 429, 503, 504),
+        (400, 404, 406, 408, 409, 413, 415, 422, 429, 503, 504),
     ),
     Operation(
         "getCheck",
@@ -186,6 +134,7 @@ OPERATIONS: tuple[Operation, ...] = (
         (Content(JSON_TYPE, ref("LimitSet"), (("limits", examples.LIMITS),)),),
         (400, 408, 413, 415, 422, 503),
     ),
+    *LIVE_OPERATIONS,
     Operation("livez", "GET", "/livez", "Whether the process answers.", _HEALTH),
     Operation("readyz", "GET", "/readyz", "Whether it serves.", _HEALTH, problems=(503,)),
     Operation(
@@ -193,7 +142,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "GET",
         "/metrics",
         "What the gateway measured, for Prometheus.",
-        (Success(200, "Prometheus's text format.", (Content("text/plain", _TEXT),)),),
+        (Success(200, "Prometheus's text format.", (Content("text/plain", TEXT),)),),
         (Role.OPERATE,),
     ),
     Operation(

@@ -109,7 +109,7 @@ class ProblemError(Exception):
             return cls(500, "error", "The gateway failed.", remedy="See its log.")
         status = next((status for kind, status in _STATUS_OF if isinstance(error, kind)), 500)
         details: dict[str, Any] = {"check_id": getattr(error, "check_id", None)}
-        if status in {429, 503}:
+        if status in {409, 429, 503}:
             details["retry_after_s"] = getattr(error, "retry_after_s", RETRY_AFTER_S)
         return cls(
             status, error.code, error.message, field=error.field, remedy=error.remedy, **details

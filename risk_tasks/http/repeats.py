@@ -34,6 +34,19 @@ Result = TypeVar("Result")
 Answer = Callable[[], Awaitable[Response]]
 
 
+def read_key(request: Request) -> str | None:
+    """Return the request's idempotency key, if it has one; raises a `ProblemError` for none."""
+    given = request.headers.get(KEY_HEADER)
+    if given is not None and not re.fullmatch(KEY_PATTERN, given):
+        raise ProblemError(
+            422,
+            "invalid_key",
+            "An idempotency key is 1 to 200 characters of ASCII, without spaces.",
+            field=KEY_HEADER,
+        )
+    return given
+
+
 class _Head(msgspec.Struct):
     status: int
     headers: dict[str, str]
@@ -57,16 +70,9 @@ class Repeats:
 
         Raises a `ProblemError`: 422 where the key is another request's, 409 where that one runs.
         """
-        given = request.headers.get(KEY_HEADER)
+        given = read_key(request)
         if given is None:
             return await answer()
-        if not re.fullmatch(KEY_PATTERN, given):
-            raise ProblemError(
-                422,
-                "invalid_key",
-                "An idempotency key is 1 to 200 characters of ASCII, without spaces.",
-                field=KEY_HEADER,
-            )
         key = _digest(caller.name.encode(), given.encode())
         kept = await self._claim(key, await asyncio.to_thread(_fingerprint, request, body))
         if kept is not None:

@@ -103,3 +103,17 @@ def test_the_example_with_curl_prints_reports(locked):
     command = command.replace("--json", "--header 'Content-Type: application/json' --data")
 
     assert '"reports":[{"portfolio_id":"my-desk"' in printed(locked, "sh", "-c", command)
+
+
+def test_the_examples_of_live_portfolios_run_in_a_shell(fleet, tmp_path):
+    """One after the other, on a gateway that asks for no token; each is a success."""
+    have("curl")
+    commands = examples("bash")[0].replace(
+        "--json", "--header 'Content-Type: application/json' --data"
+    )
+    with gateway(fleet.url, tmp_path) as running:
+        told = printed(running, "bash", "-ec", commands, token="")
+
+    assert told.startswith('{"id":"fund-7","version":1}{"id":"fund-7","version":2}'), told
+    assert '"current_version":2' in told
+    assert told.endswith('{"id":"fund-7","version":2}')

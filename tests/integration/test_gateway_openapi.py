@@ -31,7 +31,13 @@ CHECKS = [
     response_schema_conformance,
     unsupported_method,
 ]
-ROLE_OF = {"POST": "check", "PUT": "publish", "GET": "read"}
+ROLE_OF = {
+    "POST": "check",
+    "PUT": "publish",
+    "PATCH": "publish",
+    "DELETE": "publish",
+    "GET": "read",
+}
 
 
 @schemathesis.serializer(ARROW)
@@ -82,7 +88,8 @@ def test_there_is_no_server_error_and_no_answer_that_the_document_does_not_know(
         role = "operate" if case.path == "/metrics" else ROLE_OF.get(case.method, "check")
         case.call_and_validate(checks=CHECKS, headers=bearer(role))
 
-    assert ask_each(api, ask, n=20) > 100
+    # What has no end is asked by tests that read a part of it.
+    assert ask_each(api.exclude(operation_id="getBreaches"), ask, n=20) > 100
 
 
 def test_nobody_gets_in_without_a_token(api):

@@ -9,7 +9,12 @@ import msgspec
 import pytest
 
 from risk_tasks.http import examples
-from risk_tasks.http.documents import CheckRequest, MarketRequest
+from risk_tasks.http.documents import (
+    CheckRequest,
+    MarketRequest,
+    PortfolioRequest,
+    PositionsRequest,
+)
 from risk_tasks.http.openapi import openapi_document
 from risk_tasks.http.operations import OPERATIONS
 from risk_tasks.http.tokens import Role
@@ -52,6 +57,8 @@ def test_without_tokens_nothing_asks_for_one():
         (examples.MANY_CHECKS, CheckRequest),
         (examples.MARKET, MarketRequest),
         (examples.LIMITS, LimitSetDocument),
+        (examples.LIVE_PORTFOLIO, PortfolioRequest),
+        (examples.DELTAS, PositionsRequest),
     ],
 )
 def test_examples_are_of_their_shape(example, kind):

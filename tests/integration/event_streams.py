@@ -1,0 +1,61 @@
+"""Server-sent events as a client reads them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+
+@dataclass
+class EventStream:
+    """A stream that is being read, by the rules of the HTML standard as far as we use them."""
+
+    answer: httpx.Response
+    last_id: str = ""
+    comments: int = 0
+    _lines: Iterator[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._lines = self.answer.iter_lines()
+
+    def next(self) -> dict[str, Any]:
+        """Return the data of the next change; raises `StopIteration` at the end."""
+        kind, data = "", ""
+        while True:
+            line = next(self._lines)
+            name, _, value = line.partition(":")
+            match name:
+                case "id":
+                    self.last_id = value.strip()
+                case "event":
+                    kind = value.strip()
+                case "data":
+                    data = value.strip()
+            self.comments += line.startswith(":")
+            if not line and data:
+                found = json.loads(data)
+                assert (kind, found["id"]) == ("limit_change", self.last_id)
+                return found
+
+    def begun(self) -> str:
+        """Read the place that it begins after, and return it."""
+        while not self.last_id:
+            name, _, value = next(self._lines).partition(":")
+            self.last_id = value.strip() if name == "id" else ""
+        return self.last_id
+
+
+@contextmanager
+def event_stream(url: str, *, last_id: str = "", **query: str) -> Iterator[EventStream]:
+    headers = {"Last-Event-ID": last_id} if last_id else {}
+    with httpx.stream(
+        "GET", f"{url}/v1/breaches", params=query, headers=headers, timeout=40
+    ) as answer:
+        assert answer.status_code == 200, answer.read()
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        yield EventStream(answer)

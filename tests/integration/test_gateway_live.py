@@ -1,0 +1,172 @@
+"""Live portfolios over HTTP: held, changed, reported, removed; through scheduler and worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.integration.gateways import JSON, RunningGateway, gateway, refused
+from tests.integration.support import unique, wait_until
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def served(fleet, tmp_path_factory) -> Iterator[RunningGateway]:
+    with gateway(fleet.url, tmp_path_factory.mktemp("live")) as running:
+        yield running
+
+
+@pytest.fixture
+def http(served) -> Iterator[httpx.Client]:
+    with served.client() as client:
+        yield client
+
+
+@pytest.fixture
+def held(http) -> str:
+    """The id of a live portfolio, not plain in a path; at version 1."""
+    name = unique("book é?&#")
+    assert told(http.put(path_of(name), json={"positions": {"AAPL": 0.1}, "cash": 5}))[1] == 1
+    return name
+
+
+def path_of(name: str) -> str:
+    return f"/v1/portfolios/{httpx.QueryParams({'_': name})}".replace("_=", "").replace("+", "%20")
+
+
+def told(answer: httpx.Response) -> tuple[str, int]:
+    assert answer.status_code == 200, answer.text
+    return answer.json()["id"], answer.json()["version"]
+
+
+def test_a_portfolio_is_held_changed_once_under_its_key_and_removed(http, held, risk):
+    """To the bit, and as the library sees it."""
+    path, key = path_of(held), {"Idempotency-Key": unique("fill")}
+    deltas = {"deltas": {"AAPL": 0.2, "XOM": -1}}
+
+    changed = [told(http.patch(path, json=deltas, headers=key)) for _ in "12"]
+
+    assert changed == [(held, 2), (held, 2)]
+    assert http.get(path).json() == {
+        "id": held,
+        "positions": {"AAPL": 0.1 + 0.2, "XOM": -1.0},
+        "cash": 5.0,
+        "nav": None,
+        "tags": {},
+        "version": 2,
+    }
+    assert risk.get_portfolio(held).positions == {"AAPL": 0.1 + 0.2, "XOM": -1.0}
+    put = {"id": held, "positions": {"XOM": 7}, "nav": 9, "tags": {"desk": "us"}}
+    key = {"Idempotency-Key": unique("set")}
+    assert [told(http.put(path, json=put, headers=key)) for _ in "12"] == [(held, 3), (held, 3)]
+    assert http.get(path).json() == {**put, "cash": None, "version": 3}
+    assert told(http.delete(path)) == (held, 3)
+    for method, body in (("GET", None), ("DELETE", None), ("PATCH", deltas)):
+        refused(http.request(method, path, json=body), 404, "unknown_portfolio")
+
+
+def test_its_latest_report_says_of_which_version_it_is(http, held, risk):
+    path = path_of(held)
+    told(http.patch(path, json={"deltas": {"AAPL": 3}}))
+
+    def of_2() -> dict | None:
+        answer = http.get(f"{path}/report")
+        assert answer.status_code == 200 or refused(answer, 404, "no_report")
+        found = answer.json()
+        return found if found.get("version") == 2 else None
+
+    latest = wait_until(of_2, 30, "a report of the second version")
+    assert latest["current_version"] == 2
+    assert 0 <= latest["age_s"] < 60
+    assert latest["report"]["portfolio_id"] == held
+    expected = risk.check(held).measures["value_at_risk"].value
+    assert latest["report"]["measures"]["value_at_risk"]["value"] == expected
+
+
+def test_without_a_report_there_is_no_success(server, tmp_path):
+    """Nobody computes on this server."""
+    with gateway(server.url, tmp_path) as alone, alone.client() as client:
+        told(client.put("/v1/portfolios/p", json={"positions": {}}))
+        answer = client.get("/v1/portfolios/p/report")
+
+        refused(answer, 404, "no_report")
+        assert answer.headers["retry-after"] == "1"
+        refused(client.get("/v1/portfolios/q/report"), 404, "unknown_portfolio")
+
+
+BAD = {
+    "another id": ("PUT", {"id": "x", "positions": {}}, "invalid_portfolio", "id"),
+    "no positions": ("PUT", {}, "invalid_portfolio", None),
+    "a quantity": ("PUT", {"positions": {"A": "1"}}, "invalid_portfolio", "positions[...]"),
+    "a tag": ("PUT", {"positions": {}, "tags": {"a": 1}}, "invalid_portfolio", "tags[...]"),
+    "no name": ("PUT", {"positions": {"": 1}}, "invalid_portfolio", "positions['']"),
+    "more": ("PUT", {"positions": {}, "version": 3}, "invalid_portfolio", None),
+    "no deltas": ("PATCH", {"deltas": {}}, "invalid_portfolio", "deltas"),
+    "a delta": ("PATCH", {"deltas": {"A": None}}, "invalid_portfolio", "deltas[...]"),
+    "beyond float64": ("PATCH", {"deltas": {"BIG": 1.7e308}}, "invalid_portfolio", "deltas['BIG']"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_what_is_wrong_is_named_and_changes_nothing(what, http, held):
+    method, body, code, field = BAD[what]
+    path = path_of(held)
+    told(http.patch(path, json={"deltas": {"BIG": 1.7e308}}))
+
+    problem = refused(http.request(method, path, json=body), 422, code)
+
+    assert problem.get("field") == field
+    assert http.get(path).json()["version"] == 2
+
+
+def test_what_the_gateway_refuses_elsewhere_it_refuses_here(http, held):
+    path = path_of(held)
+    refused(http.patch(path, content=b"{}"), 415, "unsupported_media_type")
+    refused(http.put(path, content=b"{", headers={"Content-Type": JSON}), 400, "invalid_json")
+    key = {"Idempotency-Key": "a b"}
+    refused(http.patch(path, json={"deltas": {"A": 1}}, headers=key), 422, "invalid_key")
+    refused(http.put("/v1/portfolios/a%2Fb", json={"positions": {}}), 404, "not_found")
+    answer = http.post(path, json={})
+    refused(answer, 405, "method_not_allowed")
+    allowed = {one.strip() for one in answer.headers["allow"].split(",")}
+    assert allowed >= {"GET", "PUT", "PATCH", "DELETE"}
+
+
+def test_live_portfolios_are_checked_by_their_id(http, held, risk):
+    """Beside others; one that is not there, or not of this version yet, is a rejection."""
+    other = {"id": "other", "positions": {"XOM": 1}}
+
+    def found(*portfolios, **terms) -> list[tuple]:
+        answer = http.post("/v1/checks", json={"portfolios": portfolios, **terms})
+        assert answer.status_code == 200, answer.text
+        return [
+            (one["portfolio_id"], one["status"], one.get("code"))
+            for one in answer.json()["reports"]
+        ]
+
+    nobody = unique("nobody")
+    unknown, fine = (nobody, "error", "unknown_portfolio"), ("other", "ok", None)
+    assert found(held, min_version=1) == [(held, "ok", None)]
+    assert found(nobody) == [unknown]
+    assert found(other, nobody, held) == [fine, unknown, (held, "ok", None)]
+    assert found(held, min_version=2) == [(held, "error", "stale_version")]
+    answer = http.post("/v1/checks", json={"portfolios": [other], "min_version": 1})
+    assert refused(answer, 422, "invalid_settings")["field"] == "min_version"
+
+
+def test_by_id_without_waiting(http, held):
+    """The whole is refused where one of them is not there."""
+    prefer = {"Prefer": "respond-async"}
+
+    def sent(**body) -> httpx.Response:
+        return http.post("/v1/checks", json=body, headers=prefer)
+
+    there = http.get(sent(portfolios=[held]).headers["location"], headers={"Prefer": "wait=20"})
+    assert there.json()["reports"][0]["portfolio_id"] == held
+    refused(sent(portfolios=[held, unique("nobody")]), 404, "unknown_portfolio")
+    stale = sent(portfolios=[held], min_version=2)
+    refused(stale, 409, "stale_version")
+    assert stale.headers["retry-after"] == "1"
