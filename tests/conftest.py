@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import settings
 
 VECTORS = Path(__file__).resolve().parents[1].parent / "shared" / "vectors"
@@ -19,6 +20,13 @@ settings.register_profile(
 )
 settings.register_profile("brief", settings.get_profile("risk_tasks"), max_examples=20)
 settings.load_profile("risk_tasks")
+
+
+@pytest.fixture(autouse=True)
+def _fresh_logs() -> Iterator[None]:
+    """Whoever set logs up wrote to a stream that ends with its test."""
+    yield
+    structlog.reset_defaults()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -38,7 +38,8 @@ class FleetPlan:
     log_level: str = "warning"
     #: on or off; as the environment says where it is None
     metrics: str | None = None
-    ready_within_s: float = 90.0
+    #: on a slow machine kernels that nobody has compiled yet take a minute or two
+    ready_within_s: float = 240.0
 
 
 class Fleet:

@@ -19,10 +19,10 @@ from risk_tasks.app import create_app
 from risk_tasks.broker.blocks import BlockBroker
 from risk_tasks.broker.following import following
 from risk_tasks.connection import connect
-from risk_tasks.engine.warmup import compile_kernels
 from risk_tasks.errors import InvalidSettingsError
 from risk_tasks.lanes import Priority
 from risk_tasks.model.limits import LimitSet
+from risk_tasks.roles.compiling import compile_once
 from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.meters import WorkerMeters, told
 from risk_tasks.roles.presence import Presence, Repeater, name_of_a_life
@@ -114,7 +114,7 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
 
     log.info("worker.compiling", name=name)
     started = time.perf_counter()
-    compiled = compile_kernels()
+    compiled = compile_once()
     took_s = round(time.perf_counter() - started, 3)
     log.info("worker.compiled", name=name, compiled=compiled, took_s=took_s)
     upkeep: list[Repeater | Presence | WorkerMeters | ServedShards] = [
