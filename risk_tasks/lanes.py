@@ -38,6 +38,7 @@ risk:panel:ID                  string  returns; as the markets on it
 risk:limit_sets                hash    version by name; for ever
 risk:limits:VERSION            string  a limit set, JSON; for ever
 risk:role:NAME                 hash    role, lanes, pid, host of a live role; 3 s, renewed
+risk:roles                     set     names of roles, and of some that have died; for ever
 risk:cache:KEY                 string  a result by content hash; 900 s, or evicted (cache's server)
 risk:lease:KEY                 string  who computes a result; seconds (cache's server)
 risk:popular                   zset    requests by decayed count, as powers of 2; the first 10,000
@@ -47,6 +48,7 @@ risk:prewarm:slot              string  the slot of time that was planned last; 1
 risk:prewarm:left              list    digests that the last run has not warmed yet; 1 day
 risk:prewarm:warm              zset    digests by when they were warmed (server s); as results
 risk:prewarm:work              string  whether somebody works a run off; 5 s, renewed
+risk:cache_counts              set     names of roles that have a hash below; for ever
 risk:cache_counts:NAME         hash    what the cache did in a role; 1 day after the last of it
 risk:slot:ID                   string  what a worker measured in one slot, JSON; 300 s
 risk:slots                     zset    SLOT:WORKER by number of slot; the last 300 s
@@ -175,6 +177,8 @@ CLIENTS_KEY = "risk:clients"
 COUNTERS_KEY = "risk:counters"
 MARKETS_KEY = "risk:markets"
 LIMIT_SETS_KEY = "risk:limit_sets"
+ROLES_KEY = "risk:roles"
+CACHE_COUNTS_KEY = "risk:cache_counts"
 POPULAR_KEY = "risk:popular"
 PREWARM_TTL_S = 86_400
 PREWARM_KEY = "risk:prewarm"

@@ -96,6 +96,7 @@ class CacheReport:
         self._store = store
         self._name = name
         self._told = CacheCounts()
+        self._state: Mapping[str, str] = {}
 
     def flush(self) -> None:
         """Send it; raises `TransportError`, and then the next time sends it too."""
@@ -104,6 +105,10 @@ class CacheReport:
             "breaker": self._cache.breaker.state.value,
             "local_bytes": str(self._cache.tiers.local.size_bytes),
         }
-        self._store.add(self._name, asdict(counts.since(self._told)), state)
-        self._told = counts
-        self._store.add(self._name, self._by_measure(), {})
+        fresh = asdict(counts.since(self._told))
+        # A fleet that waits would keep its server busy with nothing.
+        if any(fresh.values()) or state != self._state:
+            self._store.add(self._name, fresh, state)
+            self._told, self._state = counts, state
+        if by_measure := self._by_measure():
+            self._store.add(self._name, by_measure, {})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import redis
 
 from risk_tasks.connection import text, transport_errors
-from risk_tasks.lanes import CACHE_COUNTS_TTL_S, cache_counts_key
+from risk_tasks.lanes import CACHE_COUNTS_KEY, CACHE_COUNTS_TTL_S, cache_counts_key
 
 
 class CacheCountsStore:
@@ -26,6 +27,7 @@ class CacheCountsStore:
             if state:
                 pipe.hset(key, mapping={f"state:{word}": value for word, value in state.items()})
             pipe.expire(key, CACHE_COUNTS_TTL_S)
+            pipe.sadd(CACHE_COUNTS_KEY, name)
             pipe.execute()
 
     def sums(self) -> dict[str, float]:
@@ -49,11 +51,17 @@ class CacheCountsStore:
         }
 
     def _entries(self) -> dict[str, dict[str, str]]:
-        prefix = cache_counts_key("")
         with transport_errors(self._client):
-            keys = sorted(map(text, self._client.scan_iter(match=f"{prefix}*", count=1_000)))
-            entries = [self._client.hgetall(key) for key in keys]
+            names = sorted(map(text, cast("set[bytes]", self._client.smembers(CACHE_COUNTS_KEY))))
+            with self._client.pipeline(transaction=False) as pipe:
+                for name in names:
+                    pipe.hgetall(cache_counts_key(name))
+                entries = pipe.execute()
+            gone = [name for name, entry in zip(names, entries, strict=True) if not entry]
+            if gone:
+                self._client.srem(CACHE_COUNTS_KEY, *gone)
         return {
-            key.removeprefix(prefix): {text(field): text(value) for field, value in entry.items()}
-            for key, entry in zip(keys, entries, strict=True)
+            name: {text(field): text(value) for field, value in entry.items()}
+            for name, entry in zip(names, entries, strict=True)
+            if entry
         }

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import redis
 
 from risk_tasks.connection import text, transport_errors
-from risk_tasks.lanes import ROLE_TTL_S, role_key
+from risk_tasks.lanes import ROLE_TTL_S, ROLES_KEY, role_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,26 @@ class RoleStore:
             fields: Any = asdict(role)
             pipe.hset(role_key(role.name), mapping=fields)
             pipe.expire(role_key(role.name), ROLE_TTL_S)
+            pipe.sadd(ROLES_KEY, role.name)
             pipe.execute()
 
     def withdraw(self, role: LiveRole) -> None:
-        with transport_errors(self._client):
-            self._client.delete(role_key(role.name))
+        with transport_errors(self._client), self._client.pipeline(transaction=True) as pipe:
+            pipe.delete(role_key(role.name))
+            pipe.srem(ROLES_KEY, role.name)
+            pipe.execute()
 
     def live(self) -> list[LiveRole]:
         """Return the live roles by name."""
         with transport_errors(self._client):
-            keys = sorted(self._client.scan_iter(match=role_key("*"), count=1_000))
-            entries = [self._client.hgetall(key) for key in keys]
+            names = sorted(map(text, cast("set[bytes]", self._client.smembers(ROLES_KEY))))
+            with self._client.pipeline(transaction=False) as pipe:
+                for name in names:
+                    pipe.hgetall(role_key(name))
+                entries = pipe.execute()
+            dead = [name for name, entry in zip(names, entries, strict=True) if not entry]
+            if dead:
+                self._client.srem(ROLES_KEY, *dead)
         return [_read(entry) for entry in entries if entry]
 
 
