@@ -17,6 +17,7 @@ from risk_tasks.connection import connect
 from risk_tasks.histograms import Durations
 from risk_tasks.lanes import SLOT_S, Priority
 from risk_tasks.monitoring.status import read_status
+from risk_tasks.store.backlog import read_backlog
 
 SHARE = 0.5
 _LOOK_EVERY_S = 0.1
@@ -73,8 +74,9 @@ def _watch(
 
 
 def _look(client: redis.Redis, since_s: float) -> Look:
-    lane = read_status(client).lanes[Priority.NORMAL.value]
-    return Look(time.perf_counter() - since_s, lane.depth, lane.oldest_age_s or 0.0)
+    # Not all of the status, whose histograms would be merged in the process of the users.
+    lane = read_backlog(client).lanes[Priority.NORMAL]
+    return Look(time.perf_counter() - since_s, lane.n_checks, lane.oldest_age_s or 0.0)
 
 
 def _settled(client: redis.Redis) -> int:
