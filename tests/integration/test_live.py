@@ -55,6 +55,11 @@ class Live:
     def settle(self, within_s: float = WITHIN_S) -> None:
         wait_until(self.at_rest, within_s, "everything to be computed")
 
+    def lane(self) -> list[int]:
+        """Return the checks and the bytes that the batch lane holds."""
+        held = self.recomputing._client.hmget("risk:lane:batch", "checks", "bytes")
+        return [int(one or 0) for one in held]
+
     def changes(self, *portfolio_ids: str) -> list[LimitChange]:
         told = self.stream.read(BEGINNING, most=100_000)
         return [one for one in told if one.portfolio_id in portfolio_ids]
@@ -281,7 +286,8 @@ def test_workers_that_are_killed_lose_nothing_and_tell_nothing_twice(market):
         held = {name: dict(live.portfolios.get(name).positions) for name in names}
         told = live.stream.read(BEGINNING, most=100_000)
         finals = {name: json.loads(live.reports.latest(name).document) for name in names}
-        lane = live.recomputing._client.hmget("risk:lane:batch", "checks", "bytes")
+        # What a dead worker held is recorded by another before it is found to be its own.
+        wait_until(lambda: live.lane() == [0, 0], 30, "an empty lane")
     assert held == {name: {"AAPL": total} if total else {} for name, total in sums.items()}
     assert len({one.event_id for one in told}) == len(told)
     last, versions = defaultdict(lambda: "ok"), defaultdict(int)
@@ -293,5 +299,4 @@ def test_workers_that_are_killed_lose_nothing_and_tell_nothing_twice(market):
         gross = abs(sums[name]) * market.prices[market.index["AAPL"]]
         assert last[name] == ("hard" if gross > 1e6 else "warn" if gross > 5e5 else "ok")
         assert report["measures"]["gross_exposure"]["value"] == pytest.approx(gross)
-    assert [int(held or 0) for held in lane] == [0, 0]
     assert len(told) < LANE_CAPACITY[Priority.BATCH].checks

@@ -80,6 +80,8 @@ def test_a_new_panel_is_warm_before_it_is_asked_for(tmp_path):
         eventually(lambda: count("misses") == len(BOOKS))
         eventually(lambda: len(PopularityStore(client).top(100)) == len(BOOKS))
         eventually(lambda: run_of(first) is not None)
+        # What is taken last is counted a moment after nothing is left.
+        eventually(lambda: store.totals()[1] == run_of(first).n_requests)
 
         n_hits = 0
         for snapshot, reason in ((second, "panel"), (third, "marks")):
