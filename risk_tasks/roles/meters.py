@@ -14,12 +14,12 @@ from risk_tasks.metrics import NullRecorder, Recorder
 from risk_tasks.monitoring.recorder import LateRecorder, Sink
 from risk_tasks.monitoring.slots import SlotWriter
 from risk_tasks.roles.presence import Repeater
-from risk_tasks.roles.result_cache import ResultCache
 from risk_tasks.settings import Settings
 from risk_tasks.store.slots import SlotStore
 
 if TYPE_CHECKING:
     from risk_tasks.monitoring.exposition import Collector, Endpoint
+    from risk_tasks.roles.result_cache import ResultCache
 
 log = structlog.get_logger("risk_tasks")
 

@@ -260,3 +260,24 @@ def test_a_command_without_its_extra_says_how_to_get_it(missing, command, extra)
     assert f"pip install 'risk-tasks[{extra}]'" in done.stderr
     assert missing in done.stderr.splitlines()[0]
     assert "Traceback" not in done.stderr
+
+
+#: what the container of a role lacks
+LACKS = {
+    "risk_tasks.roles.scheduler": ("numba", "cachetools", "scipy", "flower", "starlette"),
+    "risk_tasks.roles.flower": ("numba", "cachetools", "scipy", "redbeat", "starlette"),
+    "risk_tasks.roles.gateway": ("numba", "cachetools", "scipy", "redbeat", "flower"),
+    "workers.autoscaler.role": ("numba", "cachetools", "scipy", "redbeat", "flower", "starlette"),
+}
+
+
+@pytest.mark.parametrize("role", LACKS)
+def test_a_role_needs_its_own_extra_and_no_other(role):
+    code = f"""
+import json, sys
+for name in {LACKS[role]!r}:
+    sys.modules[name] = None
+import {role}
+print(json.dumps(True))
+"""
+    assert run(code)
