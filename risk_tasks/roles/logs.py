@@ -57,7 +57,8 @@ def configure_logs(level: str, log_format: str = "auto") -> None:
     structlog.configure(
         processors=[*common, *ends],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # One write a line, as the libraries' loggers do: between two of them theirs could stand.
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
 
 

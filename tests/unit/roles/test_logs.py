@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import sys
@@ -42,6 +43,29 @@ def lines(capfd, monkeypatch):
         return capfd.readouterr().err.splitlines()
 
     return logged
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_line_is_written_at_once(monkeypatch, log_format):
+    """So that no line of another thread, or of a library, begins within it."""
+
+    class Stream(io.StringIO):
+        def __init__(self) -> None:
+            super().__init__()
+            self.writes: list[str] = []
+
+        def write(self, text: str) -> int:
+            self.writes.append(text)
+            return super().write(text)
+
+    stream = Stream()
+    monkeypatch.setattr(sys, "stderr", stream)
+    configure_logs("info", log_format)
+    structlog.get_logger("risk_tasks").info("block.finished", block="b")
+    logging.getLogger("celery").warning("something")
+
+    assert len(stream.writes) == 2
+    assert all(text.endswith("\n") and text.count("\n") == 1 for text in stream.writes)
 
 
 def is_plain(line: str) -> bool:
