@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ def _nothing(portfolio_ids: Sequence[str]) -> Sequence[Portfolio | None]:
     return [None] * len(portfolio_ids)
 
 
-class AsyncLiveCalls:
+class AsyncLiveCalls(ABC):
     """Live portfolios: as in `LiveCalls`, awaitable."""
 
     _blocking: RiskClient
@@ -81,8 +82,10 @@ class AsyncLiveCalls:
             asked = read_asked((portfolio,), min_version, _nothing)
         return asked.require_all()[0]
 
+    @abstractmethod
     async def _call(self, function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
-        raise NotImplementedError
+        """Return what `function` does in a thread of the client's."""
 
+    @abstractmethod
     def _require_open(self) -> None:
-        raise NotImplementedError
+        """Raise `TransportError` where the client is closed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 
 from risk_tasks.client.asked import Asked, read_asked
@@ -12,7 +13,7 @@ from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.store.breaches import NOW
 
 
-class LiveCalls:
+class LiveCalls(ABC):
     """Live portfolios: held by the system, checked whenever they or the market change."""
 
     url: str
@@ -91,5 +92,6 @@ class LiveCalls:
     def _held(self, portfolio_ids: Sequence[str]) -> Sequence[Portfolio | None]:
         return self._link().live.get_many(portfolio_ids)
 
+    @abstractmethod
     def _link(self) -> Link:
-        raise NotImplementedError
+        """Return the link of this process."""

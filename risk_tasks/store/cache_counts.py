@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
 
 import redis
 
-from risk_tasks.connection import text, transport_errors
+from risk_tasks.connection import transport_errors
 from risk_tasks.lanes import CACHE_COUNTS_KEY, CACHE_COUNTS_TTL_S, cache_counts_key
+from risk_tasks.store.named_hashes import read_named
 
 
 class CacheCountsStore:
@@ -52,16 +52,4 @@ class CacheCountsStore:
 
     def _entries(self) -> dict[str, dict[str, str]]:
         with transport_errors(self._client):
-            names = sorted(map(text, cast("set[bytes]", self._client.smembers(CACHE_COUNTS_KEY))))
-            with self._client.pipeline(transaction=False) as pipe:
-                for name in names:
-                    pipe.hgetall(cache_counts_key(name))
-                entries = pipe.execute()
-            gone = [name for name, entry in zip(names, entries, strict=True) if not entry]
-            if gone:
-                self._client.srem(CACHE_COUNTS_KEY, *gone)
-        return {
-            name: {text(field): text(value) for field, value in entry.items()}
-            for name, entry in zip(names, entries, strict=True)
-            if entry
-        }
+            return read_named(self._client, CACHE_COUNTS_KEY, cache_counts_key)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any
 
 import redis
 
-from risk_tasks.connection import text, transport_errors
+from risk_tasks.connection import transport_errors
 from risk_tasks.lanes import ROLE_TTL_S, ROLES_KEY, role_key
+from risk_tasks.store.named_hashes import read_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +48,11 @@ class RoleStore:
     def live(self) -> list[LiveRole]:
         """Return the live roles by name."""
         with transport_errors(self._client):
-            names = sorted(map(text, cast("set[bytes]", self._client.smembers(ROLES_KEY))))
-            with self._client.pipeline(transaction=False) as pipe:
-                for name in names:
-                    pipe.hgetall(role_key(name))
-                entries = pipe.execute()
-            dead = [name for name, entry in zip(names, entries, strict=True) if not entry]
-            if dead:
-                self._client.srem(ROLES_KEY, *dead)
-        return [_read(entry) for entry in entries if entry]
+            entries = read_named(self._client, ROLES_KEY, role_key)
+        return [_read(fields) for fields in entries.values()]
 
 
-def _read(entry: Mapping[bytes | str, bytes | str]) -> LiveRole:
-    fields = {text(key): text(value) for key, value in entry.items()}
+def _read(fields: Mapping[str, str]) -> LiveRole:
     return LiveRole(
         name=fields["name"],
         role=fields["role"],
