@@ -22,6 +22,7 @@ from risk_tasks.http import (
     read_tokens,
     require_safe,
 )
+from risk_tasks.roles.answering import WholeAnswers
 from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.presence import Presence, name_of_a_life
 from risk_tasks.settings import PREFIX, Settings
@@ -117,6 +118,7 @@ async def _serve(gateway: Gateway, listener: socket.socket, presence: Presence, 
 
     config = uvicorn.Config(
         application.asgi,
+        http=WholeAnswers,
         lifespan="off",
         ws="none",
         log_config=None,
