@@ -25,7 +25,8 @@ from risk_tasks.lanes import Priority, reply_key, result_key
 from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.stamp import Stamp
 from risk_tasks.service import MarketShelf, Service
-from risk_tasks.wire.request import Detail, Terms, encode_request, pack_portfolios
+from risk_tasks.wire.messages import encode_request
+from risk_tasks.wire.request import Detail, Terms, pack_portfolios
 
 N_CHECKS, N_ROUNDS = 5_000, 100
 LANE = Priority.NORMAL

@@ -32,7 +32,8 @@ from risk_tasks.store.prewarm import PrewarmPolicy
 from risk_tasks.upkeep.handing import Handing
 from risk_tasks.upkeep.prewarm import Prewarmer
 from risk_tasks.upkeep.sweeper import sweep
-from risk_tasks.wire.answer import AnswerBlock, encode_answer, encode_failure
+from risk_tasks.wire.answer import AnswerBlock
+from risk_tasks.wire.messages import encode_answer, encode_failure
 
 log = structlog.get_logger("risk_tasks")
 

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from risk_tasks.model.measures import MeasureName
 from risk_tasks.model.report import GRAVITY, ReportStatus
-from risk_tasks.wire.answer import BREACH_TYPE, AnswerBlock, BreachColumn
+from risk_tasks.wire.answer import AnswerBlock
+from risk_tasks.wire.answer_columns import BREACH_TYPE, breach_column
 
 _STATUS = (ReportStatus.OK, ReportStatus.ERROR)
 
@@ -78,14 +79,14 @@ def _words(words: Sequence[str], places: npt.NDArray[np.int8]) -> pa.StringArray
 def breach_table(portfolio_ids: pa.StringArray, answers: Iterable[AnswerBlock]) -> pa.Table:
     """Return a row per breach: the portfolio's id and the fields of `Breach`.
 
-    `answers` are as they were decoded, so that no breach becomes an object on its way.
+    Of many checks, no breach becomes an object on its way.
     """
     schema = pa.schema([("portfolio_id", pa.string()), *BREACH_TYPE])
     pieces = []
     start = 0
     for answer in answers:
-        if isinstance(answer.breaches, BreachColumn):
-            column = answer.breaches.column
+        if answer.breaches:
+            column = breach_column(answer)
             ids = portfolio_ids.slice(start).take(pc.list_parent_indices(column))
             pieces.append(pa.table([ids, *column.flatten().flatten()], schema=schema))
         start += len(answer)

@@ -7,7 +7,8 @@ import time
 from risk_tasks.client.check_ids import CheckId
 from risk_tasks.errors import ReportTimeoutError, UnknownCheckError
 from risk_tasks.store.results import ResultState, ResultStore
-from risk_tasks.wire.answer import AnswerBlock, decode_answer
+from risk_tasks.wire.answer import AnswerBlock
+from risk_tasks.wire.messages import decode_answer
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.1
 

@@ -35,8 +35,8 @@ from risk_tasks.store.limits import LimitStore
 from risk_tasks.store.markets import MarketStore
 from risk_tasks.store.results import ResultStore
 from risk_tasks.store.shards import ShardStore
-from risk_tasks.wire.answer import AnswerBlock, decode_answer
-from risk_tasks.wire.request import encode_request
+from risk_tasks.wire.answer import AnswerBlock
+from risk_tasks.wire.messages import decode_answer, encode_request
 from risk_tasks.wire.summary import block_summary
 
 #: how soon a call that waits for room looks again

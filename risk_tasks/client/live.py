@@ -12,8 +12,8 @@ from risk_tasks.model.live import LiveReport
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.store.portfolios import PortfolioStore
 from risk_tasks.store.reports import ReportStore
-from risk_tasks.wire.arrow import decoding
 from risk_tasks.wire.documents import read_report
+from risk_tasks.wire.framing import decoding
 from risk_tasks.wire.live import read_deltas, read_event_id, read_portfolio_id
 
 

@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from risk_tasks.model.column import MeasureColumn
 from risk_tasks.model.report import Breach
-from risk_tasks.wire.answer import BREACH_TYPE, AnswerBlock, AnswerHead, BreachColumn
+from risk_tasks.wire.answer import AnswerBlock, AnswerHead
+from risk_tasks.wire.answer_columns import BreachColumn, breach_column
 
 Cell = TypeVar("Cell")
 
@@ -67,12 +68,7 @@ def _head(heads: Sequence[AnswerHead]) -> AnswerHead:
 def _breaches(
     answers: Sequence[AnswerBlock], order: npt.NDArray[np.int64]
 ) -> Mapping[int, Sequence[Breach]]:
-    columns = [
-        answer.breaches.column
-        if isinstance(answer.breaches, BreachColumn)
-        else pa.nulls(len(answer), pa.list_(BREACH_TYPE))
-        for answer in answers
-    ]
+    columns = [breach_column(answer) for answer in answers]
     if all(column.null_count == len(column) for column in columns):
         return {}
     return BreachColumn(pa.concat_arrays(columns).take(pa.array(order)))

@@ -101,10 +101,10 @@ class Breach:
     #: where what it is divided by is not above 0
     utilisation: float | None
     severity: str
-    contributors: Sequence[Contributor] = ()
+    contributors: tuple[Contributor, ...] = ()
     #: behind a historical VaR the outcomes that it is read from, behind an expected shortfall the
     #: five worst that it averages; empty for other measures
-    scenarios: Sequence[TailScenario] = ()
+    scenarios: tuple[TailScenario, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,8 +30,9 @@ from risk_tasks.service.live import LiveRecorder
 from risk_tasks.service.recall import Recall
 from risk_tasks.service.shelf import MarketShelf
 from risk_tasks.service.validation import describe, validate
-from risk_tasks.wire.answer import AnswerBlock, AnswerHead, encode_answer
-from risk_tasks.wire.request import Detail, RequestBlock, decode_request
+from risk_tasks.wire.answer import AnswerBlock, AnswerHead
+from risk_tasks.wire.messages import decode_request, encode_answer
+from risk_tasks.wire.request import Detail, RequestBlock
 
 #: seconds that a check without a deadline waits for what other workers are computing
 WITHIN_S = 30.0

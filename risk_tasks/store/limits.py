@@ -11,8 +11,8 @@ from risk_tasks.connection import text, transport_errors
 from risk_tasks.errors import UnknownLimitSetError
 from risk_tasks.lanes import LIMIT_SETS_KEY, limits_key
 from risk_tasks.model.limits import LimitSet
-from risk_tasks.wire.arrow import decoding
 from risk_tasks.wire.documents import limit_set_document, read_limit_set
+from risk_tasks.wire.framing import decoding
 
 
 class LimitStore:

@@ -14,7 +14,8 @@ from risk_tasks.errors import TransportError
 from risk_tasks.lanes import DEFAULT_NAME, Priority
 from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.store.recomputing import RecomputingStore, Turn
-from risk_tasks.wire.request import Detail, Terms, TurnMark, encode_request, pack_portfolios
+from risk_tasks.wire.messages import encode_request
+from risk_tasks.wire.request import Detail, Terms, TurnMark, pack_portfolios
 from risk_tasks.wire.summary import block_summary
 
 log = structlog.get_logger("risk_tasks")

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from risk_tasks.errors import DecodeError, VersionError, WireError
-
-#: format of every Arrow message here; a reader refuses what it does not know
-VERSION = "1"
+from risk_tasks.errors import DecodeError, VersionError
+from risk_tasks.wire.framing import VERSION, decoding
 
 #: made once: without it, Arrow reads the environment for each message
 _OPTIONS = pa.ipc.IpcWriteOptions()
+
+
+#: that a message of the IPC stream goes on, before how long it is
+_CONTINUED = b"\xff\xff\xff\xff"
+
+
+def is_arrow(data: bytes | str) -> bool:
+    """Whether `data` begins as an IPC stream does."""
+    return isinstance(data, bytes) and data.startswith(_CONTINUED)
 
 
 def encode_batch(batch: pa.RecordBatch, kind: str, metadata: Mapping[str, str]) -> bytes:
@@ -57,14 +63,3 @@ def codes_of(indices: pa.Array) -> npt.NDArray[np.int32]:
     filled = (indices.fill_null(-1) if indices.null_count else indices).to_numpy()
     codes: npt.NDArray[np.int32] = filled.astype(np.int32, copy=False)
     return codes
-
-
-@contextmanager
-def decoding(kind: str) -> Iterator[None]:
-    """Turn whatever damaged bytes make Arrow, JSON and our own classes raise into `DecodeError`."""
-    try:
-        yield
-    except WireError:
-        raise
-    except Exception as error:
-        raise DecodeError(f"Not a valid {kind}: {error}") from error

@@ -26,7 +26,7 @@ from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import Breach, Decision, ReportStatus, RiskReport
 from risk_tasks.model.scenario import Replay, Scenario, Stress
-from risk_tasks.wire.arrow import decoding
+from risk_tasks.wire.framing import decoding
 
 Document = dict[str, Any]
 Model = TypeVar("Model")

@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from risk_tasks.errors import DecodeError
 from risk_tasks.model.market import FloatArray2D, MarketSnapshot
-from risk_tasks.wire.arrow import decode_batch, decoding, encode_batch
+from risk_tasks.wire.arrow import decode_batch, encode_batch
 from risk_tasks.wire.documents import read_scenarios, scenarios_document
+from risk_tasks.wire.framing import decoding
 
 PANEL_KIND = "risk.panel"
 MARKS_KIND = "risk.marks"

@@ -17,8 +17,8 @@ from risk_tasks.lanes import CHECK_BLOCK_TASK, Priority, reply_key, result_key
 from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.settings import Settings
-from risk_tasks.wire.answer import decode_answer
-from risk_tasks.wire.request import Terms, encode_request, pack_portfolios
+from risk_tasks.wire.messages import decode_answer, encode_request
+from risk_tasks.wire.request import Terms, pack_portfolios
 from tests.integration.support import unique, wait_until
 
 pytestmark = pytest.mark.integration

@@ -42,7 +42,7 @@ from risk_tasks.store.recomputing import RecomputingStore, Turn
 from risk_tasks.store.reports import ReportStore
 from risk_tasks.upkeep.giving_up import Retrigger
 from risk_tasks.upkeep.live import LiveCollector, LivePolicy
-from risk_tasks.wire.request import decode_request
+from risk_tasks.wire.messages import decode_request
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 

@@ -18,8 +18,9 @@ from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import GRAVITY
 from risk_tasks.model.stamp import Stamp
 from risk_tasks.service import MarketShelf, Service
-from risk_tasks.wire.answer import decode_answer
-from risk_tasks.wire.request import Detail, encode_request, pack_portfolios
+from risk_tasks.wire.messages import decode_answer, encode_request
+from risk_tasks.wire.request import Detail, pack_portfolios
+from risk_tasks.wire.request_columns import encode_columns
 from tests.unit.service.support import (
     AS_OF,
     BOOKS,
@@ -270,7 +271,7 @@ def test_damage_is_refused_or_answered_and_nothing_else():
 def test_positions_that_begin_before_the_first_portfolio_are_refused_or_answered():
     """Valid in Arrow, and made by no client of ours; a bad row beside it changes nothing."""
     bad = BAD_ROWS["cash nan"][0]
-    payload = encode_request(raw(GOOD_ROWS[0], bad, GOOD_ROWS[0]))
+    payload = encode_columns(raw(GOOD_ROWS[0], bad, GOOD_ROWS[0]))
     offsets, shifted = struct.pack("<4i", 0, 2, 3, 5), struct.pack("<4i", 1, 2, 3, 5)
     assert payload.count(offsets) == 1
 

@@ -10,7 +10,8 @@ from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.store.recomputing import Taken, Turn
 from risk_tasks.upkeep import live
 from risk_tasks.upkeep.live import LiveCollector, LivePolicy, blocks_of
-from risk_tasks.wire.request import TurnMark, decode_request
+from risk_tasks.wire.messages import decode_request
+from risk_tasks.wire.request import TurnMark
 
 
 def turn(name: str, attempts: int = 0, n_positions: int = 1, number: int = 7) -> Turn:

@@ -1,4 +1,4 @@
-"""What is no message is refused with a `WireError`, and with nothing else."""
+"""What is no message of columns is refused with a `WireError`, and with nothing else."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ from risk_tasks.errors import (
     WireError,
 )
 from risk_tasks.model.column import Outcome
-from risk_tasks.wire.answer import BREACH_TYPE, decode_answer, encode_answer, encode_failure
+from risk_tasks.wire import answer_columns, request_columns
+from risk_tasks.wire.answer_columns import BREACH_TYPE
 from risk_tasks.wire.documents import read_limit_set, read_portfolio, read_scenarios, read_settings
 from risk_tasks.wire.explanation import EXPLANATION_TYPE
 from risk_tasks.wire.market import decode_market, encode_marks, encode_panel
+from risk_tasks.wire.messages import decode_answer, decode_request, encode_failure
 from risk_tasks.wire.reports import reports
-from risk_tasks.wire.request import decode_request, encode_request, pack_portfolios
+from risk_tasks.wire.request import pack_portfolios
 from tests.unit.wire.messages import (
     ANSWER,
     EXPLAINED,
@@ -39,8 +41,9 @@ from tests.unit.wire.messages import (
     rewritten,
 )
 
-REQUEST = encode_request(pack_portfolios(PORTFOLIOS, TERMS))
-ANSWERED = encode_answer(ANSWER)
+REQUEST = request_columns.encode_columns(pack_portfolios(PORTFOLIOS, TERMS))
+LIVE = request_columns.encode_columns(pack_portfolios(PORTFOLIOS, TERMS, TURNS))
+ANSWERED = answer_columns.encode_columns(ANSWER)
 MARKS, PANEL = encode_marks(MARKET), encode_panel(MARKET)
 
 
@@ -52,9 +55,12 @@ def read_answer(data):
 
 READERS = {
     "request": (REQUEST, decode_request),
-    "live": (encode_request(pack_portfolios(PORTFOLIOS, TERMS, TURNS)), decode_request),
+    "live": (
+        request_columns.encode_columns(pack_portfolios(PORTFOLIOS, TERMS, TURNS)),
+        decode_request,
+    ),
     "answer": (ANSWERED, read_answer),
-    "explained": (encode_answer(EXPLAINED), read_answer),
+    "explained": (answer_columns.encode_columns(EXPLAINED), read_answer),
     "marks": (MARKS, lambda data: decode_market(data, PANEL, MARKET.id)),
     "panel": (PANEL, lambda data: decode_market(MARKS, data, MARKET.id)),
 }
@@ -198,11 +204,10 @@ BAD_REQUESTS = {
 )
 def test_a_live_portfolio_without_its_turn_is_refused(turns):
     """What it found could not be told from what is found later."""
-    data = encode_request(pack_portfolios(PORTFOLIOS, TERMS, TURNS))
     kind = pa.struct([("version", pa.int64()), ("number", pa.int64())])
 
     with pytest.raises(DecodeError, match="has no turn"):
-        decode_request(rewritten(data, columns={"turn": pa.array(turns, kind)}))
+        decode_request(rewritten(LIVE, columns={"turn": pa.array(turns, kind)}))
 
 
 @pytest.mark.parametrize("change", BAD_REQUESTS.values(), ids=BAD_REQUESTS.keys())
@@ -475,7 +480,7 @@ def _explained(**change):
     cell = msgspec.to_builtins(EXPLAINED.explanations[0])
     cell = {**cell, **change}
     column = pa.array([cell, None], EXPLANATION_TYPE)
-    return rewritten(encode_answer(EXPLAINED), columns={"explanation": column})
+    return rewritten(answer_columns.encode_columns(EXPLAINED), columns={"explanation": column})
 
 
 @pytest.mark.parametrize(

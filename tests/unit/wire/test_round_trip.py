@@ -20,13 +20,9 @@ from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import GRAVITY, Decision, RiskReport
 from risk_tasks.model.scenario import Scenario
-from risk_tasks.wire.answer import (
-    AnswerBlock,
-    AnswerHead,
-    decode_answer,
-    encode_answer,
-    encode_failure,
-)
+from risk_tasks.wire import answer_columns, answer_rows, request_columns, request_rows
+from risk_tasks.wire.answer import AnswerBlock, AnswerHead
+from risk_tasks.wire.arrow import is_arrow
 from risk_tasks.wire.documents import (
     limit_set_document,
     portfolio_document,
@@ -40,18 +36,21 @@ from risk_tasks.wire.documents import (
     settings_document,
 )
 from risk_tasks.wire.market import decode_market, encode_marks, encode_panel
-from risk_tasks.wire.reports import reports
-from risk_tasks.wire.request import (
-    RequestBlock,
-    TurnMark,
+from risk_tasks.wire.messages import (
+    decode_answer,
     decode_request,
+    encode_answer,
+    encode_failure,
     encode_request,
-    pack_portfolios,
 )
+from risk_tasks.wire.reports import reports
+from risk_tasks.wire.request import RequestBlock, TurnMark, pack_portfolios
 from tests.unit.model import strategies as model
-from tests.unit.wire.messages import AS_OF, MARKET, TERMS, answers, terms
+from tests.unit.wire.messages import AS_OF, EXPLAINED, MARKET, TERMS, answers, terms
 
 NAN = float("nan")
+REQUEST_FORMS = (request_rows.encode_rows, request_columns.encode_columns)
+ANSWER_FORMS = (answer_rows.encode_rows, answer_columns.encode_columns)
 #: a document of a report with nothing but what every one has
 THIN = {
     "portfolio_id": "p",
@@ -102,13 +101,14 @@ def assert_same_answer(read, answer):
     assert read.explanations == answer.explanations
 
 
+@pytest.mark.parametrize("encode", REQUEST_FORMS)
 @given(st.lists(st.tuples(model.portfolios, turns), max_size=5), terms, st.booleans())
-def test_a_block_of_portfolios_comes_back(rows, terms, live):
+def test_a_block_of_portfolios_comes_back(encode, rows, terms, live):
     """Names, quantities, cash and nav that may be unknown, tags, turns, and what was asked for."""
     portfolios, turns = [row[0] for row in rows], [row[1] for row in rows]
     block = pack_portfolios(portfolios, terms, turns if live else ())
 
-    assert_same_request(decode_request(encode_request(block)), block)
+    assert_same_request(decode_request(encode(block)), block)
 
 
 @given(st.lists(model.portfolios, max_size=5))
@@ -144,7 +144,8 @@ def test_instruments_are_told_apart_however_many_there_are(n):
     assert len(set(read.instrument.tolist())) == n
 
 
-def test_a_block_that_is_not_valid_comes_back_as_it_is():
+@pytest.mark.parametrize("encode", REQUEST_FORMS)
+def test_a_block_that_is_not_valid_comes_back_as_it_is(encode):
     """Nulls and numbers that are none are for the worker to refuse, row by row."""
     block = RequestBlock(
         terms=TERMS,
@@ -158,7 +159,7 @@ def test_a_block_that_is_not_valid_comes_back_as_it_is():
         tags=[{}, {"desk": ""}],
     )
 
-    read = decode_request(encode_request(block))
+    read = decode_request(encode(block))
 
     assert np.isnan(read.cash[1].as_py())
     assert read.cash.null_count == 1
@@ -169,10 +170,25 @@ def test_a_block_that_is_not_valid_comes_back_as_it_is():
     assert [dict(of_row) for of_row in read.tags] == [{}, {"desk": ""}]
 
 
+@pytest.mark.parametrize("encode", ANSWER_FORMS)
 @given(answers())
-def test_an_answer_comes_back(answer):
+def test_an_answer_comes_back(encode, answer):
     """Decisions, counts, columns with their outcomes, errors, breaches, gaps and hashes."""
-    assert_same_answer(decode_answer(encode_answer(answer)), answer)
+    if encode is answer_rows.encode_rows:
+        answer = replace(answer, explanations={})
+
+    assert_same_answer(decode_answer(encode(answer)), answer)
+
+
+def test_few_checks_are_rows_and_many_are_columns():
+    """At the bounds, by checks and by positions; an answer that explains is columns however few."""
+    for n, held, is_rows in ((256, 0, True), (257, 0, False), (1, 8_192, True), (1, 8_193, False)):
+        books = [Portfolio("p", {f"I{one}": 1.0 for one in range(held)})] * n
+        assert (not is_arrow(encode_request(pack_portfolios(books, TERMS)))) is is_rows
+    for n, is_rows in ((256, True), (257, False)):
+        found = AnswerBlock(AnswerHead(), np.zeros(n, np.int8), np.zeros(n, np.int32), {})
+        assert (not is_arrow(encode_answer(found))) is is_rows
+    assert is_arrow(encode_answer(EXPLAINED))
 
 
 def test_a_workers_failure_is_raised_where_its_answer_is_read():
