@@ -85,31 +85,18 @@ def require_measures(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def columns_of(
-    names: Sequence[str],
-    values: npt.NDArray[np.float64],
-    outcomes: npt.NDArray[np.int8] | None,
-) -> dict[str, MeasureColumn]:
-    """Return rows of `values` (names, P) as columns; without `outcomes`, all are fine.
+def require_numbers(
+    values: npt.NDArray[np.float64], outcomes: npt.NDArray[np.int8] | None = None
+) -> None:
+    """Refuse with `DecodeError` what is no number, and no outcome says why; none says that of all.
 
-    Raises `DecodeError` where there is no number and nothing says why.
+    Of any shape, the same for both.
     """
     known = np.isfinite(values)
-    if outcomes is None:
-        if not known.all():
-            raise DecodeError(_NO_NUMBER)
-        fine = np.zeros(values.shape[1], dtype=np.int8)
-        return {name: MeasureColumn(row, fine) for name, row in zip(names, values, strict=True)}
-    _require_places(outcomes, len(Outcome))
-    if not (known | ~HAS_VALUE[outcomes]).all():
-        raise DecodeError(_NO_NUMBER)
-    return {
-        name: MeasureColumn(row, why)
-        for name, row, why in zip(names, values, outcomes, strict=True)
-    }
-
-
-_NO_NUMBER = "There are rows without a number, and nothing says why."
+    if outcomes is not None:
+        known |= ~HAS_VALUE[_require_places(outcomes, len(Outcome))]
+    if not known.all():
+        raise DecodeError("There are rows without a number, and nothing says why.")
 
 
 def _require_places(codes: npt.NDArray[np.int8], n: int) -> npt.NDArray[np.int8]:

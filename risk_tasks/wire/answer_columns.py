@@ -19,10 +19,10 @@ from risk_tasks.wire.answer import (
     KIND,
     AnswerBlock,
     AnswerHead,
-    columns_of,
     require_counts,
     require_decisions,
     require_measures,
+    require_numbers,
     require_success,
 )
 from risk_tasks.wire.arrow import decode_batch, encode_batch
@@ -70,16 +70,21 @@ _GAP_TYPE = pa.struct(
 _ERROR_TYPE = pa.struct([(name, pa.string()) for name in ("code", "message", "field", "remedy")])
 
 
+_VALUE, _OUTCOME = pa.float64(), pa.int8()
+
+
 def encode_columns(answer: AnswerBlock) -> bytes:
     """Return `answer` as Arrow IPC bytes; columns that say nothing are left out."""
     n, measured = len(answer), list(answer.columns.values())
     columns: dict[str, pa.Array] = {
         "decision": pa.array(answer.decisions),
         "breach_count": pa.array(answer.breach_counts),
-        "values": _matrix([column.values for column in measured], n, np.float64),
     }
+    for place, column in enumerate(measured):
+        columns[f"value:{place}"] = pa.array(column.values)
     if any(column.outcomes.any() for column in measured):
-        columns["outcomes"] = _matrix([column.outcomes for column in measured], n, np.int8)
+        for place, column in enumerate(measured):
+            columns[f"outcome:{place}"] = pa.array(column.outcomes)
     for name, rows, kind in (
         ("error", answer.errors, _ERROR_TYPE),
         ("breaches", answer.breaches, pa.list_(BREACH_TYPE)),
@@ -97,22 +102,6 @@ def encode_columns(answer: AnswerBlock) -> bytes:
         "measures": msgspec.json.encode(list(answer.columns)).decode(),
     }
     return encode_batch(pa.record_batch(columns), KIND, metadata)
-
-
-def _matrix(columns: Sequence[npt.NDArray[Any]], n: int, kind: type) -> pa.FixedSizeListArray:
-    """Lay columns of `n` numbers side by side: one Arrow column costs what each of many would."""
-    side_by_side: npt.NDArray[Any] = np.empty((n, len(columns)), dtype=kind)
-    for place, column in enumerate(columns):
-        side_by_side[:, place] = column
-    if not columns:
-        return pa.nulls(n)
-    return pa.FixedSizeListArray.from_arrays(pa.array(side_by_side.reshape(-1)), len(columns))
-
-
-def encode_failure(message: str) -> bytes:
-    """Return what stands for an answer where a worker could not make one."""
-    head = msgspec.json.encode(AnswerHead(failure=message)).decode()
-    return encode_batch(pa.record_batch({"row": pa.nulls(0)}), KIND, {"head": head})
 
 
 def decode_columns(data: bytes) -> AnswerBlock:
@@ -156,23 +145,26 @@ def _measure_texts(text: str) -> tuple[str, ...]:
 
 
 def _read_columns(batch: pa.RecordBatch, names: Sequence[str]) -> dict[str, MeasureColumn]:
-    if not names:
-        return {}
-    values = _read_matrix(batch, "values", pa.float64(), len(names))
-    told = "outcomes" in batch.schema.names
-    outcomes = _read_matrix(batch, "outcomes", pa.int8(), len(names)) if told else None
-    return columns_of(names, values, outcomes)
+    values = [_numbers(batch, f"value:{place}", _VALUE) for place in range(len(names))]
+    if "outcome:0" not in batch.schema.names:
+        for of_one in values:
+            require_numbers(of_one)
+        fine = np.zeros(len(batch), dtype=np.int8)
+        return {
+            name: MeasureColumn(of_one, fine) for name, of_one in zip(names, values, strict=True)
+        }
+    told = [_numbers(batch, f"outcome:{place}", _OUTCOME) for place in range(len(names))]
+    for of_one, outcomes in zip(values, told, strict=True):
+        require_numbers(of_one, outcomes)
+    return dict(zip(names, map(MeasureColumn, values, told), strict=True))
 
 
-def _read_matrix(
-    batch: pa.RecordBatch, name: str, kind: pa.DataType, n_columns: int
-) -> npt.NDArray[Any]:
-    """Return what stands side by side as (columns, rows)."""
+def _numbers(batch: pa.RecordBatch, name: str, kind: pa.DataType) -> npt.NDArray[Any]:
     column = batch.column(name)
-    if column.type != pa.list_(kind, n_columns) or column.null_count:
-        raise DecodeError(f"{name} holds {column.type}, not {n_columns} numbers a row.")
-    flat = column.flatten().to_numpy()
-    return np.ascontiguousarray(flat.reshape(len(batch), n_columns).T)
+    if column.type != kind or column.null_count:
+        raise DecodeError(f"{name} holds {column.type}, or nothing.")
+    numbers: npt.NDArray[Any] = column.to_numpy()
+    return numbers
 
 
 def _read_counts(column: pa.Array) -> npt.NDArray[np.int32]:

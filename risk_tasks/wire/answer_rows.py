@@ -10,15 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from risk_tasks.errors import DecodeError
+from risk_tasks.model.column import MeasureColumn
 from risk_tasks.model.report import Breach, NotEvaluated, ReportError
 from risk_tasks.wire.answer import (
     KIND,
     AnswerBlock,
     AnswerHead,
-    columns_of,
     require_counts,
     require_decisions,
     require_measures,
+    require_numbers,
     require_success,
 )
 from risk_tasks.wire.framing import decoding, framed, unframed
@@ -78,12 +79,14 @@ def _read(rows: _Rows) -> AnswerBlock:
     counts = require_counts(np.frombuffer(rows.breach_counts, _COUNT))
     n = len(counts)
     values = _matrix(rows.values, _VALUE, len(names), n)
-    outcomes = None if rows.outcomes is None else _matrix(rows.outcomes, _CODE, len(names), n)
+    told = None if rows.outcomes is None else _matrix(rows.outcomes, _CODE, len(names), n)
+    require_numbers(values, told)
+    outcomes = [np.zeros(n, _CODE)] * len(names) if told is None else told
     answer = AnswerBlock(
         head=rows.head,
         decisions=require_decisions(np.frombuffer(rows.decisions, _CODE)),
         breach_counts=counts,
-        columns=columns_of(names, values, outcomes),
+        columns=dict(zip(names, map(MeasureColumn, values, outcomes), strict=True)),
         errors=rows.errors,
         breaches=rows.breaches,
         gaps=rows.gaps,

@@ -223,10 +223,6 @@ def test_terms_that_are_not_valid_are_refused_with_what_is_wrong():
         decode_request(rewritten(REQUEST, metadata={"measures": '["luck"]'}))
 
 
-def matrix(rows, kind):
-    return pa.array(rows, pa.list_(kind, len(rows[0])))
-
-
 BREACH = {"limit": "l", "measure": "volatility", "observed": 1.0, "threshold": 0.5}
 HEAD = {"market_id": "m", "as_of": None, "limits_version": None, "timings": {}, "failure": None}
 BAD_ANSWERS = {
@@ -241,7 +237,7 @@ BAD_ANSWERS = {
         "columns": {"breaches": pa.array([[BREACH], None], pa.list_(BREACH_TYPE))}
     },
     "values missing where they are told": {
-        "columns": {"outcomes": matrix([[0], [Outcome.NEGATIVE_VAR]], pa.int8())}
+        "columns": {"outcome:0": pa.array([0, Outcome.NEGATIVE_VAR], pa.int8())}
     },
     "error a text": {"columns": {"error": pa.array(["a", "b"])}},
     "error of other fields": {"columns": {"error": pa.array([{"kind": "x"}, None])}},
@@ -250,17 +246,15 @@ BAD_ANSWERS = {
     "decision unknown": {"columns": {"decision": pa.array([0, 4], pa.int8())}},
     "decision null": {"columns": {"decision": pa.array([0, None], pa.int8())}},
     "decision a text": {"columns": {"decision": pa.array(["accept", "accept"])}},
-    "outcomes missing": {"columns": {"outcomes": None}},
-    "outcome unknown": {"columns": {"outcomes": matrix([[0], [99]], pa.int8())}},
-    "outcome below all": {"columns": {"outcomes": matrix([[0], [-1]], pa.int8())}},
-    "outcome null": {"columns": {"outcomes": matrix([[9], [None]], pa.int8())}},
-    "outcomes null": {"columns": {"outcomes": matrix([[9], None], pa.int8())}},
-    "outcomes wide": {"columns": {"outcomes": matrix([[0], [9]], pa.int16())}},
-    "outcomes flat": {"columns": {"outcomes": pa.array([0, 0], pa.int8())}},
-    "values missing": {"columns": {"values": None}},
-    "values of more measures": {"columns": {"values": matrix([[1.0, 1.0]] * 2, pa.float64())}},
-    "values of texts": {"columns": {"values": matrix([["1"]] * 2, pa.string())}},
-    "values null": {"columns": {"values": matrix([[1.0], None], pa.float64())}},
+    "outcomes missing": {"columns": {"outcome:0": None}},
+    "outcome unknown": {"columns": {"outcome:0": pa.array([0, 99], pa.int8())}},
+    "outcome below all": {"columns": {"outcome:0": pa.array([0, -1], pa.int8())}},
+    "outcome null": {"columns": {"outcome:0": pa.array([9, None], pa.int8())}},
+    "outcomes wide": {"columns": {"outcome:0": pa.array([0, 9], pa.int16())}},
+    "values missing": {"columns": {"value:0": None}},
+    "values of texts": {"columns": {"value:0": pa.array(["1", "1"])}},
+    "values narrow": {"columns": {"value:0": pa.array([1.0, 1.0], pa.float32())}},
+    "values null": {"columns": {"value:0": pa.array([1.0, None])}},
     "measures missing": {"metadata": {"measures": None}},
     "measures more": {"metadata": {"measures": '["volatility", "value_at_risk"]'}},
     "measure unknown": {"metadata": {"measures": '["luck"]'}},
