@@ -39,6 +39,9 @@ log = structlog.get_logger("risk_tasks")
 
 Result = TypeVar("Result")
 
+#: before a call is repeated; each wait is twice the last one, up to a second
+_FIRST_WAIT_S = 0.05
+
 _LANE_OF_QUEUE = {lane.queue: lane for lane in Priority}
 
 
@@ -200,9 +203,13 @@ def _tell(event: str, record: BlockRecord, **ids: Any) -> None:
 
 def _patiently(call: Callable[[], Result]) -> Result:
     """Repeat `call` while the server is away: scripts may be repeated, and so may computing."""
+    try:
+        return call()
+    except TransportError:
+        time.sleep(_FIRST_WAIT_S)
     retrying = Retrying(
         retry=retry_if_exception_type(TransportError),
-        wait=wait_exponential(multiplier=0.05, max=1.0),
+        wait=wait_exponential(multiplier=2 * _FIRST_WAIT_S, max=1.0),
         stop=stop_after_delay(60),
         reraise=True,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
@@ -97,22 +97,22 @@ class MeasureSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "confidence", parse_confidence(self.confidence))
-        for field, least, largest, step in _WHOLE_NUMBERS:
-            _check_whole(getattr(self, field), field, least, largest, step)
-        for field, fits, remedy in _NUMBERS:
-            given = getattr(self, field)
+        for place, least, largest, step in _WHOLE_NUMBERS:
+            _check_whole(getattr(self, place), place, least, largest, step)
+        for place, fits, remedy in _NUMBERS:
+            given = getattr(self, place)
             number = as_finite(given)
             if number is None or not fits(number):
-                raise InvalidSettingsError(f"{given!r} does not fit.", field=field, remedy=remedy)
-            object.__setattr__(self, field, number)
-        for field, kind, what in _WORDS:
-            given = getattr(self, field)
+                raise InvalidSettingsError(f"{given!r} does not fit.", field=place, remedy=remedy)
+            object.__setattr__(self, place, number)
+        for place, kind, what in _WORDS:
+            given = getattr(self, place)
             try:
-                object.__setattr__(self, field, kind(given))
+                object.__setattr__(self, place, kind(given))
             except ValueError:
                 raise InvalidSettingsError(
                     f"{given!r} is not a {what}.",
-                    field=field,
+                    field=place,
                     remedy=f"Choose one of {', '.join(kind)}.",
                 ) from None
 
@@ -139,6 +139,14 @@ class MeasureName:
     confidence: str | None = None
     #: a scenario or an instrument, as the measure may be qualified by
     item: str | None = None
+    _hash: int = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Columns are looked up by name some hundred times a check.
+        object.__setattr__(self, "_hash", hash((self.name, self.confidence, self.item)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def definition(self) -> MeasureDefinition:

@@ -113,7 +113,8 @@ class Service:
         names = _with_limits(request.terms.measures, limits)
         columns = self._compute(block, market, names, request.terms.settings, until_s)
         fit = np.ones(len(block), dtype=bool)
-        fit[list(errors)] = False
+        if errors:
+            fit[list(errors)] = False
         detail = request.terms.detail
         ids = request.portfolio_ids.to_pylist() if limits or detail.is_whole else ()
         evaluation = evaluate(limits, columns, fit, ids, request.tags)
@@ -122,7 +123,9 @@ class Service:
             head=head,
             decisions=np.where(fit, evaluation.gravity, _REJECT),
             breach_counts=_count_by_row(evaluation, len(block)),
-            columns={str(name): columns[name].where(fit) for name in names},
+            columns={
+                str(name): columns[name].where(fit) if errors else columns[name] for name in names
+            },
             errors=errors,
         )
         if detail is not Detail.SUMMARY:

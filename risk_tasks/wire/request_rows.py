@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from risk_tasks.errors import DecodeError
@@ -12,14 +11,14 @@ from risk_tasks.wire.framing import decoding, framed, unframed
 from risk_tasks.wire.request import KIND, RequestBlock, TurnMark, unless_empty
 from risk_tasks.wire.terms import read_terms, write_terms
 
-_OFFSET, _CODE, _QUANTITY = np.dtype("<i8"), np.dtype("<i4"), np.dtype("<f8")
+_QUANTITY = np.dtype("<f8")
 
 
 class _Rows(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     terms: tuple[str, str, str, str]
     portfolio_ids: list[str | None]
-    offsets: bytes
-    instrument: bytes
+    offsets: list[int]
+    instrument: list[int]
     instrument_names: list[str]
     quantity: bytes
     cash: list[float | None]
@@ -37,8 +36,8 @@ def encode_rows(block: RequestBlock) -> bytes:
     rows = _Rows(
         write_terms(block.terms),
         block.portfolio_ids.to_pylist(),
-        block.offsets.astype(_OFFSET, copy=False).tobytes(),
-        block.instrument.astype(_CODE, copy=False).tobytes(),
+        block.offsets.tolist(),
+        block.instrument.tolist(),
         list(block.instrument_names),
         block.quantity.astype(_QUANTITY, copy=False).tobytes(),
         block.cash.to_pylist(),
@@ -53,16 +52,13 @@ def decode_rows(data: bytes) -> RequestBlock:
     """Return the block in `data`; raises `WireError` for anything that is none."""
     with decoding(KIND):
         rows = _DECODER.decode(unframed(KIND, data))
-        # A copy may be written, as what Arrow hands out: Numba knows arrays apart by that.
-        offsets = np.frombuffer(rows.offsets, _OFFSET).copy()
-        instrument = np.frombuffer(rows.instrument, _CODE)
         quantity = np.frombuffer(rows.quantity, _QUANTITY)
-        _require_shape(rows, offsets, instrument, len(quantity))
+        _require_shape(rows, len(quantity))
         return RequestBlock(
             terms=read_terms(*rows.terms),
             portfolio_ids=pa.array(rows.portfolio_ids, _TEXT),
-            offsets=offsets,
-            instrument=instrument,
+            offsets=np.array(rows.offsets, dtype=np.int64),
+            instrument=np.array(rows.instrument, dtype=np.int32),
             instrument_names=rows.instrument_names,
             quantity=quantity,
             cash=pa.array(rows.cash, _FLOAT),
@@ -72,17 +68,14 @@ def decode_rows(data: bytes) -> RequestBlock:
         )
 
 
-def _require_shape(
-    rows: _Rows, offsets: npt.NDArray[np.int64], instrument: npt.NDArray[np.int32], n: int
-) -> None:
-    """Refuse what kernels would read beyond the ends of."""
-    p = len(rows.portfolio_ids)
+def _require_shape(rows: _Rows, n: int) -> None:
+    """Refuse what kernels would read beyond the ends of. A few numbers are looked at in Python."""
+    p, offsets, instrument = len(rows.portfolio_ids), rows.offsets, rows.instrument
     lengths = [len(rows.cash), len(rows.nav), len(rows.tags) or p, len(rows.turns) or p]
     if lengths != [p] * 4 or len(offsets) != p + 1:
         raise DecodeError("A row lacks what each of them has.")
-    rises = (offsets[1:] >= offsets[:-1]).all()
-    if offsets[0] != 0 or offsets[-1] != n or not rises:
+    if offsets[0] != 0 or offsets[-1] != n or offsets != sorted(offsets):
         raise DecodeError("The rows do not follow each other.")
     last = len(rows.instrument_names) - 1
-    if len(instrument) != n or (n and not -1 <= instrument.min() <= instrument.max() <= last):
+    if len(instrument) != n or (n and not -1 <= min(instrument) <= max(instrument) <= last):
         raise DecodeError("There are instruments beyond those that are named.")

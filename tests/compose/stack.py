@@ -151,7 +151,9 @@ class Stack:
         if service:
             filters += ["--filter", f"label=com.docker.compose.service={service}"]
         ids = docker("ps", "--all", "--quiet", "--no-trunc", *filters).split()
-        told = json.loads(docker("inspect", *ids)) if ids else []
+        # One that the autoscaler removes meanwhile is left out, and is an exit code too.
+        done = subprocess.run(["docker", "inspect", *ids], capture_output=True, check=False)
+        told = json.loads(done.stdout or "[]") if ids else []
         return sorted((Container(one["Id"], one) for one in told), key=lambda one: one.name)
 
     def workers(self) -> list[Container]:

@@ -12,7 +12,13 @@ from tests.compose.stack import ROOT, docker
 TARGETS = ["redis", "worker", "beat", "autoscaler", "flower", "cli"]
 
 
-def inside(target: str, *command: str, options: tuple[str, ...] = ()) -> str:
+#: two cores that do something else as well take so long to compile all kernels
+COMPILES_WITHIN_S = 400
+
+
+def inside(
+    target: str, *command: str, options: tuple[str, ...] = (), timeout_s: float = 120
+) -> str:
     """Run a command in a new container of an image, hardened as the stack hardens it."""
     hardened = [
         "--rm",
@@ -23,7 +29,14 @@ def inside(target: str, *command: str, options: tuple[str, ...] = ()) -> str:
     ]
     first, *rest = command
     return docker(
-        "run", *hardened, *options, "--entrypoint", first, f"risk-tasks/{target}:dev", *rest
+        "run",
+        *hardened,
+        *options,
+        "--entrypoint",
+        first,
+        f"risk-tasks/{target}:dev",
+        *rest,
+        timeout_s=timeout_s,
     )
 
 
@@ -89,6 +102,7 @@ def test_without_the_baked_kernels_it_would():
     """So that the count above can be anything else than 0."""
     owned = ("--tmpfs=/run/risk-tasks:uid=10001",)
     program = COUNT.format(where=", __import__('pathlib').Path('/nowhere')")
-    compiled, _ = inside("worker", "python", "-c", program, options=owned).split()
+    command = ("python", "-c", program)
+    compiled, _ = inside("worker", *command, options=owned, timeout_s=COMPILES_WITHIN_S).split()
 
     assert int(compiled) > 0
