@@ -37,6 +37,8 @@ def cut(request: RequestBlock, bounds: BlockBounds) -> Iterator[RequestBlock]:
 
 
 def _slice(request: RequestBlock, start: int, stop: int) -> RequestBlock:
+    if stop - start == len(request):
+        return request
     first, last = request.offsets[start], request.offsets[stop]
     return replace(
         request,

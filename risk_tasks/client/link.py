@@ -189,8 +189,9 @@ class Link:
         to make room, while it has time; one that is refused at its first block is refused at once.
         """
         market, versions = call.stamp.market, dict[StampRequest, str]()
-        enqueue = self._broker.enqueue
-        patiently = _while_full(time.monotonic() + call.timeout_s).wraps(enqueue)
+        enqueue = patiently = self._broker.enqueue
+        if patient and check_id.n_blocks > 1:
+            patiently = _while_full(time.monotonic() + call.timeout_s).wraps(enqueue)
         blocks = (
             (part.stamp, block, shard)
             for part in placed
@@ -214,8 +215,7 @@ class Link:
             )
             self._routing.told(self._broker.n_shards)
             market, versions[wanted] = given.market_id, given.limits_version
-            if patient:
-                enqueue = patiently
+            enqueue = patiently
 
     def _judge(self, check_id: CheckId, took_s: float, answers: Sequence[AnswerBlock]) -> None:
         """Log and count a critical check that took too long, with where the time went."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Hashable, Sequence
+from functools import lru_cache
 from math import ceil
 
 import numpy as np
 
 from risk_tasks.client.cutting import LARGEST, BlockBounds
+from risk_tasks.model.measures import MeasureName
 from risk_tasks.wire.answer import AnswerBlock
 from risk_tasks.wire.request import Detail, RequestBlock, Terms
 
@@ -66,16 +68,21 @@ class Pace:
             self._us_per_position[kind] = us
 
     def _expect(self, terms: Terms) -> float:
-        n_paths = terms.settings.n_paths
-        # Measures of the past share their pass over it: the dearest stands for all.
-        first = max((one.definition.cost_of(n_paths) for one in terms.measures), default=0.0)
-        expected = first / _REGISTRY_WEIGHT
+        expected, is_looked_up = _registered(terms.measures, terms.settings.n_paths)
         if terms.detail is Detail.EXPLAINED:
             expected += _ROOM_US
         known = self._us_per_position.get(_kind(terms), expected)
         # What was looked up last time may have to be computed the next.
-        looked_up = any(one.definition.is_looked_up(n_paths) for one in terms.measures)
-        return max(known, expected) if looked_up else known
+        return max(known, expected) if is_looked_up else known
+
+
+@lru_cache(maxsize=256)
+def _registered(measures: tuple[MeasureName, ...], n_paths: int) -> tuple[float, bool]:
+    """Return what a position costs in us by the registry, and whether anything is looked up."""
+    # Measures of the past share their pass over it: the dearest stands for all.
+    dearest = max((one.definition.cost_of(n_paths) for one in measures), default=0.0)
+    is_looked_up = any(one.definition.is_looked_up(n_paths) for one in measures)
+    return dearest / _REGISTRY_WEIGHT, is_looked_up
 
 
 def _weight(request: RequestBlock) -> int:
