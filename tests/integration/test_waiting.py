@@ -121,6 +121,15 @@ def test_a_name_that_was_said_again_in_between_stays_listed(server):
     assert server.client.smembers(ROLES_KEY) == {b"w"}
 
 
+def test_who_lists_the_living_forgets_the_others(server):
+    roles = RoleStore(server.client)
+    roles.announce(ROLE)
+    server.client.sadd(ROLES_KEY, "gone")
+
+    assert roles.live() == [ROLE]
+    assert server.client.smembers(ROLES_KEY) == {b"w"}
+
+
 def test_leases_are_renewed_by_as_many_commands_however_many_shards_there_are(server):
     """As long as nothing waits in any."""
     shards = ShardStore(server.client)
