@@ -16,7 +16,8 @@ TRANSPORT_OPTIONS = {
     "body_encoding": "utf-8",
     # An unacknowledged JSON check goes to another worker after this; blocks are the reaper's.
     "visibility_timeout": 60,
-    "unacked_restore_interval": 5,
+    # Every worker looks, so that the first of many is soon.
+    "unacked_restore_interval": 15,
     "unacked_restore_throttle": 1,
     # Without these a half-open connection hangs for ever.
     "socket_timeout": 5,

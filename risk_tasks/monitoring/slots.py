@@ -57,7 +57,8 @@ class SlotWriter:
     `look_ups` returns those of the process so far.
 
     What is counted between two writes belongs to the slot of the first. Where a write fails, the
-    counts stay and go with the next one.
+    counts stay and go with the next one. Where nothing was counted, two calls of `write` in a
+    slot do so: the first, and the one as it ends.
     """
 
     def __init__(
@@ -76,15 +77,18 @@ class SlotWriter:
         self._clock = clock
         self._number: int | None = None
         self._covered_until_s = 0.0
+        self._server_ahead_s = 0.0
+        self._written: Slot | None = None
         self._begin()
 
     def count(self, records: Iterable[BlockRecord]) -> None:
         for block in records:
             self._lanes[block.lane].add(block)
             self._busy_s += block.busy_s
+            self._has_news = True
 
     def write(self) -> None:
-        """Write the slot, and begin the next one where the server's clock is there.
+        """Write the slot if it is due, and begin the next one where the server's clock is there.
 
         Raises `TransportError`.
         """
@@ -92,20 +96,40 @@ class SlotWriter:
             self._number = slot_number(self._store.now_s())
             self._covered_until_s = self._clock()
         now_s = self._clock()
+        if not self._is_due(self._number, now_s):
+            return
         self._covered_s += now_s - self._covered_until_s
         self._covered_until_s = now_s
-        number = slot_number(self._store.write(self._number, self._worker, self._slot()))
-        if number != self._number:
-            self._number = number
+        slot = self._slot()
+        server_s = self._store.write(
+            self._number, self._worker, slot, is_first=self._written is None
+        )
+        self._server_ahead_s = server_s - now_s
+        self._written, self._has_news = slot, False
+        if slot_number(server_s) != self._number:
+            self._number = slot_number(server_s)
             self._begin()
+
+    def _is_due(self, number: int, now_s: float) -> bool:
+        written = self._written
+        # One that covers nothing would tell of a worker that it was never there.
+        if written is None or written.covered_s == 0 or self._has_news:
+            return True
+        if self._looked_up() != written.look_ups:
+            return True
+        return slot_number(now_s + self._server_ahead_s) != number
 
     def _begin(self) -> None:
         self._covered_s = self._busy_s = 0.0
         self._looked_up_before = self._look_ups()
         self._lanes: defaultdict[str, LaneCounts] = defaultdict(LaneCounts)
+        self._written = None
+        self._has_news = False
 
     def _slot(self) -> Slot:
         lanes = {lane: counts.work() for lane, counts in self._lanes.items()}
+        return Slot(self._threads, self._covered_s, self._busy_s, lanes, self._looked_up())
+
+    def _looked_up(self) -> LookUps:
         before, now = self._looked_up_before, self._look_ups()
-        looked_up = LookUps(now.n - before.n, now.hits - before.hits)
-        return Slot(self._threads, self._covered_s, self._busy_s, lanes, looked_up)
+        return LookUps(now.n - before.n, now.hits - before.hits)

@@ -18,6 +18,8 @@ log = structlog.get_logger("risk_tasks")
 
 #: what is repeated without a pause has one after an error
 _AFTER_ERROR_S = 0.5
+#: two renewals may be lost before a role is taken for dead
+_RENEW_EVERY_S = ROLE_TTL_S / 3
 
 
 class Repeater:
@@ -63,13 +65,24 @@ def name_of_a_life(role: str) -> str:
 
 
 class Presence:
-    """A role's entry among the live ones: there from `start` until `stop`."""
+    """A role's entry among the live ones: there from `start` until `stop`.
 
-    def __init__(self, store: RoleStore, role: str, name: str, lanes: str = "") -> None:
+    `renew` says again that it lives, and may ask for more in the same round trip.
+    """
+
+    def __init__(
+        self,
+        store: RoleStore,
+        role: str,
+        name: str,
+        lanes: str = "",
+        renew: Callable[[LiveRole], object] | None = None,
+    ) -> None:
         self._store = store
         self._role = LiveRole(name, role, lanes, socket.gethostname(), os.getpid())
+        renew = renew or store.renew
         self._repeater = Repeater(
-            lambda: store.announce(self._role), every_s=ROLE_TTL_S / 6, name="presence"
+            lambda: renew(self._role), every_s=_RENEW_EVERY_S, name="presence"
         )
 
     def start(self) -> None:

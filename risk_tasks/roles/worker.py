@@ -24,6 +24,7 @@ from risk_tasks.lanes import Priority
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.roles.compiling import compile_once
 from risk_tasks.roles.logs import configure_logs
+from risk_tasks.roles.markets import MarketsAhead
 from risk_tasks.roles.meters import WorkerMeters, told
 from risk_tasks.roles.presence import Presence, Repeater, name_of_a_life
 from risk_tasks.roles.result_cache import CacheReport, open_cache
@@ -49,17 +50,17 @@ from risk_tasks.store.popularity import Popularity, PopularityStore
 from risk_tasks.store.portfolios import PortfolioStore
 from risk_tasks.store.prewarm import PrewarmStore
 from risk_tasks.store.recomputing import RecomputingStore
-from risk_tasks.store.roles import RoleStore
+from risk_tasks.store.roles import LiveRole, RoleStore
 from risk_tasks.store.shards import ShardStore
 from risk_tasks.upkeep.handing import Handing
 from risk_tasks.upkeep.prewarm import Prewarmer
 
 log = structlog.get_logger("risk_tasks")
 
-#: how soon a published market is brought into memory, ahead of the first block that needs it
-_MARKETS_EVERY_S = 1.0
 #: how soon what is asked for, and what the cache did, is told to the server
 _FLUSH_EVERY_S = 1.0
+#: how often Flower is told, which waits for two; less often, each would have a PING before it
+_EVENT_HEARTBEAT_S = 4.0
 #: a worker of the batch lane alone gives way to the others on its machine
 _BATCH_NICENESS = 10
 
@@ -117,12 +118,13 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     compiled = compile_once()
     took_s = round(time.perf_counter() - started, 3)
     log.info("worker.compiled", name=name, compiled=compiled, took_s=took_s)
-    upkeep: list[Repeater | Presence | WorkerMeters | ServedShards] = [
+    roles, ahead = RoleStore(client), MarketsAhead(shelf.get)
+    upkeep: list[Repeater | Presence | WorkerMeters | ServedShards | MarketsAhead] = [
         meters,
-        Repeater(lambda: _hold(markets, shelf), every_s=_MARKETS_EVERY_S, name="markets"),
+        ahead,
         Repeater(popularity.flush, every_s=_FLUSH_EVERY_S, name="popularity"),
         Repeater(counts.flush, every_s=_FLUSH_EVERY_S, name="cache-counts"),
-        Presence(RoleStore(client), "worker", name, ",".join(lanes)),
+        Presence(roles, "worker", name, ",".join(lanes), _looking(roles, ahead)),
         shards,
     ]
 
@@ -152,6 +154,11 @@ def _agree(client: redis.Redis, settings: Settings) -> int:
     return ShardStore(client).agree(settings.shards, is_served=is_served)
 
 
+def _looking(roles: RoleStore, ahead: MarketsAhead) -> Callable[[LiveRole], None]:
+    """Renew and look for markets at once: what a worker asks while it waits, a fleet asks often."""
+    return lambda role: ahead.tell(roles.renew_and_look(role))
+
+
 def _held_limits(limits: LimitStore) -> Callable[[str], LimitSet]:
     """Limit sets never change under their version, so that each is fetched once."""
     load: Callable[[str], LimitSet] = cached(LRUCache(64), lock=threading.Lock())(limits.load)
@@ -166,6 +173,7 @@ def _serve(app: Any, settings: Settings, name: str, queues: Sequence[str]) -> in
         queues=queues,
         loglevel=settings.log_level.upper(),
         quiet=True,
+        heartbeat_interval=_EVENT_HEARTBEAT_S,
         without_gossip=True,
         without_mingle=True,
     )
@@ -174,8 +182,3 @@ def _serve(app: Any, settings: Settings, name: str, queues: Sequence[str]) -> in
     except SystemExit as stop:
         return int(stop.code or 0)
     return int(worker.exitcode or 0)
-
-
-def _hold(markets: MarketStore, shelf: MarketShelf) -> None:
-    for market_id in markets.current().values():
-        shelf.get(market_id)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib.resources import files
 from typing import cast
 
 import redis
@@ -26,5 +27,15 @@ def read_named(
     }
     gone = [name for name in names if name not in found]
     if gone:
-        client.srem(names_key, *gone)
+        forget_gone(client, names_key, key_of, gone)
     return found
+
+
+def forget_gone(
+    client: redis.Redis, names_key: str, key_of: Callable[[str], str], names: Sequence[str]
+) -> None:
+    """Take those of `names` off their list whose hash is not there at this moment."""
+    script = files("risk_tasks.store") / "lua" / "forget_gone.lua"
+    client.register_script(script.read_text())(
+        keys=[names_key, *map(key_of, names)], args=list(names)
+    )

@@ -70,16 +70,19 @@ class SlotStore:
         with transport_errors(self._client):
             return _seconds(self._client.time())
 
-    def write(self, number: int, worker: str, slot: Slot) -> float:
+    def write(self, number: int, worker: str, slot: Slot, *, is_first: bool = True) -> float:
         """Write a worker's slot in place of what it wrote of it before.
 
-        Returns the server's clock.
+        `is_first`: it wrote nothing of it before; old ones are forgotten then. Returns the server's
+        clock.
         """
         entry = f"{number}:{worker}"
-        with transport_errors(self._client), self._client.pipeline(transaction=True) as pipe:
+        # No transaction: who reads passes over an entry whose slot is not there.
+        with transport_errors(self._client), self._client.pipeline(transaction=False) as pipe:
             pipe.set(slot_key(entry), msgspec.json.encode(slot), ex=SLOTS_KEPT_S)
             pipe.zadd(SLOTS_KEY, {entry: number})
-            pipe.zremrangebyscore(SLOTS_KEY, "-inf", number - SLOTS_KEPT_S // SLOT_S)
+            if is_first:
+                pipe.zremrangebyscore(SLOTS_KEY, "-inf", number - SLOTS_KEPT_S // SLOT_S)
             pipe.time()
             return _seconds(pipe.execute()[-1])
 

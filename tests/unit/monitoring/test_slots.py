@@ -8,6 +8,7 @@ from risk_tasks.errors import TransportError
 from risk_tasks.lanes import SLOT_S
 from risk_tasks.metrics import Outcome
 from risk_tasks.monitoring.slots import SlotWriter
+from risk_tasks.store.slots import LookUps
 from tests.unit.monitoring.records import block, json_check
 
 
@@ -18,6 +19,8 @@ class Server:
         self.at_s = 0.0
         self.away = False
         self.slots = {}
+        #: of each write, when it came and whether it was the first of its slot
+        self.writes = []
 
     def clock(self) -> float:
         return self.at_s
@@ -25,9 +28,10 @@ class Server:
     def now_s(self) -> float:
         return self.at_s + 3_600
 
-    def write(self, number, worker, slot) -> float:
+    def write(self, number, worker, slot, *, is_first) -> float:
         if self.away:
             raise TransportError
+        self.writes.append((self.at_s, is_first))
         self.slots[number, worker] = slot
         return self.now_s()
 
@@ -124,3 +128,42 @@ def test_a_check_of_the_json_door_has_no_time_of_waiting(server, writer):
     (slot,) = server.slots.values()
     work = slot.lanes["normal"]
     assert (work.n_checks, work.compute.n, work.queued.n, work.total.n) == (1, 1, 0, 0)
+
+
+def test_a_worker_that_does_nothing_writes_seldom(server, writer):
+    """Its time is told as a slot begins, and whole as it ends."""
+    server.writes.clear()
+    for second in range(1, 4 * SLOT_S + 1):
+        server.at_s = float(second)
+        writer.write()
+
+    begins = [(at, is_first) for at, is_first in server.writes if SLOT_S < at <= 2 * SLOT_S]
+    assert begins == [(6.0, True), (10.0, False)]
+    assert len(server.writes) == 4 * len(begins)
+    assert [server.slots[FIRST + n, "w"].covered_s for n in range(4)] == [5.0] * 4
+
+
+def test_what_was_counted_is_written_with_the_next_call(server, writer):
+    """However soon after the last one: only nothing may wait."""
+    server.at_s = 1.0
+    writer.write()
+    server.at_s = 2.0
+    writer.write()
+    assert server.slots[FIRST, "w"].covered_s == 1.0
+
+    writer.count([block(n_checks=7)])
+    writer.write()
+    assert server.slots[FIRST, "w"].lanes["normal"].n_checks == 7
+    assert server.slots[FIRST, "w"].covered_s == 2.0
+
+
+def test_look_ups_are_news_too(server):
+    """Those of a block that has not ended yet."""
+    so_far = [LookUps()]
+    writer = SlotWriter(server, "w", threads=2, look_ups=lambda: so_far[0], clock=server.clock)
+    for at_s in (0.0, 1.0, 2.0):
+        server.at_s = at_s
+        so_far[0] = LookUps(n=at_s // 2, hits=0)
+        writer.write()
+
+    assert server.slots[FIRST, "w"].look_ups == LookUps(n=1.0, hits=0)
