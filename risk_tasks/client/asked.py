@@ -83,12 +83,17 @@ def require_asked(
             remedy="Give a whole number, 1 at least: what change_positions returned.",
         )
     if listed and not any(isinstance(item, str) for item in listed):
-        raise InvalidSettingsError(
-            "Only live portfolios, asked for by their id, have a version.",
-            field="min_version",
-            remedy="Leave it out, or give the id in place of the Portfolio.",
-        )
+        raise no_version()
     return listed
+
+
+def no_version() -> InvalidSettingsError:
+    """Return what is told of a least version of what is not live."""
+    return InvalidSettingsError(
+        "Only live portfolios, asked for by their id, have a version.",
+        field="min_version",
+        remedy="Leave it out, or give ids in place of portfolios.",
+    )
 
 
 def _require_item(place: int, item: object) -> Portfolio | str:

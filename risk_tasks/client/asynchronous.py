@@ -138,6 +138,7 @@ class AsyncRiskClient(AsyncLiveCalls):
         positions: Any,
         *,
         portfolios: Any | None = None,
+        min_version: int | None = None,
         return_breaches: bool = False,
         **options: Unpack[CheckOptions],
     ) -> Any:
@@ -147,6 +148,7 @@ class AsyncRiskClient(AsyncLiveCalls):
             check_table,
             positions,
             portfolios=portfolios,
+            min_version=min_version,
             return_breaches=return_breaches,
             **options,
         )

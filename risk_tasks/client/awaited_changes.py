@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
@@ -79,3 +79,16 @@ class AsyncChanges(AsyncIterator[LimitChange]):
             raise
         self._reading = None
         return change
+
+    async def batch(self, within_s: float) -> list[LimitChange]:
+        """Return all that one look finds; of a group, it is the reader's until `done`.
+
+        What is read for one that is cancelled is the reader's as well, and comes with the next.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._reader.batch, within_s)
+
+    async def done(self, places: Sequence[str]) -> None:
+        """End the changes of these ids for the group; raises where that cannot be."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, self._reader.done, places)

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack, overload
 
 import pyarrow as pa
 
+from risk_tasks.client.asked import Asked, no_version
 from risk_tasks.client.awaiting import await_results
 from risk_tasks.client.check_ids import CheckId
 from risk_tasks.client.columns import as_table
 from risk_tasks.client.cutting import by_limit_set
 from risk_tasks.client.link import Link
 from risk_tasks.client.live_calls import LiveCalls
-from risk_tasks.client.outcomes import Reports, Tables
+from risk_tasks.client.live_tables import names_live, read_ids, with_left_out
+from risk_tasks.client.outcomes import Reports, Tables, TableShape
 from risk_tasks.client.refusals import require_published, require_request
 from risk_tasks.client.tables import read_tables
-from risk_tasks.client.terms import CheckOptions, read_call, read_timeout
+from risk_tasks.client.terms import CallTerms, CheckOptions, read_call, read_timeout
 from risk_tasks.connection import masked
 from risk_tasks.errors import InvalidLimitError, InvalidMarketError, TransportError
 from risk_tasks.lanes import DEFAULT_NAME
@@ -129,6 +131,7 @@ class RiskClient(LiveCalls):
         positions: Any,
         *,
         portfolios: Any | None = None,
+        min_version: int | None = None,
         return_breaches: Literal[True],
         **options: Unpack[CheckOptions],
     ) -> tuple[pa.Table, pa.Table]: ...
@@ -139,6 +142,7 @@ class RiskClient(LiveCalls):
         positions: Any,
         *,
         portfolios: Any | None = None,
+        min_version: int | None = None,
         return_breaches: Literal[False] = False,
         **options: Unpack[CheckOptions],
     ) -> pa.Table: ...
@@ -148,6 +152,7 @@ class RiskClient(LiveCalls):
         positions: Any,
         *,
         portfolios: Any | None = None,
+        min_version: int | None = None,
         return_breaches: bool = False,
         **options: Unpack[CheckOptions],
     ) -> pa.Table | tuple[pa.Table, pa.Table]:
@@ -159,20 +164,23 @@ class RiskClient(LiveCalls):
         measure (null unless its status is ok), status, decision, breach_count and code. With
         `return_breaches` a second table has a row per breach.
 
+        A table of portfolio_id alone asks for live portfolios, of `min_version` or later; one that
+        is not there has a row of status `error` and decision `reject`.
+
         Raises `InvalidTableError` for a table without these columns, else as `check_many`.
         """
         detail = Detail.BREACHES if return_breaches else Detail.SUMMARY
         call = read_call(detail, self._timeout_s, **options)
         table = as_table(positions, "positions")
-        link = self._link()
         shape = Tables.shape(call.terms.measures, with_breaches=return_breaches)
-        with link.sharing.preparing(len(table)) as calling:
-            with link.turns.of(len(table)):
-                request, limit_sets = read_tables(table, portfolios, call.terms)
-                parts, order = by_limit_set(request, limit_sets, call.stamp)
-            tables = calling.ask(parts, call, shape)
-        found = tables.found.take(pa.array(order)) if len(parts) > 1 else tables.found
-        return found if tables.breaches is None else (found, tables.breaches)
+        if names_live(table):
+            asked = self._asked(read_ids(table, portfolios), min_version)
+            tables = self._check_live(asked, call, shape)
+        elif min_version is not None:
+            raise no_version()
+        else:
+            tables = self._check_positions(table, portfolios, call, shape)
+        return tables.found if tables.breaches is None else (tables.found, tables.breaches)
 
     def submit(
         self,
@@ -226,6 +234,25 @@ class RiskClient(LiveCalls):
 
     def __repr__(self) -> str:
         return f"RiskClient({masked(self.url)!r}, timeout_s={self._timeout_s:g})"
+
+    def _check_positions(
+        self, table: pa.Table, portfolios: Any | None, call: CallTerms, shape: TableShape
+    ) -> Tables:
+        link = self._link()
+        with link.sharing.preparing(len(table)) as calling:
+            with link.turns.of(len(table)):
+                request, limit_sets = read_tables(table, portfolios, call.terms)
+                parts, order = by_limit_set(request, limit_sets, call.stamp)
+            tables = calling.ask(parts, call, shape)
+        found = tables.found.take(pa.array(order)) if len(parts) > 1 else tables.found
+        return replace(tables, found=found)
+
+    def _check_live(self, asked: Asked, call: CallTerms, shape: TableShape) -> Tables:
+        n_positions = sum(len(portfolio.positions) for portfolio in asked.portfolios)
+        with self._link().sharing.preparing(n_positions) as calling:
+            parts = [(pack_portfolios(asked.portfolios, call.terms), call.stamp)]
+            tables = calling.ask(parts, call, shape)
+        return replace(tables, found=with_left_out(tables.found, asked.left_out))
 
     def _link(self) -> Link:
         """Return this process's own link: after a fork there is none yet.

@@ -6,7 +6,7 @@ import logging
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from typing import Self
 
@@ -98,6 +98,20 @@ class ChangeReader:
         self._handed_out = self._read.popleft() if self._read else None
         return self._handed_out
 
+    def batch(self, within_s: float) -> list[LimitChange]:
+        """Return all that one look finds, as `next` does; of a group, `done` alone ends them."""
+        first = self.next(within_s)
+        found = [] if first is None else [first, *self._read]
+        self._handed_out = None
+        self._read.clear()
+        return found
+
+    def done(self, places: Sequence[str]) -> None:
+        """End the changes at `places` for the group; raises where the server cannot be reached."""
+        self.begin()
+        if self._group is not None:
+            self._stream.acknowledge(self._group, places)
+
     def end(self) -> None:
         """Read no more after what is being read."""
         self._is_ended = True
@@ -126,7 +140,7 @@ class ChangeReader:
 
     def _end(self) -> None:
         if self._group is not None and self._handed_out is not None:
-            self._stream.acknowledge(self._group, [self._handed_out])
+            self._stream.acknowledge(self._group, [self._handed_out.id])
         self._handed_out = None
 
     def _note_lost(self, error: TransportError) -> None:

@@ -31,9 +31,7 @@ class Tables:
     breaches: pa.Table | None = None
 
     @classmethod
-    def shape(
-        cls, names: Sequence[MeasureName], *, with_breaches: bool
-    ) -> Callable[[pa.StringArray, Iterable[AnswerBlock]], Tables]:
+    def shape(cls, names: Sequence[MeasureName], *, with_breaches: bool) -> TableShape:
         """Return what makes tables of ids and of answers, as these come."""
 
         def of(ids: pa.StringArray, answers: Iterable[AnswerBlock]) -> Tables:
@@ -52,6 +50,10 @@ class Tables:
         counts = (self.found["breach_count"].slice(0, start), found["breach_count"])
         before, own = (pc.sum(one).as_py() or 0 for one in counts)
         return Tables(found, self.breaches.slice(before, own))
+
+
+#: ids and answers, as these come -> their tables
+TableShape = Callable[[pa.StringArray, Iterable[AnswerBlock]], Tables]
 
 
 @dataclass(frozen=True, slots=True)

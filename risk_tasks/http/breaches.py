@@ -5,22 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 
-import msgspec
 import structlog
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from risk_tasks.client import AsyncRiskClient
-from risk_tasks.client.awaited_changes import AsyncChanges
-from risk_tasks.errors import RequestError, RiskTasksError
+from risk_tasks.errors import InvalidSettingsError, RequestError, RiskTasksError
+from risk_tasks.http.event_sources import EventSource, EveryChange, SharedChanges
 from risk_tasks.http.live_operations import EVENT_STREAM_TYPE, PLACE_HEADER
 from risk_tasks.http.meters import Meters
 from risk_tasks.http.problems import RETRY_AFTER_S, ProblemError
 from risk_tasks.http.tokens import Caller
-from risk_tasks.model.live import LimitChange
-from risk_tasks.store.breaches import NOW
-from risk_tasks.wire.live import change_document
+from risk_tasks.store.breaches import MOST_AT_ONCE, NOW, is_place
 
 log = structlog.get_logger("risk_tasks")
 
@@ -28,13 +25,13 @@ log = structlog.get_logger("risk_tasks")
 HEARTBEAT_S = 15.0
 #: how many are read at once: each has a thread and a connection to the server
 MOST_STREAMS = 100
-_RECONNECT_MS = 1_000
+_TERMS = ("since", "group", "reader")
 _COMMENT = ": nothing has changed\n\n"
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 class Breaches:
-    """Streams changes to whoever reads them, each from a place of its own, until it is drained."""
+    """Streams changes to whoever reads them, alone or in a group, until it is drained."""
 
     def __init__(
         self, risk: AsyncRiskClient, meters: Meters, *, heartbeat_s: float = HEARTBEAT_S
@@ -50,52 +47,53 @@ class Breaches:
         self._is_draining = True
 
     async def get(self, request: Request, caller: Caller) -> Response:
-        """Stream what comes after the place that is asked for.
+        """Stream what comes after the place that is asked for, or the next share of a group.
 
-        Whether it can be read from there is known before the answer begins.
+        Whether it can be read is known before the answer begins.
         """
-        since = _read_since(request)
         self._require_room()
-        changes = self._risk.breaches(since)
+        source = _open(self._risk, request)
+        is_head = request.method == "HEAD"
         self._count(1)
         try:
-            first = await _first(changes)
+            await (source.probe() if is_head else source.begin())
         except BaseException:
-            await self.end(changes)
+            await self.end(source)
             raise
-        stream = _Stream(self, changes, first)
-        if request.method == "HEAD":
-            await self.end(changes)
-            return Response(headers=dict(stream.headers))
-        return stream
+        if is_head:
+            await self.end(source)
+            return Response(headers=_HEADERS, media_type=EVENT_STREAM_TYPE)
+        return _Stream(self, source)
 
-    async def events(self, changes: AsyncChanges, first: LimitChange | None) -> AsyncIterator[str]:
+    async def events(self, source: EventSource) -> AsyncIterator[str]:
         """Yield the text of the stream.
 
-        It begins with its place, so that who reads nothing and comes again misses nothing. One that
-        can hear nothing ends, instead of saying that nothing has changed.
+        One that can hear nothing ends, instead of saying that nothing has changed.
         """
-        yield f"retry: {_RECONNECT_MS}\nid: {changes.begins_after}\n\n"
-        change, told_at = first, time.monotonic()
+        yield source.head()
+        told_at = time.monotonic()
         try:
             while not self._is_draining:
-                if change is not None:
-                    yield _event(change)
+                text = await source.look(self._heartbeat_s)
+                if text and source.says_once:
+                    yield text
+                    return
+                if not text and time.monotonic() - told_at >= self._heartbeat_s:
+                    if source.changes.lost is not None:
+                        raise source.changes.lost
+                    text = _COMMENT
+                if text:
+                    yield text
                     told_at = time.monotonic()
-                elif time.monotonic() - told_at >= self._heartbeat_s:
-                    if changes.lost is not None:
-                        raise changes.lost
-                    yield _COMMENT
-                    told_at = time.monotonic()
-                change = await changes.look(self._heartbeat_s)
         except RiskTasksError as error:
-            # The head is sent: the reader is told why when it comes again.
             log.warning("gateway.stream_ended", code=error.code, error=str(error))
+            if words := source.last_words(error):
+                yield words
 
-    async def end(self, changes: AsyncChanges) -> None:
+    async def end(self, source: EventSource) -> None:
         """End what one stream reads from."""
         self._count(-1)
-        await changes.aclose()
+        await source.changes.aclose()
 
     def _require_room(self) -> None:
         if self._is_draining:
@@ -119,37 +117,43 @@ class Breaches:
 class _Stream(StreamingResponse):
     """Ends what it reads from, however it ends: also when its reader has gone."""
 
-    def __init__(self, of: Breaches, changes: AsyncChanges, first: LimitChange | None) -> None:
-        super().__init__(of.events(changes, first), 200, _HEADERS, EVENT_STREAM_TYPE)
+    def __init__(self, of: Breaches, source: EventSource) -> None:
+        super().__init__(of.events(source), 200, _HEADERS, EVENT_STREAM_TYPE)
         self._of = of
-        self._changes = changes
+        self._source = source
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
-            await self._of.end(self._changes)
+            await self._of.end(self._source)
 
 
-async def _first(changes: AsyncChanges) -> LimitChange | None:
-    """Return what is there already; raises where nothing could be read."""
-    found = await changes.look(0.0)
-    if changes.lost is not None:
-        raise changes.lost
-    return found
-
-
-def _read_since(request: Request) -> str:
-    """Return the place to read from; raises `RequestError` for terms that are not known."""
-    unknown = set(request.query_params) - {"since"}
+def _open(risk: AsyncRiskClient, request: Request) -> EventSource:
+    """Return what the request reads from; raises `RequestError` for terms that are not known."""
+    query, last = request.query_params, request.headers.get(PLACE_HEADER)
+    unknown = set(query) - set(_TERMS)
     if unknown:
         # One that is mistyped would be a stream that silently begins elsewhere.
         raise RequestError(
-            f"There is no {min(unknown)[:100]!r} here.", field="query", remedy="Give since."
+            f"There is no {min(unknown)[:100]!r} here.",
+            field="query",
+            remedy=f"Give {', '.join(_TERMS)}.",
         )
-    return request.headers.get(PLACE_HEADER) or request.query_params.get("since", NOW)
+    since, group, reader = (query.get(name) for name in _TERMS)
+    since = NOW if since is None else since
+    if group is None and reader is None:
+        return EveryChange(risk.breaches(last or since))
+    return SharedChanges(risk.breaches(since, group=group, reader=reader), _read_share(last))
 
 
-def _event(change: LimitChange) -> str:
-    data = msgspec.json.encode(change_document(change)).decode()
-    return f"id: {change.id}\nevent: limit_change\ndata: {data}\n\n"
+def _read_share(last: str | None) -> list[str]:
+    """Return the ids that a reader has done; raises `InvalidSettingsError` for what are none."""
+    places = last.split(",") if last else []
+    if len(places) > MOST_AT_ONCE or not all(map(is_place, places)):
+        raise InvalidSettingsError(
+            "Not the last id of a share.",
+            field=PLACE_HEADER,
+            remedy="Send the id of the last event as it came, or none.",
+        )
+    return places

@@ -8,10 +8,13 @@ from risk_tasks.http.described import TEXT, Content, Operation, Parameter, Succe
 from risk_tasks.http.documents import ID_PATTERN
 from risk_tasks.http.repeats import KEY_HEADER, KEY_PATTERN
 from risk_tasks.http.tokens import Role
+from risk_tasks.store.breaches import MOST_AT_ONCE
 
 EVENT_STREAM_TYPE = "text/event-stream"
 PLACE_HEADER = "Last-Event-ID"
-PLACE_PATTERN = r"^(\$|[0-9]{1,20}(-[0-9]{1,20})?)$"
+_PLACE = "[0-9]{1,20}(-[0-9]{1,20})?"
+PLACE_PATTERN = rf"^(\$|{_PLACE})$"
+LAST_PATTERN = rf"^(\$|{_PLACE}(,{_PLACE}){{0,{MOST_AT_ONCE - 1}}})$"
 
 _PATH = "/v1/portfolios/{portfolio_id}"
 _ID = Parameter(
@@ -85,11 +88,12 @@ LIVE_OPERATIONS: tuple[Operation, ...] = (
         "GET",
         "/v1/breaches",
         "Changes of state of limits of live portfolios, as they come: server-sent events, without "
-        "end.",
+        "end; to a reader of a group its next share.",
         (
             Success(
                 200,
-                "Events `limit_change`, whose `data` is a LimitChange and whose `id` its place.",
+                "Events `limit_change`, whose `data` is a LimitChange and whose `id` its place; in "
+                "a group the last one alone has an id, and ends the stream.",
                 (Content(EVENT_STREAM_TYPE, TEXT),),
             ),
         ),
@@ -98,14 +102,25 @@ LIVE_OPERATIONS: tuple[Operation, ...] = (
             Parameter(
                 "since",
                 "query",
-                "The id after which to go on; `0`: all that are kept; `$`: those to come.",
+                "The id after which to go on, or a new group begins; `0`: all that are kept; `$`: "
+                "those to come.",
                 {"type": "string", "pattern": PLACE_PATTERN, "default": "$"},
+            ),
+            Parameter(
+                "group",
+                "query",
+                "The group whose changes are shared; with `reader`.",
+                {"type": "string", "minLength": 1},
+            ),
+            Parameter(
+                "reader", "query", "Who reads; one at a time.", {"type": "string", "minLength": 1}
             ),
             Parameter(
                 PLACE_HEADER,
                 "header",
-                "The last id that was read; comes before `since`.",
-                {"type": "string", "pattern": PLACE_PATTERN},
+                "The last id that was read; comes before `since`. In a group the share that it is "
+                "of is ended.",
+                {"type": "string", "pattern": LAST_PATTERN},
             ),
         ),
         problems=(410, 422, 503),

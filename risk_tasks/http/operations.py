@@ -87,6 +87,12 @@ OPERATIONS: tuple[Operation, ...] = (
             _term("market", "name or id of a published market.", minLength=1),
             _term("priority", "the lane.", enum=[lane.value for lane in Priority]),
             _term("settings", "settings of measures as a JSON text."),
+            _term(
+                "min_version",
+                "refuses an earlier version; where the only column is `portfolio_id`.",
+                type="integer",
+                minimum=1,
+            ),
             _term("breaches", "`true` for a second stream, of breaches.", enum=["true", "false"]),
         ),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,11 +21,21 @@ from risk_tasks.http.preferences import Preferences
 from risk_tasks.http.problems import ProblemError
 from risk_tasks.wire.documents import read_settings
 
-_TERMS = ("limits", "measures", "market", "priority", "settings", "breaches")
+_TERMS = ("limits", "measures", "market", "priority", "settings", "min_version", "breaches")
+
+
+class _Terms(CheckOptions, total=False):
+    """What the query says."""
+
+    min_version: int
+    return_breaches: bool
 
 
 class TableChecks:
-    """Reads positions, and a table about the portfolios where a second stream holds one."""
+    """Reads positions, and a table about the portfolios where a second stream holds one.
+
+    A table of ids alone asks for live portfolios.
+    """
 
     def __init__(self, risk: AsyncRiskClient) -> None:
         self._risk = risk
@@ -32,17 +43,16 @@ class TableChecks:
     async def answer(self, request: Request, body: bytes, preferences: Preferences) -> Response:
         """Return a stream of a row per portfolio; with `breaches`, one of a row per breach too."""
         _require_acceptable(request)
-        with_breaches, options = _read_terms(request.query_params)
+        options = _read_terms(request.query_params)
         if preferences.wait_s is not None:
             options["timeout_s"] = preferences.wait_s
         positions, *about = await asyncio.to_thread(read_streams, body, 2)
         found: Any = await self._risk.check_table(
             positions,
             portfolios=about[0] if about else None,
-            return_breaches=with_breaches,
             **options,
         )
-        tables: list[pa.Table] = list(found) if with_breaches else [found]
+        tables: list[pa.Table] = list(found) if options["return_breaches"] else [found]
         return Response(await asyncio.to_thread(write_streams, tables), media_type=ARROW_TYPE)
 
 
@@ -58,13 +68,13 @@ def _require_acceptable(request: Request) -> None:
         )
 
 
-def _read_terms(query: Mapping[str, str]) -> tuple[bool, CheckOptions]:
+def _read_terms(query: Mapping[str, str]) -> _Terms:
     for name in query:
         if name not in _TERMS:
             raise InvalidSettingsError(
                 "There is no such term.", field=name, remedy=f"Use {', '.join(_TERMS)}."
             )
-    options: CheckOptions = {}
+    options: _Terms = {"return_breaches": _flag(query.get("breaches", "false"))}
     if "limits" in query:
         options["limits"] = query["limits"]
     if "measures" in query:
@@ -75,7 +85,9 @@ def _read_terms(query: Mapping[str, str]) -> tuple[bool, CheckOptions]:
         options["priority"] = query["priority"]
     if "settings" in query:
         options["settings"] = read_settings(_decoded(query["settings"]))
-    return _flag(query.get("breaches", "false")), options
+    if "min_version" in query:
+        options["min_version"] = _version(query["min_version"])
+    return options
 
 
 def _decoded(text: str) -> object:
@@ -83,6 +95,16 @@ def _decoded(text: str) -> object:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidSettingsError(f"Not JSON: {error}.", field="settings") from None
+
+
+def _version(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,19}", text) or int(text) < 1:
+        raise InvalidSettingsError(
+            f"{text[:20]!r} is no version.",
+            field="min_version",
+            remedy="Give a whole number, 1 at least: what the change answered.",
+        )
+    return int(text)
 
 
 def _flag(text: str) -> bool:

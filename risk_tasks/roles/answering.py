@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from risk_tasks.roles.offers import PlainRequests
 
 
 class GatheredWrites:
@@ -38,7 +38,7 @@ class GatheredWrites:
             self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
 
 
-class WholeAnswers(HttpToolsProtocol):
+class WholeAnswers(PlainRequests):
     """HTTP/1.1 as uvicorn speaks it, its writes gathered."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

@@ -19,6 +19,8 @@ from risk_tasks.model.live import LimitChange, LimitStanding, LimitState
 
 #: the place before the first change, and the one after the last that is there now
 BEGINNING, NOW = "0", "$"
+#: how many are read, or taken over, by one call
+MOST_AT_ONCE = 100
 
 _PLACE = re.compile(r"\d{1,20}(-\d{1,20})?", re.ASCII)
 
@@ -37,7 +39,9 @@ class BreachStream:
             entries = cast("Any", self._client.xrevrange(BREACHES_KEY, count=1))
         return text(entries[0][0]) if entries else BEGINNING
 
-    def read(self, since: str, *, most: int = 100, within_s: float = 0.0) -> list[LimitChange]:
+    def read(
+        self, since: str, *, most: int = MOST_AT_ONCE, within_s: float = 0.0
+    ) -> list[LimitChange]:
         """Return up to `most` changes after `since`, waiting `within_s` where there are none.
 
         `BEGINNING` is before the oldest that is kept. Raises `InvalidSettingsError` for what is no
@@ -63,7 +67,7 @@ class BreachStream:
                     raise
 
     def read_group(
-        self, group: str, reader: str, *, most: int = 100, within_s: float = 0.0
+        self, group: str, reader: str, *, most: int = MOST_AT_ONCE, within_s: float = 0.0
     ) -> list[LimitChange]:
         """Return changes that no reader of `group` has had; first those that `reader` did not end.
 
@@ -107,7 +111,7 @@ class BreachStream:
             )
         return [change_of(place, fields) for place, fields in own]
 
-    def take_over(self, group: str, reader: str, *, idle_s: float, most: int = 100) -> int:
+    def take_over(self, group: str, reader: str, *, idle_s: float, most: int = MOST_AT_ONCE) -> int:
         """Give `reader` what others of `group` have had for `idle_s` and did not end."""
         with transport_errors(self._client):
             taken = self._client.xautoclaim(
@@ -115,23 +119,30 @@ class BreachStream:
             )
         return len(cast("Any", taken)[1])
 
-    def acknowledge(self, group: str, changes: Sequence[LimitChange]) -> None:
-        """End `changes` for `group`: none of its readers has them again."""
-        if changes:
+    def acknowledge(self, group: str, places: Sequence[str]) -> None:
+        """End the changes at `places` for `group`: none of its readers has them again."""
+        if places:
             with transport_errors(self._client):
-                self._client.xack(BREACHES_KEY, group, *(one.id for one in changes))
+                self._client.xack(BREACHES_KEY, group, *places)
 
     def place(self, since: str) -> str:
         """Return `since` as the id of a change; raises `InvalidSettingsError` for what is none."""
         if since == NOW:
             return self.last()
-        if not isinstance(since, str) or not _PLACE.fullmatch(since):
+        if not is_place(since):
             raise InvalidSettingsError(
                 f"{since!r} is no place in the stream.",
                 field="since",
                 remedy="Give the id of a change, '0' for all, or '$' for those to come.",
             )
         return since
+
+
+def is_place(text: object) -> bool:
+    """Whether `text` may be the id of a change: two numbers of 64 bits, or the first of them."""
+    if not isinstance(text, str) or not _PLACE.fullmatch(text):
+        return False
+    return max(_order(text)) < 1 << 64
 
 
 def change_of(place: bytes | str, fields: Mapping[bytes, bytes]) -> LimitChange:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,9 @@ from tests.integration.gateways import TOKENS, RunningGateway, gateway, token_fi
 from tests.integration.support import REPOSITORY
 
 pytestmark = pytest.mark.integration
+
+#: why the checks of each change do not install it
+TOO_LARGE = ": a JDK is too large to install for each run (Debian: openjdk-17-jdk-headless)"
 
 PAGE = (REPOSITORY / "docs" / "http.md").read_text()
 
@@ -43,10 +47,10 @@ def printed(locked: RunningGateway, *command: str, token: str = TOKENS["check"])
     return done.stdout if done.returncode == 0 else f"failed: {done.stderr}"
 
 
-def have(program: str) -> str:
+def have(program: str, because: str = "") -> str:
     found = shutil.which(program)
     if found is None:
-        pytest.skip(f"{program} is not installed")
+        pytest.skip(f"{program} is not installed{because}")
     return found
 
 
@@ -65,6 +69,28 @@ def test_the_example_in_javascript_tells_a_problem(locked):
     (code,) = examples("javascript")
 
     assert "unauthorized: " in node(locked, code, token="wrong")
+
+
+def java(locked: RunningGateway, folder: Path, **options: str) -> str:
+    """Compile the example and run it."""
+    (code,) = examples("java")
+    (folder / "Check.java").write_text(code)
+    compiled = [have("javac", TOO_LARGE), "-Xlint:all", "-Werror", "-d", str(folder)]
+    assert printed(locked, *compiled, "--release", "11", str(folder / "Check.java")) == ""
+    return printed(locked, have("java", TOO_LARGE), "-cp", str(folder), "Check", **options)
+
+
+def test_the_example_in_java_prints_reports(locked, tmp_path):
+    told = java(locked, tmp_path)
+
+    assert told.startswith('200 {"reports":[{"portfolio_id":"my-desk"'), told
+
+
+def test_the_example_in_java_tells_a_problem(locked, tmp_path):
+    told = java(locked, tmp_path, token="wrong")
+
+    assert told.startswith("401 "), told
+    assert '"code":"unauthorized"' in told
 
 
 def test_another_language_reads_an_answer_that_it_did_not_wait_for(locked):

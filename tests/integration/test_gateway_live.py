@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import httpx
+import pyarrow as pa
 import pytest
 
-from tests.integration.gateways import JSON, RunningGateway, gateway, refused
+from risk_tasks.http.arrow_streams import write_streams
+from tests.integration.gateways import ARROW, JSON, RunningGateway, gateway, refused
 from tests.integration.support import unique, wait_until
 
 pytestmark = pytest.mark.integration
@@ -170,3 +172,51 @@ def test_by_id_without_waiting(http, held):
     stale = sent(portfolios=[held], min_version=2)
     refused(stale, 409, "stale_version")
     assert stale.headers["retry-after"] == "1"
+
+
+def asked_as_arrow(http: httpx.Client, *tables: pa.Table, **query: object) -> httpx.Response:
+    return http.post(
+        "/v1/checks",
+        content=write_streams(tables),
+        params=query,
+        headers={"Content-Type": ARROW},
+    )
+
+
+def tables_of(answer: httpx.Response, n: int) -> list[pa.Table]:
+    assert answer.status_code == 200, answer.text
+    source = pa.BufferReader(answer.content)
+    return [pa.ipc.open_stream(source).read_all() for _ in range(n)]
+
+
+def test_live_portfolios_are_checked_by_a_table_of_their_ids(http, held, risk):
+    """A row each, the numbers those of the client; who is not there, or not yet, is rejected."""
+    nobody = unique("nobody")
+    ids = pa.table({"portfolio_id": pa.array([nobody, held, nobody]).dictionary_encode()})
+
+    answer = asked_as_arrow(http, ids, measures="volatility", min_version=1, breaches="true")
+
+    found, breaches = tables_of(answer, 2)
+    assert found["portfolio_id"].to_pylist() == [nobody, held]
+    assert found["code"].to_pylist() == ["unknown_portfolio", None]
+    assert found["decision"].to_pylist()[0] == "reject"
+    expected = risk.check(held, measures=["volatility"]).measures["volatility"].value
+    assert found["volatility"].to_pylist() == [None, expected]
+    assert len(breaches) == sum(found["breach_count"].to_pylist())
+    (stale,) = tables_of(asked_as_arrow(http, ids[1:2], min_version=2), 1)
+    assert stale["code"].to_pylist() == ["stale_version"]
+
+
+def test_a_table_of_ids_that_is_none_is_a_problem(http, held):
+    ids = pa.table({"portfolio_id": [held]})
+    for version in ("0", "-1", "1.5", "new", "", "9" * 20):
+        answer = asked_as_arrow(http, ids, min_version=version)
+        assert refused(answer, 422, "invalid_settings")["field"] == "min_version"
+    positions = pa.table({"portfolio_id": ["a"], "instrument": ["AAPL"], "quantity": [1.0]})
+    answer = asked_as_arrow(http, positions, min_version=1)
+    assert refused(answer, 422, "invalid_settings")["field"] == "min_version"
+    answer = asked_as_arrow(http, ids, pa.table({"portfolio_id": [held], "nav": [1.0]}))
+    assert refused(answer, 422, "invalid_table")["field"] == "portfolios"
+    for name in ("", None):
+        answer = asked_as_arrow(http, pa.table({"portfolio_id": pa.array([name], pa.string())}))
+        assert refused(answer, 422, "invalid_table")["field"] == "positions.portfolio_id"

@@ -312,7 +312,7 @@ def test_readers_of_a_group_share_and_end_what_they_read(live):
     assert [one.standing.limit for one in (*first, *second)] == ["a", "b", "c"]
     assert live.stream.read_group("desk", "one", most=2) == first
 
-    live.stream.acknowledge("desk", first)
+    live.stream.acknowledge("desk", [one.id for one in first])
     assert live.stream.read_group("desk", "one", most=2) == []
     assert live.stream.take_over("desk", "one", idle_s=0.0) == 1
     assert live.stream.read_group("desk", "one") == second
@@ -345,7 +345,7 @@ def test_readers_of_a_group_are_told_of_what_is_gone(live, server):
     changes = live.stream.read(BEGINNING)
     assert live.stream.read_group("had", "one", most=1) == changes[:1]
     assert live.stream.read_group("behind", "one", most=1) == changes[:1]
-    live.stream.acknowledge("behind", changes[:1])
+    live.stream.acknowledge("behind", [changes[0].id])
     client.xtrim(BREACHES_KEY, maxlen=2, approximate=False)
 
     for group in ("had", "behind"):

@@ -137,6 +137,32 @@ def test_live_portfolios_are_checked_by_their_ids(risk, link):
     assert [report.code for report in stale] == ["stale_version"] * 2
 
 
+def test_a_table_of_ids_has_a_row_for_each_live_portfolio(risk, link):
+    """As `check_many` reports it; who is not there, or not yet, is a row that rejects."""
+    table, breaches = risk.check_table(
+        pa.table({"portfolio_id": ["gone", "fund", "gone"]}), min_version=3, return_breaches=True
+    )
+
+    gone, fund = risk.check_many(["gone", "fund"], min_version=3)
+    assert link.calls[0] == ("looked up", ["gone", "fund"])
+    first, second = table.to_pylist()
+    assert (first["portfolio_id"], first["code"]) == ("gone", gone.code)
+    assert (first["status"], first["decision"]) == ("error", "reject")
+    assert (second["portfolio_id"], second["decision"]) == ("fund", fund.decision)
+    assert second["volatility"] == fund.measures["volatility"].value
+    assert breaches["portfolio_id"].to_pylist() == ["fund"] * second["breach_count"] != []
+    stale = risk.check_table(pa.table({"portfolio_id": ["fund"]}), min_version=4)
+    assert stale["code"].to_pylist() == ["stale_version"]
+
+
+@pytest.mark.parametrize("version", [0, True, 1.5])
+def test_a_version_that_is_none_is_refused_for_a_table(risk, version):
+    for table in ({"portfolio_id": ["fund"]}, POSITIONS):
+        with pytest.raises(InvalidSettingsError) as refused:
+            risk.check_table(pa.table(table), min_version=version)
+        assert refused.value.field == "min_version"
+
+
 def test_what_is_submitted_is_there(risk):
     """Its answers are read by whoever has the id: there is no place for an error of ours."""
     with pytest.raises(UnknownPortfolioError):

@@ -1,0 +1,88 @@
+"""Tables of ids: read, and given back with rows for those that were left out."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from risk_tasks.client.live_tables import names_live, read_ids, with_left_out
+from risk_tasks.errors import InvalidTableError, StaleVersionError, UnknownPortfolioError
+
+FOUND_TYPES = pa.schema(
+    [
+        ("portfolio_id", pa.string()),
+        ("volatility", pa.float64()),
+        ("status", pa.string()),
+        ("decision", pa.string()),
+        ("breach_count", pa.int32()),
+        ("code", pa.string()),
+    ]
+)
+
+
+def row_of(portfolio_id: str, place: int) -> dict[str, object]:
+    measured = {"volatility": place / 3, "status": "ok", "decision": "warn"}
+    return {"portfolio_id": portfolio_id, **measured, "breach_count": place, "code": None}
+
+
+def refused_row(portfolio_id: str, code: str) -> dict[str, object]:
+    refused = {"volatility": None, "status": "error", "decision": "reject"}
+    return {"portfolio_id": portfolio_id, **refused, "breach_count": 0, "code": code}
+
+
+@given(st.lists(st.sampled_from([None, UnknownPortfolioError(), StaleVersionError()]), max_size=12))
+def test_each_row_stands_where_it_was_asked_for(errors):
+    """Held against rows put together one by one."""
+    names = [f"p{place}" for place in range(len(errors))]
+    expected = [
+        row_of(name, place) if error is None else refused_row(name, error.code)
+        for place, (name, error) in enumerate(zip(names, errors, strict=True))
+    ]
+    found = [row for row, error in zip(expected, errors, strict=True) if error is None]
+    left_out = {
+        place: (names[place], error) for place, error in enumerate(errors) if error is not None
+    }
+
+    table = with_left_out(pa.Table.from_pylist(found, schema=FOUND_TYPES), left_out)
+
+    assert table.schema == FOUND_TYPES
+    assert table.to_pylist() == expected
+
+
+def test_a_table_of_ids_alone_names_live_portfolios():
+    assert names_live(pa.table({"portfolio_id": ["a"]}))
+    assert not names_live(pa.table({"portfolio_id": ["a"], "instrument": ["A"]}))
+    assert not names_live(pa.table({"id": ["a"]}))
+
+
+@pytest.mark.parametrize("encode", [False, True], ids=["plain", "dictionary"])
+def test_ids_are_read_once_each_in_order_of_first_appearance(encode):
+    column = pa.array(["b", "a", "b", "c", "a"])
+
+    ids = read_ids(
+        pa.table({"portfolio_id": column.dictionary_encode() if encode else column}), None
+    )
+
+    assert ids == ["b", "a", "c"]
+    assert read_ids(pa.table({"portfolio_id": column[:0]}), None) == []
+
+
+BAD = {
+    "null": (pa.array(["a", None]), None, "positions.portfolio_id"),
+    "empty": (pa.array(["a", ""]), None, "positions.portfolio_id"),
+    "no text": (pa.array([b"\xff"]), None, "positions.portfolio_id"),
+    "said of": (pa.array(["a"]), pa.table({"portfolio_id": ["a"], "nav": [1.0]}), "portfolios"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_what_is_no_table_of_ids_is_refused(what):
+    column, portfolios, field = BAD[what]
+
+    with pytest.raises(InvalidTableError) as refused:
+        read_ids(pa.table({"portfolio_id": column}), portfolios)
+
+    assert refused.value.field == field
+    assert refused.value.remedy
