@@ -25,6 +25,7 @@ BENCHMARKS = {
     "measures": measures.run,
     "ledger": ledger.run,
     "live": live.run,
+    "live-exactness": live.run_exactness,
     "throughput": throughput.run,
     "peers": peer_throughput.run,
     "latency": latency.run,

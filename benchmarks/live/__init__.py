@@ -2,6 +2,6 @@
 is left of a million changes when workers are killed.
 """
 
-from benchmarks.live.run import run
+from benchmarks.live.run import run, run_exactness
 
-__all__ = ["run"]
+__all__ = ["run", "run_exactness"]

@@ -32,7 +32,11 @@ class Latency:
 def measure(system: LiveSystem, plan: Plan) -> Latency:
     """Let each change of a portfolio break its limit, or mend it, at a steady pace."""
     n_changes = int(plan.changes_per_s * plan.lasting_s)
-    listener = Listener(system)
+    heard: list[tuple[float, str, int]] = []
+    listener = Listener(
+        system,
+        lambda at_s, change: heard.append((at_s, change.portfolio_id, change.version)),
+    )
     schedule = Schedule.soon(1 / plan.changes_per_s)
     sent: dict[tuple[str, int], tuple[float, float]] = {}
 
@@ -51,8 +55,8 @@ def measure(system: LiveSystem, plan: Plan) -> Latency:
             list(users.map(user, range(plan.n_users)))
         system.settle()
     finally:
-        heard = listener.finish()
-    return _latency(sent, [(at_s, one.portfolio_id, one.version) for at_s, one in heard])
+        listener.finish()
+    return _latency(sent, heard)
 
 
 def _latency(

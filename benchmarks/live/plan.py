@@ -1,4 +1,4 @@
-"""How much is done; the first is what `python -m benchmarks live` takes, the second `--full`."""
+"""How much is done: `QUICK` unless `--full` is on the command line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Sizes of the three parts."""
+    """Sizes of the three parts; `n_users` divides `n_portfolios`."""
 
     n_portfolios: int
     #: changes a second, and how long
@@ -21,7 +21,10 @@ class Plan:
     n_changes_per_s: float
     share_twice: float
     n_kills: int
+    #: each in a process of its own while workers are killed, else threads of one
     n_users: int
+    #: after so many changes a user says how many it has sent
+    tell_every: int = 100
 
 
 QUICK = Plan(
@@ -46,5 +49,5 @@ FULL = Plan(
     n_changes_per_s=4_000.0,
     share_twice=0.1,
     n_kills=3,
-    n_users=8,
+    n_users=4,
 )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
+
+import redis
 
 from benchmarks import inputs
 from risk_tasks.client import RiskClient
@@ -17,7 +19,7 @@ from risk_tasks.lanes import LANE_CAPACITY, Priority, lane_key
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.live import LimitChange
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.store.breaches import BreachStream
+from risk_tasks.store.breaches import BEGINNING, BreachStream
 from risk_tasks.store.recomputing import LiveCounts, RecomputingStore
 
 WARN_AT, HARD_AT = 1.0, 1e5
@@ -36,6 +38,11 @@ class LiveSystem:
     risk: RiskClient
     store: RecomputingStore
     stream: BreachStream
+    server: redis.Redis
+
+    def used_bytes(self) -> int:
+        """Return what the server holds in memory."""
+        return int(self.server.info("memory")["used_memory"])
 
     def settle(self) -> LiveCounts:
         """Wait until every portfolio is computed; raises `RuntimeError` where that does not end."""
@@ -56,7 +63,7 @@ def live_system(n_portfolios: int) -> Iterator[LiveSystem]:
         risk.publish_market(MARKET)
         risk.publish_limits(LIMITS)
         with connect(fleet.url) as client:
-            system = LiveSystem(fleet, risk, RecomputingStore(client), BreachStream(client))
+            system = LiveSystem(fleet, risk, RecomputingStore(client), BreachStream(client), client)
             for number in range(n_portfolios):
                 risk.set_portfolio(Portfolio(name_of(number), {}, nav=1e7))
             system.settle()
@@ -68,34 +75,41 @@ def name_of(number: int) -> str:
 
 
 class Listener:
-    """Reads every change in a thread, with the moment when it was read."""
+    """Has every change heard in a thread, with the moment when it was read."""
 
-    def __init__(self, system: LiveSystem) -> None:
+    def __init__(self, system: LiveSystem, hear: Callable[[float, LimitChange], None]) -> None:
         self._risk = RiskClient(system.fleet.url)
         self._stream = system.stream
         self._changes = self._risk.breaches()
-        self.heard: list[tuple[float, LimitChange]] = []
+        self._hear = hear
+        self._heard = BEGINNING
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._listen)
         self._thread.start()
 
-    def finish(self) -> list[tuple[float, LimitChange]]:
-        """Return all that was heard, once the last change of now is among it."""
-        last = self._stream.last()
+    def finish(self) -> None:
+        """Wait until the last change of now is heard; raises what kept it from being heard."""
+        last = _place(self._stream.last())
         give_up_at = time.monotonic() + _SETTLED_WITHIN_S
-        while last != "0" and (not self.heard or _place(self.heard[-1][1].id) < _place(last)):
+        while _place(self._heard) < last and self._thread.is_alive():
             if time.monotonic() > give_up_at:
                 break
             time.sleep(_POLL_S)
         self.close()
-        return self.heard
+        if self._failure is not None:
+            raise self._failure
 
     def close(self) -> None:
         self._risk.close()
         self._thread.join()
 
     def _listen(self) -> None:
-        for change in self._changes:
-            self.heard.append((time.perf_counter(), change))
+        try:
+            for change in self._changes:
+                self._hear(time.perf_counter(), change)
+                self._heard = change.id
+        except Exception as error:
+            self._failure = error
 
 
 def _place(change_id: str) -> tuple[int, int]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 import msgspec
 import redis
 
@@ -11,6 +9,7 @@ from risk_tasks.connection import text, transport_errors
 from risk_tasks.errors import UnknownLimitSetError
 from risk_tasks.lanes import LIMIT_SETS_KEY, limits_key
 from risk_tasks.model.limits import LimitSet
+from risk_tasks.store.live_scripts import publishing_script
 from risk_tasks.wire.documents import limit_set_document, read_limit_set
 from risk_tasks.wire.framing import decoding
 
@@ -20,8 +19,7 @@ class LimitStore:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        script = files("risk_tasks.store") / "lua" / "publish_limits.lua"
-        self._publish = client.register_script(script.read_text())
+        self._publish = publishing_script(client, "limits")
 
     def publish(self, limit_set: LimitSet, name: str) -> str:
         """Make `limit_set` the current one of `name`; returns its version.

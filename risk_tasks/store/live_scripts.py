@@ -1,4 +1,4 @@
-"""The Lua of live portfolios."""
+"""The Lua of live portfolios, and of what outdates their reports."""
 
 from __future__ import annotations
 
@@ -10,15 +10,22 @@ import redis
 from redis.commands.core import Script
 from redis.exceptions import NoScriptError
 
-#: what every script may call, in the order in which the parts need each other
-_PRELUDE = ("live", "changes")
+_LUA = files("risk_tasks.store") / "lua"
 
 
 def live_script(client: redis.Redis, name: str) -> Script:
-    """Return the script of this name, after the functions that all of them share."""
-    folder = files("risk_tasks.store") / "lua" / "live"
-    text = "\n".join((folder / f"{part}.lua").read_text() for part in (*_PRELUDE, name))
-    return client.register_script(text)
+    """Return the script of live portfolios of this name."""
+    return _script(client, "live/live", "live/changes", f"live/{name}")
+
+
+def publishing_script(client: redis.Redis, name: str) -> Script:
+    """Return the script that makes a market or a limit set, as `name` says, a current one."""
+    return _script(client, "live/live", f"publish_{name}")
+
+
+def _script(client: redis.Redis, *parts: str) -> Script:
+    """Return one script of `parts`, in the order in which they need each other."""
+    return client.register_script("\n".join((_LUA / f"{part}.lua").read_text() for part in parts))
 
 
 def call_each(

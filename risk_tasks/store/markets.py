@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from importlib.resources import files
 
 import numpy as np
 import redis
@@ -14,6 +13,7 @@ from risk_tasks.errors import InvalidMarketError, NoMarketError
 from risk_tasks.lanes import MARKETS_KEY, SUPERSEDED_MARKET_TTL_S, market_key, panel_key
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.number import as_finite
+from risk_tasks.store.live_scripts import publishing_script
 from risk_tasks.wire.market import decode_market, encode_marks, encode_panel
 
 
@@ -22,8 +22,7 @@ class MarketStore:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        script = files("risk_tasks.store") / "lua" / "publish_market.lua"
-        self._publish = client.register_script(script.read_text())
+        self._publish = publishing_script(client, "market")
 
     def publish(self, snapshot: MarketSnapshot, name: str) -> str:
         """Make `snapshot` the current market of `name`; returns its id.

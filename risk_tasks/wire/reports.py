@@ -47,6 +47,8 @@ def _reports(portfolio_ids: Iterable[str], answer: AnswerBlock) -> list[RiskRepo
 
 # A member of an enumeration is looked up anew each time that it is named.
 _OK, _ERROR = ReportStatus.OK, ReportStatus.ERROR
+#: by the number of an outcome, whether there is a number, its status, and the reason
+_TOLD = [(outcome.has_value, outcome.status.value, outcome.reason) for outcome in Outcome]
 
 
 @lru_cache(4_096)
@@ -66,13 +68,9 @@ class _MeasureRow(Mapping[str, Measure]):
 
     def __getitem__(self, name: str) -> Measure:
         column = self._columns[name]
-        outcome = Outcome(column.outcomes[self._row])
-        return Measure(
-            float(column.values[self._row]) if outcome.has_value else None,
-            _unit(name),
-            outcome.status.value,
-            outcome.reason,
-        )
+        has_value, status, reason = _TOLD[column.outcomes.item(self._row)]
+        value = column.values.item(self._row) if has_value else None
+        return Measure(value, _unit(name), status, reason)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns)

@@ -262,12 +262,14 @@ def test_a_new_market_or_limit_set_outdates_all(live, server, market):
         live.portfolios.set(Portfolio(name, {}))
     for turn in live.take():
         live.record(turn)
+    with RiskClient(server.url) as risk:
+        risk.publish_market(market, name="another")
+        risk.publish_limits(LIMITS, name="another")
     assert live.recomputing.counts().outdated == 0
 
     with RiskClient(server.url) as risk:
         risk.publish_market(market)
         risk.publish_market(market)
-        risk.publish_market(market, name="another")
     assert live.recomputing.counts().outdated == 3
     assert len(live.take(most=2)) == 2
     assert len(live.take(most=2)) == 1

@@ -4,8 +4,4 @@
 redis.call('SET', KEYS[1], ARGV[3])
 if redis.call('HGET', KEYS[2], ARGV[2]) == ARGV[1] then return end
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[1])
--- Live portfolios are held against the set of this name: their reports are outdated now.
-if ARGV[2] == 'default' then
-  redis.call('INCR', 'risk:live:epoch')
-  if redis.call('LLEN', 'risk:live:wake') == 0 then redis.call('LPUSH', 'risk:live:wake', 1) end
-end
+outdate(ARGV[2])

@@ -13,11 +13,7 @@ redis.call('PERSIST', KEYS[1])
 local old = redis.call('HGET', KEYS[3], ARGV[2])
 redis.call('HSET', KEYS[3], ARGV[2], ARGV[1])
 if old == ARGV[1] then return 1 end
--- Live portfolios are checked on the market of this name: their reports are outdated now.
-if ARGV[2] == 'default' then
-  redis.call('INCR', 'risk:live:epoch')
-  if redis.call('LLEN', 'risk:live:wake') == 0 then redis.call('LPUSH', 'risk:live:wake', 1) end
-end
+outdate(ARGV[2])
 if not old then return 1 end
 
 local old_panel = redis.call('HGET', 'risk:market:' .. old, 'panel_id')

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from benchmarks.live.told import mistakes
+from benchmarks.live.told import Told
 from risk_tasks.model.live import LimitChange, LimitStanding, LimitState
 
 OK, WARN, HARD = LimitState.OK, LimitState.WARN, LimitState.HARD
@@ -23,6 +23,14 @@ def change(version: int, before: LimitState, state: LimitState) -> LimitChange:
         standing=LimitStanding(limit="net", measure="net_exposure", state=state),
         at=datetime(2026, 1, 1, tzinfo=UTC),
     )
+
+
+def mistakes(told, states) -> list[str]:
+    checked = Told()
+    for one in told:
+        checked.add(one)
+    assert checked.n == len(told)
+    return checked.mistakes(states)
 
 
 CHAIN = [change(2, OK, HARD), change(3, HARD, WARN), change(7, WARN, OK), change(8, OK, WARN)]

@@ -1,4 +1,4 @@
--- Prepended to the scripts of live portfolios.
+-- Prepended to the scripts of live portfolios, and to those that publish what these are checked on.
 
 local function now_ms()
   local time = redis.call('TIME')
@@ -8,6 +8,14 @@ end
 -- Whoever takes what is dirty sleeps on this list; one token in it is enough.
 local function wake()
   if redis.call('LLEN', 'risk:live:wake') == 0 then redis.call('LPUSH', 'risk:live:wake', 1) end
+end
+
+-- Live portfolios are checked on the market and the limit set of this name: with another one their
+-- reports are outdated.
+local function outdate(name)
+  if name ~= 'default' then return end
+  redis.call('INCR', 'risk:live:epoch')
+  wake()
 end
 
 -- What is dirty already keeps its place.

@@ -1,0 +1,222 @@
+"""Changes of state handed on to Celery queues, on a real server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pytest
+from structlog.testing import capture_logs
+
+from risk_tasks.connection import connect
+from risk_tasks.lanes import BREACHES_KEY, LIMIT_BREACH_TASK, Priority
+from risk_tasks.model.live import LimitChange, LimitState
+from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.store import listeners as listeners_module
+from risk_tasks.store.breaches import BEGINNING, BreachStream
+from risk_tasks.store.listeners import ListenerStore
+from risk_tasks.store.portfolios import PortfolioStore
+from risk_tasks.upkeep import handing as handing_module
+from risk_tasks.upkeep.handing import Handing
+from risk_tasks.wire.live import change_document
+from tests.integration.live_worker import LiveWorker
+from tests.integration.support import Server
+
+pytestmark = pytest.mark.integration
+
+CRITICAL = Priority.CRITICAL.queue
+
+
+@dataclass
+class Desk:
+    """A stream that has changes, and those that listen."""
+
+    server: Server
+    listeners: ListenerStore
+    stream: BreachStream
+    handing: Handing
+
+    def told(self, queue: str) -> list[str]:
+        """Return the ids of the events in `queue`, first to be taken first."""
+        return [message["headers"]["id"] for message in self.server.messages(queue)]
+
+    def calls(self) -> int:
+        """Return how often a worker was called to hand on."""
+        messages = self.server.messages(CRITICAL)
+        assert {message["headers"]["task"] for message in messages} <= {LIMIT_BREACH_TASK}
+        return len(messages)
+
+    def changes(self) -> list[LimitChange]:
+        return self.stream.read(BEGINNING, most=10_000)
+
+
+def handing_on(client) -> Handing:
+    return Handing(ListenerStore(client), BreachStream(client))
+
+
+@pytest.fixture
+def desk(server) -> Desk:
+    client = server.client
+    return Desk(server, ListenerStore(client), BreachStream(client), handing_on(client))
+
+
+@pytest.fixture
+def change(server) -> Iterator[Callable[..., None]]:
+    """Makes a change of state of each of `n` portfolios."""
+    states = iter([LimitState.HARD, LimitState.WARN, LimitState.OK] * 3)
+
+    def happen(n: int = 3) -> None:
+        portfolios, state = PortfolioStore(server.client), next(states)
+        for number in range(n):
+            portfolios.set(Portfolio(f"p{number}", {"A": 1.0}))
+        assert LiveWorker(server.client).work(state) == n
+        # The recorder of this worker says no more than that it was there.
+        server.client.delete(CRITICAL)
+
+    return happen
+
+
+def test_each_listener_is_told_of_what_comes_after_its_place_once_and_in_order(desk, change):
+    change()
+    place = desk.stream.last()
+    change()
+    desk.listeners.add("all", BEGINNING)
+    desk.listeners.add("later", place)
+
+    for _ in range(2):
+        desk.handing.step()
+
+    events = [one.event_id for one in desk.changes()]
+    assert len(events) == 6
+    assert desk.told("all") == events
+    assert desk.told("later") == events[3:]
+    assert set(desk.listeners.all().values()) == {desk.stream.last()}
+
+
+def test_a_message_is_the_task_with_the_change_as_its_arguments(desk, change):
+    desk.listeners.add("desk", BEGINNING)
+    change(1)
+
+    desk.handing.step()
+
+    (message,), (told,) = desk.server.messages("desk"), desk.changes()
+    args, kwargs, _ = json.loads(message["body"])
+    assert (message["headers"]["task"], args) == (LIMIT_BREACH_TASK, [])
+    assert kwargs == json.loads(json.dumps(change_document(told)))
+    assert (kwargs["portfolio_id"], kwargs["before"]) == ("p0", "ok")
+    assert message["properties"]["delivery_info"]["routing_key"] == "desk"
+
+
+def test_more_than_one_reading_holds_is_told_to_the_last(desk, change, monkeypatch):
+    monkeypatch.setattr(handing_module, "_PER_READ", 2)
+    desk.listeners.add("desk", BEGINNING)
+    change(7)
+
+    while desk.told("desk") != [one.event_id for one in desk.changes()]:
+        before = len(desk.told("desk"))
+        desk.handing.step()
+        assert len(desk.told("desk")) > before
+
+
+def test_a_queue_that_nobody_reads_is_filled_no_further(desk, change, monkeypatch):
+    """And told the rest once there is room; others are not kept waiting."""
+    monkeypatch.setattr(listeners_module, "MAX_UNREAD", 4)
+    for queue in ("idle", "read"):
+        desk.listeners.add(queue, BEGINNING)
+    change()
+    desk.handing.step()
+    desk.server.client.delete("read")
+    change()
+    desk.handing.step()
+
+    events = [one.event_id for one in desk.changes()]
+    assert desk.told("idle") == events[:4]
+    assert desk.told("read") == events[3:]
+    desk.handing.call()
+    assert desk.calls() == 0
+
+    for _ in range(3):
+        desk.server.client.rpop("idle")
+    desk.handing.step()
+    assert desk.told("idle") == events[3:]
+
+
+def test_who_comes_too_late_goes_on_with_what_is_left(desk, change):
+    change()
+    desk.listeners.add("late", desk.changes()[0].id)
+    change()
+    desk.server.client.xtrim(BREACHES_KEY, maxlen=2, approximate=False)
+
+    with capture_logs() as lines:
+        desk.handing.step()
+
+    assert desk.told("late") == [one.event_id for one in desk.changes()]
+    assert len(desk.told("late")) == 2
+    assert [(line["event"], line["queue"]) for line in lines] == [("listener.too_late", "late")]
+
+
+def test_a_step_whose_time_is_up_has_the_rest_done_by_another(desk, change, monkeypatch):
+    """Called once, however many steps end so before the next one begins."""
+    desk.listeners.add("desk", BEGINNING)
+    change()
+    monkeypatch.setattr(handing_module, "STEP_S", 0.0)
+
+    desk.handing.step()
+
+    assert (desk.told("desk"), desk.calls()) == ([], 1)
+    desk.handing.call()
+    assert desk.calls() == 1
+
+    monkeypatch.undo()
+    desk.handing.step()
+    assert (len(desk.told("desk")), desk.calls()) == (3, 1)
+
+
+def test_a_worker_is_called_where_somebody_is_behind(desk, change):
+    change()
+    desk.handing.call()
+    assert desk.calls() == 0
+
+    desk.listeners.add("desk", desk.stream.last())
+    desk.handing.call()
+    assert desk.calls() == 0
+
+    change()
+    desk.server.client.delete("risk:live:handing")
+    for _ in range(2):
+        desk.handing.call()
+    assert desk.calls() == 1
+
+
+def test_where_nobody_listens_nothing_is_done(desk, change):
+    change()
+    before = desk.server.content()
+
+    desk.handing.step()
+    desk.handing.call()
+
+    after = desk.server.content()
+    before.pop("risk:live:handing", None)
+    assert after == before
+
+
+def test_several_that_hand_on_at_once_double_nothing(desk, change, monkeypatch):
+    monkeypatch.setattr(handing_module, "_PER_READ", 3)
+    queues = [f"desk-{number}" for number in range(3)]
+    for queue in queues:
+        desk.listeners.add(queue, BEGINNING)
+    change(120)
+    events = [one.event_id for one in desk.changes()]
+
+    def hand_on(_: int) -> None:
+        with connect(desk.server.url) as client:
+            handing = handing_on(client)
+            while any(place != desk.stream.last() for place in desk.listeners.all().values()):
+                handing.step()
+
+    with ThreadPoolExecutor(4) as several:
+        list(several.map(hand_on, range(4)))
+
+    assert [desk.told(queue) for queue in queues] == [events] * 3

@@ -1,0 +1,230 @@
+"""Answers of blocks of live portfolios recorded on a real server, as a worker records them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from risk_tasks.connection import connect
+from risk_tasks.embedding.server import free_port
+from risk_tasks.errors import TransportError
+from risk_tasks.lanes import LIMIT_BREACH_TASK, Priority
+from risk_tasks.model.limits import Limit, LimitSet
+from risk_tasks.model.market import MarketSnapshot
+from risk_tasks.model.measures import MeasureSettings, parse_measures
+from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.model.stamp import Stamp
+from risk_tasks.service import MarketShelf, Service
+from risk_tasks.service.live import LiveRecorder
+from risk_tasks.store.breaches import BEGINNING, BreachStream
+from risk_tasks.store.listeners import ListenerStore
+from risk_tasks.store.portfolios import PortfolioStore
+from risk_tasks.store.recomputing import RecomputingStore
+from risk_tasks.store.reports import ReportStore
+from risk_tasks.wire.answer import AnswerBlock
+from risk_tasks.wire.documents import report_document
+from risk_tasks.wire.reports import reports
+from risk_tasks.wire.request import Detail, RequestBlock, Terms, TurnMark, pack_portfolios
+from tests.integration.support import Server
+
+pytestmark = pytest.mark.integration
+
+LIMITS = LimitSet(
+    "desk",
+    [
+        Limit("gross_exposure", warn=1e3, hard=1e6, id="gross"),
+        Limit("net_exposure", hard=1e3, id="net", applies_to={"desk": "us"}),
+        Limit("gross_leverage", hard=2.0, id="leverage", applies_to={"portfolio_id": "known"}),
+    ],
+)
+TERMS = Terms(parse_measures(None), MeasureSettings(), detail=Detail.REPORTS)
+
+
+@dataclass
+class Recording:
+    """Takes what is due, computes it and records it, one step at a time."""
+
+    server: Server
+    market: MarketSnapshot
+    limits: LimitSet = LIMITS
+    asked: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        client = self.server.client
+        self.portfolios, self.stream = PortfolioStore(client), BreachStream(client)
+        self.store, self.reports = RecomputingStore(client), ReportStore(client)
+        self.recorder = LiveRecorder(self.store, self.load)
+        self.service = Service(MarketShelf({self.market.id: self.market}.get), self.load)
+
+    def load(self, version: str) -> LimitSet:
+        self.asked.append(version)
+        assert version == self.limits.version
+        return self.limits
+
+    def take(self) -> RequestBlock:
+        turns = self.store.take(most=50, wait_ms=0, max_underway=1_000).turns
+        marks = [TurnMark(turn.version, turn.number) for turn in turns]
+        return pack_portfolios([turn.portfolio for turn in turns], TERMS, marks)
+
+    def answer(self, request: RequestBlock, *, has_limits: bool = True) -> AnswerBlock:
+        version = self.limits.version if has_limits else ""
+        return self.service.check(request, Stamp(self.market.id, version))
+
+    def compute(self) -> tuple[RequestBlock, AnswerBlock]:
+        request = self.take()
+        answer = self.answer(request)
+        self.recorder.record(request, answer)
+        return request, answer
+
+    def told(self) -> set[tuple[str, int, str, str, str]]:
+        return {
+            (one.portfolio_id, one.version, one.standing.limit, one.before, one.standing.state)
+            for one in self.stream.read(BEGINNING)
+        }
+
+
+@pytest.fixture
+def live(server, market) -> Iterator[Recording]:
+    return Recording(server, market)
+
+
+def test_of_each_row_its_own_report_is_kept_and_where_its_own_limits_stand(live):
+    live.portfolios.set(Portfolio("calm", {"AAPL": 0.01}))
+    live.portfolios.set(Portfolio("known", {"AAPL": 100.0}, nav=1e9))
+    live.portfolios.set(Portfolio("us", {"AAPL": 1e6}, tags={"desk": "us"}))
+    live.portfolios.change("us", {"AAPL": -1.0})
+
+    request, answer = live.compute()
+
+    names = request.portfolio_ids.to_pylist()
+    assert sorted(names) == ["calm", "known", "us"]
+    for name, report in zip(names, reports(names, [answer]), strict=True):
+        held = live.reports.latest(name)
+        assert json.loads(held.document) == json.loads(json.dumps(report_document(report)))
+        assert json.loads(held.document)["portfolio_id"] == name
+        assert held.version == held.current_version == (2 if name == "us" else 1)
+    assert live.told() == {
+        ("known", 1, "gross", "ok", "warn"),
+        ("us", 2, "gross", "ok", "hard"),
+        ("us", 2, "net", "ok", "hard"),
+    }
+    assert live.store.counts().underway == 0
+
+
+def test_a_standing_says_what_was_observed_in_which_unit(live):
+    live.portfolios.set(Portfolio("us", {"AAPL": 1e6}, tags={"desk": "us"}))
+
+    live.compute()
+
+    told = {one.standing.limit: one.standing for one in live.stream.read(BEGINNING)}
+    price = live.market.prices[live.market.index["AAPL"]]
+    for limit, measure, threshold in (
+        ("gross", "gross_exposure", 1e6),
+        ("net", "net_exposure", 1e3),
+    ):
+        assert told[limit].measure == measure
+        assert told[limit].observed == pytest.approx(1e6 * price, rel=1e-12)
+        assert (told[limit].threshold, told[limit].unit) == (threshold, "ccy")
+
+
+def test_recorded_again_nothing_changes(live):
+    live.portfolios.set(Portfolio("us", {"AAPL": 1e6}))
+    request, answer = live.compute()
+    before = live.server.content()
+
+    live.recorder.record(request, answer)
+
+    after = live.server.content()
+    assert live.store.counts().late == 1
+    for content in (before, after):
+        content.pop("risk:counters")
+    assert after == before
+
+
+def test_what_a_later_turn_found_is_kept(live):
+    live.portfolios.set(Portfolio("us", {"AAPL": 1e6}))
+    early = live.take()
+    live.portfolios.change("us", {"AAPL": -1e6})
+    late = live.take()
+
+    live.recorder.record(late, live.answer(late))
+    live.recorder.record(early, live.answer(early))
+
+    assert live.reports.latest("us").version == 2
+    assert live.told() == set()
+
+
+def test_a_row_that_failed_is_not_evaluated_and_keeps_none_from_being_recorded(live):
+    live.portfolios.set(Portfolio("bad", {"NO SUCH": 1.0}))
+    live.portfolios.set(Portfolio("known", {"AAPL": 100.0}))
+
+    live.compute()
+
+    reasons = {
+        (one.portfolio_id, one.standing.limit): one.standing.reason
+        for one in live.stream.read(BEGINNING)
+        if one.standing.state == "not_evaluated"
+    }
+    assert reasons == {
+        ("bad", "gross"): "unknown_instrument",
+        ("known", "leverage"): "nav_unknown",
+    }
+    assert json.loads(live.reports.latest("bad").document)["code"] == "unknown_instrument"
+
+
+def test_without_limits_all_that_was_told_is_ok_again(live):
+    live.portfolios.set(Portfolio("us", {"AAPL": 1e6}))
+    live.compute()
+    live.portfolios.change("us", {"AAPL": 1.0})
+    request = live.take()
+    live.asked.clear()
+
+    live.recorder.record(request, live.answer(request, has_limits=False))
+
+    assert live.asked == []
+    assert live.told() == {("us", 1, "gross", "ok", "hard"), ("us", 2, "gross", "hard", "ok")}
+    assert json.loads(live.reports.latest("us").document)["decision"] == "none"
+
+
+def test_a_worker_is_called_where_somebody_listens(live):
+    critical = Priority.CRITICAL.queue
+    live.portfolios.set(Portfolio("p", {"AAPL": 1e6}))
+    live.compute()
+    assert live.server.messages(critical) == []
+
+    ListenerStore(live.server.client).add("desk", BEGINNING)
+    for quantity in (-1e6, 1e6):
+        live.portfolios.change("p", {"AAPL": quantity})
+        live.compute()
+
+    (message,) = live.server.messages(critical)
+    assert message["headers"]["task"] == LIMIT_BREACH_TASK
+
+
+def test_what_is_begun_is_an_attempt_and_what_only_waits_is_none(live):
+    for name in ("begun", "waits"):
+        live.portfolios.set(Portfolio(name, {"AAPL": 1.0}))
+    request = live.take()
+    begun = request.portfolio_ids.to_pylist().index("begun")
+    only = pack_portfolios([Portfolio("begun", {})], TERMS, [request.turns[begun]])
+
+    live.recorder.begin(only)
+    assert live.store.retrigger(after_s=-1, max_attempts=9) == []
+
+    taken = live.store.take(most=50, wait_ms=0, max_underway=1_000)
+    assert {turn.portfolio.id: turn.attempts for turn in taken.turns} == {"begun": 1, "waits": 0}
+
+
+def test_a_server_that_is_away_is_told(live):
+    live.portfolios.set(Portfolio("p", {"AAPL": 1.0}))
+    request = live.take()
+    answer = live.answer(request)
+    with connect(f"redis://127.0.0.1:{free_port()}/0", n_retries=0) as nobody:
+        recorder = LiveRecorder(RecomputingStore(nobody), live.load)
+        with pytest.raises(TransportError):
+            recorder.begin(request)
+        with pytest.raises(TransportError):
+            recorder.record(request, answer)
