@@ -17,7 +17,7 @@ from risk_tasks.cli.options import AsJson, json_text, laid_out, notes, read_sett
 from risk_tasks.cli.progress import progress
 from risk_tasks.client import RiskClient
 from risk_tasks.errors import InvalidSettingsError, NoMarketError
-from risk_tasks.model.measures import Distribution, MeasureSettings
+from risk_tasks.model.measures import Distribution, HorizonRule, MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import Decision
 from risk_tasks.readers import (
@@ -56,6 +56,9 @@ def check(
     ] = None,
     confidence: Annotated[str, typer.Option(help="Of measures that name none.")] = "0.99",
     horizon_days: Annotated[int, typer.Option(min=1, help="Days ahead.")] = 1,
+    horizon_rule: Annotated[
+        HorizonRule, typer.Option(help="Days by the root of time, or sums of days in a row.")
+    ] = HorizonRule.SQRT_TIME,
     paths: Annotated[
         int, typer.Option(help="Of the Monte Carlo measures; an even number.")
     ] = 10_000,
@@ -91,7 +94,12 @@ def check(
         "limits": limit_set,
         "measures": measure or None,
         "settings": MeasureSettings(
-            confidence, horizon_days, n_paths=paths, seed=seed, distribution=distribution
+            confidence,
+            horizon_days,
+            horizon_rule=horizon_rule,
+            n_paths=paths,
+            seed=seed,
+            distribution=distribution,
         ),
         "explain": explain,
     }
