@@ -1,6 +1,7 @@
 """Run every benchmark, or those that are named; `--full` is for those that have a full size."""
 
 import sys
+from collections.abc import Sequence
 
 from benchmarks import (
     cache,
@@ -17,6 +18,7 @@ from benchmarks import (
 )
 from benchmarks.capacity import command as capacity
 from benchmarks.http import run as http
+from risk_tasks.cli.progress import progress
 
 BENCHMARKS = {
     "kernel": kernel.run,
@@ -35,6 +37,14 @@ BENCHMARKS = {
     "shards": shards.run,
 }
 
+
+def main(words: Sequence[str]) -> None:
+    """Run those of `words`; which one runs stands below what it prints."""
+    names = [word for word in words if word != "--full"] or list(BENCHMARKS)
+    for number, name in enumerate(names, 1):
+        with progress(f"Measuring {name}, {number} of {len(names)} ...", still=True):
+            BENCHMARKS[name]()
+
+
 if __name__ == "__main__":
-    for name in [word for word in sys.argv[1:] if word != "--full"] or BENCHMARKS:
-        BENCHMARKS[name]()
+    main(sys.argv[1:])

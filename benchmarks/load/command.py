@@ -22,6 +22,7 @@ from benchmarks.load.plan import planned
 from benchmarks.load.report import Report, machine
 from benchmarks.load.tables import Rows
 from risk_tasks.cli.options import AsJson, print_json
+from risk_tasks.cli.progress import progress
 from risk_tasks.errors import RiskTasksError
 
 _COLUMNS = 110
@@ -74,7 +75,8 @@ def load_test(
     if report is not None:
         from benchmarks.load.page import page
 
-        report.write_text(page(found), encoding="utf-8")
+        with progress("Drawing the page"):
+            report.write_text(page(found), encoding="utf-8")
     if as_json:
         print_json(found.document())
     else:

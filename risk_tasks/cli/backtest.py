@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,8 @@ from rich.console import Console
 
 from risk_tasks import sample
 from risk_tasks.cli.checking import market_summary
-from risk_tasks.cli.options import AsJson, notes, print_json, progress
+from risk_tasks.cli.options import AsJson, json_text, laid_out, notes
+from risk_tasks.cli.progress import Tell, progress
 from risk_tasks.errors import RiskTasksError, StartError
 from risk_tasks.model.backtest import Backtest, BacktestReport
 from risk_tasks.model.confidence import VarConvention, parse_confidence
@@ -43,30 +45,35 @@ def backtest(
     ] = False,
 ) -> None:
     """Count how often the portfolios in BOOK, held as now, would have lost more than their VaR."""
-    portfolios = read_portfolios(book)
+    with progress("Reading the book ..."):
+        portfolios = read_portfolios(book)
     levels = list(dict.fromkeys(map(parse_confidence, confidence or ["0.99"])))
     if prices is None:
         notes.print("No --prices given: using the sample prices of 20 US shares.", style="dim")
-    market = read_market(prices or sample.PRICES)
-    with progress("Testing ..."):
-        reports = _backtest_book(portfolios, market, levels, window)
-    if as_json:
-        print_json(
-            {
-                "market": market_summary(market),
-                "window": window,
-                "var_convention": VarConvention.CONSERVATIVE,
-                "reports": [report_document(report) for report in reports],
-            }
-        )
-    else:
-        Console().print(backtest_tables(reports, window, market.as_of), highlight=False)
+    with progress("Reading prices ..."):
+        market = read_market(prices or sample.PRICES)
+    with progress("Loading the kernels ...") as tell:
+        reports = _backtest_book(portfolios, market, levels, window, tell)
+    with progress("Writing ..."):
+        document = {
+            "market": market_summary(market),
+            "window": window,
+            "var_convention": VarConvention.CONSERVATIVE,
+            "reports": [report_document(report) for report in reports],
+        }
+        tables = backtest_tables(reports, window, market.as_of)
+        text = json_text(document) if as_json else laid_out(Console(), tables)
+    sys.stdout.write(text)
     if exit_code and not all(_passes(report) for report in reports):
         raise typer.Exit(EXIT_RED)
 
 
 def _backtest_book(
-    portfolios: Sequence[Portfolio], snapshot: MarketSnapshot, levels: Sequence[str], window: int
+    portfolios: Sequence[Portfolio],
+    snapshot: MarketSnapshot,
+    levels: Sequence[str],
+    window: int,
+    tell: Tell,
 ) -> list[BacktestReport]:
     """Return a report per portfolio; what concerns all of them is raised."""
     try:
@@ -85,6 +92,7 @@ def _backtest_book(
     block, faults = validate(pack_portfolios(portfolios, Terms((), MeasureSettings())), market)
     reports = []
     for place, portfolio in enumerate(portfolios):
+        tell(f"Testing portfolio {place + 1:,} of {len(portfolios):,} ...")
         error, row = faults.get(place), block.row(place)
         tested: list[Backtest] = []
         if error is None:

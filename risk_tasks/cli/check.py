@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,10 +13,11 @@ from rich.console import Console
 
 from risk_tasks import sample
 from risk_tasks.cli.checking import CheckedBook, check_book, market_summary
-from risk_tasks.cli.options import AsJson, notes, print_json, progress, read_settings
+from risk_tasks.cli.options import AsJson, json_text, laid_out, notes, read_settings
+from risk_tasks.cli.progress import progress
 from risk_tasks.client import RiskClient
 from risk_tasks.errors import InvalidSettingsError, NoMarketError
-from risk_tasks.model.measures import Distribution, MeasureSettings
+from risk_tasks.model.measures import Distribution, HorizonRule, MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import Decision
 from risk_tasks.readers import (
@@ -55,6 +56,9 @@ def check(
     ] = None,
     confidence: Annotated[str, typer.Option(help="Of measures that name none.")] = "0.99",
     horizon_days: Annotated[int, typer.Option(min=1, help="Days ahead.")] = 1,
+    horizon_rule: Annotated[
+        HorizonRule, typer.Option(help="Days by the root of time, or sums of days in a row.")
+    ] = HorizonRule.SQRT_TIME,
     paths: Annotated[
         int, typer.Option(help="Of the Monte Carlo measures; an even number.")
     ] = 10_000,
@@ -83,12 +87,19 @@ def check(
     ] = None,
 ) -> None:
     """Check the portfolios in BOOK and print measures, breaches and decisions."""
-    portfolios = read_portfolios(book)
+    with progress("Reading the book ..."):
+        portfolios = read_portfolios(book)
+        limit_set = read_limits(limits) if limits else None
     options = {
-        "limits": read_limits(limits) if limits else None,
+        "limits": limit_set,
         "measures": measure or None,
         "settings": MeasureSettings(
-            confidence, horizon_days, n_paths=paths, seed=seed, distribution=distribution
+            confidence,
+            horizon_days,
+            horizon_rule=horizon_rule,
+            n_paths=paths,
+            seed=seed,
+            distribution=distribution,
         ),
         "explain": explain,
     }
@@ -123,7 +134,8 @@ def _refuse_market(files: Mapping[str, Path | None]) -> None:
 
 
 def _check_running(url: str, portfolios: list[Portfolio], options: Any) -> CheckedBook:
-    with RiskClient(url, timeout_s=read_settings().timeout_s) as risk:
+    timeout_s = read_settings().timeout_s
+    with progress(_checking(portfolios)), RiskClient(url, timeout_s=timeout_s) as risk:
         checked = check_book(risk, portfolios, {}, **options)
         first = next((report for report in checked.reports if report.market_id), None)
         market_id = first.market_id if first else None
@@ -153,17 +165,25 @@ def _check_embedded(
     if prices is None:
         notes.print("No --prices given: using the sample prices of 20 US shares.", style="dim")
         scenarios = scenarios or sample.SCENARIOS
-    market = read_market(
-        prices or sample.PRICES,
-        scenarios=read_scenarios(scenarios) if scenarios else {},
-        tags=read_tags(tags) if tags else {},
-    )
+    with progress("Reading prices ..."):
+        market = read_market(
+            prices or sample.PRICES,
+            scenarios=read_scenarios(scenarios) if scenarios else {},
+            tags=read_tags(tags) if tags else {},
+        )
     with (
-        progress("Starting a server and a worker, checking ..."),
+        progress("Starting a server and a worker (a minute the first time) ...") as tell,
         embedded(timeout_s=_EMBEDDED_TIMEOUT_S) as risk,
     ):
+        tell(_checking(portfolios))
         risk.publish_market(market)
-        return check_book(risk, portfolios, market_summary(market), **options)
+        checked = check_book(risk, portfolios, market_summary(market), **options)
+        tell("Stopping ...")
+        return checked
+
+
+def _checking(portfolios: Sequence[Portfolio]) -> str:
+    return f"Checking {len(portfolios):,} portfolios ..."
 
 
 def _write(checked: CheckedBook, kind: Format, output: Path | None) -> None:
@@ -174,21 +194,24 @@ def _write(checked: CheckedBook, kind: Format, output: Path | None) -> None:
             f"{error.strerror}: {output}.", field="--output", remedy="Name a file to write."
         ) from None
     try:
-        if kind is Format.JSON:
-            print_json(checked.document(), stream)
-        elif kind is Format.CSV:
-            stream.write(reports_csv(checked.reports))
-        else:
-            console = Console(file=stream)
-            console.print(report_tables(checked.reports, console.width), highlight=False)
-            console.print()
-            console.print(explanations(checked.reports), highlight=False)
-            if any(report.explanation for report in checked.reports):
-                console.print()
-                console.print(room_tables(checked.reports), highlight=False)
+        with progress("Writing ..."):
+            text = _text(checked, kind, Console(file=stream))
+        stream.write(text)
     finally:
         if output:
             stream.close()
+
+
+def _text(checked: CheckedBook, kind: Format, console: Console) -> str:
+    """Return what is written, for `console` where it is a table."""
+    if kind is Format.JSON:
+        return json_text(checked.document())
+    if kind is Format.CSV:
+        return reports_csv(checked.reports)
+    parts = [report_tables(checked.reports, console.width), explanations(checked.reports)]
+    if any(report.explanation for report in checked.reports):
+        parts.append(room_tables(checked.reports))
+    return laid_out(console, *parts)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from risk_tasks import sample
 from risk_tasks.cli.checking import CheckedBook, check_book, market_summary
-from risk_tasks.cli.options import AsJson, print_json, progress
+from risk_tasks.cli.options import AsJson, print_json
+from risk_tasks.cli.progress import progress
 from risk_tasks.client import RiskClient
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.readers import read_limits, read_market, read_portfolios, read_scenarios
@@ -27,15 +28,19 @@ def demo(as_json: AsJson = False) -> None:
     limits, book = read_limits(sample.LIMITS), read_portfolios(sample.BOOKS)
     started = time.perf_counter()
     with (
-        progress("Starting a server, two workers and a scheduler, checking ..."),
+        progress(
+            "Starting a server, two workers and a scheduler (a minute the first time) ..."
+        ) as tell,
         running_fleet(FleetPlan(n_workers=2, scheduler=True)) as fleet,
         RiskClient(fleet.url, timeout_s=_TIMEOUT_S) as risk,
     ):
         start_ms = (time.perf_counter() - started) * 1e3
+        tell("Checking ...")
         risk.publish_market(market)
         risk.publish_limits(limits)
         checked = check_book(risk, book, market_summary(market))
         pids = fleet.pids
+        tell("Stopping ...")
     checked.timings["start_ms"] = round(start_ms, 3)
     if as_json:
         print_json(checked.document())

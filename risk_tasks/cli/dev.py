@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from risk_tasks.cli.options import notes
+from risk_tasks.cli.progress import progress
 from risk_tasks.connection import masked
 from risk_tasks.errors import InvalidSettingsError
 
@@ -56,14 +58,17 @@ def dev(
         gateway=gateway,
         log_level="info",
     )
-    notes.print("Starting ...")
-    with running_fleet(plan, broker_url, stopped) as fleet:
+    with ExitStack() as stack:
+        with progress("Starting (a minute the first time) ..."):
+            fleet = stack.enter_context(running_fleet(plan, broker_url, stopped))
         if not stopped.is_set():
             _announce(fleet, ready_file)
         while not stopped.wait(_WATCH_EVERY_S):
             for name in fleet.revive():
                 notes.print(f"{name} died and was started again.")
                 _write_ready_file(fleet, ready_file)
+        with progress("Stopping ..."):
+            stack.close()
     notes.print("Stopped.")
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from risk_tasks.broker.dead_letters import DeadLetter, DeadLetters
 from risk_tasks.cli.options import AsJson, BrokerUrl, print_json, read_settings, url_of
+from risk_tasks.cli.progress import progress
 from risk_tasks.connection import connect
 from risk_tasks.lanes import MAX_DEAD
 
@@ -38,7 +39,7 @@ def list_letters(
     as_json: AsJson = False,
 ) -> None:
     """List the dead letters, the latest first."""
-    with connect(url_of(broker_url)) as client:
+    with progress("Reading the dead letters ..."), connect(url_of(broker_url)) as client:
         rows = [_summary(letter) for letter in DeadLetters(client).letters(limit)]
     if as_json:
         print_json(rows)

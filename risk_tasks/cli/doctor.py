@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from risk_tasks.cli.options import AsJson, BrokerUrl, print_json, url_of
+from risk_tasks.cli.progress import progress
 from risk_tasks.diagnosis import Finding, State, examine
 
 _MARKS = {State.OK: ("ok  ", "green"), State.WARN: ("warn", "yellow"), State.BAD: ("BAD ", "red")}
@@ -16,7 +17,8 @@ _MARKS = {State.OK: ("ok  ", "green"), State.WARN: ("warn", "yellow"), State.BAD
 
 def doctor(broker_url: BrokerUrl = None, as_json: AsJson = False) -> None:
     """Examine server, workers and queues; exit code 1 where something is bad."""
-    findings = examine(url_of(broker_url))
+    with progress("Looking at the server, and asking each lane for an answer ..."):
+        findings = examine(url_of(broker_url))
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from risk_tasks.cli.options import AsJson, BrokerUrl, print_json, url_of
+from risk_tasks.cli.progress import progress
 from risk_tasks.client import RiskClient
 from risk_tasks.connection import connect
 from risk_tasks.errors import UnknownLimitSetError
@@ -31,8 +32,9 @@ def publish(
     as_json: AsJson = False,
 ) -> None:
     """Read limits and hold all later checks against them."""
-    limit_set = read_limits(path)
-    with RiskClient(url_of(broker_url)) as risk:
+    with progress("Reading limits ..."):
+        limit_set = read_limits(path)
+    with RiskClient(url_of(broker_url)) as risk, progress("Publishing ..."):
         version = risk.publish_limits(limit_set, name)
     if as_json:
         print_json({"name": name, "id": limit_set.id, "version": version})

@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from risk_tasks.cli.options import AsJson, BrokerUrl, print_json, progress, url_of
+from risk_tasks.cli.options import AsJson, BrokerUrl, print_json, url_of
+from risk_tasks.cli.progress import progress
 from risk_tasks.client import RiskClient
 from risk_tasks.connection import connect
 from risk_tasks.lanes import DEFAULT_NAME
@@ -70,7 +71,7 @@ def publish(
 @app.command("list")
 def list_markets(broker_url: BrokerUrl = None, as_json: AsJson = False) -> None:
     """List the published markets."""
-    with connect(url_of(broker_url)) as client:
+    with progress("Reading the markets ..."), connect(url_of(broker_url)) as client:
         store = MarketStore(client)
         rows = [
             describe(name, snapshot)

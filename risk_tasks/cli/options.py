@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from risk_tasks.settings import Settings
 
@@ -32,18 +30,24 @@ def url_of(broker_url: str | None) -> str:
     return read_settings(broker_url).broker_url.get_secret_value()
 
 
-def print_json(document: object, stream: TextIO | None = None) -> None:
-    """Print `document` as the only thing on standard output; NaN would be an error."""
-    stream = stream or sys.stdout
-    json.dump(document, stream, indent=2, allow_nan=False)
-    stream.write("\n")
+def json_text(document: object) -> str:
+    """Return `document` as JSON with its last line end; NaN would be an error."""
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
-@contextmanager
-def progress(message: str) -> Iterator[None]:
-    """Show `message` while something takes its time, on a terminal only."""
-    if not notes.is_terminal:
-        yield
-        return
-    with notes.status(message):
-        yield
+def laid_out(console: Console, *parts: RenderableType) -> str:
+    """Return what `console` would print of `parts`, with an empty line between two.
+
+    A thousand tables take seconds to be laid out, and none to be written.
+    """
+    with console.capture() as printed:
+        for place, part in enumerate(parts):
+            if place:
+                console.print()
+            console.print(part, highlight=False)
+    return printed.get()
+
+
+def print_json(document: object) -> None:
+    """Print `document` as the only thing on standard output."""
+    sys.stdout.write(json_text(document))

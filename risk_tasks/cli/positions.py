@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
 
-from risk_tasks.cli.options import AsJson, BrokerUrl, print_json, url_of
+from risk_tasks.cli.options import AsJson, BrokerUrl, laid_out, print_json, url_of
+from risk_tasks.cli.progress import progress
 from risk_tasks.client import RiskClient
 from risk_tasks.connection import connect
 from risk_tasks.errors import InvalidPortfolioError
@@ -20,6 +23,8 @@ from risk_tasks.store.reports import ReportStore
 from risk_tasks.wire.documents import portfolio_document
 
 app = typer.Typer(help="Hold portfolios on the server, change and show them.")
+
+T = TypeVar("T")
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="Of a live portfolio.")]
 EventId = Annotated[
@@ -55,10 +60,15 @@ def set_portfolios(
             remedy="Write it there, or give an ID and its positions.",
         )
     else:
-        portfolios = read_portfolios(Path(book))
+        with progress("Reading the book ..."):
+            portfolios = read_portfolios(Path(book))
     with RiskClient(url_of(broker_url)) as risk:
-        versions = {one.id: risk.set_portfolio(one, event_id=event_id) for one in portfolios}
-    _tell(versions, as_json=as_json)
+        versions = _each(
+            {one.id: one for one in portfolios},
+            lambda one: risk.set_portfolio(one, event_id=event_id),
+            "Holding",
+        )
+    _print_versions(versions, as_json=as_json)
 
 
 @app.command()
@@ -75,7 +85,7 @@ def change(
     numbers = _numbers(deltas, "deltas")
     with RiskClient(url_of(broker_url)) as risk:
         version = risk.change_positions(portfolio_id, numbers, event_id=event_id)
-    _tell({portfolio_id: version}, as_json=as_json)
+    _print_versions({portfolio_id: version}, as_json=as_json)
 
 
 @app.command()
@@ -99,14 +109,14 @@ def rm(
 ) -> None:
     """Hold portfolios no longer; their limits that are not ok become so."""
     with RiskClient(url_of(broker_url)) as risk:
-        versions = {one: risk.remove_portfolio(one) for one in dict.fromkeys(portfolio_ids)}
-    _tell(versions, as_json=as_json, word="ended at version")
+        versions = _each({one: one for one in portfolio_ids}, risk.remove_portfolio, "Removing")
+    _print_versions(versions, as_json=as_json, word="ended at version")
 
 
 @app.command("list")
 def list_portfolios(broker_url: BrokerUrl = None, as_json: AsJson = False) -> None:
     """List the live portfolios with the age of their reports and the limits that are not ok."""
-    with connect(url_of(broker_url)) as client:
+    with progress("Reading the live portfolios ..."), connect(url_of(broker_url)) as client:
         summaries = ReportStore(client).summaries(PortfolioStore(client).ids())
     if as_json:
         print_json(
@@ -124,10 +134,24 @@ def list_portfolios(broker_url: BrokerUrl = None, as_json: AsJson = False) -> No
     elif not summaries:
         typer.echo("No portfolio is live. Hold some with: risk-tasks positions set BOOK")
     else:
-        Console().print(summaries_table(summaries))
+        with progress("Writing ..."):
+            text = laid_out(Console(), summaries_table(summaries))
+        sys.stdout.write(text)
 
 
-def _tell(versions: dict[str, int], *, as_json: bool, word: str = "is of version") -> None:
+def _each(asked: Mapping[str, T], call: Callable[[T], int], doing: str) -> dict[str, int]:
+    """Return what `call` answers for each of `asked`, one after the other."""
+    versions = {}
+    with progress(f"{doing} ...") as tell:
+        for number, (name, one) in enumerate(asked.items(), 1):
+            tell(f"{doing} portfolio {number:,} of {len(asked):,} ...")
+            versions[name] = call(one)
+    return versions
+
+
+def _print_versions(
+    versions: Mapping[str, int], *, as_json: bool, word: str = "is of version"
+) -> None:
     if as_json:
         print_json([{"id": name, "version": version} for name, version in versions.items()])
         return

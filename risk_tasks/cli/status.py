@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from risk_tasks.cli.options import AsJson, BrokerUrl, print_json, url_of
+from risk_tasks.cli.progress import progress
 from risk_tasks.connection import connect, masked
 from risk_tasks.errors import TransportError
 from risk_tasks.lanes import SLOTS_KEPT_S
@@ -55,7 +56,8 @@ def status(
             told = {name: asdict(lane) for name, lane in lanes.items()}
             print_json(told) if as_json else _console().print(shards_page(lanes))
             return
-        found = read_status(client, window_s)
+        with progress("Adding up what the workers measured ..."):
+            found = read_status(client, window_s)
     if as_json:
         print_json(asdict(found))
     else:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from risk_tasks import sample
+from risk_tasks.model.measures import HorizonRule, MeasureSettings
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES
 from tests.integration.support import command, environment, only_json, unique
 
@@ -175,6 +176,21 @@ def test_check_writes_a_spreadsheet_to_a_file(call, on_fleet, tmp_path):
     assert rows[2]["breaches"] == "concentration"
 
 
+@pytest.mark.parametrize("rule", HorizonRule)
+def test_several_days_are_told_by_the_rule_that_is_named(call, on_fleet, risk, book, rule):
+    """The root of time where none is."""
+    settings = MeasureSettings(horizon_days=10, horizon_rule=rule)
+    expected = risk.check_many(book, measures=["value_at_risk"], settings=settings)
+    named = [] if rule is HorizonRule.SQRT_TIME else ["--horizon-rule", rule.value]
+
+    asked = ["check", sample.BOOKS, "-m", "value_at_risk", "--horizon-days", 10]
+    found = only_json(call(*asked, *named, "--json", *on_fleet))["reports"]
+
+    assert [one["measures"]["value_at_risk"]["value"] for one in found] == [
+        one.measures["value_at_risk"].value for one in expected
+    ]
+
+
 @pytest.mark.parametrize(
     ("options", "opening"),
     [(["--json"], "{"), (["--format", "csv"], "portfolio_id,"), ([], " ")],
@@ -290,7 +306,15 @@ def test_prices_that_are_none_are_two_lines(call):
     assert_two_lines(call("check", sample.BOOKS, "--prices", sample.BOOKS), ".toml")
 
 
-@pytest.mark.parametrize("arguments", [["check"], ["nothing"], ["check", "b", "--format", "xml"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check"],
+        ["nothing"],
+        ["check", "b", "--format", "xml"],
+        ["check", "b", "--horizon-rule", "compounded"],
+    ],
+)
 def test_wrong_usage_is_exit_code_2(call, arguments):
     assert call(*arguments).returncode == 2
 

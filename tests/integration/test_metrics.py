@@ -17,8 +17,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from risk_tasks import Portfolio, RiskClient
 from risk_tasks.connection import connect
 from risk_tasks.embedding.server import free_port
-from risk_tasks.lanes import SLOTS_KEY
+from risk_tasks.lanes import LIVE_DIRTY_KEY, SLOTS_KEY
+from risk_tasks.monitoring.server import ServerMetrics
 from risk_tasks.monitoring.status import Status, read_status
+from risk_tasks.store.portfolios import PortfolioStore
+from risk_tasks.store.recomputing import RecomputingStore
 from tests.integration.conftest import server_of_our_own
 from tests.integration.support import books, ended, running, wait_until
 from tests.unit.deploy.expressions import expressions, labels_in, metrics_in
@@ -79,7 +82,11 @@ def system(market, tmp_path_factory) -> Iterator[System]:
     with ExitStack() as stack:
         server = stack.enter_context(server_of_our_own())
         system = System(server.url, folder)
-        settings = {"RISK_TASKS_BROKER_URL": server.url, "RISK_TASKS_METRICS_PORT": "0"}
+        settings = {
+            "RISK_TASKS_BROKER_URL": server.url,
+            "RISK_TASKS_METRICS_PORT": "0",
+            "RISK_TASKS_SHARDS": "4",
+        }
         for name, log in system.logs.items():
             stack.enter_context(running("-m", "risk_tasks", name, log=log, settings=settings))
         for name, log in system.logs.items():
@@ -232,9 +239,36 @@ def test_a_worker_that_is_switched_off_measures_nothing(server, clients, market,
 
 def test_a_scheduler_tells_that_the_server_is_away(tmp_path):
     """One metric, which says so, instead of a scrape that fails."""
-    from risk_tasks.monitoring.server import ServerMetrics
-
     with connect("redis://127.0.0.1:1/0") as client:
         (up,) = ServerMetrics(client).collect()
 
     assert [(sample.name, sample.value) for sample in up.samples] == [("risk_tasks_broker_up", 0)]
+
+
+def told_of_all(client) -> dict[str, float]:
+    """Return what a scheduler tells without a label."""
+    return {
+        sample.name: sample.value
+        for metric in ServerMetrics(client).collect()
+        for sample in metric.samples
+        if not sample.labels
+    }
+
+
+def test_what_is_taken_again_and_again_is_never_dirty_for_long(server):
+    """So that an alert looks also at what is underway while no report is recorded."""
+    with connect(server.url) as client:
+        PortfolioStore(client).set(Portfolio("p", {"AAPL": 1.0}))
+        # As if it had changed a minute ago.
+        client.zadd(LIVE_DIRTY_KEY, {"p": server.now_ms() - 60_000})
+        assert told_of_all(client)["risk_tasks_live_oldest_dirty_seconds"] >= 60
+        store = RecomputingStore(client)
+
+        for _ in range(2):
+            assert len(store.take(most=1, wait_ms=0, max_underway=10).turns) == 1
+            assert told_of_all(client)["risk_tasks_live_underway"] == 1
+            assert store.retrigger(after_s=0, max_attempts=3) == []
+            found = told_of_all(client)
+            assert found["risk_tasks_live_dirty"] == 1
+            assert found["risk_tasks_live_oldest_dirty_seconds"] < 60
+            assert found["risk_tasks_live_reports_total"] == 0

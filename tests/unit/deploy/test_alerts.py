@@ -21,7 +21,7 @@ ERROR = '{lane="normal",outcome="error"}'
 FAILED = '{lane="normal",outcome="failed"}'
 LATENCY = "risk_tasks_check_latency_seconds_bucket"
 
-#: values at every fifteen seconds for half an hour
+#: values at every fifteen seconds for half an hour; what ends otherwise has begun 45 s ago
 HEALTH = {
     "risk_tasks_broker_up": "1x120",
     f"risk_tasks_live_workers{LANE}": "2x120",
@@ -32,6 +32,10 @@ HEALTH = {
     f"risk_tasks_lane_capacity_bytes{LANE}": "1000000x120",
     f"risk_tasks_lane_oldest_age_seconds{LANE}": "0.2x120",
     f"risk_tasks_lane_oldest_age_seconds{CRITICAL}": "0.01x120",
+    f"risk_tasks_orphaned_shards{LANE}": "0x112 3x6",
+    "risk_tasks_live_oldest_dirty_seconds": "0.1x112 20x6",
+    "risk_tasks_live_underway": "50x120",
+    "risk_tasks_live_reports_total": "0+500x120",
     f'{LATENCY}{{lane="critical",le="0.025"}}': "0+100x120",
     f'{LATENCY}{{lane="critical",le="0.05"}}': "0+100x120",
     f'{LATENCY}{{lane="critical",le="0.06"}}': "0+100x120",
@@ -58,6 +62,8 @@ PLIGHTS: dict[str, dict[str, str | None]] = {
     "NoMarket": {"risk_tasks_default_market": "0x120"},
     "LaneFilling": {f"risk_tasks_lane_bytes{LANE}": "810000x120"},
     "LaneWaits": {f"risk_tasks_lane_oldest_age_seconds{CRITICAL}": "1.5x120"},
+    "ShardsOrphaned": {f"risk_tasks_orphaned_shards{LANE}": "3x120"},
+    "LiveWaits": {"risk_tasks_live_oldest_dirty_seconds": "16x120"},
     "SlowCritical": {
         f'{LATENCY}{{lane="critical",le="0.025"}}': "0+90x120",
         f'{LATENCY}{{lane="critical",le="0.05"}}': "0+95x120",
@@ -129,6 +135,24 @@ def test_each_rings_in_its_plight_and_no_other(promtool, tmp_path, name):
     series = {key: values for key, values in {**HEALTH, **PLIGHTS[name]}.items() if values}
 
     check(promtool, tmp_path, case(series, [name]))
+
+
+NONE_RECORDED = {"risk_tasks_live_reports_total": "500x120"}
+
+
+@pytest.mark.parametrize(
+    ("series", "ringing"),
+    [
+        (NONE_RECORDED, ["LiveWaits"]),
+        ({**NONE_RECORDED, "risk_tasks_live_underway": "0x120"}, []),
+        ({**NONE_RECORDED, "risk_tasks_live_underway": "0 0 9 0x117"}, []),
+    ],
+    ids=["taken again and again", "nothing to compute", "one change at a scrape"],
+)
+def test_live_portfolios_that_are_taken_and_never_recorded_ring_though_none_is_dirty_for_long(
+    promtool, tmp_path, series, ringing
+):
+    check(promtool, tmp_path, case({**HEALTH, **series}, ringing))
 
 
 def test_each_alert_has_a_plight_here_and_its_first_steps_in_the_documents():

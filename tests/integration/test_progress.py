@@ -1,0 +1,185 @@
+"""What takes its time says so on a terminal, on standard error alone, and nowhere else."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from risk_tasks import sample
+from risk_tasks.embedding.server import free_port
+from tests.integration.dev_system import READY_WITHIN_S
+from tests.integration.support import REPOSITORY, command, environment, wait_until
+from tests.integration.terminals import Shown, on_terminal
+
+pytestmark = pytest.mark.integration
+
+#: a line that was shown is taken back, and the cursor comes back
+ERASED, CURSOR = "\x1b[2K", "\x1b[?25h"
+BOOKS, PRICES = sample.BOOKS, sample.PRICES
+
+#: what is shown, by the command that shows it; URL is that of a running server
+SHOWN: dict[str, tuple[list[object], list[str]]] = {
+    "a backtest": (
+        ["backtest", BOOKS, "--prices", PRICES, "--json"],
+        ["Reading the book", "Reading prices", "Testing portfolio 7 of 7", "Writing"],
+    ),
+    "a market": (
+        ["market", "publish", PRICES, "--json", "--broker-url", "URL"],
+        ["Reading prices", "Publishing"],
+    ),
+    "markets": (["market", "list", "--json", "--broker-url", "URL"], ["Reading the markets"]),
+    "limits": (
+        ["limits", "publish", sample.LIMITS, "--json", "--broker-url", "URL"],
+        ["Reading limits", "Publishing"],
+    ),
+    "positions": (
+        ["positions", "set", BOOKS, "--json", "--broker-url", "URL"],
+        ["Reading the book", "Holding portfolio 7 of 7"],
+    ),
+    "live portfolios": (
+        ["positions", "list", "--json", "--broker-url", "URL"],
+        ["Reading the live portfolios"],
+    ),
+    "dead letters": (["dlq", "ls", "--json", "--broker-url", "URL"], ["Reading the dead letters"]),
+    "its state": (["status", "--json", "--broker-url", "URL"], ["Adding up what"]),
+    "a system": (["doctor", "--json", "--broker-url", "URL"], ["Looking at the server"]),
+}
+
+
+def words_for(words: list[object], url: str) -> list[object]:
+    return [url if word == "URL" else word for word in words]
+
+
+def assert_shown_and_gone(shown: Shown, messages: list[str]) -> None:
+    """All of `messages`, in order; nothing of it is left on the screen."""
+    places = [shown.terminal.find(message) for message in messages]
+    assert -1 not in places, shown.terminal
+    assert places == sorted(places)
+    assert shown.terminal.count(CURSOR) == shown.terminal.count("\x1b[?25l")
+    assert ERASED in shown.terminal[shown.terminal.rindex(" ...") :]
+
+
+@pytest.mark.parametrize(("words", "messages"), SHOWN.values(), ids=SHOWN)
+def test_on_a_terminal_it_says_what_it_does_and_standard_output_is_json_alone(
+    words, messages, server
+):
+    shown = on_terminal(["-m", "risk_tasks", *words_for(words, server.url)])
+
+    assert shown.returncode == (1 if "doctor" in words else 0), shown.terminal
+    assert_shown_and_gone(shown, messages)
+    json.loads(shown.stdout)
+
+
+@pytest.mark.parametrize(("words", "messages"), SHOWN.values(), ids=SHOWN)
+def test_on_no_terminal_it_says_nothing_whatever_the_environment_asks(words, messages, server):
+    """Colours may be asked for in a log as well."""
+    done = command(*words_for(words, server.url), FORCE_COLOR="1", TTY_COMPATIBLE="1")
+
+    assert done.stderr == ""
+    json.loads(done.stdout)
+
+
+def test_a_check_says_how_many_and_where_it_is(fleet, tmp_path):
+    """With the report on the same terminal, or in a file."""
+    words = ["-m", "risk_tasks", "check", BOOKS, "--broker-url", fleet.url]
+    messages = ["Reading the book", "Checking 7 portfolios", "Writing"]
+
+    assert_shown_and_gone(on_terminal([*words, "--json"]), messages)
+    beside = on_terminal(words, stdout_too=True)
+    assert_shown_and_gone(beside, messages)
+    assert "value at risk" in beside.terminal[beside.terminal.rindex(CURSOR) :]
+    written = on_terminal([*words, "--json", "-o", "out.json"], cwd=tmp_path)
+    assert_shown_and_gone(written, messages)
+    assert written.stdout == ""
+    assert len(json.loads((tmp_path / "out.json").read_text())["reports"]) == 7
+
+
+@pytest.mark.parametrize(
+    ("words", "messages"),
+    [
+        (["demo"], ["Starting a server, two workers and a scheduler", "Checking", "Stopping"]),
+        (
+            ["check", BOOKS, "--prices", PRICES],
+            ["Reading prices", "Starting a server and a worker", "Checking 7", "Stopping"],
+        ),
+    ],
+    ids=["demo", "check"],
+)
+def test_what_starts_a_system_says_that_it_does(words, messages):
+    shown = on_terminal(["-m", "risk_tasks", *words, "--json"])
+
+    assert shown.returncode == 0, shown.terminal
+    assert_shown_and_gone(shown, messages)
+    assert len(json.loads(shown.stdout)["reports"]) == 7
+
+
+def test_a_system_that_is_left_running_says_that_it_starts_and_stops(tmp_path):
+    """And nothing moves on the terminal while it runs."""
+    ready = tmp_path / "ready.json"
+
+    def stop(process: subprocess.Popen[str]) -> None:
+        wait_until(lambda: ready.exists() or process.poll() is not None, READY_WITHIN_S, "ready")
+        process.send_signal(signal.SIGTERM)
+
+    shown = on_terminal(["-m", "risk_tasks", "dev", "--ready-file", ready], meanwhile=stop)
+
+    assert (shown.returncode, shown.stdout) == (0, ""), shown.terminal
+    assert_shown_and_gone(shown, ["Starting", "worker-1", "Stopping", "Stopped."])
+
+
+def test_an_error_ends_what_is_shown_before_it_is_told(tmp_path):
+    """So that its two lines stay, with the cursor below."""
+    away = f"redis://127.0.0.1:{free_port()}/0"
+    shown = on_terminal(["-m", "risk_tasks", "check", BOOKS, "--broker-url", away])
+
+    assert shown.returncode == 1
+    assert "Checking 7 portfolios" in shown.terminal
+    assert "does not answer" in shown.terminal[shown.terminal.rindex(CURSOR) :]
+
+
+def test_a_terminal_that_moves_no_cursor_is_shown_nothing(server):
+    words = ["positions", "set", BOOKS, "--broker-url", server.url]
+    shown = on_terminal(["-m", "risk_tasks", *words], TERM="dumb")
+
+    assert (shown.returncode, shown.terminal) == (0, "")
+
+
+# --- benchmarks print while they go on
+
+BENCHMARK = """
+from benchmarks import __main__ as command
+command.BENCHMARKS = {"first": lambda: print("one row"), "second": lambda: print("another")}
+command.main(["second", "--full", "first"])
+"""
+
+
+def test_a_benchmark_stands_below_what_it_prints():
+    """On the same terminal; rows that go elsewhere go there alone."""
+    elsewhere = on_terminal(["-c", BENCHMARK], cwd=REPOSITORY)
+    beside = on_terminal(["-c", BENCHMARK], cwd=REPOSITORY, stdout_too=True)
+
+    messages = ["Measuring second, 1 of 2", "Measuring first, 2 of 2"]
+    assert elsewhere.stdout == "another\none row\n"
+    assert "row" not in elsewhere.terminal
+    for shown in (elsewhere, beside):
+        assert_shown_and_gone(shown, messages)
+    assert "another" in beside.terminal
+    assert beside.terminal.index("another") > beside.terminal.index(messages[0])
+
+
+def test_a_benchmark_prints_its_rows_alone_on_no_terminal():
+    done = subprocess.run(
+        [sys.executable, "-c", BENCHMARK],
+        cwd=REPOSITORY,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+
+    assert (done.stdout, done.stderr) == ("another\none row\n", "")
