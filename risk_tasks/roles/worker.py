@@ -25,6 +25,7 @@ from risk_tasks.model.limits import LimitSet
 from risk_tasks.roles.compiling import compile_once
 from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.markets import MarketsAhead
+from risk_tasks.roles.memory import keep_memory
 from risk_tasks.roles.meters import WorkerMeters, told
 from risk_tasks.roles.presence import Presence, Repeater, name_of_a_life
 from risk_tasks.roles.result_cache import CacheReport, open_cache
@@ -83,6 +84,7 @@ def read_lanes(text: str) -> list[Priority]:
 def run_worker(settings: Settings, *, name: str | None = None) -> int:
     """Serve until SIGTERM or SIGINT, finish what is started, and return the exit code."""
     configure_logs(settings.log_level, settings.log_format)
+    keep_memory()
     lanes = read_lanes(settings.lanes)
     if lanes == [Priority.BATCH]:
         os.nice(_BATCH_NICENESS)
@@ -110,8 +112,11 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
         app.steps["consumer"].add(following(shards.order))
     tasks.register(app, service, documents, BlockBroker(client), meters.recorder)
     tasks.register_prewarming(app, prewarmer)
-    handing = Handing(ListenerStore(client), BreachStream(client))
-    tasks.register_live(app, PositionService(PortfolioStore(client)), handing)
+    tasks.register_live(
+        app,
+        PositionService(PortfolioStore(client)),
+        Handing(ListenerStore(client), BreachStream(client)),
+    )
 
     log.info("worker.compiling", name=name)
     started = time.perf_counter()

@@ -1,0 +1,47 @@
+"""Memory that was freed is taken again without asking the kernel for it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+PROGRAM = """
+import resource, threading
+from risk_tasks.roles.memory import keep_memory
+
+keeps = {keeps} and keep_memory()
+
+def faults(n):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(n):
+        # As a block does: several columns at once, all freed before the next.
+        held = [bytes(size) for size in (600_000, 1_200_000, 1_200_000)]
+        del held
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+def run():
+    faults(3)
+    print(int(keeps), faults(20))
+
+# Where blocks are computed: a thread has memory of its own.
+thread = threading.Thread(target=run)
+thread.start()
+thread.join()
+"""
+
+
+def told(*, keeps: bool) -> tuple[int, int]:
+    program = PROGRAM.format(keeps=keeps)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    kept, faults = done.stdout.split()
+    return int(kept), int(faults)
+
+
+def test_what_was_freed_is_kept_for_the_next_block():
+    """Else hundreds of pages are mapped for each block, each at a price."""
+    kept, few = told(keeps=True)
+    _, many = told(keeps=False)
+
+    assert kept == 1
+    assert many > 20 * 200
+    assert few < many / 50
