@@ -14,10 +14,8 @@ from risk_tasks.model.measures import MeasureName
 from risk_tasks.wire.answer import AnswerBlock
 from risk_tasks.wire.request import Detail, RequestBlock, Terms
 
-#: a block holds a worker for about this long
-BLOCK_US = 15_000
-#: a shorter call is not worth a second message
-_ALONE_US = 4_000
+#: a block holds a worker for no longer than about this: a shorter one is not worth its message
+BLOCK_US = 30_000
 #: in a smaller block the time goes to what is done once, not to its positions
 _TELLING = 1_000
 _MAX_REMEMBERED = 256
@@ -36,16 +34,12 @@ class Pace:
     def __init__(self) -> None:
         self._us_per_position: dict[Hashable, float] = {}
 
-    def bounds(self, request: RequestBlock, *, shared: bool = True) -> BlockBounds:
-        """Return bounds that cut `request` into blocks of equal cost, none longer than `BLOCK_US`.
-
-        Two at least where that is worth it, so that two workers share it, unless it is not to be
-        `shared`.
-        """
+    def bounds(self, request: RequestBlock) -> BlockBounds:
+        """Return bounds that cut `request` into blocks of equal cost, up to `BLOCK_US` each."""
         n_positions = int(request.offsets[-1])
         cost_us = _weight(request) * self._expect(request.terms)
-        n_blocks = max(ceil(cost_us / BLOCK_US), 2 if shared and cost_us > _ALONE_US else 1)
-        if n_blocks == 1:
+        n_blocks = ceil(cost_us / BLOCK_US)
+        if n_blocks <= 1:
             return LARGEST
         largest = int(np.diff(request.offsets).max())
         return BlockBounds(

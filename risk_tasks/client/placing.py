@@ -50,6 +50,6 @@ def place(part: Part, pace: Pace, owners: Owners | None, *, in_order: bool) -> P
         return PlacedPart(stamp, blocks, owners.shards_for(blocks))
     rows = owners.rows_by_owner(request)
     pieces = [select(request, one) for one in rows]
-    blocks = [block for piece in pieces for block in cut(piece, pace.bounds(piece, shared=False))]
+    blocks = [block for piece in pieces for block in cut(piece, pace.bounds(piece))]
     shards = [owners.shard_of_first(block) for block in blocks]
     return PlacedPart(stamp, blocks, shards, np.argsort(np.concatenate(rows)))

@@ -48,12 +48,13 @@ def test_blocks_are_of_equal_cost_and_not_beyond_the_bound(us_per_check):
     assert len(found) == 1 or min(found[:-1]) >= max(found) - 1
 
 
-def test_a_call_worth_sharing_is_two_messages_at_least():
-    """So that two workers have it in half the time."""
-    pace, request = Pace(), asked(3_000)
-    pace.learn(request, [answer(3_000, 6.0)])
+def test_a_call_is_cut_where_it_would_hold_a_worker_too_long():
+    """Neither earlier, since a message costs what hundreds of checks do, nor later."""
+    for cost_us, n_blocks in ((BLOCK_US - 1_000, 1), (BLOCK_US + 1_000, 2)):
+        pace, request = Pace(), asked(3_000)
+        pace.learn(request, [answer(3_000, cost_us / 1e3)])
 
-    assert len(sizes(pace, request)) == 2
+        assert len(sizes(pace, request)) == n_blocks
 
 
 def test_other_measures_have_a_pace_of_their_own():
@@ -86,14 +87,14 @@ def test_a_small_block_teaches_nothing():
 
 
 def test_a_cold_first_block_is_forgotten():
-    """Its market was loaded; what comes after costs 5 us a check and 500 us a block."""
+    """Its market was loaded; what comes after costs 15 us a check and 500 us a block."""
     pace, request = Pace(), asked(3_000)
     pace.learn(request, [answer(3_000, 300_000.0)])
     assert len(sizes(pace, request)) > 1_000
 
     for _ in range(4):
         blocks = sizes(pace, request)
-        pace.learn(request, [answer(n, 0.5 + 0.005 * n) for n in blocks])
+        pace.learn(request, [answer(n, 0.5 + 0.015 * n) for n in blocks])
 
     assert len(sizes(pace, request)) == 2
 
