@@ -16,9 +16,13 @@ def join(requests: Sequence[RequestBlock]) -> RequestBlock:
     first = requests[0]
     if len(requests) == 1:
         return first
-    places: dict[str, int] = {}
+    places = {name: place for place, name in enumerate(first.instrument_names)}
     codes = []
     for request in requests:
+        # Users of one market mostly name the same: comparing is a tenth of looking each up.
+        if request.instrument_names == first.instrument_names:
+            codes.append(request.instrument)
+            continue
         known = [places.setdefault(name, len(places)) for name in request.instrument_names]
         # A code of -1 is a position without a name, and finds the last.
         codes.append(np.array([*known, -1], dtype=np.int32)[request.instrument])
