@@ -18,7 +18,7 @@ from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import GRAVITY
 from risk_tasks.model.stamp import Stamp
 from risk_tasks.service import MarketShelf, Service
-from risk_tasks.wire.messages import decode_answer, encode_request
+from risk_tasks.wire.messages import FEW_CHECKS, decode_answer, encode_request
 from risk_tasks.wire.request import Detail, pack_portfolios
 from risk_tasks.wire.request_columns import encode_columns
 from tests.unit.service.support import (
@@ -114,6 +114,18 @@ def test_a_bad_row_is_told_by_code_and_field(row, expected):
 @given(st.lists(st.sampled_from([*GOOD_ROWS, *(row for row, _ in BAD_ROWS.values())]), max_size=8))
 def test_bad_rows_do_not_disturb_the_others(rows):
     """A good row has the same bits, decision and breaches as it has alone, wherever it stands."""
+    assert_as_alone(rows)
+
+
+def test_a_row_has_the_same_bits_in_a_block_of_many():
+    """Many travel as columns, and each alone as a row."""
+    every = [*GOOD_ROWS, *(row for row, _ in BAD_ROWS.values())]
+
+    assert_as_alone([every[place % len(every)] for place in range(FEW_CHECKS + 10)])
+
+
+def assert_as_alone(rows):
+    """Assert that each row is answered as if it had been sent alone."""
     terms = make_terms(limits=LIMITS)
     service = make_service()
 
