@@ -86,6 +86,9 @@ def _extrapolate(load: CapacityLoad, costs: Costs) -> list[dict[str, float]]:
                 "p50_ms": told.p50_s * 1e3,
             }
         )
+        if not per_s:
+            print(f"  {n:>5,} workers: none, as those that wait fill the server by themselves")
+            continue
         print(
             f"  {n:>5,} workers: {per_s:>12,.0f} checks/s, server {rows[-1]['server_busy']:.0%}, "
             f"{rows[-1]['core_us_a_check']:.1f} us of cores a check, p50 {told.p50_s * 1e3:.1f} ms"
