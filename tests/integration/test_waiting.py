@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 
 from risk_tasks.lanes import (
@@ -69,7 +70,9 @@ def test_a_worker_loads_a_market_that_nobody_asked_for_yet(bare, market):
     with counted(bare.client) as commands:
         # Other tests of this server have read hashes too.
         n_before = calls(bare.client)["hmget"]
-        MarketStore(bare.client).publish(market, name)
+        # Of prices that no other test has: one that is held already is not loaded.
+        prices = np.array(market.prices) * np.random.default_rng().uniform(0.5, 1.5)
+        MarketStore(bare.client).publish(market.with_prices(prices, as_of=market.as_of), name)
         wait_until(lambda: calls(bare.client)["hmget"] > n_before, 10, "a load")
     bare.client.hdel(MARKETS_KEY, name)
 
