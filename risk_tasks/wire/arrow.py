@@ -19,9 +19,9 @@ _OPTIONS = pa.ipc.IpcWriteOptions()
 _CONTINUED = b"\xff\xff\xff\xff"
 
 
-def is_arrow(data: bytes | str) -> bool:
+def is_arrow(data: bytes) -> bool:
     """Whether `data` begins as an IPC stream does."""
-    return isinstance(data, bytes) and data.startswith(_CONTINUED)
+    return data.startswith(_CONTINUED)
 
 
 def encode_batch(batch: pa.RecordBatch, kind: str, metadata: Mapping[str, str]) -> bytes:
