@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -38,10 +39,15 @@ def progress(message: str, *, still: bool = False) -> Iterator[Tell]:
         transient=True,
         redirect_stdout=_prints_beside(),
     ) as live:
+        shown_s = 0.0
 
         def tell(message: str) -> None:
+            nonlocal shown_s
             spinner.update(text=Text(message))
-            if still:
+            # At once, since what follows may be over before the next frame; a count that runs
+            # shows as many as there are frames.
+            if still or time.monotonic() - shown_s >= 1 / _FRAMES_PER_S:
+                shown_s = time.monotonic()
                 live.refresh()
 
         yield tell
