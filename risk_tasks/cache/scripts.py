@@ -1,13 +1,13 @@
-"""The Lua beside this file, and how much it is given at once."""
+"""How much the scripts of the cache are given at once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache
-from importlib.resources import files
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import redis
+
+from risk_tasks.scripts import Script
 
 Item = TypeVar("Item")
 
@@ -15,17 +15,12 @@ Item = TypeVar("Item")
 _KEYS_PER_SCRIPT = 500
 
 
-def script(client: redis.Redis, name: str) -> Any:
+def script(client: redis.Redis, name: str) -> Script:
     """Return a script, to be called with `keys` and `args`."""
-    return client.register_script(_text(name))
+    return Script(client, "risk_tasks.cache", name)
 
 
 def parts(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
     """Cut what a script may be given into pieces."""
     for start in range(0, len(items), _KEYS_PER_SCRIPT):
         yield items[start : start + _KEYS_PER_SCRIPT]
-
-
-@cache
-def _text(name: str) -> str:
-    return (files("risk_tasks.cache") / "lua" / f"{name}.lua").read_text()

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any, TypeAlias
 
 import redis
 
 from risk_tasks.connection import text, transport_errors
 from risk_tasks.lanes import CLAIM_TTL_S, RESULT_TTL_S, idempotency_key
-
-_LUA = files("risk_tasks.store") / "lua"
+from risk_tasks.scripts import Script
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ class IdempotencyStore:
         self._client = client
         self._claim_ms = round(claim_ttl_s * 1e3)
         self._claim, self._renew, self._settle = (
-            client.register_script((_LUA / f"{name}_key.lua").read_text())
+            Script(client, "risk_tasks.store", "idempotency", name)
             for name in ("claim", "renew", "settle")
         )
 

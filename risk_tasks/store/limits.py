@@ -9,7 +9,7 @@ from risk_tasks.connection import text, transport_errors
 from risk_tasks.errors import UnknownLimitSetError
 from risk_tasks.lanes import LIMIT_SETS_KEY, limits_key
 from risk_tasks.model.limits import LimitSet
-from risk_tasks.store.live_scripts import publishing_script
+from risk_tasks.scripts import Script
 from risk_tasks.wire.documents import limit_set_document, read_limit_set
 from risk_tasks.wire.framing import decoding
 
@@ -19,7 +19,7 @@ class LimitStore:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._publish = publishing_script(client, "limits")
+        self._publish = Script(client, "risk_tasks.store", "published", "limits", after=("live",))
 
     def publish(self, limit_set: LimitSet, name: str) -> str:
         """Make `limit_set` the current one of `name`; returns its version.

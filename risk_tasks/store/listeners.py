@@ -10,7 +10,7 @@ import redis
 from risk_tasks.connection import text, transport_errors
 from risk_tasks.errors import InvalidSettingsError
 from risk_tasks.lanes import LIVE_HANDING_KEY, LIVE_HANDING_TTL_S, LIVE_LISTENERS_KEY, Priority
-from risk_tasks.store.live_scripts import live_script
+from risk_tasks.scripts import Script
 
 #: a queue that nobody reads is filled no further; its listener goes on where it stopped
 MAX_UNREAD = 10_000
@@ -21,7 +21,7 @@ class ListenerStore:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._hand_on = live_script(client, "hand_on")
+        self._hand_on = Script(client, "risk_tasks.store", "live", "hand_on")
 
     def add(self, queue: str, since: str) -> bool:
         """Tell `queue` of what comes after the place `since`; False where it listens already.

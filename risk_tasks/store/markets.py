@@ -13,7 +13,7 @@ from risk_tasks.errors import InvalidMarketError, NoMarketError
 from risk_tasks.lanes import MARKETS_KEY, SUPERSEDED_MARKET_TTL_S, market_key, panel_key
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.number import as_finite
-from risk_tasks.store.live_scripts import publishing_script
+from risk_tasks.scripts import Script
 from risk_tasks.wire.market import decode_market, encode_marks, encode_panel
 
 
@@ -22,7 +22,7 @@ class MarketStore:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._publish = publishing_script(client, "market")
+        self._publish = Script(client, "risk_tasks.store", "published", "market", after=("live",))
 
     def publish(self, snapshot: MarketSnapshot, name: str) -> str:
         """Make `snapshot` the current market of `name`; returns its id.

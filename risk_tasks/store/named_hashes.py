@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from typing import cast
 
 import redis
 
 from risk_tasks.connection import text
+from risk_tasks.scripts import Script
 
 
 def read_named(
@@ -35,7 +35,6 @@ def forget_gone(
     client: redis.Redis, names_key: str, key_of: Callable[[str], str], names: Sequence[str]
 ) -> None:
     """Take those of `names` off their list whose hash is not there at this moment."""
-    script = files("risk_tasks.store") / "lua" / "forget_gone.lua"
-    client.register_script(script.read_text())(
+    Script(client, "risk_tasks.store", "named_hashes")(
         keys=[names_key, *map(key_of, names)], args=list(names)
     )

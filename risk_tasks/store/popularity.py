@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any, cast
 
 import redis
@@ -19,6 +18,7 @@ from risk_tasks.lanes import (
     POPULAR_TTL_S,
     popular_key,
 )
+from risk_tasks.scripts import Script
 
 #: what one script adds, so that it does not hold the server for long
 _PER_SCRIPT = 500
@@ -46,8 +46,7 @@ class PopularityStore:
         self._client = client
         self._capacity = capacity
         self._half_life_s = half_life_s
-        script = files("risk_tasks.store") / "lua" / "note_popular.lua"
-        self._note = client.register_script(script.read_text())
+        self._note = Script(client, "risk_tasks.store", "popularity")
 
     def add(self, asked: Mapping[str, tuple[float, bytes]]) -> None:
         """Add to each digest its weight, more than 0; a request that is not held is kept."""

@@ -22,7 +22,7 @@ from risk_tasks.lanes import (
     live_states_key,
 )
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.store.live_scripts import live_script
+from risk_tasks.scripts import Script
 
 #: read in one transaction, which others wait for
 _AT_ONCE = 200
@@ -45,9 +45,9 @@ class PortfolioStore:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._set = live_script(client, "set")
-        self._change = live_script(client, "change")
-        self._remove = live_script(client, "remove")
+        self._set = Script(client, "risk_tasks.store", "live", "set")
+        self._change = Script(client, "risk_tasks.store", "live", "change")
+        self._remove = Script(client, "risk_tasks.store", "live", "remove")
 
     def set(self, portfolio: Portfolio, event_id: str | None = None) -> int:
         """Hold `portfolio` in place of whatever is held under its id; returns the new version.

@@ -25,7 +25,7 @@ from risk_tasks.lanes import (
 )
 from risk_tasks.model.live import LimitStanding
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.store.live_scripts import call_each, live_script
+from risk_tasks.scripts import Script
 from risk_tasks.store.portfolios import portfolio_of
 
 
@@ -93,10 +93,10 @@ class RecomputingStore:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._take = live_script(client, "take")
-        self._begin = live_script(client, "begin")
-        self._record = live_script(client, "record")
-        self._retrigger = live_script(client, "retrigger")
+        self._take = Script(client, "risk_tasks.store", "live", "take")
+        self._begin = Script(client, "risk_tasks.store", "live", "begin")
+        self._record = Script(client, "risk_tasks.store", "live", "record")
+        self._retrigger = Script(client, "risk_tasks.store", "live", "retrigger")
 
     def await_dirty(self, within_s: float) -> bool:
         """Wait until something may be dirty; False after `within_s`, when it may be none the less.
@@ -145,8 +145,9 @@ class RecomputingStore:
     def record_all(self, findings: Sequence[Finding], envelope: bytes) -> list[int | None]:
         """Record each of `findings` by itself, in their order and one round trip."""
         with transport_errors(self._client):
-            changed = call_each(
-                self._client, self._record, [_recording(one, envelope) for one in findings]
+            changed = self._record.run_all(
+                [self._record.command(*_recording(one, envelope)) for one in findings],
+                transaction=False,
             )
         return [None if int(n) < 0 else int(n) for n in changed]
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from typing import Any
 
 import msgspec
 import redis
-from redis.commands.core import Script
 
 from risk_tasks.connection import text, transport_errors
 from risk_tasks.errors import ShardCountError
@@ -20,6 +18,7 @@ from risk_tasks.lanes import (
     Priority,
     shard_leases_key,
 )
+from risk_tasks.scripts import Script
 from risk_tasks.sharding.assignment import Moves
 from risk_tasks.sharding.queues import SHARDED_LANES
 
@@ -50,9 +49,9 @@ class ShardStore:
     def __init__(self, client: redis.Redis, now_s: Callable[[], float] | None = None) -> None:
         self._client = client
         self._now_s = now_s
-        self._agree = _script(client, "agree")
-        self._hold = _script(client, "hold")
-        self._leave = _script(client, "leave")
+        self._agree = Script(client, "risk_tasks.store", "shards", "agree")
+        self._hold = Script(client, "risk_tasks.store", "shards", "hold")
+        self._leave = Script(client, "risk_tasks.store", "shards", "leave")
 
     def count(self) -> int:
         """Return how many shards the normal and the batch lane have; 1 where nobody has said."""
@@ -112,11 +111,6 @@ class ShardStore:
         """Return the worker of each shard that is leased; some may have died just now."""
         with transport_errors(self._client):
             return _leases(self._client.hgetall(shard_leases_key(lane)))
-
-
-def _script(client: redis.Redis, name: str) -> Script:
-    path = files("risk_tasks.store") / "lua" / "shards" / f"{name}.lua"
-    return client.register_script(path.read_text())
 
 
 def _lane_leases(workers: Sequence[Any], leases: Sequence[Any], late: Sequence[Any]) -> LaneLeases:

@@ -1,3 +1,26 @@
+-- The number of shards, and which worker leases which.
+
+-- script: agree
+-- Say how many shards there are, or learn it; another number only where nothing waits in a shard.
+-- ARGV  1 how many ('' whatever there are)  2 whether somebody serves the ones there are  3.. lanes
+-- Returns {'agreed', how many}, {'served', how many} or {'waiting', how many}.
+local kept = tonumber(redis.call('GET', 'risk:shards') or 1)
+local wanted = tonumber(ARGV[1]) or kept
+if wanted ~= kept then
+  if ARGV[2] == '1' then return {'served', kept} end
+  for place = 3, #ARGV do
+    for shard = 0, kept - 1 do
+      if redis.call('EXISTS', 'risk.' .. ARGV[place] .. '.' .. shard) == 1 then
+        return {'waiting', kept}
+      end
+    end
+    redis.call('UNLINK', 'risk:shard_leases:' .. ARGV[place], 'risk:shard_workers:' .. ARGV[place])
+  end
+end
+redis.call('SET', 'risk:shards', wanted)
+return {'agreed', wanted}
+
+-- script: hold
 -- Say that a worker lives, give up and take leases, and tell how the leases stand then.
 -- ARGV  1 worker  2 how many shards  3 ms after which an unseen worker is dead
 --       4 ms that the oldest block of a shard may wait before the shard is late
@@ -52,3 +75,16 @@ end
 local found = {}
 for place, one in ipairs(cjson.decode(ARGV[5])) do found[place] = hold(one[1], one[2], one[3]) end
 return found
+
+-- script: leave
+-- Give up all leases of a worker, which serves no longer.
+-- ARGV  1 worker  2.. its lanes
+for place = 2, #ARGV do
+  local leases = 'risk:shard_leases:' .. ARGV[place]
+  redis.call('ZREM', 'risk:shard_workers:' .. ARGV[place], ARGV[1])
+  local held = redis.call('HGETALL', leases)
+  for at = 1, #held, 2 do
+    if held[at + 1] == ARGV[1] then redis.call('HDEL', leases, held[at]) end
+  end
+end
+return 1

@@ -1,3 +1,6 @@
+-- What is published: markets and limit sets.
+
+-- script: market
 -- Make a market the current one of a name; what it supersedes lives on for blocks stamped with it.
 -- KEYS  1 market hash  2 panel  3 markets
 -- ARGV  1 market id  2 name  3 marks  4 panel id  5 panel ('' where only marks are new)
@@ -25,3 +28,12 @@ end
 redis.call('EXPIRE', 'risk:market:' .. old, ARGV[6])
 if old_panel and not panel_in_use then redis.call('EXPIRE', 'risk:panel:' .. old_panel, ARGV[6]) end
 return 1
+
+-- script: limits
+-- Make a limit set the current one of its name.
+-- KEYS  1 limit set  2 names
+-- ARGV  1 version  2 name  3 limit set, JSON
+redis.call('SET', KEYS[1], ARGV[3])
+if redis.call('HGET', KEYS[2], ARGV[2]) == ARGV[1] then return end
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[1])
+outdate(ARGV[2])
