@@ -10,8 +10,8 @@ from risk_tasks import lanes
 from risk_tasks.model.registry import MEASURES
 from risk_tasks.render.measures import measures_markdown
 
-PAGE = Path(__file__).parent / "measures.md"
-LIVE_PAGE = Path(__file__).parent / "live-portfolios.md"
+PAGE = Path(__file__).parent / "reference" / "measures.md"
+LIVE_PAGE = Path(__file__).parent / "guides" / "live-portfolios.md"
 _LIVE_KEYS = ("risk:live", "risk:breaches")
 
 

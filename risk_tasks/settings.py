@@ -96,7 +96,7 @@ class Settings(BaseSettings):
             raise InvalidSettingsError(
                 f"{first['msg']}.",
                 field=f"{PREFIX}{name.upper()}",
-                remedy="docs/settings.md lists what each one may hold.",
+                remedy="docs/reference/settings.md lists what each one may hold.",
             ) from None
 
     @property

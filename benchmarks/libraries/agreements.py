@@ -1,7 +1,7 @@
 """Which library has the same number, and under which convention.
 
 One table, of which the certification holds each row, the benchmark times those that are equal, and
-docs/measures.md shows all.
+docs/reference/measures.md shows all.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The agreements for people: the table of docs/measures.md, which `make docs` writes there."""
+"""The table of agreements that `make docs` writes into docs/reference/measures.md."""
 
 from __future__ import annotations
 

@@ -140,5 +140,5 @@ def _is_loopback(host: str) -> bool:
 
 def _refusal(message: str) -> InvalidSettingsError:
     return InvalidSettingsError(
-        message, field=_FIELD, remedy="docs/http.md shows what a file of tokens holds."
+        message, field=_FIELD, remedy="docs/guides/http.md shows what a file of tokens holds."
     )

@@ -30,7 +30,7 @@ def value_at_risk(tail: Float2D, rank: Int1D, weight: Float1D, out: Float1D) -> 
     Notes
     -----
     Source: Hull, Options, Futures and Other Derivatives, 10th ed., 22.2; the conventions are
-    compared in `docs/measures.md`.
+    compared in `docs/reference/measures.md`.
     """
     for p in range(tail.shape[0]):
         x = tail[p, rank[p]]

@@ -3,7 +3,8 @@
 Binary floating point puts (1 - 0.95) * 100 on the wrong side of 5, which silently moves a VaR by a
 whole scenario. Confidence is therefore decimal text, and ranks are computed from fractions.
 
-Source: `docs/measures.md`, "Conventions"; Hull, Options, Futures and Other Derivatives, ch. 22.
+Source: `docs/reference/measures.md`, "Conventions"; Hull, Options, Futures and Other Derivatives,
+ch. 22.
 """
 
 from __future__ import annotations

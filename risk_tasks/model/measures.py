@@ -24,7 +24,7 @@ class Precision(StrEnum):
     """In how many bits the past returns are read; everything else is float64 always."""
 
     FLOAT64 = "float64"
-    #: half the memory to read; `docs/measures.md` says how far numbers may be off
+    #: half the memory to read; `docs/reference/measures.md` says how far numbers may be off
     FLOAT32 = "float32"
 
 

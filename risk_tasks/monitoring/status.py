@@ -52,7 +52,7 @@ class LaneStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """The whole system, as docs/monitoring.md defines it; None where there is nothing to tell."""
+    """The whole system, as docs/guides/monitoring.md defines it; None where no value is known."""
 
     window_s: float
     count: int

@@ -26,7 +26,7 @@ def measures_table() -> Table:
 
 
 def measures_markdown() -> str:
-    """Return the table of `docs/measures.md`, which `make docs` writes there."""
+    """Return the table of `docs/reference/measures.md`, which `make docs` writes there."""
     head = "| measure | formula | unit and sign | where it may have no number | source |"
     rows = [
         f"| `{one.spelling}` | {one.formula} | {one.unit.value}, {one.sign} | {one.gaps} "

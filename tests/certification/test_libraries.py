@@ -154,7 +154,7 @@ def test_every_call_stands_in_the_table(answers: Answers) -> None:
 
 
 def test_the_versions_are_those_that_the_table_names(asked: Libraries) -> None:
-    """The pins, which docs/measures.md repeats, are what runs."""
+    """The pins, which docs/reference/measures.md repeats, are what runs."""
     pins = dict(line.split("==") for line in table.PINS.read_text().split())
 
     versions = asked.ask(ask="versions")

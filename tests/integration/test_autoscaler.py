@@ -185,7 +185,7 @@ def test_decisions_are_counted_by_direction_and_reason(ruled):
         for family in ruled.metrics.collect()
         for sample in family.samples
     }
-    page = (REPOSITORY / "docs" / "monitoring.md").read_text()
+    page = (REPOSITORY / "docs" / "guides" / "monitoring.md").read_text()
 
     prefix = "risk_tasks_autoscaler"
     assert found == {

@@ -1,4 +1,4 @@
-"""The examples of docs/http.md, run as their readers would: other languages than ours."""
+"""The examples of docs/guides/http.md, run as their readers would: other languages than ours."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 #: why the checks of each change do not install it
 TOO_LARGE = ": a JDK is too large to install for each run (Debian: openjdk-17-jdk-headless)"
 
-PAGE = (REPOSITORY / "docs" / "http.md").read_text()
+PAGE = (REPOSITORY / "docs" / "guides" / "http.md").read_text()
 
 
 def examples(language: str) -> list[str]:

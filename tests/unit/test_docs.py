@@ -34,10 +34,10 @@ def _commands() -> dict[str, Any]:
 
 
 def _section(name: str) -> str:
-    text = (DOCS / "commands.md").read_text()
+    text = (DOCS / "reference" / "commands.md").read_text()
     pattern = rf"^## risk-tasks {re.escape(name)}\n(.*?)(?=^## |\Z)"
     match = re.search(pattern, text, re.MULTILINE | re.DOTALL)
-    assert match, f"docs/commands.md has no section on {name}"
+    assert match, f"docs/reference/commands.md has no section on {name}"
     return match.group(1)
 
 
@@ -57,7 +57,7 @@ def test_every_command_and_each_of_its_options_is_documented(name: str) -> None:
 
 
 def test_no_command_is_documented_that_does_not_exist() -> None:
-    text = (DOCS / "commands.md").read_text()
+    text = (DOCS / "reference" / "commands.md").read_text()
 
     documented = re.findall(r"^## risk-tasks (.+)$", text, re.MULTILINE)
 
@@ -65,7 +65,7 @@ def test_no_command_is_documented_that_does_not_exist() -> None:
 
 
 def test_every_setting_is_documented_with_its_default() -> None:
-    text = (DOCS / "settings.md").read_text()
+    text = (DOCS / "reference" / "settings.md").read_text()
 
     for name, field in Settings.model_fields.items():
         row = next((line for line in text.splitlines() if f"`{PREFIX}{name.upper()}`" in line), "")
@@ -78,10 +78,10 @@ def test_every_setting_is_documented_with_its_default() -> None:
 @pytest.mark.parametrize(
     ("page", "words"),
     [
-        ("measures.md", list(MEASURES)),
-        ("measures.md", [outcome.reason for outcome in Outcome if outcome.reason]),
-        ("measures.md", list(VarConvention)),
-        ("measures.md", list(Precision)),
+        ("reference/measures.md", list(MEASURES)),
+        ("reference/measures.md", [outcome.reason for outcome in Outcome if outcome.reason]),
+        ("reference/measures.md", list(VarConvention)),
+        ("reference/measures.md", list(Precision)),
     ],
 )
 def test_every_measure_reason_and_convention_is_documented(page: str, words: list[str]) -> None:
@@ -94,13 +94,13 @@ def test_every_setting_of_measures_is_documented() -> None:
     """In words, and at the door where it comes as plain JSON."""
     names = [field.name for field in dataclasses.fields(MeasureSettings)]
 
-    for page in ("measures.md", "json-door.md"):
+    for page in ("reference/measures.md", "guides/celery.md"):
         text = (DOCS / page).read_text()
         assert [name for name in names if f"`{name}" not in text] == [], page
 
 
 def test_every_error_is_documented_by_code_and_class() -> None:
-    text = (DOCS / "errors.md").read_text()
+    text = (DOCS / "reference" / "errors.md").read_text()
     kinds = [
         kind
         for kind in vars(errors).values()

@@ -49,7 +49,7 @@ def test_bounds_in_the_wrong_order_are_refused():
 
 
 def test_each_is_documented_with_its_default():
-    page = (Path(__file__).parents[3] / "docs" / "settings.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "settings.md").read_text()
 
     assert len(OWN) > 10
     for name, field in OWN.items():

@@ -33,7 +33,7 @@ SLACK = 1e-12
 
 
 def bound_of(name: MeasureName, gross, largest, settings: MeasureSettings, n):
-    """Return how far docs/measures.md lets a measure of the past be off."""
+    """Return how far docs/reference/measures.md lets a measure of the past be off."""
     moved = OF_HISTORY[name.name].moved_by(n, str(settings.confidence), settings)
     scale = gross * reach_of(settings)
     return (ROUNDING * largest * moved + SLACK) * scale + 1e-300

@@ -68,7 +68,7 @@ def test_examples_are_of_their_shape(example, kind):
 def test_every_route_and_code_is_in_the_documentation():
     from pathlib import Path
 
-    page = (Path(__file__).parents[3] / "docs" / "http.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "guides" / "http.md").read_text()
     for one in OPERATIONS:
         assert f"{one.method} {one.path}" in page, one.id
         for status in one.problems:

@@ -200,7 +200,7 @@ def test_a_bad_value_is_refused_by_its_variable(name, text, monkeypatch):
 
     assert error.field == f"RISK_TASKS_{name.upper()}"
     assert error.code == "invalid_settings"
-    assert "docs/settings.md" in error.remedy
+    assert "docs/reference/settings.md" in error.remedy
 
 
 def test_a_bad_value_that_is_given_is_refused_by_the_same_name():
