@@ -25,9 +25,9 @@ from risk_tasks.engine import MarketArrays, PortfolioBlock, compute
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureName, MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.roles.result_cache import ResultCache, open_cache
-from risk_tasks.service import Recall
-from risk_tasks.service.recall import _Question
+from risk_tasks.roles.result_cache import TieredCache, open_cache
+from risk_tasks.service import ResultCache
+from risk_tasks.service.result_cache import _Question
 from risk_tasks.service.validation import validate
 from risk_tasks.settings import Settings
 from risk_tasks.store.cache_counts import CacheCountsStore
@@ -71,18 +71,18 @@ def _look_ups() -> dict[str, list[float]]:
     return rows
 
 
-def _recall(settings: Settings) -> tuple[Recall, ResultCache]:
+def _recall(settings: Settings) -> tuple[ResultCache, TieredCache]:
     cache = open_cache(settings)
-    return Recall(cache.tiers, cache.flight, ttl_s=600.0), cache
+    return ResultCache(cache.tiers, cache.flight, ttl_s=600.0), cache
 
 
 def _ways(
-    block: PortfolioBlock, market: MarketArrays, local: Recall, remote: Recall
+    block: PortfolioBlock, market: MarketArrays, local: ResultCache, remote: ResultCache
 ) -> dict[str, Callable[[], object]]:
     standard, terms = parse_measures(None), MeasureSettings()
 
-    def ask(recall: Recall, names: tuple[MeasureName, ...]) -> object:
-        return recall.compute(block, market, names, terms, until_s=time.monotonic() + 600)
+    def ask(results: ResultCache, names: tuple[MeasureName, ...]) -> object:
+        return results.compute(block, market, names, terms, until_s=time.monotonic() + 600)
 
     return {
         "known in memory": lambda: ask(local, COSTLY),

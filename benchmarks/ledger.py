@@ -24,7 +24,7 @@ from risk_tasks.embedding.server import running_server
 from risk_tasks.lanes import Priority, reply_key, result_key
 from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.stamp import Stamp
-from risk_tasks.service import MarketShelf, Service
+from risk_tasks.service import MarketCache, Service
 from risk_tasks.wire.messages import encode_request
 from risk_tasks.wire.request import Detail, Terms, pack_portfolios
 
@@ -87,7 +87,7 @@ def _read(client: redis.Redis, reply: str, block_id: str) -> None:
 
 def run() -> None:
     snapshot = inputs.market(250)
-    service = Service(MarketShelf({snapshot.id: snapshot}.get), {}.__getitem__)
+    service = Service(MarketCache({snapshot.id: snapshot}.get), {}.__getitem__)
     terms = Terms(parse_measures(None), MeasureSettings(), detail=Detail.SUMMARY)
     payload = encode_request(pack_portfolios(inputs.portfolios(N_CHECKS), terms))
 

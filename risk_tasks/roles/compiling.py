@@ -12,7 +12,7 @@ import structlog
 
 from risk_tasks import kernels
 from risk_tasks.engine.warmup import compile_kernels
-from risk_tasks.service.identity import ENGINE_VERSION
+from risk_tasks.service.fingerprint import ENGINE_VERSION
 
 log = structlog.get_logger("risk_tasks")
 

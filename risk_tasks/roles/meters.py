@@ -19,7 +19,7 @@ from risk_tasks.store.slots import SlotStore
 
 if TYPE_CHECKING:
     from risk_tasks.monitoring.exposition import Collector, Endpoint
-    from risk_tasks.roles.result_cache import ResultCache
+    from risk_tasks.roles.result_cache import TieredCache
 
 log = structlog.get_logger("risk_tasks")
 
@@ -50,7 +50,7 @@ class WorkerMeters:
         settings: Settings,
         client: redis.Redis,
         name: str,
-        cache: ResultCache,
+        cache: TieredCache,
     ) -> None:
         self.recorder: Recorder = NullRecorder()
         self.endpoint: Endpoint | None = None

@@ -33,7 +33,7 @@ _MAX_CONNECTIONS = 512
 
 
 @dataclass(frozen=True, slots=True)
-class ResultCache:
+class TieredCache:
     """Both tiers, who computes what, and what all of it did; for all threads of a process."""
 
     tiers: TwoTiers
@@ -61,7 +61,7 @@ class ResultCache:
         )
 
 
-def open_cache(settings: Settings) -> ResultCache:
+def open_cache(settings: Settings) -> TieredCache:
     """Return the cache that `settings` describe; nothing is sent yet.
 
     Raises `TransportError` for a URL that is none.
@@ -78,7 +78,7 @@ def open_cache(settings: Settings) -> ResultCache:
     shared = SharedTier(server, CACHE_PREFIX, counters)
     tiers = TwoTiers(LocalTier(settings.cache_local_bytes, counters), shared, counters)
     flight = SingleFlight(tiers, Leases(server, shared, LEASE_PREFIX), counters)
-    return ResultCache(tiers, flight, counters, breaker, settings.cache_ttl_s)
+    return TieredCache(tiers, flight, counters, breaker, settings.cache_ttl_s)
 
 
 class CacheReport:
@@ -86,7 +86,7 @@ class CacheReport:
 
     def __init__(
         self,
-        cache: ResultCache,
+        cache: TieredCache,
         store: CacheCountsStore,
         name: str,
         by_measure: Callable[[], Mapping[str, float]] = dict,

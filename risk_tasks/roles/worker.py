@@ -34,9 +34,9 @@ from risk_tasks.service import (
     Demand,
     DocumentService,
     LiveRecorder,
-    MarketShelf,
+    MarketCache,
     PositionService,
-    Recall,
+    ResultCache,
     Service,
     warm,
 )
@@ -92,18 +92,18 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     client = connect(settings.broker_url.get_secret_value(), socket_timeout_s=5.0)
     n_shards = _agree(client, settings)
     markets, limits = MarketStore(client), LimitStore(client)
-    shelf = MarketShelf(markets.load, capacity=settings.markets_held)
+    market_cache = MarketCache(markets.load, capacity=settings.markets_held)
     cache, popular = open_cache(settings), PopularityStore(client)
     popularity = Popularity(popular)
-    recall = Recall(cache.tiers, cache.flight, ttl_s=cache.ttl_s, demand=Demand(popularity))
+    results = ResultCache(cache.tiers, cache.flight, ttl_s=cache.ttl_s, demand=Demand(popularity))
     held_limits = _held_limits(limits)
     live = LiveRecorder(RecomputingStore(client), held_limits)
-    service = Service(shelf, held_limits, recall, live)
-    warm_by = partial(warm, recall, fresh_s=cache.ttl_s / 4)
+    service = Service(market_cache, held_limits, results, live)
+    warm_by = partial(warm, results, fresh_s=cache.ttl_s / 4)
     prewarmer = Prewarmer(
-        PrewarmStore(client), popular, markets, shelf.get, warm_by, ttl_s=cache.ttl_s
+        PrewarmStore(client), popular, markets, market_cache.get, warm_by, ttl_s=cache.ttl_s
     )
-    counts = CacheReport(cache, CacheCountsStore(client), name, recall.drain)
+    counts = CacheReport(cache, CacheCountsStore(client), name, results.drain)
     meters = WorkerMeters(settings, client, name, cache)
     documents = DocumentService(service, markets, limits)
     shards = ServedShards(ShardStore(client), name, lanes, n_shards)
@@ -123,7 +123,7 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     compiled = compile_once()
     took_s = round(time.perf_counter() - started, 3)
     log.info("worker.compiled", name=name, compiled=compiled, took_s=took_s)
-    roles, ahead = RoleStore(client), MarketsAhead(shelf.get)
+    roles, ahead = RoleStore(client), MarketsAhead(market_cache.get)
     upkeep: list[Repeater | Presence | WorkerMeters | ServedShards | MarketsAhead] = [
         meters,
         ahead,

@@ -24,11 +24,11 @@ from risk_tasks.model.registry import Qualifier
 from risk_tasks.model.report import GRAVITY, Decision, ReportError
 from risk_tasks.model.stamp import Stamp
 from risk_tasks.service.explanation import explain_breaches, explain_gaps
+from risk_tasks.service.fingerprint import input_hashes
 from risk_tasks.service.headroom import Told, explain_limits
-from risk_tasks.service.identity import input_hashes
 from risk_tasks.service.live import LiveRecorder
-from risk_tasks.service.recall import Recall
-from risk_tasks.service.shelf import MarketShelf
+from risk_tasks.service.market_cache import MarketCache
+from risk_tasks.service.result_cache import ResultCache
 from risk_tasks.service.validation import describe, validate
 from risk_tasks.wire.answer import AnswerBlock, AnswerHead
 from risk_tasks.wire.messages import decode_request, encode_answer
@@ -43,20 +43,20 @@ _REJECT = np.int8(GRAVITY.index(Decision.REJECT))
 class Service:
     """Checks blocks against the markets and the limit sets that it can load.
 
-    Costly results are looked up in `recall`; without one, all is computed. What is found of live
+    Costly results are looked up in `results`; without one, all is computed. What is found of live
     portfolios goes to `live`.
     """
 
     def __init__(
         self,
-        markets: MarketShelf,
+        markets: MarketCache,
         load_limits: Callable[[str], LimitSet],
-        recall: Recall | None = None,
+        results: ResultCache | None = None,
         live: LiveRecorder | None = None,
     ) -> None:
         self._markets = markets
         self._load_limits = load_limits
-        self._recall = recall
+        self._results = results
         self._live = live
 
     def run(self, payload: bytes, stamp: Stamp, waited: Mapping[str, float] | None = None) -> bytes:
@@ -153,9 +153,9 @@ class Service:
         settings: MeasureSettings,
         until_s: float,
     ) -> dict[MeasureName, MeasureColumn]:
-        if self._recall is None:
+        if self._results is None:
             return compute(block, market, names, settings)
-        return self._recall.compute(block, market, names, settings, until_s=until_s)
+        return self._results.compute(block, market, names, settings, until_s=until_s)
 
     def _market(self, market_id: str) -> MarketArrays:
         market = self._markets.get(market_id) if market_id else None

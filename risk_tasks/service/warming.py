@@ -13,14 +13,14 @@ from risk_tasks.errors import RiskTasksError
 from risk_tasks.model.measures import MeasureName, MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.service.demand import CostlyRequest
-from risk_tasks.service.recall import Recall
+from risk_tasks.service.result_cache import ResultCache
 from risk_tasks.service.validation import validate
 from risk_tasks.wire.documents import read_settings
 from risk_tasks.wire.request import Terms, pack_portfolios
 
 
 def warm(
-    recall: Recall, requests: Iterable[bytes], market: MarketArrays, *, fresh_s: float
+    results: ResultCache, requests: Iterable[bytes], market: MarketArrays, *, fresh_s: float
 ) -> float:
     """Compute what of `requests` is not known for another `fresh_s` seconds on `market`.
 
@@ -39,5 +39,5 @@ def warm(
             continue
     for (names, settings), portfolios in groups.items():
         block, _ = validate(pack_portfolios(portfolios, Terms(names, settings)), market)
-        recall.refresh(block, market, names, settings, fresh_s=fresh_s)
+        results.refresh(block, market, names, settings, fresh_s=fresh_s)
     return time.perf_counter() - started

@@ -10,7 +10,7 @@ from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import RiskReport
 from risk_tasks.model.stamp import Stamp
-from risk_tasks.service import MarketShelf, Service
+from risk_tasks.service import MarketCache, Service
 from risk_tasks.wire.reports import reports
 from risk_tasks.wire.request import Terms, pack_portfolios
 
@@ -28,7 +28,7 @@ class Oracle:
 
     def learn(self, portfolios: Sequence[Portfolio]) -> None:
         """Compute the right answers of `portfolios` without queue, server or worker."""
-        service = Service(MarketShelf({self.market.id: self.market}.get), {}.__getitem__)
+        service = Service(MarketCache({self.market.id: self.market}.get), {}.__getitem__)
         request = pack_portfolios(portfolios, Terms(parse_measures(None), MeasureSettings()))
         answer = service.check(request, Stamp(self.market.id))
         for report in reports([portfolio.id for portfolio in portfolios], [answer]):

@@ -36,7 +36,7 @@ from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.readers import read_limits, read_market, read_portfolios, read_scenarios
-from risk_tasks.service import MarketShelf, Service
+from risk_tasks.service import MarketCache, Service
 from tests.integration.support import HandWorker, Sender, Server, environment, is_our_child, unique
 
 
@@ -202,4 +202,4 @@ def service(market: MarketSnapshot) -> Service:
     def no_limits(version: str) -> LimitSet:
         raise AssertionError(f"{version} was asked for")
 
-    return Service(MarketShelf({market.id: market}.get), no_limits)
+    return Service(MarketCache({market.id: market}.get), no_limits)

@@ -33,7 +33,7 @@ from risk_tasks.lanes import Priority
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.service import LiveRecorder, MarketShelf, Service
+from risk_tasks.service import LiveRecorder, MarketCache, Service
 from risk_tasks.store.breaches import BEGINNING, BreachStream
 from risk_tasks.store.limits import LimitStore
 from risk_tasks.store.markets import MarketStore
@@ -138,7 +138,7 @@ class Live(RuleBasedStateMachine):
         self.retrigger = NotingRetrigger(self.store, limits, letters, at_once)
         recorder = LiveRecorder(self.store, limits.load)
         self.service = Service(
-            MarketShelf(MarketStore(self.client).load), limits.load, live=recorder
+            MarketCache(MarketStore(self.client).load), limits.load, live=recorder
         )
         # The model.
         self.held: dict[str, Positions] = {}

@@ -17,7 +17,7 @@ from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.stamp import Stamp
-from risk_tasks.service import MarketShelf, Service
+from risk_tasks.service import MarketCache, Service
 from risk_tasks.service.live import LiveRecorder
 from risk_tasks.store.breaches import BEGINNING, BreachStream
 from risk_tasks.store.listeners import ListenerStore
@@ -57,7 +57,7 @@ class Recording:
         self.portfolios, self.stream = PortfolioStore(client), BreachStream(client)
         self.store, self.reports = RecomputingStore(client), ReportStore(client)
         self.recorder = LiveRecorder(self.store, self.load)
-        self.service = Service(MarketShelf({self.market.id: self.market}.get), self.load)
+        self.service = Service(MarketCache({self.market.id: self.market}.get), self.load)
 
     def load(self, version: str) -> LimitSet:
         self.asked.append(version)

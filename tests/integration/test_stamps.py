@@ -16,7 +16,7 @@ from risk_tasks.broker.blocks import BlockBroker
 from risk_tasks.client.cutting import BlockBounds
 from risk_tasks.model.measures import parse_measures
 from risk_tasks.model.stamp import Stamp
-from risk_tasks.service import MarketShelf, Service
+from risk_tasks.service import MarketCache, Service
 from risk_tasks.wire.reports import reports
 from risk_tasks.wire.request import Terms, pack_portfolios
 from tests.integration.support import books, unique, wait_until
@@ -150,7 +150,7 @@ SWAPPED_MEASURES = ["market_value", "volatility"]
 
 def in_process(market: MarketSnapshot, shares: list[Portfolio]) -> dict[str, object]:
     """Return the measures of each portfolio under `market`, computed here."""
-    service = Service(MarketShelf({market.id: market}.get), lambda version: None)
+    service = Service(MarketCache({market.id: market}.get), lambda version: None)
     terms = Terms(parse_measures(SWAPPED_MEASURES), MeasureSettings())
     answer = service.check(pack_portfolios(shares, terms), Stamp(market.id))
     made = reports([share.id for share in shares], [answer])

@@ -20,7 +20,7 @@ PROGRAM = textwrap.dedent(
     from risk_tasks.model.registry import STANDARD_MEASURES
     from risk_tasks.model.measures import parse_measures
     from risk_tasks.model.portfolio import Portfolio
-    from risk_tasks.service import MarketShelf, Service
+    from risk_tasks.service import MarketCache, Service
     from risk_tasks.wire.market import decode_market, encode_marks, encode_panel
     from risk_tasks.engine import BOUNDED
     from risk_tasks.model.confidence import VarConvention
@@ -45,7 +45,7 @@ PROGRAM = textwrap.dedent(
                                   np.linspace(-0.1, 0.1, 200 * n).reshape(200, n),
                                   scenarios={"s": Scenario({"I0": -0.1}, others=-0.2)})
         read = decode_market(encode_marks(snapshot), encode_panel(snapshot), snapshot.id)
-        service = Service(MarketShelf({snapshot.id: read}.get), {}.__getitem__)
+        service = Service(MarketCache({snapshot.id: read}.get), {}.__getitem__)
         books = [Portfolio("a", {"I0": 1.0}), Portfolio("b", {}), Portfolio("c", {"no": 1.0})]
         for precision in Precision:
             terms = Terms(parse_measures([*STANDARD_MEASURES, "stress_loss:s"]),

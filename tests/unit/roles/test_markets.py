@@ -11,7 +11,7 @@ from risk_tasks.roles.markets import MarketsAhead
 
 
 def test_what_was_told_last_is_loaded():
-    """Each market by its id, and again by the next look, as the shelf may have let one go."""
+    """Each market by its id, and again by the next look, because the cache may have evicted one."""
     loaded = []
     ahead = MarketsAhead(loaded.append)
     ahead.tell({"default": "old"})

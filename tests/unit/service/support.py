@@ -14,7 +14,7 @@ from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.scenario import Scenario
 from risk_tasks.model.stamp import Stamp
-from risk_tasks.service import MarketShelf, Service
+from risk_tasks.service import MarketCache, Service
 from risk_tasks.wire.messages import decode_answer, encode_request
 from risk_tasks.wire.reports import reports
 from risk_tasks.wire.request import Detail, RequestBlock, Terms, pack_portfolios
@@ -67,8 +67,8 @@ class Limits:
 
 def make_service(*limit_sets, markets=(MARKET,)) -> Service:
     """Return a service that can load these."""
-    shelf = MarketShelf({market.id: market for market in markets}.get)
-    return Service(shelf, Limits(*limit_sets).load)
+    market_cache = MarketCache({market.id: market for market in markets}.get)
+    return Service(market_cache, Limits(*limit_sets).load)
 
 
 def make_terms(measures=None, settings=None, limits=None, detail=Detail.REPORTS) -> Terms:

@@ -17,7 +17,7 @@ from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import GRAVITY
 from risk_tasks.model.stamp import Stamp
-from risk_tasks.service import MarketShelf, Service
+from risk_tasks.service import MarketCache, Service
 from risk_tasks.wire.messages import FEW_CHECKS, decode_answer, encode_request
 from risk_tasks.wire.request import Detail, pack_portfolios
 from risk_tasks.wire.request_columns import encode_columns
@@ -328,8 +328,8 @@ def test_a_server_that_is_away_is_no_answer():
 
     payload = encode_request(pack_portfolios(BOOKS, make_terms()))
     for service in (
-        Service(MarketShelf(away), lambda _: LimitSet("s", [])),
-        Service(MarketShelf({MARKET.id: MARKET}.get), away),
+        Service(MarketCache(away), lambda _: LimitSet("s", [])),
+        Service(MarketCache({MARKET.id: MARKET}.get), away),
     ):
         with pytest.raises(TransportError):
             service.run(payload, Stamp(MARKET.id, "v"))

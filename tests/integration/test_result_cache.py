@@ -21,9 +21,9 @@ from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureName, MeasureSettings, parse_measures
 from risk_tasks.model.registry import MEASURES, Qualifier
 from risk_tasks.model.scenario import Scenario
-from risk_tasks.roles.result_cache import ResultCache, open_cache
-from risk_tasks.service import Recall
-from risk_tasks.service import recall as recall_module
+from risk_tasks.roles.result_cache import TieredCache, open_cache
+from risk_tasks.service import ResultCache
+from risk_tasks.service import result_cache as result_cache_module
 from risk_tasks.settings import Settings
 from tests.integration.support import Server
 
@@ -66,10 +66,10 @@ def make_block(seed: int = 5) -> PortfolioBlock:
 BLOCK = make_block()
 
 
-def open_one(server: Server) -> tuple[ResultCache, Recall]:
+def open_one(server: Server) -> tuple[TieredCache, ResultCache]:
     """Return the cache of a worker, as each has its own, over one server."""
     cache = open_cache(Settings.read(broker_url=server.url))
-    return cache, Recall(cache.tiers, cache.flight, ttl_s=60.0)
+    return cache, ResultCache(cache.tiers, cache.flight, ttl_s=60.0)
 
 
 @pytest.fixture
@@ -90,13 +90,13 @@ def computed(monkeypatch) -> list[tuple[int, Sequence[MeasureName]]]:
             calls.append((len(block), tuple(names)))
         return compute(block, market, names, settings)
 
-    monkeypatch.setattr(recall_module, "compute", watched)
+    monkeypatch.setattr(result_cache_module, "compute", watched)
     return calls
 
 
-def ask(recall: Recall, block=BLOCK, market=MARKET, settings=SETTINGS, within_s=20.0):
+def ask(results: ResultCache, block=BLOCK, market=MARKET, settings=SETTINGS, within_s=20.0):
     until_s = time.monotonic() + within_s
-    return recall.compute(block, market, NAMES, settings, until_s=until_s)
+    return results.compute(block, market, NAMES, settings, until_s=until_s)
 
 
 def assert_same(found, block=BLOCK, market=MARKET, settings=SETTINGS) -> None:
@@ -111,8 +111,8 @@ def assert_same(found, block=BLOCK, market=MARKET, settings=SETTINGS) -> None:
 def test_what_was_computed_is_found_with_the_same_bits(emptied, computed):
     """In the same worker, and in another one by way of the server."""
     first, other = open_one(emptied), open_one(emptied)
-    for _, recall in (first, first, other, other):
-        assert_same(ask(recall))
+    for _, results in (first, first, other, other):
+        assert_same(ask(results))
     assert computed == [(P, NAMES[1:])]
     assert first[0].counters.snapshot().local_hits == 2 * P
     counts = other[0].counters.snapshot()
@@ -128,22 +128,22 @@ def test_what_was_computed_is_found_with_the_same_bits(emptied, computed):
 
 def test_of_a_block_that_is_known_in_part_only_the_rest_is_computed(emptied, computed):
     """In one call, and everything in its order; the same book twice is one."""
-    _, recall = open_one(emptied)
+    _, results = open_one(emptied)
     known = np.arange(0, P, 3)
-    ask(recall, BLOCK.rows(known))
+    ask(results, BLOCK.rows(known))
     mixed = BLOCK.rows(np.concatenate([np.arange(P), [1, 1, 0]]))
 
-    assert_same(ask(recall, mixed), mixed)
+    assert_same(ask(results, mixed), mixed)
 
     assert computed == [(len(known), NAMES[1:]), (P - len(known), NAMES[1:])]
 
 
 def test_cheap_measures_are_never_looked_up(emptied):
     """Neither the server nor the local tier is asked."""
-    cache, recall = open_one(emptied)
+    cache, results = open_one(emptied)
     names = parse_measures(None)
 
-    recall.compute(BLOCK, MARKET, names, MeasureSettings(), until_s=0.0)
+    results.compute(BLOCK, MARKET, names, MeasureSettings(), until_s=0.0)
 
     assert cache.counters.snapshot() == type(cache.counters.snapshot())()
 
@@ -163,10 +163,10 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 def test_other_inputs_are_never_answered_with_what_is_known(emptied, change):
     """Whatever a number depends on is in its key."""
-    _, recall = open_one(emptied)
-    ask(recall)
+    _, results = open_one(emptied)
+    ask(results)
 
-    assert_same(ask(recall, **change), **change)
+    assert_same(ask(results, **change), **change)
 
 
 ELSE = {
@@ -202,8 +202,8 @@ def test_what_is_not_in_the_key_moves_no_bit_of_a_measure_that_is_looked_up(name
 
 
 KEYS = """
-from tests.integration.test_recall import BLOCK, MARKET, NAMES, SETTINGS
-from risk_tasks.service.recall import _Question
+from tests.integration.test_result_cache import BLOCK, MARKET, NAMES, SETTINGS
+from risk_tasks.service.result_cache import _Question
 print([key.hex() for key in _Question(BLOCK, MARKET, NAMES[1:], SETTINGS).keys])
 """
 
@@ -227,10 +227,10 @@ def test_keys_are_the_same_in_every_process():
 def test_without_a_server_everything_is_computed():
     """And found again where it was computed."""
     cache = open_cache(Settings.read(broker_url="redis://127.0.0.1:1/0"))
-    recall = Recall(cache.tiers, cache.flight, ttl_s=60.0)
+    results = ResultCache(cache.tiers, cache.flight, ttl_s=60.0)
 
-    assert_same(ask(recall))
-    assert_same(ask(recall))
+    assert_same(ask(results))
+    assert_same(ask(results))
     assert cache.counters.snapshot().local_hits == 2 * P
 
 
@@ -243,17 +243,17 @@ def test_a_damaged_entry_is_computed_again(emptied):
         data[-3] ^= 1
         binary.set(key, bytes(data))
 
-    cache, recall = open_one(emptied)
-    assert_same(ask(recall))
+    cache, results = open_one(emptied)
+    assert_same(ask(results))
     assert cache.counters.snapshot().corrupt == 2 * P
 
 
 def test_what_another_computes_is_waited_for_and_told_where_it_does_not_come(emptied, computed):
     """Without a number, so that a limit on it is not evaluated."""
-    holder, (_, recall) = open_one(emptied), open_one(emptied)
-    question = recall_module._Question(BLOCK, MARKET, NAMES[1:], SETTINGS)
+    holder, (_, results) = open_one(emptied), open_one(emptied)
+    question = result_cache_module._Question(BLOCK, MARKET, NAMES[1:], SETTINGS)
     with holder[0].flight.lead(question.keys, lease_s=30.0) as turn:
-        late = ask(recall, within_s=0.2)
+        late = ask(results, within_s=0.2)
         for name in NAMES[1:]:
             assert (late[name].outcomes == Outcome.NOT_IN_TIME).all()
             assert not late[name].has_value.any()
@@ -262,19 +262,19 @@ def test_what_another_computes_is_waited_for_and_told_where_it_does_not_come(emp
 
         landing = threading.Timer(0.2, lambda: turn.land(question.answer(turn.mine), 60.0))
         landing.start()
-        assert_same(ask(recall))
+        assert_same(ask(results))
         landing.join()
     assert computed == [(P, NAMES[1:])]
 
 
 def test_refreshing_computes_what_is_about_to_expire_and_nothing_else(emptied, computed):
     """By what is left of its life."""
-    _, recall = open_one(emptied)
+    _, results = open_one(emptied)
     costly = NAMES[1:]
 
-    assert recall.refresh(BLOCK, MARKET, costly, SETTINGS, fresh_s=30.0) == 2 * P
-    assert recall.refresh(BLOCK, MARKET, costly, SETTINGS, fresh_s=30.0) == 0
-    assert recall.refresh(BLOCK, MARKET, costly, SETTINGS, fresh_s=61.0) == 2 * P
+    assert results.refresh(BLOCK, MARKET, costly, SETTINGS, fresh_s=30.0) == 2 * P
+    assert results.refresh(BLOCK, MARKET, costly, SETTINGS, fresh_s=30.0) == 0
+    assert results.refresh(BLOCK, MARKET, costly, SETTINGS, fresh_s=61.0) == 2 * P
 
     assert [n for n, _ in computed] == [P, P]
-    assert_same(ask(recall))
+    assert_same(ask(results))

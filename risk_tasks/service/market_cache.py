@@ -11,7 +11,7 @@ from risk_tasks.engine import MarketArrays
 from risk_tasks.model.market import MarketSnapshot
 
 
-class MarketShelf:
+class MarketCache:
     """Loads each market once and keeps the last `capacity`; safe to share between threads.
 
     A market that is being used stays whole while another is put beside it: swapping never waits

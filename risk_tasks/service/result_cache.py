@@ -19,7 +19,7 @@ from risk_tasks.engine.content import content_digests
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 from risk_tasks.service.demand import Demand
-from risk_tasks.service.identity import ENGINE_VERSION
+from risk_tasks.service.fingerprint import ENGINE_VERSION
 from risk_tasks.wire.documents import settings_document
 
 #: part of every key: entries of another form are never found
@@ -39,7 +39,7 @@ def costly_of(names: Sequence[MeasureName], settings: MeasureSettings) -> list[M
     return [name for name in names if name.definition.is_looked_up(settings.n_paths)]
 
 
-class Recall:
+class ResultCache:
     """Computes blocks as the engine does, with the same bits, whatever is known already."""
 
     def __init__(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from risk_tasks.errors import DecodeError
-from risk_tasks.service import MarketShelf
+from risk_tasks.service import MarketCache
 from tests.unit.service.support import AS_OF, MARKET, make_market
 
 
@@ -41,16 +41,16 @@ def test_a_market_is_loaded_once_for_any_number_of_threads():
         assert all_looked.wait(timeout=10)
         return loader(market_id)
 
-    class Watched(MarketShelf):
+    class Watched(MarketCache):
         def _find(self, market_id):
             found = super()._find(market_id)
             if next(looked) == n_threads + 1:  # the one that loads has looked twice
                 all_looked.set()
             return found
 
-    shelf = Watched(load)
+    cache = Watched(load)
     with ThreadPoolExecutor(n_threads) as pool:
-        found = list(pool.map(shelf.get, [MARKET.id] * n_threads))
+        found = list(pool.map(cache.get, [MARKET.id] * n_threads))
 
     assert loader.asked == [MARKET.id]
     assert found[0].id == MARKET.id
@@ -68,13 +68,13 @@ def test_a_market_that_is_held_is_found_while_another_is_loaded():
             assert go_on.wait(timeout=10)
         return {MARKET.id: MARKET, other.id: other}[market_id]
 
-    shelf = MarketShelf(load)
-    held = shelf.get(MARKET.id)
+    cache = MarketCache(load)
+    held = cache.get(MARKET.id)
     with ThreadPoolExecutor(1) as pool:
-        swap = pool.submit(shelf.get, other.id)
+        swap = pool.submit(cache.get, other.id)
         assert loading.wait(timeout=10)
 
-        during = shelf.get(MARKET.id)
+        during = cache.get(MARKET.id)
 
         go_on.set()
         assert swap.result(timeout=10).id == other.id
@@ -84,11 +84,11 @@ def test_a_market_that_is_held_is_found_while_another_is_loaded():
 def test_markets_on_one_panel_share_its_array():
     """New marks cost their prices, not the history again; another panel is laid out anew."""
     another = make_market(returns=np.zeros((10, 3)))
-    shelf = MarketShelf(Loader(MARKET, marked(1.0), marked(2.0), another))
+    cache = MarketCache(Loader(MARKET, marked(1.0), marked(2.0), another))
 
-    first = shelf.get(MARKET.id)
-    second, third = shelf.get(marked(1.0).id), shelf.get(marked(2.0).id)
-    fourth = shelf.get(another.id)
+    first = cache.get(MARKET.id)
+    second, third = cache.get(marked(1.0).id), cache.get(marked(2.0).id)
+    fourth = cache.get(another.id)
 
     assert second.panel is first.panel
     assert third.panel is first.panel
@@ -101,68 +101,68 @@ def test_a_panel_is_shared_as_long_as_any_market_on_it_is_held():
     """That the market laid out last on it is gone does not matter."""
     first, second, third = MARKET, marked(1.0), marked(2.0)
     another = make_market(returns=np.zeros((10, 3)))
-    shelf = MarketShelf(Loader(first, second, third, another), capacity=2)
+    cache = MarketCache(Loader(first, second, third, another), capacity=2)
 
-    held = shelf.get(first.id)
+    held = cache.get(first.id)
     for market in (second, first, another, first):
-        shelf.get(market.id)
-    assert set(shelf.ids()) == {first.id, another.id}
+        cache.get(market.id)
+    assert set(cache.ids()) == {first.id, another.id}
 
-    assert shelf.get(third.id).panel is held.panel
+    assert cache.get(third.id).panel is held.panel
 
 
 def test_the_market_that_was_used_longest_ago_makes_room():
     """Using one keeps it."""
     one, two, three = marked(1.0), marked(2.0), marked(3.0)
     loader = Loader(one, two, three)
-    shelf = MarketShelf(loader, capacity=2)
+    cache = MarketCache(loader, capacity=2)
 
     for market in (one, two, one, three):
-        shelf.get(market.id)
+        cache.get(market.id)
 
-    assert set(shelf.ids()) == {one.id, three.id}
-    shelf.get(one.id)
+    assert set(cache.ids()) == {one.id, three.id}
+    cache.get(one.id)
     assert loader.asked == [one.id, two.id, three.id]
-    shelf.get(two.id)
+    cache.get(two.id)
     assert loader.asked == [one.id, two.id, three.id, two.id]
 
 
 def test_four_markets_are_kept_unless_told_otherwise():
     """As the settings say."""
     markets = [marked(float(price)) for price in range(1, 6)]
-    shelf = MarketShelf(Loader(*markets))
+    cache = MarketCache(Loader(*markets))
 
     for market in markets:
-        shelf.get(market.id)
+        cache.get(market.id)
 
-    assert set(shelf.ids()) == {market.id for market in markets[1:]}
+    assert set(cache.ids()) == {market.id for market in markets[1:]}
 
 
 def test_looking_for_a_panel_to_share_is_no_use_of_a_market():
     """Loading keeps no market alive: of three on one panel the first goes."""
     one, two, three = marked(1.0), marked(2.0), marked(3.0)
-    shelf = MarketShelf(Loader(one, two, three), capacity=2)
+    cache = MarketCache(Loader(one, two, three), capacity=2)
 
     for market in (one, two, three):
-        shelf.get(market.id)
+        cache.get(market.id)
 
-    assert set(shelf.ids()) == {two.id, three.id}
+    assert set(cache.ids()) == {two.id, three.id}
 
 
 def test_what_is_not_there_is_asked_for_again():
     """A market may be published a moment later; that there was none is not kept."""
     loader = Loader()
-    shelf = MarketShelf(loader)
+    cache = MarketCache(loader)
 
-    assert shelf.get(MARKET.id) is None
+    assert cache.get(MARKET.id) is None
     loader.markets[MARKET.id] = MARKET
 
-    assert shelf.get(MARKET.id).id == MARKET.id
-    assert shelf.ids() == [MARKET.id]
+    assert cache.get(MARKET.id).id == MARKET.id
+    assert cache.ids() == [MARKET.id]
 
 
 def test_a_load_that_fails_is_tried_again():
-    """The error goes to who asked; the shelf is not left locked."""
+    """The error goes to who asked; the cache is not left locked."""
     answers = iter([DecodeError("damaged"), MARKET])
 
     def load(market_id):
@@ -171,8 +171,8 @@ def test_a_load_that_fails_is_tried_again():
             raise answer
         return answer
 
-    shelf = MarketShelf(load)
+    cache = MarketCache(load)
     with pytest.raises(DecodeError):
-        shelf.get(MARKET.id)
+        cache.get(MARKET.id)
 
-    assert shelf.get(MARKET.id).id == MARKET.id
+    assert cache.get(MARKET.id).id == MARKET.id
