@@ -17,14 +17,11 @@ from tenacity import Retrying, retry_if_exception_type, wait_fixed
 
 from risk_tasks.broker.blocks import BlockBroker, StampRequest
 from risk_tasks.client.check_ids import CheckId
-from risk_tasks.client.cutting import Part
 from risk_tasks.client.groups import SentCall
 from risk_tasks.client.live import LiveDoor
-from risk_tasks.client.pace import Pace
-from risk_tasks.client.placing import PlacedPart, place
+from risk_tasks.client.partitioning import Pace, Part, PlacedPart, Routing, place
 from risk_tasks.client.refusals import unanswered
 from risk_tasks.client.replies import ReplyReader
-from risk_tasks.client.routing import Routing
 from risk_tasks.client.sharing import Sharing
 from risk_tasks.client.terms import CallTerms
 from risk_tasks.client.turns import Turns

@@ -10,7 +10,7 @@ import pytest
 
 from risk_tasks import Limit, LimitSet, MeasureSettings, Portfolio, RiskClient
 from risk_tasks.broker.blocks import BlockBroker
-from risk_tasks.client.cutting import BlockBounds
+from risk_tasks.client.partitioning import BlockBounds
 from risk_tasks.errors import (
     InvalidLimitError,
     InvalidPortfolioError,
@@ -94,7 +94,7 @@ def test_many_portfolios_keep_their_order_over_several_blocks(
 ):
     """Six thousand portfolios are three blocks at least, and come back as they were sent."""
     portfolios = books(6_000, market.instruments)
-    monkeypatch.setattr("risk_tasks.client.pace.LARGEST", BlockBounds(2_500, 50_000))
+    monkeypatch.setattr("risk_tasks.client.partitioning.LARGEST", BlockBounds(2_500, 50_000))
 
     sent = risk.check_many(portfolios, measures=["net_exposure", "value_at_risk"])
 
@@ -106,7 +106,7 @@ def test_many_portfolios_keep_their_order_over_several_blocks(
 
 def test_a_large_portfolio_is_a_block_of_its_own(risk, market, monkeypatch):
     """Blocks are bounded in positions, and no portfolio is ever cut."""
-    monkeypatch.setattr("risk_tasks.client.pace.LARGEST", BlockBounds(10, 15))
+    monkeypatch.setattr("risk_tasks.client.partitioning.LARGEST", BlockBounds(10, 15))
     small = books(30, market.instruments, seed=3)
     large = Portfolio(unique(), dict.fromkeys(market.instruments, 2.0))
 
@@ -309,7 +309,7 @@ def test_answered_checks_leave_nothing_of_their_client(fleet, fleet_server, clie
 
 def test_a_table_larger_than_its_lane_is_answered_as_room_comes(risk, market, monkeypatch):
     """Forty blocks through a lane that holds five: the call waits for its own to make room."""
-    monkeypatch.setattr("risk_tasks.client.pace.LARGEST", BlockBounds(10, 50_000))
+    monkeypatch.setattr("risk_tasks.client.partitioning.LARGEST", BlockBounds(10, 50_000))
     monkeypatch.setitem(LANE_CAPACITY, Priority.BATCH, LaneCapacity(50, 64 << 20))
     refused = []
     enqueue = BlockBroker.enqueue
@@ -335,7 +335,7 @@ def test_a_call_larger_than_its_quota_is_answered_as_the_quota_fills(
     fleet, fleet_server, market, monkeypatch
 ):
     """In blocks, of which each waits its turn: refused as a whole, it could never pass."""
-    monkeypatch.setattr("risk_tasks.client.pace.LARGEST", BlockBounds(10, 50_000))
+    monkeypatch.setattr("risk_tasks.client.partitioning.LARGEST", BlockBounds(10, 50_000))
     name = unique("quota")
     fleet_server.client.hset(QUOTAS_KEY, name, 40)
     portfolios = books(60, market.instruments, seed=5)
@@ -351,7 +351,7 @@ def test_a_call_larger_than_its_quota_is_answered_as_the_quota_fills(
 
 def test_a_call_that_finds_no_room_in_time_is_refused(server, clients, monkeypatch):
     """Nobody serves the lane: the room never comes."""
-    monkeypatch.setattr("risk_tasks.client.pace.LARGEST", BlockBounds(1, 50_000))
+    monkeypatch.setattr("risk_tasks.client.partitioning.LARGEST", BlockBounds(1, 50_000))
     monkeypatch.setitem(LANE_CAPACITY, Priority.BATCH, LaneCapacity(1, 64 << 20))
     started = time.monotonic()
 

@@ -14,7 +14,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from risk_tasks import Portfolio, RiskClient
-from risk_tasks.client.cutting import BlockBounds
+from risk_tasks.client.partitioning import BlockBounds
 from risk_tasks.errors import ReportTimeoutError, RequestError, TransportError
 from risk_tasks.lanes import CLIENTS_KEY, Priority, result_key
 from risk_tasks.model.stamp import Stamp
@@ -222,7 +222,7 @@ def test_answers_out_of_order_come_back_in_order(
     server, clients, hand, service, market, monkeypatch
 ):
     """The last block is answered first."""
-    monkeypatch.setattr("risk_tasks.client.pace.LARGEST", BlockBounds(1, 50_000))
+    monkeypatch.setattr("risk_tasks.client.partitioning.LARGEST", BlockBounds(1, 50_000))
     risk = clients(server.url)
     risk.publish_market(market)
     portfolios = [Portfolio(unique(), {name: 1.0}) for name in ("AAPL", "AMD", "XOM")]

@@ -13,7 +13,7 @@ import pytest
 
 from risk_tasks import Limit, LimitSet, MarketSnapshot, MeasureSettings, Portfolio
 from risk_tasks.broker.blocks import BlockBroker
-from risk_tasks.client.cutting import BlockBounds
+from risk_tasks.client.partitioning import BlockBounds
 from risk_tasks.model.measures import parse_measures
 from risk_tasks.model.stamp import Stamp
 from risk_tasks.service import MarketCache, Service
@@ -53,7 +53,7 @@ def repeating(work: Callable[[int], object]) -> Iterator[Callable[[], int]]:
 @pytest.fixture
 def small_blocks(monkeypatch) -> None:
     """Let a few hundred portfolios be many blocks."""
-    monkeypatch.setattr("risk_tasks.client.pace.LARGEST", BlockBounds(20, 50_000))
+    monkeypatch.setattr("risk_tasks.client.partitioning.LARGEST", BlockBounds(20, 50_000))
 
 
 @dataclass

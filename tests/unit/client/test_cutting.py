@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from risk_tasks.broker.blocks import IfMissing, StampRequest
-from risk_tasks.client.cutting import BlockBounds, by_limit_set, cut, select
+from risk_tasks.client.partitioning import BlockBounds, by_limit_set, cut, select
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.wire.messages import decode_request, encode_request
 from tests.unit.client.support import TERMS, Row, request_of, requests, row_of, rows_of

@@ -8,8 +8,7 @@ from math import ceil
 import numpy as np
 import pytest
 
-from risk_tasks.client.cutting import LARGEST, cut
-from risk_tasks.client.pace import BLOCK_US, Pace, _kind
+from risk_tasks.client.partitioning import BLOCK_US, LARGEST, Pace, _kind, cut
 from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.wire.answer import AnswerBlock, AnswerHead
 from tests.unit.client.support import TERMS, request_of, row_of

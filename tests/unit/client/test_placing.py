@@ -11,9 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from risk_tasks.broker.blocks import StampRequest
-from risk_tasks.client.pace import Pace
-from risk_tasks.client.placing import PlacedPart, place
-from risk_tasks.client.routing import Owners, Routing, is_remembered
+from risk_tasks.client.partitioning import Owners, Pace, PlacedPart, Routing, is_remembered, place
 from risk_tasks.lanes import Priority
 from risk_tasks.model.column import MeasureColumn
 from risk_tasks.model.measures import parse_measures

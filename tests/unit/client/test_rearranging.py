@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_tasks.client.rearranging import rearranged
+from risk_tasks.client.partitioning import rearranged
 from risk_tasks.wire.answer import AnswerBlock, AnswerHead
 from risk_tasks.wire.messages import decode_answer, encode_answer
 from risk_tasks.wire.reports import reports
