@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from risk_tasks.client import columns
+from risk_tasks.client.table_input import grouping
 from risk_tasks.errors import InvalidTableError, RequestError
 from risk_tasks.model.report import Decision, ReportStatus
 
@@ -33,7 +33,7 @@ def read_ids(table: pa.Table, portfolios: Any | None) -> Sequence[str]:
             field="portfolios",
             remedy="Leave this table out, or give positions with instrument and quantity.",
         )
-    ids = columns.grouping(table, _ID, "positions").texts
+    ids = grouping(table, _ID, "positions").texts
     if pc.any(pc.equal(ids, "")).as_py():
         raise InvalidTableError("An empty text is no id.", field=f"positions.{_ID}")
     found: list[str] = ids.to_pylist()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_tasks.client.tables import read_tables
+from risk_tasks.client.table_input import read_tables
 from risk_tasks.errors import InvalidTableError
 from tests.unit.client.support import TERMS, Row, rows_of
 
@@ -124,7 +124,7 @@ def test_any_table_of_positions_is_read_the_same(make):
 @pytest.mark.parametrize("make", TABLES.values(), ids=TABLES.keys())
 def test_a_long_table_is_read_the_same(make, monkeypatch):
     """Its two columns of texts by two threads."""
-    monkeypatch.setattr("risk_tasks.client.tables.LONG_ROWS", 0)
+    monkeypatch.setattr("risk_tasks.client.table_input.LONG_ROWS", 0)
 
     assert read(make()) == (EXPECTED, [None, None])
 
