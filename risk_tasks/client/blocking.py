@@ -11,13 +11,13 @@ from typing import Any, Literal, Self, Unpack, overload
 
 import pyarrow as pa
 
+from risk_tasks.client.answers import Reports, Tables, TableShape
 from risk_tasks.client.asked import Asked, no_version
 from risk_tasks.client.awaiting import await_results
 from risk_tasks.client.check_ids import CheckId
 from risk_tasks.client.link import Link
 from risk_tasks.client.live_calls import LiveCalls
 from risk_tasks.client.live_tables import names_live, read_ids, with_left_out
-from risk_tasks.client.outcomes import Reports, Tables, TableShape
 from risk_tasks.client.partitioning import by_limit_set
 from risk_tasks.client.refusals import require_published, require_request
 from risk_tasks.client.table_input import as_table, read_tables

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from risk_tasks.client.answers import Outcome
 from risk_tasks.client.check_ids import CheckId
 from risk_tasks.client.joining import join
-from risk_tasks.client.outcomes import Outcome
 from risk_tasks.client.partitioning import Part, PlacedPart
 from risk_tasks.client.terms import CallTerms
 from risk_tasks.client.turns import Turns

@@ -20,9 +20,9 @@ from typing import Protocol, Self, TypeVar, cast
 
 import pyarrow as pa
 
+from risk_tasks.client.answers import Outcome
 from risk_tasks.client.coalescing import Coalescer, Company
 from risk_tasks.client.groups import Alone, Asked, Group, Line
-from risk_tasks.client.outcomes import Outcome
 from risk_tasks.client.partitioning import Part
 from risk_tasks.client.refusals import unanswered
 from risk_tasks.client.terms import CallTerms, kind_of

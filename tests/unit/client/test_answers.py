@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from risk_tasks.client.answers import answer_table, breach_table
-from risk_tasks.client.outcomes import Tables
+from risk_tasks.client.answers import Tables, answer_table, breach_table
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import parse_measures
 from risk_tasks.model.report import GRAVITY, Breach, Contributor, ReportError
