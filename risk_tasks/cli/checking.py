@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Unpack
 
 from risk_tasks.client import RiskClient
-from risk_tasks.client.terms import CheckOptions
+from risk_tasks.client.options import CheckOptions
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import RiskReport

@@ -15,8 +15,14 @@ from risk_tasks.client.blocking import RiskClient
 from risk_tasks.client.coalescing import Coalescer, Company
 from risk_tasks.client.groups import SentCall
 from risk_tasks.client.link import Link
-from risk_tasks.client.refusals import of_row, require_request, unanswered
-from risk_tasks.client.terms import CallTerms, CheckOptions, KnownCalls
+from risk_tasks.client.options import (
+    CallTerms,
+    CheckOptions,
+    KnownCalls,
+    of_row,
+    require_request,
+    unanswered,
+)
 from risk_tasks.errors import TransportError
 from risk_tasks.lanes import DEFAULT_NAME
 from risk_tasks.model.limits import LimitSet

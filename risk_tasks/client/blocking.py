@@ -18,10 +18,16 @@ from risk_tasks.client.check_ids import CheckId
 from risk_tasks.client.link import Link
 from risk_tasks.client.live_calls import LiveCalls
 from risk_tasks.client.live_tables import names_live, read_ids, with_left_out
+from risk_tasks.client.options import (
+    CallTerms,
+    CheckOptions,
+    read_call,
+    read_timeout,
+    require_published,
+    require_request,
+)
 from risk_tasks.client.partitioning import by_limit_set
-from risk_tasks.client.refusals import require_published, require_request
 from risk_tasks.client.table_input import as_table, read_tables
-from risk_tasks.client.terms import CallTerms, CheckOptions, read_call, read_timeout
 from risk_tasks.connection import masked
 from risk_tasks.errors import InvalidLimitError, InvalidMarketError, TransportError
 from risk_tasks.lanes import DEFAULT_NAME

@@ -13,8 +13,8 @@ import pyarrow as pa
 from risk_tasks.client.answers import Outcome
 from risk_tasks.client.check_ids import CheckId
 from risk_tasks.client.joining import join
+from risk_tasks.client.options import CallTerms
 from risk_tasks.client.partitioning import Part, PlacedPart
-from risk_tasks.client.terms import CallTerms
 from risk_tasks.client.turns import Turns
 from risk_tasks.errors import (
     DeadLetterError,

@@ -19,11 +19,10 @@ from risk_tasks.broker.blocks import BlockBroker, StampRequest
 from risk_tasks.client.check_ids import CheckId
 from risk_tasks.client.groups import SentCall
 from risk_tasks.client.live import LiveDoor
+from risk_tasks.client.options import CallTerms, unanswered
 from risk_tasks.client.partitioning import Pace, Part, PlacedPart, Routing, place
-from risk_tasks.client.refusals import unanswered
 from risk_tasks.client.replies import ReplyReader
 from risk_tasks.client.sharing import Sharing
-from risk_tasks.client.terms import CallTerms
 from risk_tasks.client.turns import Turns
 from risk_tasks.connection import connect
 from risk_tasks.errors import QueueFullError, QuotaExceededError

@@ -23,9 +23,8 @@ import pyarrow as pa
 from risk_tasks.client.answers import Outcome
 from risk_tasks.client.coalescing import Coalescer, Company
 from risk_tasks.client.groups import Alone, Asked, Group, Line
+from risk_tasks.client.options import CallTerms, kind_of, unanswered
 from risk_tasks.client.partitioning import Part
-from risk_tasks.client.refusals import unanswered
-from risk_tasks.client.terms import CallTerms, kind_of
 from risk_tasks.client.turns import LONG_ROWS
 from risk_tasks.errors import TransportError
 from risk_tasks.lanes import Priority

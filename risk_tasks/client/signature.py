@@ -7,7 +7,7 @@ from typing import Any
 
 from celery import Celery, Signature
 
-from risk_tasks.client.terms import read_lane
+from risk_tasks.client.options import read_lane
 from risk_tasks.lanes import CHECK_TASK, LANE_OF_KIND
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureSettings, parse_measures

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from risk_tasks.client import AsyncRiskClient
-from risk_tasks.client.terms import CheckOptions
+from risk_tasks.client.options import CheckOptions
 from risk_tasks.errors import ReportTimeoutError, UnknownCheckError
 from risk_tasks.http.bodies import ARROW_TYPE, JSON_TYPE, Bodies, media_type
 from risk_tasks.http.documents import CheckAccepted, CheckRequest, read_body, read_portfolios

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from risk_tasks.client import AsyncRiskClient
-from risk_tasks.client.terms import CheckOptions
+from risk_tasks.client.options import CheckOptions
 from risk_tasks.errors import InvalidSettingsError
 from risk_tasks.http.arrow_streams import read_streams, write_streams
 from risk_tasks.http.bodies import ARROW_TYPE

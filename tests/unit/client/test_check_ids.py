@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from risk_tasks.client.check_ids import CheckId
-from risk_tasks.client.refusals import of_row
+from risk_tasks.client.options import of_row
 from risk_tasks.errors import ReportTimeoutError, TransportError, UnknownCheckError
 
 places = st.integers(0, 10**9 - 1)

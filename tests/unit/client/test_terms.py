@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from risk_tasks.broker.blocks import IfMissing, StampRequest
-from risk_tasks.client.terms import CheckOptions, KnownCalls, kind_of, read_call
+from risk_tasks.client.options import CheckOptions, KnownCalls, kind_of, read_call
 from risk_tasks.errors import RequestError
 from risk_tasks.lanes import Priority
 from risk_tasks.model.limits import Limit, LimitSet
@@ -196,7 +196,7 @@ def test_what_is_refused_is_refused_again_and_after_what_it_equals():
 
 def test_no_more_calls_are_remembered_than_there_is_room_for(monkeypatch):
     """A caller who names another market each time fills no memory."""
-    monkeypatch.setattr("risk_tasks.client.terms._MAX_KNOWN", 3)
+    monkeypatch.setattr("risk_tasks.client.options._MAX_KNOWN", 3)
     known = KnownCalls(7.0)
 
     for number in range(10):

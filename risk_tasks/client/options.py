@@ -1,18 +1,26 @@
-"""The arguments that every kind of check shares, read once into what goes on the wire."""
+"""The keyword arguments of every check, read once into what goes on the wire."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
-from typing import TypedDict, Unpack
+from dataclasses import dataclass, replace
+from typing import TypedDict, TypeVar, Unpack
 
 from risk_tasks.broker.blocks import IfMissing, StampRequest
-from risk_tasks.errors import InvalidLimitError, InvalidSettingsError
+from risk_tasks.client.check_ids import CheckId
+from risk_tasks.errors import (
+    InvalidLimitError,
+    InvalidSettingsError,
+    ReportTimeoutError,
+    RiskTasksError,
+    request_error,
+)
 from risk_tasks.lanes import CHECK_BLOCK_TASK, DEFAULT_NAME, LANE_OF_KIND, Priority
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.name import is_name
 from risk_tasks.model.number import as_finite
+from risk_tasks.model.report import RiskReport
 from risk_tasks.wire.request import Detail, Terms
 
 _MAX_TIMEOUT_S = 86_400
@@ -153,3 +161,45 @@ def read_lane(priority: str) -> Priority:
             field="priority",
             remedy=f"Choose one of {', '.join(Priority)}.",
         ) from None
+
+
+Kind = TypeVar("Kind")
+
+
+def require_request(report: RiskReport) -> RiskReport:
+    """Return `report`, or raise the `RequestError` that it holds."""
+    error = report.error
+    kind = request_error(error.code) if error else None
+    if error and kind:
+        raise kind(error.message, field=error.field, remedy=error.remedy)
+    return report
+
+
+def require_published(
+    item: Kind, kind: type[Kind], error: type[RiskTasksError], name: object
+) -> Kind:
+    """Return what is to be published under `name`; raises `error` for what is no `kind`."""
+    if not isinstance(item, kind):
+        raise error(f"{type(item).__name__} is not a {kind.__name__}.")
+    if not is_name(name):
+        raise InvalidSettingsError(f"{name!r} is not a name.", field="name")
+    return item
+
+
+def unanswered(call: CallTerms, check_id: CheckId | str) -> ReportTimeoutError:
+    """Return what a caller is told whose time is over."""
+    return ReportTimeoutError(
+        f"No report within {call.timeout_s:g} s in the {call.lane.value} lane.",
+        check_id=str(check_id),
+    )
+
+
+def of_row(error: Exception, row: int) -> Exception:
+    """Return `error` as it is told to the caller of one check among others.
+
+    The id of a call that is late is that of its own row alone.
+    """
+    if not isinstance(error, ReportTimeoutError) or not error.check_id:
+        return error
+    own = replace(CheckId.parse(error.check_id), rows=(row, row + 1))
+    return ReportTimeoutError(error.message, check_id=str(own))
