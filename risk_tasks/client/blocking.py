@@ -12,12 +12,11 @@ from typing import Any, Literal, Self, Unpack, overload
 import pyarrow as pa
 
 from risk_tasks.client.answers import Reports, Tables, TableShape
-from risk_tasks.client.asked import Asked, no_version
 from risk_tasks.client.awaiting import await_results
 from risk_tasks.client.check_ids import CheckId
 from risk_tasks.client.link import Link
 from risk_tasks.client.live_calls import LiveCalls
-from risk_tasks.client.live_tables import names_live, read_ids, with_left_out
+from risk_tasks.client.lookup import Asked, names_live, no_version, read_ids, with_left_out
 from risk_tasks.client.options import (
     CallTerms,
     CheckOptions,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 
-from risk_tasks.client.asked import Asked, read_asked
 from risk_tasks.client.changes import ChangeReader, Changes
 from risk_tasks.client.link import Link
+from risk_tasks.client.lookup import Asked, read_asked
 from risk_tasks.model.live import LiveReport
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.store.breaches import NOW

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_tasks.client.live_tables import names_live, read_ids, with_left_out
+from risk_tasks.client.lookup import names_live, read_ids, with_left_out
 from risk_tasks.errors import InvalidTableError, StaleVersionError, UnknownPortfolioError
 
 FOUND_TYPES = pa.schema(
