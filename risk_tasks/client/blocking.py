@@ -12,7 +12,6 @@ from typing import Any, Literal, Self, Unpack, overload
 import pyarrow as pa
 
 from risk_tasks.client.answers import Reports, Tables, TableShape
-from risk_tasks.client.awaiting import await_results
 from risk_tasks.client.check_ids import CheckId
 from risk_tasks.client.link import Link
 from risk_tasks.client.live_calls import LiveCalls
@@ -26,6 +25,7 @@ from risk_tasks.client.options import (
     require_request,
 )
 from risk_tasks.client.partitioning import by_limit_set
+from risk_tasks.client.replies import await_results
 from risk_tasks.client.table_input import as_table, read_tables
 from risk_tasks.connection import masked
 from risk_tasks.errors import InvalidLimitError, InvalidMarketError, TransportError

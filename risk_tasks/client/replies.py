@@ -1,4 +1,4 @@
-"""Waiting for answers: one thread per client reads its reply list and wakes the callers."""
+"""Waiting for answers: from the reply list, or by the id of a check."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from typing import cast
 
 import redis
 
+from risk_tasks.client.check_ids import CheckId
 from risk_tasks.connection import text
-from risk_tasks.errors import TransportError
+from risk_tasks.errors import ReportTimeoutError, TransportError, UnknownCheckError
 from risk_tasks.lanes import CLIENT_GONE_S, CLIENTS_KEY, reply_key, result_key
+from risk_tasks.store.results import ResultState, ResultStore
+from risk_tasks.wire.answer import AnswerBlock
+from risk_tasks.wire.messages import decode_answer
 
 _WAIT_S = 1.0
 #: a thread that sleeps between two calls costs the second one its waking
@@ -156,3 +160,29 @@ class ReplyReader:
     def _say_seen(self) -> None:
         seconds, micros = self._client.time()
         self._client.zadd(CLIENTS_KEY, {self._client_id: seconds * 1_000 + micros // 1_000})
+
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.1
+
+
+def await_results(store: ResultStore, check_id: CheckId, timeout_s: float) -> list[AnswerBlock]:
+    """Return the answers of a call once all are there."""
+    give_up_at = time.monotonic() + timeout_s
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        block_ids = list(check_id.block_ids())
+        found = store.load(block_ids)
+        states = {state for state, _ in found}
+        if ResultState.UNKNOWN in states:
+            raise UnknownCheckError(f"Nothing is known of check {check_id}.", field="check_id")
+        if ResultState.PENDING not in states:
+            return [
+                decode_answer(answer, str(check_id), block_id)
+                for block_id, (_, answer) in zip(block_ids, found, strict=True)
+            ]
+        if time.monotonic() + pause_s > give_up_at:
+            raise ReportTimeoutError(
+                f"Check {check_id} is not answered yet.", check_id=str(check_id)
+            )
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
