@@ -17,13 +17,11 @@ from tenacity import Retrying, retry_if_exception_type, wait_fixed
 
 from risk_tasks.broker.blocks import BlockBroker, StampRequest
 from risk_tasks.client.check_ids import CheckId
-from risk_tasks.client.groups import SentCall
+from risk_tasks.client.coalescing import SentCall, Sharing, Turns
 from risk_tasks.client.live import LiveDoor
 from risk_tasks.client.options import CallTerms, unanswered
 from risk_tasks.client.partitioning import Pace, Part, PlacedPart, Routing, place
 from risk_tasks.client.replies import ReplyReader
-from risk_tasks.client.sharing import Sharing
-from risk_tasks.client.turns import Turns
 from risk_tasks.connection import connect
 from risk_tasks.errors import QueueFullError, QuotaExceededError
 from risk_tasks.lanes import COUNTERS_KEY, SLOW_CRITICAL_S, Priority

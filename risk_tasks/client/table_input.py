@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from risk_tasks.client.turns import LONG_ROWS
+from risk_tasks.client.coalescing import LONG_ROWS
 from risk_tasks.errors import InvalidTableError
 from risk_tasks.wire.arrow import codes_of
 from risk_tasks.wire.request import RequestBlock, Terms

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from risk_tasks.client.coalescing import Company
-from risk_tasks.client.sharing import Sharing
+from risk_tasks.client.coalescing import Company, Sharing
 
 
 class Counted(Sharing):

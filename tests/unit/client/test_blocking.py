@@ -10,9 +10,8 @@ import pyarrow as pa
 import pytest
 
 from risk_tasks.client import RiskClient
+from risk_tasks.client.coalescing import Sharing, Turns
 from risk_tasks.client.partitioning import BlockBounds, cut
-from risk_tasks.client.sharing import Sharing
-from risk_tasks.client.turns import Turns
 from risk_tasks.errors import (
     InvalidLimitError,
     InvalidMarketError,

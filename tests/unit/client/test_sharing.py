@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk_tasks.client.check_ids import CheckId
-from risk_tasks.client.groups import SentCall
+from risk_tasks.client.coalescing import SentCall, Turns
 from risk_tasks.client.options import read_call
-from risk_tasks.client.turns import Turns
 from risk_tasks.errors import (
     DeadLetterError,
     QueueFullError,

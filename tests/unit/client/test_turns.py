@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from risk_tasks.client.turns import LONG_ROWS, Turns
+from risk_tasks.client.coalescing import LONG_ROWS, Turns
 from risk_tasks.errors import InvalidTableError
 
 
