@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar, Unpack
 from risk_tasks.client.awaited_calls import AsyncLiveCalls
 from risk_tasks.client.blocking import RiskClient
 from risk_tasks.client.coalescing import Coalescer, Company, SentCall
-from risk_tasks.client.link import Link
+from risk_tasks.client.connection import Link
 from risk_tasks.client.options import (
     CallTerms,
     CheckOptions,

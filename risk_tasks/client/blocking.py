@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from risk_tasks.client.answers import Reports, Tables, TableShape
 from risk_tasks.client.check_ids import CheckId
-from risk_tasks.client.link import Link
+from risk_tasks.client.connection import Link
 from risk_tasks.client.live_calls import LiveCalls
 from risk_tasks.client.lookup import Asked, names_live, no_version, read_ids, with_left_out
 from risk_tasks.client.options import (

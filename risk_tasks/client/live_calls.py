@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 
 from risk_tasks.client.changes import ChangeReader, Changes
-from risk_tasks.client.link import Link
+from risk_tasks.client.connection import Link
 from risk_tasks.client.lookup import Asked, read_asked
 from risk_tasks.model.live import LiveReport
 from risk_tasks.model.portfolio import Portfolio

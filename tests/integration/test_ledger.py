@@ -517,7 +517,7 @@ def test_a_slow_critical_check_is_logged_and_counted_with_where_the_time_went(
     fleet_server, risk, caplog, monkeypatch
 ):
     """Queued, fetched, computed, replied."""
-    monkeypatch.setattr("risk_tasks.client.link.SLOW_CRITICAL_S", 0.0)
+    monkeypatch.setattr("risk_tasks.client.connection.SLOW_CRITICAL_S", 0.0)
     before = fleet_server.counter("slow_critical")
 
     with caplog.at_level(logging.WARNING, logger="risk_tasks"):

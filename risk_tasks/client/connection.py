@@ -6,32 +6,86 @@ import itertools
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import replace
 from itertools import islice
 
+import msgspec
 import redis
 from tenacity import Retrying, retry_if_exception_type, wait_fixed
 
 from risk_tasks.broker.blocks import BlockBroker, StampRequest
 from risk_tasks.client.check_ids import CheckId
 from risk_tasks.client.coalescing import SentCall, Sharing, Turns
-from risk_tasks.client.live import LiveDoor
 from risk_tasks.client.options import CallTerms, unanswered
 from risk_tasks.client.partitioning import Pace, Part, PlacedPart, Routing, place
 from risk_tasks.client.replies import ReplyReader
 from risk_tasks.connection import connect
-from risk_tasks.errors import QueueFullError, QuotaExceededError
+from risk_tasks.errors import InvalidPortfolioError, QueueFullError, QuotaExceededError
 from risk_tasks.lanes import COUNTERS_KEY, SLOW_CRITICAL_S, Priority
+from risk_tasks.model.live import LiveReport
+from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.store.limits import LimitStore
 from risk_tasks.store.markets import MarketStore
+from risk_tasks.store.portfolios import PortfolioStore
+from risk_tasks.store.reports import ReportStore
 from risk_tasks.store.results import ResultStore
 from risk_tasks.store.shards import ShardStore
 from risk_tasks.wire.answer import AnswerBlock
+from risk_tasks.wire.documents import read_report
+from risk_tasks.wire.framing import decoding
+from risk_tasks.wire.live import read_deltas, read_event_id, read_portfolio_id
 from risk_tasks.wire.messages import decode_answer, encode_request
 from risk_tasks.wire.summary import block_summary
+
+
+class LiveDoor:
+    """Sets, changes and reads live portfolios over the connections of one process."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._portfolios = PortfolioStore(client)
+        self._reports = ReportStore(client)
+
+    def set(self, portfolio: Portfolio, event_id: str | None) -> int:
+        if not isinstance(portfolio, Portfolio):
+            raise InvalidPortfolioError(
+                f"{type(portfolio).__name__} is not a Portfolio.", field="portfolio"
+            )
+        return self._portfolios.set(portfolio, _event(event_id))
+
+    def change(self, portfolio_id: str, deltas: Mapping[str, float], event_id: str | None) -> int:
+        return self._portfolios.change(
+            read_portfolio_id(portfolio_id), read_deltas(deltas), _event(event_id)
+        )
+
+    def get(self, portfolio_id: str) -> Portfolio:
+        return self._portfolios.get(read_portfolio_id(portfolio_id))
+
+    def get_many(self, portfolio_ids: Sequence[str]) -> Sequence[Portfolio | None]:
+        return self._portfolios.get_many(portfolio_ids)
+
+    def remove(self, portfolio_id: str) -> int:
+        return self._portfolios.remove(read_portfolio_id(portfolio_id))
+
+    def report(self, portfolio_id: str) -> LiveReport | None:
+        held = self._reports.latest(read_portfolio_id(portfolio_id))
+        if held is None:
+            return None
+        with decoding("report"):
+            report = read_report(msgspec.json.decode(held.document))
+        return LiveReport(
+            report=report,
+            version=held.version,
+            current_version=held.current_version,
+            age_s=held.age_s,
+        )
+
+
+def _event(event_id: str | None) -> str | None:
+    return None if event_id is None else read_event_id(event_id, "")
+
 
 #: how soon a call that waits for room looks again
 _ROOM_S = 0.02
