@@ -6,9 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from risk_tasks.client.awaited_changes import AsyncChanges
 from risk_tasks.client.blocking import RiskClient
-from risk_tasks.client.changes import ChangeReader
+from risk_tasks.client.breach_stream import AsyncChanges, ChangeReader
 from risk_tasks.client.lookup import read_asked
 from risk_tasks.model.live import LiveReport
 from risk_tasks.model.portfolio import Portfolio

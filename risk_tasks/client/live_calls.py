@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 
-from risk_tasks.client.changes import ChangeReader, Changes
+from risk_tasks.client.breach_stream import ChangeReader, Changes
 from risk_tasks.client.connection import Link
 from risk_tasks.client.lookup import Asked, read_asked
 from risk_tasks.model.live import LiveReport

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from risk_tasks.client.awaited_changes import AsyncChanges
+from risk_tasks.client.breach_stream import AsyncChanges
 from risk_tasks.errors import ChangesTrimmedError, RiskTasksError
 from risk_tasks.http.problems import ProblemError
 from risk_tasks.model.live import LimitChange

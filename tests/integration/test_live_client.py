@@ -197,7 +197,7 @@ def test_readers_of_a_group_share_changes_and_end_what_they_had(client, worker):
 
 
 def test_what_a_reader_left_goes_to_another(client, worker, monkeypatch):
-    monkeypatch.setattr("risk_tasks.client.changes.TAKE_OVER_S", 0.0)
+    monkeypatch.setattr("risk_tasks.client.breach_stream.TAKE_OVER_S", 0.0)
     client.set_portfolio(Portfolio("p", {}))
     swing(client, worker, *[WARN, OK] * 3)
 
