@@ -112,8 +112,6 @@ class AsyncLiveCalls(ABC):
         """Raise `TransportError` where the client is closed."""
 
 
-Result = TypeVar("Result")
-
 _N_SENDERS, _N_CALLERS = 4, 32
 
 
