@@ -21,15 +21,16 @@ from risk_tasks.broker.blocks import BlockBroker, StampRequest
 from risk_tasks.broker.envelope import envelope
 from risk_tasks.connection import connect
 from risk_tasks.embedding.server import running_server
-from risk_tasks.lanes import Priority, reply_key, result_key
+from risk_tasks.keys import reply_key, result_key
 from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.stamp import Stamp
+from risk_tasks.queues import Lane
 from risk_tasks.service import MarketCache, Service
 from risk_tasks.wire.messages import encode_request
 from risk_tasks.wire.request import Detail, Terms, pack_portfolios
 
 N_CHECKS, N_ROUNDS = 5_000, 100
-LANE = Priority.NORMAL
+LANE = Lane.NORMAL
 
 
 class Bare:

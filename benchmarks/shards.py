@@ -24,8 +24,9 @@ from risk_tasks.client import RiskClient
 from risk_tasks.client.blocking import Handle
 from risk_tasks.connection import connect
 from risk_tasks.embedding import Fleet, FleetPlan, running_fleet
-from risk_tasks.lanes import Priority, slot_key
+from risk_tasks.keys import slot_key
 from risk_tasks.model.measures import MeasureSettings
+from risk_tasks.queues import Lane
 from risk_tasks.store.cache_counts import CacheCountsStore
 from risk_tasks.store.shards import ShardStore
 from risk_tasks.store.slots import Slot
@@ -162,5 +163,5 @@ def _fleet(n_workers: int, n_shards: int) -> Iterator[tuple[Fleet, RiskClient]]:
 
 
 def _is_shared(store: ShardStore, n_workers: int, n_shards: int) -> bool:
-    leases = store.leases(Priority.NORMAL)
+    leases = store.leases(Lane.NORMAL)
     return len(leases) == n_shards and len(set(leases.values())) == n_workers

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from benchmarks.libraries.table import libraries_markdown
-from risk_tasks import lanes
+from risk_tasks import keys
 from risk_tasks.model.registry import MEASURES
 from risk_tasks.render.measures import measures_markdown
 
@@ -25,7 +25,7 @@ def live_written(page: str) -> str:
     """Return `page` with the rows of the table of keys that live portfolios have."""
     rows = [
         line.split(maxsplit=2)
-        for line in (lanes.__doc__ or "").splitlines()
+        for line in (keys.__doc__ or "").splitlines()
         if line.startswith(_LIVE_KEYS)
     ]
     table = [f"| `{key}` | {kind} | {holds} |" for key, kind, holds in rows]

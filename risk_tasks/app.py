@@ -5,9 +5,9 @@ from __future__ import annotations
 from celery import Celery
 from kombu.entity import Queue
 
-from risk_tasks.lanes import RESULT_TTL_S, Priority
+from risk_tasks.keys import RESULT_TTL_S
+from risk_tasks.queues import Lane, queues_of
 from risk_tasks.settings import Settings
-from risk_tasks.sharding.queues import queues_of
 
 TRANSPORT_OPTIONS = {
     # In the order of the lanes but for a reserved share; one list per lane.
@@ -60,8 +60,8 @@ def create_app(settings: Settings, *, n_shards: int = 1) -> Celery:
         result_accept_content=["json"],
         task_serializer="json",
         result_serializer="json",
-        task_queues=[Queue(queue) for lane in Priority for queue in queues_of(lane, n_shards)],
-        task_default_queue=Priority.NORMAL.queue,
+        task_queues=[Queue(queue) for lane in Lane for queue in queues_of(lane, n_shards)],
+        task_default_queue=Lane.NORMAL.queue,
         task_create_missing_queues=False,
         task_acks_late=True,
         worker_consumer="risk_tasks.broker.reconnection:QuickConsumer",

@@ -12,10 +12,10 @@ import redis
 from risk_tasks.client import RiskClient
 from risk_tasks.connection import connect, masked, text
 from risk_tasks.errors import RiskTasksError
-from risk_tasks.lanes import DEFAULT_NAME, Priority
+from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.monitoring.shards import read_shards
-from risk_tasks.sharding.queues import SHARDED_LANES
+from risk_tasks.queues import SHARDED_LANES, Lane
 from risk_tasks.store.limits import LimitStore
 from risk_tasks.store.markets import MarketStore
 from risk_tasks.store.roles import LiveRole, RoleStore
@@ -74,7 +74,7 @@ def _examine(client: redis.Redis, url: str) -> Iterator[Finding]:
     yield _published("market", market_id, "risk-tasks market publish PRICES")
     version = LimitStore(client).current().get(DEFAULT_NAME)
     yield _published("limits", version, "risk-tasks limits publish LIMITS")
-    for lane in Priority:
+    for lane in Lane:
         if any(lane in role.lanes.split(",") for role in roles):
             yield _answers(url, lane)
     yield from _shards(client)
@@ -114,7 +114,7 @@ def _persistence(server: dict[str, Any]) -> Finding:
 
 
 def _roles(roles: list[LiveRole]) -> Iterator[Finding]:
-    for lane in Priority:
+    for lane in Lane:
         serving = [role.name for role in roles if lane in role.lanes.split(",")]
         yield Finding(
             f"workers of {lane}",
@@ -137,7 +137,7 @@ def _published(what: str, version: str | None, mend: str) -> Finding:
     return Finding(what, State.WARN, f"no {DEFAULT_NAME} one is published", mend)
 
 
-def _answers(url: str, lane: Priority) -> Finding:
+def _answers(url: str, lane: Lane) -> Finding:
     """Send a check of an empty book; any report is an answer, also one that says no market."""
     try:
         with RiskClient(url, timeout_s=_CANARY_TIMEOUT_S) as risk:
@@ -174,7 +174,7 @@ def _stranded(client: redis.Redis) -> Finding:
 
     No worker looks there.
     """
-    names = ["celery", *(lane.queue for lane in Priority)]
+    names = ["celery", *(lane.queue for lane in Lane)]
     found = {}
     for name in names:
         for key in client.scan_iter(match=f"{name}\x06\x16*", count=1_000):

@@ -14,7 +14,9 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 from risk_tasks.broker.blocks import BlockBroker, StartedBlock
 from risk_tasks.broker.watched import SummarisedChange, SummarisedReport, SummarisedRequest
 from risk_tasks.errors import TransportError, WireError
-from risk_tasks.lanes import (
+from risk_tasks.metrics import BlockRecord, Outcome, Recorder
+from risk_tasks.model.report import ReportStatus
+from risk_tasks.queues import (
     CHECK_BLOCK_TASK,
     CHECK_TASK,
     LANE_OF_KIND,
@@ -23,10 +25,8 @@ from risk_tasks.lanes import (
     POSITION_CHANGE_TASK,
     PREWARM_TASK,
     SWEEP_TASK,
-    Priority,
+    Lane,
 )
-from risk_tasks.metrics import BlockRecord, Outcome, Recorder
-from risk_tasks.model.report import ReportStatus
 from risk_tasks.service import DocumentService, PositionService, Service
 from risk_tasks.store.prewarm import PrewarmPolicy
 from risk_tasks.upkeep.handing import Handing
@@ -42,7 +42,7 @@ Result = TypeVar("Result")
 #: before a call is repeated; each wait is twice the last one, up to a second
 _FIRST_WAIT_S = 0.05
 
-_LANE_OF_QUEUE = {lane.queue: lane for lane in Priority}
+_LANE_OF_QUEUE = {lane.queue: lane for lane in Lane}
 
 
 def register(

@@ -15,10 +15,11 @@ from benchmarks import inputs
 from risk_tasks.client import RiskClient
 from risk_tasks.connection import connect
 from risk_tasks.embedding import Fleet, FleetPlan, running_fleet
-from risk_tasks.lanes import LANE_CAPACITY, Priority, lane_key
+from risk_tasks.keys import lane_key
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.live import LimitChange
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.queues import LANE_CAPACITY, Lane
 from risk_tasks.store.breaches import BEGINNING, BreachStream
 from risk_tasks.store.recomputing import LiveCounts, RecomputingStore
 
@@ -137,7 +138,7 @@ class LaneWatch:
 
     def _watch(self) -> None:
         while not self._over.wait(_POLL_S):
-            for lane in Priority:
+            for lane in Lane:
                 held = self._client.hmget(lane_key(lane), "checks", "bytes")
                 checks, size = (int(number or 0) for number in held)
                 capacity = LANE_CAPACITY[lane]

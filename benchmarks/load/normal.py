@@ -15,8 +15,9 @@ from benchmarks.load.figures import Look, NormalLoad, Told
 from risk_tasks.client import RiskClient
 from risk_tasks.connection import connect
 from risk_tasks.histograms import Durations
-from risk_tasks.lanes import SLOT_S, Priority
+from risk_tasks.keys import SLOT_S
 from risk_tasks.monitoring.status import read_status
+from risk_tasks.queues import Lane
 from risk_tasks.store.backlog import read_backlog
 
 SHARE = 0.5
@@ -58,7 +59,7 @@ def _told(client: redis.Redis, calls: Sequence[Call], lasting_s: float) -> tuple
     for call in calls:
         own.add(call.took_s, call.n_checks)
     time.sleep(_WRITTEN_WITHIN_S)
-    times = read_status(client, window_s).lanes[Priority.NORMAL.value].total
+    times = read_status(client, window_s).lanes[Lane.NORMAL.value].total
     by_percent = ((50, times.p50_ms), (95, times.p95_ms), (99, times.p99_ms))
     return tuple(
         Told(percent, (own.percentile_s(percent) or 0.0) * 1e3, status_ms or 0.0)
@@ -75,7 +76,7 @@ def _watch(
 
 def _look(client: redis.Redis, since_s: float) -> Look:
     # Not all of the status, whose histograms would be merged in the process of the users.
-    lane = read_backlog(client).lanes[Priority.NORMAL]
+    lane = read_backlog(client).lanes[Lane.NORMAL]
     return Look(time.perf_counter() - since_s, lane.n_checks, lane.oldest_age_s or 0.0)
 
 

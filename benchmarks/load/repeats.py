@@ -11,7 +11,7 @@ from benchmarks.load.books import asking
 from benchmarks.load.figures import Repeats
 from risk_tasks.client import RiskClient
 from risk_tasks.connection import connect
-from risk_tasks.lanes import SLOT_S
+from risk_tasks.keys import SLOT_S
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.monitoring.status import read_status
 

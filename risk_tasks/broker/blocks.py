@@ -12,16 +12,11 @@ from risk_tasks.broker.envelope import envelope
 from risk_tasks.broker.scripts import Script
 from risk_tasks.connection import text, transport_errors
 from risk_tasks.errors import QueueFullError, QuotaExceededError, UnknownLimitSetError
-from risk_tasks.lanes import (
+from risk_tasks.keys import (
     CLIENT_GONE_S,
-    FETCH_GRACE_S,
-    LANE_CAPACITY,
     MAX_DEAD,
     MAX_DEAD_BYTES,
-    MAX_PUT_BACK,
-    OVERDUE_GRACE_S,
     RESULT_TTL_S,
-    Priority,
     answer_key,
     block_key,
     lane_key,
@@ -29,6 +24,7 @@ from risk_tasks.lanes import (
     result_key,
 )
 from risk_tasks.model.stamp import Stamp
+from risk_tasks.queues import FETCH_GRACE_S, LANE_CAPACITY, MAX_REQUEUES, OVERDUE_GRACE_S, Lane
 
 
 class IfMissing(StrEnum):
@@ -102,7 +98,7 @@ class BlockBroker:
         payload: bytes,
         *,
         client_id: str,
-        lane: Priority,
+        lane: Lane,
         n_checks: int,
         timeout_s: float,
         stamp: StampRequest,
@@ -138,7 +134,7 @@ class BlockBroker:
                     stamp.market,
                     stamp.limits,
                     stamp.if_missing.value,
-                    quota_name if lane is Priority.CRITICAL else "",
+                    quota_name if lane is Lane.CRITICAL else "",
                     "" if keeps_answer else "unkept",
                     "" if shard is None else shard,
                 ],
@@ -207,17 +203,17 @@ class BlockBroker:
             counts = self._reap(
                 args=[
                     int(fetch_grace_s * 1e3),
-                    MAX_PUT_BACK,
+                    MAX_REQUEUES,
                     RESULT_TTL_S,
                     MAX_DEAD,
                     MAX_DEAD_BYTES,
-                    *(lane.value for lane in Priority),
+                    *(lane.value for lane in Lane),
                 ]
             )
         return ReapedBlocks(*(int(count) for count in counts))
 
 
-def _full(lane: Priority, what: str, depth: int, size: int, retry_ms: int) -> QueueFullError:
+def _full(lane: Lane, what: str, depth: int, size: int, retry_ms: int) -> QueueFullError:
     return QueueFullError(
         f"The {lane.value} lane holds {depth:,} {what} of {size:,}.",
         depth=depth,

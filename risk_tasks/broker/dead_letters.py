@@ -13,7 +13,7 @@ import redis
 from risk_tasks.broker.scripts import Script
 from risk_tasks.connection import text, transport_errors
 from risk_tasks.errors import InvalidSettingsError, UnknownLetterError
-from risk_tasks.lanes import DEAD_KEY, MAX_DEAD, MAX_DEAD_BYTES, block_key, dead_key, payload_key
+from risk_tasks.keys import DEAD_KEY, MAX_DEAD, MAX_DEAD_BYTES, block_key, dead_key, payload_key
 
 _KEPT_BYTES = 1 << 16
 

@@ -13,14 +13,14 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from risk_tasks.lanes import CHECK_BLOCK_TASK, LIMIT_BREACH_TASK, Priority
+from risk_tasks.queues import CHECK_BLOCK_TASK, LIMIT_BREACH_TASK, Lane
 
 _ORIGIN = socket.gethostname()
 #: args, kwargs, callbacks
 _EMPTY_BODY = "[[], {}, {}]"
 
 
-def envelope(block_id: str, lane: Priority, summary: str) -> bytes:
+def envelope(block_id: str, lane: Lane, summary: str) -> bytes:
     """Return the message of a block for the list of `lane`; its id is the task's.
 
     `summary` is what Flower shows of it: ids and counts.
@@ -31,7 +31,7 @@ def envelope(block_id: str, lane: Priority, summary: str) -> bytes:
 def handing_message() -> bytes:
     """Return the message for the critical lane that has changes handed on to those who listen."""
     task_id = f"handing-{uuid.uuid4().hex}"
-    return task_message(LIMIT_BREACH_TASK, task_id, Priority.CRITICAL.queue)
+    return task_message(LIMIT_BREACH_TASK, task_id, Lane.CRITICAL.queue)
 
 
 def task_message(

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from risk_tasks.lanes import SERVED_TASKS
+from risk_tasks.queues import SERVED_TASKS
 
 #: a check by the JSON door carries its portfolio in the message
 MAX_MESSAGE_BYTES = 1 << 20

@@ -18,8 +18,7 @@ from risk_tasks.broker.dead_letters import DeadLetters
 from risk_tasks.broker.guard import find_fault
 from risk_tasks.broker.heartbeat import Heartbeat
 from risk_tasks.connection import text
-from risk_tasks.lanes import CHECK_BLOCK_TASK
-from risk_tasks.sharding.queues import lane_of_queue
+from risk_tasks.queues import CHECK_BLOCK_TASK, lane_of_queue
 
 log = structlog.get_logger("risk_tasks")
 

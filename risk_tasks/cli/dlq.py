@@ -13,7 +13,7 @@ from risk_tasks.broker.dead_letters import DeadLetter, DeadLetters
 from risk_tasks.cli.options import AsJson, BrokerUrl, print_json, read_settings, url_of
 from risk_tasks.cli.progress import progress
 from risk_tasks.connection import connect
-from risk_tasks.lanes import MAX_DEAD
+from risk_tasks.keys import MAX_DEAD
 
 app = typer.Typer(help="Look at the dead letters, try them once more, or drop them.")
 

@@ -13,7 +13,7 @@ from risk_tasks.cli.progress import progress
 from risk_tasks.client import RiskClient
 from risk_tasks.connection import connect
 from risk_tasks.errors import UnknownLimitSetError
-from risk_tasks.lanes import DEFAULT_NAME
+from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.readers import read_limits
 from risk_tasks.render.limits import limits_table
 from risk_tasks.store.limits import LimitStore

@@ -13,7 +13,7 @@ from risk_tasks.cli.options import AsJson, BrokerUrl, print_json, url_of
 from risk_tasks.cli.progress import progress
 from risk_tasks.client import RiskClient
 from risk_tasks.connection import connect
-from risk_tasks.lanes import DEFAULT_NAME
+from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.readers import read_market, read_scenarios, read_tags
 from risk_tasks.store.markets import MarketStore

@@ -18,7 +18,7 @@ from risk_tasks.cli.options import AsJson, BrokerUrl, print_json, url_of
 from risk_tasks.cli.progress import progress
 from risk_tasks.connection import connect, masked
 from risk_tasks.errors import TransportError
-from risk_tasks.lanes import SLOTS_KEPT_S
+from risk_tasks.keys import SLOTS_KEPT_S
 from risk_tasks.monitoring.shards import read_shards
 from risk_tasks.monitoring.status import WINDOW_S, read_status
 from risk_tasks.render.cache import cache_document, cache_page

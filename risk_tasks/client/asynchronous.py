@@ -25,7 +25,7 @@ from risk_tasks.client.options import (
     unanswered,
 )
 from risk_tasks.errors import TransportError
-from risk_tasks.lanes import DEFAULT_NAME
+from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.live import LiveReport
 from risk_tasks.model.market import MarketSnapshot

@@ -37,7 +37,7 @@ from risk_tasks.client.replies import await_results
 from risk_tasks.client.table_input import as_table, read_tables
 from risk_tasks.connection import masked
 from risk_tasks.errors import InvalidLimitError, InvalidMarketError, TransportError
-from risk_tasks.lanes import DEFAULT_NAME
+from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.live import LiveReport
 from risk_tasks.model.market import MarketSnapshot

@@ -31,8 +31,8 @@ from risk_tasks.errors import (
     RiskTasksError,
     TransportError,
 )
-from risk_tasks.lanes import Priority
 from risk_tasks.model.number import as_finite
+from risk_tasks.queues import Lane
 from risk_tasks.wire.answer import AnswerBlock
 from risk_tasks.wire.request import RequestBlock
 
@@ -472,7 +472,7 @@ class Preparing:
         asked = Asked(request, call, shape, time.monotonic() + call.timeout_s)
         as_called = not others and stamp == call.stamp and request.terms is call.terms
         fits = len(request) and asked.size <= _LARGEST_SHARED
-        is_shared = self._is_awaited and as_called and fits and call.lane is not Priority.CRITICAL
+        is_shared = self._is_awaited and as_called and fits and call.lane is not Lane.CRITICAL
         return asked if is_shared else None
 
     def _await(

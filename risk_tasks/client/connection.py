@@ -24,9 +24,10 @@ from risk_tasks.client.partitioning import Pace, Part, PlacedPart, Routing, plac
 from risk_tasks.client.replies import ReplyReader
 from risk_tasks.connection import connect
 from risk_tasks.errors import InvalidPortfolioError, QueueFullError, QuotaExceededError
-from risk_tasks.lanes import COUNTERS_KEY, SLOW_CRITICAL_S, Priority
+from risk_tasks.keys import COUNTERS_KEY
 from risk_tasks.model.live import LiveReport
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.queues import SLOW_CRITICAL_S, Lane
 from risk_tasks.store.limits import LimitStore
 from risk_tasks.store.markets import MarketStore
 from risk_tasks.store.portfolios import PortfolioStore
@@ -197,7 +198,7 @@ class Link:
         """Learn from the times in the answers of a call; tell of a critical one that was slow."""
         if len(parts) == 1:
             self._pace.learn(parts[0][0], answers)
-        if call.lane is Priority.CRITICAL:
+        if call.lane is Lane.CRITICAL:
             self._judge(sent.check_id, time.monotonic() - sent.started, answers)
 
     def submit(self, parts: Sequence[Part], call: CallTerms) -> CheckId:
@@ -214,7 +215,7 @@ class Link:
         self._client.close()
         self._reply_client.close()
 
-    def _place(self, parts: Sequence[Part], lane: Priority, *, in_order: bool) -> list[PlacedPart]:
+    def _place(self, parts: Sequence[Part], lane: Lane, *, in_order: bool) -> list[PlacedPart]:
         owners = self._routing.owners(lane)
         return [place(part, self._pace, owners, in_order=in_order) for part in parts]
 

@@ -15,12 +15,13 @@ from risk_tasks.errors import (
     RiskTasksError,
     request_error,
 )
-from risk_tasks.lanes import CHECK_BLOCK_TASK, DEFAULT_NAME, LANE_OF_KIND, Priority
+from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.name import is_name
 from risk_tasks.model.number import as_finite
 from risk_tasks.model.report import RiskReport
+from risk_tasks.queues import CHECK_BLOCK_TASK, LANE_OF_KIND, Lane
 from risk_tasks.wire.request import Detail, Terms
 
 _MAX_TIMEOUT_S = 86_400
@@ -33,7 +34,7 @@ class CallTerms:
 
     terms: Terms
     stamp: StampRequest
-    lane: Priority
+    lane: Lane
     timeout_s: float
 
 
@@ -151,15 +152,15 @@ def read_timeout(timeout_s: float) -> float:
     return wait_s
 
 
-def read_lane(priority: str) -> Priority:
+def read_lane(priority: str) -> Lane:
     """Return the lane of this name; raises `InvalidSettingsError` for another."""
     try:
-        return Priority(priority)
+        return Lane(priority)
     except ValueError:
         raise InvalidSettingsError(
             f"{priority!r} is not a lane.",
             field="priority",
-            remedy=f"Choose one of {', '.join(Priority)}.",
+            remedy=f"Choose one of {', '.join(Lane)}.",
         ) from None
 
 

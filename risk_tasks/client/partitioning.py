@@ -17,12 +17,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from risk_tasks.broker.blocks import IfMissing, StampRequest
-from risk_tasks.lanes import Priority
 from risk_tasks.model.column import MeasureColumn
 from risk_tasks.model.measures import MeasureName
 from risk_tasks.model.report import Breach
-from risk_tasks.sharding.portfolios import shard_of, shards_of
-from risk_tasks.sharding.queues import SHARDED_LANES
+from risk_tasks.queues import SHARDED_LANES, Lane
+from risk_tasks.sharding import shard_of, shards_of
 from risk_tasks.store.shards import ShardStore
 from risk_tasks.wire.answer import AnswerBlock, AnswerHead
 from risk_tasks.wire.answer_columns import BreachColumn, breach_column
@@ -264,7 +263,7 @@ class Routing:
         self._store = store
         self._clock = clock
         self._n_shards = 1
-        self._views: dict[Priority, tuple[float, Owners]] = {}
+        self._views: dict[Lane, tuple[float, Owners]] = {}
 
     def told(self, n_shards: int) -> None:
         """Take note of how many shards the server says there are."""
@@ -272,7 +271,7 @@ class Routing:
             self._n_shards = n_shards
             self._views = {}
 
-    def owners(self, lane: Priority) -> Owners | None:
+    def owners(self, lane: Lane) -> Owners | None:
         """Return who leases the shards of `lane`; None where it is not cut."""
         if self._n_shards == 1 or lane not in SHARDED_LANES:
             return None

@@ -14,7 +14,7 @@ import redis
 from risk_tasks.client.check_ids import CheckId
 from risk_tasks.connection import text
 from risk_tasks.errors import ReportTimeoutError, TransportError, UnknownCheckError
-from risk_tasks.lanes import CLIENT_GONE_S, CLIENTS_KEY, reply_key, result_key
+from risk_tasks.keys import CLIENT_GONE_S, CLIENTS_KEY, reply_key, result_key
 from risk_tasks.store.results import ResultState, ResultStore
 from risk_tasks.wire.answer import AnswerBlock
 from risk_tasks.wire.messages import decode_answer

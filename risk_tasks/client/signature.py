@@ -8,10 +8,10 @@ from typing import Any
 from celery import Celery, Signature
 
 from risk_tasks.client.options import read_lane
-from risk_tasks.lanes import CHECK_TASK, LANE_OF_KIND
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.queues import CHECK_TASK, LANE_OF_KIND
 from risk_tasks.wire.documents import limit_set_document, portfolio_document, settings_document
 from risk_tasks.wire.request import Detail
 

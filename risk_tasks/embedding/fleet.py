@@ -16,10 +16,10 @@ from risk_tasks.embedding.gateway import GatewayDoor
 from risk_tasks.embedding.processes import RoleProcess
 from risk_tasks.embedding.server import running_server
 from risk_tasks.errors import StartError, TransportError
-from risk_tasks.lanes import Priority
+from risk_tasks.queues import Lane
 from risk_tasks.store.roles import RoleStore
 
-_ALL_LANES = ",".join(Priority)
+_ALL_LANES = ",".join(Lane)
 _POLL_S = 0.05
 
 
@@ -106,7 +106,7 @@ class Fleet:
         for number in range(1, self._plan.n_workers + 1):
             yield self._worker(f"worker-{number}", _ALL_LANES)
         if self._plan.critical_worker:
-            yield self._worker("worker-critical", Priority.CRITICAL)
+            yield self._worker("worker-critical", Lane.CRITICAL)
         if self._plan.scheduler:
             yield self._role("scheduler", ["scheduler"])
         if self.flower is not None:

@@ -18,8 +18,8 @@ from risk_tasks.errors import (
     UnknownMeasureError,
 )
 from risk_tasks.http.problems import ProblemError
-from risk_tasks.lanes import Priority
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.queues import Lane
 from risk_tasks.wire.documents import (
     LimitSetDocument,
     PortfolioDocument,
@@ -59,7 +59,7 @@ class CheckRequest(msgspec.Struct, forbid_unknown_fields=True):
     measures: list[str] | None = None
     settings: SettingsDocument | None = None
     market: Name | None = None
-    priority: Priority = Priority.NORMAL
+    priority: Lane = Lane.NORMAL
     explain: bool = False
     min_version: Annotated[int, Meta(ge=1)] | None = None
 

@@ -12,7 +12,7 @@ from risk_tasks.http.live_operations import LIVE_OPERATIONS
 from risk_tasks.http.preferences import TIMEOUT_HEADER
 from risk_tasks.http.repeats import KEY_HEADER, KEY_PATTERN
 from risk_tasks.http.tokens import Role
-from risk_tasks.lanes import Priority
+from risk_tasks.queues import Lane
 
 _BINARY: Schema = {"type": "string", "format": "binary"}
 _RETRY: Schema = {"Retry-After": "seconds until it is worth another try"}
@@ -85,7 +85,7 @@ OPERATIONS: tuple[Operation, ...] = (
             _term("limits", "name of a published limit set.", minLength=1),
             _term("measures", "names, joined by commas."),
             _term("market", "name or id of a published market.", minLength=1),
-            _term("priority", "the lane.", enum=[lane.value for lane in Priority]),
+            _term("priority", "the lane.", enum=[lane.value for lane in Lane]),
             _term("settings", "settings of measures as a JSON text."),
             _term(
                 "min_version",

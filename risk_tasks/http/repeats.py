@@ -18,7 +18,7 @@ from starlette.responses import Response
 from risk_tasks.errors import TransportError
 from risk_tasks.http.problems import RETRY_AFTER_S, ProblemError
 from risk_tasks.http.tokens import Caller
-from risk_tasks.lanes import CLAIM_TTL_S
+from risk_tasks.keys import CLAIM_TTL_S
 from risk_tasks.store.idempotency import Answered, Claimed, IdempotencyStore, Reused, Running
 
 KEY_HEADER = "Idempotency-Key"

@@ -9,8 +9,9 @@ import redis
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from risk_tasks.errors import TransportError
-from risk_tasks.lanes import DEFAULT_NAME, LANE_CAPACITY, Priority
+from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.monitoring.shards import LaneShards, read_shards
+from risk_tasks.queues import LANE_CAPACITY, Lane
 from risk_tasks.store.backlog import Backlog, LaneBacklog, read_backlog
 from risk_tasks.store.markets import MarketStore
 from risk_tasks.store.recomputing import LiveCounts, RecomputingStore
@@ -78,21 +79,21 @@ class ServerMetrics:
 
 def _lanes(backlog: Backlog, roles: list[LiveRole]) -> Iterator[Metric]:
     for name, (meaning, value) in _LANE_GAUGES.items():
-        yield _by_lane(name, meaning, {lane: value(backlog.lanes[lane]) for lane in Priority})
+        yield _by_lane(name, meaning, {lane: value(backlog.lanes[lane]) for lane in Lane})
     yield _by_lane(
         "lane_capacity_checks",
         "Checks that a lane takes.",
-        {lane: LANE_CAPACITY[lane].checks for lane in Priority},
+        {lane: LANE_CAPACITY[lane].checks for lane in Lane},
     )
     yield _by_lane(
         "lane_capacity_bytes",
         "Bytes that a lane takes.",
-        {lane: LANE_CAPACITY[lane].size_bytes for lane in Priority},
+        {lane: LANE_CAPACITY[lane].size_bytes for lane in Lane},
     )
     yield _by_lane(
         "live_workers",
         "Workers that serve a lane.",
-        {lane: sum(lane in role.lanes.split(",") for role in roles) for lane in Priority},
+        {lane: sum(lane in role.lanes.split(",") for role in roles) for lane in Lane},
     )
 
 

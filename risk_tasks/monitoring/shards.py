@@ -8,8 +8,8 @@ from typing import Any
 import redis
 
 from risk_tasks.connection import text, transport_errors
-from risk_tasks.lanes import SHARD_LEASE_TTL_S, Priority, shard_workers_key
-from risk_tasks.sharding.queues import SHARDED_LANES
+from risk_tasks.keys import SHARD_LEASE_TTL_S, shard_workers_key
+from risk_tasks.queues import SHARDED_LANES, Lane
 from risk_tasks.store.backlog import Waiting, read_backlog
 from risk_tasks.store.shards import ShardStore
 
@@ -51,7 +51,7 @@ def read_shards(client: redis.Redis) -> dict[str, LaneShards]:
     }
 
 
-def _lane_shards(client: redis.Redis, lane: Priority, waiting: tuple[Waiting, ...]) -> LaneShards:
+def _lane_shards(client: redis.Redis, lane: Lane, waiting: tuple[Waiting, ...]) -> LaneShards:
     leases = ShardStore(client).leases(lane)
     with transport_errors(client):
         seconds, micros = client.time()

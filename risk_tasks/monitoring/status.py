@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import redis
 
 from risk_tasks.histograms import Durations
-from risk_tasks.lanes import LANE_CAPACITY, Priority
 from risk_tasks.monitoring.slots import LaneCounts
+from risk_tasks.queues import LANE_CAPACITY, Lane
 from risk_tasks.store.autoscaler import AutoscalerReport, AutoscalerStore
 from risk_tasks.store.backlog import LaneBacklog, read_backlog
 from risk_tasks.store.markets import MarketStore
@@ -117,7 +117,7 @@ def read_status(client: redis.Redis, window_s: float = WINDOW_S) -> Status:
                 roles,
                 window.unanswered.get(lane.value, 0),
             )
-            for lane in Priority
+            for lane in Lane
         },
         live=RecomputingStore(client).counts(),
         autoscaler=AutoscalerStore(client).read(),
@@ -161,7 +161,7 @@ def _ratio(part: float, whole: float) -> float | None:
 
 
 def _merged(window: Window) -> dict[str, LaneCounts]:
-    merged = {lane.value: LaneCounts() for lane in Priority}
+    merged = {lane.value: LaneCounts() for lane in Lane}
     for slot in window.slots:
         for lane, work in slot.lanes.items():
             merged.setdefault(lane, LaneCounts()).merge(work)
@@ -169,7 +169,7 @@ def _merged(window: Window) -> dict[str, LaneCounts]:
 
 
 def _lane_status(
-    lane: Priority,
+    lane: Lane,
     backlog: LaneBacklog,
     counts: LaneCounts,
     roles: list[LiveRole],

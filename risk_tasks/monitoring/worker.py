@@ -13,8 +13,8 @@ from prometheus_client.core import (
     Metric,
 )
 
-from risk_tasks.lanes import Priority
 from risk_tasks.metrics import BlockRecord, Outcome
+from risk_tasks.queues import Lane
 
 #: upper bounds in seconds: fine where targets lie, up to a client's usual time-out and beyond
 BOUNDS_S = (
@@ -77,7 +77,7 @@ class WorkerMetrics:
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._busy_s = 0.0
-        self._lanes = {lane.value: _Lane() for lane in Priority}
+        self._lanes = {lane.value: _Lane() for lane in Lane}
         self._lock = Lock()
 
     def count(self, records: Iterable[BlockRecord]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import structlog
 
 from risk_tasks.errors import RiskTasksError, TransportError
-from risk_tasks.lanes import ROLE_TTL_S
+from risk_tasks.keys import ROLE_TTL_S
 from risk_tasks.store.roles import LiveRole, RoleStore
 
 log = structlog.get_logger("risk_tasks")

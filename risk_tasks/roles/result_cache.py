@@ -20,7 +20,7 @@ from risk_tasks.cache import (
 )
 from risk_tasks.cache.server import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S
 from risk_tasks.connection import connect
-from risk_tasks.lanes import CACHE_PREFIX, LEASE_PREFIX
+from risk_tasks.keys import CACHE_PREFIX, LEASE_PREFIX
 from risk_tasks.settings import Settings
 from risk_tasks.store.cache_counts import CacheCountsStore
 from risk_tasks.store.slots import LookUps

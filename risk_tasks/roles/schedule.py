@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from risk_tasks.errors import InputFileError
-from risk_tasks.lanes import LANE_OF_KIND, PREWARM_TASK, SWEEP_TASK
+from risk_tasks.queues import LANE_OF_KIND, PREWARM_TASK, SWEEP_TASK
 from risk_tasks.readers.files import path_of, read_text
 from risk_tasks.store.prewarm import PrewarmPolicy
 

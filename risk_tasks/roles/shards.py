@@ -8,10 +8,9 @@ import structlog
 
 from risk_tasks.broker.fairness import Order
 from risk_tasks.errors import ShardCountError, TransportError
-from risk_tasks.lanes import Priority
+from risk_tasks.queues import SHARDED_LANES, Lane, shard_queue
 from risk_tasks.roles.presence import Repeater
-from risk_tasks.sharding.assignment import Moves, next_moves
-from risk_tasks.sharding.queues import SHARDED_LANES, shard_queue
+from risk_tasks.sharding import Moves, next_moves
 from risk_tasks.store.shards import LaneLeases, ShardStore
 
 log = structlog.get_logger("risk_tasks")
@@ -26,7 +25,7 @@ class ServedShards:
     """What a worker serves of its lanes: the shards that it leases, and others' that are late."""
 
     def __init__(
-        self, store: ShardStore, worker: str, lanes: Sequence[Priority], n_shards: int
+        self, store: ShardStore, worker: str, lanes: Sequence[Lane], n_shards: int
     ) -> None:
         self._store = store
         self._worker = worker
@@ -90,13 +89,13 @@ class ServedShards:
     def _leave(self) -> None:
         self._store.leave(self._worker, self._sharded)
 
-    def _moves(self, lane: Priority) -> Moves:
+    def _moves(self, lane: Lane) -> Moves:
         found = self._found[lane]
         if self._worker not in found.workers:
             return Moves()
         return next_moves(self._worker, found.workers, found.leases, self._n_shards)
 
-    def _mine(self) -> dict[Priority, list[int]]:
+    def _mine(self) -> dict[Lane, list[int]]:
         return {
             lane: sorted(shard for shard, name in found.leases.items() if name == self._worker)
             for lane, found in self._found.items()

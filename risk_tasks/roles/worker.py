@@ -20,8 +20,8 @@ from risk_tasks.broker.blocks import BlockBroker
 from risk_tasks.broker.following import following
 from risk_tasks.connection import connect
 from risk_tasks.errors import InvalidSettingsError
-from risk_tasks.lanes import Priority
 from risk_tasks.model.limits import LimitSet
+from risk_tasks.queues import Lane, queues_of
 from risk_tasks.roles.compiling import compile_once
 from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.markets import MarketsAhead
@@ -41,7 +41,6 @@ from risk_tasks.service import (
     warm,
 )
 from risk_tasks.settings import Settings
-from risk_tasks.sharding.queues import queues_of
 from risk_tasks.store.breaches import BreachStream
 from risk_tasks.store.cache_counts import CacheCountsStore
 from risk_tasks.store.limits import LimitStore
@@ -66,17 +65,17 @@ _EVENT_HEARTBEAT_S = 4.0
 _BATCH_NICENESS = 10
 
 
-def read_lanes(text: str) -> list[Priority]:
+def read_lanes(text: str) -> list[Lane]:
     """Return the lanes in `text`, joined by commas; raises `InvalidSettingsError` for another."""
     try:
-        lanes = [Priority(name.strip()) for name in text.split(",") if name.strip()]
+        lanes = [Lane(name.strip()) for name in text.split(",") if name.strip()]
     except ValueError:
         lanes = []
     if not lanes:
         raise InvalidSettingsError(
             f"{text!r} names no lanes, or others.",
             field="lanes",
-            remedy=f"Join some of {','.join(Priority)}.",
+            remedy=f"Join some of {','.join(Lane)}.",
         )
     return lanes
 
@@ -86,7 +85,7 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     configure_logs(settings.log_level, settings.log_format)
     keep_memory()
     lanes = read_lanes(settings.lanes)
-    if lanes == [Priority.BATCH]:
+    if lanes == [Lane.BATCH]:
         os.nice(_BATCH_NICENESS)
     name = name or name_of_a_life("worker")
     client = connect(settings.broker_url.get_secret_value(), socket_timeout_s=5.0)

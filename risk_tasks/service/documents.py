@@ -12,7 +12,7 @@ from risk_tasks.errors import (
     RequestError,
     UnknownLimitSetError,
 )
-from risk_tasks.lanes import DEFAULT_NAME
+from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.name import is_name

@@ -9,7 +9,7 @@ import redis
 
 from risk_tasks.connection import text, transport_errors
 from risk_tasks.errors import DecodeError
-from risk_tasks.lanes import AUTOSCALER_KEY, AUTOSCALER_LOCK_KEY, AUTOSCALER_TTL_S
+from risk_tasks.keys import AUTOSCALER_KEY, AUTOSCALER_LOCK_KEY, AUTOSCALER_TTL_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

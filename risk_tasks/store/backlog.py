@@ -9,17 +9,8 @@ from typing import Any, NamedTuple
 import redis
 
 from risk_tasks.connection import text, transport_errors
-from risk_tasks.lanes import (
-    COUNTERS_KEY,
-    DEAD_KEY,
-    LEDGER_KEY,
-    OVERDUE_GRACE_S,
-    SHARDS_KEY,
-    Priority,
-    lane_key,
-    waiting_key,
-)
-from risk_tasks.sharding.queues import queues_of
+from risk_tasks.keys import COUNTERS_KEY, DEAD_KEY, LEDGER_KEY, SHARDS_KEY, lane_key, waiting_key
+from risk_tasks.queues import OVERDUE_GRACE_S, Lane, queues_of
 
 
 class Waiting(NamedTuple):
@@ -48,7 +39,7 @@ class LaneBacklog:
 class Backlog:
     """Lanes, ledger and dead letters as they stand, and `risk:counters` by name."""
 
-    lanes: dict[Priority, LaneBacklog]
+    lanes: dict[Lane, LaneBacklog]
     n_blocks: int
     n_overdue: int
     n_dead: int
@@ -62,7 +53,7 @@ def read_backlog(client: redis.Redis) -> Backlog:
         now_ms = seconds * 1e3 + micros / 1e3
         n_shards = int(client.get(SHARDS_KEY) or 1)
         with client.pipeline(transaction=False) as pipe:
-            for lane in Priority:
+            for lane in Lane:
                 pipe.hmget(lane_key(lane), "checks", "bytes")
                 for place, queue in enumerate(queues_of(lane, n_shards)):
                     shard = place - 1 if place else None
@@ -76,8 +67,7 @@ def read_backlog(client: redis.Redis) -> Backlog:
     answers = iter(lanes)
     return Backlog(
         lanes={
-            lane: _lane_backlog(answers, len(queues_of(lane, n_shards)), now_ms)
-            for lane in Priority
+            lane: _lane_backlog(answers, len(queues_of(lane, n_shards)), now_ms) for lane in Lane
         },
         n_blocks=n_blocks,
         n_overdue=n_overdue,

@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 
 from risk_tasks.connection import text, transport_errors
 from risk_tasks.errors import ChangesTrimmedError, InvalidSettingsError
-from risk_tasks.lanes import BREACHES_KEY
+from risk_tasks.keys import BREACHES_KEY
 from risk_tasks.model.live import LimitChange, LimitStanding, LimitState
 
 #: the place before the first change, and the one after the last that is there now

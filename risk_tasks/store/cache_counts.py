@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import redis
 
 from risk_tasks.connection import transport_errors
-from risk_tasks.lanes import CACHE_COUNTS_KEY, CACHE_COUNTS_TTL_S, cache_counts_key
+from risk_tasks.keys import CACHE_COUNTS_KEY, CACHE_COUNTS_TTL_S, cache_counts_key
 from risk_tasks.store.named_hashes import read_named
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import redis
 
 from risk_tasks.connection import text, transport_errors
-from risk_tasks.lanes import CLAIM_TTL_S, RESULT_TTL_S, idempotency_key
+from risk_tasks.keys import CLAIM_TTL_S, RESULT_TTL_S, idempotency_key
 from risk_tasks.scripts import Script
 
 

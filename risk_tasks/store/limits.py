@@ -7,7 +7,7 @@ import redis
 
 from risk_tasks.connection import text, transport_errors
 from risk_tasks.errors import UnknownLimitSetError
-from risk_tasks.lanes import LIMIT_SETS_KEY, limits_key
+from risk_tasks.keys import LIMIT_SETS_KEY, limits_key
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.scripts import Script
 from risk_tasks.wire.documents import limit_set_document, read_limit_set

@@ -9,7 +9,8 @@ import redis
 
 from risk_tasks.connection import text, transport_errors
 from risk_tasks.errors import InvalidSettingsError
-from risk_tasks.lanes import LIVE_HANDING_KEY, LIVE_HANDING_TTL_S, LIVE_LISTENERS_KEY, Priority
+from risk_tasks.keys import LIVE_HANDING_KEY, LIVE_HANDING_TTL_S, LIVE_LISTENERS_KEY
+from risk_tasks.queues import Lane
 from risk_tasks.scripts import Script
 
 #: a queue that nobody reads is filled no further; its listener goes on where it stopped
@@ -35,7 +36,7 @@ class ListenerStore:
                 field="since",
                 remedy="Give the id of a change, or '0' for all.",
             )
-        if not queue or queue in {lane.queue for lane in Priority}:
+        if not queue or queue in {lane.queue for lane in Lane}:
             raise InvalidSettingsError(
                 f"{queue!r} cannot be listened on.",
                 field="queue",
@@ -64,7 +65,7 @@ class ListenerStore:
         with transport_errors(self._client):
             called = self._client.set(LIVE_HANDING_KEY, 1, nx=True, ex=LIVE_HANDING_TTL_S)
             if called:
-                self._client.lpush(Priority.CRITICAL.queue, envelope)
+                self._client.lpush(Lane.CRITICAL.queue, envelope)
         return bool(called)
 
     def room(self, queue: str) -> int:

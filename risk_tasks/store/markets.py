@@ -10,7 +10,7 @@ import redis
 
 from risk_tasks.connection import text, transport_errors
 from risk_tasks.errors import InvalidMarketError, NoMarketError
-from risk_tasks.lanes import MARKETS_KEY, SUPERSEDED_MARKET_TTL_S, market_key, panel_key
+from risk_tasks.keys import MARKETS_KEY, SUPERSEDED_MARKET_TTL_S, market_key, panel_key
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.number import as_finite
 from risk_tasks.scripts import Script

@@ -10,7 +10,7 @@ from typing import Any, cast
 import redis
 
 from risk_tasks.connection import text, transport_errors
-from risk_tasks.lanes import (
+from risk_tasks.keys import (
     MAX_POPULAR,
     MAX_POPULAR_BYTES,
     POPULAR_HALF_LIFE_S,

@@ -10,7 +10,7 @@ import redis
 
 from risk_tasks.connection import text, transport_errors
 from risk_tasks.errors import InvalidPortfolioError, UnknownPortfolioError
-from risk_tasks.lanes import (
+from risk_tasks.keys import (
     BREACHES_KEY,
     LIVE_EVENT_TTL_S,
     LIVE_KEY,

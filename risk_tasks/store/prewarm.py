@@ -10,7 +10,7 @@ import msgspec
 import redis
 
 from risk_tasks.connection import text, transport_errors
-from risk_tasks.lanes import (
+from risk_tasks.keys import (
     DEFAULT_NAME,
     PREWARM_KEY,
     PREWARM_LEFT_KEY,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import redis
 
 from risk_tasks.connection import text, transport_errors
-from risk_tasks.lanes import QUOTAS_KEY
+from risk_tasks.keys import QUOTAS_KEY
 
 
 class QuotaStore:

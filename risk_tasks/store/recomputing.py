@@ -10,7 +10,7 @@ import msgspec
 import redis
 
 from risk_tasks.connection import text, transport_errors
-from risk_tasks.lanes import (
+from risk_tasks.keys import (
     BREACHES_KEY,
     COUNTERS_KEY,
     LIVE_DIRTY_KEY,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import redis
 
 from risk_tasks.connection import text, transport_errors
-from risk_tasks.lanes import live_portfolio_key, live_report_key, live_states_key
+from risk_tasks.keys import live_portfolio_key, live_report_key, live_states_key
 from risk_tasks.store.portfolios import unknown
 
 

@@ -9,7 +9,7 @@ from typing import cast
 import redis
 
 from risk_tasks.connection import transport_errors
-from risk_tasks.lanes import block_key, result_key
+from risk_tasks.keys import block_key, result_key
 
 
 class ResultState(StrEnum):

@@ -9,7 +9,7 @@ from typing import Any
 import redis
 
 from risk_tasks.connection import text, transport_errors
-from risk_tasks.lanes import MARKETS_KEY, ROLE_TTL_S, ROLES_KEY, role_key
+from risk_tasks.keys import MARKETS_KEY, ROLE_TTL_S, ROLES_KEY, role_key
 from risk_tasks.store.named_hashes import read_named
 
 

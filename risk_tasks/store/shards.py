@@ -11,16 +11,10 @@ import redis
 
 from risk_tasks.connection import text, transport_errors
 from risk_tasks.errors import ShardCountError
-from risk_tasks.lanes import (
-    HELP_AFTER_S,
-    SHARD_LEASE_TTL_S,
-    SHARDS_KEY,
-    Priority,
-    shard_leases_key,
-)
+from risk_tasks.keys import SHARD_LEASE_TTL_S, SHARDS_KEY, shard_leases_key
+from risk_tasks.queues import HELP_AFTER_S, SHARDED_LANES, Lane
 from risk_tasks.scripts import Script
-from risk_tasks.sharding.assignment import Moves
-from risk_tasks.sharding.queues import SHARDED_LANES
+from risk_tasks.sharding import Moves
 
 _REMEDIES = {
     "served": "Give this role the same number, or stop every worker first.",
@@ -75,8 +69,8 @@ class ShardStore:
         )
 
     def hold(
-        self, worker: str, n_shards: int, moves: Mapping[Priority, Moves]
-    ) -> dict[Priority, LaneLeases]:
+        self, worker: str, n_shards: int, moves: Mapping[Lane, Moves]
+    ) -> dict[Lane, LaneLeases]:
         """Say that `worker` lives, make its `moves`, and return how the leases stand then.
 
         To be repeated well within `SHARD_LEASE_TTL_S`. A shard that another took first stays with
@@ -102,12 +96,12 @@ class ShardStore:
             )
         return {lane: _lane_leases(*one) for lane, one in zip(moves, found, strict=True)}
 
-    def leave(self, worker: str, lanes: Sequence[Priority]) -> None:
+    def leave(self, worker: str, lanes: Sequence[Lane]) -> None:
         """Give up what `worker` leases in `lanes`, so that others need not wait for its end."""
         with transport_errors(self._client):
             self._leave(args=[worker, *lanes])
 
-    def leases(self, lane: Priority) -> dict[int, str]:
+    def leases(self, lane: Lane) -> dict[int, str]:
         """Return the worker of each shard that is leased; some may have died just now."""
         with transport_errors(self._client):
             return _leases(self._client.hgetall(shard_leases_key(lane)))

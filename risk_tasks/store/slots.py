@@ -11,7 +11,7 @@ import redis
 from risk_tasks.connection import text, transport_errors
 from risk_tasks.errors import DecodeError
 from risk_tasks.histograms import DurationsDocument
-from risk_tasks.lanes import SLOT_S, SLOTS_KEPT_S, SLOTS_KEY, slot_key, unanswered_key
+from risk_tasks.keys import SLOT_S, SLOTS_KEPT_S, SLOTS_KEY, slot_key, unanswered_key
 
 
 class LaneWork(msgspec.Struct, frozen=True):

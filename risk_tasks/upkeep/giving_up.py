@@ -8,9 +8,10 @@ import structlog
 from risk_tasks.broker.dead_letters import DeadLetters
 from risk_tasks.broker.envelope import handing_message
 from risk_tasks.errors import DeadLetterError
-from risk_tasks.lanes import DEFAULT_NAME, Priority
+from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.model.live import standings
 from risk_tasks.model.report import Decision, ReportError, ReportStatus, RiskReport
+from risk_tasks.queues import Lane
 from risk_tasks.store.limits import LimitStore
 from risk_tasks.store.recomputing import Finding, RecomputingStore, Turn
 from risk_tasks.upkeep.live import LivePolicy
@@ -50,7 +51,7 @@ class Retrigger:
     def _give_up(self, turn: Turn) -> None:
         portfolio = turn.portfolio
         letter_id = self._letters.give_up(
-            portfolio.id, turn.version, attempts=turn.attempts, lane=Priority.BATCH.value
+            portfolio.id, turn.version, attempts=turn.attempts, lane=Lane.BATCH.value
         )
         version = self._limits.current().get(DEFAULT_NAME)
         limits = (

@@ -9,8 +9,8 @@ import structlog
 
 from risk_tasks.broker.envelope import handing_message, task_message
 from risk_tasks.errors import ChangesTrimmedError
-from risk_tasks.lanes import LIMIT_BREACH_TASK
 from risk_tasks.model.live import LimitChange
+from risk_tasks.queues import LIMIT_BREACH_TASK
 from risk_tasks.store.breaches import BEGINNING, BreachStream
 from risk_tasks.store.listeners import ListenerStore
 from risk_tasks.wire.live import change_document

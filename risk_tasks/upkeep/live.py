@@ -11,8 +11,9 @@ import structlog
 
 from risk_tasks.broker.blocks import BlockBroker, IfMissing, StampRequest
 from risk_tasks.errors import TransportError
-from risk_tasks.lanes import DEFAULT_NAME, Priority
+from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.model.measures import MeasureSettings, parse_measures
+from risk_tasks.queues import Lane
 from risk_tasks.store.recomputing import RecomputingStore, Turn
 from risk_tasks.wire.messages import encode_request
 from risk_tasks.wire.request import Detail, Terms, TurnMark, pack_portfolios
@@ -101,7 +102,7 @@ class LiveCollector:
     def _send(self, turns: Sequence[Turn]) -> None:
         portfolios = [turn.portfolio for turn in turns]
         marks = [TurnMark(turn.version, turn.number) for turn in turns]
-        lane = Priority.BATCH
+        lane = Lane.BATCH
         try:
             self._broker.enqueue(
                 f"live-{uuid.uuid4().hex}",

@@ -9,7 +9,7 @@ import structlog
 
 from risk_tasks.broker.blocks import BlockBroker, ReapedBlocks
 from risk_tasks.connection import transport_errors
-from risk_tasks.lanes import REAPER_LOCK_KEY, REAPER_LOCK_TTL_S
+from risk_tasks.keys import REAPER_LOCK_KEY, REAPER_LOCK_TTL_S
 
 log = structlog.get_logger("risk_tasks")
 

@@ -16,7 +16,8 @@ from risk_tasks import RiskClient
 from risk_tasks.connection import connect
 from risk_tasks.embedding.processes import RoleProcess
 from risk_tasks.embedding.server import free_port
-from risk_tasks.lanes import Priority, lane_key
+from risk_tasks.keys import lane_key
+from risk_tasks.queues import Lane
 from risk_tasks.store.roles import RoleStore
 from tests.integration.support import wait_until
 
@@ -106,12 +107,12 @@ class System:
 
     def assert_counters_match_a_recount(self) -> None:
         """What the lanes count is what there is, and nothing of an answered block is left."""
-        counted: dict[str, list[int]] = {lane: [0, 0] for lane in Priority}
+        counted: dict[str, list[int]] = {lane: [0, 0] for lane in Lane}
         for key in self.redis.scan_iter(match="risk:block:*", count=1_000):
             lane, checks, size = self.redis.hmget(key, "lane", "checks", "bytes")
             counted[lane.decode()][0] += int(checks)
             counted[lane.decode()][1] += int(size)
-        for lane in Priority:
+        for lane in Lane:
             held = [int(n or 0) for n in self.redis.hmget(lane_key(lane), "checks", "bytes")]
             assert held == counted[lane], lane
         n_blocks = sum(1 for _ in self.redis.scan_iter(match="risk:block:*", count=1_000))

@@ -24,13 +24,14 @@ from hypothesis.stateful import (
 from risk_tasks.broker.blocks import BlockBroker, StampRequest
 from risk_tasks.connection import connect
 from risk_tasks.embedding.server import running_server
-from risk_tasks.lanes import MAX_PUT_BACK, Priority, block_key, lane_key, result_key, role_key
+from risk_tasks.keys import block_key, lane_key, result_key, role_key
+from risk_tasks.queues import MAX_REQUEUES, Lane
 from tests.integration.support import unique
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1_200)]
 
 WORKERS = ("one", "two")
-lanes = st.sampled_from([Priority.NORMAL, Priority.BATCH])
+lanes = st.sampled_from([Lane.NORMAL, Lane.BATCH])
 workers = st.sampled_from(WORKERS)
 
 
@@ -58,7 +59,7 @@ class Ledger(RuleBasedStateMachine):
     # --- clients
 
     @rule(target=blocks, lane=lanes, n_checks=st.integers(1, 9))
-    def submit(self, lane: Priority, n_checks: int) -> str:
+    def submit(self, lane: Lane, n_checks: int) -> str:
         block_id = unique("block")
         self.broker.enqueue(
             block_id,
@@ -85,7 +86,7 @@ class Ledger(RuleBasedStateMachine):
     def fetch(self, worker: str) -> None:
         if not self.redis.exists(role_key(worker)):
             return
-        message = self.redis.rpop(Priority.NORMAL.queue) or self.redis.rpop(Priority.BATCH.queue)
+        message = self.redis.rpop(Lane.NORMAL.queue) or self.redis.rpop(Lane.BATCH.queue)
         if message is not None:
             self.hands.append((worker, json.loads(message)["headers"]["id"]))
 
@@ -169,11 +170,11 @@ class Ledger(RuleBasedStateMachine):
     @invariant()
     def counters_match_a_recount(self) -> None:
         open_blocks = [block_id for block_id, outcome in self.outcomes.items() if outcome is None]
-        counted = dict.fromkeys(Priority, 0)
+        counted = dict.fromkeys(Lane, 0)
         for block_id in open_blocks:
             lane, checks = self.redis.hmget(block_key(block_id), "lane", "checks")
-            counted[Priority(lane.decode())] += int(checks)
-        held = {lane: int(self.redis.hget(lane_key(lane), "checks") or 0) for lane in Priority}
+            counted[Lane(lane.decode())] += int(checks)
+        held = {lane: int(self.redis.hget(lane_key(lane), "checks") or 0) for lane in Lane}
         assert held == counted
         assert self.redis.zcard("risk:ledger") == len(open_blocks)
 
@@ -182,9 +183,9 @@ class Ledger(RuleBasedStateMachine):
         for worker in WORKERS:
             self.crash(worker)
         self.redis.hset(role_key("healthy"), "name", "healthy")
-        for _ in range(3 * MAX_PUT_BACK + len(self.outcomes)):
+        for _ in range(3 * MAX_REQUEUES + len(self.outcomes)):
             self.reap()
-            for lane in Priority:
+            for lane in Lane:
                 while (message := self.redis.rpop(lane.queue)) is not None:
                     block_id = json.loads(message)["headers"]["id"]
                     if self.broker.start(block_id, worker="healthy") is not None:

@@ -13,20 +13,20 @@ import pytest
 
 from risk_tasks.broker.envelope import envelope
 from risk_tasks.broker.guard import MAX_MESSAGE_BYTES
-from risk_tasks.lanes import Priority
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.queues import Lane
 from tests.faults.system import System, running_system
 from tests.integration.support import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1_200)]
 
-QUEUE = Priority.NORMAL.queue
+QUEUE = Lane.NORMAL.queue
 
 
 def _with(**changes: Any) -> bytes:
     """A message of ours with some of its parts replaced, by their path."""
-    message = json.loads(envelope("no-such-block", Priority.NORMAL, ""))
+    message = json.loads(envelope("no-such-block", Lane.NORMAL, ""))
     for path, value in changes.items():
         *parents, name = path.split("__")
         place = message
@@ -123,7 +123,7 @@ def test_fuzzed_messages_are_all_accounted_for(
 
 
 def _mutated(chance: random.Random) -> bytes:
-    message = bytearray(envelope(f"fuzz-{chance.random()}", Priority.NORMAL, ""))
+    message = bytearray(envelope(f"fuzz-{chance.random()}", Lane.NORMAL, ""))
     kind = chance.randrange(6)
     if kind == 0:
         for _ in range(chance.randint(1, 8)):

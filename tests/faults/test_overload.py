@@ -16,9 +16,9 @@ import pytest
 from risk_tasks import RiskClient
 from risk_tasks.embedding import FleetPlan, running_fleet
 from risk_tasks.errors import QueueFullError, QuotaExceededError
-from risk_tasks.lanes import LANE_CAPACITY, LaneCapacity, Priority
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.queues import LANE_CAPACITY, Lane, LaneCapacity
 from risk_tasks.store.quotas import QuotaStore
 from tests.faults.system import System, median, pause
 from tests.integration.support import running, unique, wait_until
@@ -52,10 +52,10 @@ def _flood(url: str, folder: Path) -> Iterator[Path]:
 FLOOD = """
 import json, sys, time
 from pathlib import Path
-from risk_tasks import Portfolio, QueueFullError, RiskClient, lanes
+from risk_tasks import Portfolio, QueueFullError, RiskClient, queues
 
 url, told, capacity = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-lanes.LANE_CAPACITY[lanes.Priority.BATCH] = lanes.LaneCapacity(capacity, 1 << 30)
+queues.LANE_CAPACITY[queues.Lane.BATCH] = queues.LaneCapacity(capacity, 1 << 30)
 book = [Portfolio(f"flood-{n}", {"AAPL": 1.0 + n, "XOM": -2.0}) for n in range(1_000)]
 counts = {"accepted": 0, "refused": 0}
 with RiskClient(url) as risk:
@@ -103,7 +103,7 @@ def test_urgent_checks_keep_their_latency_while_the_batch_lane_is_flooded(
 def test_a_full_lane_refuses_with_its_depth_and_when_to_come_back(
     system: System, portfolios: list[Portfolio], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(LANE_CAPACITY, Priority.BATCH, LaneCapacity(250, 1 << 30))
+    monkeypatch.setitem(LANE_CAPACITY, Lane.BATCH, LaneCapacity(250, 1 << 30))
     pause(system.worker)
     waiting = system.risk.submit(portfolios, priority="batch")
 
@@ -122,7 +122,7 @@ def test_a_full_lane_refuses_with_its_depth_and_when_to_come_back(
 def test_a_lane_is_bounded_in_bytes_too(
     system: System, portfolios: list[Portfolio], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(LANE_CAPACITY, Priority.BATCH, LaneCapacity(1_000_000, 500))
+    monkeypatch.setitem(LANE_CAPACITY, Lane.BATCH, LaneCapacity(1_000_000, 500))
     pause(system.worker)
     system.risk.submit(portfolios, priority="batch")
 
@@ -160,7 +160,7 @@ def test_the_batch_lane_moves_while_the_others_are_never_empty(
     system.kill_worker()
 
     batch.result(timeout_s=60)
-    waiting = system.redis.llen(Priority.NORMAL.queue)
+    waiting = system.redis.llen(Lane.NORMAL.queue)
     for handle in normal:
         handle.result(timeout_s=60)
     assert waiting > 50

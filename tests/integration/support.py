@@ -20,9 +20,10 @@ import redis
 
 from risk_tasks.broker.blocks import BlockBroker, StampRequest
 from risk_tasks.connection import connect
-from risk_tasks.lanes import Priority, lane_key
+from risk_tasks.keys import lane_key
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import RiskReport
+from risk_tasks.queues import Lane
 from risk_tasks.wire.documents import report_document
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -89,7 +90,7 @@ class Server:
         """Return every key with what it holds."""
         return {key: self.client.dump(key) for key in self.key_names()}
 
-    def lane(self, lane: Priority) -> tuple[int, int]:
+    def lane(self, lane: Lane) -> tuple[int, int]:
         """Return how many checks and how many bytes the lane's counters hold."""
         held = self.client.hmget(lane_key(lane), "checks", "bytes")
         return int(held[0] or 0), int(held[1] or 0)
@@ -122,7 +123,7 @@ class Sender:
             payload,
             **{
                 "client_id": self.client_id,
-                "lane": Priority.NORMAL,
+                "lane": Lane.NORMAL,
                 "n_checks": 3,
                 "timeout_s": 60.0,
                 "stamp": NO_STAMP,
@@ -140,7 +141,7 @@ class HandWorker:
         self._client = connect(server.url)
         self.broker = BlockBroker(self._client)
 
-    def take(self, lane: Priority = Priority.NORMAL, within_s: float = 3.0) -> str:
+    def take(self, lane: Lane = Lane.NORMAL, within_s: float = 3.0) -> str:
         """Take the next message of the lane, and return the id of its block."""
         taken = self._server.client.brpop([lane.queue], within_s)
         assert taken is not None, f"no message in {lane.queue} within {within_s:g} s"

@@ -15,7 +15,7 @@ from risk_tasks.errors import (
     UnknownInstrumentError,
     UnknownMeasureError,
 )
-from risk_tasks.lanes import LANE_CAPACITY, LaneCapacity, Priority
+from risk_tasks.queues import LANE_CAPACITY, Lane, LaneCapacity
 from tests.integration.support import books, unique, untimed, wait_until
 
 pytestmark = pytest.mark.integration
@@ -161,13 +161,13 @@ def test_a_deadline_is_that_of_the_check(bare_fleet, fleet):
 
 def test_a_full_lane_is_told_to_every_check_of_the_block(server, market, monkeypatch):
     """Nobody serves: the first check fills the lane, and the others are refused together."""
-    monkeypatch.setitem(LANE_CAPACITY, Priority.NORMAL, LaneCapacity(1, 1 << 20))
+    monkeypatch.setitem(LANE_CAPACITY, Lane.NORMAL, LaneCapacity(1, 1 << 20))
 
     async def work(client):
         first, *others = (client.check(p, timeout_s=1) for p in books(60, market.instruments))
         first = asyncio.create_task(first)
         await asyncio.sleep(0)  # it is being sent, by a thread
-        await asyncio.to_thread(wait_until, lambda: server.lane(Priority.NORMAL)[0], 5)
+        await asyncio.to_thread(wait_until, lambda: server.lane(Lane.NORMAL)[0], 5)
         return await asyncio.gather(first, *others, return_exceptions=True)
 
     first, *others = run(server, work)
@@ -218,9 +218,9 @@ def test_calls_that_wait_long_do_not_hold_up_a_check(server, market):
 
     async def work(client):
         slow = [asyncio.create_task(client.check_many([ONE], timeout_s=3)) for _ in range(10)]
-        await asyncio.to_thread(wait_until, lambda: server.lane(Priority.NORMAL)[0] == 10, 3)
+        await asyncio.to_thread(wait_until, lambda: server.lane(Lane.NORMAL)[0] == 10, 3)
         check = asyncio.create_task(client.check(ONE, priority="critical", timeout_s=3))
-        await asyncio.to_thread(wait_until, lambda: server.lane(Priority.CRITICAL)[0], 2)
+        await asyncio.to_thread(wait_until, lambda: server.lane(Lane.CRITICAL)[0], 2)
         return await asyncio.gather(check, *slow, return_exceptions=True)
 
     assert {type(outcome) for outcome in run(server, work)} == {ReportTimeoutError}

@@ -9,8 +9,9 @@ import pytest
 
 from risk_tasks.connection import connect
 from risk_tasks.errors import TransportError
-from risk_tasks.lanes import AUTOSCALER_KEY, AUTOSCALER_LOCK_KEY, AUTOSCALER_TTL_S, Priority
+from risk_tasks.keys import AUTOSCALER_KEY, AUTOSCALER_LOCK_KEY, AUTOSCALER_TTL_S
 from risk_tasks.monitoring.status import read_status
+from risk_tasks.queues import Lane
 from risk_tasks.store.autoscaler import AutoscalerStore
 from risk_tasks.store.roles import LiveRole, RoleStore
 from tests.integration.support import REPOSITORY, ended, only_json, running, wait_until
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.integration
 POLICY = Policy(
     min_workers=1,
     max_workers=4,
-    targets_s=dict.fromkeys(Priority, 2.0),
+    targets_s=dict.fromkeys(Lane, 2.0),
     up_factor=2.0,
     calm_s=60.0,
     settle_s=10.0,
@@ -88,7 +89,7 @@ def ruled(server):
 
 
 def lives(client, hand: Hand, host: str) -> None:
-    RoleStore(client).announce(LiveRole(hand.name, "worker", ",".join(Priority), host, 1))
+    RoleStore(client).announce(LiveRole(hand.name, "worker", ",".join(Lane), host, 1))
 
 
 def test_a_backlog_adds_workers_and_calm_takes_them_one_by_one(ruled, server, sender):
@@ -217,7 +218,7 @@ def test_a_dry_run_decides_on_live_workers_and_ends_when_it_is_asked_to(server, 
         read = AutoscalerStore(client).read
         told = wait_until(read, 30, "a report")
         assert (told.workers, told.wanted, told.reason) == (0, 1, "too_few")
-        every = ",".join(Priority)
+        every = ",".join(Lane)
         for number, lanes in enumerate([every, every, "critical"]):
             RoleStore(client).announce(LiveRole(f"w-{number}", "worker", lanes, "host", 1))
         wait_until(lambda: read().workers == 2, 3, "two workers of all lanes")

@@ -11,16 +11,13 @@ from risk_tasks.broker.scripts import SMALL_BYTES
 from risk_tasks.client.replies import ReplyReader
 from risk_tasks.connection import connect
 from risk_tasks.errors import QueueFullError, QuotaExceededError, UnknownLimitSetError
-from risk_tasks.lanes import (
+from risk_tasks.keys import (
     CLIENTS_KEY,
-    LANE_CAPACITY,
     LEDGER_KEY,
     LIMIT_SETS_KEY,
     MARKETS_KEY,
     QUOTAS_KEY,
     RESULT_TTL_S,
-    LaneCapacity,
-    Priority,
     answer_key,
     block_key,
     lane_key,
@@ -32,6 +29,7 @@ from risk_tasks.lanes import (
     waiting_key,
 )
 from risk_tasks.model.stamp import Stamp
+from risk_tasks.queues import LANE_CAPACITY, Lane, LaneCapacity
 from tests.integration.support import PAYLOAD, Sender, unique, wait_until
 
 pytestmark = pytest.mark.integration
@@ -41,9 +39,9 @@ def test_an_accepted_block_waits_in_its_lane(server, sender):
     """One message, the payload under its own key, an entry in the ledger, room taken."""
     block_id = sender.send(n_checks=3, timeout_s=60.0)
 
-    (message,) = server.messages(Priority.NORMAL.queue)
+    (message,) = server.messages(Lane.NORMAL.queue)
     assert message["headers"]["id"] == block_id
-    assert server.lane(Priority.NORMAL) == (3, len(PAYLOAD))
+    assert server.lane(Lane.NORMAL) == (3, len(PAYLOAD))
     entry = server.client.hgetall(block_key(block_id))
     assert server.client.get(payload_key(block_id)) == PAYLOAD
     assert entry[b"client"].decode() == sender.client_id
@@ -51,7 +49,7 @@ def test_an_accepted_block_waits_in_its_lane(server, sender):
     assert abs(server.now_ms() - int(entry[b"enqueued_ms"])) < 5_000
     assert server.client.zscore(LEDGER_KEY, block_id) == int(entry[b"deadline_ms"])
     assert server.client.zscore(CLIENTS_KEY, sender.client_id) == int(entry[b"enqueued_ms"])
-    since = server.client.zscore(waiting_key(Priority.NORMAL), block_id)
+    since = server.client.zscore(waiting_key(Lane.NORMAL), block_id)
     assert since == int(entry[b"enqueued_ms"])
 
 
@@ -71,7 +69,7 @@ def test_a_started_block_is_handed_out_whole(server, broker, sender):
     assert (block.payload, block.stamp) == (PAYLOAD, Stamp())
     assert 0 <= block.queued_ms < 5_000
     assert server.client.hget(block_key(block_id), "worker") == b"worker-7"
-    assert server.lane(Priority.NORMAL)[0] == 3
+    assert server.lane(Lane.NORMAL)[0] == 3
 
 
 def test_a_block_may_be_started_again(server, broker, sender):
@@ -96,7 +94,7 @@ def test_a_finished_block_wakes_its_caller_and_leaves_nothing_else(server, broke
     assert told == [block_id.encode() + b" \xffanswer\x00"]
     for key in (result_key(block_id), reply_key(sender.client_id)):
         assert 0 < server.client.ttl(key) <= RESULT_TTL_S
-    assert server.lane(Priority.NORMAL) == (0, 0)
+    assert server.lane(Lane.NORMAL) == (0, 0)
     assert server.client.zcard(LEDGER_KEY) == 0
     assert {block_key(block_id), payload_key(block_id)}.isdisjoint(server.key_names())
 
@@ -108,7 +106,7 @@ def test_a_block_that_nobody_waits_for_tells_nobody(server, broker, sender):
     assert broker.finish(block_id, b"answer") is not None
 
     assert server.client.get(result_key(block_id)) == b"answer"
-    assert server.key_names() == {"risk.normal", lane_key(Priority.NORMAL), result_key(block_id)}
+    assert server.key_names() == {"risk.normal", lane_key(Lane.NORMAL), result_key(block_id)}
 
 
 def test_of_an_answer_that_is_nobodys_nothing_is_kept(server, broker, sender):
@@ -130,7 +128,7 @@ def test_of_an_answer_that_is_nobodys_nothing_is_kept(server, broker, sender):
     assert broker.finish(small, b"") is None
     kept = {key for key in server.key_names() if key.startswith(("risk:result", "risk:answer"))}
     assert kept == set()
-    assert server.lane(Priority.NORMAL) == (3, len(PAYLOAD))
+    assert server.lane(Lane.NORMAL) == (3, len(PAYLOAD))
 
 
 def test_a_started_block_knows_how_long_it_waited_and_waits_no_longer(server, broker, sender):
@@ -143,7 +141,7 @@ def test_a_started_block_knows_how_long_it_waited_and_waits_no_longer(server, br
 
     assert 700 <= block.queued_ms < 2_000
     assert abs(server.now_ms() - int(server.client.hget(entry, "started_ms"))) < 2_000
-    assert server.client.zcard(waiting_key(Priority.NORMAL)) == 0
+    assert server.client.zcard(waiting_key(Lane.NORMAL)) == 0
     assert server.client.smembers("risk:held:w") == {block_id.encode()}
     since = server.client.zscore("risk:holders", "w")
     assert since == int(server.client.hget(entry, "started_ms"))
@@ -185,7 +183,7 @@ def test_a_large_block_is_kept_whole(server, broker, sender):
     """Its bytes count as those of a small one do."""
     block_id = sender.send(payload=LARGE)
 
-    assert server.lane(Priority.NORMAL) == (3, len(LARGE))
+    assert server.lane(Lane.NORMAL) == (3, len(LARGE))
     assert broker.start(block_id, worker="w").payload == LARGE
 
 
@@ -243,16 +241,16 @@ def test_a_server_that_forgot_the_scripts_takes_large_ones_all_the_same(server, 
     assert broker.finish(block_id, LARGE) is not None
 
     assert server.client.get(result_key(block_id)) == LARGE
-    assert server.lane(Priority.NORMAL) == (0, 0)
+    assert server.lane(Lane.NORMAL) == (0, 0)
 
 
 def test_each_lane_counts_its_own(server, broker, sender):
     """A block takes and gives back room in its own lane only."""
-    sent = {lane: sender.send(lane=lane, n_checks=4) for lane in Priority}
-    broker.finish(sent[Priority.CRITICAL], b"answer")
+    sent = {lane: sender.send(lane=lane, n_checks=4) for lane in Lane}
+    broker.finish(sent[Lane.CRITICAL], b"answer")
 
-    assert [server.lane(lane)[0] for lane in Priority] == [0, 4, 4]
-    assert [server.client.llen(lane.queue) for lane in Priority] == [1, 1, 1]
+    assert [server.lane(lane)[0] for lane in Lane] == [0, 4, 4]
+    assert [server.client.llen(lane.queue) for lane in Lane] == [1, 1, 1]
 
 
 def test_a_round_leaves_no_key_behind(server, broker):
@@ -271,7 +269,7 @@ def test_a_round_leaves_no_key_behind(server, broker):
             assert future.result(timeout=3) == b"answer"
         replies.close()
 
-    assert server.key_names() == {lane_key(Priority.NORMAL), CLIENTS_KEY}
+    assert server.key_names() == {lane_key(Lane.NORMAL), CLIENTS_KEY}
 
 
 # --- the stamp
@@ -373,16 +371,16 @@ def test_a_limit_set_that_must_answer_is_stamped_by_its_name_where_it_is_unknown
 @pytest.fixture
 def small_batch(monkeypatch) -> None:
     """Let the batch lane hold ten checks."""
-    monkeypatch.setitem(LANE_CAPACITY, Priority.BATCH, LaneCapacity(10, 1 << 20))
+    monkeypatch.setitem(LANE_CAPACITY, Lane.BATCH, LaneCapacity(10, 1 << 20))
 
 
 def test_a_full_lane_refuses_and_keeps_nothing(server, sender, small_batch):
     """The error says how deep the lane is and when to come back."""
-    sender.send(lane=Priority.BATCH, n_checks=8)
+    sender.send(lane=Lane.BATCH, n_checks=8)
     before = server.content()
 
     with pytest.raises(QueueFullError) as caught:
-        sender.send(lane=Priority.BATCH, n_checks=3)
+        sender.send(lane=Lane.BATCH, n_checks=3)
 
     assert (caught.value.depth, caught.value.capacity) == (8, 10)
     assert 0 < caught.value.retry_after_s < 60
@@ -392,53 +390,53 @@ def test_a_full_lane_refuses_and_keeps_nothing(server, sender, small_batch):
 
 def test_a_lane_may_be_filled_to_its_last_check(server, broker, sender, small_batch):
     """What fits exactly is accepted, other lanes have room, and what is answered makes room."""
-    first = sender.send(lane=Priority.BATCH, n_checks=8)
-    sender.send(lane=Priority.BATCH, n_checks=2)
+    first = sender.send(lane=Lane.BATCH, n_checks=8)
+    sender.send(lane=Lane.BATCH, n_checks=2)
     with pytest.raises(QueueFullError):
-        sender.send(lane=Priority.BATCH, n_checks=1)
-    sender.send(lane=Priority.NORMAL, n_checks=20)
+        sender.send(lane=Lane.BATCH, n_checks=1)
+    sender.send(lane=Lane.NORMAL, n_checks=20)
 
     broker.finish(first, b"answer")
-    sender.send(lane=Priority.BATCH, n_checks=8)
+    sender.send(lane=Lane.BATCH, n_checks=8)
 
-    assert server.lane(Priority.BATCH)[0] == 10
+    assert server.lane(Lane.BATCH)[0] == 10
 
 
 def test_a_block_larger_than_its_lane_passes_when_the_lane_is_empty(server, sender, small_batch):
     """Otherwise it could never be answered."""
-    sender.send(lane=Priority.BATCH, n_checks=11)
+    sender.send(lane=Lane.BATCH, n_checks=11)
 
-    assert server.lane(Priority.BATCH)[0] == 11
+    assert server.lane(Lane.BATCH)[0] == 11
 
 
 def test_a_block_larger_than_its_lane_is_refused_while_there_is_one_check(sender, small_batch):
     """It passes alone, and not beside the smallest."""
-    sender.send(lane=Priority.BATCH, n_checks=1)
+    sender.send(lane=Lane.BATCH, n_checks=1)
 
     with pytest.raises(QueueFullError, match="1 checks of 10"):
-        sender.send(lane=Priority.BATCH, n_checks=11)
+        sender.send(lane=Lane.BATCH, n_checks=11)
 
 
 def test_a_repeat_is_accepted_by_a_full_lane(server, sender, small_batch):
     """The block has its room already."""
-    block_id = sender.send(lane=Priority.BATCH, n_checks=10)
+    block_id = sender.send(lane=Lane.BATCH, n_checks=10)
 
-    sender.send(block_id, lane=Priority.BATCH, n_checks=10)
+    sender.send(block_id, lane=Lane.BATCH, n_checks=10)
 
-    assert server.lane(Priority.BATCH)[0] == 10
+    assert server.lane(Lane.BATCH)[0] == 10
 
 
 def test_a_lane_is_bounded_in_bytes_too(server, sender, monkeypatch):
     """To the last byte; what is refused leaves nothing, be it small or large."""
     capacity = LaneCapacity(1_000, 2 * len(PAYLOAD))
-    monkeypatch.setitem(LANE_CAPACITY, Priority.BATCH, capacity)
-    sender.send(lane=Priority.BATCH)
-    sender.send(lane=Priority.BATCH)
+    monkeypatch.setitem(LANE_CAPACITY, Lane.BATCH, capacity)
+    sender.send(lane=Lane.BATCH)
+    sender.send(lane=Lane.BATCH)
     before = server.content()
 
     for payload in (b"x", LARGE):
         with pytest.raises(QueueFullError, match="18 bytes of 18") as caught:
-            sender.send(lane=Priority.BATCH, payload=payload)
+            sender.send(lane=Lane.BATCH, payload=payload)
 
         assert (caught.value.depth, caught.value.capacity) == (18, 18)
     assert server.content() == before
@@ -459,14 +457,14 @@ def test_a_full_lane_says_when_there_is_room_for_the_block(
     server, sender, small_batch, n_settled, within_ms, expected_s
 ):
     """At the rate of the last seconds, within 50 ms and 5 s."""
-    sender.send(lane=Priority.BATCH, n_checks=9)
+    sender.send(lane=Lane.BATCH, n_checks=9)
     if within_ms:
         mark = {"settled": 500 + n_settled, "mark_settled": 500}
         mark["mark_ms"] = server.now_ms() - within_ms
-        server.client.hset(lane_key(Priority.BATCH), mapping=mark)
+        server.client.hset(lane_key(Lane.BATCH), mapping=mark)
 
     with pytest.raises(QueueFullError, match="9 checks of 10") as caught:
-        sender.send(lane=Priority.BATCH, n_checks=3)
+        sender.send(lane=Lane.BATCH, n_checks=3)
 
     assert expected_s[0] <= caught.value.retry_after_s <= expected_s[1]
 
@@ -476,9 +474,7 @@ def test_the_rate_of_a_lane_is_taken_over_two_seconds_at_least(server, broker, s
     blocks = [sender.send(n_checks=n_checks) for n_checks in (2, 3, 4)]
 
     def mark():
-        fields = server.client.hmget(
-            lane_key(Priority.NORMAL), "settled", "mark_settled", "mark_ms"
-        )
+        fields = server.client.hmget(lane_key(Lane.NORMAL), "settled", "mark_settled", "mark_ms")
         return [int(field) for field in fields]
 
     broker.finish(blocks[0], b"answer")
@@ -486,10 +482,10 @@ def test_the_rate_of_a_lane_is_taken_over_two_seconds_at_least(server, broker, s
     assert (settled, at_mark) == (2, 0)
     assert abs(server.now_ms() - since) < 1_000
     since -= 900
-    server.client.hset(lane_key(Priority.NORMAL), "mark_ms", since)
+    server.client.hset(lane_key(Lane.NORMAL), "mark_ms", since)
     broker.finish(blocks[1], b"answer")
     assert mark() == [5, 0, since]
-    server.client.hset(lane_key(Priority.NORMAL), "mark_ms", server.now_ms() - 2_001)
+    server.client.hset(lane_key(Lane.NORMAL), "mark_ms", server.now_ms() - 2_001)
     broker.finish(blocks[2], b"answer")
     settled, at_mark, since = mark()
     assert (settled, at_mark) == (9, 5)
@@ -499,7 +495,7 @@ def test_the_rate_of_a_lane_is_taken_over_two_seconds_at_least(server, broker, s
 # --- quotas
 
 
-CRITICAL = Priority.CRITICAL
+CRITICAL = Lane.CRITICAL
 
 
 @pytest.fixture
@@ -535,7 +531,7 @@ def test_a_quota_bounds_the_critical_checks_of_its_client_alone(server, sender, 
     """Not its other lanes, not others, and not those without a name."""
     sender.send(lane=CRITICAL, n_checks=10, quota_name=quota)
 
-    sender.send(lane=Priority.NORMAL, n_checks=50, quota_name=quota)
+    sender.send(lane=Lane.NORMAL, n_checks=50, quota_name=quota)
     sender.send(lane=CRITICAL, n_checks=50, quota_name="another")
     sender.send(lane=CRITICAL, n_checks=50, quota_name="")
 
@@ -640,4 +636,4 @@ def test_a_server_that_forgot_the_scripts_is_given_them_again(server, broker, se
     assert broker.finish(block_id, b"answer")
 
     assert server.client.get(result_key(block_id)) == b"answer"
-    assert server.lane(Priority.NORMAL) == (0, 0)
+    assert server.lane(Lane.NORMAL) == (0, 0)

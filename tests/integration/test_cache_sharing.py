@@ -14,7 +14,7 @@ import pytest
 
 from risk_tasks.cache import BreakerState, Waited
 from risk_tasks.embedding.server import free_port
-from risk_tasks.lanes import CACHE_PREFIX
+from risk_tasks.keys import CACHE_PREFIX
 from risk_tasks.roles.result_cache import open_cache
 from risk_tasks.settings import Settings
 from tests.integration.cache_support import Cache

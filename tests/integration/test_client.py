@@ -20,10 +20,11 @@ from risk_tasks.errors import (
     UnknownLimitSetError,
     UnknownMeasureError,
 )
-from risk_tasks.lanes import LANE_CAPACITY, LEDGER_KEY, QUOTAS_KEY, LaneCapacity, Priority
+from risk_tasks.keys import LEDGER_KEY, QUOTAS_KEY
 from risk_tasks.model.measures import parse_measures
 from risk_tasks.model.registry import STANDARD_MEASURES
 from risk_tasks.model.stamp import Stamp
+from risk_tasks.queues import LANE_CAPACITY, Lane, LaneCapacity
 from risk_tasks.wire.reports import reports
 from risk_tasks.wire.request import Detail, Terms, pack_portfolios
 from tests.integration.support import books, unique, untimed, wait_until
@@ -141,7 +142,7 @@ def test_portfolios_may_come_from_a_generator(risk, book, limit_set):
     assert sent[: len(book)] == sent[len(book) :]
 
 
-@pytest.mark.parametrize("lane", Priority)
+@pytest.mark.parametrize("lane", Lane)
 def test_every_lane_is_served(risk, lane):
     report = risk.check(Portfolio(unique(), {}), priority=lane.value)
 
@@ -310,7 +311,7 @@ def test_answered_checks_leave_nothing_of_their_client(fleet, fleet_server, clie
 def test_a_table_larger_than_its_lane_is_answered_as_room_comes(risk, market, monkeypatch):
     """Forty blocks through a lane that holds five: the call waits for its own to make room."""
     monkeypatch.setattr("risk_tasks.client.partitioning.LARGEST", BlockBounds(10, 50_000))
-    monkeypatch.setitem(LANE_CAPACITY, Priority.BATCH, LaneCapacity(50, 64 << 20))
+    monkeypatch.setitem(LANE_CAPACITY, Lane.BATCH, LaneCapacity(50, 64 << 20))
     refused = []
     enqueue = BlockBroker.enqueue
 
@@ -352,7 +353,7 @@ def test_a_call_larger_than_its_quota_is_answered_as_the_quota_fills(
 def test_a_call_that_finds_no_room_in_time_is_refused(server, clients, monkeypatch):
     """Nobody serves the lane: the room never comes."""
     monkeypatch.setattr("risk_tasks.client.partitioning.LARGEST", BlockBounds(1, 50_000))
-    monkeypatch.setitem(LANE_CAPACITY, Priority.BATCH, LaneCapacity(1, 64 << 20))
+    monkeypatch.setitem(LANE_CAPACITY, Lane.BATCH, LaneCapacity(1, 64 << 20))
     started = time.monotonic()
 
     with pytest.raises(QueueFullError):
@@ -361,7 +362,7 @@ def test_a_call_that_finds_no_room_in_time_is_refused(server, clients, monkeypat
         )
 
     assert 0.3 < time.monotonic() - started < 5
-    assert server.lane(Priority.BATCH)[0] == 1
+    assert server.lane(Lane.BATCH)[0] == 1
 
 
 def test_sixty_four_threads_share_one_client(risk, market):

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from risk_tasks.lanes import (
+from risk_tasks.keys import (
     CLIENT_GONE_S,
     CLIENTS_KEY,
     LEDGER_KEY,
-    OVERDUE_GRACE_S,
     RESULT_TTL_S,
-    Priority,
     block_key,
     payload_key,
     reply_key,
     result_key,
 )
+from risk_tasks.queues import OVERDUE_GRACE_S, Lane
 from risk_tasks.upkeep.sweeper import sweep
 from tests.integration.support import PAYLOAD, Sender, Server, unique, wait_until
 
@@ -51,7 +50,7 @@ def test_a_block_past_its_deadline_is_never_started(server, broker, sender):
     assert broker.start(block_id, worker="w") is None
 
     assert server.counter("expired") == 5
-    assert server.lane(Priority.NORMAL) == (0, 0)
+    assert server.lane(Lane.NORMAL) == (0, 0)
     assert server.client.zcard(LEDGER_KEY) == 0
     assert {block_key(block_id), payload_key(block_id)}.isdisjoint(server.key_names())
     assert broker.finish(block_id, b"late") is None
@@ -92,7 +91,7 @@ def test_a_sweep_removes_overdue_blocks_and_gives_back_their_room(server, broker
     assert broker.sweep(grace_s=0) == (1, 0, 0)
 
     assert server.counter("swept_blocks") == 1
-    assert server.lane(Priority.NORMAL) == (2, len(PAYLOAD))
+    assert server.lane(Lane.NORMAL) == (2, len(PAYLOAD))
     assert server.client.zrange(LEDGER_KEY, 0, -1) == [waiting.encode()]
     assert block_key(overdue) not in server.key_names()
     assert broker.start(overdue, worker="w") is None
@@ -189,5 +188,5 @@ def test_a_sweep_goes_on_until_nothing_is_left(server, broker, sender):
     swept = sweep(broker)
 
     assert (swept.blocks, swept.clients, swept.results) == (150, 20, 20)
-    assert server.lane(Priority.NORMAL) == (0, 0)
+    assert server.lane(Lane.NORMAL) == (0, 0)
     assert [key for key in server.key_names() if key.startswith("risk:block")] == []

@@ -13,9 +13,10 @@ from risk_tasks.broker.blocks import BlockBroker, StampRequest
 from risk_tasks.broker.envelope import envelope, task_message
 from risk_tasks.broker.guard import find_fault
 from risk_tasks.connection import connect
-from risk_tasks.lanes import CHECK_BLOCK_TASK, Priority, reply_key, result_key
+from risk_tasks.keys import reply_key, result_key
 from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.queues import CHECK_BLOCK_TASK, Lane
 from risk_tasks.settings import Settings
 from risk_tasks.wire.messages import decode_answer, encode_request
 from risk_tasks.wire.request import Terms, pack_portfolios
@@ -36,7 +37,7 @@ OWN_HEADERS = {"id", "root_id", "origin", "argsrepr"}
 OWN_PROPERTIES = {"correlation_id", "delivery_tag", "reply_to"}
 
 
-@pytest.fixture(params=list(Priority))
+@pytest.fixture(params=list(Lane))
 def messages(request, server) -> tuple[dict, dict]:
     """What Celery with our settings puts on a lane for the task, and what we do."""
     lane = request.param
@@ -121,7 +122,7 @@ def send(fleet_server):
                 block_id,
                 payload,
                 client_id=client_id,
-                lane=Priority.NORMAL,
+                lane=Lane.NORMAL,
                 n_checks=1,
                 timeout_s=20,
                 stamp=StampRequest(market, ""),

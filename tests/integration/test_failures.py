@@ -12,7 +12,8 @@ from risk_tasks.errors import (
     UnknownInstrumentError,
     UnknownScenarioError,
 )
-from risk_tasks.lanes import LANE_CAPACITY, LaneCapacity, Priority, block_key
+from risk_tasks.keys import block_key
+from risk_tasks.queues import LANE_CAPACITY, Lane, LaneCapacity
 from tests.integration.support import unique
 
 pytestmark = pytest.mark.integration
@@ -173,7 +174,7 @@ def test_a_worker_starts_without_a_market_and_serves_once_there_is_one(bare, cli
 
 def test_a_full_lane_is_told_with_its_depth_and_a_time(server, clients, monkeypatch):
     """What was already sent of the call is no longer waited for."""
-    monkeypatch.setitem(LANE_CAPACITY, Priority.BATCH, LaneCapacity(10, 1 << 20))
+    monkeypatch.setitem(LANE_CAPACITY, Lane.BATCH, LaneCapacity(10, 1 << 20))
     risk = clients(server.url, timeout_s=0.1)
     with pytest.raises(ReportTimeoutError):
         risk.check_many([portfolio()] * 8, priority="batch")
@@ -183,7 +184,7 @@ def test_a_full_lane_is_told_with_its_depth_and_a_time(server, clients, monkeypa
 
     assert (caught.value.depth, caught.value.capacity) == (8, 10)
     assert 0 < caught.value.retry_after_s < 60
-    assert server.client.llen(Priority.BATCH.queue) == 1
+    assert server.client.llen(Lane.BATCH.queue) == 1
 
 
 def test_a_check_not_answered_in_time_is_told_with_its_id(server, clients):

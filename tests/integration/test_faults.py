@@ -16,8 +16,9 @@ from redis.exceptions import ResponseError
 from risk_tasks import Portfolio, RiskClient
 from risk_tasks.client.partitioning import BlockBounds
 from risk_tasks.errors import ReportTimeoutError, RequestError, TransportError
-from risk_tasks.lanes import CLIENTS_KEY, Priority, result_key
+from risk_tasks.keys import CLIENTS_KEY, result_key
 from risk_tasks.model.stamp import Stamp
+from risk_tasks.queues import Lane
 from tests.integration.proxy import Proxy
 from tests.integration.support import HandWorker, unique, wait_until
 
@@ -120,7 +121,7 @@ def test_a_server_that_is_held_is_told_in_time_and_serves_again(bare, clients, m
 
     for client in (risk, other):
         assert client.check(ONE).measures["market_value"].value == price
-    wait_until(lambda: bare.lane(Priority.NORMAL) == (0, 0), 10, "room given back")
+    wait_until(lambda: bare.lane(Lane.NORMAL) == (0, 0), 10, "room given back")
 
 
 def test_a_server_that_dies_while_one_waits_is_an_error_in_time(server, clients):
@@ -265,13 +266,13 @@ def test_a_block_is_accepted_once_though_the_server_said_so_in_vain(
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(risk.check, ONE, timeout_s=10)
         wait_until(lambda: wire.matches == 2, 3, "a repeat")
-        assert server.lane(Priority.NORMAL)[0] == server.client.llen("risk.normal") == 1
+        assert server.lane(Lane.NORMAL)[0] == server.client.llen("risk.normal") == 1
         with served_by_hand(hand, service, market.id):
             report = asked.result(timeout=10)
 
     assert report.measures["market_value"].value == market.prices[market.index["AAPL"]]
     assert server.client.llen("risk.normal") == 0
-    assert server.lane(Priority.NORMAL) == (0, 0)
+    assert server.lane(Lane.NORMAL) == (0, 0)
 
 
 LOST = {

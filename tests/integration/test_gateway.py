@@ -16,7 +16,7 @@ import pytest
 from risk_tasks import Limit, LimitSet, MeasureSettings
 from risk_tasks.http import examples
 from risk_tasks.http.operations import OPERATIONS
-from risk_tasks.lanes import idempotency_key
+from risk_tasks.keys import idempotency_key
 from risk_tasks.store.roles import RoleStore
 from risk_tasks.wire.documents import portfolio_document, report_document
 from tests.integration.gateways import (

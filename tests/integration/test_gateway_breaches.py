@@ -10,7 +10,7 @@ import pytest
 
 from risk_tasks import Limit, LimitSet, RiskClient
 from risk_tasks.embedding import Fleet, FleetPlan, running_fleet
-from risk_tasks.lanes import BREACHES_KEY
+from risk_tasks.keys import BREACHES_KEY
 from risk_tasks.model.live import LimitState
 from risk_tasks.model.portfolio import Portfolio
 from tests.integration.event_streams import event_stream

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from risk_tasks import RiskClient
-from risk_tasks.lanes import BREACHES_KEY
+from risk_tasks.keys import BREACHES_KEY
 from risk_tasks.model.live import LimitState
 from risk_tasks.model.portfolio import Portfolio
 from tests.integration.event_streams import EventStream, event_stream

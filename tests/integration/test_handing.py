@@ -11,9 +11,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from risk_tasks.connection import connect
-from risk_tasks.lanes import BREACHES_KEY, LIMIT_BREACH_TASK, Priority
+from risk_tasks.keys import BREACHES_KEY
 from risk_tasks.model.live import LimitChange, LimitState
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.queues import LIMIT_BREACH_TASK, Lane
 from risk_tasks.store import listeners as listeners_module
 from risk_tasks.store.breaches import BEGINNING, BreachStream
 from risk_tasks.store.listeners import ListenerStore
@@ -26,7 +27,7 @@ from tests.integration.support import Server
 
 pytestmark = pytest.mark.integration
 
-CRITICAL = Priority.CRITICAL.queue
+CRITICAL = Lane.CRITICAL.queue
 
 
 @dataclass

@@ -19,14 +19,10 @@ from risk_tasks.errors import (
     UnknownCheckError,
     UnknownLetterError,
 )
-from risk_tasks.lanes import (
+from risk_tasks.keys import (
     DEAD_KEY,
-    FETCH_GRACE_S,
-    LANE_OF_KIND,
     LEDGER_KEY,
-    MAX_PUT_BACK,
     RESULT_TTL_S,
-    Priority,
     block_key,
     dead_key,
     payload_key,
@@ -35,6 +31,7 @@ from risk_tasks.lanes import (
     waiting_key,
 )
 from risk_tasks.model.stamp import Stamp
+from risk_tasks.queues import FETCH_GRACE_S, LANE_OF_KIND, MAX_REQUEUES, Lane
 from tests.integration.support import command, only_json, running, unique, wait_until
 
 pytestmark = pytest.mark.integration
@@ -42,7 +39,7 @@ pytestmark = pytest.mark.integration
 ONE = Portfolio("one", {"AAPL": 1.0})
 
 
-def send(broker, *, lane=Priority.NORMAL, timeout_s=60.0, client_id=""):
+def send(broker, *, lane=Lane.NORMAL, timeout_s=60.0, client_id=""):
     block_id = unique("block")
     broker.enqueue(
         block_id,
@@ -58,7 +55,7 @@ def send(broker, *, lane=Priority.NORMAL, timeout_s=60.0, client_id=""):
 
 def kill(server, broker, hand, block_id):
     """Let its worker die until the block is given up."""
-    for _ in range(MAX_PUT_BACK + 1):
+    for _ in range(MAX_REQUEUES + 1):
         assert hand.take() == block_id
         broker.start(block_id, worker="mortal")
         broker.reap()
@@ -79,7 +76,7 @@ def test_a_block_that_two_workers_started_belongs_to_the_last(server, broker, ha
     assert server.client.llen("risk.normal") == 0
 
 
-def age(server, block_id, *, by_s, lane=Priority.NORMAL):
+def age(server, block_id, *, by_s, lane=Lane.NORMAL):
     """Let a block that waits have been accepted so much earlier; returns when that was."""
     enqueued_ms = int(server.client.hget(block_key(block_id), "enqueued_ms")) - int(by_s * 1e3)
     server.client.hset(block_key(block_id), "enqueued_ms", enqueued_ms)
@@ -100,7 +97,7 @@ def test_what_was_fetched_and_never_started_is_put_back_after_the_grace(server, 
     assert server.counter("put_back") == 1
     published_ms = int(server.client.hget(block_key(block_id), "published_ms"))
     assert abs(server.now_ms() - published_ms) < 1_000
-    assert server.client.zscore(waiting_key(Priority.NORMAL), block_id) == enqueued_ms
+    assert server.client.zscore(waiting_key(Lane.NORMAL), block_id) == enqueued_ms
     assert broker.reap().put_back == 0
     assert hand.take() == block_id
     assert broker.reap().put_back == 0
@@ -110,7 +107,7 @@ def test_what_was_fetched_and_never_started_is_put_back_after_the_grace(server, 
     assert server.client.hget(block_key(waiting), "put_back") is None
 
 
-@pytest.mark.parametrize("lane", Priority)
+@pytest.mark.parametrize("lane", Lane)
 def test_each_lane_is_looked_at(server, broker, hand, lane):
     """What is put back is put back where it was."""
     block_id = send(broker, lane=lane)
@@ -169,9 +166,9 @@ def test_what_a_dead_worker_held_is_put_back_for_the_next(server, broker, hand):
     assert server.messages("risk.normal")[-1]["headers"]["id"] == waiting
     entry = server.client.hgetall(block_key(held[0]))
     assert {b"worker", b"started_ms"}.isdisjoint(entry)
-    assert server.client.zscore(waiting_key(Priority.NORMAL), held[0]) == enqueued_ms
+    assert server.client.zscore(waiting_key(Lane.NORMAL), held[0]) == enqueued_ms
     assert {"risk:held:mortal", "risk:holders"}.isdisjoint(server.key_names())
-    assert server.lane(Priority.NORMAL)[0] == 121 * 3
+    assert server.lane(Lane.NORMAL)[0] == 121 * 3
 
 
 def test_a_worker_that_died_holding_nothing_that_exists_is_forgotten(server, broker):
@@ -189,7 +186,7 @@ def test_a_block_is_put_back_so_often_and_then_given_up(
     server, broker, hand, monkeypatch, max_put_back
 ):
     """Also where no worker ever got as far as to start it; its caller is told."""
-    monkeypatch.setattr("risk_tasks.broker.blocks.MAX_PUT_BACK", max_put_back)
+    monkeypatch.setattr("risk_tasks.broker.blocks.MAX_REQUEUES", max_put_back)
     blocks = [send(broker, client_id="waits") for _ in range(2)]
     looks = []
     for _ in range(max_put_back + 1):
@@ -234,7 +231,7 @@ def test_what_is_overdue_and_past_its_deadline_is_answered_expired(server, broke
 
     assert server.client.get(f"risk:result:{block_id}") == b"!expired"
     assert server.counter("expired") == 3
-    assert server.lane(Priority.NORMAL) == (0, 0)
+    assert server.lane(Lane.NORMAL) == (0, 0)
 
 
 def test_a_block_that_outlives_no_worker_is_a_dead_letter(server, broker, hand):
@@ -245,11 +242,11 @@ def test_a_block_that_outlives_no_worker_is_a_dead_letter(server, broker, hand):
 
     (letter,) = DeadLetters(server.client).letters()
     assert (letter.id, letter.lane, letter.n_checks) == (block_id, "normal", 3)
-    assert (letter.payload, letter.n_put_back) == (b"payload", MAX_PUT_BACK)
+    assert (letter.payload, letter.n_put_back) == (b"payload", MAX_REQUEUES)
     assert block_id.encode() in letter.envelope
     assert letter.reason == "its workers died"
     assert server.client.get(f"risk:result:{block_id}").startswith(b"!dead")
-    assert server.lane(Priority.NORMAL) == (0, 0)
+    assert server.lane(Lane.NORMAL) == (0, 0)
 
 
 def test_dead_letters_are_looked_at_replayed_and_dropped_by_commands(server, broker, hand):
@@ -271,7 +268,7 @@ def test_dead_letters_are_looked_at_replayed_and_dropped_by_commands(server, bro
     assert shown["payload_base64"] == "cGF5bG9hZA=="
     assert "its workers died" in in_words.stdout
     assert server.client.llen("risk.normal") == 1
-    assert server.lane(Priority.NORMAL)[0] == 3
+    assert server.lane(Lane.NORMAL)[0] == 3
     assert (unknown.returncode, "no dead letter" in unknown.stderr) == (1, True)
     assert command("dlq", "ls", *on_server).stdout == "No dead letters.\n"
     assert int(server.client.hget("risk:counters", "dead_bytes")) == 0
@@ -289,8 +286,8 @@ def test_a_replayed_block_is_answered_by_its_id(server, broker, hand):
     deadline_ms = server.client.zscore(LEDGER_KEY, block_id)
     assert 25_000 < deadline_ms - server.now_ms() <= 30_000
     assert int(server.client.hget(block_key(block_id), "deadline_ms")) == deadline_ms
-    assert server.client.zscore(waiting_key(Priority.NORMAL), block_id) is not None
-    assert server.lane(Priority.NORMAL) == (3, len(b"payload"))
+    assert server.client.zscore(waiting_key(Lane.NORMAL), block_id) is not None
+    assert server.lane(Lane.NORMAL) == (3, len(b"payload"))
     assert hand.take() == block_id
     assert broker.start(block_id, worker="healthy").payload == b"payload"
     assert broker.finish(block_id, b"in the end")
@@ -419,7 +416,7 @@ def test_a_replayed_block_is_as_if_it_had_just_been_sent(server, broker, hand):
     enqueued_ms = int(entry[b"enqueued_ms"])
     assert abs(server.now_ms() - enqueued_ms) < 1_000
     assert int(entry[b"deadline_ms"]) == enqueued_ms + 30_000
-    assert server.client.zscore(waiting_key(Priority.NORMAL), block_id) == enqueued_ms
+    assert server.client.zscore(waiting_key(Lane.NORMAL), block_id) == enqueued_ms
     assert [hand.take(), hand.take()] == [waiting, block_id]
 
 
@@ -502,7 +499,7 @@ def test_a_pending_check_is_told_from_an_unknown_one(server, clients):
 def test_a_check_that_was_given_up_says_so_to_its_caller(server, broker, hand, clients):
     """Fail closed, and typed."""
     handle = clients(server.url).submit([ONE])
-    for _ in range(MAX_PUT_BACK + 1):
+    for _ in range(MAX_REQUEUES + 1):
         broker.start(hand.take(), worker="mortal")
         broker.reap()
 
@@ -572,8 +569,8 @@ def test_quotas_are_set_listed_and_removed_by_commands(server):
 
 def test_an_entry_of_which_nothing_is_left_is_taken_off_the_waiting(server, broker):
     """It would be looked at for ever, in the place of another."""
-    server.client.zadd(waiting_key(Priority.NORMAL), {"gone": server.now_ms() - 60_000})
+    server.client.zadd(waiting_key(Lane.NORMAL), {"gone": server.now_ms() - 60_000})
 
     broker.reap()
 
-    assert server.client.zcard(waiting_key(Priority.NORMAL)) == 0
+    assert server.client.zcard(waiting_key(Lane.NORMAL)) == 0

@@ -18,9 +18,9 @@ from risk_tasks import Limit, LimitSet, Portfolio, RiskClient
 from risk_tasks.broker.dead_letters import DeadLetters
 from risk_tasks.connection import connect
 from risk_tasks.embedding import Fleet, FleetPlan, running_fleet
-from risk_tasks.lanes import LANE_CAPACITY, Priority
 from risk_tasks.model.live import LimitChange
 from risk_tasks.model.market import MarketSnapshot
+from risk_tasks.queues import LANE_CAPACITY, Lane
 from risk_tasks.store.breaches import BEGINNING, BreachStream
 from risk_tasks.store.limits import LimitStore
 from risk_tasks.store.listeners import ListenerStore
@@ -299,4 +299,4 @@ def test_workers_that_are_killed_lose_nothing_and_tell_nothing_twice(market):
         gross = abs(sums[name]) * market.prices[market.index["AAPL"]]
         assert last[name] == ("hard" if gross > 1e6 else "warn" if gross > 5e5 else "ok")
         assert report["measures"]["gross_exposure"]["value"] == pytest.approx(gross)
-    assert len(told) < LANE_CAPACITY[Priority.BATCH].checks
+    assert len(told) < LANE_CAPACITY[Lane.BATCH].checks

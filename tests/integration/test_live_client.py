@@ -19,7 +19,7 @@ from risk_tasks.errors import (
     TransportError,
     UnknownPortfolioError,
 )
-from risk_tasks.lanes import BREACHES_KEY
+from risk_tasks.keys import BREACHES_KEY
 from risk_tasks.model.live import LimitChange, LimitState
 from risk_tasks.model.portfolio import Portfolio
 from tests.integration.live_worker import LiveWorker, report_of

@@ -11,8 +11,8 @@ import pytest
 
 from risk_tasks import sample
 from risk_tasks.connection import connect
-from risk_tasks.lanes import Priority
 from risk_tasks.model.live import LimitState
+from risk_tasks.queues import Lane
 from risk_tasks.store.listeners import ListenerStore
 from tests.integration.live_worker import LiveWorker
 from tests.integration.support import environment, only_json, wait_until
@@ -170,7 +170,7 @@ def test_listeners_are_added_listed_and_removed(live, server):
     assert live("listeners", "rm", "desk").stdout == "desk is told no longer\n"
     for words in (
         ("rm", "desk"),
-        ("add", Priority.CRITICAL.queue),
+        ("add", Lane.CRITICAL.queue),
         ("add", "desk", "--since", "yesterday"),
     ):
         assert live("listeners", *words).returncode == 1

@@ -29,10 +29,10 @@ from risk_tasks.broker.dead_letters import DeadLetters
 from risk_tasks.connection import connect
 from risk_tasks.embedding.server import running_server
 from risk_tasks.errors import UnknownPortfolioError
-from risk_tasks.lanes import Priority
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.queues import Lane
 from risk_tasks.service import LiveRecorder, MarketCache, Service
 from risk_tasks.store.breaches import BEGINNING, BreachStream
 from risk_tasks.store.limits import LimitStore
@@ -227,7 +227,7 @@ class Live(RuleBasedStateMachine):
     @rule()
     def fetch(self) -> None:
         """A worker begins a block; where nothing follows, it died."""
-        message = self.redis.rpop(Priority.BATCH.queue)
+        message = self.redis.rpop(Lane.BATCH.queue)
         if message is None:
             return
         block_id = json.loads(message)["headers"]["id"]
@@ -259,7 +259,7 @@ class Live(RuleBasedStateMachine):
     def work(self) -> None:
         """All goes well."""
         self.collect()
-        while self.redis.llen(Priority.BATCH.queue):
+        while self.redis.llen(Lane.BATCH.queue):
             self.fetch()
             self.record(len(self.hands) - 1)
 

@@ -11,12 +11,12 @@ import pytest
 from risk_tasks.connection import connect
 from risk_tasks.embedding.server import free_port
 from risk_tasks.errors import TransportError
-from risk_tasks.lanes import LIMIT_BREACH_TASK, Priority
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.stamp import Stamp
+from risk_tasks.queues import LIMIT_BREACH_TASK, Lane
 from risk_tasks.service import MarketCache, Service
 from risk_tasks.service.live import LiveRecorder
 from risk_tasks.store.breaches import BEGINNING, BreachStream
@@ -190,7 +190,7 @@ def test_without_limits_all_that_was_told_is_ok_again(live):
 
 
 def test_a_worker_is_called_where_somebody_listens(live):
-    critical = Priority.CRITICAL.queue
+    critical = Lane.CRITICAL.queue
     live.portfolios.set(Portfolio("p", {"AAPL": 1e6}))
     live.compute()
     assert live.server.messages(critical) == []

@@ -11,7 +11,7 @@ import pytest
 from risk_tasks.client import RiskClient
 from risk_tasks.connection import connect
 from risk_tasks.errors import ChangesTrimmedError, InvalidPortfolioError, UnknownPortfolioError
-from risk_tasks.lanes import BREACHES_KEY
+from risk_tasks.keys import BREACHES_KEY
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.live import LimitStanding, LimitState
 from risk_tasks.model.portfolio import Portfolio

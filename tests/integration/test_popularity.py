@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from risk_tasks.lanes import CACHE_COUNTS_TTL_S, POPULAR_KEY, POPULAR_TTL_S
+from risk_tasks.keys import CACHE_COUNTS_TTL_S, POPULAR_KEY, POPULAR_TTL_S
 from risk_tasks.roles.result_cache import CacheReport, open_cache
 from risk_tasks.settings import Settings
 from risk_tasks.store.cache_counts import CacheCountsStore

@@ -14,11 +14,10 @@ from risk_tasks import Portfolio, embedding
 from risk_tasks.app import create_app
 from risk_tasks.broker.blocks import StampRequest
 from risk_tasks.errors import ReportTimeoutError
-from risk_tasks.lanes import (
+from risk_tasks.keys import (
     CLIENTS_KEY,
     LEDGER_KEY,
     ROLE_TTL_S,
-    Priority,
     block_key,
     reply_key,
     result_key,
@@ -26,6 +25,7 @@ from risk_tasks.lanes import (
 )
 from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.registry import STANDARD_MEASURES
+from risk_tasks.queues import Lane
 from risk_tasks.settings import Settings
 from risk_tasks.store.roles import LiveRole, RoleStore
 from risk_tasks.wire.messages import decode_answer, encode_request
@@ -77,8 +77,8 @@ def test_a_worker_container_starts_serves_and_stops(
         risk.check_many([Portfolio("late", {"AAPL": 1.0})] * 4, timeout_s=0.05)
     late = caught.value.check_id
     sender = Sender(broker, "ordered")
-    in_batch = [sender.send(lane=Priority.BATCH) for _ in range(2)]
-    in_normal = [sender.send(lane=Priority.NORMAL) for _ in range(2)]
+    in_batch = [sender.send(lane=Lane.BATCH) for _ in range(2)]
+    in_normal = [sender.send(lane=Lane.NORMAL) for _ in range(2)]
 
     settings = {"RISK_TASKS_BROKER_URL_FILE": url_file, "RISK_TASKS_LANES": "normal,batch"}
     with running("-m", "workers", log=log, cwd=REPOSITORY, settings=settings) as worker:
@@ -165,7 +165,7 @@ def test_only_a_worker_that_consumes_renews_its_heartbeat(server, tmp_path):
         wait_until(lambda: beat.stat().st_mtime > 1, 10, "a renewal, with nothing to do")
 
         with create_app(Settings.read(broker_url=server.url)) as app:
-            for lane in Priority:
+            for lane in Lane:
                 app.control.cancel_consumer(lane.queue)
             wait_until(lambda: not fetching(server), 10, "no more fetches")
             os.utime(beat, (1, 1))
@@ -260,7 +260,7 @@ def queued(server, broker, clients, market) -> dict[str, list[str]]:
             block_id,
             encode_request(pack_portfolios(portfolios, terms)),
             client_id="drain",
-            lane=Priority.NORMAL,
+            lane=Lane.NORMAL,
             n_checks=len(portfolios),
             timeout_s=120,
             stamp=StampRequest("default", ""),
@@ -301,7 +301,7 @@ def test_a_worker_that_is_stopped_loses_nothing(server, queued, tmp_path):
         assert len(answer) == len(portfolio_ids)
         assert answer.errors == {}
     assert server.client.llen(reply_key("drain")) == N_BLOCKS
-    assert server.lane(Priority.NORMAL) == (0, 0)
+    assert server.lane(Lane.NORMAL) == (0, 0)
     assert server.counter("duplicates") == 0
 
 

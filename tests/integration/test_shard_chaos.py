@@ -17,7 +17,7 @@ import pytest
 from risk_tasks import RiskClient, sample
 from risk_tasks.embedding import FleetPlan, running_fleet
 from risk_tasks.embedding.processes import RoleProcess
-from risk_tasks.lanes import Priority
+from risk_tasks.queues import Lane
 from risk_tasks.readers import read_market
 from risk_tasks.store.shards import ShardStore
 from tests.faults.oracle import Oracle
@@ -89,9 +89,7 @@ class Watch:
         self._workers = workers
         now = time.monotonic()
         self._served_at = {
-            (lane, shard): now
-            for lane in (Priority.NORMAL, Priority.BATCH)
-            for shard in range(N_SHARDS)
+            (lane, shard): now for lane in (Lane.NORMAL, Lane.BATCH) for shard in range(N_SHARDS)
         }
         self.worst_s = 0.0
         self._stopped = threading.Event()
@@ -114,10 +112,10 @@ class Watch:
             for place in self._look(now):
                 self.worst_s = max(self.worst_s, now - self._served_at[place])
 
-    def _look(self, now: float) -> list[tuple[Priority, int]]:
+    def _look(self, now: float) -> list[tuple[Lane, int]]:
         """Return the shards that nobody serves now."""
         left = []
-        leases = {lane: self._store.leases(lane) for lane in (Priority.NORMAL, Priority.BATCH)}
+        leases = {lane: self._store.leases(lane) for lane in (Lane.NORMAL, Lane.BATCH)}
         for lane, shard in self._served_at:
             name = leases[lane].get(shard)
             if name is not None and self._workers.living(name):
@@ -169,7 +167,7 @@ def test_twenty_joins_leaves_and_kills_under_load(tmp_path: Path) -> None:
             with watch, shouted(risk, portfolios, oracle):
                 done = []
                 while len(done) < N_EVENTS:
-                    leased = set(store.leases(Priority.NORMAL).values())
+                    leased = set(store.leases(Lane.NORMAL).values())
                     ready = [one for one in workers.running if _serves(one, leased)]
                     left = [
                         event

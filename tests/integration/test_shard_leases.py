@@ -17,22 +17,22 @@ from hypothesis.stateful import (
 
 from risk_tasks.connection import connect
 from risk_tasks.errors import ShardCountError
-from risk_tasks.lanes import (
+from risk_tasks.keys import (
     SHARD_LEASE_TTL_S,
-    Priority,
     block_key,
     shard_leases_key,
     shard_workers_key,
     waiting_key,
 )
+from risk_tasks.queues import Lane
 from risk_tasks.roles.shards import ServedShards
-from risk_tasks.sharding.assignment import Moves
+from risk_tasks.sharding import Moves
 from risk_tasks.store.backlog import read_backlog
 from risk_tasks.store.shards import ShardStore
 
 pytestmark = pytest.mark.integration
 
-NORMAL, BATCH = Priority.NORMAL, Priority.BATCH
+NORMAL, BATCH = Lane.NORMAL, Lane.BATCH
 N_SHARDS = 7
 
 
@@ -241,7 +241,7 @@ class Leasing(RuleBasedStateMachine):
         self.served_at = dict.fromkeys(range(N_SHARDS), self.now_s)
         self.worst_s = 0.0
 
-    def leases(self, lane: Priority = NORMAL) -> dict[int, str]:
+    def leases(self, lane: Lane = NORMAL) -> dict[int, str]:
         return self.store.leases(lane)
 
     @precondition(lambda self: len(self.alive) < 5)
@@ -249,7 +249,7 @@ class Leasing(RuleBasedStateMachine):
     def join(self) -> None:
         self.n_made += 1
         name = f"w{self.n_made}"
-        self.alive[name] = ServedShards(self.store, name, list(Priority), N_SHARDS)
+        self.alive[name] = ServedShards(self.store, name, list(Lane), N_SHARDS)
         self.alive[name].look()
         self.tick(0)
 

@@ -14,9 +14,9 @@ from risk_tasks.app import create_app
 from risk_tasks.connection import connect
 from risk_tasks.diagnosis import State, examine
 from risk_tasks.embedding import Fleet, FleetPlan, running_fleet
-from risk_tasks.lanes import Priority
 from risk_tasks.monitoring.server import ServerMetrics
 from risk_tasks.monitoring.shards import read_shards
+from risk_tasks.queues import Lane
 from risk_tasks.settings import Settings
 from risk_tasks.store.cache_counts import CacheCountsStore
 from risk_tasks.store.shards import ShardStore
@@ -35,7 +35,7 @@ def cut(market) -> Iterator[Fleet]:
         with RiskClient(fleet.url) as risk:
             risk.publish_market(market)
         store = ShardStore(connect(fleet.url))
-        wait_until(lambda: len(set(store.leases(Priority.NORMAL).values())) == 2, 20, "two workers")
+        wait_until(lambda: len(set(store.leases(Lane.NORMAL).values())) == 2, 20, "two workers")
         yield fleet
 
 
@@ -119,11 +119,11 @@ def test_a_client_that_knows_of_no_shards_is_served_and_learns_of_them(cut, mark
     asked = books(2, market.instruments)
     with RiskClient(cut.url, timeout_s=20) as risk:
         routing = risk._link()._routing
-        assert routing.owners(Priority.NORMAL) is None
+        assert routing.owners(Lane.NORMAL) is None
 
         assert risk.check(asked[0]).status == "ok"
 
-        assert routing.owners(Priority.NORMAL).n_shards == N_SHARDS
+        assert routing.owners(Lane.NORMAL).n_shards == N_SHARDS
 
 
 def test_producers_that_have_celery_alone_are_served(cut, market):

@@ -11,7 +11,7 @@ import pytest
 from risk_tasks import Portfolio, RiskClient
 from risk_tasks.broker.blocks import BlockBroker
 from risk_tasks.errors import ReportTimeoutError, RiskTasksError, UnknownInstrumentError
-from risk_tasks.lanes import block_key
+from risk_tasks.keys import block_key
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.report import RiskReport

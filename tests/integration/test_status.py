@@ -6,10 +6,11 @@ import pytest
 
 from risk_tasks.connection import connect
 from risk_tasks.errors import DecodeError
-from risk_tasks.lanes import SLOTS_KEPT_S, SLOTS_KEY, Priority, slot_key, unanswered_key
+from risk_tasks.keys import SLOTS_KEPT_S, SLOTS_KEY, slot_key, unanswered_key
 from risk_tasks.metrics import Outcome
 from risk_tasks.monitoring.slots import SlotWriter
 from risk_tasks.monitoring.status import read_status
+from risk_tasks.queues import Lane
 from risk_tasks.store.roles import LiveRole, RoleStore
 from risk_tasks.store.slots import Slot, SlotStore, slot_number
 from tests.integration.support import PAYLOAD, Server, only_json, unique
@@ -98,7 +99,7 @@ def test_an_empty_system_has_no_numbers_and_is_no_error(call, server):
     assert (told["count"], told["workers"], told["dead_letters"]) == (0, 0, 0)
     assert 55 <= told["window_s"] <= 60
     assert told["markets"] == {}
-    assert set(told["lanes"]) == set(Priority)
+    assert set(told["lanes"]) == set(Lane)
     for lane in told["lanes"].values():
         assert (lane["depth"], lane["oldest_age_s"], lane["workers"]) == (0, None, 0)
         assert lane["capacity"] > 0
@@ -180,7 +181,7 @@ def test_more_work_than_time_is_told_as_all_of_it(client, hand):
 
 def test_what_expires_or_is_given_up_is_an_error_without_a_time(client, server, sender, broker):
     """In its lane, by whoever found it; the script counts in the slots that workers write."""
-    block_id = sender.send(lane=Priority.BATCH, n_checks=30, timeout_s=0.001)
+    block_id = sender.send(lane=Lane.BATCH, n_checks=30, timeout_s=0.001)
     broker.start(block_id, worker="late")
     while broker.start(block_id, worker="late") is not None:
         pass
@@ -198,7 +199,7 @@ def test_what_expires_or_is_given_up_is_an_error_without_a_time(client, server, 
 def test_a_lane_tells_what_it_holds(client, server, sender):
     """Depth in checks and bytes, and since when its oldest block waits."""
     for _ in range(2):
-        sender.send(lane=Priority.CRITICAL, n_checks=7)
+        sender.send(lane=Lane.CRITICAL, n_checks=7)
     RoleStore(client).announce(LiveRole("w", "worker", "critical,normal", "host", 1))
     RoleStore(client).announce(LiveRole("s", "scheduler", "", "host", 2))
     status = read_status(client)

@@ -14,11 +14,11 @@ from risk_tasks.app import TRANSPORT_OPTIONS
 from risk_tasks.broker.dead_letters import DeadLetters
 from risk_tasks.broker.envelope import envelope
 from risk_tasks.broker.transport import GuardedRedis, GuardedTransport
-from risk_tasks.lanes import CHECK_TASK, Priority
+from risk_tasks.queues import CHECK_TASK, Lane
 
 pytestmark = pytest.mark.integration
 
-QUEUE = Priority.NORMAL.queue
+QUEUE = Lane.NORMAL.queue
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def take(channel):
 
 def other(name: str) -> bytes:
     """A message that the ledger does not know."""
-    message = json.loads(envelope(name, Priority.NORMAL, "1 check"))
+    message = json.loads(envelope(name, Lane.NORMAL, "1 check"))
     message["headers"]["task"] = CHECK_TASK
     return json.dumps(message).encode()
 
@@ -138,7 +138,7 @@ def test_the_messages_of_a_dead_worker_come_back_by_their_tag(server, channel, c
 
 def test_a_consumer_never_sees_what_the_guard_finds(server, connection):
     """It goes to the dead letters, with its lane and what is wrong with it, and is logged."""
-    server.client.lpush(QUEUE, b"garbage", envelope("good", Priority.NORMAL, "1 check"))
+    server.client.lpush(QUEUE, b"garbage", envelope("good", Lane.NORMAL, "1 check"))
     seen = []
 
     def note(_, message):

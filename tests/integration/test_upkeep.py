@@ -6,15 +6,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from risk_tasks.broker.blocks import ReapedBlocks, Swept
-from risk_tasks.lanes import (
+from risk_tasks.keys import (
     CLIENT_GONE_S,
     CLIENTS_KEY,
     LEDGER_KEY,
-    MAX_PUT_BACK,
     REAPER_LOCK_KEY,
     REAPER_LOCK_TTL_S,
     block_key,
 )
+from risk_tasks.queues import MAX_REQUEUES
 from risk_tasks.upkeep.reaper import Reaper
 from risk_tasks.upkeep.sweeper import sweep
 
@@ -61,7 +61,7 @@ def test_a_reaper_says_what_it_did(server, broker, sender, hand, what):
     if what == "expired":
         server.client.hset(block_key(block_id), "deadline_ms", 1)
     if what == "buried":
-        server.client.hset(block_key(block_id), "put_back", MAX_PUT_BACK)
+        server.client.hset(block_key(block_id), "put_back", MAX_REQUEUES)
 
     with capture_logs() as logs:
         reaped = reaper.reap()

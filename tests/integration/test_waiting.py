@@ -10,17 +10,11 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from risk_tasks.lanes import (
-    CACHE_COUNTS_KEY,
-    MARKETS_KEY,
-    ROLE_TTL_S,
-    ROLES_KEY,
-    Priority,
-    role_key,
-)
+from risk_tasks.keys import CACHE_COUNTS_KEY, MARKETS_KEY, ROLE_TTL_S, ROLES_KEY, role_key
+from risk_tasks.queues import Lane
 from risk_tasks.roles.result_cache import CacheReport, open_cache
 from risk_tasks.settings import Settings
-from risk_tasks.sharding.assignment import Moves
+from risk_tasks.sharding import Moves
 from risk_tasks.store.cache_counts import CacheCountsStore
 from risk_tasks.store.markets import MarketStore
 from risk_tasks.store.named_hashes import forget_gone
@@ -140,7 +134,7 @@ def test_who_lists_the_living_forgets_the_others(server):
 def test_leases_are_renewed_by_as_many_commands_however_many_shards_there_are(server):
     """As long as nothing waits in any."""
     shards = ShardStore(server.client)
-    moves = {Priority.NORMAL: Moves()}
+    moves = {Lane.NORMAL: Moves()}
     shards.hold("w", 64, moves)
 
     with counted(server.client) as commands:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from risk_tasks.lanes import Priority
+from risk_tasks.queues import Lane
 from risk_tasks.store.roles import LiveRole
 from workers.autoscaler.driver import Worker
 
@@ -21,7 +21,7 @@ class DryRunDriver:
         return [
             Worker(role.name, role.name, role.host, number)
             for number, role in enumerate(self._live(), 1)
-            if role.role == "worker" and set(role.lanes.split(",")) == set(Priority)
+            if role.role == "worker" and set(role.lanes.split(",")) == set(Lane)
         ]
 
     def add(self) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from risk_tasks.lanes import Priority
+from risk_tasks.queues import Lane
 
 #: all workers are busy for this share of their time: they have no room for more
 _FULL_SHARE = 0.9
@@ -41,7 +41,7 @@ class Policy:
 
     min_workers: int
     max_workers: int
-    targets_s: Mapping[Priority, float]
+    targets_s: Mapping[Lane, float]
     up_factor: float
     calm_s: float
     settle_s: float
@@ -58,8 +58,8 @@ class Signals:
 
     n_workers: int
     n_ready: int
-    oldest_age_s: Mapping[Priority, float | None]
-    work_s: Mapping[Priority, float] | None
+    oldest_age_s: Mapping[Lane, float | None]
+    work_s: Mapping[Lane, float] | None
     busy_share: float | None
 
 

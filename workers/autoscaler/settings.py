@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from risk_tasks.errors import InvalidSettingsError
-from risk_tasks.lanes import Priority
+from risk_tasks.queues import Lane
 from risk_tasks.settings import Settings
 from workers.autoscaler.policy import Policy
 
@@ -44,8 +44,8 @@ class AutoscalerSettings(Settings):
                 field="RISK_TASKS_AUTOSCALER_MAX",
                 remedy="Give at least RISK_TASKS_AUTOSCALER_MIN.",
             )
-        targets_s = dict.fromkeys(Priority, self.autoscaler_target_s)
-        targets_s[Priority.BATCH] = self.autoscaler_batch_target_s
+        targets_s = dict.fromkeys(Lane, self.autoscaler_target_s)
+        targets_s[Lane.BATCH] = self.autoscaler_batch_target_s
         return Policy(
             min_workers=self.autoscaler_min,
             max_workers=self.autoscaler_max,

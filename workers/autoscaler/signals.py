@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import redis
 
-from risk_tasks.lanes import Priority
 from risk_tasks.monitoring.status import Status, read_status
+from risk_tasks.queues import Lane
 from workers.autoscaler.driver import Worker
 from workers.autoscaler.policy import Signals
 
@@ -46,14 +46,14 @@ def seen_of(status: Status, work_per_check_s: float | None, workers: Sequence[Wo
     busy_by_host = {host: busy for host, busy in live.items() if busy is not None}
     shares = [busy_by_host[one.host] for one in workers if one.host in busy_by_host]
     # Messages of the JSON door are in no lane's count of checks.
-    checks = {Priority(name): max(lane.depth, lane.messages) for name, lane in status.lanes.items()}
+    checks = {Lane(name): max(lane.depth, lane.messages) for name, lane in status.lanes.items()}
     work_s = None
     if work_per_check_s is not None or not any(checks.values()):
         work_s = {lane: n * (work_per_check_s or 0.0) for lane, n in checks.items()}
     signals = Signals(
         n_workers=len(workers),
         n_ready=sum(one.host in live for one in workers),
-        oldest_age_s={Priority(name): lane.oldest_age_s for name, lane in status.lanes.items()},
+        oldest_age_s={Lane(name): lane.oldest_age_s for name, lane in status.lanes.items()},
         work_s=work_s,
         busy_share=sum(shares) / len(shares) if shares else None,
     )

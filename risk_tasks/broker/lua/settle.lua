@@ -74,7 +74,7 @@ local function answer(id, outcome, keep_s)
   return true
 end
 
--- Count checks that ended without an answer, in the slot of now (SLOT_S of risk_tasks.lanes).
+-- Count checks that ended without an answer, in the slot of now (SLOT_S of risk_tasks.keys).
 local function count_unanswered(lane, checks)
   local slot = 'risk:unanswered:' .. math.floor(now_ms() / 5000)
   redis.call('HINCRBY', slot, lane, checks)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from risk_tasks.lanes import Priority
+from risk_tasks.queues import Lane
 from workers.autoscaler.policy import Direction, Policy, Signals, State, decide
 
 STEP_S = 0.1
@@ -71,8 +71,8 @@ def simulate(
         seen = Signals(
             n_workers=run.n_workers,
             n_ready=ready,
-            oldest_age_s={Priority.NORMAL: age_s},
-            work_s={Priority.NORMAL: sum(n for _, n in waiting) * work_per_check_s},
+            oldest_age_s={Lane.NORMAL: age_s},
+            work_s={Lane.NORMAL: sum(n for _, n in waiting) * work_per_check_s},
             busy_share=sum(busy) / len(busy),
         )
         state, decision = decide(policy, state, seen, now_s)

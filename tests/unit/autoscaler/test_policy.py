@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_tasks.lanes import Priority
+from risk_tasks.queues import Lane
 from tests.unit.autoscaler.policies import POLICY, signals
 from workers.autoscaler.policy import Decision, Direction, State, decide
 
 UP, DOWN, HOLD = Direction.UP, Direction.DOWN, Direction.HOLD
-NORMAL, BATCH = Priority.NORMAL, Priority.BATCH
+NORMAL, BATCH = Lane.NORMAL, Lane.BATCH
 
 
 def decided(seen, state=None, now_s: float = 1_000.0) -> Decision:
@@ -85,8 +85,8 @@ sights = st.none() | st.integers(0, 12).flatmap(
     lambda n: st.builds(
         lambda **seen: signals(n, **seen),
         n_ready=st.integers(0, n),
-        oldest_age_s=st.fixed_dictionaries(dict.fromkeys(Priority, ages)),
-        work_s=st.none() | st.fixed_dictionaries(dict.fromkeys(Priority, st.floats(0, 1e4))),
+        oldest_age_s=st.fixed_dictionaries(dict.fromkeys(Lane, ages)),
+        work_s=st.none() | st.fixed_dictionaries(dict.fromkeys(Lane, st.floats(0, 1e4))),
         busy_share=st.none() | st.floats(0, 1),
     )
 )

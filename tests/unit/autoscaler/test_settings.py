@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from risk_tasks.errors import InvalidSettingsError
-from risk_tasks.lanes import Priority
+from risk_tasks.queues import Lane
 from risk_tasks.settings import PREFIX, Settings
 from workers.autoscaler.settings import AutoscalerSettings
 
@@ -25,9 +25,9 @@ def test_the_policy_is_what_was_set(monkeypatch):
 
     assert (policy.min_workers, policy.max_workers) == (1, 9)
     assert policy.targets_s == {
-        Priority.CRITICAL: 2.0,
-        Priority.NORMAL: 2.0,
-        Priority.BATCH: 90.0,
+        Lane.CRITICAL: 2.0,
+        Lane.NORMAL: 2.0,
+        Lane.BATCH: 90.0,
     }
 
 

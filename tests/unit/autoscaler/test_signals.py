@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from risk_tasks.lanes import Priority
 from risk_tasks.monitoring.status import LaneStatus, Status, Times
+from risk_tasks.queues import Lane
 from risk_tasks.store.recomputing import LiveCounts
 from workers.autoscaler.driver import Worker, idlest
 from workers.autoscaler.signals import seen_of
@@ -43,7 +43,7 @@ def status(busy_by_worker: dict[str, float | None] | None = None, **lanes: LaneS
         dead_letters=0,
         markets={},
         busy_by_worker=busy_by_worker or {},
-        lanes={name.value: lanes.get(name.value, lane()) for name in Priority},
+        lanes={name.value: lanes.get(name.value, lane()) for name in Lane},
         live=LiveCounts(**dict.fromkeys(LiveCounts.__annotations__, 0)),
         **nothing,
     )
@@ -55,9 +55,9 @@ def test_work_is_what_waits_or_runs_times_what_a_check_costs():
     seen = seen_of(told, 0.01, WORKERS).signals
 
     assert seen.work_s == {
-        Priority.CRITICAL: 0.0,
-        Priority.NORMAL: pytest.approx(5.0),
-        Priority.BATCH: pytest.approx(0.07),
+        Lane.CRITICAL: 0.0,
+        Lane.NORMAL: pytest.approx(5.0),
+        Lane.BATCH: pytest.approx(0.07),
     }
 
 
@@ -79,7 +79,7 @@ def test_only_the_workers_that_are_scaled_count_as_ready_and_as_busy():
 
     assert (seen.signals.n_workers, seen.signals.n_ready) == (3, 3)
     assert seen.signals.busy_share == pytest.approx(0.75)
-    assert seen.signals.oldest_age_s[Priority.CRITICAL] == 0.4
+    assert seen.signals.oldest_age_s[Lane.CRITICAL] == 0.4
     assert seen.busy_by_host == {"host-1": 0.5, "host-2": 1.0, "critical": 0.0}
     nobody = seen_of(status(), 0.01, WORKERS).signals
     assert (nobody.n_ready, nobody.busy_share) == (0, None)

@@ -10,11 +10,11 @@ import pytest
 from risk_tasks.app import create_app
 from risk_tasks.broker.envelope import envelope
 from risk_tasks.broker.guard import MAX_MESSAGE_BYTES, find_fault
-from risk_tasks.lanes import SERVED_TASKS, Priority
+from risk_tasks.queues import SERVED_TASKS, Lane
 from risk_tasks.settings import Settings
 from risk_tasks.tasks import register, register_live, register_prewarming
 
-GOOD = json.loads(envelope("block", Priority.NORMAL, "3 checks"))
+GOOD = json.loads(envelope("block", Lane.NORMAL, "3 checks"))
 BODY = json.dumps([[], {}, None])
 
 
@@ -26,7 +26,7 @@ def fault_of(*, properties=None, **changes):
 
 
 def test_our_own_message_may_be_seen():
-    assert find_fault(envelope("block", Priority.NORMAL, "3 checks")) is None
+    assert find_fault(envelope("block", Lane.NORMAL, "3 checks")) is None
 
 
 def test_a_message_may_be_as_large_as_the_bound_and_no_larger():

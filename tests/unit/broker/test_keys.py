@@ -1,4 +1,4 @@
-"""Every key of ours stands in the table of `risk_tasks.lanes`, whoever writes it."""
+"""Every key that code or Lua uses is in the table of `risk_tasks.keys`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 import risk_tasks
-from risk_tasks import lanes
+from risk_tasks import keys
+from risk_tasks.queues import Lane
 
 OF_A_LANE = {"lane_key", "shard_leases_key", "shard_workers_key"}
 
@@ -16,7 +17,7 @@ def stem(key: str) -> str:
     return re.sub(r"[A-Z]+$", "", key)
 
 
-KNOWN = {stem(row.split()[0]) for row in lanes.__doc__.splitlines() if row.startswith("risk:")}
+KNOWN = {stem(row.split()[0]) for row in keys.__doc__.splitlines() if row.startswith("risk:")}
 
 
 def test_every_key_that_a_script_spells_out_is_in_the_table():
@@ -33,10 +34,10 @@ def test_every_key_that_a_script_spells_out_is_in_the_table():
 
 def test_every_key_that_python_names_is_in_the_table():
     """Constants and functions alike."""
-    constants = {value for name, value in vars(lanes).items() if name.endswith("_KEY")}
+    constants = {value for name, value in vars(keys).items() if name.endswith("_KEY")}
     functions = {
-        stem(function(lanes.Priority.NORMAL if name in OF_A_LANE else "ID"))
-        for name, function in vars(lanes).items()
+        stem(function(Lane.NORMAL if name in OF_A_LANE else "ID"))
+        for name, function in vars(keys).items()
         if name.endswith("_key") and name not in {"waiting_key", "live_event_key"}
     }
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from risk_tasks.broker.blocks import StampRequest
 from risk_tasks.client.partitioning import Owners, Pace, PlacedPart, Routing, is_remembered, place
-from risk_tasks.lanes import Priority
 from risk_tasks.model.column import MeasureColumn
 from risk_tasks.model.measures import parse_measures
-from risk_tasks.sharding.portfolios import shard_of
+from risk_tasks.queues import Lane
+from risk_tasks.sharding import shard_of
 from risk_tasks.wire.answer import AnswerBlock, AnswerHead
 from tests.unit.client.support import TERMS, request_of, row_of, rows_of
 
@@ -131,28 +131,28 @@ class Store:
 def test_leases_are_read_once_a_second_and_only_where_lanes_are_cut():
     store, now = Store(), [0.0]
     routing = Routing(store, lambda: now[0])
-    assert [routing.owners(lane) for lane in Priority] == [None, None, None]
+    assert [routing.owners(lane) for lane in Lane] == [None, None, None]
     assert store.n_reads == 0
 
     routing.told(2)
-    assert routing.owners(Priority.CRITICAL) is None
-    assert routing.owners(Priority.NORMAL).n_owners == 2
+    assert routing.owners(Lane.CRITICAL) is None
+    assert routing.owners(Lane.NORMAL).n_owners == 2
     now[0] = 0.9
-    routing.owners(Priority.NORMAL)
+    routing.owners(Lane.NORMAL)
     assert store.n_reads == 1
     now[0] = 1.1
-    routing.owners(Priority.NORMAL)
+    routing.owners(Lane.NORMAL)
     assert store.n_reads == 2
 
 
 def test_another_number_of_shards_is_taken_note_of_at_once():
     routing = Routing(Store(), lambda: 0.0)
     routing.told(2)
-    assert routing.owners(Priority.NORMAL).n_shards == 2
+    assert routing.owners(Lane.NORMAL).n_shards == 2
     routing.told(8)
-    assert routing.owners(Priority.NORMAL).n_shards == 8
+    assert routing.owners(Lane.NORMAL).n_shards == 8
     routing.told(1)
-    assert routing.owners(Priority.NORMAL) is None
+    assert routing.owners(Lane.NORMAL) is None
 
 
 @given(st.integers(30, 80), st.integers(2, 5), st.integers(2, 32))

@@ -10,10 +10,10 @@ import pytest
 from risk_tasks.broker.blocks import IfMissing, StampRequest
 from risk_tasks.client.options import CheckOptions, KnownCalls, kind_of, read_call
 from risk_tasks.errors import RequestError
-from risk_tasks.lanes import Priority
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.registry import STANDARD_MEASURES
+from risk_tasks.queues import Lane
 from risk_tasks.wire.request import Detail
 
 LIMITS = LimitSet("s", [Limit("volatility", hard=1.0)])
@@ -71,7 +71,7 @@ def test_what_is_not_given_has_the_defaults_of_the_design():
     assert call.terms.limits is None
     assert call.terms.detail is Detail.SUMMARY
     assert call.stamp == StampRequest("default", "default", if_missing=IfMissing.NONE)
-    assert (call.lane, call.timeout_s) == (Priority.NORMAL, 7.5)
+    assert (call.lane, call.timeout_s) == (Lane.NORMAL, 7.5)
 
 
 def test_none_is_as_good_as_not_given():
@@ -111,10 +111,10 @@ def test_an_empty_limit_set_of_ones_own_is_ones_own():
     assert call.stamp.limits == ""
 
 
-@pytest.mark.parametrize("lane", ["critical", "normal", "batch", Priority.CRITICAL])
+@pytest.mark.parametrize("lane", ["critical", "normal", "batch", Lane.CRITICAL])
 def test_a_priority_is_a_lane(lane):
     """By its name."""
-    assert read_call(Detail.REPORTS, 5.0, priority=lane).lane is Priority(lane)
+    assert read_call(Detail.REPORTS, 5.0, priority=lane).lane is Lane(lane)
 
 
 @pytest.mark.parametrize("timeout_s", [3, 3.0, np.float64(3)], ids=repr)

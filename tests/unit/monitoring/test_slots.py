@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from risk_tasks.errors import TransportError
-from risk_tasks.lanes import SLOT_S
+from risk_tasks.keys import SLOT_S
 from risk_tasks.metrics import Outcome
 from risk_tasks.monitoring.slots import SlotWriter
 from risk_tasks.store.slots import LookUps

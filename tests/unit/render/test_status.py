@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from risk_tasks.lanes import LANE_CAPACITY, Priority
 from risk_tasks.monitoring.status import LaneStatus, Status, Times
+from risk_tasks.queues import LANE_CAPACITY, Lane
 from risk_tasks.render.status import status_page
 from risk_tasks.store.autoscaler import AutoscalerReport
 from risk_tasks.store.recomputing import LiveCounts
@@ -21,7 +21,7 @@ counts = st.integers(0, 10**9)
 times = st.builds(Times, avg_ms=ms, p50_ms=ms, p95_ms=ms, p99_ms=ms)
 
 
-def lane_of(lane: Priority) -> st.SearchStrategy[LaneStatus]:
+def lane_of(lane: Lane) -> st.SearchStrategy[LaneStatus]:
     capacity = LANE_CAPACITY[lane]
     return st.builds(
         LaneStatus,
@@ -78,7 +78,7 @@ statuses = st.builds(
     markets=st.dictionaries(
         st.sampled_from(["default", "close", "intraday", "shadow"]), st.just("a1b2c3d4" * 8)
     ),
-    lanes=st.fixed_dictionaries({lane.value: lane_of(lane) for lane in Priority}),
+    lanes=st.fixed_dictionaries({lane.value: lane_of(lane) for lane in Lane}),
     live=st.builds(
         LiveCounts,
         portfolios=counts,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from risk_tasks.errors import ShardCountError, TransportError
-from risk_tasks.lanes import Priority
+from risk_tasks.queues import Lane
 from risk_tasks.roles.shards import ServedShards
 from risk_tasks.store.shards import LaneLeases
 
-LANES = list(Priority)
-NORMAL, BATCH = Priority.NORMAL, Priority.BATCH
+LANES = list(Lane)
+NORMAL, BATCH = Lane.NORMAL, Lane.BATCH
 
 
 class Leases:
@@ -120,7 +120,7 @@ def test_where_the_number_has_changed_it_serves_what_is_not_cut(leases):
     served.look()
 
     assert leases.n_calls == 3
-    assert [own for own, _ in served.order()] == [[lane.queue] for lane in Priority]
+    assert [own for own, _ in served.order()] == [[lane.queue] for lane in Lane]
 
 
 def test_while_the_server_is_away_it_goes_on_as_before(leases):

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from risk_tasks.broker.fairness import LaneCycle
-from risk_tasks.lanes import HELP_AFTER_S, Priority
+from risk_tasks.queues import HELP_AFTER_S, Lane
 from risk_tasks.roles.shards import ServedShards
-from risk_tasks.sharding.portfolios import shards_of
+from risk_tasks.sharding import shards_of
 from risk_tasks.store.shards import LaneLeases
 
-NORMAL = Priority.NORMAL
+NORMAL = Lane.NORMAL
 N_SHARDS, N_BOOKS, CHECK_S, FOR_S, LOOK_S = 64, 2_000, 0.01, 12.0, 0.25
 
 

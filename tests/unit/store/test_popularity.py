@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from risk_tasks.errors import TransportError
-from risk_tasks.lanes import MAX_POPULAR_BYTES
+from risk_tasks.keys import MAX_POPULAR_BYTES
 from risk_tasks.store.popularity import Popularity
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from risk_tasks.errors import QueueFullError
-from risk_tasks.lanes import Priority
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.queues import Lane
 from risk_tasks.store.recomputing import Taken, Turn
 from risk_tasks.upkeep import live
 from risk_tasks.upkeep.live import LiveCollector, LivePolicy, blocks_of
@@ -84,7 +84,7 @@ def test_a_block_says_which_turns_it_is_of_and_its_answer_is_nobodys():
     request = decode_request(payload)
     assert request.portfolio_ids.to_pylist() == ["a", "b"]
     assert request.turns == [TurnMark(3, 7), TurnMark(3, 9)]
-    assert (terms["lane"], terms["n_checks"], terms["keeps_answer"]) == (Priority.BATCH, 2, False)
+    assert (terms["lane"], terms["n_checks"], terms["keeps_answer"]) == (Lane.BATCH, 2, False)
     assert (terms["stamp"].market, terms["stamp"].limits) == ("default", "default")
     assert terms["timeout_s"] == pytest.approx(10.0)
 

@@ -1,15 +1,29 @@
-"""Which worker leases which shard, without a coordinator.
+"""Which shard a portfolio is in and which worker leases it. No input, no output, no clock.
 
-Every worker reads the same leases and the same list of living workers, and does what is its own
-part: it lets go of what is too much and takes what is free. Shards stay where they are unless
-somebody has too many, so that no more move than must.
+Shards are leased without a coordinator. Every worker reads the same leases and the same list of
+live workers, releases the shards that exceed its share and takes free ones up to its share. A shard
+moves only when a worker has more than its share.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+
+
+def shard_of(portfolio_id: str, n_shards: int) -> int:
+    """Return the shard of a portfolio, 0 to `n_shards` - 1: CRC-32 of its UTF-8 bytes."""
+    return crc32(portfolio_id.encode()) % n_shards
+
+
+def shards_of(portfolio_ids: Iterable[bytes], n_shards: int) -> npt.NDArray[np.int64]:
+    """Return the shard of each portfolio; ids are UTF-8 bytes."""
+    return np.fromiter(map(crc32, portfolio_ids), np.int64) % n_shards
 
 
 @dataclass(frozen=True, slots=True)

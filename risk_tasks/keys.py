@@ -1,8 +1,8 @@
-"""Lanes, tasks and Redis keys: every name that producers, workers and operators share.
+"""Redis keys: their names, their types and how long they live.
 
-Our own keys begin with `risk:`. The lanes' lists, `_kombu.*`, `unacked*`, `redbeat*` and
-`celery-task-meta-*` are Celery's and keep its names. All stand in one database, since one Lua
-call must put a block on its lane and write its entry.
+Keys of risk_tasks begin with `risk:`. The lists of the lanes, `_kombu.*`, `unacked*`, `redbeat*`
+and `celery-task-meta-*` belong to Celery and keep its names. All keys are in one database, because
+one Lua call both writes the entry of a block and pushes its envelope onto a lane.
 
 =============================  ======  ==========================================================
 key                            type    holds; how long it lives
@@ -73,72 +73,9 @@ risk:breaches                  stream  changes of state of limits; about the las
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
-
-_MIB = 1 << 20
-
-CHECK_TASK = "risk.check"
-CHECK_BLOCK_TASK = "risk.check_block"
-SWEEP_TASK = "risk.sweep"
-PREWARM_TASK = "risk.prewarm"
-LIMIT_BREACH_TASK = "risk.limit_breach"
-CRITICAL_EVENT_TASK = "risk.critical_event"
-POSITION_CHANGE_TASK = "risk.position_change"
-PORTFOLIO_UPDATE_TASK = "risk.portfolio_update"
-
-
-class Priority(StrEnum):
-    """The lanes, most urgent first; workers serve them strictly in this order."""
-
-    CRITICAL = "critical"
-    NORMAL = "normal"
-    BATCH = "batch"
-
-    @property
-    def queue(self) -> str:
-        return f"risk.{self.value}"
-
-
-@dataclass(frozen=True, slots=True)
-class LaneCapacity:
-    """How much may wait or run in a lane before it refuses more."""
-
-    checks: int
-    size_bytes: int
-
-
-LANE_CAPACITY = {
-    Priority.CRITICAL: LaneCapacity(100_000, 64 * _MIB),
-    Priority.NORMAL: LaneCapacity(500_000, 256 * _MIB),
-    Priority.BATCH: LaneCapacity(1_000_000, 512 * _MIB),
-}
-
-#: where each kind of message goes unless the caller names a lane
-LANE_OF_KIND = {
-    CHECK_TASK: Priority.NORMAL,
-    CHECK_BLOCK_TASK: Priority.NORMAL,
-    LIMIT_BREACH_TASK: Priority.CRITICAL,
-    CRITICAL_EVENT_TASK: Priority.CRITICAL,
-    POSITION_CHANGE_TASK: Priority.BATCH,
-    PORTFOLIO_UPDATE_TASK: Priority.BATCH,
-    SWEEP_TASK: Priority.NORMAL,
-    PREWARM_TASK: Priority.BATCH,
-}
-
-#: what a worker serves; the other kinds have a lane and no task yet
-SERVED_TASKS = frozenset(
-    {
-        *(CHECK_TASK, CHECK_BLOCK_TASK, SWEEP_TASK, PREWARM_TASK),
-        *(POSITION_CHANGE_TASK, PORTFOLIO_UPDATE_TASK, LIMIT_BREACH_TASK),
-    }
-)
+from risk_tasks.queues import Lane
 
 RESULT_TTL_S = 900
-#: a critical check that takes longer from submit to result is logged and counted
-SLOW_CRITICAL_S = 0.05
-#: how long past its deadline a block is left to a worker that may still finish it
-OVERDUE_GRACE_S = 30
 #: a client not seen for this long is taken for gone
 CLIENT_GONE_S = 60
 SUPERSEDED_MARKET_TTL_S = 86_400
@@ -148,12 +85,7 @@ CLAIM_TTL_S = 2.0
 ROLE_TTL_S = 3
 #: a worker that has not renewed its leases for this long is taken for dead
 SHARD_LEASE_TTL_S = 2.0
-#: where the oldest block of a shard waits longer, workers that have nothing of their own help
-HELP_AFTER_S = 0.2
-#: how long a worker may have a block between fetching and starting it
-FETCH_GRACE_S = 2.0
-MAX_PUT_BACK = 3
-MAX_DEAD, MAX_DEAD_BYTES = 1_000, 64 * _MIB
+MAX_DEAD, MAX_DEAD_BYTES = 1_000, 64 << 20
 REAPER_LOCK_TTL_S = 5
 AUTOSCALER_TTL_S = 10
 MAX_POPULAR = 10_000
@@ -211,19 +143,19 @@ def block_key(block_id: str) -> str:
     return f"risk:block:{block_id}"
 
 
-def lane_key(lane: Priority) -> str:
+def lane_key(lane: Lane) -> str:
     return f"risk:lane:{lane.value}"
 
 
-def waiting_key(lane: Priority, shard: int | None = None) -> str:
+def waiting_key(lane: Lane, shard: int | None = None) -> str:
     return f"risk:waiting:{lane.value}" if shard is None else f"risk:waiting:{lane.value}.{shard}"
 
 
-def shard_leases_key(lane: Priority) -> str:
+def shard_leases_key(lane: Lane) -> str:
     return f"risk:shard_leases:{lane.value}"
 
 
-def shard_workers_key(lane: Priority) -> str:
+def shard_workers_key(lane: Lane) -> str:
     return f"risk:shard_workers:{lane.value}"
 
 

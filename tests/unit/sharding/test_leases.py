@@ -8,7 +8,7 @@ from math import ceil
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_tasks.sharding.assignment import Moves, next_moves
+from risk_tasks.sharding import Moves, next_moves
 
 NAMES = st.lists(st.text("abcdef", min_size=1, max_size=4), min_size=1, max_size=12, unique=True)
 SHARDS = st.integers(1, 80)
