@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-faults test-compose secrets libraries certify check lint types contracts docs bench load lock clean
+.PHONY: demo test test-faults test-compose secrets libraries certify check lint types contracts docs site test-browser bench load lock clean
 
 demo: .venv/.installed  ## real portfolios on real prices through real workers
 	$(BIN)/risk-tasks demo
@@ -41,6 +41,13 @@ contracts: .venv/.installed
 docs: .venv/.installed  ## write what the documentation repeats of the code
 	$(BIN)/python -m docs.generate
 
+site: .venv/.site  ## the documentation site, in build/site
+	$(BIN)/python -m docs.mermaid
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs build/site
+
+test-browser: site  ## the documentation site in Chromium
+	$(BIN)/pytest tests/browser
+
 bench: .venv/.installed  ## measure; writes build/bench/*.json
 	$(BIN)/python -m benchmarks
 
@@ -61,6 +68,7 @@ lock: .venv/.installed  ## resolve again, for Python 3.11 and later; the images'
 	$(LOCK) -c requirements.lock --extra autoscaler pyproject.toml -o deploy/locks/autoscaler.lock > /dev/null
 	$(LOCK) -c requirements.lock --extra flower pyproject.toml -o deploy/locks/flower.lock > /dev/null
 	$(LOCK) -c requirements.lock --extra http pyproject.toml -o deploy/locks/gateway.lock > /dev/null
+	$(LOCK) -c requirements.lock docs/requirements.in -o docs/requirements.lock > /dev/null
 	echo hatchling | $(LOCK) -c requirements.lock - -o deploy/locks/build.lock > /dev/null
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	  --upgrade --no-emit-index-url --no-header --no-annotate \
@@ -71,6 +79,10 @@ lock: .venv/.installed  ## resolve again, for Python 3.11 and later; the images'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.site: .venv/.installed docs/requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r docs/requirements.lock
 	@touch $@
 
 clean:
