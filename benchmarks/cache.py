@@ -30,7 +30,7 @@ from risk_tasks.service import ResultCache
 from risk_tasks.service.result_cache import _Question
 from risk_tasks.service.validation import validate
 from risk_tasks.settings import Settings
-from risk_tasks.store.cache_counts import CacheCountsStore
+from risk_tasks.store.roles import CacheCountsStore
 from risk_tasks.wire.request import Terms, pack_portfolios
 
 N_CHECKS, N_ROUNDS = 1_000, 15

@@ -27,9 +27,9 @@ from risk_tasks.embedding import Fleet, FleetPlan, running_fleet
 from risk_tasks.keys import slot_key
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.queues import Lane
-from risk_tasks.store.cache_counts import CacheCountsStore
+from risk_tasks.store.roles import CacheCountsStore
 from risk_tasks.store.shards import ShardStore
-from risk_tasks.store.slots import Slot
+from risk_tasks.store.telemetry import Slot
 
 N_SHARDS, N_BOOKS, N_ASKED, N_CALLS = 16, 1_000, 50, 60
 N_CHECKS, N_ROUNDS = 50_000, 15

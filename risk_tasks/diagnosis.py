@@ -16,8 +16,7 @@ from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.monitoring.shards import read_shards
 from risk_tasks.queues import SHARDED_LANES, Lane
-from risk_tasks.store.limits import LimitStore
-from risk_tasks.store.markets import MarketStore
+from risk_tasks.store.published import LimitStore, MarketStore
 from risk_tasks.store.roles import LiveRole, RoleStore
 from risk_tasks.store.shards import ShardStore
 

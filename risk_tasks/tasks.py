@@ -29,7 +29,7 @@ from risk_tasks.queues import (
 )
 from risk_tasks.service import DocumentService, PositionService, Service
 from risk_tasks.store.prewarm import PrewarmPolicy
-from risk_tasks.upkeep.handing import Handing
+from risk_tasks.upkeep.breach_dispatch import BreachDispatch
 from risk_tasks.upkeep.prewarm import Prewarmer
 from risk_tasks.upkeep.sweeper import sweep
 from risk_tasks.wire.answer import AnswerBlock
@@ -105,7 +105,7 @@ def register(
             log.info("sweep.finished", **swept._asdict())
 
 
-def register_live(app: Celery, positions: PositionService, handing: Handing) -> None:
+def register_live(app: Celery, positions: PositionService, dispatch: BreachDispatch) -> None:
     """Give `app` the tasks that change live portfolios, and the one that tells who listens."""
 
     @app.task(name=POSITION_CHANGE_TASK, bind=True, Request=SummarisedChange)
@@ -118,7 +118,7 @@ def register_live(app: Celery, positions: PositionService, handing: Handing) -> 
 
     @app.task(name=LIMIT_BREACH_TASK, ignore_result=True)
     def limit_breach() -> None:
-        _patiently(handing.step)
+        _patiently(dispatch.step)
 
 
 def register_prewarming(app: Celery, prewarmer: Prewarmer) -> None:

@@ -21,7 +21,7 @@ from risk_tasks.model.live import LimitChange
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.queues import LANE_CAPACITY, Lane
 from risk_tasks.store.breaches import BEGINNING, BreachStream
-from risk_tasks.store.recomputing import LiveCounts, RecomputingStore
+from risk_tasks.store.recompute import LiveCounts, RecomputingStore
 
 WARN_AT, HARD_AT = 1.0, 1e5
 LIMITS = LimitSet("live", [Limit("net_exposure", warn=WARN_AT, hard=HARD_AT, id="net")])

@@ -18,7 +18,7 @@ from risk_tasks.histograms import Durations
 from risk_tasks.keys import SLOT_S
 from risk_tasks.monitoring.status import read_status
 from risk_tasks.queues import Lane
-from risk_tasks.store.backlog import read_backlog
+from risk_tasks.store.telemetry import read_backlog
 
 SHARE = 0.5
 _LOOK_EVERY_S = 0.1

@@ -16,7 +16,7 @@ from risk_tasks.errors import UnknownLimitSetError
 from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.readers import read_limits
 from risk_tasks.render.limits import limits_table
-from risk_tasks.store.limits import LimitStore
+from risk_tasks.store.published import LimitStore
 from risk_tasks.wire.documents import limit_set_document
 
 app = typer.Typer(help="Publish a limit set, or show the one that is published.")

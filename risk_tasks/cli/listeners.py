@@ -9,8 +9,7 @@ import typer
 from risk_tasks.cli.options import AsJson, BrokerUrl, print_json, url_of
 from risk_tasks.connection import connect
 from risk_tasks.errors import InvalidSettingsError
-from risk_tasks.store.breaches import NOW, BreachStream
-from risk_tasks.store.listeners import ListenerStore
+from risk_tasks.store.breaches import NOW, BreachStream, ListenerStore
 
 app = typer.Typer(help="Celery queues that receive risk.limit_breach for each change of state.")
 

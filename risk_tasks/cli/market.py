@@ -16,7 +16,7 @@ from risk_tasks.connection import connect
 from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.readers import read_market, read_scenarios, read_tags
-from risk_tasks.store.markets import MarketStore
+from risk_tasks.store.published import MarketStore
 
 app = typer.Typer(help="Publish a market, or list those that are published.")
 

@@ -18,8 +18,7 @@ from risk_tasks.errors import InvalidPortfolioError
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.readers import read_portfolios
 from risk_tasks.render.live import positions_table, summaries_table
-from risk_tasks.store.portfolios import PortfolioStore
-from risk_tasks.store.reports import ReportStore
+from risk_tasks.store.portfolios import PortfolioStore, ReportStore
 from risk_tasks.wire.documents import portfolio_document
 
 app = typer.Typer(help="Hold portfolios on the server, change and show them.")

@@ -12,8 +12,7 @@ from rich.table import Table
 
 from risk_tasks.cli.options import AsJson, BrokerUrl, print_json, url_of
 from risk_tasks.connection import connect
-from risk_tasks.store.popularity import Popular, PopularityStore
-from risk_tasks.store.prewarm import PrewarmStore
+from risk_tasks.store.prewarm import Popular, PopularityStore, PrewarmStore
 
 
 def prewarm(

@@ -24,7 +24,7 @@ from risk_tasks.monitoring.status import WINDOW_S, read_status
 from risk_tasks.render.cache import cache_document, cache_page
 from risk_tasks.render.shards import shards_page
 from risk_tasks.render.status import status_page
-from risk_tasks.store.cache_counts import CacheCountsStore
+from risk_tasks.store.roles import CacheCountsStore
 
 _COLUMNS = 80
 

@@ -28,10 +28,8 @@ from risk_tasks.keys import COUNTERS_KEY
 from risk_tasks.model.live import LiveReport
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.queues import SLOW_CRITICAL_S, Lane
-from risk_tasks.store.limits import LimitStore
-from risk_tasks.store.markets import MarketStore
-from risk_tasks.store.portfolios import PortfolioStore
-from risk_tasks.store.reports import ReportStore
+from risk_tasks.store.portfolios import PortfolioStore, ReportStore
+from risk_tasks.store.published import LimitStore, MarketStore
 from risk_tasks.store.results import ResultStore
 from risk_tasks.store.shards import ShardStore
 from risk_tasks.wire.answer import AnswerBlock

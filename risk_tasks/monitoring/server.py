@@ -12,10 +12,10 @@ from risk_tasks.errors import TransportError
 from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.monitoring.shards import LaneShards, read_shards
 from risk_tasks.queues import LANE_CAPACITY, Lane
-from risk_tasks.store.backlog import Backlog, LaneBacklog, read_backlog
-from risk_tasks.store.markets import MarketStore
-from risk_tasks.store.recomputing import LiveCounts, RecomputingStore
+from risk_tasks.store.published import MarketStore
+from risk_tasks.store.recompute import LiveCounts, RecomputingStore
 from risk_tasks.store.roles import LiveRole, RoleStore
+from risk_tasks.store.telemetry import Backlog, LaneBacklog, read_backlog
 
 _COUNTERS = {
     "duplicates": ("duplicate_blocks", "Blocks that were answered once more."),

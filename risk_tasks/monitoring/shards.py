@@ -10,8 +10,8 @@ import redis
 from risk_tasks.connection import text, transport_errors
 from risk_tasks.keys import SHARD_LEASE_TTL_S, shard_workers_key
 from risk_tasks.queues import SHARDED_LANES, Lane
-from risk_tasks.store.backlog import Waiting, read_backlog
 from risk_tasks.store.shards import ShardStore
+from risk_tasks.store.telemetry import Waiting, read_backlog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from risk_tasks.histograms import Durations
 from risk_tasks.metrics import BlockRecord, Outcome
-from risk_tasks.store.slots import LaneWork, LookUps, Slot, SlotStore, slot_number
+from risk_tasks.store.telemetry import LaneWork, LookUps, Slot, SlotStore, slot_number
 
 
 class LaneCounts:

@@ -10,12 +10,10 @@ import redis
 from risk_tasks.histograms import Durations
 from risk_tasks.monitoring.slots import LaneCounts
 from risk_tasks.queues import LANE_CAPACITY, Lane
-from risk_tasks.store.autoscaler import AutoscalerReport, AutoscalerStore
-from risk_tasks.store.backlog import LaneBacklog, read_backlog
-from risk_tasks.store.markets import MarketStore
-from risk_tasks.store.recomputing import LiveCounts, RecomputingStore
-from risk_tasks.store.roles import LiveRole, RoleStore
-from risk_tasks.store.slots import Slot, SlotStore, Window
+from risk_tasks.store.published import MarketStore
+from risk_tasks.store.recompute import LiveCounts, RecomputingStore
+from risk_tasks.store.roles import AutoscalerReport, AutoscalerStore, LiveRole, RoleStore
+from risk_tasks.store.telemetry import LaneBacklog, Slot, SlotStore, Window, read_backlog
 
 #: how far back is looked where nobody says how far
 WINDOW_S = 60.0

@@ -10,7 +10,7 @@ from rich.text import Text
 from risk_tasks.model.live import LimitChange, LimitState, LiveReport
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.render.numbers import full
-from risk_tasks.store.reports import LiveSummary
+from risk_tasks.store.portfolios import LiveSummary
 
 _COLOURS = {
     LimitState.OK: "green",

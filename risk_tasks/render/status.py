@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from risk_tasks.monitoring.status import Status
-from risk_tasks.store.autoscaler import AutoscalerReport
-from risk_tasks.store.recomputing import LiveCounts
+from risk_tasks.store.recompute import LiveCounts
+from risk_tasks.store.roles import AutoscalerReport
 
 _NOTHING = "-"
 _MARKETS = 2

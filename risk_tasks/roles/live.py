@@ -8,13 +8,11 @@ from risk_tasks.broker.blocks import BlockBroker
 from risk_tasks.broker.dead_letters import DeadLetters
 from risk_tasks.roles.presence import Repeater
 from risk_tasks.settings import Settings
-from risk_tasks.store.breaches import BreachStream
-from risk_tasks.store.limits import LimitStore
-from risk_tasks.store.listeners import ListenerStore
-from risk_tasks.store.recomputing import RecomputingStore
-from risk_tasks.upkeep.giving_up import Retrigger
-from risk_tasks.upkeep.handing import Handing
-from risk_tasks.upkeep.live import LiveCollector, LivePolicy
+from risk_tasks.store.breaches import BreachStream, ListenerStore
+from risk_tasks.store.published import LimitStore
+from risk_tasks.store.recompute import RecomputingStore
+from risk_tasks.upkeep.breach_dispatch import BreachDispatch
+from risk_tasks.upkeep.recompute import LiveCollector, LivePolicy, LiveRetry
 
 _LOOK_EVERY_S = 1.0
 
@@ -31,12 +29,12 @@ def live_upkeep(settings: Settings, client: redis.Redis) -> list[Repeater]:
     )
     store = RecomputingStore(client)
     collector = LiveCollector(store, BlockBroker(client), policy)
-    retrigger = Retrigger(store, LimitStore(client), DeadLetters(client), policy)
-    handing = Handing(ListenerStore(client), BreachStream(client))
+    retrigger = LiveRetry(store, LimitStore(client), DeadLetters(client), policy)
+    dispatch = BreachDispatch(ListenerStore(client), BreachStream(client))
 
     def look() -> None:
         retrigger.look()
-        handing.call()
+        dispatch.call()
 
     return [
         Repeater(collector.step, every_s=0.0, name="collector"),

@@ -15,7 +15,7 @@ from risk_tasks.monitoring.recorder import LateRecorder, Sink
 from risk_tasks.monitoring.slots import SlotWriter
 from risk_tasks.roles.presence import Repeater
 from risk_tasks.settings import Settings
-from risk_tasks.store.slots import SlotStore
+from risk_tasks.store.telemetry import SlotStore
 
 if TYPE_CHECKING:
     from risk_tasks.monitoring.exposition import Collector, Endpoint

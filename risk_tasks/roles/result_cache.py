@@ -22,8 +22,8 @@ from risk_tasks.cache.server import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S
 from risk_tasks.connection import connect
 from risk_tasks.keys import CACHE_PREFIX, LEASE_PREFIX
 from risk_tasks.settings import Settings
-from risk_tasks.store.cache_counts import CacheCountsStore
-from risk_tasks.store.slots import LookUps
+from risk_tasks.store.roles import CacheCountsStore
+from risk_tasks.store.telemetry import LookUps
 
 if TYPE_CHECKING:
     from risk_tasks.monitoring.exposition import Collector

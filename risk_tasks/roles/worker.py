@@ -41,18 +41,14 @@ from risk_tasks.service import (
     warm,
 )
 from risk_tasks.settings import Settings
-from risk_tasks.store.breaches import BreachStream
-from risk_tasks.store.cache_counts import CacheCountsStore
-from risk_tasks.store.limits import LimitStore
-from risk_tasks.store.listeners import ListenerStore
-from risk_tasks.store.markets import MarketStore
-from risk_tasks.store.popularity import Popularity, PopularityStore
+from risk_tasks.store.breaches import BreachStream, ListenerStore
 from risk_tasks.store.portfolios import PortfolioStore
-from risk_tasks.store.prewarm import PrewarmStore
-from risk_tasks.store.recomputing import RecomputingStore
-from risk_tasks.store.roles import LiveRole, RoleStore
+from risk_tasks.store.prewarm import Popularity, PopularityStore, PrewarmStore
+from risk_tasks.store.published import LimitStore, MarketStore
+from risk_tasks.store.recompute import RecomputingStore
+from risk_tasks.store.roles import CacheCountsStore, LiveRole, RoleStore
 from risk_tasks.store.shards import ShardStore
-from risk_tasks.upkeep.handing import Handing
+from risk_tasks.upkeep.breach_dispatch import BreachDispatch
 from risk_tasks.upkeep.prewarm import Prewarmer
 
 log = structlog.get_logger("risk_tasks")
@@ -114,7 +110,7 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     tasks.register_live(
         app,
         PositionService(PortfolioStore(client)),
-        Handing(ListenerStore(client), BreachStream(client)),
+        BreachDispatch(ListenerStore(client), BreachStream(client)),
     )
 
     log.info("worker.compiling", name=name)

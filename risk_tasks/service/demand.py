@@ -17,7 +17,7 @@ from cachetools import LRUCache
 from risk_tasks.engine import MarketArrays, PortfolioBlock
 from risk_tasks.kernels.digest import row_digests
 from risk_tasks.model.measures import MeasureName, MeasureSettings
-from risk_tasks.store.popularity import Popularity
+from risk_tasks.store.prewarm import Popularity
 from risk_tasks.wire.documents import settings_document
 
 

@@ -20,8 +20,7 @@ from risk_tasks.model.report import Decision, ReportError, ReportStatus, RiskRep
 from risk_tasks.model.stamp import Stamp
 from risk_tasks.service.pipeline import Service
 from risk_tasks.service.validation import describe
-from risk_tasks.store.limits import LimitStore
-from risk_tasks.store.markets import MarketStore
+from risk_tasks.store.published import LimitStore, MarketStore
 from risk_tasks.wire.documents import (
     Document,
     read_limit_set,

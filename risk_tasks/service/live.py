@@ -9,7 +9,7 @@ import msgspec
 from risk_tasks.broker.envelope import handing_message
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.live import standings
-from risk_tasks.store.recomputing import Finding, RecomputingStore
+from risk_tasks.store.recompute import Finding, RecomputingStore
 from risk_tasks.wire.answer import AnswerBlock
 from risk_tasks.wire.documents import report_document
 from risk_tasks.wire.reports import reports

@@ -9,9 +9,8 @@ import numpy as np
 import structlog
 
 from risk_tasks.engine import MarketArrays
-from risk_tasks.store.markets import MarketStore
-from risk_tasks.store.popularity import PopularityStore
-from risk_tasks.store.prewarm import PrewarmPolicy, PrewarmRun, PrewarmStore
+from risk_tasks.store.prewarm import PopularityStore, PrewarmPolicy, PrewarmRun, PrewarmStore
+from risk_tasks.store.published import MarketStore
 
 log = structlog.get_logger("risk_tasks")
 

@@ -9,7 +9,7 @@ import redis
 
 from risk_tasks.model.live import LimitStanding, LimitState
 from risk_tasks.model.report import Decision, Measure, ReportStatus, RiskReport
-from risk_tasks.store.recomputing import RecomputingStore
+from risk_tasks.store.recompute import RecomputingStore
 from risk_tasks.wire.documents import report_document
 
 

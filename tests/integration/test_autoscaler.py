@@ -12,8 +12,7 @@ from risk_tasks.errors import TransportError
 from risk_tasks.keys import AUTOSCALER_KEY, AUTOSCALER_LOCK_KEY, AUTOSCALER_TTL_S
 from risk_tasks.monitoring.status import read_status
 from risk_tasks.queues import Lane
-from risk_tasks.store.autoscaler import AutoscalerStore
-from risk_tasks.store.roles import LiveRole, RoleStore
+from risk_tasks.store.roles import AutoscalerStore, LiveRole, RoleStore
 from tests.integration.support import REPOSITORY, ended, only_json, running, wait_until
 from tests.integration.test_status import Hand
 from tests.unit.monitoring.records import block

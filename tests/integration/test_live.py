@@ -21,14 +21,11 @@ from risk_tasks.embedding import Fleet, FleetPlan, running_fleet
 from risk_tasks.model.live import LimitChange
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.queues import LANE_CAPACITY, Lane
-from risk_tasks.store.breaches import BEGINNING, BreachStream
-from risk_tasks.store.limits import LimitStore
-from risk_tasks.store.listeners import ListenerStore
-from risk_tasks.store.portfolios import PortfolioStore
-from risk_tasks.store.recomputing import RecomputingStore
-from risk_tasks.store.reports import ReportStore
-from risk_tasks.upkeep.giving_up import Retrigger
-from risk_tasks.upkeep.live import LivePolicy
+from risk_tasks.store.breaches import BEGINNING, BreachStream, ListenerStore
+from risk_tasks.store.portfolios import PortfolioStore, ReportStore
+from risk_tasks.store.published import LimitStore
+from risk_tasks.store.recompute import RecomputingStore
+from risk_tasks.upkeep.recompute import LivePolicy, LiveRetry
 from tests.integration.support import Server, unique, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -243,7 +240,7 @@ def test_what_is_given_up_is_a_dead_letter_and_is_tried_once_more(server: Server
         store, portfolios = RecomputingStore(client), PortfolioStore(client)
         LimitStore(client).publish(LIMITS, "default")
         letters, policy = DeadLetters(client), LivePolicy(retrigger_s=-1.0, max_attempts=1)
-        retrigger = Retrigger(store, LimitStore(client), letters, policy)
+        retrigger = LiveRetry(store, LimitStore(client), letters, policy)
         portfolios.set(Portfolio("p", {"AAPL": 1.0}))
         for _ in range(2):
             (turn,) = store.take(most=1, wait_ms=0, max_underway=9).turns

@@ -13,7 +13,7 @@ from risk_tasks import sample
 from risk_tasks.connection import connect
 from risk_tasks.model.live import LimitState
 from risk_tasks.queues import Lane
-from risk_tasks.store.listeners import ListenerStore
+from risk_tasks.store.breaches import ListenerStore
 from tests.integration.live_worker import LiveWorker
 from tests.integration.support import environment, only_json, wait_until
 

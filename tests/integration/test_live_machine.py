@@ -35,13 +35,10 @@ from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.queues import Lane
 from risk_tasks.service import LiveRecorder, MarketCache, Service
 from risk_tasks.store.breaches import BEGINNING, BreachStream
-from risk_tasks.store.limits import LimitStore
-from risk_tasks.store.markets import MarketStore
-from risk_tasks.store.portfolios import PortfolioStore
-from risk_tasks.store.recomputing import RecomputingStore, Turn
-from risk_tasks.store.reports import ReportStore
-from risk_tasks.upkeep.giving_up import Retrigger
-from risk_tasks.upkeep.live import LiveCollector, LivePolicy
+from risk_tasks.store.portfolios import PortfolioStore, ReportStore
+from risk_tasks.store.published import LimitStore, MarketStore
+from risk_tasks.store.recompute import RecomputingStore, Turn
+from risk_tasks.upkeep.recompute import LiveCollector, LivePolicy, LiveRetry
 from risk_tasks.wire.messages import decode_request
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -107,7 +104,7 @@ class NotingCollector(LiveCollector):
         super()._send(turns)
 
 
-class NotingRetrigger(Retrigger):
+class NotingRetry(LiveRetry):
     """Notes which turns were given up."""
 
     given_up: list[Turn]
@@ -135,7 +132,7 @@ class Live(RuleBasedStateMachine):
         self.collector = NotingCollector(self.store, self.broker, policy)
         at_once = LivePolicy(retrigger_s=-1.0)
         letters = DeadLetters(self.client)
-        self.retrigger = NotingRetrigger(self.store, limits, letters, at_once)
+        self.retrigger = NotingRetry(self.store, limits, letters, at_once)
         recorder = LiveRecorder(self.store, limits.load)
         self.service = Service(
             MarketCache(MarketStore(self.client).load), limits.load, live=recorder

@@ -19,11 +19,9 @@ from risk_tasks.model.stamp import Stamp
 from risk_tasks.queues import LIMIT_BREACH_TASK, Lane
 from risk_tasks.service import MarketCache, Service
 from risk_tasks.service.live import LiveRecorder
-from risk_tasks.store.breaches import BEGINNING, BreachStream
-from risk_tasks.store.listeners import ListenerStore
-from risk_tasks.store.portfolios import PortfolioStore
-from risk_tasks.store.recomputing import RecomputingStore
-from risk_tasks.store.reports import ReportStore
+from risk_tasks.store.breaches import BEGINNING, BreachStream, ListenerStore
+from risk_tasks.store.portfolios import PortfolioStore, ReportStore
+from risk_tasks.store.recompute import RecomputingStore
 from risk_tasks.wire.answer import AnswerBlock
 from risk_tasks.wire.documents import report_document
 from risk_tasks.wire.reports import reports

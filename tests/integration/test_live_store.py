@@ -15,11 +15,9 @@ from risk_tasks.keys import BREACHES_KEY
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.live import LimitStanding, LimitState
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.store.breaches import BEGINNING, BreachStream
-from risk_tasks.store.listeners import ListenerStore
-from risk_tasks.store.portfolios import PortfolioStore
-from risk_tasks.store.recomputing import RecomputingStore, Turn
-from risk_tasks.store.reports import ReportStore
+from risk_tasks.store.breaches import BEGINNING, BreachStream, ListenerStore
+from risk_tasks.store.portfolios import PortfolioStore, ReportStore
+from risk_tasks.store.recompute import RecomputingStore, Turn
 
 LIMITS = LimitSet("desk", [Limit("gross_exposure", hard=1e6)])
 

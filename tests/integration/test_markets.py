@@ -12,8 +12,7 @@ import pytest
 from risk_tasks import Limit, LimitSet, MarketSnapshot, Portfolio, RiskClient
 from risk_tasks.errors import DecodeError, InvalidMarketError, NoMarketError
 from risk_tasks.keys import SUPERSEDED_MARKET_TTL_S, limits_key, market_key, panel_key
-from risk_tasks.store.limits import LimitStore
-from risk_tasks.store.markets import MarketStore
+from risk_tasks.store.published import LimitStore, MarketStore
 from tests.integration.support import unique
 
 pytestmark = pytest.mark.integration

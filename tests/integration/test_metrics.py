@@ -21,7 +21,7 @@ from risk_tasks.keys import LIVE_DIRTY_KEY, SLOTS_KEY
 from risk_tasks.monitoring.server import ServerMetrics
 from risk_tasks.monitoring.status import Status, read_status
 from risk_tasks.store.portfolios import PortfolioStore
-from risk_tasks.store.recomputing import RecomputingStore
+from risk_tasks.store.recompute import RecomputingStore
 from tests.integration.conftest import server_of_our_own
 from tests.integration.support import books, ended, running, wait_until
 from tests.unit.deploy.expressions import expressions, labels_in, metrics_in

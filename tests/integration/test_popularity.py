@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from risk_tasks.keys import CACHE_COUNTS_TTL_S, POPULAR_KEY, POPULAR_TTL_S
 from risk_tasks.roles.result_cache import CacheReport, open_cache
 from risk_tasks.settings import Settings
-from risk_tasks.store.cache_counts import CacheCountsStore
-from risk_tasks.store.popularity import Popularity, PopularityStore
+from risk_tasks.store.prewarm import Popularity, PopularityStore
+from risk_tasks.store.roles import CacheCountsStore
 
 pytestmark = pytest.mark.integration
 

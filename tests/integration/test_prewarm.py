@@ -15,9 +15,8 @@ from risk_tasks import MarketSnapshot, Portfolio, RiskClient
 from risk_tasks.connection import connect
 from risk_tasks.embedding.fleet import Fleet, FleetPlan, running_fleet
 from risk_tasks.embedding.processes import RoleProcess
-from risk_tasks.store.cache_counts import CacheCountsStore
-from risk_tasks.store.popularity import PopularityStore
-from risk_tasks.store.prewarm import PrewarmPolicy, PrewarmRun, PrewarmStore
+from risk_tasks.store.prewarm import PopularityStore, PrewarmPolicy, PrewarmRun, PrewarmStore
+from risk_tasks.store.roles import CacheCountsStore
 from tests.integration.support import command, only_json
 
 pytestmark = pytest.mark.integration

@@ -27,8 +27,8 @@ from risk_tasks.keys import (
 from risk_tasks.queues import Lane
 from risk_tasks.roles.shards import ServedShards
 from risk_tasks.sharding import Moves
-from risk_tasks.store.backlog import read_backlog
 from risk_tasks.store.shards import ShardStore
+from risk_tasks.store.telemetry import read_backlog
 
 pytestmark = pytest.mark.integration
 

@@ -18,7 +18,7 @@ from risk_tasks.monitoring.server import ServerMetrics
 from risk_tasks.monitoring.shards import read_shards
 from risk_tasks.queues import Lane
 from risk_tasks.settings import Settings
-from risk_tasks.store.cache_counts import CacheCountsStore
+from risk_tasks.store.roles import CacheCountsStore
 from risk_tasks.store.shards import ShardStore
 from tests.integration.support import books, only_json, untimed, wait_until
 

@@ -12,7 +12,7 @@ from risk_tasks.monitoring.slots import SlotWriter
 from risk_tasks.monitoring.status import read_status
 from risk_tasks.queues import Lane
 from risk_tasks.store.roles import LiveRole, RoleStore
-from risk_tasks.store.slots import Slot, SlotStore, slot_number
+from risk_tasks.store.telemetry import Slot, SlotStore, slot_number
 from tests.integration.support import PAYLOAD, Server, only_json, unique
 from tests.unit.monitoring.records import block, json_check
 

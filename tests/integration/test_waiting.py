@@ -15,13 +15,11 @@ from risk_tasks.queues import Lane
 from risk_tasks.roles.result_cache import CacheReport, open_cache
 from risk_tasks.settings import Settings
 from risk_tasks.sharding import Moves
-from risk_tasks.store.cache_counts import CacheCountsStore
-from risk_tasks.store.markets import MarketStore
-from risk_tasks.store.named_hashes import forget_gone
-from risk_tasks.store.popularity import Popularity, PopularityStore
-from risk_tasks.store.roles import LiveRole, RoleStore
+from risk_tasks.store.prewarm import Popularity, PopularityStore
+from risk_tasks.store.published import MarketStore
+from risk_tasks.store.roles import CacheCountsStore, LiveRole, RoleStore, forget_gone
 from risk_tasks.store.shards import ShardStore
-from risk_tasks.store.slots import Slot, SlotStore, slot_number
+from risk_tasks.store.telemetry import Slot, SlotStore, slot_number
 from tests.integration.support import unique, wait_until
 
 pytestmark = pytest.mark.integration

@@ -8,7 +8,7 @@ from typing import Protocol
 import structlog
 
 from risk_tasks.errors import RiskTasksError
-from risk_tasks.store.autoscaler import AutoscalerReport, AutoscalerStore
+from risk_tasks.store.roles import AutoscalerReport, AutoscalerStore
 from workers.autoscaler.driver import Driver, EngineError, Worker, idlest
 from workers.autoscaler.metrics import AutoscalerMetrics
 from workers.autoscaler.policy import Decision, Direction, Policy, Signals, State, decide

@@ -16,8 +16,7 @@ from risk_tasks.errors import RiskTasksError, TransportError
 from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.meters import open_endpoint, told
 from risk_tasks.roles.presence import name_of_a_life
-from risk_tasks.store.autoscaler import AutoscalerStore
-from risk_tasks.store.roles import RoleStore
+from risk_tasks.store.roles import AutoscalerStore, RoleStore
 from workers.autoscaler.docker import DockerDriver, own_project
 from workers.autoscaler.driver import Driver
 from workers.autoscaler.dry_run import DryRunDriver

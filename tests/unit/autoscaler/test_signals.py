@@ -6,7 +6,7 @@ import pytest
 
 from risk_tasks.monitoring.status import LaneStatus, Status, Times
 from risk_tasks.queues import Lane
-from risk_tasks.store.recomputing import LiveCounts
+from risk_tasks.store.recompute import LiveCounts
 from workers.autoscaler.driver import Worker, idlest
 from workers.autoscaler.signals import seen_of
 

@@ -78,7 +78,7 @@ def test_the_guard_lets_in_what_workers_serve_and_nothing_else():
     app = create_app(Settings(broker_url="redis://nobody:1/0"))
     register(app, service=None, documents=None, broker=None, recorder=None)
     register_prewarming(app, prewarmer=None)
-    register_live(app, positions=None, handing=None)
+    register_live(app, positions=None, dispatch=None)
     served = {name for name in app.tasks if not name.startswith("celery.")}
 
     assert served == SERVED_TASKS

@@ -8,7 +8,7 @@ from risk_tasks.errors import TransportError
 from risk_tasks.keys import SLOT_S
 from risk_tasks.metrics import Outcome
 from risk_tasks.monitoring.slots import SlotWriter
-from risk_tasks.store.slots import LookUps
+from risk_tasks.store.telemetry import LookUps
 from tests.unit.monitoring.records import block, json_check
 
 

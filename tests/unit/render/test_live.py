@@ -12,7 +12,7 @@ from risk_tasks.model.live import LimitChange, LimitStanding, LimitState, LiveRe
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import RiskReport
 from risk_tasks.render.live import age_line, change_line, positions_table, summaries_table
-from risk_tasks.store.reports import LiveSummary
+from risk_tasks.store.portfolios import LiveSummary
 
 HARD = LimitStanding(
     limit="var[x]",

@@ -11,8 +11,8 @@ from rich.console import Console
 from risk_tasks.monitoring.status import LaneStatus, Status, Times
 from risk_tasks.queues import LANE_CAPACITY, Lane
 from risk_tasks.render.status import status_page
-from risk_tasks.store.autoscaler import AutoscalerReport
-from risk_tasks.store.recomputing import LiveCounts
+from risk_tasks.store.recompute import LiveCounts
+from risk_tasks.store.roles import AutoscalerReport
 from workers.autoscaler.policy import Direction
 
 ms = st.none() | st.floats(0.001, 3_600_000)

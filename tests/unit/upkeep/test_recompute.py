@@ -7,9 +7,9 @@ import pytest
 from risk_tasks.errors import QueueFullError
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.queues import Lane
-from risk_tasks.store.recomputing import Taken, Turn
-from risk_tasks.upkeep import live
-from risk_tasks.upkeep.live import LiveCollector, LivePolicy, blocks_of
+from risk_tasks.store.recompute import Taken, Turn
+from risk_tasks.upkeep import recompute
+from risk_tasks.upkeep.recompute import LiveCollector, LivePolicy, blocks_of
 from risk_tasks.wire.messages import decode_request
 from risk_tasks.wire.request import TurnMark
 
@@ -67,7 +67,7 @@ def test_what_failed_before_goes_alone():
 
 
 def test_a_block_holds_so_many_positions_and_one_portfolio_at_least(monkeypatch):
-    monkeypatch.setattr(live, "_MAX_POSITIONS", 10)
+    monkeypatch.setattr(recompute, "_MAX_POSITIONS", 10)
     turns = [turn("a", n_positions=11), turn("b", n_positions=5), turn("c", n_positions=5)]
     turns += [turn("d", n_positions=1)]
 

@@ -6,7 +6,7 @@ import pytest
 
 from risk_tasks.errors import TransportError
 from risk_tasks.keys import MAX_POPULAR_BYTES
-from risk_tasks.store.popularity import Popularity
+from risk_tasks.store.prewarm import Popularity
 
 
 class Store:

@@ -15,12 +15,11 @@ from risk_tasks.keys import BREACHES_KEY
 from risk_tasks.model.live import LimitChange, LimitState
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.queues import LIMIT_BREACH_TASK, Lane
-from risk_tasks.store import listeners as listeners_module
-from risk_tasks.store.breaches import BEGINNING, BreachStream
-from risk_tasks.store.listeners import ListenerStore
+from risk_tasks.store import breaches as breaches_module
+from risk_tasks.store.breaches import BEGINNING, BreachStream, ListenerStore
 from risk_tasks.store.portfolios import PortfolioStore
-from risk_tasks.upkeep import handing as handing_module
-from risk_tasks.upkeep.handing import Handing
+from risk_tasks.upkeep import breach_dispatch as dispatch_module
+from risk_tasks.upkeep.breach_dispatch import BreachDispatch
 from risk_tasks.wire.live import change_document
 from tests.integration.live_worker import LiveWorker
 from tests.integration.support import Server
@@ -37,7 +36,7 @@ class Desk:
     server: Server
     listeners: ListenerStore
     stream: BreachStream
-    handing: Handing
+    dispatch: BreachDispatch
 
     def told(self, queue: str) -> list[str]:
         """Return the ids of the events in `queue`, first to be taken first."""
@@ -53,14 +52,14 @@ class Desk:
         return self.stream.read(BEGINNING, most=10_000)
 
 
-def handing_on(client) -> Handing:
-    return Handing(ListenerStore(client), BreachStream(client))
+def dispatch_on(client) -> BreachDispatch:
+    return BreachDispatch(ListenerStore(client), BreachStream(client))
 
 
 @pytest.fixture
 def desk(server) -> Desk:
     client = server.client
-    return Desk(server, ListenerStore(client), BreachStream(client), handing_on(client))
+    return Desk(server, ListenerStore(client), BreachStream(client), dispatch_on(client))
 
 
 @pytest.fixture
@@ -87,7 +86,7 @@ def test_each_listener_is_told_of_what_comes_after_its_place_once_and_in_order(d
     desk.listeners.add("later", place)
 
     for _ in range(2):
-        desk.handing.step()
+        desk.dispatch.step()
 
     events = [one.event_id for one in desk.changes()]
     assert len(events) == 6
@@ -100,7 +99,7 @@ def test_a_message_is_the_task_with_the_change_as_its_arguments(desk, change):
     desk.listeners.add("desk", BEGINNING)
     change(1)
 
-    desk.handing.step()
+    desk.dispatch.step()
 
     (message,), (told,) = desk.server.messages("desk"), desk.changes()
     args, kwargs, _ = json.loads(message["body"])
@@ -111,36 +110,36 @@ def test_a_message_is_the_task_with_the_change_as_its_arguments(desk, change):
 
 
 def test_more_than_one_reading_holds_is_told_to_the_last(desk, change, monkeypatch):
-    monkeypatch.setattr(handing_module, "_PER_READ", 2)
+    monkeypatch.setattr(dispatch_module, "_PER_READ", 2)
     desk.listeners.add("desk", BEGINNING)
     change(7)
 
     while desk.told("desk") != [one.event_id for one in desk.changes()]:
         before = len(desk.told("desk"))
-        desk.handing.step()
+        desk.dispatch.step()
         assert len(desk.told("desk")) > before
 
 
 def test_a_queue_that_nobody_reads_is_filled_no_further(desk, change, monkeypatch):
     """And told the rest once there is room; others are not kept waiting."""
-    monkeypatch.setattr(listeners_module, "MAX_UNREAD", 4)
+    monkeypatch.setattr(breaches_module, "MAX_UNREAD", 4)
     for queue in ("idle", "read"):
         desk.listeners.add(queue, BEGINNING)
     change()
-    desk.handing.step()
+    desk.dispatch.step()
     desk.server.client.delete("read")
     change()
-    desk.handing.step()
+    desk.dispatch.step()
 
     events = [one.event_id for one in desk.changes()]
     assert desk.told("idle") == events[:4]
     assert desk.told("read") == events[3:]
-    desk.handing.call()
+    desk.dispatch.call()
     assert desk.calls() == 0
 
     for _ in range(3):
         desk.server.client.rpop("idle")
-    desk.handing.step()
+    desk.dispatch.step()
     assert desk.told("idle") == events[3:]
 
 
@@ -151,7 +150,7 @@ def test_who_comes_too_late_goes_on_with_what_is_left(desk, change):
     desk.server.client.xtrim(BREACHES_KEY, maxlen=2, approximate=False)
 
     with capture_logs() as lines:
-        desk.handing.step()
+        desk.dispatch.step()
 
     assert desk.told("late") == [one.event_id for one in desk.changes()]
     assert len(desk.told("late")) == 2
@@ -162,32 +161,32 @@ def test_a_step_whose_time_is_up_has_the_rest_done_by_another(desk, change, monk
     """Called once, however many steps end so before the next one begins."""
     desk.listeners.add("desk", BEGINNING)
     change()
-    monkeypatch.setattr(handing_module, "STEP_S", 0.0)
+    monkeypatch.setattr(dispatch_module, "STEP_S", 0.0)
 
-    desk.handing.step()
+    desk.dispatch.step()
 
     assert (desk.told("desk"), desk.calls()) == ([], 1)
-    desk.handing.call()
+    desk.dispatch.call()
     assert desk.calls() == 1
 
     monkeypatch.undo()
-    desk.handing.step()
+    desk.dispatch.step()
     assert (len(desk.told("desk")), desk.calls()) == (3, 1)
 
 
 def test_a_worker_is_called_where_somebody_is_behind(desk, change):
     change()
-    desk.handing.call()
+    desk.dispatch.call()
     assert desk.calls() == 0
 
     desk.listeners.add("desk", desk.stream.last())
-    desk.handing.call()
+    desk.dispatch.call()
     assert desk.calls() == 0
 
     change()
     desk.server.client.delete("risk:live:handing")
     for _ in range(2):
-        desk.handing.call()
+        desk.dispatch.call()
     assert desk.calls() == 1
 
 
@@ -195,8 +194,8 @@ def test_where_nobody_listens_nothing_is_done(desk, change):
     change()
     before = desk.server.content()
 
-    desk.handing.step()
-    desk.handing.call()
+    desk.dispatch.step()
+    desk.dispatch.call()
 
     after = desk.server.content()
     before.pop("risk:live:handing", None)
@@ -204,7 +203,7 @@ def test_where_nobody_listens_nothing_is_done(desk, change):
 
 
 def test_several_that_hand_on_at_once_double_nothing(desk, change, monkeypatch):
-    monkeypatch.setattr(handing_module, "_PER_READ", 3)
+    monkeypatch.setattr(dispatch_module, "_PER_READ", 3)
     queues = [f"desk-{number}" for number in range(3)]
     for queue in queues:
         desk.listeners.add(queue, BEGINNING)
@@ -213,9 +212,9 @@ def test_several_that_hand_on_at_once_double_nothing(desk, change, monkeypatch):
 
     def hand_on(_: int) -> None:
         with connect(desk.server.url) as client:
-            handing = handing_on(client)
+            dispatch = dispatch_on(client)
             while any(place != desk.stream.last() for place in desk.listeners.all().values()):
-                handing.step()
+                dispatch.step()
 
     with ThreadPoolExecutor(4) as several:
         list(several.map(hand_on, range(4)))

@@ -1,4 +1,4 @@
-"""Handing changes of state on to the Celery queues that listen."""
+"""BreachDispatch changes of state on to the Celery queues that listen."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from risk_tasks.broker.envelope import handing_message, task_message
 from risk_tasks.errors import ChangesTrimmedError
 from risk_tasks.model.live import LimitChange
 from risk_tasks.queues import LIMIT_BREACH_TASK
-from risk_tasks.store.breaches import BEGINNING, BreachStream
-from risk_tasks.store.listeners import ListenerStore
+from risk_tasks.store.breaches import BEGINNING, BreachStream, ListenerStore
 from risk_tasks.wire.live import change_document
 
 log = structlog.get_logger("risk_tasks")
@@ -22,7 +21,7 @@ STEP_S = 0.01
 _PER_READ = 100
 
 
-class Handing:
+class BreachDispatch:
     """Tells each listener of what comes after its place, once; several may be at it."""
 
     def __init__(self, listeners: ListenerStore, stream: BreachStream) -> None:
