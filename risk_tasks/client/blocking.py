@@ -36,7 +36,12 @@ from risk_tasks.client.partitioning import by_limit_set
 from risk_tasks.client.replies import await_results
 from risk_tasks.client.table_input import as_table, read_tables
 from risk_tasks.connection import masked
-from risk_tasks.errors import InvalidLimitError, InvalidMarketError, TransportError
+from risk_tasks.errors import (
+    InvalidLimitError,
+    InvalidMarketError,
+    TransportError,
+    missing_extras_named,
+)
 from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.live import LiveReport
@@ -156,8 +161,12 @@ class RiskClient(LiveCalls):
 
     @classmethod
     def from_env(cls) -> Self:
-        """Return a client for what RISK_TASKS_BROKER_URL and RISK_TASKS_TIMEOUT_S say."""
-        from risk_tasks.settings import Settings
+        """Return a client for what RISK_TASKS_BROKER_URL and RISK_TASKS_TIMEOUT_S say.
+
+        Raises `MissingExtraError` where the extra `cli`, which reads settings, is not installed.
+        """
+        with missing_extras_named():
+            from risk_tasks.settings import Settings
 
         settings = Settings.read()
         return cls(settings.broker_url.get_secret_value(), timeout_s=settings.timeout_s)

