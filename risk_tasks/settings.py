@@ -16,6 +16,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from risk_tasks.errors import InvalidSettingsError
 
 PREFIX = "RISK_TASKS_"
+#: variables that had another name, and their name now: the old one is refused
+RENAMED = {
+    "RISK_TASKS_LIVE_RETRIGGER_S": "RISK_TASKS_LIVE_VISIBILITY_TIMEOUT_S",
+}
 #: whom Flower lets in, with `flower_password`
 FLOWER_USER = "operator"
 
@@ -55,8 +59,8 @@ class Settings(BaseSettings):
     live_window_ms: int = Field(default=100, ge=0, le=60_000)
     #: live portfolios a second that follow a new market or limit set, for each scheduler
     live_refresh_per_s: float = Field(default=5_000.0, gt=0)
-    #: seconds after which one that was taken and not recorded is taken again
-    live_retrigger_s: float = Field(default=15.0, ge=1, le=3_600)
+    #: seconds until a live portfolio that was taken and has no report yet is taken again
+    live_visibility_timeout_s: float = Field(default=15.0, ge=1, le=3_600)
     #: how often computing one is begun before it is given up
     live_max_attempts: int = Field(default=3, ge=1)
     #: live portfolios that are taken and not recorded at once
@@ -86,7 +90,11 @@ class Settings(BaseSettings):
 
     @classmethod
     def read(cls, **overrides: Any) -> Self:
-        """Read the environment; what is given and not None comes before it."""
+        """Read the environment; what is given and not None comes before it.
+
+        Raises `InvalidSettingsError` for a bad value and for a variable that has another name now.
+        """
+        _refuse_renamed()
         given = {name: value for name, value in overrides.items() if value is not None}
         try:
             return cls(**given)
@@ -117,6 +125,19 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, _FileSource(settings_cls)
+
+
+def _refuse_renamed() -> None:
+    """Raise `InvalidSettingsError` where the environment holds a variable by its former name."""
+    for variable in map(str.upper, os.environ):
+        now = RENAMED.get(variable.removesuffix("_FILE"))
+        if now is not None:
+            suffix = "_FILE" if variable.endswith("_FILE") else ""
+            raise InvalidSettingsError(
+                f"{variable} has another name now: {now}{suffix}.",
+                field=variable,
+                remedy=f"Set {now}{suffix} instead, and remove {variable}.",
+            )
 
 
 class _FileSource(PydanticBaseSettingsSource):

@@ -23,7 +23,7 @@ def live_upkeep(settings: Settings, client: redis.Redis) -> list[Repeater]:
         batch_size=settings.live_batch_size,
         window_ms=settings.live_window_ms,
         refresh_per_s=settings.live_refresh_per_s,
-        retrigger_s=settings.live_retrigger_s,
+        visibility_timeout_s=settings.live_visibility_timeout_s,
         max_attempts=settings.live_max_attempts,
         max_underway=settings.live_max_underway,
     )

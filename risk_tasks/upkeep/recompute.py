@@ -51,7 +51,7 @@ class LivePolicy:
     #: how many portfolios a second follow a new market or limit set
     refresh_per_s: float = 5_000.0
     #: what was taken and not recorded for so long is taken again
-    retrigger_s: float = 15.0
+    visibility_timeout_s: float = 15.0
     #: how often computing a portfolio is begun before it is given up
     max_attempts: int = 3
     #: how many are taken and not recorded at once
@@ -117,7 +117,7 @@ class LiveCollector:
                 client_id="",
                 lane=lane,
                 n_checks=len(turns),
-                timeout_s=self._policy.retrigger_s * _DEADLINE,
+                timeout_s=self._policy.visibility_timeout_s * _DEADLINE,
                 stamp=_STAMP,
                 summary=block_summary(lane.value, [portfolio.id for portfolio in portfolios]),
                 keeps_answer=False,
@@ -169,7 +169,7 @@ class LiveRetry:
         their dead letter is replayed.
         """
         given_up = self._store.retrigger(
-            after_s=self._policy.retrigger_s, max_attempts=self._policy.max_attempts
+            after_s=self._policy.visibility_timeout_s, max_attempts=self._policy.max_attempts
         )
         for turn in given_up:
             self._give_up(turn)

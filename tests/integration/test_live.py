@@ -239,7 +239,7 @@ def test_what_is_given_up_is_a_dead_letter_and_is_tried_once_more(server: Server
     with connect(server.url) as client:
         store, portfolios = RecomputingStore(client), PortfolioStore(client)
         LimitStore(client).publish(LIMITS, "default")
-        letters, policy = DeadLetters(client), LivePolicy(retrigger_s=-1.0, max_attempts=1)
+        letters, policy = DeadLetters(client), LivePolicy(visibility_timeout_s=-1.0, max_attempts=1)
         retrigger = LiveRetry(store, LimitStore(client), letters, policy)
         portfolios.set(Portfolio("p", {"AAPL": 1.0}))
         for _ in range(2):

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from risk_tasks.client import RiskClient
 from risk_tasks.errors import InvalidSettingsError
-from risk_tasks.settings import PREFIX, Settings
+from risk_tasks.settings import PREFIX, RENAMED, Settings
 
 SECRET = "redis://:hunter2@host:6379/0"
 DEFAULTS = {
@@ -28,7 +28,7 @@ DEFAULTS = {
     "live_batch_size": 50,
     "live_window_ms": 100,
     "live_refresh_per_s": 5_000.0,
-    "live_retrigger_s": 15.0,
+    "live_visibility_timeout_s": 15.0,
     "live_max_attempts": 3,
     "live_max_underway": 1_000,
     "flower_password": None,
@@ -60,7 +60,7 @@ GIVEN = {
     "live_batch_size": ("20", 20),
     "live_window_ms": ("0", 0),
     "live_refresh_per_s": ("100", 100.0),
-    "live_retrigger_s": ("2.5", 2.5),
+    "live_visibility_timeout_s": ("2.5", 2.5),
     "live_max_attempts": ("1", 1),
     "live_max_underway": ("64", 64),
     "flower_password": ("tulip", "tulip"),
@@ -125,6 +125,17 @@ def test_each_is_read_from_a_file_that_a_variable_names(name, monkeypatch, tmp_p
     monkeypatch.setenv(f"RISK_TASKS_{name.upper()}_FILE", str(path))
 
     assert plain(getattr(Settings.read(), name)) == value
+
+
+@pytest.mark.parametrize("suffix", ["", "_FILE"])
+@pytest.mark.parametrize("variable", RENAMED)
+def test_a_variable_with_its_former_name_is_refused_with_the_new_one(variable, suffix, monkeypatch):
+    monkeypatch.setenv(variable.lower() + suffix, "1")
+
+    error = refusal()
+
+    assert error.field == variable + suffix
+    assert RENAMED[variable] + suffix in error.message
 
 
 def test_a_day_is_not_too_long_to_wait():

@@ -78,7 +78,7 @@ def test_a_block_holds_so_many_positions_and_one_portfolio_at_least(monkeypatch)
 def test_a_block_says_which_turns_it_is_of_and_its_answer_is_nobodys():
     server = Server(Taken("changed", [turn("a"), turn("b", number=9)], None))
 
-    server.collector(retrigger_s=15.0).step()
+    server.collector(visibility_timeout_s=15.0).step()
 
     ((payload, terms),) = server.sent
     request = decode_request(payload)
