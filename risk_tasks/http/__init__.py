@@ -1,17 +1,11 @@
-"""The HTTP gateway: routes by resource over `AsyncRiskClient`; no Celery, no Numba.
+"""The HTTP gateway: operations on checks, markets, limits, portfolios and breaches.
 
-Needs the extra `http`.
+Built on `AsyncRiskClient`; imports neither Celery nor Numba. Needs the extra `http`.
 """
 
-from risk_tasks.http.application import Application, Gateway, create_application
+from risk_tasks.http.application import create_application
+from risk_tasks.http.authentication import read_tokens, require_safe
 from risk_tasks.http.bodies import BodyBounds
-from risk_tasks.http.tokens import read_tokens, require_safe
+from risk_tasks.http.gateway import Gateway
 
-__all__ = [
-    "Application",
-    "BodyBounds",
-    "Gateway",
-    "create_application",
-    "read_tokens",
-    "require_safe",
-]
+__all__ = ["BodyBounds", "Gateway", "create_application", "read_tokens", "require_safe"]

@@ -1,150 +1,148 @@
-"""The application: every operation behind the door, its problems told, its time taken."""
+"""The Starlette application: all operations, authenticated, measured, with problems as errors."""
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 
 import msgspec
 import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from risk_tasks.client import AsyncRiskClient
-from risk_tasks.http.bodies import JSON_TYPE, Bodies, BodyBounds
-from risk_tasks.http.breaches import Breaches
-from risk_tasks.http.checks import Checks
-from risk_tasks.http.described import Operation
-from risk_tasks.http.health import HealthRoutes
-from risk_tasks.http.live import LivePortfolios
-from risk_tasks.http.meters import Meters
-from risk_tasks.http.openapi import openapi_document
-from risk_tasks.http.operations import OPERATIONS
+from risk_tasks.http import breaches, checks, portfolios, publishing
+from risk_tasks.http.authentication import Role
+from risk_tasks.http.bodies import JSON_TYPE, json_response
+from risk_tasks.http.gateway import Gateway
+from risk_tasks.http.openapi import TEXT, Content, Operation, Operations, Success, openapi_document
 from risk_tasks.http.problems import ProblemError
-from risk_tasks.http.publishing import Publishing
-from risk_tasks.http.repeats import Repeats
-from risk_tasks.http.tokens import Caller, Door, Token
-from risk_tasks.store.idempotency import IdempotencyStore
 
 log = structlog.get_logger("risk_tasks")
 
-Handler = Callable[[Request, Caller], Awaitable[Response]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-
-@dataclass(frozen=True, slots=True)
-class Gateway:
-    """What the routes are made of; `ping` raises where the broker does not answer."""
-
-    risk: AsyncRiskClient
-    store: IdempotencyStore
-    ping: Callable[[], object]
-    tokens: tuple[Token, ...] = ()
-    bounds: BodyBounds = field(default_factory=BodyBounds)
-    #: the longest that a caller may ask to wait
-    most_s: float = 60.0
+operations = Operations()
 
 
-@dataclass(frozen=True, slots=True)
-class Application:
-    """`asgi` serves requests; `drain` lets none be sent here any more, `close` ends it."""
+class Health(msgspec.Struct):
+    """State of the gateway: `live` or `ready`."""
 
-    asgi: Starlette
-    drain: Callable[[], None]
-    close: Callable[[], None]
+    status: str
 
 
-def create_application(gateway: Gateway) -> Application:
-    """Return what serves every operation of the table; starts and connects nothing."""
-    meters, door, bodies = Meters(), Door(gateway.tokens), Bodies(gateway.bounds)
-    repeats = Repeats(gateway.store)
-    checks = Checks(gateway.risk, bodies, repeats, most_s=gateway.most_s)
-    publishing = Publishing(gateway.risk, bodies)
-    live, breaches = LivePortfolios(gateway.risk, bodies), Breaches(gateway.risk, meters)
-    health = HealthRoutes(gateway.ping, meters.registry)
-    document = msgspec.json.encode(openapi_document(OPERATIONS, is_locked=door.is_locked))
+_HEALTH = Success(200, "Yes.", (Content(JSON_TYPE, Health),))
 
-    async def openapi(request: Request, caller: Caller) -> Response:
-        return Response(document, media_type=JSON_TYPE)
 
-    handlers: dict[str, Handler] = {
-        "postChecks": checks.post,
-        "getCheck": checks.get,
-        "putMarket": publishing.put_market,
-        "putLimits": publishing.put_limits,
-        "putPortfolio": live.put,
-        "patchPortfolio": live.patch,
-        "getPortfolio": live.get,
-        "deletePortfolio": live.delete,
-        "getLatestReport": live.report,
-        "getBreaches": breaches.get,
-        "livez": health.live,
-        "readyz": health.ready,
-        "metrics": health.metrics,
-        "openapi": openapi,
-    }
+@operations.add("GET", "/livez", _HEALTH)
+async def livez(gateway: Gateway, request: Request) -> Health:
+    """Whether the process answers."""
+    return Health("live")
+
+
+@operations.add("GET", "/readyz", _HEALTH, problems=(503,))
+async def readyz(gateway: Gateway, request: Request) -> Health:
+    """Whether the gateway serves: its broker answers, and it is not stopping."""
+    await gateway.require_ready()
+    return Health("ready")
+
+
+@operations.add(
+    "GET",
+    "/metrics",
+    Success(200, "The Prometheus text format.", (Content("text/plain", TEXT),)),
+    roles=(Role.OPERATE,),
+)
+async def metrics(gateway: Gateway, request: Request) -> Response:
+    """Metrics of the gateway for Prometheus."""
+    text = await asyncio.to_thread(generate_latest, gateway.metrics.registry)
+    return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+@operations.add(
+    "GET",
+    "/openapi.json",
+    Success(200, "OpenAPI 3.1.", (Content(JSON_TYPE, {"type": "object"}),)),
+)
+async def openapi(gateway: Gateway, request: Request) -> Response:
+    """The OpenAPI document of the gateway."""
+    return Response(_document(gateway.authenticator.is_required), media_type=JSON_TYPE)
+
+
+@functools.cache
+def _document(with_tokens: bool) -> bytes:
+    return msgspec.json.encode(openapi_document(OPERATIONS, with_tokens=with_tokens))
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    *checks.operations,
+    *publishing.operations,
+    *portfolios.operations,
+    *breaches.operations,
+    *operations,
+)
+
+
+def create_application(gateway: Gateway) -> Starlette:
+    """Return an application with all operations. Neither starts nor connects anything."""
     by_path: dict[str, dict[str, Endpoint]] = {}
     for operation in OPERATIONS:
-        endpoint = _endpoint(operation, handlers[operation.id], door, meters)
-        by_path.setdefault(operation.path, {})[operation.method] = endpoint
-    # One route for all methods of a path: a 405 names them all.
+        by_path.setdefault(operation.path, {})[operation.method] = _endpoint(gateway, operation)
+    # One route for all methods of a path: a 405 then lists all of them.
     routes = [Route(path, _by_method(found), methods=[*found]) for path, found in by_path.items()]
-    app = Starlette(routes=routes, exception_handlers={HTTPException: _elsewhere})
-
-    def drain() -> None:
-        health.drain()
-        breaches.drain()
-
-    return Application(app, drain, repeats.close)
+    return Starlette(routes=routes, exception_handlers={HTTPException: _unmatched})
 
 
-def _by_method(found: Mapping[str, Endpoint]) -> Endpoint:
+def _by_method(endpoints: Mapping[str, Endpoint]) -> Endpoint:
     async def endpoint(request: Request) -> Response:
-        return await found["GET" if request.method == "HEAD" else request.method](request)
+        return await endpoints["GET" if request.method == "HEAD" else request.method](request)
 
     return endpoint
 
 
-def _endpoint(operation: Operation, handler: Handler, door: Door, meters: Meters) -> Endpoint:
+def _endpoint(gateway: Gateway, operation: Operation) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         started = time.perf_counter()
-        with meters.in_flight.track_inprogress():
-            try:
-                caller = door.admit(request, operation.roles) if operation.roles else Caller("")
-                response = await handler(request, caller)
-            except ClientDisconnect:
-                # Nobody reads it.
-                response = ProblemError(400, "gone", "The caller has gone.").response()
-            except Exception as error:
-                response = _told(error, operation)
-        took_s = time.perf_counter() - started
-        meters.note(operation.path, request.method, response.status_code, took_s)
+        with gateway.metrics.in_flight.track_inprogress():
+            response = await _respond(gateway, operation, request)
+        duration_s = time.perf_counter() - started
+        gateway.metrics.record(operation.path, request.method, response.status_code, duration_s)
         return response
 
     return endpoint
 
 
-def _told(error: Exception, operation: Operation) -> Response:
-    problem = ProblemError.of(error)
-    if problem.code == "error":
-        log.error("gateway.failed", operation=operation.id, exc_info=error)
-    elif problem.status >= 500:
-        log.warning("gateway.problem", operation=operation.id, code=problem.code, error=str(error))
-    return problem.response()
+async def _respond(gateway: Gateway, operation: Operation, request: Request) -> Response:
+    try:
+        request.state.caller = gateway.authenticator.authenticate(request, operation.roles)
+        answer = await operation.handler(gateway, request)
+        return answer if isinstance(answer, Response) else json_response(answer)
+    except ClientDisconnect:
+        return ProblemError(400, "gone", "The client disconnected.").response()
+    except Exception as error:
+        problem = ProblemError.of(error)
+        if problem.code == "error":
+            log.exception("gateway.failed", operation=operation.id)
+        elif problem.status >= 500:
+            log.warning(
+                "gateway.problem", operation=operation.id, code=problem.code, error=str(error)
+            )
+        return problem.response()
 
 
-async def _elsewhere(request: Request, error: Exception) -> Response:
-    """Answer what no operation fits."""
+async def _unmatched(request: Request, error: Exception) -> Response:
+    """Answer a request that no operation matches."""
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "error")
     return ProblemError(
         error.status_code,
         code,
-        f"There is no {request.method} {request.url.path[:200]} here.",
-        remedy="/openapi.json lists what there is.",
+        f"Unknown operation {request.method} {request.url.path[:200]}.",
+        remedy="See /openapi.json for all operations.",
         headers=dict(error.headers or {}),
     ).response()

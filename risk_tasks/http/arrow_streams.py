@@ -1,4 +1,4 @@
-"""Arrow streams from outside: read without trusting a length in them, and written."""
+"""Read Arrow IPC streams from untrusted sources, and write them."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import pyarrow as pa
 
 from risk_tasks.errors import InvalidTableError
 
-#: `Message.header_type` of a dictionary batch, whose record batch stands one table deeper
+#: `Message.header_type` of a dictionary batch, which contains its record batch as a nested table
 _DICTIONARY_BATCH = 2
-#: places of fields in Arrow's flatbuffers: Message.header_type and .header, DictionaryBatch.data,
-#: RecordBatch.compression
+#: numbers of fields in the flatbuffers of Arrow: Message.header_type, Message.header,
+#: DictionaryBatch.data, RecordBatch.compression
 _TYPE, _HEADER, _DATA, _COMPRESSION = 1, 2, 1, 3
 
 
 def read_streams(body: bytes, at_most: int) -> list[pa.Table]:
-    """Return the tables of one to `at_most` Arrow IPC streams, one after the other.
+    """Return the tables of 1 to `at_most` consecutive Arrow IPC streams.
 
-    Raises `InvalidTableError` for anything else: for compressed buffers, which may hold a thousand
-    times what was sent, and for columns other than texts, numbers and dates, of which some take no
-    bytes at all.
+    Raises `InvalidTableError` for invalid streams, for compressed buffers, which may expand a
+    thousandfold, and for columns other than strings, numbers and dates: some types need no bytes
+    per row, so that the number of rows would be unbounded.
     """
     source = pa.BufferReader(body)
     tables: list[pa.Table] = []
@@ -38,16 +38,19 @@ def read_streams(body: bytes, at_most: int) -> list[pa.Table]:
         rest = len(body) - source.tell()
     except InvalidTableError:
         raise
-    # Whatever damaged bytes make of Arrow's reader, and of ours.
+    # Damaged bytes may raise any error in the reader of Arrow.
     except Exception as error:
-        raise _refusal(f"Not an Arrow stream: {error}.") from None
+        raise _invalid(f"The body is not a valid Arrow stream: {error}.") from None
     if not tables or rest:
-        raise _refusal(f"Not 1 to {at_most} Arrow streams, one after the other.")
+        raise _invalid(
+            f"The body has {len(tables)} Arrow streams and {rest} further bytes: "
+            f"expected 1 to {at_most} streams."
+        )
     return tables
 
 
 def write_streams(tables: Sequence[pa.Table]) -> bytes:
-    """Return the tables as Arrow IPC streams, one after the other."""
+    """Return the tables as consecutive Arrow IPC streams."""
     sink = pa.BufferOutputStream()
     for table in tables:
         with pa.ipc.new_stream(sink, table.schema) as writer:
@@ -63,21 +66,22 @@ def _require_plain(schema: pa.Schema) -> None:
         is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
         if not (is_text or is_number or pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
             raise InvalidTableError(
-                f"Columns of {field.type} are not taken.",
+                f"Column {field.name!r} has type {field.type}: expected strings, numbers or dates, "
+                "plain or dictionary-encoded.",
                 field=field.name,
-                remedy="Send texts, numbers and dates, plain or dictionary-encoded.",
+                remedy="Convert the column, or leave it out.",
             )
 
 
 def _refuse_compression(source: pa.NativeFile) -> None:
-    """Look at each message's head, which says whether its buffers are compressed."""
+    """Raise if the metadata of a message declares compressed buffers."""
     while (message := _next(source)) is not None:
         if message.type != "schema" and _is_compressed(message.metadata.to_pybytes()):
-            raise _refusal("Compressed buffers are not taken.")
+            raise _invalid("The stream has compressed buffers: expected uncompressed ones.")
 
 
 def _next(source: pa.NativeFile) -> pa.Message | None:
-    """Return the next message, or None at the end of its stream."""
+    """Return the next message, or None at the end of the stream."""
     try:
         return pa.ipc.read_message(source)
     except EOFError:
@@ -89,7 +93,7 @@ def _is_compressed(metadata: bytes) -> bool:
     header = _table_at(metadata, message, _HEADER)
     kind_place = _field(metadata, message, _TYPE)
     if header is None or kind_place is None:
-        return True  # nothing that Arrow writes
+        return True  # not written by Arrow
     if metadata[kind_place] == _DICTIONARY_BATCH:
         header = _table_at(metadata, header, _DATA)
         if header is None:
@@ -98,13 +102,13 @@ def _is_compressed(metadata: bytes) -> bool:
 
 
 def _table_at(data: bytes, table: int, number: int) -> int | None:
-    """Return where the table begins that field `number` of the table at `table` refers to."""
+    """Return the offset of the table that field `number` refers to, None if it is absent."""
     place = _field(data, table, number)
     return None if place is None else place + int(struct.unpack_from("<I", data, place)[0])
 
 
 def _field(data: bytes, table: int, number: int) -> int | None:
-    """Return where field `number` of the flatbuffers table at `table` stands, None if absent."""
+    """Return the offset of field `number` in the flatbuffers table at `table`, None if absent."""
     vtable = table - int(struct.unpack_from("<i", data, table)[0])
     size = int(struct.unpack_from("<H", data, vtable)[0])
     entry = 4 + 2 * number
@@ -112,5 +116,5 @@ def _field(data: bytes, table: int, number: int) -> int | None:
     return table + offset if offset else None
 
 
-def _refusal(message: str) -> InvalidTableError:
+def _invalid(message: str) -> InvalidTableError:
     return InvalidTableError(message, remedy="Send uncompressed Arrow IPC streams.")

@@ -1,71 +1,76 @@
-"""Bodies of requests, bounded before they are held: one by one, and all of them together."""
+"""Bodies: requests are read within bounds and decoded, responses are written as JSON."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Annotated, TypeVar
 
+import msgspec
 from starlette.requests import Request
+from starlette.responses import Response
 
-from risk_tasks.http.problems import RETRY_AFTER_S, ProblemError
+from risk_tasks.errors import (
+    InvalidLimitError,
+    InvalidMarketError,
+    InvalidPortfolioError,
+    InvalidSettingsError,
+    RequestError,
+    RiskTasksError,
+    UnknownMeasureError,
+)
+from risk_tasks.http.problems import ProblemError
 
 JSON_TYPE = "application/json"
 ARROW_TYPE = "application/vnd.apache.arrow.stream"
-#: who takes longer to send a body has gone away, or means no good
-_SENT_WITHIN_S = 30.0
+_BODY_TIMEOUT_S = 30.0
+
+Document = TypeVar("Document", bound=msgspec.Struct)
+Name = Annotated[str, msgspec.Meta(min_length=1)]
+
+#: the error for a value of the wrong type, by the top-level field that contains it
+_ERROR_AT: dict[str, type[RiskTasksError]] = {
+    "portfolios": InvalidPortfolioError,
+    "limits": InvalidLimitError,
+    "measures": UnknownMeasureError,
+    "settings": InvalidSettingsError,
+    "dates": InvalidMarketError,
+    "prices": InvalidMarketError,
+    "scenarios": InvalidMarketError,
+    "tags": InvalidMarketError,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class BodyBounds:
-    """The largest body of each type, and what all that are held at once may add up to."""
+    """The largest body of each media type, and the largest sum of all bodies held at a time."""
 
     json_bytes: int = 8 << 20
     arrow_bytes: int = 64 << 20
     held_bytes: int = 256 << 20
 
-    def of(self, media_type: str) -> int:
-        return self.arrow_bytes if media_type == ARROW_TYPE else self.json_bytes
-
-
-def media_type(request: Request, *known: str) -> str:
-    """Return what type the body is of; raises a `ProblemError` for none that is `known`."""
-    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given not in known:
-        raise ProblemError(
-            415,
-            "unsupported_media_type",
-            f"{given or 'No type'} is not taken here.",
-            field="Content-Type",
-            remedy=f"Send {' or '.join(known)}.",
-        )
-    return given
-
 
 class Bodies:
-    """Reads bodies and counts what is held of them."""
+    """Reads bodies of requests, and counts the bytes that are held."""
 
     def __init__(self, bounds: BodyBounds) -> None:
         self._bounds = bounds
         self._held_bytes = 0
 
     @asynccontextmanager
-    async def read(self, request: Request, media_type: str) -> AsyncIterator[bytes]:
-        """Yield the body, which counts as held until the block ends.
+    async def read(self, request: Request, *media_types: str) -> AsyncIterator[tuple[str, bytes]]:
+        """Yield the media type and the body, whose bytes count as held until the block ends.
 
-        Raises a `ProblemError`: 413 for one that is too large, before any of it is read where its
-        length is said, 415 for one that is compressed, 503 where too much is held already.
+        Raises `ProblemError`: 415 for a type that is not in `media_types` and for a compressed
+        body, 413 for one that is too large (before reading it where its length is declared), 408
+        for one that takes longer than 30 s, 503 while all bodies together exceed their bound.
         """
-        if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
-            raise ProblemError(
-                415,
-                "unsupported_media_type",
-                "Compressed bodies are not taken.",
-                field="Content-Encoding",
-                remedy="Send it as it is.",
-            )
-        bound = self._bounds.of(media_type)
+        media_type = _media_type(request, media_types)
+        bounds = self._bounds
+        bound = bounds.arrow_bytes if media_type == ARROW_TYPE else bounds.json_bytes
         declared = request.headers.get("content-length", "")
         if declared.isdigit() and int(declared) > bound:
             raise _too_large(bound)
@@ -73,17 +78,23 @@ class Bodies:
         chunks: list[bytes] = []
         try:
             try:
-                async with asyncio.timeout(_SENT_WITHIN_S):
+                async with asyncio.timeout(_BODY_TIMEOUT_S):
                     async for chunk in request.stream():
                         held += len(chunk)
                         self._held_bytes += len(chunk)
                         self._require_room(held, bound)
                         chunks.append(chunk)
             except TimeoutError:
-                raise _too_slow() from None
+                raise ProblemError(
+                    408,
+                    "slow_body",
+                    f"The body was not complete within {_BODY_TIMEOUT_S:g} s.",
+                    remedy="Send a smaller body, or over a faster connection.",
+                    headers={"Connection": "close"},
+                ) from None
             body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
             chunks.clear()
-            yield body
+            yield media_type, body
         finally:
             self._held_bytes -= held
 
@@ -94,10 +105,31 @@ class Bodies:
             raise ProblemError(
                 503,
                 "busy",
-                "The gateway holds as many bodies as it may.",
-                remedy="Send it again later.",
-                retry_after_s=RETRY_AFTER_S,
+                f"All bodies in the gateway exceed {self._bounds.held_bytes} bytes.",
+                remedy="Retry later.",
             )
+
+
+def _media_type(request: Request, accepted: tuple[str, ...]) -> str:
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding != "identity":
+        raise ProblemError(
+            415,
+            "unsupported_media_type",
+            f"The body has Content-Encoding {encoding[:40]!r}: expected no compression.",
+            field="Content-Encoding",
+            remedy="Send the body uncompressed.",
+        )
+    found = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if found not in accepted:
+        raise ProblemError(
+            415,
+            "unsupported_media_type",
+            f"Content-Type is {found[:100]!r}: expected {' or '.join(accepted)}.",
+            field="Content-Type",
+            remedy=f"Send {' or '.join(accepted)}.",
+        )
+    return found
 
 
 def _too_large(bound: int) -> ProblemError:
@@ -105,16 +137,42 @@ def _too_large(bound: int) -> ProblemError:
         413,
         "too_large",
         f"The body is larger than {bound} bytes.",
-        remedy="Send it in parts.",
-        # Else the connection would be kept for a body that nobody reads.
+        remedy="Split the request.",
+        # Otherwise the server would keep the connection open for the rest of the body.
         headers={"Connection": "close"},
     )
 
 
-def _too_slow() -> ProblemError:
-    return ProblemError(
-        408,
-        "slow_body",
-        f"The body did not come within {_SENT_WITHIN_S:g} s.",
-        headers={"Connection": "close"},
-    )
+def decode_json(
+    body: bytes, kind: type[Document], *, error_type: type[RiskTasksError] | None = None
+) -> Document:
+    """Return `body` as a `kind`. Raises `ProblemError` 400 for a body that is not JSON.
+
+    A value of the wrong type raises `error_type`, by default the error of the field that contains
+    it. The types bound the depth of the document; where they leave it free, the decoder bounds it.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as failure:
+        message, _, path = str(failure).partition(" - at `$")
+        field = path.rstrip("`").lstrip(".")
+        top = re.match(r"[a-z_]*", field)
+        error = error_type or _ERROR_AT.get(top[0] if top else "", RequestError)
+        raise error(f"{message}.", field=field or None) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as failure:
+        raise ProblemError(
+            400,
+            "invalid_json",
+            f"The body is not valid JSON: {failure}.",
+            remedy="Send one JSON document in UTF-8.",
+        ) from None
+    except RecursionError:
+        raise ProblemError(
+            400, "too_deep", "The JSON document is nested too deeply.", remedy="Flatten it."
+        ) from None
+
+
+def json_response(
+    document: object, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    return Response(msgspec.json.encode(document), status, headers, media_type=JSON_TYPE)

@@ -1,146 +1,279 @@
-"""`/v1/breaches`: changes of state of limits as server-sent events."""
+"""`/v1/breaches`: changes of limit states as server-sent events."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Sequence
 
+import msgspec
 import structlog
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from risk_tasks.client import AsyncRiskClient
-from risk_tasks.errors import InvalidSettingsError, RequestError, RiskTasksError
-from risk_tasks.http.event_sources import EventSource, EveryChange, SharedChanges
-from risk_tasks.http.live_operations import EVENT_STREAM_TYPE, PLACE_HEADER
-from risk_tasks.http.meters import Meters
-from risk_tasks.http.problems import RETRY_AFTER_S, ProblemError
-from risk_tasks.http.tokens import Caller
+from risk_tasks.client.breach_stream import AsyncChanges
+from risk_tasks.errors import (
+    ChangesTrimmedError,
+    InvalidSettingsError,
+    RequestError,
+    RiskTasksError,
+)
+from risk_tasks.http.authentication import Role
+from risk_tasks.http.gateway import Gateway
+from risk_tasks.http.openapi import TEXT, Content, Operations, Parameter, Success
+from risk_tasks.http.problems import ProblemError
+from risk_tasks.model.live import LimitChange
 from risk_tasks.store.breaches import MOST_AT_ONCE, NOW, is_place
+from risk_tasks.wire.live import change_document
 
 log = structlog.get_logger("risk_tasks")
 
-#: how long a stream is silent before a comment says that it lives
+operations = Operations()
+
+#: after this much silence a comment shows that the stream is alive
 HEARTBEAT_S = 15.0
-#: how many are read at once: each has a thread and a connection to the server
-MOST_STREAMS = 100
-_TERMS = ("since", "group", "reader")
+#: open streams at a time: each has a thread and a connection to the broker
+MAX_STREAMS = 100
+#: when a client reconnects: after a broken stream, and for the next share of a group
+_RECONNECT_MS, _NEXT_SHARE_MS = 1_000, 50
 _COMMENT = ": nothing has changed\n\n"
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+_MEDIA_TYPE = "text/event-stream"
+LAST_HEADER = "Last-Event-ID"
+_PLACE = "[0-9]{1,20}(-[0-9]{1,20})?"
+_PARAMETERS = (
+    Parameter(
+        "since",
+        "query",
+        "Start after this id, which is also the start of a new group; `0`: all stored changes; "
+        "`$`: later changes only.",
+        {"type": "string", "pattern": rf"^(\$|{_PLACE})$", "default": "$"},
+    ),
+    Parameter(
+        "group",
+        "query",
+        "The group whose readers share the changes; needs `reader`.",
+        {"type": "string", "minLength": 1},
+    ),
+    Parameter(
+        "reader",
+        "query",
+        "The name of the reader, for one connection at a time.",
+        {"type": "string", "minLength": 1},
+    ),
+    Parameter(
+        LAST_HEADER,
+        "header",
+        "The last id that was received; has precedence over `since`. In a group it acknowledges "
+        "its share.",
+        {
+            "type": "string",
+            "pattern": rf"^(\$|{_PLACE}(,{_PLACE}){{0,{MOST_AT_ONCE - 1}}})$",
+        },
+    ),
+)
+_QUERY = tuple(one.name for one in _PARAMETERS if one.place == "query")
 
 
-class Breaches:
-    """Streams changes to whoever reads them, alone or in a group, until it is drained."""
+@operations.add(
+    "GET",
+    "/v1/breaches",
+    Success(
+        200,
+        "Events `limit_change`, whose `data` is a LimitChange and whose `id` is its place. In a "
+        "group only the last event has an id, and it ends the stream.",
+        (Content(_MEDIA_TYPE, TEXT),),
+    ),
+    roles=(Role.READ,),
+    parameters=_PARAMETERS,
+    problems=(410, 422, 503),
+)
+async def get_breaches(gateway: Gateway, request: Request) -> Response:
+    """Changes of limit states of live portfolios: an endless stream, or the next share of a group.
 
-    def __init__(
-        self, risk: AsyncRiskClient, meters: Meters, *, heartbeat_s: float = HEARTBEAT_S
-    ) -> None:
-        self._risk = risk
-        self._meters = meters
-        self._heartbeat_s = heartbeat_s
-        self._is_draining = False
-        self._n_open = 0
+    Errors of the first read become the status of the response.
+    """
+    gateway.require_not_draining()
+    if gateway.n_streams >= MAX_STREAMS:
+        raise ProblemError(
+            503,
+            "busy",
+            f"The gateway has {gateway.n_streams} open streams: expected fewer than {MAX_STREAMS}.",
+            remedy="Close streams, or start another gateway.",
+        )
+    source = _open(gateway.risk, request)
+    is_head = request.method == "HEAD"
+    gateway.count_stream(+1)
+    try:
+        await (source.probe() if is_head else source.begin())
+    except BaseException:
+        await _end(gateway, source)
+        raise
+    if is_head:
+        await _end(gateway, source)
+        return Response(headers=_HEADERS, media_type=_MEDIA_TYPE)
+    return _Stream(gateway, source)
 
-    def drain(self) -> None:
-        """End each stream within a moment: its reader goes on elsewhere, where it was."""
-        self._is_draining = True
 
-    async def get(self, request: Request, caller: Caller) -> Response:
-        """Stream what comes after the place that is asked for, or the next share of a group.
+class EventSource(ABC):
+    """Reads changes and formats them as server-sent events."""
 
-        Whether it can be read is known before the answer begins.
-        """
-        self._require_room()
-        source = _open(self._risk, request)
-        is_head = request.method == "HEAD"
-        self._count(1)
-        try:
-            await (source.probe() if is_head else source.begin())
-        except BaseException:
-            await self.end(source)
-            raise
-        if is_head:
-            await self.end(source)
-            return Response(headers=_HEADERS, media_type=EVENT_STREAM_TYPE)
-        return _Stream(self, source)
+    #: whether the stream ends after its first text
+    ends_after_text = False
 
-    async def events(self, source: EventSource) -> AsyncIterator[str]:
-        """Yield the text of the stream.
+    def __init__(self, changes: AsyncChanges) -> None:
+        self.changes = changes
+        self._first = ""
 
-        One that can hear nothing ends, instead of saying that nothing has changed.
-        """
-        yield source.head()
-        told_at = time.monotonic()
-        try:
-            while not self._is_draining:
-                text = await source.look(self._heartbeat_s)
-                if text and source.says_once:
-                    yield text
-                    return
-                if not text and time.monotonic() - told_at >= self._heartbeat_s:
-                    if source.changes.lost is not None:
-                        raise source.changes.lost
-                    text = _COMMENT
-                if text:
-                    yield text
-                    told_at = time.monotonic()
-        except RiskTasksError as error:
-            log.warning("gateway.stream_ended", code=error.code, error=str(error))
-            if words := source.last_words(error):
-                yield words
+    async def begin(self) -> None:
+        """Read the changes that are there. Raises if the broker cannot be read."""
+        self._first = await self._read(0.0)
+        if self.changes.lost is not None:
+            raise self.changes.lost
 
-    async def end(self, source: EventSource) -> None:
-        """End what one stream reads from."""
-        self._count(-1)
-        await source.changes.aclose()
+    async def next(self, timeout_s: float) -> str:
+        """Return the text of the next changes, empty if none arrives in about `timeout_s`."""
+        text, self._first = self._first, ""
+        return text or await self._read(timeout_s)
 
-    def _require_room(self) -> None:
-        if self._is_draining:
-            raise ProblemError(
-                503, "draining", "The gateway is stopping.", retry_after_s=RETRY_AFTER_S
-            )
-        if self._n_open >= MOST_STREAMS:
-            raise ProblemError(
-                503,
-                "busy",
-                f"{MOST_STREAMS} streams are read here.",
-                remedy="End some, or start another gateway.",
-                retry_after_s=RETRY_AFTER_S,
-            )
+    @abstractmethod
+    async def probe(self) -> None:
+        """Raise if a stream could not begin; take no changes from other readers."""
 
-    def _count(self, more: int) -> None:
-        self._n_open += more
-        self._meters.streams.set(self._n_open)
+    @abstractmethod
+    def preamble(self) -> str:
+        """Return the start of the stream."""
+
+    @abstractmethod
+    async def _read(self, timeout_s: float) -> str: ...
+
+    def final_event(self, error: RiskTasksError) -> str:
+        """Return an event for an error that no later request would report."""
+        return ""
+
+
+class EveryChange(EventSource):
+    """All changes after a place."""
+
+    async def probe(self) -> None:
+        await self.begin()
+
+    def preamble(self) -> str:
+        # The place: a client that reconnects before the first event misses no change.
+        return f"retry: {_RECONNECT_MS}\nid: {self.changes.begins_after}\n\n"
+
+    async def _read(self, timeout_s: float) -> str:
+        change = await self.changes.look(timeout_s)
+        return "" if change is None else _event(change, change.id)
+
+
+class SharedChanges(EventSource):
+    """The next share of a group's changes; its last event has the ids of all of them.
+
+    A `Last-Event-ID` with these ids acknowledges the share. Neither a completed write nor an open
+    connection proves that the client has read it.
+    """
+
+    ends_after_text = True
+
+    def __init__(self, changes: AsyncChanges, acknowledged: Sequence[str]) -> None:
+        super().__init__(changes)
+        self._acknowledged = acknowledged
+
+    async def begin(self) -> None:
+        await self.changes.done(self._acknowledged)
+        await super().begin()
+
+    async def probe(self) -> None:
+        await self.changes.done(())
+
+    def preamble(self) -> str:
+        # No id: the client keeps that of its last share until it receives another share.
+        return f"retry: {_NEXT_SHARE_MS}\n\n"
+
+    async def _read(self, timeout_s: float) -> str:
+        share = await self.changes.batch(timeout_s)
+        if not share:
+            return ""
+        # Only the last event has an id: a truncated share is delivered again as a whole.
+        ids = ",".join(change.id for change in share)
+        return "".join([*map(_event, share[:-1]), _event(share[-1], ids)])
+
+    def final_event(self, error: RiskTasksError) -> str:
+        if not isinstance(error, ChangesTrimmedError):
+            return ""
+        document = msgspec.json.encode(ProblemError.of(error).document).decode()
+        return f"event: problem\ndata: {document}\n\n"
+
+
+def _event(change: LimitChange, event_id: str = "") -> str:
+    data = msgspec.json.encode(change_document(change)).decode()
+    head = f"id: {event_id}\n" if event_id else ""
+    return f"{head}event: limit_change\ndata: {data}\n\n"
+
+
+async def stream_events(
+    gateway: Gateway, source: EventSource, *, heartbeat_s: float = HEARTBEAT_S
+) -> AsyncIterator[str]:
+    """Yield the text of the stream until the gateway drains.
+
+    Without a connection to the broker the stream ends: a comment would claim that nothing changed.
+    """
+    yield source.preamble()
+    yielded_at = time.monotonic()
+    try:
+        while not gateway.is_draining:
+            text = await source.next(heartbeat_s)
+            if text and source.ends_after_text:
+                yield text
+                return
+            if not text and time.monotonic() - yielded_at >= heartbeat_s:
+                if source.changes.lost is not None:
+                    raise source.changes.lost
+                text = _COMMENT
+            if text:
+                yield text
+                yielded_at = time.monotonic()
+    except RiskTasksError as error:
+        log.warning("gateway.stream_ended", code=error.code, error=str(error))
+        if event := source.final_event(error):
+            yield event
+
+
+async def _end(gateway: Gateway, source: EventSource) -> None:
+    gateway.count_stream(-1)
+    await source.changes.aclose()
 
 
 class _Stream(StreamingResponse):
-    """Ends what it reads from, however it ends: also when its reader has gone."""
+    """A response that closes its source at its end, also after a disconnect."""
 
-    def __init__(self, of: Breaches, source: EventSource) -> None:
-        super().__init__(of.events(source), 200, _HEADERS, EVENT_STREAM_TYPE)
-        self._of = of
+    def __init__(self, gateway: Gateway, source: EventSource) -> None:
+        super().__init__(stream_events(gateway, source), 200, _HEADERS, _MEDIA_TYPE)
+        self._gateway = gateway
         self._source = source
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
-            await self._of.end(self._source)
+            await _end(self._gateway, self._source)
 
 
 def _open(risk: AsyncRiskClient, request: Request) -> EventSource:
-    """Return what the request reads from; raises `RequestError` for terms that are not known."""
-    query, last = request.query_params, request.headers.get(PLACE_HEADER)
-    unknown = set(query) - set(_TERMS)
+    """Return the source of the request. Raises `RequestError` for an unknown query parameter."""
+    query, last = request.query_params, request.headers.get(LAST_HEADER)
+    unknown = set(query) - set(_QUERY)
     if unknown:
-        # One that is mistyped would be a stream that silently begins elsewhere.
+        # Ignoring a mistyped name would silently start the stream at another place.
         raise RequestError(
-            f"There is no {min(unknown)[:100]!r} here.",
+            f"Unknown query parameter {min(unknown)[:100]!r}: expected {', '.join(_QUERY)}.",
             field="query",
-            remedy=f"Give {', '.join(_TERMS)}.",
+            remedy="Remove it, or correct its name.",
         )
-    since, group, reader = (query.get(name) for name in _TERMS)
+    since, group, reader = (query.get(name) for name in _QUERY)
     since = NOW if since is None else since
     if group is None and reader is None:
         return EveryChange(risk.breaches(last or since))
@@ -148,12 +281,12 @@ def _open(risk: AsyncRiskClient, request: Request) -> EventSource:
 
 
 def _read_share(last: str | None) -> list[str]:
-    """Return the ids that a reader has done; raises `InvalidSettingsError` for what are none."""
+    """Return the ids that a reader acknowledges. Raises `InvalidSettingsError` for invalid ids."""
     places = last.split(",") if last else []
     if len(places) > MOST_AT_ONCE or not all(map(is_place, places)):
         raise InvalidSettingsError(
-            "Not the last id of a share.",
-            field=PLACE_HEADER,
-            remedy="Send the id of the last event as it came, or none.",
+            f"{LAST_HEADER} is {str(last)[:100]!r}: expected the last id of a share.",
+            field=LAST_HEADER,
+            remedy="Send the last id as it was received, or no id.",
         )
     return places

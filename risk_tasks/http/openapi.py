@@ -1,169 +1,228 @@
-"""The OpenAPI document: of the table of operations, and of the classes that are read and told."""
+"""Operations: each handler with its route, roles, schemas and examples, and their OpenAPI document.
+
+::
+
+    operations = Operations()
+
+    @operations.add("GET", "/v1/things", Success(200, "Things.", (Content(JSON_TYPE, Things),)))
+    async def get_things(gateway: Gateway, request: Request) -> Things:
+        ...
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
 import msgspec
+from starlette.requests import Request
 
-from risk_tasks.http import examples
-from risk_tasks.http.described import Content, Operation, Parameter, Schema, Success, ref
-from risk_tasks.http.documents import (
-    CheckAccepted,
-    CheckRequest,
-    Health,
-    Held,
-    LivePortfolio,
-    MarketRequest,
-    PortfolioRequest,
-    PositionsRequest,
-    PublishedLimits,
-    PublishedMarket,
-)
-from risk_tasks.http.problems import MEDIA_TYPE, ProblemDocument
+from risk_tasks.http.authentication import Role
+from risk_tasks.http.gateway import Gateway
+from risk_tasks.http.problems import MEDIA_TYPE, RETRYABLE, ProblemDocument
 from risk_tasks.model.live import LimitChange
-from risk_tasks.model.report import Decision, ReportStatus, RiskReport
-from risk_tasks.wire.documents import LimitSetDocument, ReplayDocument, ScenarioDocument
+from risk_tasks.model.report import Decision, ReportStatus
+from risk_tasks.wire.documents import ReplayDocument, ScenarioDocument
 
-_KINDS = (
-    CheckRequest,
-    CheckAccepted,
-    MarketRequest,
-    PublishedMarket,
-    PublishedLimits,
-    Health,
-    LimitSetDocument,
-    ScenarioDocument,
-    ReplayDocument,
-    PortfolioRequest,
-    PositionsRequest,
-    Held,
-    LivePortfolio,
-    LimitChange,
-    ProblemDocument,
-    RiskReport,
-)
-_WITH_RETRY = {409, 429, 503}
+Schema = dict[str, Any]
+#: returns a response, or a document that becomes the JSON body of a 200
+Handler = Callable[[Gateway, Request], Awaitable[object]]
+
+TEXT: Schema = {"type": "string"}
+BINARY: Schema = {"type": "string", "format": "binary"}
+RETRY_AFTER = ("Retry-After", "seconds until a retry is useful")
+#: schemas that no body of an operation names directly
+_REFERENCED = (LimitChange, ProblemDocument, ReplayDocument, ScenarioDocument)
+_PROBLEM_EXAMPLE = {
+    "type": "urn:risk-tasks:problem:unknown_measure",
+    "title": "unknown measure",
+    "status": 422,
+    "detail": "There is no measure 'value_at_rsk'.",
+    "code": "unknown_measure",
+    "field": "measures",
+    "remedy": "`risk-tasks measures` lists them all.",
+}
 
 
-def openapi_document(operations: Iterable[Operation], *, is_locked: bool) -> Schema:
-    """Return the document; with `is_locked`, operations that have roles ask for a token."""
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter beside the body; `place` is path, query or header."""
+
+    name: str
+    place: str
+    description: str
+    schema: Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A body of one media type, with examples by name."""
+
+    media_type: str
+    schema: type | Schema
+    examples: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """A response that is not a problem, with the headers that a client uses."""
+
+    status: int
+    description: str
+    content: tuple[Content, ...]
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one path; its id and its summary are the name and docstring of the handler.
+
+    A token needs one of the `roles`; without roles an operation is public. `problems` are the
+    statuses of errors beside 401 and 403.
+    """
+
+    handler: Handler
+    id: str
+    summary: str
+    method: str
+    path: str
+    successes: tuple[Success, ...]
+    roles: tuple[Role, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    bodies: tuple[Content, ...] = ()
+    problems: tuple[int, ...] = ()
+
+
+class Operations(list[Operation]):
+    """The operations of one module in the order of their handlers."""
+
+    def add(
+        self, method: str, path: str, *successes: Success, **options: Any
+    ) -> Callable[[Handler], Handler]:
+        """Return a decorator that adds its handler as an `Operation` with these options."""
+
+        def decorate(handler: Handler) -> Handler:
+            first, *others = handler.__name__.split("_")
+            operation_id = first + "".join(map(str.capitalize, others))
+            summary = " ".join((handler.__doc__ or "").partition("\n\n")[0].split())
+            self.append(
+                Operation(handler, operation_id, summary, method, path, successes, **options)
+            )
+            return handler
+
+        return decorate
+
+
+def openapi_document(operations: Iterable[Operation], *, with_tokens: bool) -> Schema:
+    """Return the document; `with_tokens` says whether operations with roles require a token."""
+    operations = list(operations)
     paths: dict[str, Schema] = {}
     for operation in operations:
-        described = _operation(operation, is_locked)
-        paths.setdefault(operation.path, {})[operation.method.lower()] = described
-    components: Schema = {"schemas": _schemas()}
-    if is_locked:
+        path = paths.setdefault(operation.path, {})
+        path[operation.method.lower()] = _operation(operation, with_tokens)
+    components: Schema = {"schemas": _schemas(operations)}
+    if with_tokens:
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "risk_tasks",
             "version": version("risk-tasks"),
-            "description": "What is the risk of this portfolio, and which limits does it break? "
-            "Losses are positive. No answer in time, no price, a limit that could not be "
-            "evaluated: none of them reads as 'no breach'.",
+            "description": "Computes the risk of a portfolio and the limits that it breaks. Losses "
+            "are positive. A late answer, a missing price or a limit that could not be evaluated "
+            "never reads as 'no breach'.",
         },
         "paths": paths,
         "components": components,
     }
 
 
-def _operation(operation: Operation, is_locked: bool) -> Schema:
-    locked = bool(is_locked and operation.roles)
-    problems = {*operation.problems, *((401, 403) if locked else ())}
-    answers = {str(one.status): _success(one) for one in operation.successes}
+def _operation(operation: Operation, with_tokens: bool) -> Schema:
+    is_protected = with_tokens and bool(operation.roles)
+    problems = {*operation.problems, *((401, 403) if is_protected else ())}
+    responses = {str(one.status): _success(one) for one in operation.successes}
     described: Schema = {
         "operationId": operation.id,
-        "summary": operation.about,
-        "responses": answers | {str(status): _problem(status) for status in sorted(problems)},
+        "summary": operation.summary,
+        "responses": responses | {str(status): _problem(status) for status in sorted(problems)},
     }
     if operation.parameters:
-        described["parameters"] = [_parameter(one) for one in operation.parameters]
+        described["parameters"] = [
+            {
+                "name": one.name,
+                "in": one.place,
+                "description": one.description,
+                "required": one.place == "path",
+                "schema": one.schema,
+            }
+            for one in operation.parameters
+        ]
     if operation.bodies:
         described["requestBody"] = {"required": True, "content": _contents(operation.bodies)}
-    if locked:
+    if is_protected:
         described["security"] = [{"token": []}]
         described["description"] = f"Roles: {' or '.join(operation.roles)}."
     return described
 
 
-def _parameter(one: Parameter) -> Schema:
-    return {
-        "name": one.name,
-        "in": one.place,
-        "description": one.about,
-        "required": one.place == "path",
-        "schema": one.schema,
+def _success(one: Success) -> Schema:
+    described: Schema = {"description": one.description, "content": _contents(one.content)}
+    return described | _headers(one.headers)
+
+
+def _problem(status: int) -> Schema:
+    is_example = status == HTTPStatus.UNPROCESSABLE_ENTITY
+    examples = {"problem": _PROBLEM_EXAMPLE} if is_example else None
+    described: Schema = {
+        "description": HTTPStatus(status).phrase,
+        "content": _contents([Content(MEDIA_TYPE, ProblemDocument, examples)]),
     }
+    return described | _headers([RETRY_AFTER] if status in RETRYABLE else [])
+
+
+def _headers(described: Iterable[tuple[str, str]]) -> Schema:
+    headers = {name: {"description": text, "schema": TEXT} for name, text in described}
+    return {"headers": headers} if headers else {}
 
 
 def _contents(contents: Iterable[Content]) -> Schema:
     found: dict[str, Schema] = {}
     for one in contents:
-        found[one.media_type] = {"schema": one.schema}
+        schema = one.schema if isinstance(one.schema, dict) else _ref(one.schema.__name__)
+        found[one.media_type] = {"schema": schema}
         if one.examples:
-            found[one.media_type]["examples"] = {
-                name: {"value": value} for name, value in one.examples
-            }
+            examples = {name: {"value": value} for name, value in one.examples.items()}
+            found[one.media_type]["examples"] = examples
     return found
 
 
-def _success(one: Success) -> Schema:
-    described: Schema = {"description": one.about, "content": _contents(one.content)}
-    if one.headers:
-        described["headers"] = _headers(dict(one.headers))
-    return described
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name.removesuffix('Document')}"}
 
 
-def _problem(status: int) -> Schema:
-    shown = (("problem", examples.PROBLEM),) if status == HTTPStatus.UNPROCESSABLE_ENTITY else ()
-    described: Schema = {
-        "description": HTTPStatus(status).phrase,
-        "content": _contents([Content(MEDIA_TYPE, ref("Problem"), shown)]),
-    }
-    if status in _WITH_RETRY:
-        described["headers"] = _headers({"Retry-After": "seconds until it is worth another try"})
-    return described
-
-
-def _headers(about: Mapping[str, str]) -> Schema:
-    return {
-        name: {"description": text, "schema": {"type": "string"}} for name, text in about.items()
-    }
-
-
-def _schemas() -> Schema:
-    _, found = msgspec.json.schema_components(_KINDS, ref_template="#/components/schemas/{name}")
-    schemas: dict[str, Schema] = _renamed(found)
+def _schemas(operations: Iterable[Operation]) -> Schema:
+    kinds = dict.fromkeys(_REFERENCED)
+    for operation in operations:
+        kinds |= dict.fromkeys(_kinds(operation))
+    _, found = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+    schemas: Schema = _renamed(found)
     schemas["RiskReport"] = _report(schemas["RiskReport"])
-    stress = [ref("Scenario"), ref("Replay")]
-    schemas["MarketRequest"]["properties"]["scenarios"]["additionalProperties"] = {"anyOf": stress}
-    schemas["Reports"] = {
-        "type": "object",
-        "properties": {"reports": {"type": "array", "items": ref("RiskReport")}},
-        "required": ["reports"],
-    }
-    schemas["LatestReport"] = {
-        "type": "object",
-        "description": "The report of `version`; a later current one is still being computed.",
-        "properties": {
-            "version": {"type": "integer"},
-            "current_version": {"type": "integer"},
-            "age_s": {"type": "number"},
-            "report": ref("RiskReport"),
-        },
-        "required": ["version", "current_version", "age_s", "report"],
-    }
     return schemas
 
 
+def _kinds(operation: Operation) -> Iterator[type]:
+    answers = [content for success in operation.successes for content in success.content]
+    for content in (*answers, *operation.bodies):
+        if isinstance(content.schema, type):
+            yield content.schema
+
+
 def _renamed(node: Any) -> Any:
-    """Return a schema under the names that callers see, with descriptions without their indent."""
+    """Return a schema with its public names, and descriptions without indentation."""
     match node:
         case {"$ref": str(target)}:
             return {"$ref": target.removesuffix("Document")}
@@ -183,14 +242,12 @@ def _named(key: str, value: Any) -> Any:
 
 
 def _report(schema: Schema) -> Schema:
-    """Return the schema of a report as `report_document` writes it: an error's parts at its top."""
+    """Return the schema of `report_document`, which has the fields of an error at its top level."""
     properties = dict(schema["properties"])
     del properties["error"]
     properties["status"] = {"enum": list(ReportStatus)}
     properties["decision"] = {"enum": list(Decision)}
-    always = [name for name in properties if name != "explanation"]
-    for name in ("code", "message"):
-        properties[name] = {"type": "string"}
-    for name in ("field", "remedy"):
-        properties[name] = {"type": ["string", "null"]}
-    return {**schema, "properties": properties, "required": always}
+    required = [name for name in properties if name != "explanation"]
+    properties |= dict.fromkeys(("code", "message"), TEXT)
+    properties |= {name: {"type": ["string", "null"]} for name in ("field", "remedy")}
+    return {**schema, "properties": properties, "required": required}

@@ -1,9 +1,9 @@
-"""What a caller is told when something is wrong: problems of RFC 9457, with the library's codes."""
+"""Errors as problem documents of RFC 9457, with the codes of the library."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 from starlette.responses import Response
@@ -26,12 +26,13 @@ from risk_tasks.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
-#: what `type` begins with; the code follows
+#: prefix of `type`; the code follows
 TYPE_PREFIX = "urn:risk-tasks:problem:"
-#: when to come back where nothing says it better
+#: statuses with a Retry-After header
+RETRYABLE = frozenset({409, 429, 503})
 RETRY_AFTER_S = 1.0
 
-#: the first that fits holds
+#: the first matching class determines the status
 _STATUS_OF: tuple[tuple[type[RiskTasksError], int], ...] = (
     (QueueFullError, 429),
     (QuotaExceededError, 429),
@@ -50,7 +51,7 @@ _STATUS_OF: tuple[tuple[type[RiskTasksError], int], ...] = (
 
 
 class ProblemDocument(msgspec.Struct, omit_defaults=True):
-    """A problem by RFC 9457: `code` names it, `field` is the place, `remedy` what mends it."""
+    """A problem (RFC 9457): `code` identifies it, `field` locates it, `remedy` says what to do."""
 
     type: str
     title: str
@@ -63,7 +64,7 @@ class ProblemDocument(msgspec.Struct, omit_defaults=True):
 
 
 class ProblemError(Exception):
-    """Answers the request that it is raised in."""
+    """An error that ends a request with a problem document."""
 
     def __init__(
         self,
@@ -89,6 +90,8 @@ class ProblemError(Exception):
             check_id or None,
         )
         self.headers = dict(headers or {})
+        if retry_after_s is None and status in RETRYABLE:
+            retry_after_s = RETRY_AFTER_S
         if retry_after_s is not None:
             self.headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
 
@@ -102,17 +105,19 @@ class ProblemError(Exception):
 
     @classmethod
     def of(cls, error: Exception) -> Self:
-        """Return the problem that tells of `error`; one that is none of ours tells nothing."""
+        """Return `error` as a problem. A foreign error becomes a 500 that discloses nothing."""
         if isinstance(error, cls):
             return error
         if not isinstance(error, RiskTasksError):
-            return cls(500, "error", "The gateway failed.", remedy="See its log.")
-        status = next((status for kind, status in _STATUS_OF if isinstance(error, kind)), 500)
-        details: dict[str, Any] = {"check_id": getattr(error, "check_id", None)}
-        if status in {409, 429, 503}:
-            details["retry_after_s"] = getattr(error, "retry_after_s", RETRY_AFTER_S)
+            return cls(500, "error", "The gateway failed.", remedy="See the log of the gateway.")
         return cls(
-            status, error.code, error.message, field=error.field, remedy=error.remedy, **details
+            next((status for kind, status in _STATUS_OF if isinstance(error, kind)), 500),
+            error.code,
+            error.message,
+            field=error.field,
+            remedy=error.remedy,
+            check_id=getattr(error, "check_id", None),
+            retry_after_s=getattr(error, "retry_after_s", None),
         )
 
     def response(self) -> Response:

@@ -1,66 +1,134 @@
-"""`/v1/markets` and `/v1/limits`: what later checks are computed on and held against."""
+"""`/v1/markets` and `/v1/limits`: the markets and the limit sets of later checks."""
 
 from __future__ import annotations
 
 import asyncio
 import re
+from typing import Annotated, Any
 
-import msgspec
 import pyarrow as pa
+from msgspec import Meta, Struct
 from starlette.requests import Request
-from starlette.responses import Response
 
-from risk_tasks.client import AsyncRiskClient
 from risk_tasks.errors import InvalidMarketError, InvalidSettingsError
 from risk_tasks.http.arrow_streams import read_streams
-from risk_tasks.http.bodies import ARROW_TYPE, JSON_TYPE, Bodies, media_type
-from risk_tasks.http.documents import (
-    NAME_PATTERN,
-    MarketRequest,
-    PublishedLimits,
-    PublishedMarket,
-    read_body,
-)
-from risk_tasks.http.tokens import Caller
+from risk_tasks.http.authentication import Role
+from risk_tasks.http.bodies import ARROW_TYPE, JSON_TYPE, decode_json
+from risk_tasks.http.gateway import Gateway
+from risk_tasks.http.openapi import BINARY, Content, Operations, Parameter, Success
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.readers import read_market
 from risk_tasks.wire.documents import LimitSetDocument, read_limit_set, read_scenarios
 
+operations = Operations()
 
-class Publishing:
-    """Puts markets and limit sets under their names. Putting the same again changes nothing."""
+NAME_PATTERN = "^[A-Za-z0-9_][A-Za-z0-9._:-]{0,99}$"
+_NAME = Parameter(
+    "name", "path", "The name to publish under.", {"type": "string", "pattern": NAME_PATTERN}
+)
+_WINDOW = Parameter(
+    "window_days",
+    "query",
+    "For Arrow bodies: use the last N returns.",
+    {"type": "integer", "minimum": 1, "maximum": 999_999},
+)
+_PROBLEMS = (400, 408, 413, 415, 422, 503)
+_STRESS = Meta(
+    extra_json_schema={
+        "anyOf": [{"$ref": f"#/components/schemas/{one}"} for one in ("Scenario", "Replay")]
+    }
+)
+MARKET_EXAMPLE: dict[str, Any] = {
+    "dates": ["2024-05-01", "2024-05-02", "2024-05-03", "2024-05-06"],
+    "prices": {
+        "AAPL": [169.3, 173.03, 183.38, 181.71],
+        "XOM": [116.03, 116.21, None, 116.75],
+    },
+    "scenarios": {"crash": {"shocks": {"AAPL": -0.25}, "others": -0.1}},
+    "tags": {"AAPL": {"sector": "technology"}},
+}
+LIMITS_EXAMPLE: dict[str, Any] = {
+    "id": "desk",
+    "limits": [
+        {"measure": "value_at_risk", "warn": 40_000, "hard": 60_000},
+        {"measure": "gross_leverage", "hard": 4.0, "applies_to": {"desk": "equities"}},
+    ],
+}
 
-    def __init__(self, risk: AsyncRiskClient, bodies: Bodies) -> None:
-        self._risk = risk
-        self._bodies = bodies
 
-    async def put_market(self, request: Request, caller: Caller) -> Response:
-        """Make prices the market of this name, as `risk-tasks market publish` does."""
-        name, kind = read_name(request), media_type(request, JSON_TYPE, ARROW_TYPE)
-        window = request.query_params.get("window_days")
-        read = _market_of_stream if kind == ARROW_TYPE else _market_of_document
-        async with self._bodies.read(request, kind) as body:
-            snapshot = await asyncio.to_thread(read, body, window)
-            market_id = await self._risk.publish_market(snapshot, name)
-        return _told(PublishedMarket(name, market_id))
+class MarketRequest(Struct, forbid_unknown_fields=True):
+    """Prices by instrument, oldest first, one for each date.
 
-    async def put_limits(self, request: Request, caller: Caller) -> Response:
-        """Make a limit set the one of this name."""
-        name, kind = read_name(request), media_type(request, JSON_TYPE)
-        async with self._bodies.read(request, kind) as body:
-            limit_set = read_limit_set(read_body(body, LimitSetDocument))
-            version = await self._risk.publish_limits(limit_set, name)
-        return _told(PublishedLimits(name, version))
+    `window_days` keeps the last N returns. Scenarios and tags have the format of their files.
+    """
+
+    dates: Annotated[list[str], Meta(min_length=1)]
+    prices: dict[str, list[float | None]]
+    window_days: Annotated[int, Meta(ge=1)] | None = None
+    scenarios: dict[str, Annotated[dict[str, Any], _STRESS]] = {}
+    tags: dict[str, dict[str, str]] = {}
 
 
-def read_name(request: Request) -> str:
-    """Return the name in the path; raises `InvalidSettingsError` for what is none."""
+class PublishedMarket(Struct):
+    """`id` is the hash of all data that a number computed on this market depends on."""
+
+    name: str
+    id: str
+
+
+class PublishedLimits(Struct):
+    """`version` is the hash of the limits."""
+
+    name: str
+    version: str
+
+
+@operations.add(
+    "PUT",
+    "/v1/markets/{name}",
+    Success(200, "Published.", (Content(JSON_TYPE, PublishedMarket),)),
+    roles=(Role.PUBLISH,),
+    parameters=(_NAME, _WINDOW),
+    bodies=(
+        Content(JSON_TYPE, MarketRequest, {"prices": MARKET_EXAMPLE}),
+        Content(ARROW_TYPE, BINARY),
+    ),
+    problems=_PROBLEMS,
+)
+async def put_market(gateway: Gateway, request: Request) -> PublishedMarket:
+    """Publish prices as the market of this name for all later checks."""
+    name, window = _name(request), request.query_params.get("window_days")
+    async with gateway.bodies.read(request, JSON_TYPE, ARROW_TYPE) as (media_type, body):
+        read = _market_of_stream if media_type == ARROW_TYPE else _market_of_document
+        snapshot = await asyncio.to_thread(read, body, window)
+        return PublishedMarket(name, await gateway.risk.publish_market(snapshot, name))
+
+
+@operations.add(
+    "PUT",
+    "/v1/limits/{name}",
+    Success(200, "Published.", (Content(JSON_TYPE, PublishedLimits),)),
+    roles=(Role.PUBLISH,),
+    parameters=(_NAME,),
+    bodies=(Content(JSON_TYPE, LimitSetDocument, {"limits": LIMITS_EXAMPLE}),),
+    problems=_PROBLEMS,
+)
+async def put_limits(gateway: Gateway, request: Request) -> PublishedLimits:
+    """Publish a limit set; the set `default` applies to checks that name no set."""
+    name = _name(request)
+    async with gateway.bodies.read(request, JSON_TYPE) as (_, body):
+        limit_set = read_limit_set(decode_json(body, LimitSetDocument))
+        return PublishedLimits(name, await gateway.risk.publish_limits(limit_set, name))
+
+
+def _name(request: Request) -> str:
     name: str = request.path_params["name"]
     if not re.fullmatch(NAME_PATTERN, name):
         raise InvalidSettingsError(
-            f"{name[:100]!r} is not a name.",
+            f"{name[:100]!r} is not a valid name: expected 1 to 100 letters, digits and ._:-, "
+            "the first a letter, a digit or _.",
             field="name",
-            remedy="Use 1 to 100 letters, digits and ._:-, the first a letter, a digit or _.",
+            remedy="Publish under another name.",
         )
     return name
 
@@ -68,33 +136,40 @@ def read_name(request: Request) -> str:
 def _market_of_document(body: bytes, window: str | None) -> MarketSnapshot:
     if window is not None:
         raise InvalidSettingsError(
-            "With JSON it stands in the document.", field="window_days", remedy="Write it there."
+            "The query has window_days and the body is JSON: expected it in the body.",
+            field="window_days",
+            remedy="Move window_days into the document.",
         )
-    asked = read_body(body, MarketRequest)
-    if "date" in asked.prices:
-        raise InvalidMarketError("An instrument cannot be called date.", field="prices['date']")
-    for instrument, column in asked.prices.items():
-        if len(column) != len(asked.dates):
+    market = decode_json(body, MarketRequest)
+    if "date" in market.prices:
+        raise InvalidMarketError(
+            "An instrument is called 'date', which is the name of the column of dates.",
+            field="prices['date']",
+            remedy="Rename the instrument.",
+        )
+    for instrument, column in market.prices.items():
+        if len(column) != len(market.dates):
             raise InvalidMarketError(
-                f"{len(column)} prices for {len(asked.dates)} dates.",
+                f"{instrument!r} has {len(column)} prices: expected {len(market.dates)}, one for "
+                "each date.",
                 field=f"prices[{instrument!r}]",
-                remedy="Give one for each date, null where there is none.",
+                remedy="Write null for each missing price.",
             )
-    prices = {name: pa.array(found, pa.float64()) for name, found in asked.prices.items()}
+    prices = {name: pa.array(column, pa.float64()) for name, column in market.prices.items()}
     return read_market(
-        pa.table({"date": pa.array(asked.dates, pa.string()), **prices}),
-        window_days=asked.window_days,
-        scenarios=read_scenarios(asked.scenarios),
-        tags=asked.tags,
+        pa.table({"date": pa.array(market.dates, pa.string()), **prices}),
+        window_days=market.window_days,
+        scenarios=read_scenarios(market.scenarios),
+        tags=market.tags,
     )
 
 
 def _market_of_stream(body: bytes, window: str | None) -> MarketSnapshot:
     if window is not None and not re.fullmatch("[0-9]{1,6}", window):
-        raise InvalidMarketError(f"{window[:20]!r} is not a number of days.", field="window_days")
+        raise InvalidMarketError(
+            f"window_days is {window[:20]!r}: expected a number of days.",
+            field="window_days",
+            remedy="Give a whole number from 1 to 999999.",
+        )
     (table,) = read_streams(body, 1)
     return read_market(table, window_days=int(window) if window else None)
-
-
-def _told(document: PublishedMarket | PublishedLimits) -> Response:
-    return Response(msgspec.json.encode(document), media_type=JSON_TYPE)

@@ -1,4 +1,4 @@
-"""The gateway: HTTP in, blocks out; started, ready, drained on SIGTERM, stopped."""
+"""The gateway process: starts uvicorn, reports readiness, drains on SIGTERM, stops."""
 
 from __future__ import annotations
 
@@ -14,15 +14,8 @@ import uvicorn
 from risk_tasks.client import AsyncRiskClient
 from risk_tasks.connection import connect, transport_errors
 from risk_tasks.errors import StartError
-from risk_tasks.http import (
-    Application,
-    BodyBounds,
-    Gateway,
-    create_application,
-    read_tokens,
-    require_safe,
-)
-from risk_tasks.roles.answering import WholeAnswers
+from risk_tasks.http import BodyBounds, Gateway, create_application, read_tokens, require_safe
+from risk_tasks.roles.http_protocol import GatewayProtocol
 from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.presence import Presence, name_of_a_life
 from risk_tasks.settings import PREFIX, Settings
@@ -31,19 +24,19 @@ from risk_tasks.store.roles import RoleStore
 
 log = structlog.get_logger("risk_tasks")
 
-#: under which its checks have a quota on the critical lane
+#: the client name of all its checks, for the quota of the critical lane
 CLIENT_NAME = "gateway"
-#: longer than a proxy keeps a connection that nobody uses, so that it never sends into a closed one
+#: longer than the idle timeout of a proxy, which then never uses a connection that is closing
 _KEEP_ALIVE_S = 75
-#: what is allowed past the longest wait before a request that is being answered is given up
-_GRACE_S = 2.0
+#: how long a stop waits for a response beyond the longest wait of a request
+_STOP_MARGIN_S = 2.0
 
 
 def run_gateway(settings: Settings, *, name: str | None = None) -> int:
-    """Serve until SIGTERM or SIGINT, answer what was begun, and return the exit code.
+    """Serve until SIGTERM or SIGINT, finish the requests in progress, and return the exit code.
 
-    Raises `InvalidSettingsError` where it would let in others than this machine without tokens, and
-    `StartError` where it cannot listen.
+    Raises `InvalidSettingsError` for a public host without tokens, `StartError` if it cannot
+    listen.
     """
     configure_logs(settings.log_level, settings.log_format)
     secret = settings.gateway_tokens
@@ -62,11 +55,11 @@ def run_gateway(settings: Settings, *, name: str | None = None) -> int:
         AsyncRiskClient(url, timeout_s=settings.timeout_s, client_name=CLIENT_NAME),
         IdempotencyStore(client),
         ping,
-        tokens,
-        BodyBounds(
+        tokens=tokens,
+        bounds=BodyBounds(
             settings.gateway_json_bytes, settings.gateway_arrow_bytes, settings.gateway_held_bytes
         ),
-        settings.gateway_most_s,
+        max_wait_s=settings.gateway_most_s,
     )
     presence = Presence(RoleStore(client), "gateway", name)
     loop_factory = uvicorn.Config("", log_config=None).get_loop_factory()
@@ -87,21 +80,21 @@ def _listen(host: str, port: int) -> socket.socket:
         raise StartError(
             f"The gateway cannot listen on {host}:{port}: {error.strerror or error}.",
             field=f"{PREFIX}GATEWAY_PORT",
-            remedy="Name a free port, or 0 for any.",
+            remedy="Set a free port, or 0 to choose one.",
         ) from None
     return listener
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to the role, and tells it when it listens."""
+    """A uvicorn server that leaves signals to its caller and calls `on_ready` once it listens."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
-        self._ready()
+        self._on_ready()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -109,16 +102,15 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(gateway: Gateway, listener: socket.socket, presence: Presence, name: str) -> None:
-    application = create_application(gateway)
     host, port = listener.getsockname()[:2]
 
-    def ready() -> None:
+    def on_ready() -> None:
         presence.start()
         log.info("gateway.ready", name=name, host=host, port=port)
 
     config = uvicorn.Config(
-        application.asgi,
-        http=WholeAnswers,
+        create_application(gateway),
+        http=GatewayProtocol,
         lifespan="off",
         ws="none",
         log_config=None,
@@ -126,22 +118,22 @@ async def _serve(gateway: Gateway, listener: socket.socket, presence: Presence, 
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=int(gateway.most_s + _GRACE_S),
+        timeout_graceful_shutdown=int(gateway.max_wait_s + _STOP_MARGIN_S),
     )
-    server = _Server(config, ready)
+    server = _Server(config, on_ready)
+
+    def drain() -> None:
+        """Accept no more connections, and close each one after its current response."""
+        log.info("gateway.draining", name=name)
+        gateway.drain()
+        server.should_exit = True
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _drain, application, server, name)
+        loop.add_signal_handler(number, drain)
     try:
         await server.serve(sockets=[listener])
     finally:
         await asyncio.to_thread(presence.stop)
-        application.close()
+        gateway.close()
         await gateway.risk.close()
-
-
-def _drain(application: Application, server: uvicorn.Server, name: str) -> None:
-    """Take no new connections, and end each after the answer that is under way on it."""
-    log.info("gateway.draining", name=name)
-    application.drain()
-    server.should_exit = True

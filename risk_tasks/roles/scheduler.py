@@ -13,7 +13,7 @@ from risk_tasks.broker.heartbeat import Heartbeat
 from risk_tasks.connection import connect
 from risk_tasks.roles.live import live_upkeep
 from risk_tasks.roles.logs import configure_logs
-from risk_tasks.roles.meters import open_endpoint, told
+from risk_tasks.roles.metrics import endpoint_fields, open_endpoint
 from risk_tasks.roles.presence import Presence, Repeater, name_of_a_life
 from risk_tasks.roles.schedule import Schedule
 from risk_tasks.settings import Settings
@@ -51,7 +51,7 @@ def run_scheduler(
     def ready(**_: Any) -> None:
         for part in upkeep:
             part.start()
-        log.info("scheduler.ready", name=name, **told(endpoint))
+        log.info("scheduler.ready", name=name, **endpoint_fields(endpoint))
 
     beat_init.connect(ready, weak=False)
     app = create_app(settings)

@@ -26,7 +26,7 @@ from risk_tasks.roles.compiling import compile_once
 from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.markets import MarketsAhead
 from risk_tasks.roles.memory import keep_memory
-from risk_tasks.roles.meters import WorkerMeters, told
+from risk_tasks.roles.metrics import WorkerMonitoring, endpoint_fields
 from risk_tasks.roles.presence import Presence, Repeater, name_of_a_life
 from risk_tasks.roles.result_cache import CacheReport, open_cache
 from risk_tasks.roles.shards import ServedShards
@@ -99,13 +99,13 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
         PrewarmStore(client), popular, markets, market_cache.get, warm_by, ttl_s=cache.ttl_s
     )
     counts = CacheReport(cache, CacheCountsStore(client), name, results.drain)
-    meters = WorkerMeters(settings, client, name, cache)
+    metrics = WorkerMonitoring(settings, client, name, cache)
     documents = DocumentService(service, markets, limits)
     shards = ServedShards(ShardStore(client), name, lanes, n_shards)
     app = create_app(settings, n_shards=n_shards)
     if n_shards > 1:
         app.steps["consumer"].add(following(shards.order))
-    tasks.register(app, service, documents, BlockBroker(client), meters.recorder)
+    tasks.register(app, service, documents, BlockBroker(client), metrics.recorder)
     tasks.register_prewarming(app, prewarmer)
     tasks.register_live(
         app,
@@ -119,8 +119,8 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     took_s = round(time.perf_counter() - started, 3)
     log.info("worker.compiled", name=name, compiled=compiled, took_s=took_s)
     roles, ahead = RoleStore(client), MarketsAhead(market_cache.get)
-    upkeep: list[Repeater | Presence | WorkerMeters | ServedShards | MarketsAhead] = [
-        meters,
+    upkeep: list[Repeater | Presence | WorkerMonitoring | ServedShards | MarketsAhead] = [
+        metrics,
         ahead,
         Repeater(popularity.flush, every_s=_FLUSH_EVERY_S, name="popularity"),
         Repeater(counts.flush, every_s=_FLUSH_EVERY_S, name="cache-counts"),
@@ -131,7 +131,9 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     def ready(**_: Any) -> None:
         for part in upkeep:
             part.start()
-        log.info("worker.ready", name=name, lanes=",".join(lanes), **told(meters.endpoint))
+        log.info(
+            "worker.ready", name=name, lanes=",".join(lanes), **endpoint_fields(metrics.endpoint)
+        )
 
     def draining(**_: Any) -> None:
         log.info("worker.draining", name=name)

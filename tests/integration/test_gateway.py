@@ -14,8 +14,9 @@ import httpx
 import pytest
 
 from risk_tasks import Limit, LimitSet, MeasureSettings
-from risk_tasks.http import examples
-from risk_tasks.http.operations import OPERATIONS
+from risk_tasks.http.application import OPERATIONS
+from risk_tasks.http.checks import MANY_EXAMPLE, ONE_EXAMPLE
+from risk_tasks.http.publishing import LIMITS_EXAMPLE, MARKET_EXAMPLE
 from risk_tasks.keys import idempotency_key
 from risk_tasks.store.roles import RoleStore
 from risk_tasks.wire.documents import portfolio_document, report_document
@@ -141,14 +142,14 @@ BAD_TERMS = {
 def test_terms_that_are_none_are_problems_with_the_librarys_code(what, http):
     terms, code = BAD_TERMS[what]
 
-    problem = refused(http.post("/v1/checks", json={**examples.ONE_CHECK, **terms}), 422, code)
+    problem = refused(http.post("/v1/checks", json={**ONE_EXAMPLE, **terms}), 422, code)
 
     assert problem["field"]
 
 
 def test_what_is_sent_without_its_type_or_compressed_or_too_large_is_refused(http):
     """The last before it is read: by its length, or once it has become too long."""
-    body = json.dumps(examples.ONE_CHECK).encode()
+    body = json.dumps(ONE_EXAMPLE).encode()
     as_json = {"Content-Type": JSON}
 
     refused(http.post("/v1/checks", content=body), 415, "unsupported_media_type")
@@ -163,7 +164,7 @@ def test_what_is_sent_without_its_type_or_compressed_or_too_large_is_refused(htt
 
 def test_terms_in_the_query_of_a_json_body_are_refused_not_forgotten(http):
     """A limit set that is silently left out would be an answer that accepts too much."""
-    answer = http.post("/v1/checks?limits=strict", json=examples.ONE_CHECK)
+    answer = http.post("/v1/checks?limits=strict", json=ONE_EXAMPLE)
 
     refused(answer, 422, "bad_request")
 
@@ -174,12 +175,12 @@ def test_a_caller_waits_as_long_as_it_says(http, server, tmp_path):
         for headers in ({"X-Timeout-Ms": "1500"}, {"Prefer": "wait=2"}):
             started = time.monotonic()
             problem = refused(
-                client.post("/v1/checks", json=examples.ONE_CHECK, headers=headers), 504, "timeout"
+                client.post("/v1/checks", json=ONE_EXAMPLE, headers=headers), 504, "timeout"
             )
             assert time.monotonic() - started < 10
             assert problem["check_id"]
     for text in ("0", "-1", "soon", "60001", "1e3"):
-        answer = http.post("/v1/checks", json=examples.ONE_CHECK, headers={"X-Timeout-Ms": text})
+        answer = http.post("/v1/checks", json=ONE_EXAMPLE, headers={"X-Timeout-Ms": text})
         assert refused(answer, 422, "invalid_settings")["field"] == "X-Timeout-Ms"
 
 
@@ -204,7 +205,7 @@ def test_an_answer_that_is_not_there_yet_is_202(server, tmp_path):
     """Nobody serves this server."""
     with gateway(server.url, tmp_path) as alone, alone.client() as client:
         prefer = {"Prefer": "respond-async"}
-        sent = client.post("/v1/checks", json=examples.ONE_CHECK, headers=prefer)
+        sent = client.post("/v1/checks", json=ONE_EXAMPLE, headers=prefer)
         again = client.get(sent.headers["location"])
 
         assert (sent.status_code, again.status_code) == (202, 202)
@@ -214,13 +215,13 @@ def test_an_answer_that_is_not_there_yet_is_202(server, tmp_path):
 def test_the_same_request_under_its_key_gets_the_first_answer(http, fleet_server):
     """It is computed once: to the byte, times too. Another request under the key is refused."""
     key = {"Idempotency-Key": unique("key")}
-    first, second = (http.post("/v1/checks", json=examples.ONE_CHECK, headers=key) for _ in "12")
+    first, second = (http.post("/v1/checks", json=ONE_EXAMPLE, headers=key) for _ in "12")
 
     assert second.content == first.content
     assert "idempotency-replayed" not in first.headers
     assert second.headers["idempotency-replayed"] == "true"
-    refused(http.post("/v1/checks", json=examples.MANY_CHECKS, headers=key), 422, "key_reused")
-    refused(http.post("/v1/checks", json=examples.ONE_CHECK, headers={"Idempotency-Key": "a b"}),
+    refused(http.post("/v1/checks", json=MANY_EXAMPLE, headers=key), 422, "key_reused")
+    refused(http.post("/v1/checks", json=ONE_EXAMPLE, headers={"Idempotency-Key": "a b"}),
             422, "invalid_key")  # fmt: skip
     lives_s = [fleet_server.client.ttl(key) for key in
                fleet_server.client.scan_iter(idempotency_key("*"), count=1_000)]  # fmt: skip
@@ -231,14 +232,14 @@ def test_the_same_request_under_its_key_gets_the_first_answer(http, fleet_server
 def test_a_refusal_is_kept_under_its_key_and_a_failure_is_not(server, tmp_path):
     """What another attempt could answer better is tried again."""
     with gateway(server.url, tmp_path) as alone, alone.client() as client:
-        bad = {**examples.ONE_CHECK, "measures": ["luck"]}
+        bad = {**ONE_EXAMPLE, "measures": ["luck"]}
         key = {"Idempotency-Key": "refused"}
         answers = [client.post("/v1/checks", json=bad, headers=key) for _ in "12"]
         assert answers[1].headers["idempotency-replayed"] == "true"
         assert {one.status_code for one in answers} == {422}
 
         key = {"Idempotency-Key": "late", "X-Timeout-Ms": "50"}
-        late = [client.post("/v1/checks", json=examples.ONE_CHECK, headers=key) for _ in "12"]
+        late = [client.post("/v1/checks", json=ONE_EXAMPLE, headers=key) for _ in "12"]
         assert {one.status_code for one in late} == {504}
         assert not any("idempotency-replayed" in one.headers for one in late)
 
@@ -248,12 +249,12 @@ def test_a_request_whose_twin_is_under_way_is_told_so(server, tmp_path):
     with gateway(server.url, tmp_path) as alone, alone.client() as client:
         key = {"Idempotency-Key": "twin", "X-Timeout-Ms": "6000"}
         first = threading.Thread(
-            target=lambda: client.post("/v1/checks", json=examples.ONE_CHECK, headers=key)
+            target=lambda: client.post("/v1/checks", json=ONE_EXAMPLE, headers=key)
         )
         first.start()
         wait_until(lambda: list(server.client.scan_iter(idempotency_key("*"))), 10, "the claim")
         with alone.client() as other:
-            answer = other.post("/v1/checks", json=examples.ONE_CHECK, headers=key)
+            answer = other.post("/v1/checks", json=ONE_EXAMPLE, headers=key)
         assert int(refused(answer, 409, "in_progress") and answer.headers["retry-after"]) >= 1
         first.join()
 
@@ -268,14 +269,14 @@ def test_a_request_whose_gateway_died_is_taken_over_by_another(server, tmp_path)
         doomed.client() as client,
         other.client() as second,
     ):
-        asked = caller.submit(client.post, "/v1/checks", json=examples.ONE_CHECK, headers=key)
+        asked = caller.submit(client.post, "/v1/checks", json=ONE_EXAMPLE, headers=key)
         wait_until(lambda: list(server.client.scan_iter(idempotency_key("*"))), 10, "the claim")
         doomed.process.kill()
         with pytest.raises(httpx.TransportError):
             asked.result()
         # At once, as a proxy does: the claim of the dead one still stands.
         soon = {**key, "X-Timeout-Ms": "100"}
-        answer = second.post("/v1/checks", json=examples.ONE_CHECK, headers=soon)
+        answer = second.post("/v1/checks", json=ONE_EXAMPLE, headers=soon)
 
     refused(answer, 504, "timeout")
 
@@ -283,12 +284,12 @@ def test_a_request_whose_gateway_died_is_taken_over_by_another(server, tmp_path)
 def test_markets_and_limits_are_published_for_all_later_checks(http, risk):
     """Putting the same again changes nothing; what is put is what the library would publish."""
     name = unique("m")
-    put = [http.put(f"/v1/markets/{name}", json=examples.MARKET).json() for _ in "12"]
-    limits = [http.put(f"/v1/limits/{name}", json=examples.LIMITS).json() for _ in "12"]
+    put = [http.put(f"/v1/markets/{name}", json=MARKET_EXAMPLE).json() for _ in "12"]
+    limits = [http.put(f"/v1/limits/{name}", json=LIMITS_EXAMPLE).json() for _ in "12"]
 
     assert put[0] == put[1] == {"name": name, "id": risk.load_market(name).id}
     assert limits[0] == limits[1]
-    body = {**examples.ONE_CHECK, "market": name, "limits": name, "measures": ["stress_loss:crash"]}
+    body = {**ONE_EXAMPLE, "market": name, "limits": name, "measures": ["stress_loss:crash"]}
     (report,) = http.post("/v1/checks", json=body).json()["reports"]
     assert report["market_id"] == put[0]["id"]
     assert report["limits_version"] == limits[0]["version"]
@@ -302,7 +303,7 @@ BAD_MARKETS = {
     "a price of nothing": ({"dates": ["2024-01-01", "2024-01-02"], "prices": {"A": [1, 0]}}, None),
     "its own column": ({"dates": ["2024-01-01"], "prices": {"date": [1]}}, "prices['date']"),
     "a day that is none": ({"dates": ["2024-02-30"], "prices": {"A": [1]}}, None),
-    "scenario": ({**examples.MARKET, "scenarios": {"x": {"luck": 1}}}, "scenarios['x']"),
+    "scenario": ({**MARKET_EXAMPLE, "scenarios": {"x": {"luck": 1}}}, "scenarios['x']"),
 }  # fmt: skip
 
 
@@ -317,7 +318,7 @@ def test_a_market_that_is_none_is_refused(what, http):
 
 def test_names_in_paths_are_plain(http):
     for name in ("a b", ".hidden", "x" * 101, "é"):
-        answer = http.put(f"/v1/limits/{name}", json=examples.LIMITS)
+        answer = http.put(f"/v1/limits/{name}", json=LIMITS_EXAMPLE)
         assert refused(answer, 422, "invalid_settings")["field"] == "name"
 
 
@@ -350,12 +351,12 @@ def test_tokens_let_in_those_who_have_the_role(fleet, tmp_path):
     with gateway(fleet.url, tmp_path, {"RISK_TASKS_GATEWAY_TOKENS_FILE": str(path)}) as locked:
         with locked.client() as client:
             for headers in ({}, {"Authorization": "Bearer no"}, {"Authorization": "Basic x"}):
-                answer = client.post("/v1/checks", json=examples.ONE_CHECK, headers=headers)
+                answer = client.post("/v1/checks", json=ONE_EXAMPLE, headers=headers)
                 refused(answer, 401, "unauthorized")
                 assert answer.headers["www-authenticate"] == "Bearer"
             sent = {
-                "check": ("POST", "/v1/checks", examples.ONE_CHECK),
-                "publish": ("PUT", "/v1/limits/t", examples.LIMITS),
+                "check": ("POST", "/v1/checks", ONE_EXAMPLE),
+                "publish": ("PUT", "/v1/limits/t", LIMITS_EXAMPLE),
                 "operate": ("GET", "/metrics", None),
                 "read": ("GET", "/v1/checks/x", None),
             }
@@ -364,13 +365,13 @@ def test_tokens_let_in_those_who_have_the_role(fleet, tmp_path):
                 for role, (method, path, body) in sent.items()
             }
             assert told == {"check": 200, "publish": 200, "operate": 200, "read": 404}
-            wrong = client.post("/v1/checks", json=examples.ONE_CHECK, headers=bearer("publish"))
+            wrong = client.post("/v1/checks", json=ONE_EXAMPLE, headers=bearer("publish"))
             refused(wrong, 403, "forbidden")
             for path in ("/livez", "/readyz", "/openapi.json"):
                 assert client.get(path).status_code == 200
             key = {"Idempotency-Key": "mine"}
             for role in ("check", "publish"):
-                client.post("/v1/checks", json=examples.ONE_CHECK, headers={**bearer(role), **key})
+                client.post("/v1/checks", json=ONE_EXAMPLE, headers={**bearer(role), **key})
         assert "secret-of" not in locked.log.read_text()
 
 
@@ -403,7 +404,7 @@ def test_a_gateway_without_its_server_lives_and_is_not_ready(server, tmp_path):
     arguments = {"RISK_TASKS_BROKER_URL": nowhere}
     with gateway(nowhere, tmp_path, arguments) as alone, alone.client() as client:
         assert client.get("/livez").json() == {"status": "live"}
-        for answer in (client.get("/readyz"), client.post("/v1/checks", json=examples.ONE_CHECK)):
+        for answer in (client.get("/readyz"), client.post("/v1/checks", json=ONE_EXAMPLE)):
             refused(answer, 503, "transport")
             assert int(answer.headers["retry-after"]) >= 1
 
@@ -416,7 +417,7 @@ def test_sigterm_answers_what_was_begun_and_ends_with_0(server, tmp_path):
         def ask() -> None:
             with going.client() as client:
                 headers = {"X-Timeout-Ms": "1500"}
-                found.append(client.post("/v1/checks", json=examples.ONE_CHECK, headers=headers))
+                found.append(client.post("/v1/checks", json=ONE_EXAMPLE, headers=headers))
 
         asking = threading.Thread(target=ask)
         asking.start()
@@ -435,7 +436,7 @@ def test_sigterm_answers_what_was_begun_and_ends_with_0(server, tmp_path):
 
 def test_what_it_measures_is_there_for_prometheus(http):
     """By route, never by what is in it; each is documented."""
-    http.post("/v1/checks", json=examples.ONE_CHECK)
+    http.post("/v1/checks", json=ONE_EXAMPLE)
     http.get("/v1/checks/some-id")
     text = http.get("/metrics").text
 

@@ -15,7 +15,8 @@ import httpx
 import pytest
 
 from risk_tasks.embedding.server import free_port
-from risk_tasks.http import examples
+from risk_tasks.http.checks import ONE_EXAMPLE
+from risk_tasks.http.publishing import LIMITS_EXAMPLE
 from tests.integration.gateways import JSON, RunningGateway, gateway, refused
 from tests.integration.support import REPOSITORY, unique, wait_until
 
@@ -91,8 +92,8 @@ async def _ask_until(url: str, stopped: asyncio.Event) -> list[tuple[str, int | 
     async with httpx.AsyncClient(base_url=url, timeout=30) as client:
         while not stopped.is_set():
             for kind, method, path, body, headers in (
-                ("check", "POST", "/v1/checks", examples.ONE_CHECK, {"Idempotency-Key": unique()}),
-                ("limits", "PUT", "/v1/limits/behind", examples.LIMITS, {}),
+                ("check", "POST", "/v1/checks", ONE_EXAMPLE, {"Idempotency-Key": unique()}),
+                ("limits", "PUT", "/v1/limits/behind", LIMITS_EXAMPLE, {}),
                 ("ready", "GET", "/readyz", None, {}),
             ):
                 try:
@@ -137,9 +138,7 @@ def test_the_proxy_waits_as_long_as_the_caller_and_says_what_it_says_as_problems
         httpx.Client(base_url=url, timeout=40) as client,
     ):
         started = time.monotonic()
-        answer = client.post(
-            "/v1/checks", json=examples.ONE_CHECK, headers={"X-Timeout-Ms": "14000"}
-        )
+        answer = client.post("/v1/checks", json=ONE_EXAMPLE, headers={"X-Timeout-Ms": "14000"})
         assert refused(answer, 504, "timeout")["check_id"]
         assert time.monotonic() - started >= 14
         as_json, large = {"Content-Type": JSON}, b" " * ((64 << 20) + 1)

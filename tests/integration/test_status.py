@@ -75,7 +75,7 @@ def test_live_workers_are_told_with_how_busy_they_are(client, server):
 
 
 def test_a_process_writes_under_its_name_and_a_part_of_its_own(client, server):
-    """As `roles/meters.py` has it; a worker that was started again under its name is one."""
+    """As `roles/metrics.py` has it; a worker that was started again under its name is one."""
     name = unique("worker")
     for part in ("0badcafe", "deadbeef"):
         at_s = [0.0]

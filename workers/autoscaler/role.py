@@ -14,7 +14,7 @@ from risk_tasks.broker.heartbeat import Heartbeat
 from risk_tasks.connection import connect
 from risk_tasks.errors import RiskTasksError, TransportError
 from risk_tasks.roles.logs import configure_logs
-from risk_tasks.roles.meters import open_endpoint, told
+from risk_tasks.roles.metrics import endpoint_fields, open_endpoint
 from risk_tasks.roles.presence import name_of_a_life
 from risk_tasks.store.roles import AutoscalerStore, RoleStore
 from workers.autoscaler.docker import DockerDriver, own_project
@@ -45,7 +45,9 @@ def run_autoscaler(settings: AutoscalerSettings) -> int:
         name, policy, SignalReader(client), driver, store, metrics, time.monotonic
     )
     bounds = {"least": policy.min_workers, "most": policy.max_workers}
-    log.info("autoscaler.ready", name=name, driver=driver.name, **bounds, **told(endpoint))
+    log.info(
+        "autoscaler.ready", name=name, driver=driver.name, **bounds, **endpoint_fields(endpoint)
+    )
     while not stopped.is_set():
         try:
             autoscaler.look()

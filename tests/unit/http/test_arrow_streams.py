@@ -1,4 +1,4 @@
-"""Arrow streams from outside: what is read, and what is refused before it is."""
+"""Arrow streams from untrusted sources: valid ones are read, all others refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def stream(table: pa.Table, **options: object) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def test_one_stream_or_several_are_read_as_they_were_written():
+def test_one_or_more_streams_are_read_as_written():
     about = pa.table({"portfolio_id": ["a"], "nav": [1.0]})
 
     assert read_streams(stream(TABLE), 2)[0].equals(TABLE)
@@ -37,7 +37,7 @@ def test_one_stream_or_several_are_read_as_they_were_written():
     assert second.equals(about)
 
 
-def test_more_streams_than_are_asked_for_are_refused():
+def test_too_many_or_no_streams_are_refused():
     with pytest.raises(InvalidTableError, match="1 to 1"):
         read_streams(write_streams([TABLE, TABLE]), 1)
     with pytest.raises(InvalidTableError, match="1 to 2"):
@@ -47,13 +47,13 @@ def test_more_streams_than_are_asked_for_are_refused():
 @pytest.mark.parametrize("codec", ["lz4", "zstd"])
 @pytest.mark.parametrize("table", [TABLE, TABLE.select(["quantity"])])
 def test_compressed_buffers_are_refused(codec, table):
-    """In a stream of plain columns, and where the first batch is a dictionary's."""
-    with pytest.raises(InvalidTableError, match="Compressed"):
+    """Also where the first batch is a dictionary."""
+    with pytest.raises(InvalidTableError, match="compressed"):
         read_streams(stream(table, compression=codec), 2)
 
 
 def test_compressed_buffers_in_a_second_stream_are_refused():
-    with pytest.raises(InvalidTableError, match="Compressed"):
+    with pytest.raises(InvalidTableError, match="compressed"):
         read_streams(stream(TABLE) + stream(TABLE, compression="zstd"), 2)
 
 
@@ -67,7 +67,7 @@ def test_compressed_buffers_in_a_second_stream_are_refused():
         pa.array([b"x"]),
     ],
 )
-def test_columns_that_may_take_no_bytes_or_are_nothing_to_us_are_refused(column):
+def test_unsupported_column_types_are_refused(column):
     with pytest.raises(InvalidTableError) as caught:
         read_streams(stream(pa.table({"odd": column})), 1)
 
@@ -75,7 +75,7 @@ def test_columns_that_may_take_no_bytes_or_are_nothing_to_us_are_refused(column)
 
 
 @given(data=st.data())
-def test_damaged_bytes_are_refused_or_read_and_never_raise_otherwise(data):
+def test_damaged_bytes_raise_nothing_but_invalid_table_errors(data):
     whole = bytearray(stream(TABLE))
     for _ in range(data.draw(st.integers(1, 4))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
@@ -86,6 +86,6 @@ def test_damaged_bytes_are_refused_or_read_and_never_raise_otherwise(data):
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_refused(noise):
+def test_random_bytes_are_refused(noise):
     with pytest.raises(InvalidTableError):
         read_streams(noise, 2)

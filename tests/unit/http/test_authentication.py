@@ -1,4 +1,4 @@
-"""Whom the gateway lets in."""
+"""Authentication by bearer tokens."""
 
 from __future__ import annotations
 
@@ -8,53 +8,59 @@ import pytest
 from starlette.requests import Request
 
 from risk_tasks.errors import InvalidSettingsError
+from risk_tasks.http.authentication import Authenticator, Role, read_tokens, require_safe
 from risk_tasks.http.problems import ProblemError
-from risk_tasks.http.tokens import Caller, Door, Role, read_tokens, require_safe
 
 SECRET = "correct horse"
 HASH = hashlib.sha256(SECRET.encode()).hexdigest()
 ONE = f'[[tokens]]\nname = "a"\nsha256 = "{HASH}"\nroles = ["read", "check"]\n'
 
 
-def asked(authorization: str | None) -> Request:
+def request(authorization: str | None) -> Request:
     headers = [] if authorization is None else [(b"authorization", authorization.encode())]
     return Request({"type": "http", "headers": headers})
 
 
-def test_a_token_is_known_by_its_hash_and_let_in_for_its_roles():
-    door = Door(read_tokens(ONE))
+def test_a_token_authenticates_by_its_hash_for_its_roles():
+    authenticator = Authenticator(read_tokens(ONE))
 
-    assert door.is_locked
-    assert door.admit(asked(f"Bearer {SECRET}"), (Role.CHECK,)) == Caller("a")
-    assert door.admit(asked(f"bearer {SECRET}"), (Role.PUBLISH, Role.READ)) == Caller("a")
+    assert authenticator.is_required
+    assert authenticator.authenticate(request(f"Bearer {SECRET}"), (Role.CHECK,)) == "a"
+    roles = (Role.PUBLISH, Role.READ)
+    assert authenticator.authenticate(request(f"bearer {SECRET}"), roles) == "a"
     with pytest.raises(ProblemError) as caught:
-        door.admit(asked(f"Bearer {SECRET}"), (Role.PUBLISH,))
+        authenticator.authenticate(request(f"Bearer {SECRET}"), (Role.PUBLISH,))
     assert caught.value.status == 403
+    assert "expected publish" in str(caught.value)
 
 
 @pytest.mark.parametrize(
     "authorization",
     [None, "", "Bearer", "Bearer ", f"Basic {SECRET}", f"Bearer {HASH}", "Bearer é"],
 )
-def test_nobody_else_is_let_in(authorization):
-    """The hash in the file is no token."""
+def test_a_missing_or_unknown_token_is_refused(authorization):
+    """The hash in the file is not a token."""
     with pytest.raises(ProblemError) as caught:
-        Door(read_tokens(ONE)).admit(asked(authorization), tuple(Role))
+        Authenticator(read_tokens(ONE)).authenticate(request(authorization), tuple(Role))
 
     assert caught.value.status == 401
     assert caught.value.headers["WWW-Authenticate"] == "Bearer"
 
 
-def test_without_tokens_all_are_let_in():
-    assert Door(()).admit(asked(None), (Role.OPERATE,)) == Caller("")
+def test_public_operations_require_no_token():
+    assert Authenticator(read_tokens(ONE)).authenticate(request(None), ()) == ""
+
+
+def test_without_tokens_every_request_is_accepted():
+    assert Authenticator(()).authenticate(request(None), (Role.OPERATE,)) == ""
 
 
 BAD_FILES = {
-    "nothing": "",
-    "no TOML": "tokens = [",
+    "empty": "",
+    "not TOML": "tokens = [",
     "no tokens": "tokens = []",
     "no hash": '[[tokens]]\nname = "a"\nroles = ["read"]\n',
-    "a token in the place of its hash": ONE.replace(HASH, SECRET),
+    "a token instead of its hash": ONE.replace(HASH, SECRET),
     "upper case": ONE.replace(HASH, HASH.upper()),
     "no roles": ONE.replace('"read", "check"', ""),
     "an unknown role": ONE.replace("read", "admin"),
@@ -64,17 +70,17 @@ BAD_FILES = {
 }
 
 
-@pytest.mark.parametrize("what", BAD_FILES)
-def test_a_file_that_is_none_is_refused_without_its_hashes(what):
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_an_invalid_token_file_is_refused_without_disclosing_secrets(case):
     with pytest.raises(InvalidSettingsError) as caught:
-        read_tokens(BAD_FILES[what])
+        read_tokens(BAD_FILES[case])
 
     assert caught.value.field == "RISK_TASKS_GATEWAY_TOKENS"
     assert SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
-def test_this_machine_needs_no_tokens(host):
+def test_a_loopback_address_needs_no_tokens(host):
     require_safe(host, ())
 
 

@@ -1,4 +1,4 @@
-"""What a role measures, and where it shows that."""
+"""Metrics of a role: the Prometheus endpoint, and the recorder of a worker."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("risk_tasks")
 
-#: how far what is measured may lag behind
+#: the longest delay of a figure
 _FLUSH_EVERY_S = 1.0
 
 
 def open_endpoint(settings: Settings, role: str, *make: Callable[[], Collector]) -> Endpoint | None:
-    """Serve what each of `make` makes to Prometheus, or nothing where no port is set."""
+    """Serve the collectors that `make` returns to Prometheus; None if no port is set."""
     if settings.metrics == "off" or settings.metrics_port is None:
         return None
-    # Only who is scraped needs the library.
+    # A role without an endpoint does not need the library.
     from risk_tasks.monitoring.exposition import Endpoint
 
     return Endpoint(settings.metrics_host, settings.metrics_port, role, [one() for one in make])
 
 
-def told(endpoint: Endpoint | None) -> dict[str, int]:
-    """Return what the line of a role that is ready says of its endpoint."""
+def endpoint_fields(endpoint: Endpoint | None) -> dict[str, int]:
+    """Return the fields about the endpoint for the log line `ready` of a role."""
     return {"metrics_port": endpoint.port} if endpoint else {}
 
 
-class WorkerMeters:
-    """A worker's recorder: from `start` until `stop` its slots are written, about once a second."""
+class WorkerMonitoring:
+    """The recorder of a worker; from `start` to `stop` its slots are written once a second."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class WorkerMeters:
         self._repeater: Repeater | None = None
         if settings.metrics == "off":
             return
-        # Of two processes of one name, as after a restart, neither overwrites the other's slot.
+        # Unique per process: a restarted process of the same name has a slot of its own.
         process = f"{name}:{uuid.uuid4().hex[:8]}"
         self._slots = SlotWriter(
             SlotStore(client), process, threads=settings.concurrency, look_ups=cache.look_ups
@@ -66,9 +66,9 @@ class WorkerMeters:
         if settings.metrics_port is not None:
             from risk_tasks.monitoring.worker import WorkerMetrics
 
-            shown = WorkerMetrics(settings.concurrency)
-            self.endpoint = open_endpoint(settings, "worker", lambda: shown, cache.metrics)
-            sinks.append(shown)
+            exposed = WorkerMetrics(settings.concurrency)
+            self.endpoint = open_endpoint(settings, "worker", lambda: exposed, cache.metrics)
+            sinks.append(exposed)
         self.recorder = self._late = LateRecorder(sinks)
         self._repeater = Repeater(self._flush, every_s=_FLUSH_EVERY_S, name="metrics")
 
@@ -77,7 +77,7 @@ class WorkerMeters:
             self._repeater.start()
 
     def stop(self) -> None:
-        """Write what was measured last, and close the endpoint."""
+        """Write the last figures and close the endpoint."""
         if self._repeater is not None:
             self._repeater.stop()
             try:

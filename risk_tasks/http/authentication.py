@@ -1,10 +1,10 @@
-"""Whom the gateway lets in: bearer tokens by their hash, with roles.
+"""Authentication by bearer tokens, which a TOML file lists by their hashes and roles.
 
 ::
 
     [[tokens]]
     name = "order-gateway"
-    sha256 = "..."          # of the token; the token itself stands nowhere here
+    sha256 = "..."          # of the token; the file does not contain the token itself
     roles = ["check"]
 """
 
@@ -16,7 +16,6 @@ import ipaddress
 import re
 import tomllib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
@@ -30,7 +29,7 @@ _FIELD = f"{PREFIX}GATEWAY_TOKENS"
 
 
 class Role(StrEnum):
-    """What a token may be for; none includes another."""
+    """A permission of a token. No role includes another."""
 
     READ = "read"
     CHECK = "check"
@@ -50,71 +49,69 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     tokens: list[Token]
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who sent a request; `name` is that of the token, empty where none are asked for."""
-
-    name: str
-
-
 def read_tokens(text: str) -> tuple[Token, ...]:
-    """Return the tokens in a TOML text; raises `InvalidSettingsError` for what names none."""
+    """Return the tokens in a TOML text. Raises `InvalidSettingsError` for an invalid text."""
     try:
         tokens = tuple(msgspec.convert(tomllib.loads(text), _File).tokens)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise _refusal(f"Not a list of tokens: {error}.") from None
+        raise _invalid_file(f"The token file is invalid: {error}.") from None
     if not tokens:
-        raise _refusal("It names no token.")
+        raise _invalid_file("The token file has no tokens: expected at least one.")
     if len({token.name for token in tokens}) < len(tokens):
-        raise _refusal("Two tokens have one name.")
+        raise _invalid_file("Two tokens have the same name: expected different names.")
     for token in tokens:
         if not token.name or not token.roles:
-            raise _refusal(f"Token {token.name!r} has no name, or no roles.")
+            raise _invalid_file(f"Token {token.name!r} lacks a name or roles: expected both.")
         if not re.fullmatch("[0-9a-f]{64}", token.sha256):
-            raise _refusal(f"The sha256 of {token.name!r} is none.")
+            raise _invalid_file(f"The sha256 of {token.name!r} is not 64 lower-case hex digits.")
     return tokens
 
 
 def require_safe(host: str, tokens: Collection[Token]) -> None:
-    """Raise `InvalidSettingsError` where other machines would be let in without tokens."""
+    """Raise `InvalidSettingsError` for a host that other machines reach without tokens."""
     if not tokens and not _is_loopback(host):
         raise InvalidSettingsError(
-            f"Without tokens the gateway does not listen on {host}.",
+            f"The gateway has no tokens and would listen on {host}: expected a loopback address.",
             field=f"{PREFIX}GATEWAY_HOST",
-            remedy=f"Listen on 127.0.0.1, or name a file of tokens in {_FIELD}_FILE.",
+            remedy=f"Listen on 127.0.0.1, or set {_FIELD}_FILE to a file of tokens.",
         )
 
 
-class Door:
-    """Lets requests in by their token; without tokens, all of them."""
+class Authenticator:
+    """Finds the token of a request and checks its roles; without tokens it accepts all requests."""
 
     def __init__(self, tokens: Sequence[Token]) -> None:
-        self.is_locked = bool(tokens)
+        self.is_required = bool(tokens)
         self._tokens = tuple(tokens)
 
-    def admit(self, request: Request, roles: Collection[Role]) -> Caller:
-        """Return who asks; raises a `ProblemError` for one who has none of `roles`."""
-        if not self.is_locked:
-            return Caller("")
-        found = self._find(request.headers.get("authorization", ""))
-        if found is None:
+    def authenticate(self, request: Request, roles: Collection[Role]) -> str:
+        """Return the name of the request's token, empty where none is required.
+
+        One of `roles` suffices; an operation without roles requires no token. Raises `ProblemError`
+        401 without a known token, 403 without one of the roles.
+        """
+        if not self.is_required or not roles:
+            return ""
+        token = self._find(request.headers.get("authorization", ""))
+        if token is None:
             raise ProblemError(
                 401,
                 "unauthorized",
-                "No token, or one that is not known.",
+                "The bearer token is missing or unknown.",
                 field="Authorization",
                 remedy="Send 'Authorization: Bearer TOKEN'.",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-        if not set(roles) & set(found.roles):
+        if not set(roles) & set(token.roles):
             raise ProblemError(
                 403,
                 "forbidden",
-                f"Token {found.name!r} has none of the roles {', '.join(roles)}.",
+                f"Token {token.name!r} has roles {', '.join(token.roles)}: "
+                f"expected {' or '.join(roles)}.",
                 field="Authorization",
-                remedy="Ask for a token with such a role.",
+                remedy="Use a token with such a role.",
             )
-        return Caller(found.name)
+        return token.name
 
     def _find(self, authorization: str) -> Token | None:
         scheme, _, secret = authorization.partition(" ")
@@ -122,7 +119,7 @@ class Door:
             return None
         digest = hashlib.sha256(secret.strip().encode("utf-8", "surrogateescape")).hexdigest()
         found = None
-        # Every one is compared, so that the time tells nothing of which it was.
+        # Compare all tokens: the time then does not depend on which one matches.
         for token in self._tokens:
             if hmac.compare_digest(token.sha256, digest):
                 found = token
@@ -138,7 +135,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _refusal(message: str) -> InvalidSettingsError:
+def _invalid_file(message: str) -> InvalidSettingsError:
     return InvalidSettingsError(
-        message, field=_FIELD, remedy="docs/guides/http.md shows what a file of tokens holds."
+        message, field=_FIELD, remedy="docs/guides/http.md shows the format of a token file."
     )
