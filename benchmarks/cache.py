@@ -27,7 +27,7 @@ from risk_tasks.model.measures import MeasureName, MeasureSettings, parse_measur
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.roles.result_cache import TieredCache, open_cache
 from risk_tasks.service import ResultCache
-from risk_tasks.service.result_cache import _Question
+from risk_tasks.service.result_cache import _Cells
 from risk_tasks.service.validation import validate
 from risk_tasks.settings import Settings
 from risk_tasks.store.roles import CacheCountsStore
@@ -57,7 +57,7 @@ def _look_ups() -> dict[str, list[float]]:
         settings = Settings.read(broker_url=url)
         local, cache = _recall(settings)
         remote, _ = _recall(settings.model_copy(update={"cache_local_bytes": 0}))
-        keys = _Question(block, market, COSTLY, MeasureSettings()).keys
+        keys = _Cells(block, market, COSTLY, MeasureSettings()).keys
         names = [cache.tiers.shared.name(key) for key in keys]
         ways = _ways(block, market, local, remote)
         ways["known in memory"]()
@@ -73,7 +73,7 @@ def _look_ups() -> dict[str, list[float]]:
 
 def _recall(settings: Settings) -> tuple[ResultCache, TieredCache]:
     cache = open_cache(settings)
-    return ResultCache(cache.tiers, cache.flight, ttl_s=600.0), cache
+    return ResultCache(cache.tiers, cache.flights, ttl_s=600.0), cache
 
 
 def _ways(

@@ -1,33 +1,23 @@
-"""Bytes by key: a local tier, a shared tier, two tiers, and one computation for all who ask.
+"""Bytes by key in two tiers, and single flight: each missing key is computed once in the fleet.
 
-Knows nothing of risk: keys are content hashes, so that an entry is never stale and its time to live
-is a bound on space alone.
+Keys are content hashes, so an entry is never stale and its time to live only bounds the space.
+This package does not depend on anything about risk.
 """
 
-from risk_tasks.cache.breaker import Breaker, BreakerState
 from risk_tasks.cache.counters import CacheCounters, CacheCounts
-from risk_tasks.cache.leases import Leases
-from risk_tasks.cache.local import LocalTier
-from risk_tasks.cache.server import CacheServer
-from risk_tasks.cache.shared import SharedTier
-from risk_tasks.cache.single_flight import SingleFlight
-from risk_tasks.cache.tier import Found, Tier
-from risk_tasks.cache.turn import Turn, Waited
-from risk_tasks.cache.two_tiers import TwoTiers
+from risk_tasks.cache.server import CacheServer, CircuitBreaker
+from risk_tasks.cache.single_flight import Leases, SingleFlight
+from risk_tasks.cache.tiers import CachedValue, LocalTier, SharedTier, TwoTiers
 
 __all__ = [
-    "Breaker",
-    "BreakerState",
     "CacheCounters",
     "CacheCounts",
     "CacheServer",
-    "Found",
+    "CachedValue",
+    "CircuitBreaker",
     "Leases",
     "LocalTier",
     "SharedTier",
     "SingleFlight",
-    "Tier",
-    "Turn",
     "TwoTiers",
-    "Waited",
 ]

@@ -1,31 +1,17 @@
-"""What the cache did, added up a block at a time."""
+"""What the cache of a process did, as sums since its start."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Literal, Protocol
-
-TierName = Literal["local", "shared"]
-_TALLIED = {
-    "local": ("local_hits", "local_misses"),
-    "shared": ("shared_hits", "shared_misses"),
-}
-
-
-class Costed(Protocol):
-    """What was found, and what computing it cost."""
-
-    @property
-    def cost_s(self) -> float: ...
+from collections import Counter
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class CacheCounts:
-    """Sums since the process started; sums of processes add up by field."""
+    """Sums since the process started; those of several processes add up by field."""
 
-    #: what two tiers are asked for, they ask of the local one first: hits and misses are all keys
+    #: every look-up goes to the local tier first: its hits and misses are all look-ups
     local_hits: float = 0
     local_misses: float = 0
     shared_hits: float = 0
@@ -33,71 +19,61 @@ class CacheCounts:
     #: bytes of values that were found in the shared tier, and written to it
     read_bytes: float = 0
     written_bytes: float = 0
-    #: entries that the local tier gave up for others, before they expired
+    #: entries that the local tier evicted before they expired
     local_evictions: float = 0
-    #: entries of the shared tier that were damaged or not ours, and were deleted
+    #: entries of the shared tier that were damaged or foreign, and were deleted
     corrupt: float = 0
     #: calls of the server that failed
     errors: float = 0
-    #: calls that were not made, since the breaker was open
+    #: calls that were not made because the circuit breaker was open
     refused: float = 0
-    #: how often the breaker opened
+    #: how often the circuit breaker opened
     breaker_openings: float = 0
-    #: keys waited for because another computed them, and those of them that came
+    #: keys that were waited for because another caller computed them, and those that arrived
     waits: float = 0
     arrivals: float = 0
-    #: keys computed in place of one who let go of them
+    #: keys that were computed here after another caller released them or its lease expired
     take_overs: float = 0
-    #: keys that had not come at the deadline
+    #: keys that had not arrived at the deadline
     late: float = 0
     #: seconds of computing that hits and arrivals saved
     saved_s: float = 0.0
 
     @property
+    def look_ups(self) -> float:
+        """Return the number of keys that were looked up."""
+        return self.local_hits + self.local_misses
+
+    @property
+    def hits(self) -> float:
+        """Return the number of keys that either tier had."""
+        return self.local_hits + self.shared_hits
+
+    @property
     def cache_hit_ratio(self) -> float | None:
-        """Hits over keys asked for, between 0 and 1; None where none was asked for.
+        """Return hits over look-ups, from 0 to 1; None without look-ups.
 
-        Only what may be cached is ever asked for.
+        Only measures that may be cached are looked up.
         """
-        requests = self.local_hits + self.local_misses
-        return (self.local_hits + self.shared_hits) / requests if requests else None
-
-    def as_dict(self) -> dict[str, float | None]:
-        """Return all sums by name, and `cache_hit_ratio`."""
-        return {**asdict(self), "cache_hit_ratio": self.cache_hit_ratio}
+        return self.hits / self.look_ups if self.look_ups else None
 
     def since(self, earlier: CacheCounts) -> CacheCounts:
         """Return what was added after `earlier`."""
-        return CacheCounts(
-            **{name: getattr(self, name) - getattr(earlier, name) for name in COUNT_NAMES}
-        )
-
-
-COUNT_NAMES = tuple(field.name for field in fields(CacheCounts))
+        before = asdict(earlier)
+        return CacheCounts(**{name: sum_ - before[name] for name, sum_ in asdict(self).items()})
 
 
 class CacheCounters:
-    """Adds up from many threads."""
+    """Thread-safe sums, by the field names of `CacheCounts`."""
 
     def __init__(self) -> None:
-        self._sums = dict.fromkeys(COUNT_NAMES, 0.0)
+        self._sums: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def add(self, **counts: float) -> None:
-        """Add to the fields of `CacheCounts` by name."""
         with self._lock:
             for name, count in counts.items():
-                self._sums[name] += count
-
-    def tally(self, tier: TierName, found: Sequence[Costed | None]) -> None:
-        """Count the hits and misses of a block, and the seconds that its hits save."""
-        costs_s = [each.cost_s for each in found if each is not None]
-        hits, misses = _TALLIED[tier]
-        with self._lock:
-            sums = self._sums
-            sums[hits] += len(costs_s)
-            sums[misses] += len(found) - len(costs_s)
-            sums["saved_s"] += sum(costs_s)
+                self._sums[name] += count  # type: ignore[assignment]
 
     def snapshot(self) -> CacheCounts:
         with self._lock:

@@ -1,7 +1,8 @@
-"""The server of the shared tier: never waited for, never an error."""
+"""Calls of the cache server that fail soon and never raise: a server that is down is a miss."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -9,51 +10,101 @@ from typing import TypeVar
 import redis
 from redis.exceptions import MaxConnectionsError
 
-from risk_tasks.cache.breaker import Breaker
 from risk_tasks.cache.counters import CacheCounters
 
 Answer = TypeVar("Answer")
 
 #: Together a connection and one answer take less than the 50 ms within which a cache that is down
-#: is a miss. Its client makes no second attempt.
+#: is a miss. The client of the cache does not retry.
 CONNECT_TIMEOUT_S = 0.015
 ANSWER_TIMEOUT_S = 0.03
 
 
-class CacheServer:
-    """Makes calls that may fail, through a breaker."""
+class CircuitBreaker:
+    """Opens after `n_failures` failures in a row; then allows one call every `open_s` seconds.
 
-    def __init__(self, client: redis.Redis, counters: CacheCounters, breaker: Breaker) -> None:
+    The first success closes it. No lock is held during a call, and a probe that never reports its
+    result is followed by another one.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_failures: int = 3,
+        open_s: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._n_failures = n_failures
+        self._open_s = open_s
+        self._clock = clock
+        self._failures_in_a_row = 0
+        self._probe_at_s = 0.0
+        self._lock = threading.Lock()
+
+    @property
+    def is_open(self) -> bool:
+        return self._failures_in_a_row >= self._n_failures
+
+    def allows(self) -> bool:
+        """Return whether a call may be made now; its caller reports `success` or `failure`."""
+        if not self.is_open:
+            return True
+        with self._lock:
+            now_s = self._clock()
+            is_due = now_s >= self._probe_at_s
+            if is_due:
+                self._probe_at_s = now_s + self._open_s
+            return is_due
+
+    def success(self) -> None:
+        if self._failures_in_a_row:
+            with self._lock:
+                self._failures_in_a_row = 0
+
+    def failure(self) -> bool:
+        """Count a failure; return whether it opened the breaker."""
+        with self._lock:
+            was_open = self.is_open
+            self._failures_in_a_row += 1
+            self._probe_at_s = self._clock() + self._open_s
+            return self.is_open and not was_open
+
+
+class CacheServer:
+    """Makes calls through a circuit breaker, and counts those that fail."""
+
+    def __init__(
+        self, client: redis.Redis, counters: CacheCounters, breaker: CircuitBreaker
+    ) -> None:
         self._client = client
         self._counters = counters
         self._breaker = breaker
 
-    def ask(self, call: Callable[[redis.Redis], Answer]) -> Answer | None:
-        """Return what `call` returns; None where the server does not answer or refuses."""
+    def call(self, operation: Callable[[redis.Redis], Answer]) -> Answer | None:
+        """Return what `operation` returns; None where the server does not answer or refuses."""
         if not self._breaker.allows():
             self._counters.add(refused=1)
             return None
         try:
-            answer = call(self._client)
-        except MaxConnectionsError:  # our own bound, and nothing about the server
+            answer = operation(self._client)
+        except MaxConnectionsError:  # our own bound: says nothing about the server
             self._counters.add(errors=1)
             return None
         except (redis.ConnectionError, redis.TimeoutError):
-            self._counters.add(errors=1, breaker_openings=self._breaker.failed())
+            self._counters.add(errors=1, breaker_openings=self._breaker.failure())
             return None
-        except redis.RedisError:  # it answers: full, or read only
+        except redis.RedisError:  # the server answers, but is full or read-only
             self._counters.add(errors=1)
-            self._breaker.succeeded()
-            return None
-        self._breaker.succeeded()
+            answer = None
+        self._breaker.success()
         return answer
 
 
 class ServerClock:
-    """The server's clock as this process knows it, by its answers: slow by one trip at most.
+    """The server's clock, at most one round trip slow, without a call for each reading.
 
-    It goes on by this machine's steady clock, so that reading it costs no call; a server whose
-    clock was set is believed anew after `refresh_s`.
+    Between readings this machine's monotonic clock is added. A server whose clock was set is
+    followed after `refresh_s`.
     """
 
     def __init__(
@@ -61,22 +112,20 @@ class ServerClock:
     ) -> None:
         self._clock = clock
         self._refresh_s = refresh_s
-        self._learnt: tuple[float, int] | None = None
+        self._reading: tuple[float, int] | None = None
 
     def is_due(self) -> bool:
-        """Whether the next call should ask for the time besides."""
-        learnt = self._learnt
-        return learnt is None or self._clock() - learnt[0] > self._refresh_s
+        """Return whether the next call should also ask for the time."""
+        return self._reading is None or self._clock() - self._reading[0] > self._refresh_s
 
-    def learn(self, answer: tuple[int, int]) -> None:
-        """Take an answer to TIME that has just come: seconds and microseconds."""
+    def set(self, answer: tuple[int, int]) -> None:
+        """Set the clock by an answer to TIME that has just arrived: seconds and microseconds."""
         seconds, microseconds = answer
-        self._learnt = (self._clock(), seconds * 1_000 + microseconds // 1_000)
+        self._reading = (self._clock(), seconds * 1_000 + microseconds // 1_000)
 
     def now_ms(self) -> int | None:
-        """Return the server's time; None where it was never learnt."""
-        learnt = self._learnt
-        if learnt is None:
+        """Return the server's time; None before the first reading."""
+        if self._reading is None:
             return None
-        at_s, server_ms = learnt
+        at_s, server_ms = self._reading
         return server_ms + int((self._clock() - at_s) * 1_000)

@@ -7,11 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from risk_tasks.cache import (
-    Breaker,
-    BreakerState,
     CacheCounters,
     CacheCounts,
     CacheServer,
+    CircuitBreaker,
     Leases,
     LocalTier,
     SharedTier,
@@ -37,17 +36,16 @@ class TieredCache:
     """Both tiers, who computes what, and what all of it did; for all threads of a process."""
 
     tiers: TwoTiers
-    flight: SingleFlight
+    flights: SingleFlight
     counters: CacheCounters
-    breaker: Breaker
+    breaker: CircuitBreaker
     #: seconds that results are kept
     ttl_s: float
 
     def look_ups(self) -> LookUps:
         """Return those of this process so far."""
         counts = self.counters.snapshot()
-        n = counts.local_hits + counts.local_misses
-        return LookUps(n, counts.local_hits + counts.shared_hits)
+        return LookUps(counts.look_ups, counts.hits)
 
     def metrics(self) -> Collector:
         """Return what tells Prometheus of this process."""
@@ -57,7 +55,7 @@ class TieredCache:
         return CacheMetrics(
             self.counters.snapshot,
             lambda: self.tiers.local.size_bytes,
-            lambda: self.breaker.state is not BreakerState.CLOSED,
+            lambda: self.breaker.is_open,
         )
 
 
@@ -73,7 +71,7 @@ def open_cache(settings: Settings) -> TieredCache:
         n_retries=0,
         max_connections=_MAX_CONNECTIONS,
     )
-    counters, breaker = CacheCounters(), Breaker()
+    counters, breaker = CacheCounters(), CircuitBreaker()
     server = CacheServer(client, counters, breaker)
     shared = SharedTier(server, CACHE_PREFIX, counters)
     tiers = TwoTiers(LocalTier(settings.cache_local_bytes, counters), shared, counters)
@@ -102,7 +100,7 @@ class CacheReport:
         """Send it; raises `TransportError`, and then the next time sends it too."""
         counts = self._cache.counters.snapshot()
         state = {
-            "breaker": self._cache.breaker.state.value,
+            "breaker": "open" if self._cache.breaker.is_open else "closed",
             "local_bytes": str(self._cache.tiers.local.size_bytes),
         }
         fresh = asdict(counts.since(self._told))

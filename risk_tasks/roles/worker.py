@@ -90,7 +90,7 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     market_cache = MarketCache(markets.load, capacity=settings.markets_held)
     cache, popular = open_cache(settings), PopularityStore(client)
     popularity = Popularity(popular)
-    results = ResultCache(cache.tiers, cache.flight, ttl_s=cache.ttl_s, demand=Demand(popularity))
+    results = ResultCache(cache.tiers, cache.flights, ttl_s=cache.ttl_s, demand=Demand(popularity))
     held_limits = _held_limits(limits)
     live = LiveRecorder(RecomputingStore(client), held_limits)
     service = Service(market_cache, held_limits, results, live)

@@ -1,4 +1,4 @@
-"""Costly measures, looked up before they are computed, and computed once in the fleet."""
+"""Costly measures: looked up before they are computed, and computed once in the fleet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from risk_tasks.cache import SingleFlight, TwoTiers, Waited
+from risk_tasks.cache import CachedValue, SingleFlight, TwoTiers
 from risk_tasks.engine import MarketArrays, PortfolioBlock, compute
 from risk_tasks.engine.content import content_digests
 from risk_tasks.model.column import MeasureColumn, Outcome
@@ -22,25 +22,25 @@ from risk_tasks.service.demand import Demand
 from risk_tasks.service.fingerprint import ENGINE_VERSION
 from risk_tasks.wire.documents import settings_document
 
-#: part of every key: entries of another form are never found
+#: part of every key, so that entries of another format are never found
 _KEY_FORMAT = 1
 _CELL = np.dtype([("value", "<f8"), ("outcome", "i1")])
-#: after so many times what computing ought to take, its holder is given up for dead
+#: a lease lasts this many times the estimated computing time: its holder is taken for dead then
 _LEASE_FACTOR, _SHORTEST_LEASE_S = 20.0, 2.0
 
-#: what stands for a number that somebody else was computing when the time was over
-_LATE = np.array([(np.nan, Outcome.NOT_IN_TIME)], dtype=_CELL).tobytes()
+#: the cell of a result that had not arrived at the deadline
+_NOT_IN_TIME = np.array([(np.nan, Outcome.NOT_IN_TIME)], dtype=_CELL).tobytes()
 
 Columns = dict[MeasureName, MeasureColumn]
 
 
 def costly_of(names: Sequence[MeasureName], settings: MeasureSettings) -> list[MeasureName]:
-    """Return those of `names` that cost more than looking them up."""
+    """Return those of `names` that cost more to compute than to look up."""
     return [name for name in names if name.definition.is_looked_up(settings.n_paths)]
 
 
 class ResultCache:
-    """Computes blocks as the engine does, with the same bits, whatever is known already."""
+    """Computes blocks with the same bits as the engine, and computes costly measures only once."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class ResultCache:
         self._lock = threading.Lock()
 
     def drain(self) -> dict[str, int]:
-        """Return how often each measure was known and unknown since the last time."""
+        """Return hits and misses by measure since the last call."""
         with self._lock:
             counts, self._counts = self._counts, Counter()
         return dict(counts)
@@ -74,15 +74,15 @@ class ResultCache:
     ) -> Columns:
         """Return one column of shape (P,) for each of `names`.
 
-        What others are computing is waited for until `until_s` on the monotonic clock; what has
-        not come then has no number and the outcome `NOT_IN_TIME`.
+        Results that other workers are computing are waited for until `until_s` by the monotonic
+        clock; a result that has not arrived by then has no value and the outcome `NOT_IN_TIME`.
         """
         costly = costly_of(names, settings)
         columns = compute(block, market, [n for n in names if n not in costly], settings)
         if costly:
             if self._demand is not None:
                 self._demand.note(block, market, costly, settings)
-            columns |= self._recall(_Question(block, market, costly, settings), until_s)
+            columns |= self._look_up(_Cells(block, market, costly, settings), until_s)
         return {name: columns[name] for name in names}
 
     def refresh(
@@ -94,60 +94,44 @@ class ResultCache:
         *,
         fresh_s: float,
     ) -> int:
-        """Compute and keep what is not known for another `fresh_s` seconds; returns how much."""
-        asked = _Question(block, market, costly_of(names, settings), settings)
-        once = list(dict.fromkeys(asked.keys))
-        known = self._tiers.look_up(once)
-        stale = [
-            key
-            for key, found in zip(once, known, strict=True)
-            if found is None or found.ttl_s < fresh_s
-        ]
+        """Compute and keep what expires within `fresh_s` seconds; return the number of results."""
+        cells = _Cells(block, market, costly_of(names, settings), settings)
+        keys = list(dict.fromkeys(cells.keys))
+        held = zip(keys, self._tiers.get_many(keys, is_counted=False), strict=True)
+        stale = [key for key, one in held if one is None or one.ttl_s < fresh_s]
         if stale:
-            started = time.perf_counter()
-            cells = asked.answer(stale)
-            cost_s = (time.perf_counter() - started) / len(cells)
-            self._tiers.set_many(cells, self._ttl_s, cost_s=cost_s)
+            self._tiers.set_many(cells.compute(stale, self._ttl_s))
         return len(stale)
 
-    def _recall(self, asked: _Question, until_s: float) -> Columns:
-        once = list(dict.fromkeys(asked.keys))
-        cells = dict(zip(once, self._tiers.get_many(once), strict=True))
-        missing = [
-            key for key, cell in cells.items() if cell is None or len(cell) != _CELL.itemsize
-        ]
-        self._count(asked, set(missing))
+    def _look_up(self, cells: _Cells, until_s: float) -> Columns:
+        keys = list(dict.fromkeys(cells.keys))
+        found = {
+            key: one.value
+            for key, one in zip(keys, self._tiers.get_many(keys), strict=True)
+            if one is not None and len(one.value) == _CELL.itemsize
+        }
+        missing = [key for key in keys if key not in found]
+        self._count(cells, found)
         if missing:
-            cells |= dict.fromkeys(missing, _LATE) | self._fly(asked, missing, until_s)
-        return asked.columns([cells[key] or _LATE for key in asked.keys])
+            found |= self._flight.compute_once(
+                missing,
+                lambda mine: cells.compute(mine, self._ttl_s),
+                lease_s=max(_SHORTEST_LEASE_S, cells.cost_s(len(missing)) * _LEASE_FACTOR),
+                until_s=until_s,
+            )
+        return cells.columns([found.get(key, _NOT_IN_TIME) for key in cells.keys])
 
-    def _count(self, asked: _Question, missing: Collection[bytes]) -> None:
-        n = len(asked)
+    def _count(self, cells: _Cells, found: Collection[bytes]) -> None:
+        n = len(cells)
         with self._lock:
-            for at, name in enumerate(asked.names):
-                n_missing = sum(key in missing for key in asked.keys[at * n : (at + 1) * n])
-                self._counts[f"{name.name}:hits"] += n - n_missing
-                self._counts[f"{name.name}:misses"] += n_missing
-
-    def _fly(
-        self, asked: _Question, missing: Sequence[bytes], until_s: float
-    ) -> dict[bytes, bytes]:
-        """Compute those of `missing` that nobody computes, and wait for the others."""
-        lease_s = max(_SHORTEST_LEASE_S, asked.cost_s(len(missing)) * _LEASE_FACTOR)
-        with self._flight.lead(missing, lease_s=lease_s) as turn:
-            waited = Waited.TAKEN_OVER
-            while waited is Waited.TAKEN_OVER:
-                if turn.mine:
-                    started = time.perf_counter()
-                    cells = asked.answer(turn.mine)
-                    cost_s = (time.perf_counter() - started) / len(cells)
-                    turn.land(cells, self._ttl_s, cost_s=cost_s)
-                waited = turn.wait(until_s)
-            return turn.found
+            for at, name in enumerate(cells.names):
+                n_hits = sum(key in found for key in cells.keys[at * n : (at + 1) * n])
+                self._counts[f"{name.name}:hits"] += n_hits
+                self._counts[f"{name.name}:misses"] += n - n_hits
 
 
-class _Question:
-    """What is asked of one block: a key for each measure and portfolio, equal ones for the same."""
+class _Cells:
+    """The results of a block: one key per measure and portfolio, equal keys for equal results."""
 
     def __init__(
         self,
@@ -164,12 +148,13 @@ class _Question:
         return len(self._block)
 
     def cost_s(self, n_cells: int) -> float:
-        """Return about how long computing so many cells takes."""
+        """Return the estimated seconds that computing `n_cells` takes."""
         dearest = max(name.definition.cost_of(self._settings.n_paths) for name in self.names)
         return dearest * n_cells / 1e6
 
-    def answer(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        """Compute `keys`, in one call for all that are of the same measures."""
+    def compute(self, keys: Sequence[bytes], ttl_s: float) -> dict[bytes, CachedValue]:
+        """Compute the results of `keys` by one call of the engine, to be kept for `ttl_s`."""
+        started = time.perf_counter()
         cell_of = {key: cell for cell, key in enumerate(self.keys)}
         cells = [divmod(cell_of[key], len(self._block)) for key in keys]
         names = sorted({at for at, _ in cells})
@@ -178,7 +163,11 @@ class _Question:
         columns = compute(self._block.rows(np.array(rows)), self._market, wanted, self._settings)
         table = {at: _cells(columns[self.names[at]]) for at in names}
         place = {row: at for at, row in enumerate(rows)}
-        return {key: table[at][place[row]] for key, (at, row) in zip(keys, cells, strict=True)}
+        cost_s = (time.perf_counter() - started) / len(cells)
+        return {
+            key: CachedValue(table[at][place[row]], ttl_s, cost_s)
+            for key, (at, row) in zip(keys, cells, strict=True)
+        }
 
     def columns(self, cells: Sequence[bytes]) -> Columns:
         """Return `cells`, one for each key in order, as columns over the block."""
@@ -197,7 +186,7 @@ def _cells(column: MeasureColumn) -> list[bytes]:
 
 
 def _keys(prefix: bytes, digests: npt.NDArray[np.uint64]) -> list[bytes]:
-    """Return `prefix` before each digest (U, 2), without a step of Python for each."""
+    """Return `prefix` followed by each digest of shape (U, 2), without a Python loop."""
     keys = np.empty((len(digests), len(prefix) + 16), dtype=np.uint8)
     keys[:, : len(prefix)] = np.frombuffer(prefix, dtype=np.uint8)
     keys[:, len(prefix) :] = digests.view(np.uint8).reshape(len(digests), 16)

@@ -1,4 +1,4 @@
-"""Caches over a real server, as processes have them."""
+"""Caches over a real server, one for each process."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from risk_tasks.cache import (
-    Breaker,
     CacheCounters,
     CacheServer,
+    CircuitBreaker,
     Leases,
     LocalTier,
     SharedTier,
@@ -24,12 +24,12 @@ AMPLE_BYTES = 1 << 26
 
 @dataclass
 class Cache:
-    """What one process has; `prefix` keeps tests on one server apart."""
+    """The cache of one process; `prefix` separates tests on one server."""
 
     url: str
     prefix: bytes
     clock: Callable[[], float] = time.monotonic
-    #: what a busy machine may take; what takes longer is asked by tests of its own
+    #: long, for a busy machine; tests of the short timeouts use `open_cache`
     timeout_s: float = 5.0
 
     def __post_init__(self) -> None:
@@ -41,15 +41,15 @@ class Cache:
             max_connections=1_024,
         )
         self.counters = CacheCounters()
-        self.breaker = Breaker()
+        self.breaker = CircuitBreaker()
         server = CacheServer(client, self.counters, self.breaker)
-        # Its clock is learnt once: where the test's clock stands, the server's should.
+        # It is read once, so that it stands still while the clock of the test does.
         server_clock = ServerClock(clock=self.clock, refresh_s=float("inf"))
         self.shared = SharedTier(server, self.prefix + b"value:", self.counters, clock=server_clock)
         self.local = LocalTier(AMPLE_BYTES, self.counters, clock=self.clock)
         self.tiers = TwoTiers(self.local, self.shared, self.counters)
         self.leases = Leases(server, self.shared, self.prefix + b"lease:")
-        self.flight = SingleFlight(self.tiers, self.leases, self.counters)
+        self.flights = SingleFlight(self.tiers, self.leases, self.counters)
 
     def counts(self):
         return self.counters.snapshot()

@@ -1,4 +1,4 @@
-"""A process that asks for one result from many threads: `python -m tests.integration.herd`."""
+"""A process whose threads all need one result: `python -m tests.integration.herd`."""
 
 from __future__ import annotations
 
@@ -8,51 +8,45 @@ import time
 
 import redis
 
-from risk_tasks.cache import Waited
+from risk_tasks.cache import CachedValue
 from tests.integration.cache_support import Cache
 
 COMPUTING_S = 0.2
 
 
 def main(url: str, prefix: str, n_threads: int, lease_s: float, mode: str) -> None:
-    """Say `ready`, wait for `PREFIX:go`, ask; each computation is counted under `PREFIX:runs`."""
+    """Push `ready`, wait for `PREFIX:go`, look up; push each computation to `PREFIX:runs`."""
     cache = Cache(url, prefix.encode(), timeout_s=30.0)
-    told = redis.Redis.from_url(url)
+    client = redis.Redis.from_url(url)
     gate = threading.Barrier(n_threads + 1)
     answers: list[bytes | None] = []
 
     def compute(keys):
-        told.rpush(f"{prefix}:runs", *keys)
+        client.rpush(f"{prefix}:runs", *keys)
         time.sleep(60 if mode == "hang" else COMPUTING_S)
-        return dict.fromkeys(keys, b"result")
+        return dict.fromkeys(keys, CachedValue(b"result", 60.0))
 
     def ask():
         gate.wait()
-        (value,) = cache.tiers.get_many([b"k"])
-        if value is None:
-            value = once(cache, compute, lease_s)
-        answers.append(value)
+        (held,) = cache.tiers.get_many([b"k"])
+        if held is not None:
+            answers.append(held.value)
+            return
+        until_s = time.monotonic() + 60
+        found = cache.flights.compute_once([b"k"], compute, lease_s=lease_s, until_s=until_s)
+        answers.append(found.get(b"k"))
 
     threads = [threading.Thread(target=ask) for _ in range(n_threads)]
     for thread in threads:
         thread.start()
-    told.rpush(f"{prefix}:ready", "1")
-    told.blpop([f"{prefix}:go"], timeout=60)
+    client.rpush(f"{prefix}:ready", "1")
+    client.blpop([f"{prefix}:go"], timeout=60)
     gate.wait()
     for thread in threads:
         thread.join()
-    # An error of the server would make a computation more, and a pass by luck no proof.
-    told.rpush(f"{prefix}:errors", str(cache.counts().errors))
-    told.rpush(f"{prefix}:answers", answers.count(b"result"))
-
-
-def once(cache, compute, lease_s):
-    with cache.flight.lead([b"k"], lease_s=lease_s) as turn:
-        if turn.mine:
-            turn.land(compute(turn.mine), 60)
-        while turn.wait(time.monotonic() + 60) is Waited.TAKEN_OVER:
-            turn.land(compute(turn.mine), 60)
-        return turn.found.get(b"k")
+    # A server error would cause one more computation, and a pass by luck would prove nothing.
+    client.rpush(f"{prefix}:errors", str(cache.counts().errors))
+    client.rpush(f"{prefix}:answers", answers.count(b"result"))
 
 
 if __name__ == "__main__":

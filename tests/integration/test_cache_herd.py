@@ -1,4 +1,4 @@
-"""One computation for all who ask, over real processes, threads and leases."""
+"""Single flight over real processes, threads and leases."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from contextlib import ExitStack
 
 import pytest
 
-from risk_tasks.cache import Waited
-from risk_tasks.cache.leases import Claim
+from risk_tasks.cache.single_flight import Claim, Flight
 from tests.integration.cache_support import Cache
 from tests.integration.support import running, unique, wait_until
+from tests.unit.cache.support import values
 
 pytestmark = pytest.mark.integration
 
 
 class Herd:
-    """Processes that ask for one result, under a prefix of their own."""
+    """Processes that need one result, under a prefix of their own."""
 
     def __init__(self, server, tmp_path) -> None:
         self.server = server
@@ -39,14 +39,14 @@ class Herd:
             )
         )
 
-    def heard(self, word, n, within_s=60):
-        """Return the first `n` things said under `word`, once they are."""
+    def pushed(self, word, n, within_s=60):
+        """Return what was pushed to `word`, once it is at least `n` values."""
         key = f"{self.prefix}:{word}"
-        wait_until(lambda: self.server.client.llen(key) >= n, within_s, self._told())
+        wait_until(lambda: self.server.client.llen(key) >= n, within_s, self._logged())
         return self.server.client.lrange(key, 0, -1)
 
     def go(self, n):
-        self.heard("ready", n)
+        self.pushed("ready", n)
         self.server.client.rpush(f"{self.prefix}:go", *["go"] * n)
 
     def cache(self):
@@ -55,8 +55,15 @@ class Herd:
     def close(self):
         self._stack.close()
 
-    def _told(self):
+    def _logged(self):
         return self._log.read_text() if self._log.exists() else ""
+
+
+def start(cache, keys, lease_s):
+    """Return a flight that has taken what is free."""
+    flight = Flight(cache.flights, keys, lease_s)
+    flight.take()
+    return flight
 
 
 @pytest.fixture
@@ -66,67 +73,63 @@ def herd(cache_server, tmp_path):
     herd.close()
 
 
-def test_a_thousand_who_ask_for_one_expired_result_cost_one_computation(herd):
+def test_a_thousand_threads_that_need_one_expired_result_cause_one_computation(herd):
     """Two processes of 500 threads, of two hash seeds; the computation takes 200 ms."""
-    herd.cache().tiers.set_many({b"k": b"expired"}, 0.001)
+    herd.cache().tiers.set_many(values({b"k": b"expired"}, 0.001))
     for hash_seed in ("1", "2"):
         herd.start(n_threads=500, hash_seed=hash_seed)
     herd.go(2)
 
-    assert herd.heard("answers", 2) == [b"500", b"500"]
-    assert herd.heard("errors", 2) == [b"0.0", b"0.0"]
-    assert herd.heard("runs", 1) == [b"k"]
+    assert herd.pushed("answers", 2) == [b"500", b"500"]
+    assert herd.pushed("errors", 2) == [b"0", b"0"]
+    assert herd.pushed("runs", 1) == [b"k"]
 
 
-def test_a_holder_that_is_killed_frees_its_key_within_its_lease(herd):
-    """And who waits computes."""
+def test_the_key_of_a_killed_process_is_free_within_its_lease(herd):
+    """And the process that waits computes it."""
     lease_s = 2.0
     holder = herd.start(lease_s=lease_s, mode="hang")
     herd.go(1)
-    herd.heard("runs", 1)
+    herd.pushed("runs", 1)
     waiter = herd.cache()
-    with waiter.flight.lead([b"k"], lease_s=20) as turn:
-        assert turn.others == [b"k"]
+    with Flight(waiter.flights, [b"k"], 20) as flight:
+        flight.take()
+        assert flight.others == [b"k"]
         holder.kill()
         holder.wait()
         killed_s = time.monotonic()
 
-        assert turn.wait(killed_s + 30) is Waited.TAKEN_OVER
+        assert flight.wait(killed_s + 30)
         assert time.monotonic() - killed_s < lease_s + 1
-        turn.land({b"k": b"result"}, 60)
+        flight.finish(values({b"k": b"result"}, 60))
     assert waiter.counts().take_overs == 1
-    assert herd.cache().tiers.get_many([b"k"]) == [b"result"]
+    (held,) = herd.cache().tiers.get_many([b"k"])
+    assert held.value == b"result"
 
 
-def test_blocks_that_overlap_end_with_one_computation_a_key(herd):
+def test_blocks_that_overlap_compute_each_key_once(herd):
     """Six threads of each of two processes, in any order, and some computations that fail."""
     processes = [herd.cache(), herd.cache()]
     keys = [b"key %d" % place for place in range(30)]
     computed: list[bytes] = []
     answered: list[bool] = []
-    stumbles = threading.Semaphore(8)
+    failures = threading.Semaphore(8)
 
     def compute(mine):
-        if stumbles.acquire(blocking=False):
+        if failures.acquire(blocking=False):
             return {}
         time.sleep(0.01)
         computed.extend(mine)
-        return {key: b"value of " + key for key in mine}
+        return values({key: b"value of " + key for key in mine}, 60)
 
     def ask(cache, seed):
         block = random.Random(seed).sample(keys, 20)
-        with cache.flight.lead(block, lease_s=30) as turn:
-            turn.land(compute(turn.mine), 60)
-            while True:
-                ended = turn.wait(time.monotonic() + 30)
-                if ended is Waited.TAKEN_OVER:
-                    turn.land(compute(turn.mine), 60)
-                    continue
-                lost = [key for key in block if key not in turn.found]
-                if not lost or ended is Waited.LATE:
-                    break
-                turn.take(lost)  # let go by a computation of ours that failed
-            answered.append(turn.found == {key: b"value of " + key for key in block})
+        found = {}
+        until_s = time.monotonic() + 30
+        while len(found) < len(block) and time.monotonic() < until_s:
+            missing = [key for key in block if key not in found]
+            found |= cache.flights.compute_once(missing, compute, lease_s=30, until_s=until_s)
+        answered.append(found == {key: b"value of " + key for key in block})
 
     threads = [threading.Thread(target=ask, args=(processes[seed % 2], seed)) for seed in range(12)]
     for thread in threads:
@@ -138,21 +141,22 @@ def test_blocks_that_overlap_end_with_one_computation_a_key(herd):
     assert len(computed) == len(set(computed))
 
 
-def test_a_lease_that_ran_out_is_not_given_back_by_who_had_it(herd, cache_server):
-    """By then it is another's."""
+def test_an_expired_lease_is_not_released_by_its_former_holder(herd, cache_server):
+    """It belongs to another process by then."""
     leases = f"{herd.prefix}lease:*"
-    slow = herd.cache().flight.lead([b"k"], lease_s=0.001)
+    slow = start(herd.cache(), [b"k"], 0.001)
     wait_until(lambda: not cache_server.client.keys(leases), 5)
-    with herd.cache().flight.lead([b"k"], lease_s=30) as turn:
-        assert turn.mine == [b"k"]
-        slow.close()
+    with start(herd.cache(), [b"k"], 30) as flight:
+        assert flight.mine == [b"k"]
+        with slow:
+            pass
 
         assert cache_server.client.keys(leases)
     assert cache_server.client.keys(leases) == []
 
 
-def test_a_lease_is_taken_again_by_who_has_it(herd):
-    """As after a release that did not arrive: it need not wait for itself."""
+def test_a_lease_is_granted_again_to_its_holder(herd):
+    """After a release that was lost, the holder does not wait for itself."""
     leases = herd.cache().leases
 
     assert leases.claim([b"k"], b"one", 30) == [Claim.OURS]
@@ -161,21 +165,21 @@ def test_a_lease_is_taken_again_by_who_has_it(herd):
 
 
 def test_a_block_of_many_keys_is_claimed_and_released(herd, cache_server):
-    """More than one script takes."""
+    """They are more than one script call takes."""
     keys = [b"%d" % place for place in range(1_234)]
     one, two = herd.cache(), herd.cache()
-    with one.flight.lead(keys, lease_s=30) as turn:
-        assert turn.mine == keys
-        assert two.flight.lead(keys, lease_s=30).others == keys
-        turn.land(dict.fromkeys(keys[::2], b"value"), 60)
+    with start(one, keys, 30) as flight:
+        assert flight.mine == keys
+        assert start(two, keys, 30).others == keys
+        flight.finish(values(dict.fromkeys(keys[::2], b"value"), 60))
 
         assert cache_server.client.keys(f"{herd.prefix}lease:*") == []
-    with herd.cache().flight.lead(keys, lease_s=30) as turn:
-        assert (sorted(turn.found), turn.mine) == (sorted(keys[::2]), keys[1::2])
+    with start(herd.cache(), keys, 30) as flight:
+        assert (sorted(flight.found), flight.mine) == (sorted(keys[::2]), keys[1::2])
 
 
-def test_the_scripts_come_back_after_the_server_forgot_them(herd, cache_server):
+def test_scripts_are_loaded_again_after_the_server_lost_them(herd, cache_server):
     cache_server.client.script_flush()
 
-    with herd.cache().flight.lead([b"k"], lease_s=30) as turn:
-        assert turn.mine == [b"k"]
+    with start(herd.cache(), [b"k"], 30) as flight:
+        assert flight.mine == [b"k"]

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import redis
 
+from risk_tasks.cache.single_flight import Flight
 from risk_tasks.engine import MarketArrays, PortfolioBlock, compute
 from risk_tasks.engine.content import content_digests
 from risk_tasks.model.column import Outcome
@@ -69,7 +70,7 @@ BLOCK = make_block()
 def open_one(server: Server) -> tuple[TieredCache, ResultCache]:
     """Return the cache of a worker, as each has its own, over one server."""
     cache = open_cache(Settings.read(broker_url=server.url))
-    return cache, ResultCache(cache.tiers, cache.flight, ttl_s=60.0)
+    return cache, ResultCache(cache.tiers, cache.flights, ttl_s=60.0)
 
 
 @pytest.fixture
@@ -203,8 +204,8 @@ def test_what_is_not_in_the_key_moves_no_bit_of_a_measure_that_is_looked_up(name
 
 KEYS = """
 from tests.integration.test_result_cache import BLOCK, MARKET, NAMES, SETTINGS
-from risk_tasks.service.result_cache import _Question
-print([key.hex() for key in _Question(BLOCK, MARKET, NAMES[1:], SETTINGS).keys])
+from risk_tasks.service.result_cache import _Cells
+print([key.hex() for key in _Cells(BLOCK, MARKET, NAMES[1:], SETTINGS).keys])
 """
 
 
@@ -227,7 +228,7 @@ def test_keys_are_the_same_in_every_process():
 def test_without_a_server_everything_is_computed():
     """And found again where it was computed."""
     cache = open_cache(Settings.read(broker_url="redis://127.0.0.1:1/0"))
-    results = ResultCache(cache.tiers, cache.flight, ttl_s=60.0)
+    results = ResultCache(cache.tiers, cache.flights, ttl_s=60.0)
 
     assert_same(ask(results))
     assert_same(ask(results))
@@ -251,8 +252,9 @@ def test_a_damaged_entry_is_computed_again(emptied):
 def test_what_another_computes_is_waited_for_and_told_where_it_does_not_come(emptied, computed):
     """Without a number, so that a limit on it is not evaluated."""
     holder, (_, results) = open_one(emptied), open_one(emptied)
-    question = result_cache_module._Question(BLOCK, MARKET, NAMES[1:], SETTINGS)
-    with holder[0].flight.lead(question.keys, lease_s=30.0) as turn:
+    cells = result_cache_module._Cells(BLOCK, MARKET, NAMES[1:], SETTINGS)
+    with Flight(holder[0].flights, cells.keys, 30.0) as flight:
+        flight.take()
         late = ask(results, within_s=0.2)
         for name in NAMES[1:]:
             assert (late[name].outcomes == Outcome.NOT_IN_TIME).all()
@@ -260,7 +262,7 @@ def test_what_another_computes_is_waited_for_and_told_where_it_does_not_come(emp
             assert np.isnan(late[name].values).all()
         assert computed == []
 
-        landing = threading.Timer(0.2, lambda: turn.land(question.answer(turn.mine), 60.0))
+        landing = threading.Timer(0.2, lambda: flight.finish(cells.compute(flight.mine, 60.0)))
         landing.start()
         assert_same(ask(results))
         landing.join()

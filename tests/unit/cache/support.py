@@ -1,4 +1,4 @@
-"""A clock that stands, leases in a dict, and a server that is away."""
+"""A clock that tests move, leases in a dictionary, and a server that is down."""
 
 from __future__ import annotations
 
@@ -7,21 +7,27 @@ from dataclasses import dataclass, field
 import redis
 
 from risk_tasks.cache import (
-    Breaker,
     CacheCounters,
+    CachedValue,
     CacheServer,
+    CircuitBreaker,
     LocalTier,
     SharedTier,
     SingleFlight,
     TwoTiers,
 )
-from risk_tasks.cache.leases import Claim
+from risk_tasks.cache.single_flight import Claim, Flight
 
 AMPLE_BYTES = 1 << 20
 
 
+def values(entries, ttl_s: float, cost_s: float = 0.0) -> dict[bytes, CachedValue]:
+    """Values by key that live for `ttl_s` seconds."""
+    return {key: CachedValue(value, ttl_s, cost_s) for key, value in entries.items()}
+
+
 class Clock:
-    """Goes on when a test says so."""
+    """Stands still until a test moves it."""
 
     def __init__(self) -> None:
         self.now_s = 1_000.0
@@ -31,7 +37,7 @@ class Clock:
 
 
 class Broken:
-    """A client that fails at whatever it is asked, and counts it."""
+    """A client whose every call fails, and is counted."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -42,14 +48,14 @@ class Broken:
         raise self.error
 
 
-def away(counters: CacheCounters, clock: Clock) -> CacheServer:
+def down(counters: CacheCounters, clock: Clock) -> CacheServer:
     """A server that refuses connections."""
-    return CacheServer(Broken(redis.ConnectionError()), counters, Breaker(clock=clock))
+    return CacheServer(Broken(redis.ConnectionError()), counters, CircuitBreaker(clock=clock))
 
 
 @dataclass
 class Fleet:
-    """What processes share: values and leases, on no server."""
+    """What processes share, without a server: values and leases."""
 
     clock: Clock
     values: dict[bytes, bytes] = field(default_factory=dict)
@@ -79,26 +85,24 @@ class Fleet:
 
 
 class FleetTier(SharedTier):
-    """The shared tier over the dict of a `Fleet`."""
+    """A shared tier over the dictionary of a `Fleet`."""
 
     def __init__(self, fleet: Fleet, counters: CacheCounters) -> None:
-        super().__init__(away(counters, fleet.clock), b"", counters)
+        super().__init__(down(counters, fleet.clock), b"", counters)
         self._fleet = fleet
 
-    def look_up(self, keys):
-        from risk_tasks.cache import Found
-
+    def get_many(self, keys):
         held = {} if self._fleet.is_down else self._fleet.values
-        return [Found(held[key], 60.0, 0.5) if key in held else None for key in keys]
+        return [CachedValue(held[key], 60.0, 0.5) if key in held else None for key in keys]
 
-    def set_many(self, entries, ttl_s, *, cost_s=0.0):
+    def set_many(self, values):
         if not self._fleet.is_down:
-            self._fleet.values.update(entries)
+            self._fleet.values.update({key: one.value for key, one in values.items()})
 
 
 @dataclass
 class Process:
-    """A process of a fleet: tiers, a flight, counters, and how long it paused each time."""
+    """A process of a fleet: tiers, single flight, counters, and the pauses that it made."""
 
     fleet: Fleet
     local_bytes: int = AMPLE_BYTES
@@ -108,7 +112,7 @@ class Process:
     def __post_init__(self) -> None:
         local = LocalTier(self.local_bytes, self.counters, clock=self.fleet.clock)
         self.tiers = TwoTiers(local, FleetTier(self.fleet, self.counters), self.counters)
-        self.flight = SingleFlight(
+        self.flights = SingleFlight(
             self.tiers, self.fleet, self.counters, clock=self.fleet.clock, pause=self._pause
         )
 
@@ -116,5 +120,8 @@ class Process:
         self.pauses_s.append(pause_s)
         self.fleet.clock.now_s += pause_s
 
-    def lead(self, *keys: bytes, lease_s: float = 2.0):
-        return self.flight.lead(keys, lease_s=lease_s)
+    def start(self, *keys: bytes, lease_s: float = 2.0) -> Flight:
+        """A flight that has taken what is free."""
+        flight = Flight(self.flights, keys, lease_s)
+        flight.take()
+        return flight

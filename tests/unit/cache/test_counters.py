@@ -1,27 +1,35 @@
-"""Sums, their differences, and a ratio that says nothing where there is nothing to say."""
+"""Sums, their differences, and a ratio that is None without look-ups."""
 
 from __future__ import annotations
 
 import threading
 
-from risk_tasks.cache import CacheCounters, CacheCounts, Found
+from risk_tasks.cache import CacheCounters, CacheCounts
+from tests.unit.cache.support import Clock, Fleet, Process, values
 
 
-def test_without_requests_there_is_no_ratio():
-    assert CacheCounts().as_dict()["cache_hit_ratio"] is None
+def test_the_ratio_is_none_without_look_ups():
+    assert CacheCounts().cache_hit_ratio is None
 
 
 def test_a_hit_of_either_tier_is_a_hit():
-    counters = CacheCounters()
-    here = [Found(b"", 1.0, 0.5), None, None, None]
-    counters.tally("local", here)
-    counters.tally("shared", [Found(b"", 1.0, 0.25), None, None])
+    process = Process(Fleet(Clock()))
+    process.tiers.local.set_many(values({b"a": b"here"}, 60, cost_s=0.5))
+    process.fleet.values[b"b"] = b"there"
+    process.tiers.get_many([b"a", b"b", b"c", b"d"])
 
-    counts = counters.snapshot().as_dict()
-    assert counts["cache_hit_ratio"] == 0.5
-    assert counts["saved_s"] == 0.75
-    assert (counts["local_hits"], counts["local_misses"]) == (1, 3)
-    assert (counts["shared_hits"], counts["shared_misses"]) == (1, 2)
+    counts = process.counters.snapshot()
+    assert counts.cache_hit_ratio == 0.5
+    assert counts.saved_s == 1.0
+    assert (counts.local_hits, counts.local_misses) == (1, 3)
+    assert (counts.shared_hits, counts.shared_misses) == (1, 2)
+
+
+def test_a_look_up_that_is_not_counted_changes_no_sum():
+    process = Process(Fleet(Clock()))
+    process.tiers.get_many([b"a"], is_counted=False)
+
+    assert process.counters.snapshot() == CacheCounts()
 
 
 def test_threads_lose_no_count():
@@ -40,7 +48,7 @@ def test_threads_lose_no_count():
     assert counters.snapshot() == CacheCounts(waits=16_000, saved_s=8_000)
 
 
-def test_what_came_since_is_the_difference():
+def test_since_returns_the_difference():
     counters = CacheCounters()
     counters.add(late=2)
     earlier = counters.snapshot()

@@ -1,4 +1,4 @@
-"""An entry says what was put in, or that it is none: never anything else."""
+"""An entry decodes to what was encoded, or to None; never to anything else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_an_entry_is_read_as_it_was_written(key, entry):
 
 
 def test_the_bytes_of_an_entry_are_these():
-    """Those of this version: who changes them changes the version."""
+    """A change of these bytes needs a new format version."""
     assert encode_entry(b"key", Entry(b"value", 1_700_000_000_000, 0.25)).hex() == (
         "525443010000018bcfe568003e800000f210822176616c7565"
     )
@@ -34,8 +34,8 @@ def test_the_bytes_of_an_entry_are_these():
 
 
 @pytest.mark.parametrize("value", [b"", b"\x00" * 40, b"a number and a status"])
-def test_no_bit_can_change_unseen(value):
-    """Whichever it is, of head, checksum or value."""
+def test_every_changed_bit_is_detected(value):
+    """In the head, in the checksum and in the value."""
     data = encode_entry(KEY, Entry(value, 1_700_000_000_000, 0.2))
 
     for bit in range(8 * len(data)):
@@ -45,7 +45,7 @@ def test_no_bit_can_change_unseen(value):
 
 
 @given(entry=ENTRIES, data=st.data())
-def test_a_cut_or_lengthened_entry_is_none(entry, data):
+def test_a_truncated_or_lengthened_entry_is_none(entry, data):
     whole = encode_entry(KEY, entry)
     cut = whole[: data.draw(st.integers(0, len(whole) - 1))]
 
@@ -60,7 +60,7 @@ def test_the_entry_of_another_key_is_none(key, other, entry):
 
 
 @given(data=st.binary(max_size=100))
-def test_what_others_wrote_is_none(data):
+def test_foreign_bytes_are_none(data):
     assert decode_entry(KEY, data) is None
     assert decode_entry(KEY, b"RTC" + data) is None
 

@@ -1,4 +1,4 @@
-"""The tier in memory: its bounds and its order of giving up."""
+"""The tier in memory: its bounds and its order of eviction."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from risk_tasks.cache import CacheCounters, LocalTier
-from risk_tasks.cache.local import ENTRY_OVERHEAD_BYTES
-from tests.unit.cache.support import Clock
+from risk_tasks.cache.tiers import ENTRY_OVERHEAD_BYTES
+from tests.unit.cache.support import Clock, values
 
 KEYS = [b"%02d" % number for number in range(20)]
 ENTRY_BYTES = 2 + 98 + ENTRY_OVERHEAD_BYTES
@@ -32,41 +32,41 @@ def tier(counters, clock):
 
 
 def held(tier, keys=KEYS):
-    return [key for key, found in zip(keys, tier.look_up(keys)) if found is not None]
+    return [key for key, found in zip(keys, tier.get_many(keys)) if found is not None]
 
 
-def test_what_was_used_longest_ago_goes_first(tier, counters):
-    tier.set_many(dict.fromkeys(KEYS[:3], VALUE), 60)
+def test_the_least_recently_used_entry_is_evicted_first(tier, counters):
+    tier.set_many(values(dict.fromkeys(KEYS[:3], VALUE), 60))
     tier.get_many(KEYS[:1])
-    tier.set_many({KEYS[3]: VALUE}, 60)
+    tier.set_many(values({KEYS[3]: VALUE}, 60))
 
     assert held(tier) == [KEYS[0], KEYS[2], KEYS[3]]
     assert counters.snapshot().local_evictions == 1
 
 
-def test_what_has_expired_goes_before_anything_else(tier, counters, clock):
-    """And that is no eviction."""
-    tier.set_many({KEYS[0]: VALUE}, 60)
-    tier.set_many({KEYS[1]: VALUE}, 5)
-    tier.set_many({KEYS[2]: VALUE}, 60)
+def test_an_expired_entry_is_removed_before_any_other(tier, counters, clock):
+    """This does not count as an eviction."""
+    tier.set_many(values({KEYS[0]: VALUE}, 60))
+    tier.set_many(values({KEYS[1]: VALUE}, 5))
+    tier.set_many(values({KEYS[2]: VALUE}, 60))
     clock.now_s += 5
-    tier.set_many({KEYS[3]: VALUE}, 60)
+    tier.set_many(values({KEYS[3]: VALUE}, 60))
 
     assert held(tier) == [KEYS[0], KEYS[2], KEYS[3]]
     assert counters.snapshot().local_evictions == 0
 
 
 def test_an_entry_larger_than_the_tier_is_not_kept(tier):
-    """Nor is what stood there before, which it replaces."""
-    tier.set_many({KEYS[0]: VALUE, KEYS[1]: VALUE}, 60)
-    tier.set_many({KEYS[0]: b"v" * 3 * ENTRY_BYTES}, 60)
+    """The earlier entry of its key is removed too."""
+    tier.set_many(values({KEYS[0]: VALUE, KEYS[1]: VALUE}, 60))
+    tier.set_many(values({KEYS[0]: b"v" * 3 * ENTRY_BYTES}, 60))
 
     assert held(tier) == [KEYS[1]]
 
 
 def test_a_tier_of_no_bytes_keeps_nothing(counters, clock):
     tier = LocalTier(0, counters, clock=clock)
-    tier.set_many({b"": b""}, 60)
+    tier.set_many(values({b"": b""}, 60))
 
     assert tier.get_many([b""]) == [None]
 
@@ -75,14 +75,14 @@ def test_a_tier_of_no_bytes_keeps_nothing(counters, clock):
 def test_it_never_holds_more_than_its_bytes(sizes):
     tier = LocalTier(8_000, CacheCounters(), clock=Clock())
     for place, size in enumerate(sizes):
-        tier.set_many({b"%d" % (place % 15): b"v" * size}, 60)
+        tier.set_many(values({b"%d" % (place % 15): b"v" * size}, 60))
 
         assert 0 <= tier.size_bytes <= 8_000
 
 
-def test_what_it_holds_is_told_without_what_expired(tier, clock):
-    tier.set_many({KEYS[0]: VALUE}, 5)
-    tier.set_many({KEYS[1]: VALUE}, 60)
+def test_its_size_excludes_expired_entries(tier, clock):
+    tier.set_many(values({KEYS[0]: VALUE}, 5))
+    tier.set_many(values({KEYS[1]: VALUE}, 60))
     clock.now_s += 5
 
     assert tier.size_bytes == ENTRY_BYTES
