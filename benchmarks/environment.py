@@ -1,4 +1,4 @@
-"""Environments apart from ours, for what is measured or compared beside us: `build/NAME-venv`."""
+"""Virtual environments for the programs that are compared with ours: `build/NAME-venv`."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment that holds what a file of requirements lists, and nothing of ours."""
+    """A virtual environment that holds what a file of requirements lists, without risk_tasks."""
 
     name: str
     requirements: Path
 
     @property
     def python(self) -> Path:
-        return self._folder / "bin" / "python"
+        return self.folder / "bin" / "python"
 
     @property
     def is_ready(self) -> bool:
-        """Tell whether it holds what the requirements say today."""
+        """Whether the requirements of today are installed in it."""
         installed = self._installed
         return installed.exists() and installed.read_text() == self.requirements.read_text()
 
@@ -35,9 +35,9 @@ class Environment:
         """
         if self.is_ready:
             return self.python
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._run(sys.executable, "-m", "venv", str(self._folder))
-        # Compiling all that is installed takes as long as installing it, and most is never run.
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._run(sys.executable, "-m", "venv", str(self.folder))
+        # Compiling every module to bytecode takes as long as installing; most are never imported.
         self._run(
             *(str(self.python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
             *("--no-compile", "--requirement", str(self.requirements)),
@@ -46,13 +46,14 @@ class Environment:
         return self.python
 
     @property
-    def _folder(self) -> Path:
+    def folder(self) -> Path:
+        """The folder of the environment, whether or not it was made."""
         return ROOT / "build" / f"{self.name}-venv"
 
     @property
     def _installed(self) -> Path:
-        """A copy of what was installed: another text, or none, means to make it again."""
-        return self._folder / "installed.txt"
+        """A copy of the requirements that were installed."""
+        return self.folder / "installed.txt"
 
     def _run(self, *command: str) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)

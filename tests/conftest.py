@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,11 @@ import pytest
 import structlog
 from hypothesis import settings
 
-VECTORS = Path(__file__).resolve().parents[1].parent / "shared" / "vectors"
+from tests import programs
 
-# The same examples on every machine and in every run: a red build is one that anybody can repeat.
+VECTORS = Path(__file__).parent / "vectors"
+
+# Hypothesis draws the same examples on every machine and in every run.
 settings.register_profile(
     "risk_tasks", deadline=None, max_examples=60, derandomize=True, database=None
 )
@@ -24,37 +25,34 @@ settings.load_profile("risk_tasks")
 
 @pytest.fixture(autouse=True)
 def _fresh_logs() -> Iterator[None]:
-    """Whoever set logs up wrote to a stream that ends with its test."""
+    """Undo the configuration of logs: it may write to a stream that ends with the test."""
     yield
     structlog.reset_defaults()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--full", action="store_true", help="fault tests at full size: an hour instead of minutes"
+        "--full", action="store_true", help="fault and container tests at full size: up to an hour"
     )
-    parser.addoption(
-        "--compose", action="store_true", help="tests of the containers: `make test-compose`"
-    )
+    parser.addoption("--compose", action="store_true", help="run the tests of the containers")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave the containers to those who asked for them: they need an engine and its images."""
-    within = Path(__file__).parent / "compose"
-    if collection_path == within and not config.getoption("--compose"):
+    """Collect tests of the containers only where they were asked for: they need built images."""
+    compose = Path(__file__).parent / "compose"
+    if collection_path == compose and not config.getoption("--compose"):
         return True
     return None
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print which programs were absent, once each."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    for line in programs.summary([report.longrepr[2] for report in skipped]):
+        terminalreporter.write_line(line)
+
+
 @pytest.fixture(scope="session")
 def shared_vectors() -> Callable[[str], Any]:
-    """Reads `NAME.json` of the shared vectors; without them a test skips, and fails in CI."""
-
-    def read(name: str) -> Any:
-        path = VECTORS / f"{name}.json"
-        if not path.is_file():
-            message = f"{path} is absent: the shared vectors are not part of this repository"
-            (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
-        return json.loads(path.read_text(encoding="utf-8"))
-
-    return read
+    """Reads tests/vectors/NAME.json: numbers published by others, each file with its sources."""
+    return lambda name: json.loads((VECTORS / f"{name}.json").read_text(encoding="utf-8"))

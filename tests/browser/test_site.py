@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +11,8 @@ from typing import Any
 from urllib.parse import urldefrag, urljoin
 
 import pytest
+
+from tests.programs import require
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="`make test-browser` installs it")
 
@@ -37,8 +38,7 @@ def site_url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    chromium = shutil.which("chromium")
-    assert chromium, "chromium is missing: install Debian's package `chromium`"
+    chromium = require("chromium")
     with sync_api.sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=chromium, args=list(QUIET))
 

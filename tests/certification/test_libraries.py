@@ -25,6 +25,7 @@ from risk_tasks.model.confidence import tail_probability
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 from risk_tasks.model.registry import MEASURES, Qualifier, Unit
+from tests.programs import absent
 
 #: days and confidence; n alpha is whole in the last three
 CASES = [(250, "0.99"), (252, "0.975"), (500, "0.95"), (1000, "0.99"), (1000, "0.975")]
@@ -69,7 +70,7 @@ def fixture() -> Fixture:
 @pytest.fixture(scope="module")
 def asked(fixture: Fixture) -> Iterator[Libraries]:
     if not LIBRARIES.is_ready:
-        pytest.skip("the libraries' environment is absent or outdated: make certify")
+        absent("environment of other risk libraries", "make libraries")
     with libraries(fixture.books) as process:
         yield process
 

@@ -138,11 +138,8 @@ def test_cornish_fisher_coefficients_of_priips(shared_vectors: Callable[[str], A
     assert quantile(0.0, 1.0) == pytest.approx(printed["K"], abs=5e-5)
 
 
-def test_the_domain_is_where_the_expansion_rises(shared_vectors: Callable[[str], Any]) -> None:
+def test_the_domain_is_where_the_expansion_rises() -> None:
     """Against the quantiles themselves at a thousand confidences, over a grid of shapes."""
-    assert (
-        "-5S^2/36" in shared_vectors("misc_textbook")["cornish_fisher_monotonic_domain"]["warning"]
-    )
     z = np.linspace(-60, 60, 240_001)
     # Between the nodes, so that none lies on the edge by design.
     shapes = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import urllib.error
 import urllib.request
@@ -12,9 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.compose.stack import ROOT, eventually
-
-BROWSER = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")
+from tests.programs import require
 
 _OPTIONS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -31,7 +28,7 @@ def browse(tmp_path_factory) -> Callable[..., str]:
         wanted = f"--screenshot={picture}" if picture else "--dump-dom"
         profile = f"--user-data-dir={tmp_path_factory.mktemp('browser')}"
         done = subprocess.run(
-            [str(BROWSER), *_OPTIONS, profile, wanted, url],
+            [require("chromium"), *_OPTIONS, profile, wanted, url],
             capture_output=True,
             text=True,
             timeout=90,
@@ -59,6 +56,7 @@ def site(stack, ports) -> str:
 BY_JSON = """
 from risk_tasks.app import create_app
 from risk_tasks.settings import Settings
+from tests.programs import require
 
 app = create_app(Settings.read())
 book = {"id": "pension-fund", "positions": {"AAPL": 7654321.0, "XOM": 5.0}}

@@ -17,7 +17,7 @@ from tests.integration.event_streams import event_stream
 from tests.integration.gateways import bearer, gateway, refused, token_file
 from tests.integration.live_worker import LiveWorker
 from tests.integration.support import unique, wait_until
-from tests.integration.test_gateway_nginx import NGINX, nginx, port_of
+from tests.integration.test_gateway_nginx import nginx, port_of
 
 pytestmark = pytest.mark.integration
 
@@ -142,7 +142,6 @@ def test_it_ends_when_its_gateway_stops(server, tmp_path):
         assert time.monotonic() - started < 20
 
 
-@pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 def test_behind_nginx_changes_come_as_they_are_made_and_silence_is_no_end(
     server, clients, worker, tmp_path
 ):

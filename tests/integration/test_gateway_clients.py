@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,11 +13,11 @@ import pytest
 
 from tests.integration.gateways import TOKENS, RunningGateway, gateway, token_file
 from tests.integration.support import REPOSITORY
+from tests.programs import require
 
 pytestmark = pytest.mark.integration
 
 #: why the checks of each change do not install it
-TOO_LARGE = ": a JDK is too large to install for each run (Debian: openjdk-17-jdk-headless)"
 
 PAGE = (REPOSITORY / "docs" / "guides" / "http.md").read_text()
 
@@ -47,15 +46,8 @@ def printed(locked: RunningGateway, *command: str, token: str = TOKENS["check"])
     return done.stdout if done.returncode == 0 else f"failed: {done.stderr}"
 
 
-def have(program: str, because: str = "") -> str:
-    found = shutil.which(program)
-    if found is None:
-        pytest.skip(f"{program} is not installed{because}")
-    return found
-
-
 def node(locked: RunningGateway, code: str, **options: str) -> str:
-    return printed(locked, have("node"), "--input-type=module", "--eval", code, **options)
+    return printed(locked, require("node"), "--input-type=module", "--eval", code, **options)
 
 
 def test_the_example_in_javascript_prints_a_decision(locked):
@@ -75,9 +67,9 @@ def java(locked: RunningGateway, folder: Path, **options: str) -> str:
     """Compile the example and run it."""
     (code,) = examples("java")
     (folder / "Check.java").write_text(code)
-    compiled = [have("javac", TOO_LARGE), "-Xlint:all", "-Werror", "-d", str(folder)]
+    compiled = [require("javac"), "-Xlint:all", "-Werror", "-d", str(folder)]
     assert printed(locked, *compiled, "--release", "11", str(folder / "Check.java")) == ""
-    return printed(locked, have("java", TOO_LARGE), "-cp", str(folder), "Check", **options)
+    return printed(locked, require("java"), "-cp", str(folder), "Check", **options)
 
 
 def test_the_example_in_java_prints_reports(locked, tmp_path):
@@ -125,7 +117,7 @@ def test_the_examples_in_python_run(locked):
 def test_the_example_with_curl_prints_reports(locked):
     """An older curl does not know --json."""
     (command,) = examples("sh")
-    have("curl")
+    require("curl")
     command = command.replace("--json", "--header 'Content-Type: application/json' --data")
 
     assert '"reports":[{"portfolio_id":"my-desk"' in printed(locked, "sh", "-c", command)
@@ -133,7 +125,7 @@ def test_the_example_with_curl_prints_reports(locked):
 
 def test_the_examples_of_live_portfolios_run_in_a_shell(fleet, tmp_path):
     """One after the other, on a gateway that asks for no token; each is a success."""
-    have("curl")
+    require("curl")
     commands = examples("bash")[0].replace(
         "--json", "--header 'Content-Type: application/json' --data"
     )

@@ -19,12 +19,9 @@ from risk_tasks.http.checks import ONE_EXAMPLE
 from risk_tasks.http.publishing import LIMITS_EXAMPLE
 from tests.integration.gateways import JSON, RunningGateway, gateway, refused
 from tests.integration.support import REPOSITORY, unique, wait_until
+from tests.programs import require
 
-NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.skipif(NGINX is None, reason="nginx is not installed"),
-]
+pytestmark = pytest.mark.integration
 
 N_KILLS, N_CALLERS = 3, 8
 #: the proxy has found by then that the one before is back
@@ -55,7 +52,7 @@ http {{
 @contextmanager
 def nginx(folder: Path, ports: list[int]) -> Iterator[str]:
     """Run nginx before gateways of these ports, as the containers do; yields its URL."""
-    port = free_port()
+    program, port = require("nginx"), free_port()
     shutil.copy(REPOSITORY / "deploy" / "nginx" / "gateway.conf", folder)
     (folder / "listen.conf").write_text(f"listen 127.0.0.1:{port};")
     servers = " ".join(f"server 127.0.0.1:{one} max_fails=1 fail_timeout=1s;" for one in ports)
@@ -63,7 +60,7 @@ def nginx(folder: Path, ports: list[int]) -> Iterator[str]:
     log = folder / "nginx.log"
     with log.open("ab") as out:
         process = subprocess.Popen(
-            [NGINX, "-p", folder, "-c", folder / "nginx.conf"], stdout=out, stderr=out
+            [program, "-p", folder, "-c", folder / "nginx.conf"], stdout=out, stderr=out
         )
     try:
         url = f"http://127.0.0.1:{port}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.programs import require
 from tests.unit.deploy.expressions import ALERTS, DASHBOARD, DEPLOY, panels, queries, rules
 
 ROOT = DEPLOY.parent
@@ -83,10 +83,7 @@ PLIGHTS: dict[str, dict[str, str | None]] = {
 
 @pytest.fixture(scope="module")
 def promtool() -> str:
-    found = shutil.which("promtool")
-    if found is None:
-        pytest.skip("promtool is not installed; Debian has it in the package prometheus")
-    return found
+    return require("promtool")
 
 
 def run(*arguments: object) -> None:

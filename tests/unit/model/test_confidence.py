@@ -23,8 +23,7 @@ from risk_tasks.model.confidence import (
 )
 from tests.reference import rank as naive
 
-A_RANK = "A_ceil_rank (Hull, Riskfolio, -inverted_cdf(returns,alpha))"
-B_RANK = "B_floor_plus_1_rank (McNeil-Frey-Embrechts loss quantile, skfolio>=1.12)"
+A_RANK, B_RANK = "conservative_rank", "loss_quantile_rank"
 
 #: Confidences of up to four decimals, as text.
 texts = st.integers(1, 9999).map(lambda parts: str(Decimal(parts) / 10_000))
