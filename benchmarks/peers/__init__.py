@@ -1,10 +1,12 @@
-"""The same checks through other task queues: one message per check, real workers, a real server.
+"""The same checks through other task queues, with real workers and a real server.
 
-`run.measure` starts NAME_peer.py in an environment of its own, `build/peers-venv`, and returns what
-it measured. There a peer sees this package and NumPy, and nothing of `risk_tasks`: `job.check`
-computes one portfolio as one would without our engine.
+`run.measure` starts NAME_peer.py in its own environment, `build/peers-venv`, and returns what it
+measured. Most peers send one message per check; `job.check` computes one portfolio with NumPy, and
+nothing of `risk_tasks` is imported. The batched peers put many checks into each message and compute
+them with our kernels (`batched`); the environment holds what `risk_tasks` imports for their sake.
 
 Each peer starts two worker processes, waits until they have answered a few hundred jobs, sends the
 jobs in the fastest documented way that we found, reads back every result, and compares each
-with `job`'s own. Sending, waiting and reading are timed; making the inputs and comparing are not.
+with the expected one. Sending, waiting and reading are timed; making the inputs and comparing are
+not.
 """

@@ -14,7 +14,10 @@ from typing import Any
 from benchmarks.environment import ROOT
 from benchmarks.peers.environment import PEERS as ENVIRONMENT
 
+#: one message for each check
 PEERS = ("celery", "dramatiq", "huey", "taskiq", "rq")
+#: many checks in each message, computed by our kernels
+BATCHED_PEERS = ("celery_batched", "dramatiq_batched")
 
 _TIMEOUT_S = 600.0
 _STOP_WITHIN_S = 15.0
