@@ -27,10 +27,9 @@ from risk_tasks.queues import (
     SWEEP_TASK,
     Lane,
 )
-from risk_tasks.service import DocumentService, PositionService, Service
+from risk_tasks.service import DocumentService, PositionService, Prewarmer, Service
 from risk_tasks.store.prewarm import PrewarmPolicy
 from risk_tasks.upkeep.breach_dispatch import BreachDispatch
-from risk_tasks.upkeep.prewarm import Prewarmer
 from risk_tasks.upkeep.sweeper import sweep
 from risk_tasks.wire.answer import AnswerBlock
 from risk_tasks.wire.messages import encode_answer, encode_failure
@@ -122,16 +121,15 @@ def register_live(app: Celery, positions: PositionService, dispatch: BreachDispa
 
 
 def register_prewarming(app: Celery, prewarmer: Prewarmer) -> None:
-    """Give `app` the task that computes results before they are asked for."""
+    """Register the task that computes popular results on a new market."""
 
     @app.task(name=PREWARM_TASK, ignore_result=True)
     def prewarm(*, goes_on: bool = False, **policy: Any) -> None:
         wanted = PrewarmPolicy(**policy)
         if not goes_on:
-            _patiently(lambda: prewarmer.plan(wanted))
-            goes_on = _patiently(prewarmer.is_to_begin)
+            goes_on = _patiently(lambda: prewarmer.plan(wanted))
         if goes_on and _patiently(lambda: prewarmer.step(wanted)):
-            # Between two steps whatever waits in an earlier lane is served.
+            # Each step is a message of its own, so that more urgent lanes are served between them.
             again = {"goes_on": True, **policy}
             app.send_task(PREWARM_TASK, kwargs=again, queue=LANE_OF_KIND[PREWARM_TASK].queue)
 

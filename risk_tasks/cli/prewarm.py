@@ -31,7 +31,7 @@ def prewarm(
 
 
 def _document(store: PrewarmStore, popular: list[Popular]) -> dict[str, Any]:
-    last, since, waiting = store.last(), store.warm_since(), store.left()
+    last, since, waiting = store.last(), store.warm_since(), store.remaining()
     place = {digest: at for at, digest in enumerate(waiting, start=1)}
     (runs, warmed, spent_s), now_s = store.totals(), store.now_s()
     return {

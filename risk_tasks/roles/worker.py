@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import redis
@@ -31,25 +30,24 @@ from risk_tasks.roles.presence import Presence, Repeater, name_of_a_life
 from risk_tasks.roles.result_cache import CacheReport, open_cache
 from risk_tasks.roles.shards import ServedShards
 from risk_tasks.service import (
-    Demand,
     DocumentService,
     LiveRecorder,
     MarketCache,
+    Popularity,
     PositionService,
+    Prewarmer,
     ResultCache,
     Service,
-    warm,
 )
 from risk_tasks.settings import Settings
 from risk_tasks.store.breaches import BreachStream, ListenerStore
 from risk_tasks.store.portfolios import PortfolioStore
-from risk_tasks.store.prewarm import Popularity, PopularityStore, PrewarmStore
+from risk_tasks.store.prewarm import PopularityStore, PrewarmStore
 from risk_tasks.store.published import LimitStore, MarketStore
 from risk_tasks.store.recompute import RecomputingStore
 from risk_tasks.store.roles import CacheCountsStore, LiveRole, RoleStore
 from risk_tasks.store.shards import ShardStore
 from risk_tasks.upkeep.breach_dispatch import BreachDispatch
-from risk_tasks.upkeep.prewarm import Prewarmer
 
 log = structlog.get_logger("risk_tasks")
 
@@ -90,13 +88,12 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     market_cache = MarketCache(markets.load, capacity=settings.markets_held)
     cache, popular = open_cache(settings), PopularityStore(client)
     popularity = Popularity(popular)
-    results = ResultCache(cache.tiers, cache.flights, ttl_s=cache.ttl_s, demand=Demand(popularity))
+    results = ResultCache(cache.tiers, cache.flights, ttl_s=cache.ttl_s, popularity=popularity)
     held_limits = _held_limits(limits)
     live = LiveRecorder(RecomputingStore(client), held_limits)
     service = Service(market_cache, held_limits, results, live)
-    warm_by = partial(warm, results, fresh_s=cache.ttl_s / 4)
     prewarmer = Prewarmer(
-        PrewarmStore(client), popular, markets, market_cache.get, warm_by, ttl_s=cache.ttl_s
+        PrewarmStore(client), popular, markets, market_cache.get, results, ttl_s=cache.ttl_s
     )
     counts = CacheReport(cache, CacheCountsStore(client), name, results.drain)
     metrics = WorkerMonitoring(settings, client, name, cache)

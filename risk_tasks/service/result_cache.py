@@ -18,8 +18,8 @@ from risk_tasks.engine import MarketArrays, PortfolioBlock, compute
 from risk_tasks.engine.content import content_digests
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import MeasureName, MeasureSettings
-from risk_tasks.service.demand import Demand
 from risk_tasks.service.fingerprint import ENGINE_VERSION
+from risk_tasks.service.popularity import Popularity
 from risk_tasks.wire.documents import settings_document
 
 #: part of every key, so that entries of another format are never found
@@ -48,12 +48,12 @@ class ResultCache:
         flight: SingleFlight,
         *,
         ttl_s: float,
-        demand: Demand | None = None,
+        popularity: Popularity | None = None,
     ) -> None:
         self._tiers = tiers
         self._flight = flight
         self._ttl_s = ttl_s
-        self._demand = demand
+        self._popularity = popularity
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -80,8 +80,8 @@ class ResultCache:
         costly = costly_of(names, settings)
         columns = compute(block, market, [n for n in names if n not in costly], settings)
         if costly:
-            if self._demand is not None:
-                self._demand.note(block, market, costly, settings)
+            if self._popularity is not None:
+                self._popularity.count(block, market, costly, settings)
             columns |= self._look_up(_Cells(block, market, costly, settings), until_s)
         return {name: columns[name] for name in names}
 

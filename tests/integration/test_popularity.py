@@ -1,4 +1,4 @@
-"""Decayed counts over a real server, held against their sum written out."""
+"""Decayed counts over a real server, compared with their sum in Python."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from risk_tasks.keys import CACHE_COUNTS_TTL_S, POPULAR_KEY, POPULAR_TTL_S
 from risk_tasks.roles.result_cache import CacheReport, open_cache
+from risk_tasks.service import Popularity
 from risk_tasks.settings import Settings
-from risk_tasks.store.prewarm import Popularity, PopularityStore
+from risk_tasks.store.prewarm import PopularityStore
 from risk_tasks.store.roles import CacheCountsStore
 
 pytestmark = pytest.mark.integration
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def empty(cache_server):
-    """The server of the cache's tests, with nothing popular on it."""
+    """The server of the cache tests, without popular requests."""
     keys = cache_server.client.keys(f"{POPULAR_KEY}*")
     if keys:
         cache_server.client.delete(*keys)
@@ -31,15 +32,15 @@ def request_of(digest):
     return b"request of " + digest.encode()
 
 
-def asked(**weights):
-    return {digest: (weight, request_of(digest)) for digest, weight in weights.items()}
+def counted(**counts):
+    return {digest: (count, request_of(digest)) for digest, count in counts.items()}
 
 
-def test_what_is_asked_for_most_comes_first(empty):
-    """With the bytes that rebuild it."""
+def test_the_most_popular_request_comes_first(empty):
+    """With the bytes that rebuild the request."""
     one, two = PopularityStore(empty), PopularityStore(empty)
-    one.add(asked(a=1.0, b=2.0, c=0.5))
-    two.add(asked(a=2.5))
+    one.add(counted(a=1.0, b=2.0, c=0.5))
+    two.add(counted(a=2.5))
 
     found = one.top(2)
     assert [(each.digest, each.request) for each in found] == [
@@ -51,7 +52,7 @@ def test_what_is_asked_for_most_comes_first(empty):
     assert one.top(0) == []
 
 
-def test_where_nothing_was_asked_for_nothing_is_popular(empty):
+def test_without_counts_nothing_is_popular(empty):
     store = PopularityStore(empty)
     store.add({})
 
@@ -67,40 +68,40 @@ def test_where_nothing_was_asked_for_nothing_is_popular(empty):
     )
 )
 def test_counts_are_halved_as_time_passes(steps, cache_server):
-    """Each asking counts its weight, halved for each half-life since."""
+    """Each count is halved for each half-life since it was added."""
     client, half_life_s = cache_server.client, 600.0
     client.delete(POPULAR_KEY)
     store = PopularityStore(client, half_life_s=half_life_s)
     sums: dict[str, float] = {}
     for passed_s, digest, weight in steps:
-        # Time passes for what is there: scores count in half-lives.
+        # Time passes for the scores, which are in half-lives.
         for member in client.zrange(POPULAR_KEY, 0, -1):
             client.zincrby(POPULAR_KEY, -passed_s / half_life_s, member)
         sums = {each: count * 0.5 ** (passed_s / half_life_s) for each, count in sums.items()}
-        store.add(asked(**{digest: weight}))
+        store.add(counted(**{digest: weight}))
         sums[digest] = sums.get(digest, 0.0) + weight
 
     counts = {each.digest: each.count for each in store.top(3)}
     assert counts == pytest.approx(sums, rel=0.05)
 
 
-def test_a_count_falls_by_itself(empty):
-    """Read twice, it is less the second time, by what the server's clock went on."""
+def test_a_count_decays_between_two_reads(empty):
+    """By the time that passed on the clock of the server."""
     store = PopularityStore(empty, half_life_s=0.2)
-    store.add(asked(a=8.0))
-    began_s = time.monotonic()
+    store.add(counted(a=8.0))
+    started_s = time.monotonic()
     (first,) = store.top(1)
     time.sleep(0.4)
     (second,) = store.top(1)
 
     assert 0 < second.count / first.count <= 0.25 + 1e-6
-    assert time.monotonic() - began_s >= 0.4
+    assert time.monotonic() - started_s >= 0.4
 
 
-def test_the_lowest_go_with_their_requests(empty):
+def test_the_lowest_counts_are_removed_with_their_requests(empty):
     store = PopularityStore(empty, capacity=3)
-    store.add(asked(a=4.0, b=3.0, c=2.0, d=1.0))
-    store.add(asked(e=5.0))
+    store.add(counted(a=4.0, b=3.0, c=2.0, d=1.0))
+    store.add(counted(e=5.0))
 
     assert [each.digest for each in store.top(9)] == ["e", "a", "b"]
     assert sorted(empty.keys(f"{POPULAR_KEY}:*")) == [
@@ -108,7 +109,7 @@ def test_the_lowest_go_with_their_requests(empty):
     ]
 
 
-def test_more_than_one_script_takes(empty):
+def test_more_requests_than_one_script_call_takes_are_added(empty):
     many = {f"{place:04}": (1.0 + place, b"r") for place in range(1_201)}
     store = PopularityStore(empty, capacity=1_000)
     store.add(many)
@@ -118,35 +119,35 @@ def test_more_than_one_script_takes(empty):
 
 def test_requests_expire_with_their_counts(empty):
     store = PopularityStore(empty)
-    store.add(asked(a=1.0))
+    store.add(counted(a=1.0))
     empty.expire(f"{POPULAR_KEY}:a", 5)
     empty.expire(POPULAR_KEY, 5)
-    store.add(asked(a=1.0))
+    store.add(counted(a=1.0))
 
     assert empty.ttl(POPULAR_KEY) > POPULAR_TTL_S - 10
     assert empty.ttl(f"{POPULAR_KEY}:a") > POPULAR_TTL_S - 10
 
 
-def test_a_request_that_was_lost_is_kept_again_and_not_told_until_then(empty):
+def test_a_lost_request_is_left_out_until_it_is_stored_again(empty):
     store = PopularityStore(empty)
-    store.add(asked(a=2.0, b=1.0))
+    store.add(counted(a=2.0, b=1.0))
     empty.delete(f"{POPULAR_KEY}:a")
     assert [each.digest for each in store.top(9)] == ["b"]
-    store.add(asked(a=1.0))
+    store.add(counted(a=1.0))
 
     assert [each.digest for each in store.top(9)] == ["a", "b"]
 
 
-def test_what_a_process_gathers_arrives(empty):
+def test_the_counts_of_a_process_arrive(empty):
     popularity = Popularity(PopularityStore(empty))
-    popularity.note([("a", 1.0), ("a", 1.0), ("b", 1.0)], request_of)
+    popularity.add({"a": 2.0, "b": 1.0}, request_of)
     popularity.flush()
 
     assert [each.digest for each in PopularityStore(empty).top(9)] == ["a", "b"]
 
 
-def test_a_fleet_adds_up_what_its_caches_did(server):
-    """Each role tells what came since the last time, once."""
+def test_the_cache_counts_of_a_fleet_add_up(server):
+    """Each role sends what was added since its last report, once."""
     store = CacheCountsStore(server.client)
     caches = [open_cache(Settings.read(broker_url=server.url)) for _ in range(2)]
     reports = [

@@ -1,4 +1,4 @@
-"""Prewarming by two schedulers and two workers: what is asked for most is there before it is."""
+"""Prewarming with two schedulers and two workers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from risk_tasks import MarketSnapshot, Portfolio, RiskClient
 from risk_tasks.connection import connect
 from risk_tasks.embedding.fleet import Fleet, FleetPlan, running_fleet
 from risk_tasks.embedding.processes import RoleProcess
-from risk_tasks.store.prewarm import PopularityStore, PrewarmPolicy, PrewarmRun, PrewarmStore
+from risk_tasks.store.prewarm import PopularityStore, PrewarmRun, PrewarmStore
 from risk_tasks.store.roles import CacheCountsStore
 from tests.integration.support import command, only_json
 
@@ -33,9 +33,9 @@ def market(seed: int, *, price: float = 10.0) -> MarketSnapshot:
 
 
 def eventually(holds: Callable[[], bool], within_s: float = 40.0) -> None:
-    give_up_at = time.monotonic() + within_s
+    until_s = time.monotonic() + within_s
     while not holds():
-        assert time.monotonic() < give_up_at, "it did not come to be"
+        assert time.monotonic() < until_s, "the condition did not become true"
         time.sleep(0.05)
 
 
@@ -56,8 +56,8 @@ def two_schedulers(fleet: Fleet, folder: Path) -> Iterator[list[RoleProcess]]:
         yield processes
 
 
-def test_a_new_panel_is_warm_before_it_is_asked_for(tmp_path):
-    """Each run once, by whichever scheduler holds the lock; the other takes over."""
+def test_popular_requests_are_computed_on_a_new_panel_before_a_check(tmp_path):
+    """Each run happens once, from the scheduler with the lock; the other one takes over."""
     with (
         running_fleet(FleetPlan(n_workers=2)) as fleet,
         RiskClient(fleet.url, timeout_s=30.0) as risk,
@@ -71,7 +71,9 @@ def test_a_new_panel_is_warm_before_it_is_asked_for(tmp_path):
 
         def run_of(snapshot: MarketSnapshot) -> PrewarmRun | None:
             last = store.last()
-            return last if last and last.market_id == snapshot.id and not store.left() else None
+            return (
+                last if last and last.market_id == snapshot.id and not store.remaining() else None
+            )
 
         first, second, third = market(1), market(2), market(2, price=10.2)
         risk.publish_market(first)
@@ -79,7 +81,7 @@ def test_a_new_panel_is_warm_before_it_is_asked_for(tmp_path):
         eventually(lambda: count("misses") == len(BOOKS))
         eventually(lambda: len(PopularityStore(client).top(100)) == len(BOOKS))
         eventually(lambda: run_of(first) is not None)
-        # What is taken last is counted a moment after nothing is left.
+        # The last requests are counted a moment after they were taken.
         eventually(lambda: store.totals()[1] == run_of(first).n_requests)
 
         n_hits = 0
@@ -97,7 +99,7 @@ def test_a_new_panel_is_warm_before_it_is_asked_for(tmp_path):
             assert {report.market_id for report in reports} == {snapshot.id}
             n_hits += len(BOOKS)
             eventually(lambda n=n_hits: count("hits") == n)
-            assert count("misses") == len(BOOKS), "all of it was there"
+            assert count("misses") == len(BOOKS), "all results were prewarmed"
             schedulers[0].ask_to_stop()
 
         shown = only_json(command("prewarm", "--show", "--json", "--broker-url", fleet.url))
@@ -108,35 +110,29 @@ def test_a_new_panel_is_warm_before_it_is_asked_for(tmp_path):
         assert "monte_carlo_value_at_risk" in printed.stdout
 
 
-def test_a_slot_is_planned_once(server):
-    """Whoever asks second, or with a slot that is over, plans nothing."""
+def test_a_slot_is_claimed_once(server):
+    """A second claim fails, and so does the claim of an earlier slot."""
     store = PrewarmStore(server.client)
-    assert store.claim(7, 1.0)
-    assert not store.claim(7, 1.0)
-    assert not store.claim(6, 1.0)
-    assert store.claim(8, 1.0)
+    assert store.claim_slot(7, 1.0)
+    assert not store.claim_slot(7, 1.0)
+    assert not store.claim_slot(6, 1.0)
+    assert store.claim_slot(8, 1.0)
 
 
-def test_work_that_nobody_goes_on_with_is_taken_up(server):
-    """And nobody begins while another is at it."""
+def test_one_worker_at_a_time_has_the_lock(server):
     store = PrewarmStore(server.client)
-    assert store.begin_work()
-    assert not store.begin_work()
-    store.end_work()
-    assert store.begin_work()
-    store.end_work()
+    assert store.lock()
+    assert not store.lock()
+    store.unlock()
+    assert store.lock()
+    store.unlock()
 
 
-def test_what_is_left_is_taken_in_the_order_of_what_is_wanted(server):
-    """Once each."""
+def test_requests_are_taken_in_order_of_popularity(server):
+    """Each of them once."""
     store = PrewarmStore(server.client)
-    store.begin(PrewarmRun("panel", 5.0, "m", "p", 3), ["a", "b", "c"])
+    store.start(PrewarmRun("panel", 5.0, "m", "p", 3), ["a", "b", "c"])
 
-    assert store.left() == ["a", "b", "c"]
+    assert store.remaining() == ["a", "b", "c"]
     assert (store.take(2), store.take(2), store.take(2)) == (["a", "b"], ["c"], [])
     assert store.last() == PrewarmRun("panel", 5.0, "m", "p", 3)
-
-
-def test_the_policy_travels_by_name():
-    """As the scheduler sends it."""
-    assert PrewarmPolicy(every_s=2.0, n_requests=1).n_requests == 1

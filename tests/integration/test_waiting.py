@@ -13,9 +13,10 @@ import pytest
 from risk_tasks.keys import CACHE_COUNTS_KEY, MARKETS_KEY, ROLE_TTL_S, ROLES_KEY, role_key
 from risk_tasks.queues import Lane
 from risk_tasks.roles.result_cache import CacheReport, open_cache
+from risk_tasks.service import Popularity
 from risk_tasks.settings import Settings
 from risk_tasks.sharding import Moves
-from risk_tasks.store.prewarm import Popularity, PopularityStore
+from risk_tasks.store.prewarm import PopularityStore
 from risk_tasks.store.published import MarketStore
 from risk_tasks.store.roles import CacheCountsStore, LiveRole, RoleStore, forget_gone
 from risk_tasks.store.shards import ShardStore

@@ -1,9 +1,9 @@
--- Add to the decayed counts of what is asked for, and keep the highest.
--- A score is log2(count) + now / half-life: it never grows large, keeps its order as time passes
--- without being touched, and is read back as 2 ^ (score - now / half-life).
--- KEYS  1 popular
--- ARGV  1 half-life s  2 members kept  3 seconds that a request is kept  4.. digest, weight, ...
--- Returns the digests whose request is not held.
+-- Add to the decayed counts of requests, and keep the highest.
+-- A score is log2(count) + now / half-life. It stays small, its order does not change while time
+-- passes, and the count is 2 ^ (score - now / half-life).
+-- KEYS  1 scores by digest
+-- ARGV  1 half-life in s  2 capacity  3 time to live of a request in s  4.. digest, count, ...
+-- Returns the digests whose request is not stored.
 local time = redis.call('TIME')
 local now = (time[1] + time[2] / 1e6) / ARGV[1]
 for place = 4, #ARGV, 2 do
@@ -21,11 +21,11 @@ if surplus > 0 then
   local lowest = redis.call('ZPOPMIN', KEYS[1], surplus)
   for place = 1, #lowest, 2 do redis.call('UNLINK', 'risk:popular:' .. lowest[place]) end
 end
-local wanted = {}
+local missing = {}
 for place = 4, #ARGV, 2 do
   if redis.call('ZSCORE', KEYS[1], ARGV[place])
     and redis.call('EXPIRE', 'risk:popular:' .. ARGV[place], ARGV[3]) == 0 then
-    wanted[#wanted + 1] = ARGV[place]
+    missing[#missing + 1] = ARGV[place]
   end
 end
-return wanted
+return missing
