@@ -26,8 +26,7 @@ from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.stamp import Stamp
 from risk_tasks.queues import Lane
 from risk_tasks.service import MarketCache, Service
-from risk_tasks.wire.messages import encode_request
-from risk_tasks.wire.request import Detail, Terms, pack_portfolios
+from risk_tasks.wire.request import Detail, Terms, encode_request, pack_portfolios
 
 N_CHECKS, N_ROUNDS = 5_000, 100
 LANE = Lane.NORMAL

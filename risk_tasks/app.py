@@ -11,7 +11,7 @@ from risk_tasks.settings import Settings
 
 TRANSPORT_OPTIONS = {
     # In the order of the lanes but for a reserved share; one list per lane.
-    "queue_order_strategy": "risk_tasks.broker.fairness:LaneCycle",
+    "queue_order_strategy": "risk_tasks.broker.consumer:LaneCycle",
     "priority_steps": [0],
     "body_encoding": "utf-8",
     # An unacknowledged JSON check goes to another worker after this; blocks are the reaper's.
@@ -64,7 +64,7 @@ def create_app(settings: Settings, *, n_shards: int = 1) -> Celery:
         task_default_queue=Lane.NORMAL.queue,
         task_create_missing_queues=False,
         task_acks_late=True,
-        worker_consumer="risk_tasks.broker.reconnection:QuickConsumer",
+        worker_consumer="risk_tasks.broker.consumer:QuickConsumer",
         worker_prefetch_multiplier=1,
         worker_disable_prefetch=True,
         worker_send_task_events=False,

@@ -12,7 +12,7 @@ from celery import Celery, Task
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from risk_tasks.broker.blocks import BlockBroker, StartedBlock
-from risk_tasks.broker.watched import SummarisedChange, SummarisedReport, SummarisedRequest
+from risk_tasks.broker.redaction import SummarisedChange, SummarisedReport, SummarisedRequest
 from risk_tasks.errors import TransportError, WireError
 from risk_tasks.metrics import BlockRecord, Outcome, Recorder
 from risk_tasks.model.report import ReportStatus
@@ -31,8 +31,7 @@ from risk_tasks.service import DocumentService, PositionService, Prewarmer, Serv
 from risk_tasks.store.prewarm import PrewarmPolicy
 from risk_tasks.upkeep.breach_dispatch import BreachDispatch
 from risk_tasks.upkeep.sweeper import sweep
-from risk_tasks.wire.answer import AnswerBlock
-from risk_tasks.wire.messages import encode_answer, encode_failure
+from risk_tasks.wire.answer import AnswerBlock, encode_answer, encode_failure
 
 log = structlog.get_logger("risk_tasks")
 

@@ -1,7 +1,7 @@
-"""Celery messages written by hand: the one that carries a block's id, and those of other tasks.
+"""Celery messages written without Celery, which needs at least 0.4 ms to publish one.
 
-Celery needs 0.4 ms and more to publish a message; these are strings. A test holds it against
-what the installed Celery writes, so that an upgrade that changes the format is noticed.
+A test compares them with the messages of the installed Celery, so that an upgrade that changes the
+format is noticed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import os
 import socket
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from risk_tasks.queues import CHECK_BLOCK_TASK, LIMIT_BREACH_TASK, Lane
@@ -21,15 +21,15 @@ _EMPTY_BODY = "[[], {}, {}]"
 
 
 def envelope(block_id: str, lane: Lane, summary: str) -> bytes:
-    """Return the message of a block for the list of `lane`; its id is the task's.
+    """Return the message of a block for the queue of `lane`; the block's id is the task's id.
 
-    `summary` is what Flower shows of it: ids and counts.
+    `summary` is shown by Flower in place of the arguments.
     """
     return task_message(CHECK_BLOCK_TASK, block_id, lane.queue, summary=summary)
 
 
 def handing_message() -> bytes:
-    """Return the message for the critical lane that has changes handed on to those who listen."""
+    """Return the message for the critical lane that dispatches breaches to their listeners."""
     task_id = f"handing-{uuid.uuid4().hex}"
     return task_message(LIMIT_BREACH_TASK, task_id, Lane.CRITICAL.queue)
 
@@ -42,7 +42,7 @@ def task_message(
     *,
     summary: str = "()",
 ) -> bytes:
-    """Return the message that has `task` called with `kwargs`, in protocol 2 of Celery."""
+    """Return a message of Celery's protocol 2 that calls `task` with `kwargs`."""
     message = {
         "body": json.dumps([[], kwargs, {}]) if kwargs else _EMPTY_BODY,
         "content-encoding": "utf-8",
@@ -74,3 +74,20 @@ def task_message(
         },
     }
     return json.dumps(message, separators=(",", ":")).encode()
+
+
+_MAX_SHOWN = 40
+
+
+def block_summary(lane: str, ids: Sequence[object]) -> str:
+    """Return one line about the checks of `ids`, at least one, in the order of their block."""
+    first, n_checks = shown_id(ids[0]), len(ids)
+    if n_checks == 1:
+        return f"{lane}: 1 check, {first}"
+    return f"{lane}: {n_checks} checks, {first} to {shown_id(ids[-1])}"
+
+
+def shown_id(value: object) -> str:
+    """Return an id of any content as a short printable text."""
+    text = "".join(letter if letter.isprintable() else "?" for letter in str(value)[:_MAX_SHOWN])
+    return text + "..." if len(str(value)) > _MAX_SHOWN else text

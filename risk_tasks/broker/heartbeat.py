@@ -1,4 +1,4 @@
-"""A file whose age says whether work is still fetched."""
+"""A file whose age shows whether a process still works."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ log = structlog.get_logger("risk_tasks")
 
 
 class Heartbeat:
-    """A file that is touched once a second at the most, for a probe that looks at its age.
+    """A file that is touched at most once in `every_s`, for a probe that checks its age.
 
-    Without a path it does nothing. Whoever beats is the proof: beat where work is fetched, and not
-    in a thread that goes on when nothing is.
+    Without a path it does nothing. Call `beat` where work is fetched, not in a thread that goes on
+    when fetching has stopped.
     """
 
     def __init__(self, path: Path | str | None, *, every_s: float = 1.0) -> None:
@@ -23,6 +23,7 @@ class Heartbeat:
         self._due_at = 0.0
 
     def beat(self) -> None:
+        """Touch the file if it is due; a file that cannot be written is logged."""
         now = time.monotonic()
         if self._path is None or now < self._due_at:
             return

@@ -11,7 +11,7 @@ from risk_tasks.cli.options import AsJson, BrokerUrl, print_json, url_of
 from risk_tasks.client import RiskClient
 from risk_tasks.render.live import age_line
 from risk_tasks.render.reports import explanations, report_tables
-from risk_tasks.wire.live import live_report_document
+from risk_tasks.wire.documents import live_report_document
 
 
 def report(

@@ -13,7 +13,7 @@ from risk_tasks.cli.options import AsJson, BrokerUrl, url_of
 from risk_tasks.client import RiskClient
 from risk_tasks.render.live import change_line
 from risk_tasks.store.breaches import NOW
-from risk_tasks.wire.live import change_document
+from risk_tasks.wire.documents import change_document
 
 
 def watch(

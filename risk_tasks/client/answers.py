@@ -14,8 +14,7 @@ import pyarrow.compute as pc
 
 from risk_tasks.model.measures import MeasureName
 from risk_tasks.model.report import GRAVITY, ReportStatus, RiskReport
-from risk_tasks.wire.answer import AnswerBlock
-from risk_tasks.wire.answer_columns import BREACH_TYPE, breach_column
+from risk_tasks.wire.answer import BREACH_TYPE, AnswerBlock, breach_column
 from risk_tasks.wire.reports import reports
 
 _STATUS = (ReportStatus.OK, ReportStatus.ERROR)

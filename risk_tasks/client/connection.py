@@ -17,6 +17,7 @@ import redis
 from tenacity import Retrying, retry_if_exception_type, wait_fixed
 
 from risk_tasks.broker.blocks import BlockBroker, StampRequest
+from risk_tasks.broker.envelope import block_summary
 from risk_tasks.client.check_ids import CheckId
 from risk_tasks.client.coalescing import SentCall, Sharing, Turns
 from risk_tasks.client.options import CallTerms, unanswered
@@ -32,12 +33,10 @@ from risk_tasks.store.portfolios import PortfolioStore, ReportStore
 from risk_tasks.store.published import LimitStore, MarketStore
 from risk_tasks.store.results import ResultStore
 from risk_tasks.store.shards import ShardStore
-from risk_tasks.wire.answer import AnswerBlock
-from risk_tasks.wire.documents import read_report
+from risk_tasks.wire.answer import AnswerBlock, decode_answer
+from risk_tasks.wire.documents import read_deltas, read_event_id, read_portfolio_id, read_report
 from risk_tasks.wire.framing import decoding
-from risk_tasks.wire.live import read_deltas, read_event_id, read_portfolio_id
-from risk_tasks.wire.messages import decode_answer, encode_request
-from risk_tasks.wire.summary import block_summary
+from risk_tasks.wire.request import encode_request
 
 
 class LiveDoor:

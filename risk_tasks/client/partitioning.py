@@ -23,8 +23,7 @@ from risk_tasks.model.report import Breach
 from risk_tasks.queues import SHARDED_LANES, Lane
 from risk_tasks.sharding import shard_of, shards_of
 from risk_tasks.store.shards import ShardStore
-from risk_tasks.wire.answer import AnswerBlock, AnswerHead
-from risk_tasks.wire.answer_columns import BreachColumn, breach_column
+from risk_tasks.wire.answer import AnswerBlock, AnswerHead, BreachColumn, breach_column
 from risk_tasks.wire.request import Detail, RequestBlock, Terms
 
 

@@ -16,8 +16,7 @@ from risk_tasks.connection import text
 from risk_tasks.errors import ReportTimeoutError, TransportError, UnknownCheckError
 from risk_tasks.keys import CLIENT_GONE_S, CLIENTS_KEY, reply_key, result_key
 from risk_tasks.store.results import ResultState, ResultStore
-from risk_tasks.wire.answer import AnswerBlock
-from risk_tasks.wire.messages import decode_answer
+from risk_tasks.wire.answer import AnswerBlock, decode_answer
 
 _WAIT_S = 1.0
 #: a thread that sleeps between two calls costs the second one its waking

@@ -14,8 +14,7 @@ import pyarrow.compute as pc
 
 from risk_tasks.client.coalescing import LONG_ROWS
 from risk_tasks.errors import InvalidTableError
-from risk_tasks.wire.arrow import codes_of
-from risk_tasks.wire.request import RequestBlock, Terms
+from risk_tasks.wire.request import RequestBlock, Terms, codes_of
 
 _RADIX = 1 << 16
 

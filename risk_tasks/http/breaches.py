@@ -26,7 +26,7 @@ from risk_tasks.http.openapi import TEXT, Content, Operations, Parameter, Succes
 from risk_tasks.http.problems import ProblemError
 from risk_tasks.model.live import LimitChange
 from risk_tasks.store.breaches import MOST_AT_ONCE, NOW, is_place
-from risk_tasks.wire.live import change_document
+from risk_tasks.wire.documents import change_document
 
 log = structlog.get_logger("risk_tasks")
 

@@ -17,8 +17,12 @@ from risk_tasks.http.openapi import Content, Operations, Parameter, Success
 from risk_tasks.http.problems import RETRY_AFTER_S, ProblemError
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import RiskReport
-from risk_tasks.wire.documents import Document, PortfolioDocument, portfolio_document
-from risk_tasks.wire.live import live_report_document
+from risk_tasks.wire.documents import (
+    Document,
+    PortfolioDocument,
+    live_report_document,
+    portfolio_document,
+)
 
 operations = Operations()
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from risk_tasks.broker.fairness import Order
+from risk_tasks.broker.consumer import Order
 from risk_tasks.errors import ShardCountError, TransportError
 from risk_tasks.queues import SHARDED_LANES, Lane, shard_queue
 from risk_tasks.roles.presence import Repeater

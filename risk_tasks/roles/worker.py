@@ -16,7 +16,7 @@ from celery.signals import worker_ready, worker_shutting_down
 from risk_tasks import tasks
 from risk_tasks.app import create_app
 from risk_tasks.broker.blocks import BlockBroker
-from risk_tasks.broker.following import following
+from risk_tasks.broker.consumer import following
 from risk_tasks.connection import connect
 from risk_tasks.errors import InvalidSettingsError
 from risk_tasks.model.limits import LimitSet

@@ -30,9 +30,8 @@ from risk_tasks.service.live import LiveRecorder
 from risk_tasks.service.market_cache import MarketCache
 from risk_tasks.service.result_cache import ResultCache
 from risk_tasks.service.validation import describe, validate
-from risk_tasks.wire.answer import AnswerBlock, AnswerHead
-from risk_tasks.wire.messages import decode_request, encode_answer
-from risk_tasks.wire.request import Detail, RequestBlock
+from risk_tasks.wire.answer import AnswerBlock, AnswerHead, encode_answer
+from risk_tasks.wire.request import Detail, RequestBlock, decode_request
 
 #: seconds that a check without a deadline waits for what other workers are computing
 WITHIN_S = 30.0

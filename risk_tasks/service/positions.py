@@ -9,8 +9,13 @@ from risk_tasks.errors import InvalidSettingsError, RequestError
 from risk_tasks.model.report import ReportStatus
 from risk_tasks.service.validation import describe
 from risk_tasks.store.portfolios import PortfolioStore
-from risk_tasks.wire.documents import Document, read_portfolio
-from risk_tasks.wire.live import read_deltas, read_event_id, read_portfolio_id
+from risk_tasks.wire.documents import (
+    Document,
+    read_deltas,
+    read_event_id,
+    read_portfolio,
+    read_portfolio_id,
+)
 
 _CHANGE_FIELDS = ("portfolio_id", "deltas", "event_id")
 _UPDATE_FIELDS = ("portfolio", "portfolio_id", "event_id")

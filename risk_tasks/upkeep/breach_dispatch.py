@@ -12,7 +12,7 @@ from risk_tasks.errors import ChangesTrimmedError
 from risk_tasks.model.live import LimitChange
 from risk_tasks.queues import LIMIT_BREACH_TASK
 from risk_tasks.store.breaches import BEGINNING, BreachStream, ListenerStore
-from risk_tasks.wire.live import change_document
+from risk_tasks.wire.documents import change_document
 
 log = structlog.get_logger("risk_tasks")
 

@@ -12,7 +12,7 @@ import structlog
 
 from risk_tasks.broker.blocks import BlockBroker, IfMissing, StampRequest
 from risk_tasks.broker.dead_letters import DeadLetters
-from risk_tasks.broker.envelope import handing_message
+from risk_tasks.broker.envelope import block_summary, handing_message
 from risk_tasks.errors import DeadLetterError, TransportError
 from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.model.live import standings
@@ -22,9 +22,7 @@ from risk_tasks.queues import Lane
 from risk_tasks.store.published import LimitStore
 from risk_tasks.store.recompute import Finding, RecomputingStore, Turn
 from risk_tasks.wire.documents import report_document
-from risk_tasks.wire.messages import encode_request
-from risk_tasks.wire.request import Detail, Terms, TurnMark, pack_portfolios
-from risk_tasks.wire.summary import block_summary
+from risk_tasks.wire.request import Detail, Terms, TurnMark, encode_request, pack_portfolios
 
 log = structlog.get_logger("risk_tasks")
 

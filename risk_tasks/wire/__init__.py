@@ -1,4 +1,4 @@
-"""Model to bytes and back: Arrow blocks for the hot path, JSON documents for everything else.
+"""Model to bytes and back: msgpack and Arrow blocks for checks, JSON documents for the rest.
 
-Nothing here evaluates what it reads: no pickle, versions and shapes are checked first.
+Decoding never evaluates code: there is no pickle, and versions and shapes are checked first.
 """

@@ -1,33 +1,55 @@
-"""The answer to a block of checks on its way back."""
+"""The answer to a block of checks: msgpack for few checks, Arrow for many and for explanations."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
+from itertools import chain
+from math import inf
+from typing import Any, cast
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from risk_tasks.errors import DecodeError, RiskTasksError
+from risk_tasks.errors import DeadLetterError, DecodeError, ReportTimeoutError, RiskTasksError
 from risk_tasks.model.column import HAS_VALUE, MeasureColumn, Outcome
-from risk_tasks.model.explanation import Explanation
+from risk_tasks.model.explanation import Explanation, Headroom, LimitUse
 from risk_tasks.model.measures import MeasureName
-from risk_tasks.model.report import GRAVITY, Breach, NotEvaluated, ReportError
+from risk_tasks.model.report import (
+    GRAVITY,
+    Breach,
+    Contributor,
+    NotEvaluated,
+    ReportError,
+    TailScenario,
+)
+from risk_tasks.wire.framing import (
+    MAX_ROWS_CHECKS,
+    decode_batch,
+    decode_frame,
+    decoding,
+    encode_batch,
+    encode_frame,
+    is_arrow,
+)
 
-KIND = "risk.answer"
+_KIND = "risk.answer"
+#: what the server writes in place of an answer, see `broker/lua`
+_EXPIRED, _DEAD = b"!expired", b"!dead "
 
 
 class AnswerHead(msgspec.Struct, frozen=True):
-    """Which versions a block was answered with, and how long it took."""
+    """The versions that a block was answered with, and its times in ms."""
 
     market_id: str | None = None
     as_of: datetime | None = None
     limits_version: str | None = None
     timings: dict[str, float] = {}
-    #: why there is no answer at all
+    #: the reason why a worker has no answer
     failure: str | None = None
 
 
@@ -35,9 +57,9 @@ class AnswerHead(msgspec.Struct, frozen=True):
 class AnswerBlock:
     """One row per portfolio of the request, in its order.
 
-    `decisions` (P,), places in `GRAVITY`; `breach_counts` (P,); `columns` by the name of a measure;
-    the rest by row, empty where the request's detail does not ask for it. A row with an error has
-    no measures.
+    `decisions` (P,) int8, indices into `GRAVITY`; `breach_counts` (P,) int32; `columns` by measure
+    name; the other fields by row, empty if the request's detail does not include them. A row with
+    an error has no measures.
     """
 
     head: AnswerHead
@@ -55,51 +77,373 @@ class AnswerBlock:
         return len(self.breach_counts)
 
 
-def require_success(head: AnswerHead) -> AnswerHead:
-    """Return `head`; raises `RiskTasksError` where it tells of a worker's failure."""
-    if head.failure:
-        raise RiskTasksError(f"The worker failed: {head.failure}")
-    return head
+def encode_answer(answer: AnswerBlock) -> bytes:
+    """Return `answer` as bytes, in the format that suits its size and content."""
+    is_small = len(answer) <= MAX_ROWS_CHECKS and not answer.explanations
+    return encode_rows(answer) if is_small else encode_columns(answer)
 
 
-def require_decisions(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
-    """Return `codes`, places in `GRAVITY`; raises `DecodeError` for others."""
-    return _require_places(codes, len(GRAVITY))
+def encode_failure(message: str) -> bytes:
+    """Return the bytes that a worker sends if it has no answer."""
+    head = msgspec.json.encode(AnswerHead(failure=message)).decode()
+    return encode_batch(pa.record_batch({"row": pa.nulls(0)}), _KIND, {"head": head})
 
 
-def require_counts(counts: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """Return how many breaches each row has; raises `DecodeError` for fewer than none."""
-    if counts.min(initial=0) < 0:
-        raise DecodeError("There are fewer breaches than none.")
-    return counts
+def decode_answer(data: bytes, check_id: str = "", block_id: str = "") -> AnswerBlock:
+    """Return the answer in `data`, of either format.
+
+    `check_id` and `block_id` are named in errors. Raises `WireError` for invalid bytes,
+    `RiskTasksError` for the failure of a worker, `ReportTimeoutError` for a block that expired
+    and `DeadLetterError` for one that became a dead letter.
+    """
+    if data.startswith(_EXPIRED):
+        raise ReportTimeoutError("No worker started it before its deadline.", check_id=check_id)
+    if data.startswith(_DEAD):
+        reason = data[len(_DEAD) :].decode(errors="replace")
+        raise DeadLetterError(
+            f"Given up: {reason}. It is the dead letter {block_id}.",
+            check_id=check_id,
+            letter_id=block_id,
+        )
+    with decoding(_KIND):
+        answer = _decode_columns(data) if is_arrow(data) else _decode_rows(data)
+    if answer.head.failure:
+        raise RiskTasksError(f"The worker failed: {answer.head.failure}")
+    return answer
+
+
+def _failed(head: AnswerHead) -> AnswerBlock:
+    return AnswerBlock(head, np.zeros(0, _CODE), np.zeros(0, _COUNT), {})
 
 
 @lru_cache(maxsize=256)
-def require_measures(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return `names`; raises `InvalidSettingsError` for what names no measure.
-
-    Remembered: most answers hold the same measures.
-    """
+def _require_measures(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return `names`; raises `InvalidSettingsError` for an unknown one. Cached: few sets differ."""
     for name in names:
         MeasureName.parse(name)
     return names
 
 
-def require_numbers(
-    values: npt.NDArray[np.float64], outcomes: npt.NDArray[np.int8] | None = None
-) -> None:
-    """Refuse with `DecodeError` what is no number, and no outcome says why; none says that of all.
+def _require_head(answer: AnswerBlock) -> AnswerBlock:
+    """Return `answer` after its decisions and counts are checked."""
+    _require_codes(answer.decisions, len(GRAVITY))
+    if answer.breach_counts.min(initial=0) < 0:
+        raise DecodeError(f"Not a valid {_KIND}: a number of breaches is negative.")
+    return answer
 
-    Of any shape, the same for both.
+
+def _require_numbers(
+    values: npt.NDArray[np.float64], outcomes: npt.NDArray[np.int8] | None
+) -> None:
+    """Refuse a value that is not finite and has no outcome that explains it.
+
+    `values` and `outcomes` have one shape; no `outcomes` means that every value is there.
     """
     known = np.isfinite(values)
     if outcomes is not None:
-        known |= ~HAS_VALUE[_require_places(outcomes, len(Outcome))]
+        known |= ~HAS_VALUE[_require_codes(outcomes, len(Outcome))]
     if not known.all():
-        raise DecodeError("There are rows without a number, and nothing says why.")
+        raise DecodeError(f"Not a valid {_KIND}: a value is missing without an outcome.")
 
 
-def _require_places(codes: npt.NDArray[np.int8], n: int) -> npt.NDArray[np.int8]:
-    if codes.dtype != np.int8 or (codes.size and not 0 <= codes.min() <= codes.max() < n):
-        raise DecodeError(f"There are codes beyond the {n} known.")
+def _require_codes(codes: npt.NDArray[np.int8], n: int) -> npt.NDArray[np.int8]:
+    if codes.size and not 0 <= codes.min() <= codes.max() < n:
+        raise DecodeError(f"Not a valid {_KIND}: a code is not within 0 to {n - 1}.")
     return codes
+
+
+def _has_outcomes(answer: AnswerBlock) -> bool:
+    return any(column.outcomes.any() for column in answer.columns.values())
+
+
+class _Rows(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    head: AnswerHead
+    measures: tuple[str, ...]
+    decisions: bytes
+    breach_counts: bytes
+    #: all rows of the first measure, then all of the second
+    values: bytes
+    outcomes: bytes | None
+    errors: dict[int, ReportError]
+    breaches: dict[int, list[Breach]]
+    gaps: dict[int, list[NotEvaluated]]
+    portfolio_ids: list[str | None]
+    input_hashes: list[str]
+
+
+_ENCODER, _DECODER = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(_Rows)
+_CODE, _COUNT, _VALUE = np.dtype("i1"), np.dtype("<i4"), np.dtype("<f8")
+
+
+def encode_rows(answer: AnswerBlock) -> bytes:
+    """Return `answer`, without its explanations, as msgpack."""
+    columns = answer.columns.values()
+    rows = _Rows(
+        answer.head,
+        tuple(answer.columns),
+        answer.decisions.tobytes(),
+        answer.breach_counts.astype(_COUNT, copy=False).tobytes(),
+        b"".join(column.values.astype(_VALUE, copy=False).tobytes() for column in columns),
+        b"".join(column.outcomes.tobytes() for column in columns)
+        if _has_outcomes(answer)
+        else None,
+        dict(answer.errors),
+        {row: list(breaches) for row, breaches in answer.breaches.items()},
+        {row: list(gaps) for row, gaps in answer.gaps.items()},
+        list(answer.portfolio_ids),
+        list(answer.input_hashes),
+    )
+    return encode_frame(_KIND, _ENCODER.encode(rows))
+
+
+def _decode_rows(data: bytes) -> AnswerBlock:
+    rows = _DECODER.decode(decode_frame(_KIND, data))
+    if rows.head.failure:
+        return _failed(rows.head)
+    names = _require_measures(rows.measures)
+    counts = np.frombuffer(rows.breach_counts, _COUNT)
+    shape = (len(names), n := len(counts))
+    values = np.frombuffer(rows.values, _VALUE).reshape(shape)
+    told = None if rows.outcomes is None else np.frombuffer(rows.outcomes, _CODE).reshape(shape)
+    _require_numbers(values, told)
+    outcomes = np.zeros(shape, _CODE) if told is None else told
+    answer = AnswerBlock(
+        head=rows.head,
+        decisions=np.frombuffer(rows.decisions, _CODE),
+        breach_counts=counts,
+        columns=dict(zip(names, map(MeasureColumn, values, outcomes), strict=True)),
+        errors=rows.errors,
+        breaches=rows.breaches,
+        gaps=rows.gaps,
+        # A row without an id has an error, which is reported by its row.
+        portfolio_ids=cast("list[str]", rows.portfolio_ids),
+        input_hashes=rows.input_hashes,
+    )
+    lengths = {len(answer.decisions), len(rows.portfolio_ids) or n, len(rows.input_hashes) or n}
+    by_row = chain(rows.errors, rows.breaches, rows.gaps)
+    if lengths != {n} or not all(0 <= row < n for row in by_row):
+        raise DecodeError(f"Not a valid {_KIND}: its columns differ in length.")
+    return _require_head(answer)
+
+
+def _struct(**fields: pa.DataType) -> pa.StructType:
+    return pa.struct(list(fields.items()))
+
+
+_TEXT, _NUMBER = pa.string(), pa.float64()
+BREACH_TYPE = _struct(
+    limit=_TEXT,
+    measure=_TEXT,
+    observed=_NUMBER,
+    threshold=_NUMBER,
+    unit=_TEXT,
+    utilisation=_NUMBER,
+    severity=_TEXT,
+    contributors=pa.list_(_struct(instrument=_TEXT, amount=_NUMBER, share=_NUMBER)),
+    scenarios=pa.list_(_struct(observation=pa.int64(), date=pa.date32(), pnl=_NUMBER)),
+)
+_GAP_TYPE = _struct(limit=_TEXT, measure=_TEXT, reason=_TEXT, missing_data=_TEXT)
+_ERROR_TYPE = _struct(code=_TEXT, message=_TEXT, field=_TEXT, remedy=_TEXT)
+_LIMIT_TYPE = _struct(
+    limit=_TEXT,
+    measure=_TEXT,
+    observed=_NUMBER,
+    warn=_NUMBER,
+    hard=_NUMBER,
+    unit=_TEXT,
+    utilisation=_NUMBER,
+    severity=_TEXT,
+)
+_HEADROOM_TYPE = _struct(
+    instrument=_TEXT, buy=_NUMBER, sell=_NUMBER, buy_bound_by=_TEXT, sell_bound_by=_TEXT
+)
+EXPLANATION_TYPE = _struct(
+    limits=pa.list_(_LIMIT_TYPE),
+    headroom=pa.list_(_HEADROOM_TYPE),
+    not_bounded=pa.list_(_TEXT),
+)
+#: the fields of a breach that are never null
+_BREACH_FIELDS = ("limit", "measure", "observed", "threshold", "unit", "severity")
+
+
+def encode_columns(answer: AnswerBlock) -> bytes:
+    """Return `answer` as an Arrow IPC stream; empty columns are left out."""
+    n, measured = len(answer), list(answer.columns.values())
+    columns: dict[str, pa.Array] = {
+        "decision": pa.array(answer.decisions),
+        "breach_count": pa.array(answer.breach_counts),
+        **{f"value:{place}": pa.array(column.values) for place, column in enumerate(measured)},
+    }
+    if _has_outcomes(answer):
+        for place, column in enumerate(measured):
+            columns[f"outcome:{place}"] = pa.array(column.outcomes)
+    for name, rows, kind in (
+        ("error", answer.errors, _ERROR_TYPE),
+        ("breaches", answer.breaches, pa.list_(BREACH_TYPE)),
+        ("not_evaluated", answer.gaps, pa.list_(_GAP_TYPE)),
+        ("explanation", answer.explanations, EXPLANATION_TYPE),
+    ):
+        if rows:
+            columns[name] = _cells(rows, n, kind)
+    for name, texts in (
+        ("portfolio_id", answer.portfolio_ids),
+        ("input_hash", answer.input_hashes),
+    ):
+        if texts:
+            columns[name] = pa.array(texts, _TEXT)
+    metadata = {
+        "head": msgspec.json.encode(answer.head).decode(),
+        "measures": msgspec.json.encode(list(answer.columns)).decode(),
+    }
+    return encode_batch(pa.record_batch(columns), _KIND, metadata)
+
+
+def _cells(rows: Mapping[int, Any], n: int, kind: pa.DataType) -> pa.Array:
+    cells = [msgspec.to_builtins(rows.get(row), builtin_types=(date,)) for row in range(n)]
+    return pa.array(cells, kind)
+
+
+def _decode_columns(data: bytes) -> AnswerBlock:
+    batch, metadata = decode_batch(data, _KIND)
+    head = msgspec.json.decode(metadata["head"], type=AnswerHead)
+    if head.failure:
+        return _failed(head)
+    gaps = _rows_of(batch, "not_evaluated")
+    answer = AnswerBlock(
+        head=head,
+        decisions=_numbers(batch, "decision", pa.int8()),
+        breach_counts=_numbers(batch, "breach_count", pa.int32()),
+        columns=_read_measures(batch, metadata["measures"]),
+        errors={row: ReportError(**cell) for row, cell in _rows_of(batch, "error").items()},
+        breaches=_read_breaches(batch),
+        gaps={row: [NotEvaluated(**gap) for gap in cell] for row, cell in gaps.items()},
+        portfolio_ids=_texts(batch, "portfolio_id"),
+        input_hashes=_texts(batch, "input_hash"),
+        explanations=_read_explanations(batch),
+    )
+    return _require_head(answer)
+
+
+def _read_measures(batch: pa.RecordBatch, measures: str) -> dict[str, MeasureColumn]:
+    names = _parse_measures(measures)
+    has_outcomes, fine = "outcome:0" in batch.schema.names, np.zeros(len(batch), _CODE)
+    columns = {}
+    for place, name in enumerate(names):
+        values = _numbers(batch, f"value:{place}", _NUMBER)
+        outcomes = _numbers(batch, f"outcome:{place}", pa.int8()) if has_outcomes else None
+        _require_numbers(values, outcomes)
+        columns[name] = MeasureColumn(values, fine if outcomes is None else outcomes)
+    return columns
+
+
+@lru_cache(maxsize=256)
+def _parse_measures(text: str) -> tuple[str, ...]:
+    return _require_measures(msgspec.json.decode(text, type=tuple[str, ...]))
+
+
+def _numbers(batch: pa.RecordBatch, name: str, kind: pa.DataType) -> npt.NDArray[Any]:
+    column = _require_type(batch.column(name), name, kind)
+    if column.null_count:
+        raise DecodeError(f"Not a valid {_KIND}: {name} has nulls.")
+    numbers: npt.NDArray[Any] = column.to_numpy()
+    return numbers
+
+
+def _require_type(column: pa.Array, name: str, kind: pa.DataType) -> pa.Array:
+    if column.type != kind:
+        raise DecodeError(f"Not a valid {_KIND}: {name} has the type {column.type}, not {kind}.")
+    return column
+
+
+def _texts(batch: pa.RecordBatch, name: str) -> list[Any]:
+    return batch.column(name).to_pylist() if name in batch.schema.names else []
+
+
+def _rows_of(batch: pa.RecordBatch, name: str) -> dict[int, Any]:
+    """Return the cells that are not null, by row."""
+    return {row: cell for row, cell in enumerate(_texts(batch, name)) if cell is not None}
+
+
+def _read_breaches(batch: pa.RecordBatch) -> Mapping[int, Sequence[Breach]]:
+    if "breaches" not in batch.schema.names:
+        return {}
+    column = _require_type(batch.column("breaches"), "breaches", pa.list_(BREACH_TYPE))
+    breaches = column.flatten()
+    contributors, scenarios = breaches.field("contributors"), breaches.field("scenarios")
+    parts, outcomes = contributors.flatten(), scenarios.flatten()
+    required = [breaches, contributors, parts, scenarios, outcomes]
+    required += [parts.field("instrument"), parts.field("amount")]
+    required += [outcomes.field("observation"), outcomes.field("pnl")]
+    required += map(breaches.field, _BREACH_FIELDS)
+    if any(array.null_count for array in required):
+        raise DecodeError(f"Not a valid {_KIND}: a breach lacks a required field.")
+    return BreachColumn(column)
+
+
+class BreachColumn(Mapping[int, Sequence[Breach]]):
+    """The breaches of each row that has any; a row's objects are made when it is read."""
+
+    def __init__(self, column: pa.ListArray) -> None:
+        self.column = column
+
+    def __getitem__(self, row: int) -> list[Breach]:
+        breaches = self.column[row].as_py()
+        if breaches is None:
+            raise KeyError(row)
+        return [_breach(**one) for one in breaches]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(np.flatnonzero(self.column.is_valid().to_numpy(zero_copy_only=False)).tolist())
+
+    def __len__(self) -> int:
+        return len(self.column) - int(self.column.null_count)
+
+
+def _breach(
+    *, contributors: list[dict[str, Any]], scenarios: list[dict[str, Any]], **fields: Any
+) -> Breach:
+    return Breach(
+        **fields,
+        contributors=tuple(Contributor(**part) for part in contributors),
+        scenarios=tuple(TailScenario(**one) for one in scenarios),
+    )
+
+
+def breach_column(answer: AnswerBlock) -> pa.ListArray:
+    """Return the breaches of each row as Arrow, null for a row without any."""
+    if isinstance(answer.breaches, BreachColumn):
+        return answer.breaches.column
+    if not answer.breaches:
+        return pa.nulls(len(answer), pa.list_(BREACH_TYPE))
+    return _cells(answer.breaches, len(answer), pa.list_(BREACH_TYPE))
+
+
+def _read_explanations(batch: pa.RecordBatch) -> dict[int, Explanation]:
+    if "explanation" not in batch.schema.names:
+        return {}
+    _require_type(batch.column("explanation"), "explanation", EXPLANATION_TYPE)
+    return {row: _explanation(**cell) for row, cell in _rows_of(batch, "explanation").items()}
+
+
+def _explanation(
+    *, limits: list[dict[str, Any]], headroom: list[dict[str, Any]], not_bounded: list[str]
+) -> Explanation:
+    required = [row[name] for row in limits for name in ("limit", "measure", "observed", "unit")]
+    required += [row["instrument"] for row in headroom]
+    if any(value is None for value in (*required, *not_bounded)):
+        raise DecodeError(f"Not a valid {_KIND}: an explanation lacks a required field.")
+    for row in headroom:
+        for amount, bound_by in (
+            (row["buy"], row["buy_bound_by"]),
+            (row["sell"], row["sell_bound_by"]),
+        ):
+            # An amount without the limit that bounds it would read as no limit at all.
+            if (amount is None) is not (bound_by is None):
+                raise DecodeError(f"Not a valid {_KIND}: headroom without its limit.")
+            if amount is not None and not 0.0 <= amount < inf:
+                raise DecodeError(f"Not a valid {_KIND}: headroom of {amount}.")
+    return Explanation(
+        limits=tuple(LimitUse(**row) for row in limits),
+        headroom=tuple(Headroom(**row) for row in headroom),
+        not_bounded=tuple(not_bounded),
+    )

@@ -1,6 +1,6 @@
-"""Plain JSON documents of the model, for the JSON door, for files and for the store.
+"""JSON documents of the model, for Celery messages, HTTP, files and the store.
 
-A document has the field names of the model's classes. Unknown keys are refused.
+A document has the field names of the model's class. Unknown keys are refused.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ from risk_tasks.errors import (
 from risk_tasks.model.backtest import BacktestReport
 from risk_tasks.model.explanation import Explanation
 from risk_tasks.model.limits import Limit, LimitSet, limit_document
+from risk_tasks.model.live import LimitChange, LiveReport
 from risk_tasks.model.measures import MeasureSettings
+from risk_tasks.model.name import is_name
+from risk_tasks.model.number import as_finite
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import Breach, Decision, ReportStatus, RiskReport
 from risk_tasks.model.scenario import Replay, Scenario, Stress
@@ -33,7 +36,7 @@ Model = TypeVar("Model")
 
 
 class PortfolioDocument(msgspec.Struct, forbid_unknown_fields=True):
-    """A portfolio: signed quantities by instrument; what is null is unknown, not zero."""
+    """A portfolio: signed quantities by instrument; null means unknown, not zero."""
 
     id: str
     positions: dict[str, float]
@@ -62,7 +65,7 @@ class LimitSetDocument(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class SettingsDocument(msgspec.Struct, forbid_unknown_fields=True):
-    """What the names of measures leave open."""
+    """The parameters of measures that their names do not give."""
 
     confidence: str | float = "0.99"
     horizon_days: int = 1
@@ -78,7 +81,7 @@ class SettingsDocument(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ScenarioDocument(msgspec.Struct, forbid_unknown_fields=True):
-    """Shocks in parts, or absolute moves in currency; `others` is for what is not named."""
+    """Relative shocks, or absolute moves in currency; `others` is the shock of all other names."""
 
     shocks: dict[str, float] = {}
     moves: dict[str, float] = {}
@@ -87,7 +90,7 @@ class ScenarioDocument(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ReplayDocument(msgspec.Struct, forbid_unknown_fields=True):
-    """The returns of a dated window of the market's own past."""
+    """A window of dates in the market's own history, whose returns are the shocks."""
 
     replay: tuple[date, date]
     min_coverage: float = 1.0
@@ -135,19 +138,8 @@ def read_settings(document: object) -> MeasureSettings:
 
 
 def settings_document(settings: MeasureSettings) -> Document:
-    return {
-        "confidence": str(settings.confidence),
-        "horizon_days": settings.horizon_days,
-        "var_convention": str(settings.var_convention),
-        "precision": str(settings.precision),
-        "degrees_of_freedom": settings.degrees_of_freedom,
-        "decay": settings.decay,
-        "age_decay": settings.age_decay,
-        "horizon_rule": str(settings.horizon_rule),
-        "n_paths": settings.n_paths,
-        "seed": settings.seed,
-        "distribution": str(settings.distribution),
-    }
+    document: Document = msgspec.to_builtins(settings, enc_hook=str)
+    return document
 
 
 def read_scenarios(document: object) -> dict[str, Stress]:
@@ -188,9 +180,9 @@ def _scenario_document(scenario: Stress) -> Document:
 
 
 def report_document(report: RiskReport | BacktestReport) -> Document:
-    """Return `report` as JSON values; an error's code, field and remedy stand at the top.
+    """Return `report` as JSON values.
 
-    An explanation stands there where there is one.
+    The fields of an error are at the top level. `explanation` is left out if there is none.
     """
     document: Document = msgspec.to_builtins(report, enc_hook=_encode)
     if document.get("explanation") is None:
@@ -203,7 +195,7 @@ _ERROR_FIELDS = ("code", "message", "field", "remedy")
 
 
 def read_report(document: object) -> RiskReport:
-    """Return the report that `report_document` wrote; raises `DecodeError` for what is none."""
+    """Return the report that `report_document` wrote; raises `DecodeError` for anything else."""
     with decoding("report"):
         fields = msgspec.convert(document, Document)
         error = {name: fields.get(name) for name in _ERROR_FIELDS} if "code" in fields else None
@@ -219,7 +211,7 @@ def read_report(document: object) -> RiskReport:
 
 
 def _breach(read: Breach) -> Breach:
-    """Return it with tuples for the lists that JSON has."""
+    """Return the breach with tuples in place of the lists of JSON."""
     return replace(read, contributors=tuple(read.contributors), scenarios=tuple(read.scenarios))
 
 
@@ -231,10 +223,63 @@ def _explanation(read: Explanation) -> Explanation:
     )
 
 
+def change_document(change: LimitChange) -> Document:
+    """Return `change` as JSON values."""
+    document: Document = msgspec.to_builtins(change)
+    return document
+
+
+def live_report_document(live: LiveReport) -> Document:
+    """Return the latest report of a live portfolio as JSON values."""
+    return {
+        "version": live.version,
+        "current_version": live.current_version,
+        "age_s": live.age_s,
+        "report": report_document(live.report),
+    }
+
+
+def read_portfolio_id(given: object) -> str:
+    """Return the id; raises `InvalidPortfolioError` unless it is a non-empty text."""
+    return _name(given, "portfolio_id", InvalidPortfolioError)
+
+
+def read_event_id(given: object, task_id: str) -> str:
+    """Return the id of an event, or `task_id` if it is None; raises `InvalidSettingsError`."""
+    if given is None:
+        return task_id
+    remedy = "Give each change an id of its own, or leave event_id out."
+    return _name(given, "event_id", InvalidSettingsError, remedy)
+
+
+def read_deltas(given: object) -> dict[str, float]:
+    """Return the change of each position; raises `InvalidPortfolioError` naming the field."""
+    if not isinstance(given, Mapping) or not given:
+        raise InvalidPortfolioError(
+            f"Not a table of changes: {given!r}; expected quantities by instrument.",
+            field="deltas",
+        )
+    deltas = {}
+    for instrument, delta in given.items():
+        place, number = f"deltas[{instrument!r}]", as_finite(delta)
+        if number is None:
+            raise InvalidPortfolioError(f"Not a finite number: {delta!r}.", field=place)
+        deltas[_name(instrument, place, InvalidPortfolioError)] = number
+    return deltas
+
+
+def _name(given: object, place: str, error: type[RequestError], remedy: str | None = None) -> str:
+    if not is_name(given):
+        raise error(
+            f"Not a name: {given!r}; expected a non-empty text.", field=place, remedy=remedy
+        )
+    return str(given)
+
+
 def _encode(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
-    raise TypeError(f"Cannot encode {type(value)}.")
+    raise TypeError(f"Not a JSON value: {type(value).__name__}.")
 
 
 def _convert(

@@ -1,19 +1,31 @@
-"""What every message has, whatever its form: a version, and damage told as such."""
+"""The envelope of every message: its kind, its version, and the errors of damaged bytes.
+
+A message with few rows is msgpack behind a line of text; one with many rows is an Arrow IPC stream.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+
+import pyarrow as pa
 
 from risk_tasks.errors import DecodeError, VersionError, WireError
 
-#: format of every message here; a reader refuses what it does not know
+#: the format of every message in this package; a reader refuses any other
 VERSION = "1"
+#: up to these sizes msgpack is faster than Arrow, whose cost hardly depends on the number of rows
+MAX_ROWS_CHECKS, MAX_ROWS_POSITIONS = 256, 8_192
+
+#: made once: without it, Arrow reads the environment for each message
+_OPTIONS = pa.ipc.IpcWriteOptions()
+#: the continuation marker that an Arrow IPC stream starts with
+_CONTINUATION = b"\xff\xff\xff\xff"
 
 
 @contextmanager
 def decoding(kind: str) -> Iterator[None]:
-    """Turn whatever damaged bytes make Arrow, JSON and our own classes raise into `DecodeError`."""
+    """Turn every error that damaged bytes cause in Arrow, JSON or the model into `DecodeError`."""
     try:
         yield
     except WireError:
@@ -22,19 +34,59 @@ def decoding(kind: str) -> Iterator[None]:
         raise DecodeError(f"Not a valid {kind}: {error}") from error
 
 
-def framed(kind: str, body: bytes) -> bytes:
-    """Return `body` behind a line that says of what kind and version it is."""
+def encode_frame(kind: str, body: bytes) -> bytes:
+    """Return `body` after a line with its kind and version."""
     return f"{kind}/{VERSION}\n".encode() + body
 
 
-def unframed(kind: str, data: bytes) -> bytes:
-    """Return the body of what was framed as `kind`; raises `WireError` for anything else."""
+def decode_frame(kind: str, data: bytes) -> bytes:
+    """Return the body of a frame of `kind`; raises `VersionError` or `DecodeError` otherwise."""
     line = f"{kind}/{VERSION}\n".encode()
     if data.startswith(line):
         return data[len(line) :]
     found, _, version = data[:64].partition(b"\n")[0].partition(b"/")
-    if found == kind.encode():
-        raise VersionError(
-            f"{kind} of version {version.decode(errors='replace')!r}, not {VERSION}."
-        )
-    raise DecodeError(f"Expected {kind}, got {data[:16]!r}.")
+    _require_format(kind, found.decode(errors="replace"), version.decode(errors="replace"))
+    raise DecodeError(f"Not a valid {kind}: it starts with {data[:16]!r}.")
+
+
+def is_arrow(data: bytes) -> bool:
+    """Whether `data` starts as an Arrow IPC stream does."""
+    return data.startswith(_CONTINUATION)
+
+
+def encode_batch(batch: pa.RecordBatch, kind: str, metadata: Mapping[str, str]) -> bytes:
+    """Return `batch` as an Arrow IPC stream with its kind, its version and `metadata`."""
+    batch = batch.replace_schema_metadata({"kind": kind, "version": VERSION, **metadata})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema, options=_OPTIONS) as writer:
+        writer.write_batch(batch)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def decode_batch(
+    data: bytes | str, kind: str, schemas: Collection[pa.Schema] = ()
+) -> tuple[pa.RecordBatch, dict[str, str]]:
+    """Return the batch and its metadata, after its kind, version, schema and bounds are checked.
+
+    `schemas` are the schemas that are accepted; none accepts any. Raises `VersionError` for another
+    version and `DecodeError` for anything else.
+    """
+    with decoding(kind):
+        reader = pa.ipc.open_stream(data)
+        metadata = {
+            key.decode(): value.decode() for key, value in (reader.schema.metadata or {}).items()
+        }
+        _require_format(kind, metadata.get("kind"), metadata.get("version"))
+        if schemas and not any(reader.schema.equals(one, check_metadata=False) for one in schemas):
+            raise DecodeError(f"Unknown columns in {kind}: {reader.schema.names}.")
+        batch = reader.read_next_batch()
+        batch.validate(full=True)
+    return batch, metadata
+
+
+def _require_format(kind: str, found: str | None, version: str | None) -> None:
+    if found != kind:
+        raise DecodeError(f"Unknown kind of message {found!r}: expected {kind}.")
+    if version != VERSION:
+        raise VersionError(f"Unknown version {version!r} of {kind}: expected {VERSION!r}.")

@@ -1,4 +1,4 @@
-"""A market as bytes: returns apart from marks, since marks change far more often."""
+"""A market as two messages: the panel of returns, and the marks, which change far more often."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ import pyarrow as pa
 
 from risk_tasks.errors import DecodeError
 from risk_tasks.model.market import FloatArray2D, MarketSnapshot
-from risk_tasks.wire.arrow import decode_batch, encode_batch
 from risk_tasks.wire.documents import read_scenarios, scenarios_document
-from risk_tasks.wire.framing import decoding
+from risk_tasks.wire.framing import decode_batch, decoding, encode_batch
 
 PANEL_KIND = "risk.panel"
 MARKS_KIND = "risk.marks"
 
 
 def encode_panel(snapshot: MarketSnapshot) -> bytes:
-    """Return instruments, returns and covariance, a row of all numbers for each, and dates."""
+    """Return instruments, returns, covariance and dates; a row per instrument."""
     columns = {"instrument": list(snapshot.instruments), "returns": _rows(snapshot.returns.T)}
     if snapshot.covariance is not None:
         columns["covariance"] = _rows(snapshot.covariance)
@@ -31,7 +30,7 @@ def encode_panel(snapshot: MarketSnapshot) -> bytes:
 
 
 def encode_marks(snapshot: MarketSnapshot) -> bytes:
-    """Return prices, moment, scenarios and tags, with the id of the panel that they stand on."""
+    """Return prices, time, scenarios and tags, with the id of the panel that they belong to."""
     batch = pa.record_batch({"price": pa.array(snapshot.prices)})
     metadata = {
         "as_of": snapshot.as_of.isoformat(),
@@ -45,7 +44,7 @@ def encode_marks(snapshot: MarketSnapshot) -> bytes:
 
 
 def decode_market(marks: bytes | str, panel: bytes | str, market_id: str) -> MarketSnapshot:
-    """Return the snapshot; raises `DecodeError` unless its content has the id `market_id`."""
+    """Return the snapshot; raises `DecodeError` if `market_id` is not the hash of its content."""
     mark_rows, metadata = decode_batch(marks, MARKS_KIND)
     panel_rows, panel_metadata = decode_batch(panel, PANEL_KIND)
     with decoding("market"):
@@ -67,7 +66,7 @@ def decode_market(marks: bytes | str, panel: bytes | str, market_id: str) -> Mar
 
 
 def _rows(numbers: FloatArray2D) -> pa.FixedSizeListArray:
-    """Return (n, m) numbers as n lists of m."""
+    """Return a matrix of shape (n, m) as n lists of m numbers."""
     n, m = numbers.shape
     if m == 0:
         return pa.nulls(n, pa.list_(pa.float64(), 0))

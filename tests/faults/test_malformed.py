@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from risk_tasks.broker.envelope import envelope
-from risk_tasks.broker.guard import MAX_MESSAGE_BYTES
+from risk_tasks.broker.transport import MAX_MESSAGE_BYTES
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.queues import Lane

@@ -20,7 +20,7 @@ from risk_tasks.store.breaches import BEGINNING, BreachStream, ListenerStore
 from risk_tasks.store.portfolios import PortfolioStore
 from risk_tasks.upkeep import breach_dispatch as dispatch_module
 from risk_tasks.upkeep.breach_dispatch import BreachDispatch
-from risk_tasks.wire.live import change_document
+from risk_tasks.wire.documents import change_document
 from tests.integration.live_worker import LiveWorker
 from tests.integration.support import Server
 

@@ -11,15 +11,15 @@ from risk_tasks import RiskTasksError
 from risk_tasks.app import create_app
 from risk_tasks.broker.blocks import BlockBroker, StampRequest
 from risk_tasks.broker.envelope import envelope, task_message
-from risk_tasks.broker.guard import find_fault
+from risk_tasks.broker.transport import find_fault
 from risk_tasks.connection import connect
 from risk_tasks.keys import reply_key, result_key
 from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.queues import CHECK_BLOCK_TASK, Lane
 from risk_tasks.settings import Settings
-from risk_tasks.wire.messages import decode_answer, encode_request
-from risk_tasks.wire.request import Terms, pack_portfolios
+from risk_tasks.wire.answer import decode_answer
+from risk_tasks.wire.request import Terms, encode_request, pack_portfolios
 from tests.integration.support import unique, wait_until
 
 pytestmark = pytest.mark.integration

@@ -39,7 +39,7 @@ from risk_tasks.store.portfolios import PortfolioStore, ReportStore
 from risk_tasks.store.published import LimitStore, MarketStore
 from risk_tasks.store.recompute import RecomputingStore, Turn
 from risk_tasks.upkeep.recompute import LiveCollector, LivePolicy, LiveRetry
-from risk_tasks.wire.messages import decode_request
+from risk_tasks.wire.request import decode_request
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 

@@ -28,8 +28,8 @@ from risk_tasks.model.registry import STANDARD_MEASURES
 from risk_tasks.queues import Lane
 from risk_tasks.settings import Settings
 from risk_tasks.store.roles import LiveRole, RoleStore
-from risk_tasks.wire.messages import decode_answer, encode_request
-from risk_tasks.wire.request import Terms, pack_portfolios
+from risk_tasks.wire.answer import decode_answer
+from risk_tasks.wire.request import Terms, encode_request, pack_portfolios
 from tests.integration.support import (
     REPOSITORY,
     Sender,

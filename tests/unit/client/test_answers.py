@@ -9,8 +9,7 @@ from risk_tasks.client.answers import Tables, answer_table, breach_table
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import parse_measures
 from risk_tasks.model.report import GRAVITY, Breach, Contributor, ReportError
-from risk_tasks.wire.answer import AnswerBlock, AnswerHead
-from risk_tasks.wire.messages import decode_answer, encode_answer
+from risk_tasks.wire.answer import AnswerBlock, AnswerHead, decode_answer, encode_answer
 
 NAN = float("nan")
 MEASURES = parse_measures(["volatility", "value_at_risk@0.95", "concentration"])

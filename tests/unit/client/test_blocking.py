@@ -30,7 +30,8 @@ from risk_tasks.errors import (
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.stamp import Stamp
-from risk_tasks.wire.messages import decode_answer, encode_request
+from risk_tasks.wire.answer import decode_answer
+from risk_tasks.wire.request import encode_request
 from tests.unit.service.support import BOOKS, MARKET, make_service, report_of
 
 DEFAULT = LimitSet("default", [Limit("gross_exposure", warn=1.0)])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from risk_tasks.broker.blocks import IfMissing, StampRequest
 from risk_tasks.client.partitioning import BlockBounds, by_limit_set, cut, select
 from risk_tasks.model.limits import Limit, LimitSet
-from risk_tasks.wire.messages import decode_request, encode_request
+from risk_tasks.wire.request import decode_request, encode_request
 from tests.unit.client.support import TERMS, Row, request_of, requests, row_of, rows_of
 
 bounds = st.builds(BlockBounds, st.integers(1, 5), st.integers(1, 9))

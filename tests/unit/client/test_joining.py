@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from risk_tasks.client.coalescing import join
-from risk_tasks.wire.messages import decode_request, encode_request
+from risk_tasks.wire.request import decode_request, encode_request
 from tests.unit.client.support import Row, request_of, requests, row_of, rows_of
 
 

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from risk_tasks.client.partitioning import rearranged
-from risk_tasks.wire.answer import AnswerBlock, AnswerHead
-from risk_tasks.wire.messages import decode_answer, encode_answer
+from risk_tasks.wire.answer import AnswerBlock, AnswerHead, decode_answer, encode_answer
 from risk_tasks.wire.reports import reports
 from tests.unit.wire import messages
 

@@ -26,7 +26,7 @@ PROGRAM = textwrap.dedent(
     from risk_tasks.model.confidence import VarConvention
     from risk_tasks.model.limits import Comparison, Limit, LimitSet
     from risk_tasks.wire.request import Detail, Terms, pack_portfolios
-    from risk_tasks.wire.messages import encode_request
+    from risk_tasks.wire.request import encode_request
 
     compile_kernels()
     modules = [importlib.import_module(m.name)

@@ -15,9 +15,9 @@ from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.scenario import Scenario
 from risk_tasks.model.stamp import Stamp
 from risk_tasks.service import MarketCache, Service
-from risk_tasks.wire.messages import decode_answer, encode_request
+from risk_tasks.wire.answer import decode_answer
 from risk_tasks.wire.reports import reports
-from risk_tasks.wire.request import Detail, RequestBlock, Terms, pack_portfolios
+from risk_tasks.wire.request import Detail, RequestBlock, Terms, encode_request, pack_portfolios
 
 AS_OF = datetime(2024, 5, 1, 12, tzinfo=UTC)
 

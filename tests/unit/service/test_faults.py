@@ -18,9 +18,9 @@ from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import GRAVITY
 from risk_tasks.model.stamp import Stamp
 from risk_tasks.service import MarketCache, Service
-from risk_tasks.wire.messages import FEW_CHECKS, decode_answer, encode_request
-from risk_tasks.wire.request import Detail, pack_portfolios
-from risk_tasks.wire.request_columns import encode_columns
+from risk_tasks.wire.answer import decode_answer
+from risk_tasks.wire.framing import MAX_ROWS_CHECKS
+from risk_tasks.wire.request import Detail, encode_columns, encode_request, pack_portfolios
 from tests.unit.service.support import (
     AS_OF,
     BOOKS,
@@ -121,7 +121,7 @@ def test_a_row_has_the_same_bits_in_a_block_of_many():
     """Many travel as columns, and each alone as a row."""
     every = [*GOOD_ROWS, *(row for row, _ in BAD_ROWS.values())]
 
-    assert_as_alone([every[place % len(every)] for place in range(FEW_CHECKS + 10)])
+    assert_as_alone([every[place % len(every)] for place in range(MAX_ROWS_CHECKS + 10)])
 
 
 def assert_as_alone(rows):

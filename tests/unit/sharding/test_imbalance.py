@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 import numpy as np
 import pytest
 
-from risk_tasks.broker.fairness import LaneCycle
+from risk_tasks.broker.consumer import LaneCycle
 from risk_tasks.queues import HELP_AFTER_S, Lane
 from risk_tasks.roles.shards import ServedShards
 from risk_tasks.sharding import shards_of

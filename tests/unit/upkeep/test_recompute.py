@@ -10,8 +10,7 @@ from risk_tasks.queues import Lane
 from risk_tasks.store.recompute import Taken, Turn
 from risk_tasks.upkeep import recompute
 from risk_tasks.upkeep.recompute import LiveCollector, LivePolicy, blocks_of
-from risk_tasks.wire.messages import decode_request
-from risk_tasks.wire.request import TurnMark
+from risk_tasks.wire.request import TurnMark, decode_request
 
 
 def turn(name: str, attempts: int = 0, n_positions: int = 1, number: int = 7) -> Turn:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from risk_tasks.wire import answer_columns, request_columns
-from risk_tasks.wire.messages import decode_answer, decode_request, encode_answer, encode_request
-from risk_tasks.wire.request import pack_portfolios
+from risk_tasks.wire import answer, request
+from risk_tasks.wire.answer import decode_answer, encode_answer
+from risk_tasks.wire.request import decode_request, encode_request, pack_portfolios
 from tests.unit.wire.messages import ANSWER, EXPLAINED, PORTFOLIOS, TERMS, TURNS
 from tests.unit.wire.test_round_trip import assert_same_answer, assert_same_request
 
@@ -23,9 +23,9 @@ WRITTEN = {
     "request.msgpack": lambda: encode_request(REQUEST),
     "live.msgpack": lambda: encode_request(LIVE),
     "answer.msgpack": lambda: encode_answer(ANSWER),
-    "request.arrow": lambda: request_columns.encode_columns(REQUEST),
-    "live.arrow": lambda: request_columns.encode_columns(LIVE),
-    "answer.arrow": lambda: answer_columns.encode_columns(ANSWER),
+    "request.arrow": lambda: request.encode_columns(REQUEST),
+    "live.arrow": lambda: request.encode_columns(LIVE),
+    "answer.arrow": lambda: answer.encode_columns(ANSWER),
     "explained.arrow": lambda: encode_answer(EXPLAINED),
 }
 

@@ -20,9 +20,15 @@ from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import GRAVITY, Decision, RiskReport
 from risk_tasks.model.scenario import Scenario
-from risk_tasks.wire import answer_columns, answer_rows, request_columns, request_rows
-from risk_tasks.wire.answer import AnswerBlock, AnswerHead
-from risk_tasks.wire.arrow import is_arrow
+from risk_tasks.wire import answer as answer_format
+from risk_tasks.wire import request as request_format
+from risk_tasks.wire.answer import (
+    AnswerBlock,
+    AnswerHead,
+    decode_answer,
+    encode_answer,
+    encode_failure,
+)
 from risk_tasks.wire.documents import (
     limit_set_document,
     portfolio_document,
@@ -35,22 +41,22 @@ from risk_tasks.wire.documents import (
     scenarios_document,
     settings_document,
 )
+from risk_tasks.wire.framing import is_arrow
 from risk_tasks.wire.market import decode_market, encode_marks, encode_panel
-from risk_tasks.wire.messages import (
-    decode_answer,
-    decode_request,
-    encode_answer,
-    encode_failure,
-    encode_request,
-)
 from risk_tasks.wire.reports import reports
-from risk_tasks.wire.request import RequestBlock, TurnMark, pack_portfolios
+from risk_tasks.wire.request import (
+    RequestBlock,
+    TurnMark,
+    decode_request,
+    encode_request,
+    pack_portfolios,
+)
 from tests.unit.model import strategies as model
 from tests.unit.wire.messages import AS_OF, EXPLAINED, MARKET, TERMS, answers, terms
 
 NAN = float("nan")
-REQUEST_FORMS = (request_rows.encode_rows, request_columns.encode_columns)
-ANSWER_FORMS = (answer_rows.encode_rows, answer_columns.encode_columns)
+REQUEST_FORMS = (request_format.encode_rows, request_format.encode_columns)
+ANSWER_FORMS = (answer_format.encode_rows, answer_format.encode_columns)
 #: a document of a report with nothing but what every one has
 THIN = {
     "portfolio_id": "p",
@@ -174,7 +180,7 @@ def test_a_block_that_is_not_valid_comes_back_as_it_is(encode):
 @given(answers())
 def test_an_answer_comes_back(encode, answer):
     """Decisions, counts, columns with their outcomes, errors, breaches, gaps and hashes."""
-    if encode is answer_rows.encode_rows:
+    if encode is answer_format.encode_rows:
         answer = replace(answer, explanations={})
 
     assert_same_answer(decode_answer(encode(answer)), answer)

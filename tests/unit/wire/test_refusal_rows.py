@@ -10,12 +10,11 @@ import pytest
 
 from risk_tasks.errors import DecodeError, RiskTasksError, VersionError, WireError
 from risk_tasks.model.column import Outcome
-from risk_tasks.wire.answer import AnswerHead
-from risk_tasks.wire.answer_rows import encode_rows as encode_answer_rows
-from risk_tasks.wire.messages import decode_answer, decode_request
+from risk_tasks.wire.answer import AnswerHead, decode_answer
+from risk_tasks.wire.answer import encode_rows as encode_answer_rows
 from risk_tasks.wire.reports import reports
-from risk_tasks.wire.request import pack_portfolios
-from risk_tasks.wire.request_rows import encode_rows as encode_request_rows
+from risk_tasks.wire.request import decode_request, pack_portfolios
+from risk_tasks.wire.request import encode_rows as encode_request_rows
 from tests.unit.wire.messages import ANSWER, PORTFOLIOS, TERMS, TURNS
 
 

@@ -22,14 +22,12 @@ from risk_tasks.errors import (
     WireError,
 )
 from risk_tasks.model.column import Outcome
-from risk_tasks.wire import answer_columns, request_columns
-from risk_tasks.wire.answer_columns import BREACH_TYPE
+from risk_tasks.wire import answer, request
+from risk_tasks.wire.answer import BREACH_TYPE, EXPLANATION_TYPE, decode_answer, encode_failure
 from risk_tasks.wire.documents import read_limit_set, read_portfolio, read_scenarios, read_settings
-from risk_tasks.wire.explanation import EXPLANATION_TYPE
 from risk_tasks.wire.market import decode_market, encode_marks, encode_panel
-from risk_tasks.wire.messages import decode_answer, decode_request, encode_failure
 from risk_tasks.wire.reports import reports
-from risk_tasks.wire.request import pack_portfolios
+from risk_tasks.wire.request import decode_request, pack_portfolios
 from tests.unit.wire.messages import (
     ANSWER,
     EXPLAINED,
@@ -41,9 +39,9 @@ from tests.unit.wire.messages import (
     rewritten,
 )
 
-REQUEST = request_columns.encode_columns(pack_portfolios(PORTFOLIOS, TERMS))
-LIVE = request_columns.encode_columns(pack_portfolios(PORTFOLIOS, TERMS, TURNS))
-ANSWERED = answer_columns.encode_columns(ANSWER)
+REQUEST = request.encode_columns(pack_portfolios(PORTFOLIOS, TERMS))
+LIVE = request.encode_columns(pack_portfolios(PORTFOLIOS, TERMS, TURNS))
+ANSWERED = answer.encode_columns(ANSWER)
 MARKS, PANEL = encode_marks(MARKET), encode_panel(MARKET)
 
 
@@ -56,11 +54,11 @@ def read_answer(data):
 READERS = {
     "request": (REQUEST, decode_request),
     "live": (
-        request_columns.encode_columns(pack_portfolios(PORTFOLIOS, TERMS, TURNS)),
+        request.encode_columns(pack_portfolios(PORTFOLIOS, TERMS, TURNS)),
         decode_request,
     ),
     "answer": (ANSWERED, read_answer),
-    "explained": (answer_columns.encode_columns(EXPLAINED), read_answer),
+    "explained": (answer.encode_columns(EXPLAINED), read_answer),
     "marks": (MARKS, lambda data: decode_market(data, PANEL, MARKET.id)),
     "panel": (PANEL, lambda data: decode_market(MARKS, data, MARKET.id)),
 }
@@ -474,7 +472,7 @@ def _explained(**change):
     cell = msgspec.to_builtins(EXPLAINED.explanations[0])
     cell = {**cell, **change}
     column = pa.array([cell, None], EXPLANATION_TYPE)
-    return rewritten(answer_columns.encode_columns(EXPLAINED), columns={"explanation": column})
+    return rewritten(answer.encode_columns(EXPLAINED), columns={"explanation": column})
 
 
 @pytest.mark.parametrize(

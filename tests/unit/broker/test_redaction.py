@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_tasks.wire.summary import block_summary, report_summary, request_summary, shown_id
+from risk_tasks.broker.envelope import block_summary, shown_id
+from risk_tasks.broker.redaction import report_summary, request_summary
 
 
 def test_a_block_is_its_lane_its_number_and_its_ends():

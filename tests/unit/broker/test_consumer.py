@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from risk_tasks.broker.fairness import RESERVED_SHARE, LaneCycle
+from risk_tasks.broker.consumer import RESERVED_SHARE, LaneCycle
 
 LANES = ["c", "n", "b"]
 

@@ -9,7 +9,7 @@ import pytest
 
 from risk_tasks.app import create_app
 from risk_tasks.broker.envelope import envelope
-from risk_tasks.broker.guard import MAX_MESSAGE_BYTES, find_fault
+from risk_tasks.broker.transport import MAX_MESSAGE_BYTES, find_fault
 from risk_tasks.queues import SERVED_TASKS, Lane
 from risk_tasks.settings import Settings
 from risk_tasks.tasks import register, register_live, register_prewarming
