@@ -41,7 +41,7 @@ _PROBLEM_EXAMPLE = {
     "type": "urn:risk-tasks:problem:unknown_measure",
     "title": "unknown measure",
     "status": 422,
-    "detail": "There is no measure 'value_at_rsk'.",
+    "detail": "Unknown measure 'value_at_rsk'.",
     "code": "unknown_measure",
     "field": "measures",
     "remedy": "`risk-tasks measures` lists them all.",

@@ -1,4 +1,4 @@
-"""Server-sent events as a client reads them."""
+"""A client of server-sent events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import httpx
 
 @dataclass
 class EventStream:
-    """A stream that is being read, by the rules of the HTML standard as far as we use them."""
+    """An open stream, parsed by the rules of the HTML standard that the gateway uses."""
 
     answer: httpx.Response
     last_id: str = ""
@@ -43,7 +43,7 @@ class EventStream:
                 return found
 
     def share(self) -> list[dict[str, Any]]:
-        """Return the data of all changes to the end of the stream: what a group gave its reader."""
+        """Return the data of all changes until the stream ends: one share of a group."""
         found = []
         for line in self._lines:
             name, _, value = line.partition(":")
@@ -54,8 +54,8 @@ class EventStream:
         assert self.last_id == ",".join(one["id"] for one in found)
         return found
 
-    def begun(self) -> str:
-        """Read the place that it begins after, and return it."""
+    def start_id(self) -> str:
+        """Read and return the id that the stream starts after."""
         while not self.last_id:
             name, _, value = next(self._lines).partition(":")
             self.last_id = value.strip() if name == "id" else ""

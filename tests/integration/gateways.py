@@ -1,4 +1,4 @@
-"""Gateways as processes, and clients of theirs."""
+"""Gateway processes and HTTP clients for tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import httpx
 
 from tests.integration.support import ended, running, wait_until
 
-STARTS_WITHIN_S = 60
+START_TIMEOUT_S = 60
 JSON, ARROW, PROBLEM = (
     "application/json",
     "application/vnd.apache.arrow.stream",
@@ -26,7 +26,7 @@ TOKENS = {role: f"secret-of-{role}" for role in ("read", "check", "publish", "op
 
 @dataclass
 class RunningGateway:
-    """A gateway that serves at `url`, with what it logged."""
+    """A gateway that serves at `url`, and its log."""
 
     url: str
     process: Popen[bytes]
@@ -36,7 +36,7 @@ class RunningGateway:
         return httpx.Client(base_url=self.url, timeout=30, **options)
 
     def stop(self) -> int:
-        """Ask it to stop, and return its exit code."""
+        """Stop it by SIGTERM and return its exit code."""
         return ended(self.process, self.log)
 
     def events(self) -> list[dict[str, Any]]:
@@ -47,7 +47,7 @@ class RunningGateway:
 def gateway(
     broker_url: str, folder: Path, settings: Mapping[str, str] | None = None, *, port: int = 0
 ) -> Iterator[RunningGateway]:
-    """Run a gateway on a free port of this machine; it and it alone is ended at the end."""
+    """Run a gateway on a free port of this machine, and end this process only."""
     log = folder / f"gateway-{len(list(folder.iterdir()))}.log"
     environment = {
         "RISK_TASKS_BROKER_URL": broker_url,
@@ -63,12 +63,12 @@ def gateway(
             found = [json.loads(line) for line in lines if '"gateway.ready"' in line]
             return found[0] if found else None
 
-        said = wait_until(ready, STARTS_WITHIN_S, "a gateway that is ready")
-        yield RunningGateway(f"http://127.0.0.1:{said['port']}", process, log)
+        event = wait_until(ready, START_TIMEOUT_S, "the gateway to be ready")
+        yield RunningGateway(f"http://127.0.0.1:{event['port']}", process, log)
 
 
 def token_file(folder: Path) -> Path:
-    """Write a file of one token for each role, and return its path."""
+    """Write a file with one token for each role and return its path."""
     path = folder / "tokens.toml"
     path.write_text(
         "\n".join(
@@ -85,7 +85,7 @@ def bearer(role: str) -> dict[str, str]:
 
 
 def refused(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """Return the problem in `answer`, after its form is checked."""
+    """Check the problem document in `answer` and return it."""
     assert (answer.status_code, answer.headers["content-type"]) == (status, PROBLEM), answer.text
     problem = answer.json()
     assert problem["type"] == f"urn:risk-tasks:problem:{code}"

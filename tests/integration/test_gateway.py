@@ -1,4 +1,4 @@
-"""The gateway as a caller meets it: a real process over a real server and real workers."""
+"""A gateway process with a real server and real workers, called over HTTP."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture(scope="module")
 def served(fleet, tmp_path_factory) -> Iterator[RunningGateway]:
-    """A gateway of `fleet` that lets in whoever is on this machine."""
+    """A gateway of `fleet` without tokens."""
     folder = tmp_path_factory.mktemp("gateway")
     bounds = {"RISK_TASKS_GATEWAY_JSON_BYTES": "65536"}
     with gateway(fleet.url, folder, bounds) as running:
@@ -52,16 +52,16 @@ def untimed(report: dict) -> dict:
     return {name: value for name, value in report.items() if name != "timings"}
 
 
-def test_reports_are_those_of_the_client_to_the_bit(http, risk, book):
-    """One portfolio and many, under the default terms and under given ones."""
+def test_reports_equal_those_of_the_client_to_the_bit(http, risk, book):
+    """One portfolio and many, with default options and with given ones."""
     limits = LimitSet("own", [Limit("value_at_risk", hard=1.0), Limit("gross_leverage", warn=0.5)])
-    terms = {
+    options = {
         "limits": limits,
         "measures": ["value_at_risk@0.95", "volatility"],
         "settings": MeasureSettings(confidence="0.975"),
         "explain": True,
     }
-    said = {
+    document = {
         "limits": {"id": "own", "limits": [{"measure": "value_at_risk", "hard": 1.0},
                                            {"measure": "gross_leverage", "warn": 0.5}]},
         "measures": ["value_at_risk@0.95", "volatility"],
@@ -82,18 +82,18 @@ def test_reports_are_those_of_the_client_to_the_bit(http, risk, book):
         ]
 
     def same(left, right):
-        # Moments are written by two encoders.
+        # Two encoders format the time differently.
         for one in (*left, *right):
             one.pop("as_of")
         assert left == right
 
     same(found(portfolios=documents), expected(book))
-    same(found(portfolios=documents[:1], **said), expected(book[:1], **terms))
-    same(found(portfolios=documents, **said), expected(book, **terms))
+    same(found(portfolios=documents[:1], **document), expected(book[:1], **options))
+    same(found(portfolios=documents, **document), expected(book, **options))
 
 
-def test_a_portfolio_that_cannot_be_computed_has_a_report(http):
-    """Alone or among others, which are answered; the report is a rejection, not a problem."""
+def test_a_portfolio_that_cannot_be_computed_gets_a_report(http):
+    """Alone or among others, which are computed; the report rejects and the status is 200."""
     odd, good = {"id": "odd", "positions": {"GOLD": 1}}, {"id": "good", "positions": {"AAPL": 1}}
 
     for portfolios in ([odd], [good, odd]):
@@ -116,7 +116,7 @@ BAD_BODIES = {
 
 
 @pytest.mark.parametrize("what", BAD_BODIES)
-def test_a_body_that_is_none_is_a_problem(what, http):
+def test_an_invalid_body_is_a_problem(what, http):
     body, status, code, _ = BAD_BODIES[what]
 
     problem = refused(
@@ -126,7 +126,7 @@ def test_a_body_that_is_none_is_a_problem(what, http):
     assert problem["remedy"]
 
 
-BAD_TERMS = {
+BAD_OPTIONS = {
     "quantity": ({"portfolios": [{"id": "p", "positions": {"AAPL": "1"}}]}, "invalid_portfolio"),
     "nav": ({"portfolios": [{"id": "p", "positions": {}, "nav": True}]}, "invalid_portfolio"),
     "name": ({"portfolios": [{"id": "", "positions": {}}]}, "invalid_portfolio"),
@@ -138,17 +138,17 @@ BAD_TERMS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("what", BAD_TERMS)
-def test_terms_that_are_none_are_problems_with_the_librarys_code(what, http):
-    terms, code = BAD_TERMS[what]
+@pytest.mark.parametrize("what", BAD_OPTIONS)
+def test_invalid_options_are_problems_with_the_code_of_the_library(what, http):
+    options, code = BAD_OPTIONS[what]
 
-    problem = refused(http.post("/v1/checks", json={**ONE_EXAMPLE, **terms}), 422, code)
+    problem = refused(http.post("/v1/checks", json={**ONE_EXAMPLE, **options}), 422, code)
 
     assert problem["field"]
 
 
-def test_what_is_sent_without_its_type_or_compressed_or_too_large_is_refused(http):
-    """The last before it is read: by its length, or once it has become too long."""
+def test_a_body_without_type_or_compressed_or_too_large_is_refused(http):
+    """A large one by its declared length, or as soon as it exceeds the bound."""
     body = json.dumps(ONE_EXAMPLE).encode()
     as_json = {"Content-Type": JSON}
 
@@ -162,15 +162,15 @@ def test_what_is_sent_without_its_type_or_compressed_or_too_large_is_refused(htt
     assert http.post("/v1/checks", content=exactly, headers=as_json).status_code == 200
 
 
-def test_terms_in_the_query_of_a_json_body_are_refused_not_forgotten(http):
-    """A limit set that is silently left out would be an answer that accepts too much."""
+def test_query_parameters_beside_a_json_body_are_refused(http):
+    """A limit set that is silently ignored could accept too much."""
     answer = http.post("/v1/checks?limits=strict", json=ONE_EXAMPLE)
 
     refused(answer, 422, "bad_request")
 
 
-def test_a_caller_waits_as_long_as_it_says(http, server, tmp_path):
-    """Past it the answer is 504 with the check's id; nobody serves this server."""
+def test_a_request_sets_its_timeout(http, server, tmp_path):
+    """After it the response is 504 with the id of the check; this server has no workers."""
     with gateway(server.url, tmp_path) as alone, alone.client() as client:
         for headers in ({"X-Timeout-Ms": "1500"}, {"Prefer": "wait=2"}):
             started = time.monotonic()
@@ -184,8 +184,8 @@ def test_a_caller_waits_as_long_as_it_says(http, server, tmp_path):
         assert refused(answer, 422, "invalid_settings")["field"] == "X-Timeout-Ms"
 
 
-def test_a_caller_that_does_not_wait_is_told_where_its_answer_will_be(http, book):
-    """202 with a location, which is 202 until it is 200; unknown ones are 404."""
+def test_an_asynchronous_request_gets_the_location_of_its_reports(http, book):
+    """The location responds with 202 until the reports exist; an unknown one with 404."""
     body = {"portfolios": [portfolio_document(one) for one in book]}
     sent = http.post("/v1/checks", json=body, headers={"Prefer": "respond-async"})
 
@@ -201,8 +201,8 @@ def test_a_caller_that_does_not_wait_is_told_where_its_answer_will_be(http, book
         refused(http.get(f"/v1/checks/{unknown}"), 404, "unknown_check")
 
 
-def test_an_answer_that_is_not_there_yet_is_202(server, tmp_path):
-    """Nobody serves this server."""
+def test_a_pending_answer_is_202(server, tmp_path):
+    """This server has no workers."""
     with gateway(server.url, tmp_path) as alone, alone.client() as client:
         prefer = {"Prefer": "respond-async"}
         sent = client.post("/v1/checks", json=ONE_EXAMPLE, headers=prefer)
@@ -212,8 +212,8 @@ def test_an_answer_that_is_not_there_yet_is_202(server, tmp_path):
         assert int(again.headers["retry-after"]) >= 1
 
 
-def test_the_same_request_under_its_key_gets_the_first_answer(http, fleet_server):
-    """It is computed once: to the byte, times too. Another request under the key is refused."""
+def test_a_repeated_request_gets_the_first_response(http, fleet_server):
+    """Equal to the byte, timings too. A different request under the key is refused."""
     key = {"Idempotency-Key": unique("key")}
     first, second = (http.post("/v1/checks", json=ONE_EXAMPLE, headers=key) for _ in "12")
 
@@ -229,8 +229,8 @@ def test_the_same_request_under_its_key_gets_the_first_answer(http, fleet_server
     assert all(0 < ttl <= 900 for ttl in lives_s)
 
 
-def test_a_refusal_is_kept_under_its_key_and_a_failure_is_not(server, tmp_path):
-    """What another attempt could answer better is tried again."""
+def test_a_refusal_is_stored_under_its_key_and_a_failure_is_not(server, tmp_path):
+    """A retry could turn a failure into a success."""
     with gateway(server.url, tmp_path) as alone, alone.client() as client:
         bad = {**ONE_EXAMPLE, "measures": ["luck"]}
         key = {"Idempotency-Key": "refused"}
@@ -244,8 +244,8 @@ def test_a_refusal_is_kept_under_its_key_and_a_failure_is_not(server, tmp_path):
         assert not any("idempotency-replayed" in one.headers for one in late)
 
 
-def test_a_request_whose_twin_is_under_way_is_told_so(server, tmp_path):
-    """409, once it is sure that whoever answers the first one lives."""
+def test_a_repeated_request_is_refused_while_the_first_is_in_progress(server, tmp_path):
+    """With 409, once the gateway of the first one has renewed its claim."""
     with gateway(server.url, tmp_path) as alone, alone.client() as client:
         key = {"Idempotency-Key": "twin", "X-Timeout-Ms": "6000"}
         first = threading.Thread(
@@ -259,8 +259,8 @@ def test_a_request_whose_twin_is_under_way_is_told_so(server, tmp_path):
         first.join()
 
 
-def test_a_request_whose_gateway_died_is_taken_over_by_another(server, tmp_path):
-    """The claim of the dead one lapses: the second does what it can, instead of refusing."""
+def test_a_repeated_request_takes_over_from_a_dead_gateway(server, tmp_path):
+    """The claim of the dead gateway expires, and the second gateway computes the response."""
     key = {"Idempotency-Key": "orphan"}
     with (
         gateway(server.url, tmp_path) as doomed,
@@ -274,15 +274,15 @@ def test_a_request_whose_gateway_died_is_taken_over_by_another(server, tmp_path)
         doomed.process.kill()
         with pytest.raises(httpx.TransportError):
             asked.result()
-        # At once, as a proxy does: the claim of the dead one still stands.
+        # Immediately, as a proxy does: the claim has not expired.
         soon = {**key, "X-Timeout-Ms": "100"}
         answer = second.post("/v1/checks", json=ONE_EXAMPLE, headers=soon)
 
     refused(answer, 504, "timeout")
 
 
-def test_markets_and_limits_are_published_for_all_later_checks(http, risk):
-    """Putting the same again changes nothing; what is put is what the library would publish."""
+def test_published_markets_and_limits_apply_to_later_checks(http, risk):
+    """A repeated PUT changes nothing; the ids equal those of the library."""
     name = unique("m")
     put = [http.put(f"/v1/markets/{name}", json=MARKET_EXAMPLE).json() for _ in "12"]
     limits = [http.put(f"/v1/limits/{name}", json=LIMITS_EXAMPLE).json() for _ in "12"]
@@ -302,13 +302,13 @@ BAD_MARKETS = {
     "no prices": ({"dates": ["2024-01-01"], "prices": {}}, None),
     "a price of nothing": ({"dates": ["2024-01-01", "2024-01-02"], "prices": {"A": [1, 0]}}, None),
     "its own column": ({"dates": ["2024-01-01"], "prices": {"date": [1]}}, "prices['date']"),
-    "a day that is none": ({"dates": ["2024-02-30"], "prices": {"A": [1]}}, None),
+    "an invalid date": ({"dates": ["2024-02-30"], "prices": {"A": [1]}}, None),
     "scenario": ({**MARKET_EXAMPLE, "scenarios": {"x": {"luck": 1}}}, "scenarios['x']"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("what", BAD_MARKETS)
-def test_a_market_that_is_none_is_refused(what, http):
+def test_an_invalid_market_is_refused(what, http):
     body, field = BAD_MARKETS[what]
 
     problem = refused(http.put("/v1/markets/bad", json=body), 422, "invalid_market")
@@ -316,13 +316,13 @@ def test_a_market_that_is_none_is_refused(what, http):
     assert field is None or problem["field"] == field
 
 
-def test_names_in_paths_are_plain(http):
+def test_invalid_names_in_paths_are_refused(http):
     for name in ("a b", ".hidden", "x" * 101, "é"):
         answer = http.put(f"/v1/limits/{name}", json=LIMITS_EXAMPLE)
         assert refused(answer, 422, "invalid_settings")["field"] == "name"
 
 
-def test_what_there_is_not_is_told_as_a_problem(http):
+def test_unknown_paths_and_methods_are_problems(http):
     refused(http.get("/v2/checks"), 404, "not_found")
     answer = http.delete("/v1/checks")
     refused(answer, 405, "method_not_allowed")
@@ -330,7 +330,7 @@ def test_what_there_is_not_is_told_as_a_problem(http):
 
 
 def test_concurrent_checks_share_blocks(served):
-    """Those of many callers: reports of one block have one set of times."""
+    """Reports of one block have equal timings."""
 
     async def main():
         limits = httpx.Limits(max_connections=100)
@@ -345,8 +345,8 @@ def test_concurrent_checks_share_blocks(served):
     assert n_blocks < 300
 
 
-def test_tokens_let_in_those_who_have_the_role(fleet, tmp_path):
-    """None, a wrong one: 401. One for something else: 403. Probes and the document need none."""
+def test_a_token_needs_the_role_of_the_operation(fleet, tmp_path):
+    """401 without a known token, 403 without the role; probes and OpenAPI document are public."""
     path = token_file(tmp_path)
     with gateway(fleet.url, tmp_path, {"RISK_TASKS_GATEWAY_TOKENS_FILE": str(path)}) as locked:
         with locked.client() as client:
@@ -360,11 +360,11 @@ def test_tokens_let_in_those_who_have_the_role(fleet, tmp_path):
                 "operate": ("GET", "/metrics", None),
                 "read": ("GET", "/v1/checks/x", None),
             }
-            told = {
+            statuses = {
                 role: client.request(method, path, json=body, headers=bearer(role)).status_code
                 for role, (method, path, body) in sent.items()
             }
-            assert told == {"check": 200, "publish": 200, "operate": 200, "read": 404}
+            assert statuses == {"check": 200, "publish": 200, "operate": 200, "read": 404}
             wrong = client.post("/v1/checks", json=ONE_EXAMPLE, headers=bearer("publish"))
             refused(wrong, 403, "forbidden")
             for path in ("/livez", "/readyz", "/openapi.json"):
@@ -375,8 +375,8 @@ def test_tokens_let_in_those_who_have_the_role(fleet, tmp_path):
         assert "secret-of" not in locked.log.read_text()
 
 
-def test_it_does_not_start_for_others_without_tokens(call, tmp_path):
-    """Two lines that say what to do; the same for a file that names none, or is none."""
+def test_a_public_gateway_does_not_start_without_tokens(call, tmp_path):
+    """Nor with an empty or invalid token file; the error names the setting."""
     done = call("gateway", "--host", "0.0.0.0", "--port", "0")
     assert done.returncode == 1
     assert "RISK_TASKS_GATEWAY_TOKENS_FILE" in done.stderr
@@ -386,7 +386,7 @@ def test_it_does_not_start_for_others_without_tokens(call, tmp_path):
         assert "RISK_TASKS_GATEWAY_TOKENS" in done.stderr
 
 
-def test_a_port_that_is_taken_is_told(call, served):
+def test_a_port_in_use_is_an_error_that_names_the_setting(call, served):
     port = served.url.rpartition(":")[2]
 
     done = call("gateway", "--port", port)
@@ -395,8 +395,8 @@ def test_a_port_that_is_taken_is_told(call, served):
     assert "RISK_TASKS_GATEWAY_PORT" in done.stderr
 
 
-def test_a_gateway_without_its_server_lives_and_is_not_ready(server, tmp_path):
-    """503 with a time to come back, for probes and checks alike; and it is ready again after."""
+def test_a_gateway_without_its_broker_is_live_and_not_ready(server, tmp_path):
+    """Probe and check respond with 503 and Retry-After."""
     nowhere = "redis://127.0.0.1:1/0"
     with gateway(server.url, tmp_path) as there, there.client() as client:
         assert client.get("/readyz").status_code == 200
@@ -409,8 +409,8 @@ def test_a_gateway_without_its_server_lives_and_is_not_ready(server, tmp_path):
             assert int(answer.headers["retry-after"]) >= 1
 
 
-def test_sigterm_answers_what_was_begun_and_ends_with_0(server, tmp_path):
-    """A request that waits when the gateway is asked to stop gets its answer."""
+def test_sigterm_finishes_requests_and_exits_with_0(server, tmp_path):
+    """A request that waits during the stop gets its response."""
     with gateway(server.url, tmp_path) as going:
         found: list[httpx.Response] = []
 
@@ -421,7 +421,7 @@ def test_sigterm_answers_what_was_begun_and_ends_with_0(server, tmp_path):
 
         asking = threading.Thread(target=ask)
         asking.start()
-        wait_until(lambda: server.client.exists("risk:ledger"), 10, "a check that waits")
+        wait_until(lambda: server.client.exists("risk:ledger"), 10, "a waiting check")
         assert going.stop() == 0
         asking.join()
 
@@ -434,8 +434,8 @@ def test_sigterm_answers_what_was_begun_and_ends_with_0(server, tmp_path):
     assert RoleStore(server.client).live() == []
 
 
-def test_what_it_measures_is_there_for_prometheus(http):
-    """By route, never by what is in it; each is documented."""
+def test_metrics_are_exposed_by_route(http):
+    """By the pattern of the route, never by the values in it."""
     http.post("/v1/checks", json=ONE_EXAMPLE)
     http.get("/v1/checks/some-id")
     text = http.get("/metrics").text
@@ -444,8 +444,8 @@ def test_what_it_measures_is_there_for_prometheus(http):
     assert "some-id" not in text
 
 
-def test_each_example_of_the_document_is_answered(http):
-    """Under the default terms of a fleet, as a reader would send it."""
+def test_each_example_of_the_document_succeeds(http):
+    """On the default market."""
     document = http.get("/openapi.json").json()
     sent, name = 0, unique("example")
     for operation in OPERATIONS:

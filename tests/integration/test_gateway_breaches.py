@@ -1,4 +1,4 @@
-"""Changes of state of limits over HTTP, as server-sent events."""
+"""Changes of limit states over HTTP as server-sent events."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LIMITS = LimitSet("live", [Limit("gross_exposure", hard=1_000_000.0, id="gross")
 
 @pytest.fixture(scope="module")
 def live_fleet(market) -> Iterator[Fleet]:
-    """A fleet of these tests alone: live portfolios are held against the default limits."""
+    """A fleet of its own: the default limits apply to all live portfolios."""
     with running_fleet(FleetPlan(n_workers=1, scheduler=True)) as fleet:
         with RiskClient(fleet.url) as risk:
             risk.publish_market(market)
@@ -36,12 +36,12 @@ def live_fleet(market) -> Iterator[Fleet]:
 
 @pytest.fixture
 def worker(server) -> LiveWorker:
-    """Plays the worker of this test's own server."""
+    """A scripted worker on the server of this test."""
     return LiveWorker(server.client)
 
 
-def asked(http: httpx.Client, **options) -> httpx.Response:
-    """Return what is answered where no stream begins: reading one would never end."""
+def response_of(http: httpx.Client, **options) -> httpx.Response:
+    """Return a response that is not a stream, which would never end."""
     with http.stream("GET", "/v1/breaches", **options) as answer:
         assert answer.status_code != 200
         answer.read()
@@ -56,15 +56,13 @@ def n_streams(url: str) -> int:
     return int(float(line.split()[1]))
 
 
-def test_a_change_that_breaks_a_limit_is_told_and_reading_goes_on_where_it_was(
-    live_fleet, tmp_path
-):
-    """Through scheduler and worker; what came while nobody read is there afterwards."""
+def test_a_breach_is_streamed_and_a_reader_resumes_after_its_last_id(live_fleet, tmp_path):
+    """Through scheduler and worker; changes between two connections are not lost."""
     with gateway(live_fleet.url, tmp_path) as served, served.client() as http:
         path = f"/v1/portfolios/{unique('fund')}"
         http.put(path, json={"positions": {"AAPL": 1}})
         with event_stream(served.url) as stream:
-            stream.begun()
+            stream.start_id()
             broken = http.patch(path, json={"deltas": {"AAPL": 1e6}}).json()
             change = stream.next()
         assert (change["portfolio_id"], change["version"]) == (broken["id"], broken["version"])
@@ -81,12 +79,14 @@ def test_a_change_that_breaks_a_limit_is_told_and_reading_goes_on_where_it_was(
             assert again.next()["standing"]["state"] == "ok"
 
 
-def test_who_read_nothing_yet_misses_nothing(server, clients, worker, tmp_path):
-    """The stream says where it begins; each reader has its own place."""
+def test_a_reader_that_reconnects_before_the_first_event_misses_nothing(
+    server, clients, worker, tmp_path
+):
+    """The stream starts with its id; each reader has its own place."""
     client = clients(server.url)
     with gateway(server.url, tmp_path) as served:
         with event_stream(served.url) as stream:
-            place = stream.begun()
+            place = stream.start_id()
         client.set_portfolio(Portfolio("p", {"A": 1.0}))
         worker.work(LimitState.WARN)
         with (
@@ -95,10 +95,10 @@ def test_who_read_nothing_yet_misses_nothing(server, clients, worker, tmp_path):
         ):
             assert late.next() == first.next()
             assert n_streams(served.url) == 2
-        wait_until(lambda: n_streams(served.url) == 0, 10, "streams without readers to end")
+        wait_until(lambda: n_streams(served.url) == 0, 10, "the streams to close")
 
 
-def test_a_place_that_is_none_or_gone_is_a_problem(server, clients, worker, tmp_path):
+def test_an_invalid_or_trimmed_place_is_a_problem(server, clients, worker, tmp_path):
     client = clients(server.url)
     client.set_portfolio(Portfolio("p", {"A": 1.0}))
     with gateway(server.url, tmp_path) as served, served.client() as http:
@@ -110,20 +110,20 @@ def test_a_place_that_is_none_or_gone_is_a_problem(server, clients, worker, tmp_
         server.client.xtrim(BREACHES_KEY, maxlen=1, approximate=False)
 
         headers = {"Last-Event-ID": oldest}
-        refused(asked(http, headers=headers), 410, "changes_trimmed")
+        refused(response_of(http, headers=headers), 410, "changes_trimmed")
         for since in ("soon", "", "-1", "1-", f"{1 << 64}"):
-            answer = asked(http, params={"since": since})
+            answer = response_of(http, params={"since": since})
             assert refused(answer, 422, "invalid_settings")["field"] == "since"
-        refused(asked(http, params={"from": "0"}), 422, "bad_request")
+        refused(response_of(http, params={"from": "0"}), 422, "bad_request")
         assert http.head("/v1/breaches").headers["content-type"].startswith("text/event-stream")
         assert n_streams(served.url) == 0
 
 
-def test_it_takes_the_role_read(server, tmp_path):
+def test_the_stream_needs_the_role_read(server, tmp_path):
     tokens = {"RISK_TASKS_GATEWAY_TOKENS_FILE": str(token_file(tmp_path))}
     with gateway(server.url, tmp_path, tokens) as locked, locked.client() as http:
-        refused(asked(http), 401, "unauthorized")
-        refused(asked(http, headers=bearer("check")), 403, "forbidden")
+        refused(response_of(http), 401, "unauthorized")
+        refused(response_of(http, headers=bearer("check")), 403, "forbidden")
         body, path = {"positions": {}}, "/v1/portfolios/p"
         refused(http.put(path, json=body, headers=bearer("check")), 403, "forbidden")
         assert http.put(path, json=body, headers=bearer("publish")).status_code == 200
@@ -131,10 +131,10 @@ def test_it_takes_the_role_read(server, tmp_path):
         assert http.get(path, headers=bearer("read")).status_code == 200
 
 
-def test_it_ends_when_its_gateway_stops(server, tmp_path):
-    """Whole, and at once: not after the time that requests have."""
+def test_a_stream_ends_when_its_gateway_stops(server, tmp_path):
+    """Properly terminated, and before the timeout of other requests."""
     with gateway(server.url, tmp_path) as going, event_stream(going.url) as stream:
-        stream.begun()
+        stream.start_id()
         started = time.monotonic()
         assert going.stop() == 0
         with pytest.raises(StopIteration):
@@ -142,10 +142,10 @@ def test_it_ends_when_its_gateway_stops(server, tmp_path):
         assert time.monotonic() - started < 20
 
 
-def test_behind_nginx_changes_come_as_they_are_made_and_silence_is_no_end(
+def test_behind_nginx_changes_are_not_buffered_and_silence_does_not_end_a_stream(
     server, clients, worker, tmp_path
 ):
-    """A comment comes before any time runs out that nginx has for other requests."""
+    """A heartbeat arrives before the read timeout of nginx."""
     client = clients(server.url)
     client.set_portfolio(Portfolio("p", {"A": 1.0}))
     with (
@@ -153,7 +153,7 @@ def test_behind_nginx_changes_come_as_they_are_made_and_silence_is_no_end(
         nginx(tmp_path, [port_of(served)]) as url,
         event_stream(url, since="0") as stream,
     ):
-        stream.begun()
+        stream.start_id()
         worker.work(LimitState.WARN)
         assert stream.next()["standing"]["state"] == "warn"
         time.sleep(16)
@@ -163,10 +163,10 @@ def test_behind_nginx_changes_come_as_they_are_made_and_silence_is_no_end(
         assert stream.comments == 1
 
 
-def test_a_gateway_without_its_server_streams_nothing(tmp_path):
-    """Told before the answer begins."""
+def test_a_gateway_without_its_broker_opens_no_stream(tmp_path):
+    """The status of the response reports it."""
     nowhere = "redis://127.0.0.1:1/0"
     with gateway(nowhere, tmp_path) as alone, alone.client() as http:
         for since in ("$", "0", "7-0"):
-            answer = asked(http, params={"since": since})
+            answer = response_of(http, params={"since": since})
             refused(answer, 503, "transport")

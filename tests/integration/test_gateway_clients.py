@@ -1,4 +1,4 @@
-"""The examples of docs/guides/http.md, run as their readers would: other languages than ours."""
+"""The examples of docs/guides/http.md in other languages are run as written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from tests.programs import require
 
 pytestmark = pytest.mark.integration
 
-#: why the checks of each change do not install it
 
 PAGE = (REPOSITORY / "docs" / "guides" / "http.md").read_text()
 
@@ -56,8 +55,8 @@ def test_the_example_in_javascript_prints_a_decision(locked):
     assert node(locked, code) == "my-desk reject\n"
 
 
-def test_the_example_in_javascript_tells_a_problem(locked):
-    """Its code and its remedy, where the token is wrong."""
+def test_the_example_in_javascript_prints_a_problem(locked):
+    """Code and remedy for a wrong token."""
     (code,) = examples("javascript")
 
     assert "unauthorized: " in node(locked, code, token="wrong")
@@ -73,21 +72,21 @@ def java(locked: RunningGateway, folder: Path, **options: str) -> str:
 
 
 def test_the_example_in_java_prints_reports(locked, tmp_path):
-    told = java(locked, tmp_path)
+    output = java(locked, tmp_path)
 
-    assert told.startswith('200 {"reports":[{"portfolio_id":"my-desk"'), told
-
-
-def test_the_example_in_java_tells_a_problem(locked, tmp_path):
-    told = java(locked, tmp_path, token="wrong")
-
-    assert told.startswith("401 "), told
-    assert '"code":"unauthorized"' in told
+    assert output.startswith('200 {"reports":[{"portfolio_id":"my-desk"'), output
 
 
-def test_another_language_reads_an_answer_that_it_did_not_wait_for(locked):
-    """202, the location, and the reports there; the same request under its key but once."""
-    told = node(
+def test_the_example_in_java_prints_a_problem(locked, tmp_path):
+    output = java(locked, tmp_path, token="wrong")
+
+    assert output.startswith("401 "), output
+    assert '"code":"unauthorized"' in output
+
+
+def test_another_language_reads_the_reports_of_an_asynchronous_request(locked):
+    """202, the location, and its reports; a repeated request gets the same location."""
+    output = node(
         locked,
         """
         const headers = {"Content-Type": "application/json", Prefer: "respond-async",
@@ -104,7 +103,7 @@ def test_another_language_reads_an_answer_that_it_did_not_wait_for(locked):
         """,
     )
 
-    assert told == "202 true true 200 p\n"
+    assert output == "202 true true 200 p\n"
 
 
 def test_the_examples_in_python_run(locked):
@@ -115,7 +114,7 @@ def test_the_examples_in_python_run(locked):
 
 
 def test_the_example_with_curl_prints_reports(locked):
-    """An older curl does not know --json."""
+    """Old versions of curl lack --json."""
     (command,) = examples("sh")
     require("curl")
     command = command.replace("--json", "--header 'Content-Type: application/json' --data")
@@ -124,14 +123,14 @@ def test_the_example_with_curl_prints_reports(locked):
 
 
 def test_the_examples_of_live_portfolios_run_in_a_shell(fleet, tmp_path):
-    """One after the other, on a gateway that asks for no token; each is a success."""
+    """In their order, on a gateway without tokens; each succeeds."""
     require("curl")
     commands = examples("bash")[0].replace(
         "--json", "--header 'Content-Type: application/json' --data"
     )
     with gateway(fleet.url, tmp_path) as running:
-        told = printed(running, "bash", "-ec", commands, token="")
+        output = printed(running, "bash", "-ec", commands, token="")
 
-    assert told.startswith('{"id":"fund-7","version":1}{"id":"fund-7","version":2}'), told
-    assert '"current_version":2' in told
-    assert told.endswith('{"id":"fund-7","version":2}')
+    assert output.startswith('{"id":"fund-7","version":1}{"id":"fund-7","version":2}'), output
+    assert '"current_version":2' in output
+    assert output.endswith('{"id":"fund-7","version":2}')

@@ -1,4 +1,4 @@
-"""Readers over HTTP that share the changes of a group: each has its own, and none is lost."""
+"""Readers over HTTP share the changes of a group: each change goes to one, and none is lost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.integration.event_streams import EventStream, event_stream
 from tests.integration.gateways import gateway, refused
 from tests.integration.live_worker import LiveWorker
 from tests.integration.support import wait_until
-from tests.integration.test_gateway_breaches import asked
+from tests.integration.test_gateway_breaches import response_of
 
 pytestmark = pytest.mark.integration
 
@@ -24,14 +24,14 @@ STATES = (LimitState.WARN, LimitState.HARD)
 
 
 class Book:
-    """A live portfolio whose limit changes its state when a test says so."""
+    """A live portfolio; each `change` changes the state of its limit."""
 
     def __init__(self, client: RiskClient, worker: LiveWorker) -> None:
         self._client, self._worker = client, worker
         self._version = client.set_portfolio(Portfolio("p", {"A": 1.0}))
 
     def change(self) -> int:
-        """Change the state once; returns the version that the change is of."""
+        """Change the state once and return the version of the portfolio."""
         self._version = self._client.change_positions("p", {"A": 1.0})
         assert self._worker.work(STATES[self._version % 2]) == 1
         return self._version
@@ -39,7 +39,7 @@ class Book:
 
 @pytest.fixture
 def book(server, clients) -> Book:
-    """On this test's own server."""
+    """On the server of this test."""
     return Book(clients(server.url), LiveWorker(server.client))
 
 
@@ -48,48 +48,50 @@ def reading(url: str, reader: str, last: str = "") -> AbstractContextManager[Eve
 
 
 def share(url: str, reader: str, last: str = "") -> tuple[list[int], str]:
-    """Return the versions that `reader` is given next, and the id that says that it has them."""
+    """Return the versions of the next share of `reader`, and the id that acknowledges it."""
     with reading(url, reader, last) as stream:
         versions = [one["version"] for one in stream.share()]
         return versions, stream.last_id
 
 
-def be_idle_too_long(server, reader: str) -> None:
-    """As if `reader` had been gone for a minute with all that it has."""
+def make_idle(server, reader: str) -> None:
+    """Make all pending changes of `reader` look idle for a minute."""
     had = server.client.xpending_range(BREACHES_KEY, "desk", "-", "+", 100, consumername=reader)
     ids = [one["message_id"] for one in had]
     server.client.xclaim(BREACHES_KEY, "desk", reader, 0, ids, idle=61_000, justid=True)
 
 
-def n_open(server) -> int:
-    """Return how many changes some reader of the group has and did not end."""
+def n_pending(server) -> int:
+    """Return how many delivered changes of the group are not acknowledged."""
     return server.client.xpending(BREACHES_KEY, "desk")["pending"]
 
 
-def test_what_a_reader_that_was_cut_off_did_not_end_goes_to_the_other(server, book, tmp_path):
+def test_changes_that_a_disconnected_reader_did_not_acknowledge_go_to_the_other(
+    server, book, tmp_path
+):
     with gateway(server.url, tmp_path) as served:
         url = served.url
         with reading(url, "one") as stream:
-            # The connection ends before the share is read.
+            # The connection closes before the share is read.
             kept = book.change()
         with reading(url, "two") as stream:
             book.change()
             found = [one["version"] for one in stream.share()]
             last = stream.last_id
-        # Where the first connection took nothing any more, the second has both.
+        # The second reader has both if the first connection was already closed.
         if found != [kept, kept + 1]:
             assert found == [kept + 1]
-            be_idle_too_long(server, "one")
+            make_idle(server, "one")
             taken, more = share(url, "two", last)
             assert taken == [kept]
             last = more
         newest = book.change()
         assert share(url, "two", last)[0] == [newest]
-        assert n_open(server) == 1
+        assert n_pending(server) == 1
 
 
-def test_a_share_comes_again_until_its_id_comes_back(server, book, tmp_path):
-    """To its reader, who may have died with it; after a minute to the others."""
+def test_a_share_is_delivered_again_until_it_is_acknowledged(server, book, tmp_path):
+    """To the same reader, and after a minute to another one."""
     with gateway(server.url, tmp_path) as served:
         url = served.url
         first = [book.change(), book.change(), book.change()]
@@ -98,20 +100,20 @@ def test_a_share_comes_again_until_its_id_comes_back(server, book, tmp_path):
         assert versions == first
         second = book.change()
         assert share(url, "two")[0] == [second]
-        assert n_open(server) == 4
+        assert n_pending(server) == 4
 
         third = book.change()
         versions, last = share(url, "one", last)
-        assert (versions, n_open(server)) == ([third], 2)
-        be_idle_too_long(server, "two")
+        assert (versions, n_pending(server)) == ([third], 2)
+        make_idle(server, "two")
         versions, last = share(url, "one", last)
-        assert (versions, n_open(server)) == ([second], 1)
+        assert (versions, n_pending(server)) == ([second], 1)
         with reading(url, "one", last):
-            assert n_open(server) == 0
+            assert n_pending(server) == 0
 
 
-def test_a_share_whose_gateway_died_is_told_by_another(server, book, tmp_path):
-    """Whether its reader got it or not: it says so to whichever is there."""
+def test_another_gateway_delivers_the_share_of_a_dead_one(server, book, tmp_path):
+    """The reader acknowledges it to any gateway."""
     with gateway(server.url, tmp_path) as doomed, gateway(server.url, tmp_path) as other:
         first = book.change()
         with reading(doomed.url, "one") as stream:
@@ -124,13 +126,13 @@ def test_a_share_whose_gateway_died_is_told_by_another(server, book, tmp_path):
         assert share(other.url, "one", last)[0] == [second]
 
 
-def test_each_change_goes_to_one_of_those_who_wait(server, book, tmp_path):
-    """Two readers, each with its last id as a client of such streams sends it."""
+def test_each_change_goes_to_one_reader(server, book, tmp_path):
+    """Two readers, each of which sends its last id."""
     found: dict[str, list[int]] = {"one": [], "two": []}
 
     def read(reader: str) -> None:
         last = ""
-        # Until the gateway stops, which the streams end with.
+        # Until the gateway stops and closes the streams.
         with suppress(httpx.TransportError):
             while True:
                 versions, last = share(served.url, reader, last)
@@ -147,7 +149,7 @@ def test_each_change_goes_to_one_of_those_who_wait(server, book, tmp_path):
     assert all(versions == sorted(versions) for versions in found.values())
 
 
-def test_a_new_group_begins_where_it_was_made(server, book, tmp_path):
+def test_a_new_group_starts_with_later_changes(server, book, tmp_path):
     with gateway(server.url, tmp_path) as served:
         book.change()
         with event_stream(served.url, group="late", reader="one") as stream:
@@ -155,14 +157,20 @@ def test_a_new_group_begins_where_it_was_made(server, book, tmp_path):
             assert [one["version"] for one in stream.share()] == [after]
 
 
-def test_what_is_no_reader_or_no_share_is_a_problem(server, book, tmp_path):
+def test_an_invalid_reader_or_share_is_a_problem(server, book, tmp_path):
     with gateway(server.url, tmp_path) as served, served.client() as http:
         for query in ({"group": "desk"}, {"group": "desk", "reader": ""}):
-            assert refused(asked(http, params=query), 422, "invalid_settings")["field"] == "reader"
+            assert (
+                refused(response_of(http, params=query), 422, "invalid_settings")["field"]
+                == "reader"
+            )
         for query in ({"reader": "one"}, {"group": "", "reader": "one"}):
-            assert refused(asked(http, params=query), 422, "invalid_settings")["field"] == "group"
+            assert (
+                refused(response_of(http, params=query), 422, "invalid_settings")["field"]
+                == "group"
+            )
         desk = {"group": "desk", "reader": "one", "since": "0"}
-        answer = asked(http, params=desk, headers={"Last-Event-ID": "7-0,"})
+        answer = response_of(http, params=desk, headers={"Last-Event-ID": "7-0,"})
         assert refused(answer, 422, "invalid_settings")["field"] == "Last-Event-ID"
 
         book.change()
@@ -170,10 +178,10 @@ def test_what_is_no_reader_or_no_share_is_a_problem(server, book, tmp_path):
         headers = {"Last-Event-ID": last}
         looked = http.head("/v1/breaches", params=desk, headers=headers)
         assert looked.headers["content-type"].startswith("text/event-stream")
-        assert n_open(server) == 1
+        assert n_pending(server) == 1
 
-        # Told once: the next share goes on with what is left.
+        # Reported once: the next share continues with the remaining changes.
         book.change()
         server.client.xtrim(BREACHES_KEY, maxlen=1, approximate=False)
-        refused(asked(http, params=desk), 410, "changes_trimmed")
+        refused(response_of(http, params=desk), 410, "changes_trimmed")
         assert len(share(served.url, "one")[0]) == 1

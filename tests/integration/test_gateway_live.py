@@ -1,4 +1,4 @@
-"""Live portfolios over HTTP: held, changed, reported, removed; through scheduler and worker."""
+"""Live portfolios over HTTP: set, changed, reported, removed; with scheduler and worker."""
 
 from __future__ import annotations
 
@@ -29,9 +29,12 @@ def http(served) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def held(http) -> str:
-    """The id of a live portfolio, not plain in a path; at version 1."""
+    """The id of a live portfolio at version 1; the path must quote it."""
     name = unique("book é?&#")
-    assert told(http.put(path_of(name), json={"positions": {"AAPL": 0.1}, "cash": 5}))[1] == 1
+    assert (
+        id_and_version(http.put(path_of(name), json={"positions": {"AAPL": 0.1}, "cash": 5}))[1]
+        == 1
+    )
     return name
 
 
@@ -39,17 +42,17 @@ def path_of(name: str) -> str:
     return f"/v1/portfolios/{httpx.QueryParams({'_': name})}".replace("_=", "").replace("+", "%20")
 
 
-def told(answer: httpx.Response) -> tuple[str, int]:
+def id_and_version(answer: httpx.Response) -> tuple[str, int]:
     assert answer.status_code == 200, answer.text
     return answer.json()["id"], answer.json()["version"]
 
 
-def test_a_portfolio_is_held_changed_once_under_its_key_and_removed(http, held, risk):
-    """To the bit, and as the library sees it."""
+def test_a_portfolio_is_set_changed_once_under_its_key_and_removed(http, held, risk):
+    """To the bit, and equal to the library."""
     path, key = path_of(held), {"Idempotency-Key": unique("fill")}
     deltas = {"deltas": {"AAPL": 0.2, "XOM": -1}}
 
-    changed = [told(http.patch(path, json=deltas, headers=key)) for _ in "12"]
+    changed = [id_and_version(http.patch(path, json=deltas, headers=key)) for _ in "12"]
 
     assert changed == [(held, 2), (held, 2)]
     assert http.get(path).json() == {
@@ -63,16 +66,19 @@ def test_a_portfolio_is_held_changed_once_under_its_key_and_removed(http, held, 
     assert risk.get_portfolio(held).positions == {"AAPL": 0.1 + 0.2, "XOM": -1.0}
     put = {"id": held, "positions": {"XOM": 7}, "nav": 9, "tags": {"desk": "us"}}
     key = {"Idempotency-Key": unique("set")}
-    assert [told(http.put(path, json=put, headers=key)) for _ in "12"] == [(held, 3), (held, 3)]
+    assert [id_and_version(http.put(path, json=put, headers=key)) for _ in "12"] == [
+        (held, 3),
+        (held, 3),
+    ]
     assert http.get(path).json() == {**put, "cash": None, "version": 3}
-    assert told(http.delete(path)) == (held, 3)
+    assert id_and_version(http.delete(path)) == (held, 3)
     for method, body in (("GET", None), ("DELETE", None), ("PATCH", deltas)):
         refused(http.request(method, path, json=body), 404, "unknown_portfolio")
 
 
-def test_its_latest_report_says_of_which_version_it_is(http, held, risk):
+def test_the_latest_report_has_its_version(http, held, risk):
     path = path_of(held)
-    told(http.patch(path, json={"deltas": {"AAPL": 3}}))
+    id_and_version(http.patch(path, json={"deltas": {"AAPL": 3}}))
 
     def of_2() -> dict | None:
         answer = http.get(f"{path}/report")
@@ -88,10 +94,10 @@ def test_its_latest_report_says_of_which_version_it_is(http, held, risk):
     assert latest["report"]["measures"]["value_at_risk"]["value"] == expected
 
 
-def test_without_a_report_there_is_no_success(server, tmp_path):
-    """Nobody computes on this server."""
+def test_a_missing_report_is_not_a_success(server, tmp_path):
+    """This server has no workers."""
     with gateway(server.url, tmp_path) as alone, alone.client() as client:
-        told(client.put("/v1/portfolios/p", json={"positions": {}}))
+        id_and_version(client.put("/v1/portfolios/p", json={"positions": {}}))
         answer = client.get("/v1/portfolios/p/report")
 
         refused(answer, 404, "no_report")
@@ -113,10 +119,10 @@ BAD = {
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_what_is_wrong_is_named_and_changes_nothing(what, http, held):
+def test_an_invalid_change_names_the_field_and_changes_nothing(what, http, held):
     method, body, code, field = BAD[what]
     path = path_of(held)
-    told(http.patch(path, json={"deltas": {"BIG": 1.7e308}}))
+    id_and_version(http.patch(path, json={"deltas": {"BIG": 1.7e308}}))
 
     problem = refused(http.request(method, path, json=body), 422, code)
 
@@ -124,7 +130,7 @@ def test_what_is_wrong_is_named_and_changes_nothing(what, http, held):
     assert http.get(path).json()["version"] == 2
 
 
-def test_what_the_gateway_refuses_elsewhere_it_refuses_here(http, held):
+def test_malformed_requests_are_refused(http, held):
     path = path_of(held)
     refused(http.patch(path, content=b"{}"), 415, "unsupported_media_type")
     refused(http.put(path, content=b"{", headers={"Content-Type": JSON}), 400, "invalid_json")
@@ -138,7 +144,7 @@ def test_what_the_gateway_refuses_elsewhere_it_refuses_here(http, held):
 
 
 def test_live_portfolios_are_checked_by_their_id(http, held, risk):
-    """Beside others; one that is not there, or not of this version yet, is a rejection."""
+    """Beside others; an unknown or stale one is rejected."""
     other = {"id": "other", "positions": {"XOM": 1}}
 
     def found(*portfolios, **terms) -> list[tuple]:
@@ -149,18 +155,18 @@ def test_live_portfolios_are_checked_by_their_id(http, held, risk):
             for one in answer.json()["reports"]
         ]
 
-    nobody = unique("nobody")
-    unknown, fine = (nobody, "error", "unknown_portfolio"), ("other", "ok", None)
+    missing = unique("unknown")
+    unknown, fine = (missing, "error", "unknown_portfolio"), ("other", "ok", None)
     assert found(held, min_version=1) == [(held, "ok", None)]
-    assert found(nobody) == [unknown]
-    assert found(other, nobody, held) == [fine, unknown, (held, "ok", None)]
+    assert found(missing) == [unknown]
+    assert found(other, missing, held) == [fine, unknown, (held, "ok", None)]
     assert found(held, min_version=2) == [(held, "error", "stale_version")]
     answer = http.post("/v1/checks", json={"portfolios": [other], "min_version": 1})
     assert refused(answer, 422, "invalid_settings")["field"] == "min_version"
 
 
-def test_by_id_without_waiting(http, held):
-    """The whole is refused where one of them is not there."""
+def test_live_portfolios_are_checked_asynchronously(http, held):
+    """One unknown portfolio refuses the whole request."""
     prefer = {"Prefer": "respond-async"}
 
     def sent(**body) -> httpx.Response:
@@ -168,13 +174,13 @@ def test_by_id_without_waiting(http, held):
 
     there = http.get(sent(portfolios=[held]).headers["location"], headers={"Prefer": "wait=20"})
     assert there.json()["reports"][0]["portfolio_id"] == held
-    refused(sent(portfolios=[held, unique("nobody")]), 404, "unknown_portfolio")
+    refused(sent(portfolios=[held, unique("unknown")]), 404, "unknown_portfolio")
     stale = sent(portfolios=[held], min_version=2)
     refused(stale, 409, "stale_version")
     assert stale.headers["retry-after"] == "1"
 
 
-def asked_as_arrow(http: httpx.Client, *tables: pa.Table, **query: object) -> httpx.Response:
+def post_arrow(http: httpx.Client, *tables: pa.Table, **query: object) -> httpx.Response:
     return http.post(
         "/v1/checks",
         content=write_streams(tables),
@@ -190,33 +196,33 @@ def tables_of(answer: httpx.Response, n: int) -> list[pa.Table]:
 
 
 def test_live_portfolios_are_checked_by_a_table_of_their_ids(http, held, risk):
-    """A row each, the numbers those of the client; who is not there, or not yet, is rejected."""
-    nobody = unique("nobody")
-    ids = pa.table({"portfolio_id": pa.array([nobody, held, nobody]).dictionary_encode()})
+    """One row each, numbers equal to the client; an unknown or stale one is rejected."""
+    missing = unique("unknown")
+    ids = pa.table({"portfolio_id": pa.array([missing, held, missing]).dictionary_encode()})
 
-    answer = asked_as_arrow(http, ids, measures="volatility", min_version=1, breaches="true")
+    answer = post_arrow(http, ids, measures="volatility", min_version=1, breaches="true")
 
     found, breaches = tables_of(answer, 2)
-    assert found["portfolio_id"].to_pylist() == [nobody, held]
+    assert found["portfolio_id"].to_pylist() == [missing, held]
     assert found["code"].to_pylist() == ["unknown_portfolio", None]
     assert found["decision"].to_pylist()[0] == "reject"
     expected = risk.check(held, measures=["volatility"]).measures["volatility"].value
     assert found["volatility"].to_pylist() == [None, expected]
     assert len(breaches) == sum(found["breach_count"].to_pylist())
-    (stale,) = tables_of(asked_as_arrow(http, ids[1:2], min_version=2), 1)
+    (stale,) = tables_of(post_arrow(http, ids[1:2], min_version=2), 1)
     assert stale["code"].to_pylist() == ["stale_version"]
 
 
-def test_a_table_of_ids_that_is_none_is_a_problem(http, held):
+def test_an_invalid_table_of_ids_is_a_problem(http, held):
     ids = pa.table({"portfolio_id": [held]})
     for version in ("0", "-1", "1.5", "new", "", "9" * 20):
-        answer = asked_as_arrow(http, ids, min_version=version)
+        answer = post_arrow(http, ids, min_version=version)
         assert refused(answer, 422, "invalid_settings")["field"] == "min_version"
     positions = pa.table({"portfolio_id": ["a"], "instrument": ["AAPL"], "quantity": [1.0]})
-    answer = asked_as_arrow(http, positions, min_version=1)
+    answer = post_arrow(http, positions, min_version=1)
     assert refused(answer, 422, "invalid_settings")["field"] == "min_version"
-    answer = asked_as_arrow(http, ids, pa.table({"portfolio_id": [held], "nav": [1.0]}))
+    answer = post_arrow(http, ids, pa.table({"portfolio_id": [held], "nav": [1.0]}))
     assert refused(answer, 422, "invalid_table")["field"] == "portfolios"
     for name in ("", None):
-        answer = asked_as_arrow(http, pa.table({"portfolio_id": pa.array([name], pa.string())}))
+        answer = post_arrow(http, pa.table({"portfolio_id": pa.array([name], pa.string())}))
         assert refused(answer, 422, "invalid_table")["field"] == "positions.portfolio_id"

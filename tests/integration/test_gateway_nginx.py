@@ -1,4 +1,4 @@
-"""Two gateways behind nginx, with the configuration of the containers: one may die at any time."""
+"""Two gateways behind nginx with the configuration of the containers, one of which is killed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.programs import require
 pytestmark = pytest.mark.integration
 
 N_KILLS, N_CALLERS = 3, 8
-#: the proxy has found by then that the one before is back
+#: nginx uses a restarted gateway again within this time
 _APART_S = 4
 
 MAIN = """
@@ -51,7 +51,7 @@ http {{
 
 @contextmanager
 def nginx(folder: Path, ports: list[int]) -> Iterator[str]:
-    """Run nginx before gateways of these ports, as the containers do; yields its URL."""
+    """Run nginx in front of gateways at these ports, as the containers do; yield its URL."""
     program, port = require("nginx"), free_port()
     shutil.copy(REPOSITORY / "deploy" / "nginx" / "gateway.conf", folder)
     (folder / "listen.conf").write_text(f"listen 127.0.0.1:{port};")
@@ -84,7 +84,7 @@ def port_of(one: RunningGateway) -> int:
 
 
 async def _ask_until(url: str, stopped: asyncio.Event) -> list[tuple[str, int | str]]:
-    """Send what may be sent again, one after the other, and return how each was answered."""
+    """Send retryable requests in sequence and return their statuses."""
     found: list[tuple[str, int | str]] = []
     async with httpx.AsyncClient(base_url=url, timeout=30) as client:
         while not stopped.is_set():
@@ -101,8 +101,8 @@ async def _ask_until(url: str, stopped: asyncio.Event) -> list[tuple[str, int | 
     return found
 
 
-def test_of_two_gateways_one_may_be_killed_again_and_again(fleet, tmp_path):
-    """No request fails that may be sent again: GET, PUT, and POST under an idempotency key."""
+def test_repeated_kills_of_one_gateway_fail_no_retryable_request(fleet, tmp_path):
+    """GET, PUT, and POST with an idempotency key are retryable."""
 
     async def main(url, running, stack):
         stopped = asyncio.Event()
@@ -127,8 +127,8 @@ def test_of_two_gateways_one_may_be_killed_again_and_again(fleet, tmp_path):
     assert min(found.values()) > N_KILLS
 
 
-def test_the_proxy_waits_as_long_as_the_caller_and_says_what_it_says_as_problems(server, tmp_path):
-    """Nobody serves this server: the gateway's own 504 comes, not the proxy's before it."""
+def test_the_proxy_waits_for_the_timeout_of_the_request_and_reports_problems(server, tmp_path):
+    """Without workers the 504 of the gateway arrives, not an earlier one of the proxy."""
     with (
         gateway(server.url, tmp_path) as alone,
         nginx(tmp_path, [port_of(alone)]) as url,

@@ -1,4 +1,4 @@
-"""What the OpenAPI document promises, asked in ways that nobody thought of: schemathesis."""
+"""Generated requests (schemathesis): the gateway responds as its OpenAPI document states."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ ROLE_OF = {
 
 
 @schemathesis.serializer(ARROW)
-def as_they_are(context: schemathesis.SerializationContext, value: object) -> bytes:
-    """Bytes that are hardly ever a stream."""
+def raw_bytes(context: schemathesis.SerializationContext, value: object) -> bytes:
+    """Return bytes, which are almost never a valid stream."""
     return value if isinstance(value, bytes) else str(value).encode()
 
 
@@ -59,43 +59,43 @@ def api(locked):
     return schemathesis.openapi.from_url(f"{locked.url}/openapi.json")
 
 
-def ask_each(api, ask, *, n: int, modes=tuple(GenerationMode)) -> int:
-    """Ask `n` questions of each operation, of what its schema allows and of what it does not."""
-    asked = 0
+def request_each(api, send, *, n: int, modes=tuple(GenerationMode)) -> int:
+    """Send `n` valid and `n` invalid requests to each operation; return their number."""
+    sent = 0
     for found in api.get_all_operations():
         for mode in modes:
 
             @given(case=found.ok().as_strategy(generation_mode=mode))
             @settings(max_examples=n, suppress_health_check=list(HealthCheck))
             def one(case):
-                nonlocal asked
-                asked += 1
+                nonlocal sent
+                sent += 1
                 case.headers.pop("Authorization", None)
-                ask(case)
+                send(case)
 
-            # Some have nothing that a schema could refuse.
+            # Some schemas have no invalid values.
             with suppress(Unsatisfiable):
                 one()
-    return asked
+    return sent
 
 
-def test_there_is_no_server_error_and_no_answer_that_the_document_does_not_know(api):
-    """With a token; whoever waits, waits long enough for a machine that is busy with tests."""
+def test_responses_are_documented_and_never_server_errors(api):
+    """With a token, and with timeouts that are long enough for a busy machine."""
 
-    def ask(case):
+    def send(case):
         if "X-Timeout-Ms" in case.headers:
             case.headers["X-Timeout-Ms"] = "30000"
         role = "operate" if case.path == "/metrics" else ROLE_OF.get(case.method, "check")
         case.call_and_validate(checks=CHECKS, headers=bearer(role))
 
-    # What has no end is asked by tests that read a part of it.
-    assert ask_each(api.exclude(operation_id="getBreaches"), ask, n=20) > 100
+    # Other tests read the endless stream.
+    assert request_each(api.exclude(operation_id="getBreaches"), send, n=20) > 100
 
 
-def test_nobody_gets_in_without_a_token(api):
-    def ask(case):
+def test_protected_operations_refuse_requests_without_a_token(api):
+    def send(case):
         answer = case.call_and_validate(checks=CHECKS)
         if case.operation.definition.raw.get("security"):
             assert answer.status_code == 401
 
-    assert ask_each(api, ask, n=4, modes=[GenerationMode.POSITIVE]) > 10
+    assert request_each(api, send, n=4, modes=[GenerationMode.POSITIVE]) > 10
