@@ -23,9 +23,13 @@ HEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD ["/bin/bash", "/et
 ENTRYPOINT ["/bin/sh", "/etc/risk-tasks/run.sh"]
 CMD []
 
-# --- what every image of ours stands on, in one layer: no package lists, manuals or caches
+# --- the base of our images, as one layer: without package lists, manuals, pip and what only builds
+# --- or teaches Python
 FROM ${PYTHON_IMAGE} AS trimmed
 RUN rm -rf /var/cache/apt/* /var/lib/apt/lists/* /usr/share/doc /usr/share/man /usr/share/locale \
+    && cd "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
+    && rm -rf config-* ensurepip idlelib pydoc_data tkinter turtledemo \
+       site-packages/pip site-packages/pip-* \
     && echo 'risk:x:10001:10001::/tmp:/usr/sbin/nologin' >> /etc/passwd \
     && echo 'risk:x:10001:' >> /etc/group
 
@@ -36,30 +40,34 @@ ENV PATH=/opt/risk-tasks/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/
 WORKDIR /srv
 USER 10001:10001
 
-# --- dependencies, by their hashes; from wheels laid into build/wheels where there are any
-FROM ${PYTHON_IMAGE} AS dependencies
+# --- dependencies, by their hashes; from the wheels in build/wheels where there are any.
+# --- `core` has neither Arrow nor NumPy; `arrays` adds them.
+FROM ${PYTHON_IMAGE} AS core
 COPY deploy/install.sh deploy/locks/*.lock build/wheels*/*.whl /build/
-RUN python3 -m venv --without-pip /opt/risk-tasks && sh /build/install.sh cli.lock
+RUN python3 -m venv --without-pip /opt/risk-tasks && sh /build/install.sh core.lock
 
-FROM dependencies AS worker-dependencies
-RUN sh /build/install.sh worker.lock
-
-FROM dependencies AS beat-dependencies
-RUN sh /build/install.sh beat.lock
-
-FROM dependencies AS autoscaler-dependencies
-RUN sh /build/install.sh autoscaler.lock
-
-FROM dependencies AS flower-dependencies
+FROM core AS flower-dependencies
 RUN sh /build/install.sh flower.lock
 
-FROM dependencies AS gateway-dependencies
-RUN sh /build/install.sh gateway.lock
+FROM core AS autoscaler-dependencies
+RUN sh /build/install.sh autoscaler.lock
 
-FROM dependencies AS package
+FROM core AS package
 COPY pyproject.toml README.md LICENSE /src/
 COPY risk_tasks /src/risk_tasks
 RUN sh /build/install.sh --package /src
+
+FROM core AS arrays
+RUN sh /build/install.sh cli.lock
+
+FROM arrays AS worker-dependencies
+RUN sh /build/install.sh worker.lock
+
+FROM arrays AS beat-dependencies
+RUN sh /build/install.sh beat.lock
+
+FROM arrays AS gateway-dependencies
+RUN sh /build/install.sh gateway.lock
 
 # --- kernels, compiled for one kind of processor: the same bits on every machine that has it
 FROM worker-dependencies AS kernels
@@ -71,7 +79,8 @@ RUN /opt/risk-tasks/bin/python -c \
 
 # --- the images
 FROM runtime AS cli
-COPY --from=dependencies /opt/risk-tasks /opt/risk-tasks
+COPY --from=core /opt/risk-tasks /opt/risk-tasks
+COPY --from=arrays /added /opt/risk-tasks
 COPY --from=package /added /opt/risk-tasks
 COPY deploy/forward.py /srv/
 ENTRYPOINT ["risk-tasks"]
@@ -80,7 +89,8 @@ FROM runtime AS worker
 ARG NUMBA_CPU_NAME=x86-64-v3
 ENV NUMBA_CPU_NAME=${NUMBA_CPU_NAME} NUMBA_CPU_FEATURES="" NUMBA_CACHE_DIR=/run/risk-tasks/kernels \
     RISK_TASKS_HEARTBEAT_FILE=/run/risk-tasks/heartbeat
-COPY --from=dependencies /opt/risk-tasks /opt/risk-tasks
+COPY --from=core /opt/risk-tasks /opt/risk-tasks
+COPY --from=arrays /added /opt/risk-tasks
 COPY --from=worker-dependencies /added /opt/risk-tasks
 COPY --from=package /added /opt/risk-tasks
 COPY --from=kernels /opt/kernels /opt/kernels
@@ -91,7 +101,8 @@ ENTRYPOINT ["python", "-m", "workers"]
 
 FROM runtime AS beat
 ENV RISK_TASKS_HEARTBEAT_FILE=/run/risk-tasks/heartbeat
-COPY --from=dependencies /opt/risk-tasks /opt/risk-tasks
+COPY --from=core /opt/risk-tasks /opt/risk-tasks
+COPY --from=arrays /added /opt/risk-tasks
 COPY --from=beat-dependencies /added /opt/risk-tasks
 COPY --from=package /added /opt/risk-tasks
 COPY deploy/probe.sh /srv/
@@ -101,7 +112,7 @@ ENTRYPOINT ["python", "-m", "beat"]
 
 FROM runtime AS autoscaler
 ENV RISK_TASKS_HEARTBEAT_FILE=/run/risk-tasks/heartbeat
-COPY --from=dependencies /opt/risk-tasks /opt/risk-tasks
+COPY --from=core /opt/risk-tasks /opt/risk-tasks
 COPY --from=autoscaler-dependencies /added /opt/risk-tasks
 COPY --from=package /added /opt/risk-tasks
 COPY deploy/probe.sh /srv/
@@ -111,7 +122,7 @@ HEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD ["/bin/sh", "/srv/
 ENTRYPOINT ["python", "-m", "workers.autoscaler"]
 
 FROM runtime AS flower
-COPY --from=dependencies /opt/risk-tasks /opt/risk-tasks
+COPY --from=core /opt/risk-tasks /opt/risk-tasks
 COPY --from=flower-dependencies /added /opt/risk-tasks
 COPY --from=package /added /opt/risk-tasks
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s CMD ["python", "-S", "-c", \
@@ -119,7 +130,8 @@ HEALTHCHECK --interval=15s --timeout=5s --start-period=30s CMD ["python", "-S", 
 ENTRYPOINT ["risk-tasks", "flower", "--address", "0.0.0.0", "--port", "5555"]
 
 FROM runtime AS gateway
-COPY --from=dependencies /opt/risk-tasks /opt/risk-tasks
+COPY --from=core /opt/risk-tasks /opt/risk-tasks
+COPY --from=arrays /added /opt/risk-tasks
 COPY --from=gateway-dependencies /added /opt/risk-tasks
 COPY --from=package /added /opt/risk-tasks
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD ["python", "-S", "-c", \

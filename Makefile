@@ -1,11 +1,28 @@
-# Each target sets itself up: all it needs is Python >= 3.11 and make.
+# Each target makes the environment that it needs: Python 3.11 or later and make are enough.
+# Packages are installed by uv where it is on PATH, else by pip; neither compiles bytecode that is
+# never imported.
 PYTHON ?= python3
 BIN := .venv/bin
 
+# $(call environment,FOLDER,LOCK): what LOCK lists, and this working tree, in FOLDER.
+define environment
+@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON=python3.13" if sys.version_info < (3, 11) else 0)'
+@set -e; if command -v uv > /dev/null; then \
+  uv venv --quiet --seed --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(1); \
+  uv pip install --quiet --python $(1) --require-hashes -r $(2); \
+  uv pip install --quiet --python $(1) --no-deps --no-build-isolation -e .; \
+else \
+  $(PYTHON) -m venv $(1); \
+  $(1)/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r $(2); \
+  $(1)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+fi
+@touch $(1)/.installed
+endef
+
 .PHONY: demo test test-faults test-compose secrets libraries certify check lint types contracts docs site test-browser bench load lock clean
 
-demo: .venv/.installed  ## real portfolios on real prices through real workers
-	$(BIN)/risk-tasks demo
+demo: .venv-demo/.installed  ## real portfolios on real prices through real workers
+	.venv-demo/bin/risk-tasks demo
 
 test: .venv/.installed  ## every test that needs no container engine
 	$(BIN)/pytest tests/faults
@@ -58,32 +75,38 @@ load: .venv/.installed  ## judge every target under load; writes build/bench/loa
 
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-header --no-annotate
+# The images install parts of requirements.lock. Flower imports neither Arrow nor NumPy, the
+# autoscaler no Arrow.
+LOCK_PART = $(LOCK) -c requirements.lock
+NO_ARROW = --no-emit-package pyarrow
+NO_ARRAYS = $(NO_ARROW) --no-emit-package numpy
 
-lock: .venv/.installed  ## resolve again, for Python 3.11 and later; the images' locks are parts of it
+lock: .venv/.installed  ## resolve all dependencies again, for Python 3.11 and later
 	$(BIN)/pip install --quiet uv==0.13.9
 	$(LOCK) --upgrade --all-extras pyproject.toml -o requirements.lock > /dev/null
-	$(LOCK) -c requirements.lock pyproject.toml -o deploy/locks/cli.lock > /dev/null
-	$(LOCK) -c requirements.lock --extra worker pyproject.toml -o deploy/locks/worker.lock > /dev/null
-	$(LOCK) -c requirements.lock --extra beat pyproject.toml -o deploy/locks/beat.lock > /dev/null
-	$(LOCK) -c requirements.lock --extra autoscaler pyproject.toml -o deploy/locks/autoscaler.lock > /dev/null
-	$(LOCK) -c requirements.lock --extra flower pyproject.toml -o deploy/locks/flower.lock > /dev/null
-	$(LOCK) -c requirements.lock --extra http pyproject.toml -o deploy/locks/gateway.lock > /dev/null
-	$(LOCK) -c requirements.lock docs/requirements.in -o docs/requirements.lock > /dev/null
-	echo hatchling | $(LOCK) -c requirements.lock - -o deploy/locks/build.lock > /dev/null
+	$(LOCK_PART) --extra cli pyproject.toml -o deploy/locks/cli.lock > /dev/null
+	$(LOCK_PART) --extra worker pyproject.toml -o deploy/locks/worker.lock > /dev/null
+	$(LOCK_PART) --extra beat pyproject.toml -o deploy/locks/beat.lock > /dev/null
+	$(LOCK_PART) --extra http pyproject.toml -o deploy/locks/gateway.lock > /dev/null
+	$(LOCK_PART) --extra cli $(NO_ARRAYS) pyproject.toml -o deploy/locks/core.lock > /dev/null
+	$(LOCK_PART) --extra flower $(NO_ARRAYS) pyproject.toml -o deploy/locks/flower.lock > /dev/null
+	$(LOCK_PART) --extra autoscaler $(NO_ARROW) pyproject.toml -o deploy/locks/autoscaler.lock > /dev/null
+	printf 'hatchling\neditables\n' | $(LOCK_PART) --extra embedded pyproject.toml - -o requirements-demo.lock > /dev/null
+	$(LOCK_PART) docs/requirements.in -o docs/requirements.lock > /dev/null
+	echo hatchling | $(LOCK_PART) - -o deploy/locks/build.lock > /dev/null
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	  --upgrade --no-emit-index-url --no-header --no-annotate \
 	  benchmarks/libraries/requirements.in -o benchmarks/libraries/requirements.txt > /dev/null
 
 .venv/.installed: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON=python3.13" if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $@
+	$(call environment,.venv,requirements.lock)
+
+.venv-demo/.installed: requirements-demo.lock pyproject.toml
+	$(call environment,.venv-demo,requirements-demo.lock)
 
 .venv/.site: .venv/.installed docs/requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r docs/requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r docs/requirements.lock
 	@touch $@
 
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv .venv-demo build dist

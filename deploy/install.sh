@@ -1,8 +1,8 @@
 #!/bin/sh
-# Inside the image's build: install a lock, or the package itself, into /opt/risk-tasks, and lay what
-# that added into /added, so that images share the layers that they have in common.
-#   install.sh LOCK              with hashes; from /build/*.whl where wheels were laid there
-#   install.sh --package SOURCE  no dependencies, no build isolation: what builds it is locked too
+# Runs while an image is built: install a lock, or this package, into /opt/risk-tasks, and link the
+# files that this added into /added, so that images share the layers that they have in common.
+#   install.sh LOCK              with hashes; from /build/*.whl where there are wheels
+#   install.sh --package SOURCE  without dependencies; the packages that build it are locked too
 set -eu
 listed() { find /opt/risk-tasks \( -type f -o -type l \) | LC_ALL=C sort; }
 listed > /tmp/before
@@ -24,10 +24,10 @@ if [ "$1" = --package ]; then
 else
   pip /opt/risk-tasks/bin/python install $from --require-hashes -r "/build/$1"
 fi
-# Tests of libraries are a tenth of what they weigh.
+# The tests that libraries install are a tenth of their size.
 find /opt/risk-tasks/lib -type d -name tests -prune -exec rm -rf {} +
 
-rm -rf /added  # of the stage that this one stands on
+rm -rf /added  # of the stage below
 mkdir /added
 cd /opt/risk-tasks
 listed | LC_ALL=C comm -13 /tmp/before - | sed 's|^/opt/risk-tasks/||' | tr '\n' '\0' \

@@ -1,4 +1,4 @@
 #!/bin/sh
-# Healthy: the heartbeat is no older than ten seconds. Only a consuming worker, or a scheduler that
-# looks after the ledger, renews it.
+# Healthy: the heartbeat is at most ten seconds old. A worker renews it while it fetches messages, a
+# scheduler while it checks the ledger.
 [ -n "$(find "$RISK_TASKS_HEARTBEAT_FILE" -newermt '10 seconds ago' 2>/dev/null)" ]

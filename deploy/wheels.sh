@@ -1,6 +1,6 @@
 #!/bin/sh
-# Fetch what the images install into build/wheels, by their hashes, with the pip of a Python of the
-# images' version: wheels.sh [PYTHON]. An image that finds wheels there asks nobody else for them.
+# Download what the images install into build/wheels, by their hashes: wheels.sh [PYTHON], where PYTHON
+# has the version of the images. The build of an image that finds wheels there uses no registry.
 set -eu
 cd "$(dirname "$0")/.."
 python=${1:-python3}

@@ -7,44 +7,83 @@ Exit codes: 0 done, 1 an error that is printed with its remedy, 2 wrong usage, 1
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from risk_tasks.cli import (
-    backtest,
-    check,
-    demo,
-    dev,
-    dlq,
-    doctor,
-    limits,
-    listeners,
-    market,
-    measures,
-    positions,
-    prewarm,
-    quota,
-    report,
-    roles,
-    status,
-    watch,
-)
 from risk_tasks.errors import RiskTasksError, missing_extras_named
+
+#: the module of this package that has each command, in the order of the help page
+_MODULE_OF_COMMAND = {
+    "demo": "demo",
+    "dev": "dev",
+    "check": "check",
+    "backtest": "backtest",
+    "measures": "measures",
+    "report": "report",
+    "watch": "watch",
+    "prewarm": "prewarm",
+    "doctor": "doctor",
+    "status": "status",
+    "top": "status",
+    "worker": "roles",
+    "scheduler": "roles",
+    "gateway": "roles",
+    "flower": "roles",
+    "market": "market",
+    "limits": "limits",
+    "positions": "positions",
+    "listeners": "listeners",
+    "dlq": "dlq",
+    "quota": "quota",
+}
+
+
+class _LazyCommands(Mapping[str, Any]):
+    """Every command by name; the module of a command is imported when the command is looked up."""
+
+    def __getitem__(self, name: str) -> Any:
+        module = import_module(f"{__name__}.{_MODULE_OF_COMMAND[name]}")
+        part = typer.Typer()
+        if hasattr(module, "add_to"):
+            module.add_to(part)
+        else:
+            part.add_typer(module.app, name=name)
+        return typer.main.get_group(part).commands[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_MODULE_OF_COMMAND)
+
+    def __len__(self) -> int:
+        return len(_MODULE_OF_COMMAND)
+
+
+class _LazyGroup(TyperGroup):
+    """The command `risk-tasks`: one command does not import the modules of the others."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = _LazyCommands()  # type: ignore[assignment]
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self.commands)
+
 
 app = typer.Typer(
     name="risk-tasks",
+    cls=_LazyGroup,
     help="Risk checks at any volume: measures, limits and breaches over Celery, Redis and Numba.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for part in (demo, dev, check, backtest, measures, report, watch, prewarm, doctor, status, roles):
-    part.add_to(app)
-app.add_typer(market.app, name="market")
-app.add_typer(limits.app, name="limits")
-app.add_typer(positions.app, name="positions")
-app.add_typer(listeners.app, name="listeners")
-app.add_typer(dlq.app, name="dlq")
-app.add_typer(quota.app, name="quota")
+
+
+@app.callback()
+def _root() -> None:
+    """Make `app` a group, though its commands are not registered on it."""
 
 
 def main() -> None:

@@ -1,24 +1,27 @@
 """The envelope of every message: its kind, its version, and the errors of damaged bytes.
 
 A message with few rows is msgpack behind a line of text; one with many rows is an Arrow IPC stream.
+Only the functions of Arrow streams import Arrow: the autoscaler reads no market and no block, and
+its container has no Arrow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-
-import pyarrow as pa
+from functools import cache
+from typing import TYPE_CHECKING
 
 from risk_tasks.errors import DecodeError, VersionError, WireError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 #: the format of every message in this package; a reader refuses any other
 VERSION = "1"
 #: up to these sizes msgpack is faster than Arrow, whose cost hardly depends on the number of rows
 MAX_ROWS_CHECKS, MAX_ROWS_POSITIONS = 256, 8_192
 
-#: made once: without it, Arrow reads the environment for each message
-_OPTIONS = pa.ipc.IpcWriteOptions()
 #: the continuation marker that an Arrow IPC stream starts with
 _CONTINUATION = b"\xff\xff\xff\xff"
 
@@ -56,12 +59,22 @@ def is_arrow(data: bytes) -> bool:
 
 def encode_batch(batch: pa.RecordBatch, kind: str, metadata: Mapping[str, str]) -> bytes:
     """Return `batch` as an Arrow IPC stream with its kind, its version and `metadata`."""
+    import pyarrow as pa
+
     batch = batch.replace_schema_metadata({"kind": kind, "version": VERSION, **metadata})
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema, options=_OPTIONS) as writer:
+    with pa.ipc.new_stream(sink, batch.schema, options=_write_options()) as writer:
         writer.write_batch(batch)
     data: bytes = sink.getvalue().to_pybytes()
     return data
+
+
+@cache
+def _write_options() -> pa.ipc.IpcWriteOptions:
+    """Return the options of every stream; without them, Arrow reads the environment each time."""
+    import pyarrow as pa
+
+    return pa.ipc.IpcWriteOptions()
 
 
 def decode_batch(
@@ -72,6 +85,8 @@ def decode_batch(
     `schemas` are the schemas that are accepted; none accepts any. Raises `VersionError` for another
     version and `DecodeError` for anything else.
     """
+    import pyarrow as pa
+
     with decoding(kind):
         reader = pa.ipc.open_stream(data)
         metadata = {

@@ -1,4 +1,4 @@
-"""What the images install is part of what the tests ran with."""
+"""What the images and the demo install is part of what the tests ran with."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-LOCKS = sorted((ROOT / "deploy" / "locks").glob("*.lock"))
+IMAGES = sorted((ROOT / "deploy" / "locks").glob("*.lock"))
+LOCKS = [*IMAGES, ROOT / "requirements-demo.lock"]
 
 
 def pins(path: Path) -> dict[str, frozenset[str]]:
@@ -24,7 +25,7 @@ def pins(path: Path) -> dict[str, frozenset[str]]:
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
-def test_the_lock_of_an_image_is_part_of_the_lock(lock):
+def test_every_lock_is_part_of_the_development_lock(lock):
     """`make lock` writes all of them."""
     whole = pins(ROOT / "requirements.lock")
 
@@ -32,14 +33,39 @@ def test_the_lock_of_an_image_is_part_of_the_lock(lock):
     assert all(pins(lock).values())
 
 
-def test_every_image_has_a_lock_and_only_the_worker_numba():
-    locks = {path.stem: {name.split("==")[0] for name in pins(path)} for path in LOCKS}
+def names(path: Path) -> set[str]:
+    return {name.split("==")[0] for name in pins(path)}
 
-    assert set(locks) == {"build", "cli", "worker", "beat", "autoscaler", "flower", "gateway"}
-    assert [name for name in locks if "numba" in locks[name]] == ["worker"]
-    assert locks["cli"] < locks["worker"]
-    assert locks["cli"] < locks["beat"]
-    assert locks["cli"] < locks["flower"]
-    assert locks["cli"] < locks["gateway"]
-    assert locks["autoscaler"] == locks["cli"] | {"prometheus-client"}
+
+def test_an_image_has_only_the_large_packages_that_it_imports():
+    locks = {path.stem: names(path) for path in IMAGES}
+    large = {"llvmlite", "numba", "numpy", "pyarrow", "scipy"}
+
+    assert {name: found & large for name, found in locks.items()} == {
+        "autoscaler": {"numpy"},
+        "beat": {"numpy", "pyarrow"},
+        "build": set(),
+        "cli": {"numpy", "pyarrow"},
+        "core": set(),
+        "flower": set(),
+        "gateway": {"numpy", "pyarrow"},
+        "worker": large,
+    }
+
+
+def test_the_images_share_their_layers():
+    """The lock of an image contains the lock of the layer below it."""
+    locks = {path.stem: names(path) for path in IMAGES}
+
+    assert all(locks["core"] < locks[name] for name in ("cli", "flower", "autoscaler"))
+    assert all(locks["cli"] < locks[name] for name in ("worker", "beat", "gateway"))
+
+
+def test_no_lock_names_a_registry():
     assert "://" not in "".join(path.read_text() for path in LOCKS)
+
+
+def test_the_demo_installs_no_development_tool():
+    tools = {"pytest", "mypy", "ruff", "hypothesis", "pandas", "polars", "kubernetes-validate"}
+
+    assert names(ROOT / "requirements-demo.lock") & tools == set()
