@@ -55,18 +55,20 @@ risk:slots                     zset    SLOT:WORKER by number of slot; the last 3
 risk:unanswered:SLOT           hash    checks by lane that ended without an answer; 300 s
 risk:idempotency:ID            hash    a request by its key, and its answer; 2 s renewed, then 900 s
 risk:live                      zset    live portfolios by the epoch that they were taken in last
-risk:live:portfolio:ID         hash    version, turns, attempts, cash, nav, tags; until removed
+risk:live:portfolio:ID         hash    version, attempts, cash, nav, tags; until removed
 risk:live:positions:ID         hash    quantity by instrument, every bit of it; as the portfolio
 risk:live:report:ID            string  the latest report, JSON; as the portfolio
 risk:live:states:ID            hash    state by limit of those that are not ok; as the portfolio
 risk:live:event:ID             string  version that an event of a portfolio made; 1 day
-risk:live:gone:ID              hash    where a removed portfolio ended; 1 day
+risk:live:gone:ID              hash    last version and attempt of a removed portfolio; 1 day
 risk:live:epoch                string  how often the market or the limits of all have changed
 risk:live:dirty                zset    portfolios to be computed, by since when (server ms)
+risk:live:critical             zset    those to be computed in the critical lane, likewise
 risk:live:underway             zset    portfolios taken to be computed, by when (server ms)
-risk:live:wake                 list    a token where something is to be computed
-risk:live:listeners            hash    the last change handed on, by Celery queue
-risk:live:handing              string  whether changes are being handed on; 5 s
+risk:live:wake                 list    a token if something is to be computed
+risk:live:listeners            hash    the last change delivered, by Celery queue
+risk:live:dispatch             string  whether a dispatch of changes is requested; 5 s
+risk:critical_event:ID         string  the answer to a critical event, JSON; 1 day
 risk:breaches                  stream  changes of state of limits; about the last 100,000
 =============================  ======  ==========================================================
 """
@@ -127,15 +129,16 @@ DEFAULT_NAME = "default"
 LIVE_KEY = "risk:live"
 LIVE_EPOCH_KEY = "risk:live:epoch"
 LIVE_DIRTY_KEY = "risk:live:dirty"
+LIVE_CRITICAL_KEY = "risk:live:critical"
 LIVE_UNDERWAY_KEY = "risk:live:underway"
 LIVE_WAKE_KEY = "risk:live:wake"
 LIVE_LISTENERS_KEY = "risk:live:listeners"
-LIVE_HANDING_KEY = "risk:live:handing"
-#: whoever was called to hand changes on, and has not begun by then, is called again
-LIVE_HANDING_TTL_S = 5
+LIVE_DISPATCH_KEY = "risk:live:dispatch"
+#: a dispatch that was requested and has not started by then is requested again
+LIVE_DISPATCH_TTL_S = 5
 BREACHES_KEY = "risk:breaches"
 MAX_BREACHES = 100_000
-#: how long an event is known to have happened, and where a removed portfolio ended
+#: how long an event id, and the last version of a removed portfolio, are kept
 LIVE_EVENT_TTL_S = 86_400
 
 
@@ -228,9 +231,8 @@ def live_states_key(portfolio_id: str) -> str:
     return f"risk:live:states:{portfolio_id}"
 
 
-def live_event_key(portfolio_id: str, event_id: str) -> str:
-    """Return a key that no other pair has: both may hold colons, the length tells them apart."""
-    return f"risk:live:event:{len(portfolio_id.encode())}:{portfolio_id}:{event_id}"
+def critical_event_key(event_id: str) -> str:
+    return f"risk:critical_event:{event_id}"
 
 
 def idempotency_key(digest: str) -> str:

@@ -55,13 +55,8 @@ LANE_OF_KIND = {
     PREWARM_TASK: Lane.BATCH,
 }
 
-#: what a worker serves; the other kinds have a lane and no task yet
-SERVED_TASKS = frozenset(
-    {
-        *(CHECK_TASK, CHECK_BLOCK_TASK, SWEEP_TASK, PREWARM_TASK),
-        *(POSITION_CHANGE_TASK, PORTFOLIO_UPDATE_TASK, LIMIT_BREACH_TASK),
-    }
-)
+#: the tasks of a worker; messages of all others are quarantined
+SERVED_TASKS = frozenset(LANE_OF_KIND)
 
 #: a critical check that takes longer from submit to result is logged and counted
 SLOW_CRITICAL_S = 0.05

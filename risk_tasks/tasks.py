@@ -12,13 +12,19 @@ from celery import Celery, Task
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from risk_tasks.broker.blocks import BlockBroker, StartedBlock
-from risk_tasks.broker.redaction import SummarisedChange, SummarisedReport, SummarisedRequest
+from risk_tasks.broker.redaction import (
+    SummarisedChange,
+    SummarisedEvent,
+    SummarisedReport,
+    SummarisedRequest,
+)
 from risk_tasks.errors import TransportError, WireError
 from risk_tasks.metrics import BlockRecord, Outcome, Recorder
 from risk_tasks.model.report import ReportStatus
 from risk_tasks.queues import (
     CHECK_BLOCK_TASK,
     CHECK_TASK,
+    CRITICAL_EVENT_TASK,
     LANE_OF_KIND,
     LIMIT_BREACH_TASK,
     PORTFOLIO_UPDATE_TASK,
@@ -104,7 +110,7 @@ def register(
 
 
 def register_live(app: Celery, positions: PositionService, dispatch: BreachDispatch) -> None:
-    """Give `app` the tasks that change live portfolios, and the one that tells who listens."""
+    """Give `app` the tasks of live portfolios, and the one that delivers changes of state."""
 
     @app.task(name=POSITION_CHANGE_TASK, bind=True, Request=SummarisedChange)
     def position_change(self: Task[..., Any], *args: Any, **request: Any) -> dict[str, Any]:
@@ -113,6 +119,10 @@ def register_live(app: Celery, positions: PositionService, dispatch: BreachDispa
     @app.task(name=PORTFOLIO_UPDATE_TASK, bind=True, Request=SummarisedChange)
     def portfolio_update(self: Task[..., Any], *args: Any, **request: Any) -> dict[str, Any]:
         return _patiently(lambda: positions.update(request, args, self.request.id))
+
+    @app.task(name=CRITICAL_EVENT_TASK, bind=True, Request=SummarisedEvent)
+    def critical_event(self: Task[..., Any], *args: Any, **request: Any) -> dict[str, Any]:
+        return _patiently(lambda: positions.critical_event(request, args, self.request.id))
 
     @app.task(name=LIMIT_BREACH_TASK, ignore_result=True)
     def limit_breach() -> None:

@@ -21,7 +21,7 @@ from risk_tasks.model.live import LimitChange
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.queues import LANE_CAPACITY, Lane
 from risk_tasks.store.breaches import BEGINNING, BreachStream
-from risk_tasks.store.recompute import LiveCounts, RecomputingStore
+from risk_tasks.store.recompute import LiveCounts, RecomputeStore
 
 WARN_AT, HARD_AT = 1.0, 1e5
 LIMITS = LimitSet("live", [Limit("net_exposure", warn=WARN_AT, hard=HARD_AT, id="net")])
@@ -37,7 +37,7 @@ class LiveSystem:
 
     fleet: Fleet
     risk: RiskClient
-    store: RecomputingStore
+    store: RecomputeStore
     stream: BreachStream
     server: redis.Redis
 
@@ -64,7 +64,7 @@ def live_system(n_portfolios: int) -> Iterator[LiveSystem]:
         risk.publish_market(MARKET)
         risk.publish_limits(LIMITS)
         with connect(fleet.url) as client:
-            system = LiveSystem(fleet, risk, RecomputingStore(client), BreachStream(client), client)
+            system = LiveSystem(fleet, risk, RecomputeStore(client), BreachStream(client), client)
             for number in range(n_portfolios):
                 risk.set_portfolio(Portfolio(name_of(number), {}, nav=1e7))
             system.settle()

@@ -28,9 +28,9 @@ def envelope(block_id: str, lane: Lane, summary: str) -> bytes:
     return task_message(CHECK_BLOCK_TASK, block_id, lane.queue, summary=summary)
 
 
-def handing_message() -> bytes:
+def dispatch_message() -> bytes:
     """Return the message for the critical lane that dispatches breaches to their listeners."""
-    task_id = f"handing-{uuid.uuid4().hex}"
+    task_id = f"dispatch-{uuid.uuid4().hex}"
     return task_message(LIMIT_BREACH_TASK, task_id, Lane.CRITICAL.queue)
 
 

@@ -29,6 +29,14 @@ def change_summary(lane: str, args: Sequence[object], request: Mapping[str, Any]
     return f"{lane}: {name}, {_count(changed, 'position')}"
 
 
+def event_summary(lane: str, args: Sequence[object], request: Mapping[str, Any]) -> str:
+    """Return one line about a critical event, valid or not."""
+    del args  # events come as keyword arguments
+    ids = request.get("portfolio_ids")
+    which = "all portfolios" if ids is None else _count(ids, "portfolio")
+    return f"{lane}: {shown_id(request.get('event', '?'))}, {which}"
+
+
 def report_summary(report: Mapping[str, Any]) -> str:
     """Return one line about a report as JSON values."""
     outcome = report.get("code") or report.get("decision")
@@ -64,6 +72,12 @@ class SummarisedChange(SummarisedRequest):
     """A change of a live portfolio whose arguments are shown as one line."""
 
     _summary = staticmethod(change_summary)
+
+
+class SummarisedEvent(SummarisedRequest):
+    """A critical event whose arguments are shown as one line."""
+
+    _summary = staticmethod(event_summary)
 
 
 class SummarisedReport:

@@ -27,7 +27,7 @@ def add(
 ) -> None:
     """Tell QUEUE of every change from now on."""
     with connect(url_of(broker_url)) as client:
-        place = BreachStream(client).place(since)
+        place = BreachStream(client).position(since)
         is_new = ListenerStore(client).add(queue, place)
     if as_json:
         print_json({"queue": queue, "added": is_new})

@@ -18,7 +18,7 @@ from risk_tasks.errors import InvalidPortfolioError
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.readers import read_portfolios
 from risk_tasks.render.live import positions_table, summaries_table
-from risk_tasks.store.portfolios import PortfolioStore, ReportStore
+from risk_tasks.store.portfolios import PortfolioStore
 from risk_tasks.wire.documents import portfolio_document
 
 app = typer.Typer(help="Hold portfolios on the server, change and show them.")
@@ -116,7 +116,8 @@ def rm(
 def list_portfolios(broker_url: BrokerUrl = None, as_json: AsJson = False) -> None:
     """List the live portfolios with the age of their reports and the limits that are not ok."""
     with progress("Reading the live portfolios ..."), connect(url_of(broker_url)) as client:
-        summaries = ReportStore(client).summaries(PortfolioStore(client).ids())
+        store = PortfolioStore(client)
+        summaries = store.summaries(store.ids())
     if as_json:
         print_json(
             [

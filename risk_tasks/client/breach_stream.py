@@ -55,7 +55,7 @@ class ChangeReader:
         self._closing = weakref.finalize(self, self._client.close)
         self._stream = BreachStream(self._client)
         # Anything but the present is looked at before anything is sent.
-        self._since = since if since == NOW else self._stream.place(since)
+        self._since = since if since == NOW else self._stream.position(since)
         #: a place, once `begin` has found it
         self.begins_after = self._since
         self._group, self._reader = group, reader or ""
@@ -75,9 +75,9 @@ class ChangeReader:
     def begin(self) -> None:
         """Find the place to read from; what comes after it is read, whenever that is."""
         if not self._has_begun:
-            self._since = self.begins_after = self._stream.place(self._since)
+            self._since = self.begins_after = self._stream.position(self._since)
             if self._group is not None:
-                self._stream.join(self._group, self._since)
+                self._stream.create_group(self._group, self._since)
             self._has_begun = True
 
     def next(self, within_s: float) -> LimitChange | None:
@@ -125,15 +125,15 @@ class ChangeReader:
 
     def _look(self, within_s: float) -> None:
         if self._group is None:
-            self._read.extend(self._stream.read(self._since, within_s=within_s))
+            self._read.extend(self._stream.read(self._since, timeout_s=within_s))
             if self._read:
                 self._since = self._read[-1].id
             return
         self._read.clear()
         if time.monotonic() - self._took_over_at > TAKE_OVER_S / 2:
-            self._stream.take_over(self._group, self._reader, idle_s=TAKE_OVER_S)
+            self._stream.claim(self._group, self._reader, idle_s=TAKE_OVER_S)
             self._took_over_at = time.monotonic()
-        self._read.extend(self._stream.read_group(self._group, self._reader, within_s=within_s))
+        self._read.extend(self._stream.read_group(self._group, self._reader, timeout_s=within_s))
         self._read_at = time.monotonic()
 
     def _is_old(self) -> bool:

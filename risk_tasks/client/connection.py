@@ -12,7 +12,6 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import replace
 from itertools import islice
 
-import msgspec
 import redis
 from tenacity import Retrying, retry_if_exception_type, wait_fixed
 
@@ -29,13 +28,12 @@ from risk_tasks.keys import COUNTERS_KEY
 from risk_tasks.model.live import LiveReport
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.queues import SLOW_CRITICAL_S, Lane
-from risk_tasks.store.portfolios import PortfolioStore, ReportStore
+from risk_tasks.store.portfolios import PortfolioStore
 from risk_tasks.store.published import LimitStore, MarketStore
 from risk_tasks.store.results import ResultStore
 from risk_tasks.store.shards import ShardStore
 from risk_tasks.wire.answer import AnswerBlock, decode_answer
-from risk_tasks.wire.documents import read_deltas, read_event_id, read_portfolio_id, read_report
-from risk_tasks.wire.framing import decoding
+from risk_tasks.wire.documents import read_deltas, read_event_id, read_portfolio_id
 from risk_tasks.wire.request import encode_request
 
 
@@ -44,7 +42,6 @@ class LiveDoor:
 
     def __init__(self, client: redis.Redis) -> None:
         self._portfolios = PortfolioStore(client)
-        self._reports = ReportStore(client)
 
     def set(self, portfolio: Portfolio, event_id: str | None) -> int:
         if not isinstance(portfolio, Portfolio):
@@ -68,17 +65,7 @@ class LiveDoor:
         return self._portfolios.remove(read_portfolio_id(portfolio_id))
 
     def report(self, portfolio_id: str) -> LiveReport | None:
-        held = self._reports.latest(read_portfolio_id(portfolio_id))
-        if held is None:
-            return None
-        with decoding("report"):
-            report = read_report(msgspec.json.decode(held.document))
-        return LiveReport(
-            report=report,
-            version=held.version,
-            current_version=held.current_version,
-            age_s=held.age_s,
-        )
+        return self._portfolios.report(read_portfolio_id(portfolio_id))
 
 
 def _event(event_id: str | None) -> str | None:

@@ -25,7 +25,7 @@ from risk_tasks.http.gateway import Gateway
 from risk_tasks.http.openapi import TEXT, Content, Operations, Parameter, Success
 from risk_tasks.http.problems import ProblemError
 from risk_tasks.model.live import LimitChange
-from risk_tasks.store.breaches import MOST_AT_ONCE, NOW, is_place
+from risk_tasks.store.breaches import MAX_PER_READ, NOW, is_position
 from risk_tasks.wire.documents import change_document
 
 log = structlog.get_logger("risk_tasks")
@@ -70,7 +70,7 @@ _PARAMETERS = (
         "its share.",
         {
             "type": "string",
-            "pattern": rf"^(\$|{_PLACE}(,{_PLACE}){{0,{MOST_AT_ONCE - 1}}})$",
+            "pattern": rf"^(\$|{_PLACE}(,{_PLACE}){{0,{MAX_PER_READ - 1}}})$",
         },
     ),
 )
@@ -283,7 +283,7 @@ def _open(risk: AsyncRiskClient, request: Request) -> EventSource:
 def _read_share(last: str | None) -> list[str]:
     """Return the ids that a reader acknowledges. Raises `InvalidSettingsError` for invalid ids."""
     places = last.split(",") if last else []
-    if len(places) > MOST_AT_ONCE or not all(map(is_place, places)):
+    if len(places) > MAX_PER_READ or not all(map(is_position, places)):
         raise InvalidSettingsError(
             f"{LAST_HEADER} is {str(last)[:100]!r}: expected the last id of a share.",
             field=LAST_HEADER,

@@ -72,12 +72,16 @@ class LivePortfolio(PortfolioDocument, kw_only=True):
 
 
 class LatestReport(Struct):
-    """The report of `version`; a later `current_version` is still being computed."""
+    """The report of `version`; a later `current_version` is still being computed.
+
+    `reason` is that of the critical event that asked for the report, else null.
+    """
 
     version: int
     current_version: int
     age_s: float
     report: RiskReport
+    reason: str | None = None
 
 
 _CHANGED = Success(200, "`version` is the new version.", (Content(JSON_TYPE, Held),))

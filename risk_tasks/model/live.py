@@ -1,4 +1,4 @@
-"""Live portfolios: what is known of one that the system holds, and what became of its limits."""
+"""Live portfolios: their latest reports, and how they stand to their limits."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from risk_tasks.model.report import Breach, RiskReport, Severity
 class LimitState(StrEnum):
     """How a live portfolio stands to one limit."""
 
-    #: within it, or no longer held against it
+    #: the limit is kept, or does not apply any more
     OK = "ok"
     WARN = "warn"
     HARD = "hard"
-    #: not to be told: as grave as a hard breach unless the limit says otherwise
+    #: unknown; as severe as a hard breach unless the limit says otherwise
     NOT_EVALUATED = "not_evaluated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitStanding:
-    """Where a portfolio stands to a limit, as one report found it.
+    """How a portfolio stands to a limit according to one report.
 
-    `observed` and `threshold` are in `unit`; None where they are not known.
+    `observed` and `threshold` are in `unit`, None if unknown.
     """
 
     limit: str
@@ -35,7 +35,7 @@ class LimitStanding:
     observed: float | None = None
     threshold: float | None = None
     unit: str = ""
-    #: why it was not evaluated, else None
+    #: why the limit was not evaluated, else None
     reason: str | None = None
 
 
@@ -43,8 +43,9 @@ class LimitStanding:
 class LimitChange:
     """A change of state of one limit of one live portfolio: an entry of the breach stream.
 
-    `id` is the place in the stream, good for `since`; `event_id` is the same wherever and however
-    often this change is told. `before` is the state until then.
+    `id` is the position in the stream, valid for `since`. `event_id` is the same in every message
+    about this change. `before` is the previous state. `reason` is that of the critical event whose
+    check found the change, else None.
     """
 
     id: str
@@ -55,32 +56,41 @@ class LimitChange:
     before: LimitState
     standing: LimitStanding
     at: datetime
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveReport:
     """The latest report of a live portfolio.
 
-    It is of `version`; `current_version` is later where a change is still being computed.
+    It is of `version`; `current_version` is later while a change is being computed. `reason` is
+    that of the critical event that asked for this report, else None.
     """
 
     report: RiskReport
     version: int
     current_version: int
     age_s: float
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CriticalEvent:
+    """An accepted critical event: how many portfolios are checked, and which ids are unknown."""
+
+    n_portfolios: int
+    unknown_ids: tuple[str, ...] = ()
 
 
 def standings(report: RiskReport, limits: Iterable[Limit]) -> list[LimitStanding]:
-    """Return where the portfolio of `report` stands to each of `limits`, which apply to it.
+    """Return how the portfolio of `report` stands to each of `limits`, which apply to it.
 
-    One that is kept has its next threshold beside what was observed: `warn`, or else `hard`. What
-    is not known to be kept, or broken, is not evaluated.
+    A limit that is kept has its next threshold: `warn`, or else `hard`. A limit that is neither
+    known to be kept nor broken is not evaluated.
     """
     broken = {breach.limit: breach for breach in report.breaches}
-    untold = {gap.limit: gap.reason for gap in report.not_evaluated}
-    return [
-        _standing(report, limit, broken.get(limit.id), untold.get(limit.id)) for limit in limits
-    ]
+    gaps = {gap.limit: gap.reason for gap in report.not_evaluated}
+    return [_standing(report, limit, broken.get(limit.id), gaps.get(limit.id)) for limit in limits]
 
 
 def _standing(

@@ -13,7 +13,7 @@ from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.monitoring.shards import LaneShards, read_shards
 from risk_tasks.queues import LANE_CAPACITY, Lane
 from risk_tasks.store.published import MarketStore
-from risk_tasks.store.recompute import LiveCounts, RecomputingStore
+from risk_tasks.store.recompute import LiveCounts, RecomputeStore
 from risk_tasks.store.roles import LiveRole, RoleStore
 from risk_tasks.store.telemetry import Backlog, LaneBacklog, read_backlog
 
@@ -50,7 +50,7 @@ class ServerMetrics:
         self._client = client
         self._roles = RoleStore(client)
         self._markets = MarketStore(client)
-        self._recomputing = RecomputingStore(client)
+        self._recomputing = RecomputeStore(client)
 
     def collect(self) -> list[Metric]:
         up = GaugeMetricFamily("risk_tasks_broker_up", "Whether the server answers.", value=0)

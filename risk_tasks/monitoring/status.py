@@ -11,7 +11,7 @@ from risk_tasks.histograms import Durations
 from risk_tasks.monitoring.slots import LaneCounts
 from risk_tasks.queues import LANE_CAPACITY, Lane
 from risk_tasks.store.published import MarketStore
-from risk_tasks.store.recompute import LiveCounts, RecomputingStore
+from risk_tasks.store.recompute import LiveCounts, RecomputeStore
 from risk_tasks.store.roles import AutoscalerReport, AutoscalerStore, LiveRole, RoleStore
 from risk_tasks.store.telemetry import LaneBacklog, Slot, SlotStore, Window, read_backlog
 
@@ -117,7 +117,7 @@ def read_status(client: redis.Redis, window_s: float = WINDOW_S) -> Status:
             )
             for lane in Lane
         },
-        live=RecomputingStore(client).counts(),
+        live=RecomputeStore(client).counts(),
         autoscaler=AutoscalerStore(client).read(),
     )
 

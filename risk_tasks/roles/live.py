@@ -1,4 +1,4 @@
-"""What a scheduler does for live portfolios; several may do it at once."""
+"""The work of a scheduler for live portfolios; several schedulers may do it at the same time."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from risk_tasks.roles.presence import Repeater
 from risk_tasks.settings import Settings
 from risk_tasks.store.breaches import BreachStream, ListenerStore
 from risk_tasks.store.published import LimitStore
-from risk_tasks.store.recompute import RecomputingStore
+from risk_tasks.store.recompute import RecomputeStore
 from risk_tasks.upkeep.breach_dispatch import BreachDispatch
 from risk_tasks.upkeep.recompute import LiveCollector, LivePolicy, LiveRetry
 
-_LOOK_EVERY_S = 1.0
+_RETRY_EVERY_S = 1.0
 
 
 def live_upkeep(settings: Settings, client: redis.Redis) -> list[Repeater]:
-    """Return what takes dirty portfolios, and what looks after those that were taken."""
+    """Return the threads that collect portfolios and retry those without a result."""
     policy = LivePolicy(
         batch_size=settings.live_batch_size,
         window_ms=settings.live_window_ms,
@@ -27,16 +27,16 @@ def live_upkeep(settings: Settings, client: redis.Redis) -> list[Repeater]:
         max_attempts=settings.live_max_attempts,
         max_underway=settings.live_max_underway,
     )
-    store = RecomputingStore(client)
+    store = RecomputeStore(client)
     collector = LiveCollector(store, BlockBroker(client), policy)
-    retrigger = LiveRetry(store, LimitStore(client), DeadLetters(client), policy)
+    retry = LiveRetry(store, LimitStore(client), DeadLetters(client), policy)
     dispatch = BreachDispatch(ListenerStore(client), BreachStream(client))
 
-    def look() -> None:
-        retrigger.look()
-        dispatch.call()
+    def retry_and_dispatch() -> None:
+        retry.step()
+        dispatch.request()
 
     return [
-        Repeater(collector.step, every_s=0.0, name="collector"),
-        Repeater(look, every_s=_LOOK_EVERY_S, name="retrigger"),
+        Repeater(collector.step, every_s=0.0, name="live-collector"),
+        Repeater(retry_and_dispatch, every_s=_RETRY_EVERY_S, name="live-retry"),
     ]

@@ -44,7 +44,7 @@ from risk_tasks.store.breaches import BreachStream, ListenerStore
 from risk_tasks.store.portfolios import PortfolioStore
 from risk_tasks.store.prewarm import PopularityStore, PrewarmStore
 from risk_tasks.store.published import LimitStore, MarketStore
-from risk_tasks.store.recompute import RecomputingStore
+from risk_tasks.store.recompute import RecomputeStore
 from risk_tasks.store.roles import CacheCountsStore, LiveRole, RoleStore
 from risk_tasks.store.shards import ShardStore
 from risk_tasks.upkeep.breach_dispatch import BreachDispatch
@@ -90,7 +90,7 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     popularity = Popularity(popular)
     results = ResultCache(cache.tiers, cache.flights, ttl_s=cache.ttl_s, popularity=popularity)
     held_limits = _held_limits(limits)
-    live = LiveRecorder(RecomputingStore(client), held_limits)
+    live = LiveRecorder(RecomputeStore(client), held_limits)
     service = Service(market_cache, held_limits, results, live)
     prewarmer = Prewarmer(
         PrewarmStore(client), popular, markets, market_cache.get, results, ttl_s=cache.ttl_s

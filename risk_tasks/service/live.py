@@ -1,4 +1,4 @@
-"""What was found of live portfolios: the latest reports, and which limits changed their state."""
+"""Records the results of live portfolios: latest reports, and limits that changed their state."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from risk_tasks.broker.envelope import handing_message
+from risk_tasks.broker.envelope import dispatch_message
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.live import standings
-from risk_tasks.store.recompute import Finding, RecomputingStore
+from risk_tasks.store.recompute import AttemptResult, RecomputeStore
 from risk_tasks.wire.answer import AnswerBlock
 from risk_tasks.wire.documents import report_document
 from risk_tasks.wire.reports import reports
@@ -17,35 +17,35 @@ from risk_tasks.wire.request import RequestBlock
 
 
 class LiveRecorder:
-    """Records the answers of blocks of live portfolios; doing so again changes nothing."""
+    """Records the answers of blocks of live portfolios; recording twice changes nothing."""
 
-    def __init__(self, store: RecomputingStore, load_limits: Callable[[str], LimitSet]) -> None:
+    def __init__(self, store: RecomputeStore, load_limits: Callable[[str], LimitSet]) -> None:
         self._store = store
         self._load_limits = load_limits
 
-    def begin(self, request: RequestBlock) -> None:
-        """Note that `request` is being computed: whatever comes of it was an attempt."""
+    def start(self, request: RequestBlock) -> None:
+        """Note that the attempts of `request` are being computed."""
         ids = request.portfolio_ids.to_pylist()
-        numbers = [turn.number for turn in request.turns]
-        self._store.begin(list(zip(ids, numbers, strict=True)))
+        numbers = [attempt.number for attempt in request.attempts]
+        self._store.start(list(zip(ids, numbers, strict=True)))
 
     def record(self, request: RequestBlock, answer: AnswerBlock) -> None:
-        """Keep the report of each row, and tell of each limit whose state it changes.
+        """Store the report of each row, and append each limit that changes its state to the stream.
 
-        What a later turn of the portfolio found is kept instead. Raises `TransportError`, then some
-        rows may be recorded.
+        A row whose portfolio has the result of a later attempt changes nothing. Raises
+        `TransportError`; some rows may be recorded then.
         """
         version = answer.head.limits_version
         limit_set = self._load_limits(version) if version else None
         ids, tags = request.portfolio_ids.to_pylist(), request.tags or [{}] * len(request)
-        findings = [
-            Finding(
-                *(name, turn.version, turn.number),
+        results = [
+            AttemptResult(
+                *(portfolio_id, attempt.version, attempt.number),
                 msgspec.json.encode(report_document(report)),
-                standings(report, limit_set.applying(name, of_row) if limit_set else ()),
+                standings(report, limit_set.applying(portfolio_id, of_row) if limit_set else ()),
             )
-            for name, of_row, turn, report in zip(
-                ids, tags, request.turns, reports(ids, [answer]), strict=True
+            for portfolio_id, of_row, attempt, report in zip(
+                ids, tags, request.attempts, reports(ids, [answer]), strict=True
             )
         ]
-        self._store.record_all(findings, handing_message())
+        self._store.record_all(results, dispatch_message())

@@ -79,9 +79,9 @@ class Service:
         """
         started = time.perf_counter()
         request = decode_request(payload)
-        live = self._live if request.turns else None
+        live = self._live if request.attempts else None
         if live:
-            live.begin(request)
+            live.start(request)
         answer = self.check(request, stamp, within_s=within_s)
         compute_ms = (time.perf_counter() - started) * 1e3
         answer.head.timings.update(waited or {}, compute_ms=compute_ms)

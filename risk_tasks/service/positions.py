@@ -1,4 +1,4 @@
-"""Changes of live portfolios as plain JSON, for services that have Celery alone."""
+"""Changes of live portfolios and critical events as plain JSON, for services with Celery only."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ from risk_tasks.wire.documents import (
     Document,
     read_deltas,
     read_event_id,
+    read_event_portfolios,
     read_portfolio,
     read_portfolio_id,
+    read_reason,
 )
 
 _CHANGE_FIELDS = ("portfolio_id", "deltas", "event_id")
 _UPDATE_FIELDS = ("portfolio", "portfolio_id", "event_id")
+_EVENT_FIELDS = ("event", "portfolio_ids", "event_id")
 
 Request = Mapping[str, Any]
 
 
 class PositionService:
-    """Does what documents ask for, and answers with the version; a bad one is answered too.
+    """Answers documents about live portfolios; a malformed one is answered with its error.
 
-    An event without an id has that of its task, so that a task which is delivered twice changes
+    An event without an id has the id of its task, so that a task which is delivered twice changes
     nothing the second time.
     """
 
@@ -34,37 +37,50 @@ class PositionService:
         self._portfolios = portfolios
 
     def change(self, request: Request, args: Sequence[object], task_id: str) -> Document:
-        """Add `deltas` to the positions of `portfolio_id`."""
+        """Add `deltas` to the positions of `portfolio_id`; answers with the new version."""
         return _answer(self._change, request, args, task_id, _CHANGE_FIELDS)
 
     def update(self, request: Request, args: Sequence[object], task_id: str) -> Document:
-        """Hold `portfolio` in place of what is held under its id; without one remove an id."""
+        """Store `portfolio`, or without one remove `portfolio_id`; answers with the version."""
         return _answer(self._update, request, args, task_id, _UPDATE_FIELDS)
 
-    def _change(self, request: Request, task_id: str) -> tuple[str, int]:
-        portfolio_id = read_portfolio_id(request.get("portfolio_id"))
-        event_id = read_event_id(request.get("event_id"), task_id)
-        deltas = read_deltas(request.get("deltas"))
-        return portfolio_id, self._portfolios.change(portfolio_id, deltas, event_id)
+    def critical_event(self, request: Request, args: Sequence[object], task_id: str) -> Document:
+        """Check `portfolio_ids`, or all, at once because of `event`; answers with unknown ids."""
+        return _answer(self._critical_event, request, args, task_id, _EVENT_FIELDS)
 
-    def _update(self, request: Request, task_id: str) -> tuple[str, int]:
-        event_id = read_event_id(request.get("event_id"), task_id)
+    def _change(self, request: Request, event_id: str) -> Document:
+        portfolio_id = read_portfolio_id(request.get("portfolio_id"))
+        deltas = read_deltas(request.get("deltas"))
+        version = self._portfolios.change(portfolio_id, deltas, event_id)
+        return {"portfolio_id": portfolio_id, "version": version}
+
+    def _update(self, request: Request, event_id: str) -> Document:
         named = request.get("portfolio_id")
         if request.get("portfolio") is None and named is not None:
             portfolio_id = read_portfolio_id(named)
-            return portfolio_id, self._portfolios.remove(portfolio_id, event_id)
+            version = self._portfolios.remove(portfolio_id, event_id)
+            return {"portfolio_id": portfolio_id, "version": version}
         portfolio = read_portfolio(request.get("portfolio"))
         if named is not None and named != portfolio.id:
             raise InvalidSettingsError(
-                "It is not the id of the portfolio.",
+                f"{named!r} is not the id of the portfolio, {portfolio.id!r}.",
                 field="portfolio_id",
-                remedy="Give it alone, to remove a portfolio.",
+                remedy="Give portfolio_id without a portfolio, to remove it.",
             )
-        return portfolio.id, self._portfolios.set(portfolio, event_id)
+        return {
+            "portfolio_id": portfolio.id,
+            "version": self._portfolios.set(portfolio, event_id),
+        }
+
+    def _critical_event(self, request: Request, event_id: str) -> Document:
+        reason = read_reason(request.get("event"))
+        ids = read_event_portfolios(request.get("portfolio_ids"))
+        event = self._portfolios.critical_event(reason, ids, event_id)
+        return {"n_portfolios": event.n_portfolios, "unknown_ids": list(event.unknown_ids)}
 
 
 def _answer(
-    do: Callable[[Request, str], tuple[str, int]],
+    do: Callable[[Request, str], Document],
     request: Request,
     args: Sequence[object],
     task_id: str,
@@ -73,14 +89,19 @@ def _answer(
     try:
         if args:
             raise InvalidSettingsError(
-                "Nothing stands by position.", field="args", remedy=f"Name {', '.join(fields)}."
+                "Arguments by position are not accepted.",
+                field="args",
+                remedy=f"Name {', '.join(fields)}.",
             )
         for name in request:
             if name not in fields:
                 raise InvalidSettingsError(
-                    "There is no such argument.", field=name, remedy=f"Use {', '.join(fields)}."
+                    f"Unknown argument {name!r}: expected {', '.join(fields)}.",
+                    field=name,
+                    remedy=f"Use {', '.join(fields)}.",
                 )
-        portfolio_id, version = do(request, task_id)
+        event_id = read_event_id(request.get("event_id"), task_id)
+        return {"status": ReportStatus.OK.value, **do(request, event_id)}
     except RequestError as refused:
         error = describe(refused)
         return {
@@ -90,8 +111,3 @@ def _answer(
             "field": error.field,
             "remedy": error.remedy,
         }
-    return {
-        "status": ReportStatus.OK.value,
-        "portfolio_id": portfolio_id,
-        "version": version,
-    }

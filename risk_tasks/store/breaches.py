@@ -1,4 +1,4 @@
-"""The breach stream, and the Celery queues that listen to it."""
+"""The breach stream: changes of state of limits of live portfolios, and the queues that listen."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from math import inf
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import msgspec
 import redis
@@ -14,217 +14,156 @@ from redis.exceptions import ResponseError
 
 from risk_tasks.connection import text, transport_errors
 from risk_tasks.errors import ChangesTrimmedError, InvalidSettingsError
-from risk_tasks.keys import BREACHES_KEY, LIVE_HANDING_KEY, LIVE_HANDING_TTL_S, LIVE_LISTENERS_KEY
+from risk_tasks.keys import (
+    BREACHES_KEY,
+    LIVE_DISPATCH_KEY,
+    LIVE_DISPATCH_TTL_S,
+    LIVE_LISTENERS_KEY,
+)
 from risk_tasks.model.live import LimitChange, LimitStanding, LimitState
 from risk_tasks.queues import Lane
 from risk_tasks.scripts import Script
 
-#: the place before the first change, and the one after the last that is there now
+#: the position before the first change, and the position after the last one
 BEGINNING, NOW = "0", "$"
-#: how many are read, or taken over, by one call
-MOST_AT_ONCE = 100
+MAX_PER_READ = 100
+#: unread messages in a queue; beyond that its listener waits
+MAX_UNREAD = 10_000
 
-_PLACE = re.compile(r"\d{1,20}(-\d{1,20})?", re.ASCII)
+_POSITION = re.compile(r"\d{1,20}(-\d{1,20})?", re.ASCII)
 
-_Entry = tuple[bytes, Mapping[bytes, bytes]]
+_Entry: TypeAlias = tuple[bytes, Mapping[bytes, bytes]]
 
 
 class BreachStream:
-    """Reads changes by place, for oneself or for a group of readers that share them."""
+    """Reads changes in order, alone or in a group whose readers share them.
+
+    A position is the id of a change: reading after it returns the changes that follow.
+    """
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
     def last(self) -> str:
-        """Return the place of the last change, `BEGINNING` where there is none."""
+        """Return the position of the last change, `BEGINNING` if there is none."""
         with transport_errors(self._client):
             entries = cast("Any", self._client.xrevrange(BREACHES_KEY, count=1))
         return text(entries[0][0]) if entries else BEGINNING
 
-    def read(
-        self, since: str, *, most: int = MOST_AT_ONCE, within_s: float = 0.0
-    ) -> list[LimitChange]:
-        """Return up to `most` changes after `since`, waiting `within_s` where there are none.
+    def position(self, since: str) -> str:
+        """Return the position that `since` means, for `NOW` that of the last change.
 
-        `BEGINNING` is before the oldest that is kept. Raises `InvalidSettingsError` for what is no
-        place, and `ChangesTrimmedError` where changes after it may be gone.
+        Raises `InvalidSettingsError` for what is not a position.
         """
-        since = self.place(since)
-        with transport_errors(self._client):
-            found = self._client.xread({BREACHES_KEY: since}, count=most, block=_block(within_s))
-            # Looked at after reading: what goes in between is missed by neither.
-            about = self._client.xinfo_stream(BREACHES_KEY) if found else None
-        if about and since != BEGINNING:
-            _require_unbroken(since, about)
-        return [change_of(place, fields) for place, fields in _entries(found)]
+        return self.last() if since == NOW else _position(since)
 
-    def join(self, group: str, since: str = BEGINNING) -> None:
-        """Make `group`, whose readers share what comes after `since`, unless there is one."""
-        place = self.place(since)
+    def read(
+        self, since: str, *, limit: int = MAX_PER_READ, timeout_s: float = 0.0
+    ) -> list[LimitChange]:
+        """Return up to `limit` changes after `since`; waits `timeout_s` for the first one.
+
+        Raises `InvalidSettingsError` for what is not a position, and `ChangesTrimmedError` if
+        changes after it may be gone. `BEGINNING` means the oldest change that is kept.
+        """
+        since = self.position(since)
+        with transport_errors(self._client):
+            found = self._client.xread({BREACHES_KEY: since}, count=limit, block=_block(timeout_s))
+            # After reading, so that entries which are trimmed in between are noticed.
+            info = self._client.xinfo_stream(BREACHES_KEY) if found else None
+        if info and since != BEGINNING:
+            _require_untrimmed(since, info)
+        return [_change(*entry) for entry in _entries(found)]
+
+    def create_group(self, group: str, since: str = BEGINNING) -> None:
+        """Create `group`, whose readers share the changes after `since`, unless it exists."""
+        position = self.position(since)
         with transport_errors(self._client):
             try:
-                self._client.xgroup_create(BREACHES_KEY, group, id=place, mkstream=True)
+                self._client.xgroup_create(BREACHES_KEY, group, id=position, mkstream=True)
             except ResponseError as error:
                 if "BUSYGROUP" not in str(error):
                     raise
 
     def read_group(
-        self, group: str, reader: str, *, most: int = MOST_AT_ONCE, within_s: float = 0.0
+        self, group: str, reader: str, *, limit: int = MAX_PER_READ, timeout_s: float = 0.0
     ) -> list[LimitChange]:
-        """Return changes that no reader of `group` has had; first those that `reader` did not end.
+        """Return changes for one reader of a group; first those that it did not acknowledge.
 
-        Each is the reader's until `acknowledge`. A group that is not there begins at the beginning.
-        Raises `ChangesTrimmedError` once where some are gone that nobody ended; the next call goes
-        on with what is left.
+        A change is the reader's until `acknowledge`; other readers do not get it. A group that does
+        not exist is created at the beginning of the stream. Raises `ChangesTrimmedError` once if
+        changes are gone that were not acknowledged; the next call continues with the rest.
         """
         with transport_errors(self._client):
             try:
-                last, own = self._group(group, reader, most)
+                last, pending = self._pending(group, reader, limit)
             except ResponseError as error:
                 if not any(word in str(error) for word in ("NOGROUP", "no such key")):
                     raise
-                self.join(group)
-                last, own = self._group(group, reader, most)
-            if own:
-                return self._still_there(group, own)
+                self.create_group(group)
+                last, pending = self._pending(group, reader, limit)
+            if pending:
+                return self._still_there(group, pending)
             found = self._client.xreadgroup(
-                group, reader, {BREACHES_KEY: ">"}, count=most, block=_block(within_s)
+                group, reader, {BREACHES_KEY: ">"}, count=limit, block=_block(timeout_s)
             )
-            about = self._client.xinfo_stream(BREACHES_KEY) if found else None
-        if about and _order(last) > (0, 0):
-            _require_unbroken(last, about)
-        return [change_of(place, fields) for place, fields in _entries(found)]
+            info = self._client.xinfo_stream(BREACHES_KEY) if found else None
+        if info and order(last) > (0, 0):
+            _require_untrimmed(last, info)
+        return [_change(*entry) for entry in _entries(found)]
 
-    def _group(self, group: str, reader: str, most: int) -> tuple[str, list[_Entry]]:
-        """Return the last place that `group` has had, and what `reader` had and did not end."""
+    def _pending(self, group: str, reader: str, limit: int) -> tuple[str, list[_Entry]]:
+        """Return the last position that `group` read, and what `reader` did not acknowledge."""
         with self._client.pipeline(transaction=False) as pipe:
-            pipe.xreadgroup(group, reader, {BREACHES_KEY: "0"}, count=most)
+            pipe.xreadgroup(group, reader, {BREACHES_KEY: "0"}, count=limit)
             pipe.xinfo_groups(BREACHES_KEY)
-            own, groups = pipe.execute()
+            pending, groups = pipe.execute()
         lasts = {text(one["name"]): text(one["last-delivered-id"]) for one in groups}
-        return lasts[group], _entries(own)
+        return lasts[group], _entries(pending)
 
-    def _still_there(self, group: str, own: list[_Entry]) -> list[LimitChange]:
-        gone = [place for place, fields in own if not fields]
+    def _still_there(self, group: str, pending: Sequence[_Entry]) -> list[LimitChange]:
+        gone = [position for position, fields in pending if not fields]
         if gone:
             self._client.xack(BREACHES_KEY, group, *gone)
             raise ChangesTrimmedError(
-                f"{len(gone)} changes are gone that group {group} did not end.", field="group"
+                f"{len(gone)} changes are gone that group {group} did not acknowledge.",
+                field="group",
             )
-        return [change_of(place, fields) for place, fields in own]
+        return [_change(*entry) for entry in pending]
 
-    def take_over(self, group: str, reader: str, *, idle_s: float, most: int = MOST_AT_ONCE) -> int:
-        """Give `reader` what others of `group` have had for `idle_s` and did not end."""
+    def claim(self, group: str, reader: str, *, idle_s: float, limit: int = MAX_PER_READ) -> int:
+        """Give `reader` what others left unacknowledged for `idle_s`; returns how many changes."""
         with transport_errors(self._client):
-            taken = self._client.xautoclaim(
-                BREACHES_KEY, group, reader, min_idle_time=int(idle_s * 1e3), count=most
+            claimed = self._client.xautoclaim(
+                BREACHES_KEY, group, reader, min_idle_time=int(idle_s * 1e3), count=limit
             )
-        return len(cast("Any", taken)[1])
+        return len(cast("Any", claimed)[1])
 
-    def acknowledge(self, group: str, places: Sequence[str]) -> None:
-        """End the changes at `places` for `group`: none of its readers has them again."""
-        if places:
+    def acknowledge(self, group: str, positions: Sequence[str]) -> None:
+        """Acknowledge changes for `group`: no reader of it gets them again."""
+        if positions:
             with transport_errors(self._client):
-                self._client.xack(BREACHES_KEY, group, *places)
-
-    def place(self, since: str) -> str:
-        """Return `since` as the id of a change; raises `InvalidSettingsError` for what is none."""
-        if since == NOW:
-            return self.last()
-        if not is_place(since):
-            raise InvalidSettingsError(
-                f"{since!r} is no place in the stream.",
-                field="since",
-                remedy="Give the id of a change, '0' for all, or '$' for those to come.",
-            )
-        return since
-
-
-def is_place(text: object) -> bool:
-    """Whether `text` may be the id of a change: two numbers of 64 bits, or the first of them."""
-    if not isinstance(text, str) or not _PLACE.fullmatch(text):
-        return False
-    return max(_order(text)) < 1 << 64
-
-
-def change_of(place: bytes | str, fields: Mapping[bytes, bytes]) -> LimitChange:
-    """Return the change that an entry of the stream tells of."""
-    at_ms = int(text(place).partition("-")[0])
-    standing = LimitStanding(
-        limit=text(fields[b"limit"]), measure="", state=LimitState(text(fields[b"state"]))
-    )
-    if fields[b"standing"]:
-        standing = msgspec.json.decode(fields[b"standing"], type=LimitStanding)
-    return LimitChange(
-        id=text(place),
-        event_id=text(fields[b"event"]),
-        portfolio_id=text(fields[b"portfolio"]),
-        version=int(fields[b"version"]),
-        before=LimitState(text(fields[b"before"])),
-        standing=standing,
-        at=datetime.fromtimestamp(at_ms / 1e3, UTC),
-    )
-
-
-def _entries(found: object) -> list[_Entry]:
-    """Return the entries of the one stream that was read, by whichever protocol."""
-    pairs = found.items() if isinstance(found, Mapping) else (found or [])
-    entries = []
-    for _, told in pairs:  # type: ignore[attr-defined]
-        nested = told and isinstance(told[0], list) and told[0] and isinstance(told[0][0], tuple)
-        entries += told[0] if nested else told
-    return entries
-
-
-def _block(within_s: float) -> int | None:
-    return max(1, int(within_s * 1e3)) if within_s > 0 else None
-
-
-def _require_unbroken(since: str, about: Mapping[str, Any]) -> None:
-    """Raise `ChangesTrimmedError` where the stream may have lost what came after `since`.
-
-    Servers before 7 do not say how many entries there were: there, what is before the first one
-    counts as lost.
-    """
-    first = text(about["first-entry"][0])
-    has_lost = about.get("entries-added", inf) > about["length"]
-    if has_lost and _order(since) < _order(first):
-        raise ChangesTrimmedError(
-            f"Changes after {since} are gone; the first that is left is {first}.", field="since"
-        )
-
-
-def _order(place: str) -> tuple[int, int]:
-    ms, _, number = place.partition("-")
-    return int(ms), int(number or 0)
-
-
-#: a queue that nobody reads is filled no further; its listener goes on where it stopped
-MAX_UNREAD = 10_000
+                self._client.xack(BREACHES_KEY, group, *positions)
 
 
 class ListenerStore:
-    """Who listens, and up to where each was told."""
+    """Celery queues that receive every change, and the last change that each received."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._hand_on = Script(client, "risk_tasks.store", "live", "hand_on")
+        self._deliver = Script(client, "risk_tasks.store", "live", "deliver")
 
     def add(self, queue: str, since: str) -> bool:
-        """Tell `queue` of what comes after the place `since`; False where it listens already.
+        """Deliver the changes after `since` to `queue`; False if it listens already.
 
-        Raises `InvalidSettingsError` for a queue that is a lane, since workers would take its
-        messages, and for what is no place.
+        Raises `InvalidSettingsError` for the queue of a lane, whose messages workers would take,
+        and for what is not a position.
         """
-        if not re.fullmatch(r"[0-9]{1,20}(-[0-9]{1,20})?", since):
-            raise InvalidSettingsError(
-                f"{since!r} is no place in the stream.",
-                field="since",
-                remedy="Give the id of a change, or '0' for all.",
-            )
+        _position(since)
         if not queue or queue in {lane.queue for lane in Lane}:
             raise InvalidSettingsError(
-                f"{queue!r} cannot be listened on.",
+                f"Changes cannot be delivered to queue {queue!r}: workers of risk_tasks read it."
+                if queue
+                else "The name of the queue is empty.",
                 field="queue",
                 remedy="Name a queue of your own.",
             )
@@ -236,37 +175,100 @@ class ListenerStore:
             return bool(self._client.hdel(LIVE_LISTENERS_KEY, queue))
 
     def all(self) -> dict[str, str]:
-        """Return the place up to which each queue was told."""
+        """Return the position of the last change that each queue received."""
         with transport_errors(self._client):
-            told = self._client.hgetall(LIVE_LISTENERS_KEY)
-        return {text(queue): text(place) for queue, place in told.items()}
+            found = self._client.hgetall(LIVE_LISTENERS_KEY)
+        return {text(queue): text(position) for queue, position in found.items()}
 
-    def begin(self) -> None:
-        """Say that changes which come from now on need somebody who hands them on."""
+    def request_dispatch(self, message: bytes) -> bool:
+        """Put `message` on the critical lane unless a dispatch is requested and has not started."""
         with transport_errors(self._client):
-            self._client.delete(LIVE_HANDING_KEY)
+            is_new = self._client.set(LIVE_DISPATCH_KEY, 1, nx=True, ex=LIVE_DISPATCH_TTL_S)
+            if is_new:
+                self._client.lpush(Lane.CRITICAL.queue, message)
+        return bool(is_new)
 
-    def call(self, envelope: bytes) -> bool:
-        """Put `envelope` on the critical lane, unless somebody was called and has not begun."""
+    def start_dispatch(self) -> None:
+        """Note that a dispatch has started: changes after this need another one."""
         with transport_errors(self._client):
-            called = self._client.set(LIVE_HANDING_KEY, 1, nx=True, ex=LIVE_HANDING_TTL_S)
-            if called:
-                self._client.lpush(Lane.CRITICAL.queue, envelope)
-        return bool(called)
+            self._client.delete(LIVE_DISPATCH_KEY)
 
     def room(self, queue: str) -> int:
         """Return how many messages `queue` takes before it is full."""
         with transport_errors(self._client):
             return max(0, MAX_UNREAD - int(self._client.llen(queue)))
 
-    def hand_on(self, queue: str, since: str, until: str, messages: Sequence[bytes]) -> bool:
-        """Put `messages`, the changes after `since` up to `until`, on `queue`.
-
-        False where somebody else did.
-        """
+    def deliver(self, queue: str, since: str, until: str, messages: Sequence[bytes]) -> bool:
+        """Put the changes after `since` up to `until` on `queue`; False if another process did."""
         with transport_errors(self._client):
-            return bool(
-                self._hand_on(
-                    keys=[LIVE_LISTENERS_KEY, queue], args=[queue, since, until, *messages]
-                )
-            )
+            return bool(self._deliver(keys=[queue], args=[queue, since, until, *messages]))
+
+
+def is_position(given: object) -> bool:
+    """Whether `given` may be the id of a change: two numbers of 64 bits, or the first of them."""
+    if not isinstance(given, str) or not _POSITION.fullmatch(given):
+        return False
+    return max(order(given)) < 1 << 64
+
+
+def order(position: str) -> tuple[int, int]:
+    """Return the numbers by which positions are ordered."""
+    ms, _, number = position.partition("-")
+    return int(ms), int(number or 0)
+
+
+def _position(since: str) -> str:
+    if not is_position(since):
+        raise InvalidSettingsError(
+            f"{since!r} is not a position in the breach stream.",
+            field="since",
+            remedy="Give the id of a change, '0' for all changes, or '$' for new ones.",
+        )
+    return since
+
+
+def _change(position: bytes | str, fields: Mapping[bytes, bytes]) -> LimitChange:
+    at_ms, _ = order(text(position))
+    standing = LimitStanding(
+        limit=text(fields[b"limit"]), measure="", state=LimitState(text(fields[b"state"]))
+    )
+    if fields[b"standing"]:
+        standing = msgspec.json.decode(fields[b"standing"], type=LimitStanding)
+    return LimitChange(
+        id=text(position),
+        event_id=text(fields[b"event"]),
+        portfolio_id=text(fields[b"portfolio"]),
+        version=int(fields[b"version"]),
+        before=LimitState(text(fields[b"before"])),
+        standing=standing,
+        at=datetime.fromtimestamp(at_ms / 1e3, UTC),
+        reason=text(fields[b"reason"]) if b"reason" in fields else None,
+    )
+
+
+def _entries(found: object) -> list[_Entry]:
+    """Return the entries of the one stream that was read, by either protocol of Redis."""
+    pairs = found.items() if isinstance(found, Mapping) else (found or [])
+    entries = []
+    for _, listed in pairs:  # type: ignore[attr-defined]
+        nested = listed and isinstance(listed[0], list) and listed[0]
+        entries += listed[0] if nested and isinstance(listed[0][0], tuple) else listed
+    return entries
+
+
+def _block(timeout_s: float) -> int | None:
+    return max(1, int(timeout_s * 1e3)) if timeout_s > 0 else None
+
+
+def _require_untrimmed(since: str, info: Mapping[str, Any]) -> None:
+    """Raise `ChangesTrimmedError` if changes after `since` may have been trimmed.
+
+    Servers before version 7 do not report how many entries were added: there, changes before the
+    first entry count as trimmed.
+    """
+    first = text(info["first-entry"][0])
+    is_trimmed = info.get("entries-added", inf) > info["length"]
+    if is_trimmed and order(since) < order(first):
+        raise ChangesTrimmedError(
+            f"Changes after {since} are gone; the first one left is {first}.", field="since"
+        )

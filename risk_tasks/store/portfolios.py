@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -12,60 +13,76 @@ import redis
 from risk_tasks.connection import text, transport_errors
 from risk_tasks.errors import InvalidPortfolioError, UnknownPortfolioError
 from risk_tasks.keys import (
-    BREACHES_KEY,
     LIVE_EVENT_TTL_S,
     LIVE_KEY,
     MAX_BREACHES,
-    live_event_key,
+    critical_event_key,
     live_portfolio_key,
     live_positions_key,
     live_report_key,
     live_states_key,
 )
+from risk_tasks.model.live import CriticalEvent, LiveReport
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.scripts import Script
+from risk_tasks.wire.documents import read_report
+from risk_tasks.wire.framing import decoding
 
-#: read in one transaction, which others wait for
+#: portfolios that one transaction or script handles, so that it does not block the server for long
 _AT_ONCE = 200
 
 
-class Attributes(msgspec.Struct, omit_defaults=True):
-    """What is held of a portfolio besides its positions."""
+class _Attributes(msgspec.Struct, omit_defaults=True):
+    """What is stored of a portfolio besides its positions."""
 
     cash: float | None = None
     nav: float | None = None
     tags: dict[str, str] = {}
 
 
+@dataclass(frozen=True, slots=True)
+class LiveSummary:
+    """One live portfolio and its limits that are not ok, by state.
+
+    `reported` is the version of its latest report. It and `age_s` are None before the first one.
+    """
+
+    portfolio_id: str
+    version: int
+    reported: int | None
+    age_s: float | None
+    states: Mapping[str, str]
+
+
 class PortfolioStore:
     """Sets, changes and reads live portfolios; safe to share between threads.
 
-    Whatever changes one marks it dirty in the same step, so that it is computed though every
-    message about it is lost.
+    Each change marks its portfolio dirty in the same step. So it is computed even if every message
+    about it is lost. An event id that was seen within a day changes nothing; the call returns the
+    version that the event made.
     """
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._set = Script(client, "risk_tasks.store", "live", "set")
-        self._change = Script(client, "risk_tasks.store", "live", "change")
-        self._remove = Script(client, "risk_tasks.store", "live", "remove")
+        self._set, self._change, self._remove, self._critical_event = (
+            Script(client, "risk_tasks.store", "live", name)
+            for name in ("set", "change", "remove", "critical_event")
+        )
 
     def set(self, portfolio: Portfolio, event_id: str | None = None) -> int:
-        """Hold `portfolio` in place of whatever is held under its id; returns the new version.
+        """Store `portfolio` in place of the one with its id; returns the new version.
 
-        An event that was seen within a day changes nothing, and returns the version that it made.
-        Positions of 0 are not held.
+        Positions of 0 are left out.
         """
-        about = Attributes(portfolio.cash, portfolio.nav, dict(portfolio.tags))
+        attributes = _Attributes(portfolio.cash, portfolio.nav, dict(portfolio.tags))
+        held = {name: number for name, number in portfolio.positions.items() if number != 0}
         with transport_errors(self._client):
             version = self._set(
-                keys=_keys(portfolio.id, event_id),
                 args=[
-                    portfolio.id,
-                    LIVE_EVENT_TTL_S,
-                    msgspec.json.encode(about),
-                    *_words(portfolio.positions, zeros=False),
-                ],
+                    *(portfolio.id, event_id or "", LIVE_EVENT_TTL_S),
+                    msgspec.json.encode(attributes),
+                    *_words(held),
+                ]
             )
         return int(version)
 
@@ -74,16 +91,14 @@ class PortfolioStore:
     ) -> int:
         """Add `deltas` to the positions, as float64, in the order of the calls.
 
-        Returns the new version; an event that was seen within a day changes nothing, and returns
-        the version that it made. A position that becomes 0 is held no longer.
+        Returns the new version. A position that becomes 0 is removed.
 
-        Raises `UnknownPortfolioError`, or `InvalidPortfolioError` where a sum is beyond float64;
-        then nothing is changed.
+        Raises `UnknownPortfolioError`, or `InvalidPortfolioError` if a sum exceeds float64; then
+        nothing is changed.
         """
         with transport_errors(self._client):
             outcome, *rest = self._change(
-                keys=_keys(portfolio_id, event_id),
-                args=[portfolio_id, LIVE_EVENT_TTL_S, *_words(deltas)],
+                args=[portfolio_id, event_id or "", LIVE_EVENT_TTL_S, *_words(deltas)]
             )
         match text(outcome):
             case "unknown":
@@ -95,8 +110,52 @@ class PortfolioStore:
                 )
         return int(rest[0])
 
+    def remove(self, portfolio_id: str, event_id: str | None = None) -> int:
+        """Remove the portfolio; returns its last version. Its limits that are not ok become ok.
+
+        Raises `UnknownPortfolioError`.
+        """
+        with transport_errors(self._client):
+            version = self._remove(
+                args=[portfolio_id, event_id or "", LIVE_EVENT_TTL_S, MAX_BREACHES]
+            )
+        if version is None:
+            raise unknown(portfolio_id)
+        return int(version)
+
+    def critical_event(
+        self,
+        reason: str,
+        portfolio_ids: Sequence[str] | None = None,
+        event_id: str | None = None,
+    ) -> CriticalEvent:
+        """Have live portfolios, or all for None, checked at once in the critical lane.
+
+        The next report of each holds `reason`, and so do the changes of state that it causes.
+        """
+        key = None if event_id is None else critical_event_key(event_id)
+        with transport_errors(self._client):
+            seen = None if key is None else self._client.get(key)
+            if seen is not None:
+                return msgspec.json.decode(cast("bytes", seen), type=CriticalEvent)
+            ids = self.ids() if portfolio_ids is None else list(dict.fromkeys(portfolio_ids))
+            event_id = event_id or uuid.uuid4().hex
+            missing = [
+                text(missing)
+                for part in _parts(ids)
+                for missing in self._critical_event(args=[event_id, reason, *part])
+            ]
+            event = CriticalEvent(
+                n_portfolios=len(ids) - len(missing),
+                # Where all are meant, one that was removed just now is not asked for.
+                unknown_ids=() if portfolio_ids is None else tuple(missing),
+            )
+            if key is not None:
+                self._client.set(key, msgspec.json.encode(event), ex=LIVE_EVENT_TTL_S)
+        return event
+
     def get(self, portfolio_id: str) -> Portfolio:
-        """Return the portfolio as it is now, with its version; positions by name of instrument.
+        """Return the current portfolio with its version; positions in the order of their names.
 
         Raises `UnknownPortfolioError`.
         """
@@ -106,15 +165,11 @@ class PortfolioStore:
         return found
 
     def get_many(self, portfolio_ids: Sequence[str]) -> list[Portfolio | None]:
-        """Return them in their order, None for one that nobody set."""
-        return [
-            portfolio
-            for start in range(0, len(portfolio_ids), _AT_ONCE)
-            for portfolio in self._get(portfolio_ids[start : start + _AT_ONCE])
-        ]
+        """Return the portfolios in the order of their ids, None for an id that is not live."""
+        return [found for part in _parts(portfolio_ids) for found in self._get(part)]
 
     def _get(self, portfolio_ids: Sequence[str]) -> list[Portfolio | None]:
-        # In one transaction: version and positions of a portfolio belong together.
+        # In one transaction, because the version and the positions of a portfolio belong together.
         with transport_errors(self._client), self._client.pipeline(transaction=True) as pipe:
             for portfolio_id in portfolio_ids:
                 pipe.hmget(live_portfolio_key(portfolio_id), "version", "attributes")
@@ -127,116 +182,39 @@ class PortfolioStore:
             )
         ]
 
-    def remove(self, portfolio_id: str, event_id: str | None = None) -> int:
-        """Forget the portfolio; its limits that are not ok become so. Returns its last version.
-
-        An event that was seen within a day changes nothing, and returns the same.
-        Raises `UnknownPortfolioError`.
-        """
-        with transport_errors(self._client):
-            version = self._remove(
-                keys=[
-                    *_keys(portfolio_id, None),
-                    live_report_key(portfolio_id),
-                    live_states_key(portfolio_id),
-                    BREACHES_KEY,
-                    *([] if event_id is None else [live_event_key(portfolio_id, event_id)]),
-                ],
-                args=[portfolio_id, MAX_BREACHES, LIVE_EVENT_TTL_S],
-            )
-        if version is None:
-            raise unknown(portfolio_id)
-        return int(version)
-
     def ids(self) -> list[str]:
-        """Return the ids of all that are held, in their order."""
+        """Return the sorted ids of all live portfolios."""
         with transport_errors(self._client):
-            held = cast("list[bytes]", self._client.zrange(LIVE_KEY, 0, -1))
-        return sorted(map(text, held))
+            return sorted(map(text, cast("list[bytes]", self._client.zrange(LIVE_KEY, 0, -1))))
 
+    def report(self, portfolio_id: str) -> LiveReport | None:
+        """Return the latest report, None before the first one.
 
-def unknown(portfolio_id: str) -> UnknownPortfolioError:
-    return UnknownPortfolioError(f"No live portfolio {portfolio_id!r}.", field="portfolio_id")
-
-
-def portfolio_of(
-    portfolio_id: str, version: int, about: bytes, held: Mapping[bytes, bytes]
-) -> Portfolio:
-    """Return what the server holds; positions in the order of their names, which fixes its bits."""
-    attributes = msgspec.json.decode(about, type=Attributes)
-    return Portfolio(
-        portfolio_id,
-        {text(name): float(held[name]) for name in sorted(held)},
-        cash=attributes.cash,
-        nav=attributes.nav,
-        tags=attributes.tags,
-        version=version,
-    )
-
-
-def _keys(portfolio_id: str, event_id: str | None) -> list[str]:
-    keys = [live_portfolio_key(portfolio_id), live_positions_key(portfolio_id)]
-    return keys if event_id is None else [*keys, live_event_key(portfolio_id, event_id)]
-
-
-def _words(numbers: Mapping[str, float], *, zeros: bool = True) -> list[str]:
-    """Return names and numbers in turn; 17 digits are every bit of a float64."""
-    return [
-        word
-        for name, number in numbers.items()
-        if zeros or number != 0
-        for word in (name, f"{number:.17g}")
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class HeldReport:
-    """A latest report as JSON, the version that it is of, and how old it is."""
-
-    document: bytes
-    version: int
-    current_version: int
-    age_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class LiveSummary:
-    """What is held of one portfolio, and how it stands to its limits."""
-
-    portfolio_id: str
-    version: int
-    #: that its latest report is of, None where none was made yet
-    reported: int | None
-    age_s: float | None
-    #: limits by state, those that are ok left out
-    states: Mapping[str, str]
-
-
-class ReportStore:
-    """Reads what `RecomputingStore.record` kept."""
-
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
-
-    def latest(self, portfolio_id: str) -> HeldReport | None:
-        """Return the latest report, None where none was made yet.
-
-        Raises `UnknownPortfolioError`.
+        Raises `UnknownPortfolioError`, and `DecodeError` for damaged content.
         """
         with transport_errors(self._client), self._client.pipeline(transaction=True) as pipe:
             pipe.time()
-            pipe.hmget(live_portfolio_key(portfolio_id), "version", "reported", "reported_ms")
+            pipe.hmget(
+                live_portfolio_key(portfolio_id), "version", "reported", "reported_ms", "reason"
+            )
             pipe.get(live_report_key(portfolio_id))
-            (seconds, micros), (current, version, at_ms), document = pipe.execute()
+            (seconds, micros), (current, version, at_ms, reason), document = pipe.execute()
         if current is None:
             raise unknown(portfolio_id)
         if document is None or version is None:
             return None
-        age_s = max(0.0, seconds + micros / 1e6 - int(at_ms) / 1e3)
-        return HeldReport(document, int(version), int(current), age_s)
+        with decoding("report"):
+            report = read_report(msgspec.json.decode(document))
+        return LiveReport(
+            report=report,
+            version=int(version),
+            current_version=int(current),
+            age_s=max(0.0, seconds + micros / 1e6 - int(at_ms) / 1e3),
+            reason=None if reason is None else text(reason),
+        )
 
     def summaries(self, portfolio_ids: Sequence[str]) -> list[LiveSummary]:
-        """Return those of `portfolio_ids` that are held, in their order."""
+        """Return summaries of those of `portfolio_ids` that are live, in their order."""
         with transport_errors(self._client), self._client.pipeline(transaction=False) as pipe:
             pipe.time()
             for one in portfolio_ids:
@@ -257,3 +235,32 @@ class ReportStore:
             )
             if version is not None
         ]
+
+
+def unknown(portfolio_id: str) -> UnknownPortfolioError:
+    return UnknownPortfolioError(f"No live portfolio {portfolio_id!r}.", field="portfolio_id")
+
+
+def portfolio_of(
+    portfolio_id: str, version: int, about: bytes, held: Mapping[bytes, bytes]
+) -> Portfolio:
+    """Decode a stored portfolio; positions in the order of their names, which fixes its bits."""
+    attributes = msgspec.json.decode(about, type=_Attributes)
+    return Portfolio(
+        portfolio_id,
+        {text(name): float(held[name]) for name in sorted(held)},
+        cash=attributes.cash,
+        nav=attributes.nav,
+        tags=attributes.tags,
+        version=version,
+    )
+
+
+def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(ids), _AT_ONCE):
+        yield ids[start : start + _AT_ONCE]
+
+
+def _words(numbers: Mapping[str, float]) -> list[str]:
+    """Return names and numbers in turn; 17 digits hold every bit of a float64."""
+    return [word for name, number in numbers.items() for word in (name, f"{number:.17g}")]

@@ -1,4 +1,4 @@
-"""Which live portfolios are to be computed, and what was found when they were."""
+"""Which live portfolios are to be computed, and the results of computing them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,14 @@ import redis
 
 from risk_tasks.connection import text, transport_errors
 from risk_tasks.keys import (
-    BREACHES_KEY,
     COUNTERS_KEY,
+    LIVE_CRITICAL_KEY,
     LIVE_DIRTY_KEY,
     LIVE_EPOCH_KEY,
     LIVE_KEY,
     LIVE_UNDERWAY_KEY,
     LIVE_WAKE_KEY,
     MAX_BREACHES,
-    live_portfolio_key,
-    live_report_key,
-    live_states_key,
 )
 from risk_tasks.model.live import LimitStanding
 from risk_tasks.model.portfolio import Portfolio
@@ -30,16 +27,17 @@ from risk_tasks.store.portfolios import portfolio_of
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """A live portfolio in the hands of whoever has it computed.
+class Attempt:
+    """A live portfolio that was taken to be computed.
 
-    Turns of one portfolio are counted: what a later turn found is never replaced by an earlier.
+    Attempts of a portfolio are numbered: the result of an earlier one never replaces that of a
+    later one.
     """
 
     portfolio: Portfolio
     number: int
-    #: how often it was tried before and nothing came of it
-    attempts: int = 0
+    #: earlier attempts that a worker started and that have no result
+    n_failed: int = 0
 
     @property
     def version(self) -> int:
@@ -47,8 +45,8 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What was found of one turn: the report as JSON, and where it stands to its limits."""
+class AttemptResult:
+    """The result of one attempt: the report as JSON, and the state of each limit."""
 
     portfolio_id: str
     version: int
@@ -59,27 +57,28 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What was due: portfolios that changed, or whose market or limits did."""
+    """Portfolios that were due, and why.
 
-    #: "changed", "outdated" or "nothing"
-    why: str
-    turns: Sequence[Turn]
-    #: ms until more may be due; None where nothing is dirty, nor outdated
+    `reason`: "critical" (a critical event), "changed", "outdated" (an earlier market or limit set)
+    or "nothing". `due_ms`: ms until more may be due; None if nothing is dirty or outdated.
+    """
+
+    reason: str
+    attempts: Sequence[Attempt]
     due_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class LiveCounts:
-    """How many portfolios are live, wait to be computed, and are being computed.
+    """Live portfolios by state, and counters since the server was set up.
 
-    And since the server's beginning: reports that were recorded, those that came too late, and
-    changes of state that were told.
+    `dirty` portfolios changed, or are named by a critical event; `outdated` ones have a report on
+    an earlier market or limit set; `underway` ones are taken and have no result yet. `recorded` and
+    `late` count reports, `changes` the entries of the breach stream.
     """
 
     portfolios: int
-    #: they changed
     dirty: int
-    #: of an earlier market or limit set
     outdated: int
     underway: int
     oldest_dirty_s: float
@@ -88,78 +87,89 @@ class LiveCounts:
     changes: int
 
 
-class RecomputingStore:
-    """Takes what is dirty, keeps what was found; safe to share between threads and processes."""
+class RecomputeStore:
+    """Takes portfolios that are due and records their results; safe to share between threads."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._take = Script(client, "risk_tasks.store", "live", "take")
-        self._begin = Script(client, "risk_tasks.store", "live", "begin")
-        self._record = Script(client, "risk_tasks.store", "live", "record")
-        self._retrigger = Script(client, "risk_tasks.store", "live", "retrigger")
+        self._take, self._start, self._record, self._retry = (
+            Script(client, "risk_tasks.store", "live", name)
+            for name in ("take", "start", "record", "retry")
+        )
 
-    def await_dirty(self, within_s: float) -> bool:
-        """Wait until something may be dirty; False after `within_s`, when it may be none the less.
+    def wait_for_dirty(self, timeout_s: float) -> bool:
+        """Wait until something may be due; False after `timeout_s`, when something may be due too.
 
-        The client's time-out on its socket is to be longer.
+        The socket timeout of the client must be longer.
         """
         with transport_errors(self._client):
-            return self._client.blpop([LIVE_WAKE_KEY], within_s) is not None
+            return self._client.blpop([LIVE_WAKE_KEY], timeout_s) is not None
 
     def take(
-        self, *, most: int, wait_ms: int, max_underway: int, max_refreshed: int | None = None
+        self, *, limit: int, wait_ms: int, max_underway: int, max_refreshed: int | None = None
     ) -> Taken:
-        """Take up to `most` that are due: `most` of them are dirty, or one for `wait_ms`.
+        """Take up to `limit` portfolios that are due.
 
-        Where none are, those whose report is of an earlier market or limit set are. Never more
-        than `max_underway` are underway, so that what is asked otherwise has its turn; outdated
-        ones are taken while fewer than `max_refreshed` are, none for 0.
+        Those of critical events are due at once, dirty ones as soon as there are `limit` of them or
+        one is dirty for `wait_ms`, and outdated ones if no others are. At most `max_underway` are
+        underway, and as many of critical events besides. Outdated ones are taken while fewer than
+        `max_refreshed` are underway, none for 0.
         """
         refreshed = max_underway if max_refreshed is None else max_refreshed
         with transport_errors(self._client):
-            why, due_ms, *turns = self._take(args=[most, wait_ms, max_underway, refreshed])
-        return Taken(
-            text(why), [_turn(one) for one in turns], None if int(due_ms) < 0 else int(due_ms)
-        )
+            reason, due_ms, *attempts = self._take(args=[limit, wait_ms, max_underway, refreshed])
+        due = None if int(due_ms) < 0 else int(due_ms)
+        return Taken(text(reason), [_attempt(one) for one in attempts], due)
 
-    def begin(self, turns: Sequence[tuple[str, int]]) -> None:
-        """Note that `turns`, by id and number, are being computed: each is an attempt from now."""
+    def start(self, attempts: Sequence[tuple[str, int]]) -> None:
+        """Note that a worker computes `attempts`, by portfolio id and number."""
         with transport_errors(self._client):
-            self._begin(args=[word for turn in turns for word in turn])
+            self._start(args=[word for attempt in attempts for word in attempt])
 
-    def record(
-        self,
-        turn_of: tuple[str, int, int],
-        report: bytes,
-        standings: Sequence[LimitStanding],
-        envelope: bytes,
-    ) -> int | None:
-        """Keep `report` as the latest and tell the stream which limits changed their state.
+    def record_all(
+        self, results: Sequence[AttemptResult], dispatch_message: bytes
+    ) -> list[int | None]:
+        """Record each of `results` by itself, in their order and in one round trip.
 
-        `turn_of` is id, version and number of a turn. Limits that are not among `standings` are
-        held against it no longer. Returns how many changed; None where a later turn came first.
-        `envelope` is put on the critical lane where somebody listens.
+        Stores the report as the latest one, and appends the limits that changed their state to the
+        breach stream. A limit that is not in the result does not apply any more: it becomes ok.
+        Puts `dispatch_message` on the critical lane if a queue listens. Returns how many limits
+        changed, None for a result that is later than that of a later attempt.
         """
-        return self.record_all([Finding(*turn_of, report, standings)], envelope)[0]
-
-    def record_all(self, findings: Sequence[Finding], envelope: bytes) -> list[int | None]:
-        """Record each of `findings` by itself, in their order and one round trip."""
-        with transport_errors(self._client):
-            changed = self._record.run_all(
-                [self._record.command(*_recording(one, envelope)) for one in findings],
-                transaction=False,
+        commands = [
+            self._record.command(
+                [],
+                [
+                    *(one.portfolio_id, one.version, one.number, one.report),
+                    *(MAX_BREACHES, dispatch_message),
+                    *(
+                        word
+                        for standing in one.standings
+                        for word in (
+                            standing.limit,
+                            standing.state.value,
+                            msgspec.json.encode(standing),
+                        )
+                    ),
+                ],
             )
+            for one in results
+        ]
+        with transport_errors(self._client):
+            changed = self._record.run_all(commands, transaction=False)
         return [None if int(n) < 0 else int(n) for n in changed]
 
-    def retrigger(self, *, after_s: float, max_attempts: int, most: int = 1_000) -> list[Turn]:
-        """Make dirty again what has been underway for `after_s`.
+    def retry(
+        self, *, visibility_timeout_s: float, max_attempts: int, limit: int = 1_000
+    ) -> list[Attempt]:
+        """Make portfolios dirty again that have been underway for `visibility_timeout_s`.
 
-        Returns those whose computing was begun `max_attempts` times, each with a turn to record why
-        it is given up; they stay underway until that is recorded. What nobody began only waited.
+        Returns those of which `max_attempts` attempts failed, each with a new attempt whose result
+        says that it was given up. They stay underway until that result is recorded.
         """
         with transport_errors(self._client):
-            _, *given_up = self._retrigger(args=[int(after_s * 1e3), max_attempts, most])
-        return [_turn(one) for one in given_up]
+            _, *given_up = self._retry(args=[int(visibility_timeout_s * 1e3), max_attempts, limit])
+        return [_attempt(one) for one in given_up]
 
     def counts(self) -> LiveCounts:
         with transport_errors(self._client):
@@ -167,17 +177,16 @@ class RecomputingStore:
                 pipe.time()
                 pipe.get(LIVE_EPOCH_KEY)
                 pipe.zrange(LIVE_DIRTY_KEY, 0, 0, withscores=True)
-                pipe.zcard(LIVE_KEY)
-                pipe.zcard(LIVE_DIRTY_KEY)
-                pipe.zcard(LIVE_UNDERWAY_KEY)
+                for key in (LIVE_KEY, LIVE_DIRTY_KEY, LIVE_CRITICAL_KEY, LIVE_UNDERWAY_KEY):
+                    pipe.zcard(key)
                 pipe.hmget(COUNTERS_KEY, "live_recorded", "live_late", "live_changes")
                 (seconds, micros), epoch, oldest, *numbers, counted = pipe.execute()
-            portfolios, dirty, underway = numbers
             outdated = int(self._client.zcount(LIVE_KEY, "-inf", f"({int(epoch or 0)}"))
+        portfolios, dirty, critical, underway = numbers
         age_s = seconds + micros / 1e6 - oldest[0][1] / 1e3 if oldest else 0.0
         return LiveCounts(
             portfolios,
-            dirty,
+            dirty + critical,
             outdated,
             underway,
             max(0.0, age_s),
@@ -185,28 +194,8 @@ class RecomputingStore:
         )
 
 
-def _recording(found: Finding, envelope: bytes) -> tuple[list[str], list[Any]]:
-    """Return keys and arguments of the script."""
-    keys = [
-        live_portfolio_key(found.portfolio_id),
-        live_report_key(found.portfolio_id),
-        live_states_key(found.portfolio_id),
-        BREACHES_KEY,
-    ]
-    words = [
-        word
-        for one in found.standings
-        for word in (one.limit, one.state.value, msgspec.json.encode(one))
-    ]
-    of = (found.portfolio_id, found.version, found.number)
-    return keys, [*of, found.report, MAX_BREACHES, envelope, *words]
-
-
-def _turn(words: Sequence[Any]) -> Turn:
-    portfolio_id, version, number, attempts, about, held = words
+def _attempt(words: Sequence[Any]) -> Attempt:
+    portfolio_id, version, number, n_failed, about, held = words
     positions = dict(zip(held[::2], held[1::2], strict=True))
-    return Turn(
-        portfolio_of(text(portfolio_id), int(version), about, positions),
-        int(number),
-        int(attempts),
-    )
+    portfolio = portfolio_of(text(portfolio_id), int(version), about, positions)
+    return Attempt(portfolio, int(number), int(n_failed))

@@ -1,4 +1,4 @@
-"""BreachDispatch changes of state on to the Celery queues that listen."""
+"""Delivers changes of state of limits to the Celery queues that listen."""
 
 from __future__ import annotations
 
@@ -7,71 +7,66 @@ from collections.abc import Sequence
 
 import structlog
 
-from risk_tasks.broker.envelope import handing_message, task_message
+from risk_tasks.broker.envelope import dispatch_message, task_message
 from risk_tasks.errors import ChangesTrimmedError
 from risk_tasks.model.live import LimitChange
 from risk_tasks.queues import LIMIT_BREACH_TASK
-from risk_tasks.store.breaches import BEGINNING, BreachStream, ListenerStore
+from risk_tasks.store.breaches import BEGINNING, MAX_PER_READ, BreachStream, ListenerStore, order
 from risk_tasks.wire.documents import change_document
 
 log = structlog.get_logger("risk_tasks")
 
-#: a step holds a worker about this long: it serves the critical lane
+#: how long one step holds a worker, which also serves the critical lane
 STEP_S = 0.01
-_PER_READ = 100
 
 
 class BreachDispatch:
-    """Tells each listener of what comes after its place, once; several may be at it."""
+    """Delivers each change once to each queue; several processes may do so at the same time."""
 
     def __init__(self, listeners: ListenerStore, stream: BreachStream) -> None:
         self._listeners = listeners
         self._stream = stream
 
-    def call(self) -> None:
-        """Have a worker hand changes on, where a listener that has room is behind."""
+    def request(self) -> None:
+        """Have a worker deliver changes if a queue is behind and has room."""
         if self._behind():
-            self._listeners.call(handing_message())
+            self._listeners.request_dispatch(dispatch_message())
 
     def step(self) -> None:
-        """Hand on for a while; what is left then is left to the next step, which is called for."""
-        self._listeners.begin()
+        """Deliver changes for `STEP_S`; requests another step if some are left."""
+        self._listeners.start_dispatch()
         until_s = time.perf_counter() + STEP_S
         behind = self._behind()
         while behind and time.perf_counter() < until_s:
-            for queue, place in behind.items():
-                self._hand_on(queue, place)
+            for queue, position in behind.items():
+                self._deliver(queue, position)
             behind = self._behind()
         if behind:
-            self._listeners.call(handing_message())
+            self._listeners.request_dispatch(dispatch_message())
 
     def _behind(self) -> dict[str, str]:
-        """Return the places of those that have something to be told and room for it."""
+        """Return the positions of the queues that are behind and have room."""
         listeners = self._listeners.all()
         last = self._stream.last() if listeners else BEGINNING
         return {
-            queue: place
-            for queue, place in listeners.items()
-            if _order(place) < _order(last) and self._listeners.room(queue)
+            queue: position
+            for queue, position in listeners.items()
+            if order(position) < order(last) and self._listeners.room(queue)
         }
 
-    def _hand_on(self, queue: str, place: str) -> None:
-        changes = self._read(queue, place, max(1, min(_PER_READ, self._listeners.room(queue))))
+    def _deliver(self, queue: str, position: str) -> None:
+        limit = max(1, min(MAX_PER_READ, self._listeners.room(queue)))
+        changes = self._read(queue, position, limit)
         messages = [
             task_message(LIMIT_BREACH_TASK, one.event_id, queue, change_document(one))
             for one in changes
         ]
         if changes:
-            self._listeners.hand_on(queue, place, changes[-1].id, messages)
+            self._listeners.deliver(queue, position, changes[-1].id, messages)
 
-    def _read(self, queue: str, place: str, most: int) -> Sequence[LimitChange]:
+    def _read(self, queue: str, position: str, limit: int) -> Sequence[LimitChange]:
         try:
-            return self._stream.read(place, most=most)
+            return self._stream.read(position, limit=limit)
         except ChangesTrimmedError as error:
-            log.warning("listener.too_late", queue=queue, error=str(error))
-            return self._stream.read(BEGINNING, most=most)
-
-
-def _order(place: str) -> tuple[int, int]:
-    ms, _, number = place.partition("-")
-    return int(ms), int(number or 0)
+            log.warning("listener.changes_lost", queue=queue, error=str(error))
+            return self._stream.read(BEGINNING, limit=limit)

@@ -1,4 +1,4 @@
-"""Recomputing of live portfolios: what changed is collected, what failed is tried again."""
+"""Recomputes live portfolios: enqueues those that are due, and retries those without a result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import structlog
 
 from risk_tasks.broker.blocks import BlockBroker, IfMissing, StampRequest
 from risk_tasks.broker.dead_letters import DeadLetters
-from risk_tasks.broker.envelope import block_summary, handing_message
+from risk_tasks.broker.envelope import block_summary, dispatch_message
 from risk_tasks.errors import DeadLetterError, TransportError
 from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.model.live import standings
@@ -20,19 +20,19 @@ from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.report import Decision, ReportError, ReportStatus, RiskReport
 from risk_tasks.queues import Lane
 from risk_tasks.store.published import LimitStore
-from risk_tasks.store.recompute import Finding, RecomputingStore, Turn
+from risk_tasks.store.recompute import Attempt, AttemptResult, RecomputeStore
 from risk_tasks.wire.documents import report_document
-from risk_tasks.wire.request import Detail, Terms, TurnMark, encode_request, pack_portfolios
+from risk_tasks.wire.request import AttemptMark, Detail, Terms, encode_request, pack_portfolios
 
 log = structlog.get_logger("risk_tasks")
 
-#: how long one waits for a portfolio to become dirty, and how often one looks what is due
-_IDLE_S, _LOOK_S = 1.0, 0.02
-#: outdated portfolios are taken while no more than so many blocks are underway
+#: how long a step waits if nothing is due, and how long at most if something is due soon
+_IDLE_S, _SOON_S = 1.0, 0.02
+#: outdated portfolios are taken while fewer blocks than this are underway
 _REFRESHED_BLOCKS = 4
-#: what a block holds at most, so that it is computed in about 10 ms
+#: positions of one block, so that computing it takes about 10 ms
 _MAX_POSITIONS = 20_000
-#: a block that nobody began by then is not begun: its portfolios are taken again soon
+#: deadline of a block as a share of the visibility timeout: a block that expires is soon retried
 _DEADLINE = 2 / 3
 
 _STAMP = StampRequest(DEFAULT_NAME, DEFAULT_NAME, IfMissing.NONE)
@@ -42,29 +42,30 @@ _STAMP = StampRequest(DEFAULT_NAME, DEFAULT_NAME, IfMissing.NONE)
 class LivePolicy:
     """When live portfolios are computed, and how many at once."""
 
-    #: so many that are dirty are due, and make up a block
+    #: dirty portfolios that are due at once, and the most that one block holds
     batch_size: int = 50
-    #: or one that has waited so long
+    #: ms after which a dirty portfolio is due in any case
     window_ms: int = 100
-    #: how many portfolios a second follow a new market or limit set
+    #: outdated portfolios that are computed per second after a new market or limit set
     refresh_per_s: float = 5_000.0
-    #: what was taken and not recorded for so long is taken again
+    #: a portfolio that was taken and has no result after this is retried
     visibility_timeout_s: float = 15.0
-    #: how often computing a portfolio is begun before it is given up
+    #: failed attempts after which a portfolio is given up
     max_attempts: int = 3
-    #: how many are taken and not recorded at once
+    #: portfolios that are taken and have no result yet
     max_underway: int = 1_000
 
 
 class LiveCollector:
-    """Takes what is due and puts it on the batch lane; several may be at it.
+    """Takes portfolios that are due and enqueues them as blocks; several may run at a time.
 
-    What cannot be put there stays underway until it is taken again.
+    Portfolios of critical events go to the critical lane, all others to the batch lane. A block
+    that cannot be enqueued is retried after the visibility timeout.
     """
 
     def __init__(
         self,
-        store: RecomputingStore,
+        store: RecomputeStore,
         broker: BlockBroker,
         policy: LivePolicy,
         *,
@@ -81,76 +82,82 @@ class LiveCollector:
         self._refresh_at_s = 0.0
 
     def step(self) -> None:
-        """Take once, after waiting where nothing was due: never much longer than a second."""
+        """Take portfolios once, after up to a second of waiting if nothing was due before."""
         if self._is_idle:
-            self._store.await_dirty(_IDLE_S)
+            self._store.wait_for_dirty(_IDLE_S)
         policy, now_s = self._policy, self._clock()
-        # Idle again unless what follows says otherwise, so that an error leads to no haste.
+        # Set before anything can fail, so that a failing step is followed by a wait.
         self._is_idle = True
         taken = self._store.take(
-            most=policy.batch_size,
+            limit=policy.batch_size,
             wait_ms=policy.window_ms,
             max_underway=policy.max_underway,
             max_refreshed=_REFRESHED_BLOCKS * policy.batch_size
             if now_s >= self._refresh_at_s
             else 0,
         )
-        if taken.why == "outdated":
-            self._refresh_at_s = now_s + len(taken.turns) / policy.refresh_per_s
-        for turns in blocks_of(taken.turns):
-            self._send(turns)
-        self._is_idle = not taken.turns and taken.due_ms is None
-        if not taken.turns and taken.due_ms is not None:
-            paced_s = self._refresh_at_s - now_s
-            self._sleep(min(_LOOK_S, taken.due_ms / 1e3, *([paced_s] if paced_s > 0 else [])))
+        if taken.reason == "outdated":
+            self._refresh_at_s = now_s + len(taken.attempts) / policy.refresh_per_s
+        lane = Lane.CRITICAL if taken.reason == "critical" else Lane.BATCH
+        for attempts in blocks_of(taken.attempts):
+            self._send(attempts, lane)
+        self._is_idle = not taken.attempts and taken.due_ms is None
+        if not taken.attempts and taken.due_ms is not None:
+            until_refresh_s = self._refresh_at_s - now_s
+            self._sleep(
+                min(
+                    _SOON_S,
+                    taken.due_ms / 1e3,
+                    *([until_refresh_s] if until_refresh_s > 0 else []),
+                )
+            )
 
-    def _send(self, turns: Sequence[Turn]) -> None:
-        portfolios = [turn.portfolio for turn in turns]
-        marks = [TurnMark(turn.version, turn.number) for turn in turns]
-        lane = Lane.BATCH
+    def _send(self, attempts: Sequence[Attempt], lane: Lane) -> None:
+        portfolios = [attempt.portfolio for attempt in attempts]
+        marks = [AttemptMark(attempt.version, attempt.number) for attempt in attempts]
         try:
             self._broker.enqueue(
                 f"live-{uuid.uuid4().hex}",
                 encode_request(pack_portfolios(portfolios, self._terms, marks)),
                 client_id="",
                 lane=lane,
-                n_checks=len(turns),
+                n_checks=len(attempts),
                 timeout_s=self._policy.visibility_timeout_s * _DEADLINE,
                 stamp=_STAMP,
                 summary=block_summary(lane.value, [portfolio.id for portfolio in portfolios]),
                 keeps_answer=False,
             )
         except TransportError as error:
-            log.warning("live.not_sent", portfolios=len(turns), error=str(error))
+            log.warning("live.not_enqueued", portfolios=len(attempts), error=str(error))
 
 
-def blocks_of(turns: Sequence[Turn]) -> Iterator[Sequence[Turn]]:
-    """Cut `turns` into blocks: one that was begun before and never recorded goes alone.
+def blocks_of(attempts: Sequence[Attempt]) -> Iterator[Sequence[Attempt]]:
+    """Divide `attempts` into blocks of a bounded number of positions.
 
-    So a portfolio that fails, fails alone. The others share blocks, within a bound of positions.
+    A portfolio with a failed attempt is a block of its own, so that no other fails with it.
     """
-    block: list[Turn] = []
+    block: list[Attempt] = []
     n_positions = 0
-    for turn in turns:
-        if turn.attempts:
-            yield [turn]
+    for attempt in attempts:
+        if attempt.n_failed:
+            yield [attempt]
             continue
-        n_held = len(turn.portfolio.positions)
+        n_held = len(attempt.portfolio.positions)
         if block and n_positions + n_held > _MAX_POSITIONS:
             yield block
             block, n_positions = [], 0
-        block.append(turn)
+        block.append(attempt)
         n_positions += n_held
     if block:
         yield block
 
 
 class LiveRetry:
-    """Looks for live portfolios that have been underway too long; several may be at it."""
+    """Retries live portfolios without a result, and gives them up; several may run at a time."""
 
     def __init__(
         self,
-        store: RecomputingStore,
+        store: RecomputeStore,
         limits: LimitStore,
         letters: DeadLetters,
         policy: LivePolicy,
@@ -160,23 +167,24 @@ class LiveRetry:
         self._letters = letters
         self._policy = policy
 
-    def look(self) -> int:
-        """Have them taken again; returns how many were given up.
+    def step(self) -> int:
+        """Retry portfolios past the visibility timeout; returns how many were given up.
 
-        Of those none of their limits is evaluated any more, until they change, the market does, or
-        their dead letter is replayed.
+        A portfolio that was given up has a dead letter, and all its limits are not evaluated. It is
+        computed again when it or the market changes, or when its dead letter is replayed.
         """
-        given_up = self._store.retrigger(
-            after_s=self._policy.visibility_timeout_s, max_attempts=self._policy.max_attempts
+        given_up = self._store.retry(
+            visibility_timeout_s=self._policy.visibility_timeout_s,
+            max_attempts=self._policy.max_attempts,
         )
-        for turn in given_up:
-            self._give_up(turn)
+        for attempt in given_up:
+            self._give_up(attempt)
         return len(given_up)
 
-    def _give_up(self, turn: Turn) -> None:
-        portfolio = turn.portfolio
+    def _give_up(self, attempt: Attempt) -> None:
+        portfolio = attempt.portfolio
         letter_id = self._letters.give_up(
-            portfolio.id, turn.version, attempts=turn.attempts, lane=Lane.BATCH.value
+            portfolio.id, attempt.version, attempts=attempt.n_failed, lane=Lane.BATCH.value
         )
         version = self._limits.current().get(DEFAULT_NAME)
         limits = (
@@ -192,10 +200,10 @@ class LiveRetry:
             decision=Decision.REJECT,
             error=ReportError(code=error.code, message=error.message, remedy=error.remedy),
         )
-        found = Finding(
-            *(portfolio.id, turn.version, turn.number),
+        result = AttemptResult(
+            *(portfolio.id, attempt.version, attempt.number),
             msgspec.json.encode(report_document(report)),
             standings(report, limits),
         )
-        self._store.record_all([found], handing_message())
-        log.warning("live.given_up", portfolio=portfolio.id, attempts=turn.attempts)
+        self._store.record_all([result], dispatch_message())
+        log.warning("live.given_up", portfolio=portfolio.id, attempts=attempt.n_failed)

@@ -5,7 +5,7 @@ A document has the field names of the model's class. Unknown keys are refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any, TypeVar
@@ -30,6 +30,10 @@ from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import Breach, Decision, ReportStatus, RiskReport
 from risk_tasks.model.scenario import Replay, Scenario, Stress
 from risk_tasks.wire.framing import decoding
+
+#: portfolios that one critical event names at most
+MAX_EVENT_PORTFOLIOS = 10_000
+MAX_REASON_CHARS = 256
 
 Document = dict[str, Any]
 Model = TypeVar("Model")
@@ -235,6 +239,7 @@ def live_report_document(live: LiveReport) -> Document:
         "version": live.version,
         "current_version": live.current_version,
         "age_s": live.age_s,
+        "reason": live.reason,
         "report": report_document(live.report),
     }
 
@@ -266,6 +271,40 @@ def read_deltas(given: object) -> dict[str, float]:
             raise InvalidPortfolioError(f"Not a finite number: {delta!r}.", field=place)
         deltas[_name(instrument, place, InvalidPortfolioError)] = number
     return deltas
+
+
+def read_reason(given: object) -> str:
+    """Return the reason of a critical event; raises `InvalidSettingsError`."""
+    if isinstance(given, str) and is_name(given.strip()) and len(given) <= MAX_REASON_CHARS:
+        return given
+    found = f"{len(given):,} characters" if isinstance(given, str) else repr(given)[:80]
+    raise InvalidSettingsError(
+        f"Not a reason: {found}; expected a text of 1 to {MAX_REASON_CHARS} characters.",
+        field="event",
+        remedy="Say in a few words what happened: reports and changes of state hold this text.",
+    )
+
+
+def read_event_portfolios(given: object) -> list[str] | None:
+    """Return the ids that a critical event names, None for all; raises `InvalidPortfolioError`."""
+    if given is None:
+        return None
+    if isinstance(given, str) or not isinstance(given, Sequence) or not given:
+        raise InvalidPortfolioError(
+            "Not a list of portfolio ids; expected one id or more.",
+            field="portfolio_ids",
+            remedy="Leave portfolio_ids out to check all live portfolios.",
+        )
+    if len(given) > MAX_EVENT_PORTFOLIOS:
+        raise InvalidPortfolioError(
+            f"{len(given):,} portfolio ids; expected {MAX_EVENT_PORTFOLIOS:,} at most.",
+            field="portfolio_ids",
+            remedy="Send several events, or leave portfolio_ids out to check all live portfolios.",
+        )
+    return [
+        _name(one, f"portfolio_ids[{place}]", InvalidPortfolioError)
+        for place, one in enumerate(given)
+    ]
 
 
 def _name(given: object, place: str, error: type[RequestError], remedy: str | None = None) -> str:

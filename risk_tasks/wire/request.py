@@ -79,8 +79,8 @@ class Terms:
     detail: Detail = Detail.REPORTS
 
 
-class TurnMark(NamedTuple):
-    """The version of a live portfolio that a row holds, and the number of its recomputation."""
+class AttemptMark(NamedTuple):
+    """The version of a live portfolio, and the number of the attempt that computes it."""
 
     version: int
     number: int
@@ -92,7 +92,7 @@ class RequestBlock:
 
     `offsets` (P + 1,) int64; `instrument` (N,) int32, indices into `instrument_names`, -1 for null;
     `quantity` (N,) float64; `cash`, `nav` (P,), null if unknown; `tags` (P,), or empty if no
-    portfolio has tags; `turns` (P,) for live portfolios, else empty.
+    portfolio has tags; `attempts` (P,) for live portfolios, else empty.
     """
 
     terms: Terms
@@ -104,7 +104,7 @@ class RequestBlock:
     cash: pa.DoubleArray
     nav: pa.DoubleArray
     tags: Sequence[Mapping[str, str]]
-    turns: Sequence[TurnMark] = ()
+    attempts: Sequence[AttemptMark] = ()
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -119,7 +119,7 @@ class _Indices(dict[str, int]):
 
 
 def pack_portfolios(
-    portfolios: Sequence[Portfolio], terms: Terms, turns: Sequence[TurnMark] = ()
+    portfolios: Sequence[Portfolio], terms: Terms, attempts: Sequence[AttemptMark] = ()
 ) -> RequestBlock:
     """Return `portfolios` as one block."""
     indices = _Indices()
@@ -140,7 +140,7 @@ def pack_portfolios(
         cash=pa.array([portfolio.cash for portfolio in portfolios], _NUMBER),
         nav=pa.array([portfolio.nav for portfolio in portfolios], _NUMBER),
         tags=_unless_empty([portfolio.tags for portfolio in portfolios]),
-        turns=turns,
+        attempts=attempts,
     )
 
 
@@ -204,7 +204,7 @@ class _Rows(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     cash: list[float | None]
     nav: list[float | None]
     tags: list[dict[str, str]]
-    turns: list[TurnMark]
+    attempts: list[AttemptMark]
 
 
 _ENCODER, _DECODER = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(_Rows)
@@ -224,7 +224,7 @@ def encode_rows(block: RequestBlock) -> bytes:
         block.cash.to_pylist(),
         block.nav.to_pylist(),
         [dict(of_row) for of_row in block.tags],
-        list(block.turns),
+        list(block.attempts),
     )
     return encode_frame(_KIND, _ENCODER.encode(rows))
 
@@ -243,14 +243,14 @@ def _decode_rows(data: bytes) -> RequestBlock:
         cash=pa.array(rows.cash, _NUMBER),
         nav=pa.array(rows.nav, _NUMBER),
         tags=_unless_empty(rows.tags),
-        turns=rows.turns,
+        attempts=rows.attempts,
     )
 
 
 def _require_shape(rows: _Rows, n: int) -> None:
     """Refuse indices that kernels would follow out of bounds; for few numbers Python is fast."""
     p, offsets, instrument = len(rows.portfolio_ids), rows.offsets, rows.instrument
-    lengths = [len(rows.cash), len(rows.nav), len(rows.tags) or p, len(rows.turns) or p]
+    lengths = [len(rows.cash), len(rows.nav), len(rows.tags) or p, len(rows.attempts) or p]
     if lengths != [p] * 4 or len(offsets) != p + 1:
         raise DecodeError(f"Not a valid {_KIND}: its columns differ in length.")
     if offsets[0] != 0 or offsets[-1] != n or offsets != sorted(offsets):
@@ -277,8 +277,8 @@ _TAGS = pa.map_(_TEXT, _TEXT)
 #: 16-bit instrument codes, where they fit, make a message a sixth smaller
 _NARROW, _WIDE = _schema(pa.int16()), _schema(pa.int32())
 _MAX_NARROW = 1 << 15
-_TURNS = pa.field("turn", pa.struct([("version", pa.int64()), ("number", pa.int64())]))
-_SCHEMAS = (_NARROW, _WIDE, _NARROW.append(_TURNS), _WIDE.append(_TURNS))
+_ATTEMPTS = pa.field("turn", pa.struct([("version", pa.int64()), ("number", pa.int64())]))
+_SCHEMAS = (_NARROW, _WIDE, _NARROW.append(_ATTEMPTS), _WIDE.append(_ATTEMPTS))
 
 
 def encode_columns(block: RequestBlock) -> bytes:
@@ -307,9 +307,9 @@ def encode_columns(block: RequestBlock) -> bytes:
         ],
         schema=schema,
     )
-    if block.turns:
-        turns = [turn._asdict() for turn in block.turns]
-        batch = batch.append_column(_TURNS, pa.array(turns, _TURNS.type))
+    if block.attempts:
+        attempts = [attempt._asdict() for attempt in block.attempts]
+        batch = batch.append_column(_ATTEMPTS, pa.array(attempts, _ATTEMPTS.type))
     return encode_batch(batch, _KIND, dict(zip(_TERMS, _write_terms(block.terms), strict=True)))
 
 
@@ -330,7 +330,7 @@ def _decode_columns(data: bytes) -> RequestBlock:
         cash=batch.column("cash"),
         nav=batch.column("nav"),
         tags=_read_tags(batch.column("tags")),
-        turns=_read_turns(batch),
+        attempts=_read_attempts(batch),
     )
 
 
@@ -347,11 +347,11 @@ def _read_tags(column: pa.MapArray) -> Sequence[Mapping[str, str]]:
     return _unless_empty([dict(pairs or ()) for pairs in column.to_pylist()])
 
 
-def _read_turns(batch: pa.RecordBatch) -> Sequence[TurnMark]:
-    if _TURNS.name not in batch.schema.names:
+def _read_attempts(batch: pa.RecordBatch) -> Sequence[AttemptMark]:
+    if _ATTEMPTS.name not in batch.schema.names:
         return ()
-    column = batch.column(_TURNS.name)
+    column = batch.column(_ATTEMPTS.name)
     versions, numbers = column.field("version"), column.field("number")
     if column.null_count or versions.null_count or numbers.null_count:
-        raise DecodeError(f"Not a valid {_KIND}: a live portfolio has no turn.")
-    return list(map(TurnMark, versions.to_pylist(), numbers.to_pylist()))
+        raise DecodeError(f"Not a valid {_KIND}: a live portfolio has no attempt number.")
+    return list(map(AttemptMark, versions.to_pylist(), numbers.to_pylist()))

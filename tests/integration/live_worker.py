@@ -9,7 +9,7 @@ import redis
 
 from risk_tasks.model.live import LimitStanding, LimitState
 from risk_tasks.model.report import Decision, Measure, ReportStatus, RiskReport
-from risk_tasks.store.recompute import RecomputingStore
+from risk_tasks.store.recompute import AttemptResult, RecomputeStore
 from risk_tasks.wire.documents import report_document
 
 
@@ -33,8 +33,8 @@ class LiveWorker:
 
     def work(self, state: LimitState, observed: float = 0.1) -> int:
         """Return how many limits changed."""
-        store = RecomputingStore(self.client)
-        taken = store.take(most=1_000, wait_ms=0, max_underway=10_000)
+        store = RecomputeStore(self.client)
+        taken = store.take(limit=1_000, wait_ms=0, max_underway=10_000)
         standing = LimitStanding(
             limit="gross",
             measure="gross_exposure",
@@ -44,8 +44,8 @@ class LiveWorker:
             unit="ccy",
         )
         changed = 0
-        for turn in taken.turns:
-            of = (turn.portfolio.id, turn.version, turn.number)
-            report = msgspec.json.encode(report_document(report_of(turn.portfolio.id, observed)))
-            changed += store.record(of, report, [standing], b"wake") or 0
+        for attempt in taken.attempts:
+            of = (attempt.portfolio.id, attempt.version, attempt.number)
+            report = msgspec.json.encode(report_document(report_of(attempt.portfolio.id, observed)))
+            changed += store.record_all([AttemptResult(*of, report, [standing])], b"wake")[0] or 0
         return changed

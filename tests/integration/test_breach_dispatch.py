@@ -49,7 +49,7 @@ class Desk:
         return len(messages)
 
     def changes(self) -> list[LimitChange]:
-        return self.stream.read(BEGINNING, most=10_000)
+        return self.stream.read(BEGINNING, limit=10_000)
 
 
 def dispatch_on(client) -> BreachDispatch:
@@ -110,7 +110,7 @@ def test_a_message_is_the_task_with_the_change_as_its_arguments(desk, change):
 
 
 def test_more_than_one_reading_holds_is_told_to_the_last(desk, change, monkeypatch):
-    monkeypatch.setattr(dispatch_module, "_PER_READ", 2)
+    monkeypatch.setattr(dispatch_module, "MAX_PER_READ", 2)
     desk.listeners.add("desk", BEGINNING)
     change(7)
 
@@ -134,7 +134,7 @@ def test_a_queue_that_nobody_reads_is_filled_no_further(desk, change, monkeypatc
     events = [one.event_id for one in desk.changes()]
     assert desk.told("idle") == events[:4]
     assert desk.told("read") == events[3:]
-    desk.dispatch.call()
+    desk.dispatch.request()
     assert desk.calls() == 0
 
     for _ in range(3):
@@ -154,7 +154,7 @@ def test_who_comes_too_late_goes_on_with_what_is_left(desk, change):
 
     assert desk.told("late") == [one.event_id for one in desk.changes()]
     assert len(desk.told("late")) == 2
-    assert [(line["event"], line["queue"]) for line in lines] == [("listener.too_late", "late")]
+    assert [(line["event"], line["queue"]) for line in lines] == [("listener.changes_lost", "late")]
 
 
 def test_a_step_whose_time_is_up_has_the_rest_done_by_another(desk, change, monkeypatch):
@@ -166,7 +166,7 @@ def test_a_step_whose_time_is_up_has_the_rest_done_by_another(desk, change, monk
     desk.dispatch.step()
 
     assert (desk.told("desk"), desk.calls()) == ([], 1)
-    desk.dispatch.call()
+    desk.dispatch.request()
     assert desk.calls() == 1
 
     monkeypatch.undo()
@@ -176,17 +176,17 @@ def test_a_step_whose_time_is_up_has_the_rest_done_by_another(desk, change, monk
 
 def test_a_worker_is_called_where_somebody_is_behind(desk, change):
     change()
-    desk.dispatch.call()
+    desk.dispatch.request()
     assert desk.calls() == 0
 
     desk.listeners.add("desk", desk.stream.last())
-    desk.dispatch.call()
+    desk.dispatch.request()
     assert desk.calls() == 0
 
     change()
-    desk.server.client.delete("risk:live:handing")
+    desk.server.client.delete("risk:live:dispatch")
     for _ in range(2):
-        desk.dispatch.call()
+        desk.dispatch.request()
     assert desk.calls() == 1
 
 
@@ -195,28 +195,28 @@ def test_where_nobody_listens_nothing_is_done(desk, change):
     before = desk.server.content()
 
     desk.dispatch.step()
-    desk.dispatch.call()
+    desk.dispatch.request()
 
     after = desk.server.content()
-    before.pop("risk:live:handing", None)
+    before.pop("risk:live:dispatch", None)
     assert after == before
 
 
 def test_several_that_hand_on_at_once_double_nothing(desk, change, monkeypatch):
-    monkeypatch.setattr(dispatch_module, "_PER_READ", 3)
+    monkeypatch.setattr(dispatch_module, "MAX_PER_READ", 3)
     queues = [f"desk-{number}" for number in range(3)]
     for queue in queues:
         desk.listeners.add(queue, BEGINNING)
     change(120)
     events = [one.event_id for one in desk.changes()]
 
-    def hand_on(_: int) -> None:
+    def deliver(_: int) -> None:
         with connect(desk.server.url) as client:
             dispatch = dispatch_on(client)
             while any(place != desk.stream.last() for place in desk.listeners.all().values()):
                 dispatch.step()
 
     with ThreadPoolExecutor(4) as several:
-        list(several.map(hand_on, range(4)))
+        list(several.map(deliver, range(4)))
 
     assert [desk.told(queue) for queue in queues] == [events] * 3

@@ -22,9 +22,9 @@ from risk_tasks.model.live import LimitChange
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.queues import LANE_CAPACITY, Lane
 from risk_tasks.store.breaches import BEGINNING, BreachStream, ListenerStore
-from risk_tasks.store.portfolios import PortfolioStore, ReportStore
+from risk_tasks.store.portfolios import PortfolioStore
 from risk_tasks.store.published import LimitStore
-from risk_tasks.store.recompute import RecomputingStore
+from risk_tasks.store.recompute import RecomputeStore
 from risk_tasks.upkeep.recompute import LivePolicy, LiveRetry
 from tests.integration.support import Server, unique, wait_until
 
@@ -40,8 +40,7 @@ class Live:
 
     fleet: Fleet
     portfolios: PortfolioStore
-    recomputing: RecomputingStore
-    reports: ReportStore
+    recomputing: RecomputeStore
     stream: BreachStream
     listeners: ListenerStore
 
@@ -58,7 +57,7 @@ class Live:
         return [int(one or 0) for one in held]
 
     def changes(self, *portfolio_ids: str) -> list[LimitChange]:
-        told = self.stream.read(BEGINNING, most=100_000)
+        told = self.stream.read(BEGINNING, limit=100_000)
         return [one for one in told if one.portfolio_id in portfolio_ids]
 
 
@@ -70,8 +69,7 @@ def live_on(fleet: Fleet, market: MarketSnapshot) -> Live:
     return Live(
         fleet,
         PortfolioStore(client),
-        RecomputingStore(client),
-        ReportStore(client),
+        RecomputeStore(client),
         BreachStream(client),
         ListenerStore(client),
     )
@@ -109,10 +107,10 @@ def test_from_a_change_to_a_breach_in_the_stream(live):
     standing = change.standing
     assert (change.version, change.before, standing.state) == (2, "ok", "hard")
     assert (standing.limit, standing.unit, standing.threshold) == ("gross", "ccy", 1e6)
-    report = json.loads(live.reports.latest(name).document)
-    assert report["portfolio_id"] == name
-    assert report["measures"]["gross_exposure"]["value"] == standing.observed > 1e6
-    assert report["breaches"][0]["contributors"][0]["instrument"] == "AAPL"
+    report = live.portfolios.report(name).report
+    assert report.portfolio_id == name
+    assert report.measures["gross_exposure"].value == standing.observed > 1e6
+    assert report.breaches[0].contributors[0].instrument == "AAPL"
 
 
 def test_of_the_answers_nothing_is_kept(live):
@@ -137,7 +135,7 @@ def test_ten_changes_are_one_computation(live):
     live.settle()
 
     assert live.recomputing.counts().recorded == before + 3
-    assert {live.reports.latest(name).version for name in names} == {11}
+    assert {live.portfolios.report(name).version for name in names} == {11}
 
 
 def test_an_unknown_instrument_fails_alone_and_is_mended(live):
@@ -154,7 +152,7 @@ def test_an_unknown_instrument_fails_alone_and_is_mended(live):
         ("not_evaluated", "ok", None),
     ]
     assert [one.standing.state for one in live.changes(good)] == ["hard"]
-    assert json.loads(live.reports.latest(bad).document)["status"] == "ok"
+    assert live.portfolios.report(bad).report.status == "ok"
 
 
 def test_a_service_that_has_celery_alone(live, app):
@@ -228,8 +226,8 @@ def test_a_new_market_has_all_computed_again(live, market):
     try:
         live.settle()
         assert [one.standing.state for one in live.changes(*names)] == ["hard"] * len(names)
-        reports = [json.loads(live.reports.latest(name).document) for name in names]
-        assert {report["market_id"] for report in reports} == {dearer.id}
+        reports = [live.portfolios.report(name).report for name in names]
+        assert {report.market_id for report in reports} == {dearer.id}
     finally:
         with RiskClient(live.fleet.url) as risk:
             risk.publish_market(market)
@@ -237,15 +235,15 @@ def test_a_new_market_has_all_computed_again(live, market):
 
 def test_what_is_given_up_is_a_dead_letter_and_is_tried_once_more(server: Server):
     with connect(server.url) as client:
-        store, portfolios = RecomputingStore(client), PortfolioStore(client)
+        store, portfolios = RecomputeStore(client), PortfolioStore(client)
         LimitStore(client).publish(LIMITS, "default")
         letters, policy = DeadLetters(client), LivePolicy(visibility_timeout_s=-1.0, max_attempts=1)
-        retrigger = LiveRetry(store, LimitStore(client), letters, policy)
+        retry = LiveRetry(store, LimitStore(client), letters, policy)
         portfolios.set(Portfolio("p", {"AAPL": 1.0}))
         for _ in range(2):
-            (turn,) = store.take(most=1, wait_ms=0, max_underway=9).turns
-            store.begin([("p", turn.number)])
-            assert retrigger.look() == 1
+            (attempt,) = store.take(limit=1, wait_ms=0, max_underway=9).attempts
+            store.start([("p", attempt.number)])
+            assert retry.step() == 1
 
             (letter,) = letters.letters()
             assert (letter.portfolio_id, letter.is_replayable) == ("p", True)
@@ -255,8 +253,8 @@ def test_what_is_given_up_is_a_dead_letter_and_is_tried_once_more(server: Server
 
         (change,) = BreachStream(client).read(BEGINNING)
         assert (change.standing.state, change.standing.reason) == ("not_evaluated", "dead_letter")
-        report = json.loads(ReportStore(client).latest("p").document)
-        assert (report["status"], report["code"]) == ("error", "dead_letter")
+        report = PortfolioStore(client).report("p").report
+        assert (report.status, report.code) == ("error", "dead_letter")
 
 
 def test_workers_that_are_killed_lose_nothing_and_tell_nothing_twice(market):
@@ -281,8 +279,8 @@ def test_workers_that_are_killed_lose_nothing_and_tell_nothing_twice(market):
         live.settle(120)
 
         held = {name: dict(live.portfolios.get(name).positions) for name in names}
-        told = live.stream.read(BEGINNING, most=100_000)
-        finals = {name: json.loads(live.reports.latest(name).document) for name in names}
+        told = live.stream.read(BEGINNING, limit=100_000)
+        finals = {name: live.portfolios.report(name).report for name in names}
         # What a dead worker held is recorded by another before it is found to be its own.
         wait_until(lambda: live.lane() == [0, 0], 30, "an empty lane")
     assert held == {name: {"AAPL": total} if total else {} for name, total in sums.items()}
@@ -295,5 +293,5 @@ def test_workers_that_are_killed_lose_nothing_and_tell_nothing_twice(market):
     for name, report in finals.items():
         gross = abs(sums[name]) * market.prices[market.index["AAPL"]]
         assert last[name] == ("hard" if gross > 1e6 else "warn" if gross > 5e5 else "ok")
-        assert report["measures"]["gross_exposure"]["value"] == pytest.approx(gross)
+        assert report.measures["gross_exposure"].value == pytest.approx(gross)
     assert len(told) < LANE_CAPACITY[Lane.BATCH].checks

@@ -35,9 +35,9 @@ from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.queues import Lane
 from risk_tasks.service import LiveRecorder, MarketCache, Service
 from risk_tasks.store.breaches import BEGINNING, BreachStream
-from risk_tasks.store.portfolios import PortfolioStore, ReportStore
+from risk_tasks.store.portfolios import PortfolioStore
 from risk_tasks.store.published import LimitStore, MarketStore
-from risk_tasks.store.recompute import RecomputingStore, Turn
+from risk_tasks.store.recompute import Attempt, RecomputeStore
 from risk_tasks.upkeep.recompute import LiveCollector, LivePolicy, LiveRetry
 from risk_tasks.wire.request import decode_request
 
@@ -94,24 +94,24 @@ def naive_states(name: str, positions: Positions, market: MarketSnapshot) -> Sta
 
 
 class NotingCollector(LiveCollector):
-    """Notes which turns were given."""
+    """Keeps the attempts that were sent."""
 
     issued: dict[str, int]
 
-    def _send(self, turns: Sequence[Turn]) -> None:
-        for turn in turns:
-            self.issued[turn.portfolio.id] = turn.number
-        super()._send(turns)
+    def _send(self, attempts: Sequence[Attempt], lane: Lane) -> None:
+        for attempt in attempts:
+            self.issued[attempt.portfolio.id] = attempt.number
+        super()._send(attempts, lane)
 
 
 class NotingRetry(LiveRetry):
-    """Notes which turns were given up."""
+    """Keeps the attempts that were given up."""
 
-    given_up: list[Turn]
+    given_up: list[Attempt]
 
-    def _give_up(self, turn: Turn) -> None:
-        self.given_up.append(turn)
-        super()._give_up(turn)
+    def _give_up(self, attempt: Attempt) -> None:
+        self.given_up.append(attempt)
+        super()._give_up(attempt)
 
 
 class Live(RuleBasedStateMachine):
@@ -124,7 +124,7 @@ class Live(RuleBasedStateMachine):
         self.redis = redis.Redis.from_url(self.url)
         self.redis.flushdb()
         self.client = connect(self.url)
-        self.store = RecomputingStore(self.client)
+        self.store = RecomputeStore(self.client)
         self.portfolios = PortfolioStore(self.client)
         self.broker = BlockBroker(self.client)
         limits = LimitStore(self.client)
@@ -132,7 +132,7 @@ class Live(RuleBasedStateMachine):
         self.collector = NotingCollector(self.store, self.broker, policy)
         at_once = LivePolicy(visibility_timeout_s=-1.0)
         letters = DeadLetters(self.client)
-        self.retrigger = NotingRetry(self.store, limits, letters, at_once)
+        self.retry = NotingRetry(self.store, limits, letters, at_once)
         recorder = LiveRecorder(self.store, limits.load)
         self.service = Service(
             MarketCache(MarketStore(self.client).load), limits.load, live=recorder
@@ -229,11 +229,13 @@ class Live(RuleBasedStateMachine):
             return
         block_id = json.loads(message)["headers"]["id"]
         block = self.broker.start(block_id, worker="w")
-        self.store.begin(
+        self.store.start(
             [
-                (name, turn.number)
+                (name, attempt.number)
                 for request in [decode_request(block.payload)]
-                for name, turn in zip(request.portfolio_ids.to_pylist(), request.turns, strict=True)
+                for name, attempt in zip(
+                    request.portfolio_ids.to_pylist(), request.attempts, strict=True
+                )
             ]
         )
         assert self.broker.finish(block_id, b"") is not None
@@ -248,9 +250,9 @@ class Live(RuleBasedStateMachine):
         self.service.answer(block.payload, block.stamp)
 
         market = next(one for one in MARKETS if one.id == block.stamp.market_id)
-        for name, turn in zip(request.portfolio_ids.to_pylist(), request.turns, strict=True):
-            states = naive_states(name, self.history[name, turn.version], market)
-            self._recorded(name, turn.version, turn.number, states)
+        for name, attempt in zip(request.portfolio_ids.to_pylist(), request.attempts, strict=True):
+            states = naive_states(name, self.history[name, attempt.version], market)
+            self._recorded(name, attempt.version, attempt.number, states)
 
     @rule()
     def work(self) -> None:
@@ -262,15 +264,15 @@ class Live(RuleBasedStateMachine):
 
     @rule()
     def take_again(self) -> None:
-        self.retrigger.given_up = []
-        self.retrigger.look()
+        self.retry.given_up = []
+        self.retry.step()
 
-        for turn in self.retrigger.given_up:
-            name = turn.portfolio.id
-            self.issued[name] = turn.number
+        for attempt in self.retry.given_up:
+            name = attempt.portfolio.id
+            self.issued[name] = attempt.number
             limits = ["gross", "net", *(["absent"] if name == "p" else [])]
             states = dict.fromkeys(limits, "not_evaluated")
-            self._recorded(name, turn.version, turn.number, states)
+            self._recorded(name, attempt.version, attempt.number, states)
 
     # --- the model
 
@@ -309,7 +311,7 @@ class Live(RuleBasedStateMachine):
         counts = self.store.counts()
         assert (counts.dirty, counts.outdated, counts.underway) == (0, 0, 0)
         assert counts.portfolios == len(self.held)
-        changes = BreachStream(self.client).read(BEGINNING, most=10_000)
+        changes = BreachStream(self.client).read(BEGINNING, limit=10_000)
         assert len({one.event_id for one in changes}) == len(changes)
         told, versions = defaultdict(list), defaultdict(list)
         for one in changes:
@@ -320,7 +322,7 @@ class Live(RuleBasedStateMachine):
         assert all(numbers == sorted(numbers) for numbers in versions.values())
         for name, positions in self.held.items():
             self.look(name)
-            assert ReportStore(self.client).latest(name).version == self.versions[name]
+            assert self.portfolios.report(name).version == self.versions[name]
             now = naive_states(name, positions, self.market)
             given_up = self.redis.exists(f"risk:dead:live-{name}")
             assert self.states[name] == now or given_up

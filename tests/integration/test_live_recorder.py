@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -20,12 +19,12 @@ from risk_tasks.queues import LIMIT_BREACH_TASK, Lane
 from risk_tasks.service import MarketCache, Service
 from risk_tasks.service.live import LiveRecorder
 from risk_tasks.store.breaches import BEGINNING, BreachStream, ListenerStore
-from risk_tasks.store.portfolios import PortfolioStore, ReportStore
-from risk_tasks.store.recompute import RecomputingStore
+from risk_tasks.store.portfolios import PortfolioStore
+from risk_tasks.store.recompute import RecomputeStore
 from risk_tasks.wire.answer import AnswerBlock
 from risk_tasks.wire.documents import report_document
 from risk_tasks.wire.reports import reports
-from risk_tasks.wire.request import Detail, RequestBlock, Terms, TurnMark, pack_portfolios
+from risk_tasks.wire.request import AttemptMark, Detail, RequestBlock, Terms, pack_portfolios
 from tests.integration.support import Server
 
 pytestmark = pytest.mark.integration
@@ -53,7 +52,7 @@ class Recording:
     def __post_init__(self) -> None:
         client = self.server.client
         self.portfolios, self.stream = PortfolioStore(client), BreachStream(client)
-        self.store, self.reports = RecomputingStore(client), ReportStore(client)
+        self.store = RecomputeStore(client)
         self.recorder = LiveRecorder(self.store, self.load)
         self.service = Service(MarketCache({self.market.id: self.market}.get), self.load)
 
@@ -63,9 +62,9 @@ class Recording:
         return self.limits
 
     def take(self) -> RequestBlock:
-        turns = self.store.take(most=50, wait_ms=0, max_underway=1_000).turns
-        marks = [TurnMark(turn.version, turn.number) for turn in turns]
-        return pack_portfolios([turn.portfolio for turn in turns], TERMS, marks)
+        attempts = self.store.take(limit=50, wait_ms=0, max_underway=1_000).attempts
+        marks = [AttemptMark(attempt.version, attempt.number) for attempt in attempts]
+        return pack_portfolios([attempt.portfolio for attempt in attempts], TERMS, marks)
 
     def answer(self, request: RequestBlock, *, has_limits: bool = True) -> AnswerBlock:
         version = self.limits.version if has_limits else ""
@@ -100,9 +99,9 @@ def test_of_each_row_its_own_report_is_kept_and_where_its_own_limits_stand(live)
     names = request.portfolio_ids.to_pylist()
     assert sorted(names) == ["calm", "known", "us"]
     for name, report in zip(names, reports(names, [answer]), strict=True):
-        held = live.reports.latest(name)
-        assert json.loads(held.document) == json.loads(json.dumps(report_document(report)))
-        assert json.loads(held.document)["portfolio_id"] == name
+        held = live.portfolios.report(name)
+        assert report_document(held.report) == report_document(report)
+        assert held.report.portfolio_id == name
         assert held.version == held.current_version == (2 if name == "us" else 1)
     assert live.told() == {
         ("known", 1, "gross", "ok", "warn"),
@@ -151,7 +150,7 @@ def test_what_a_later_turn_found_is_kept(live):
     live.recorder.record(late, live.answer(late))
     live.recorder.record(early, live.answer(early))
 
-    assert live.reports.latest("us").version == 2
+    assert live.portfolios.report("us").version == 2
     assert live.told() == set()
 
 
@@ -170,7 +169,7 @@ def test_a_row_that_failed_is_not_evaluated_and_keeps_none_from_being_recorded(l
         ("bad", "gross"): "unknown_instrument",
         ("known", "leverage"): "nav_unknown",
     }
-    assert json.loads(live.reports.latest("bad").document)["code"] == "unknown_instrument"
+    assert live.portfolios.report("bad").report.code == "unknown_instrument"
 
 
 def test_without_limits_all_that_was_told_is_ok_again(live):
@@ -184,7 +183,7 @@ def test_without_limits_all_that_was_told_is_ok_again(live):
 
     assert live.asked == []
     assert live.told() == {("us", 1, "gross", "ok", "hard"), ("us", 2, "gross", "hard", "ok")}
-    assert json.loads(live.reports.latest("us").document)["decision"] == "none"
+    assert live.portfolios.report("us").report.decision == "none"
 
 
 def test_a_worker_is_called_where_somebody_listens(live):
@@ -207,13 +206,16 @@ def test_what_is_begun_is_an_attempt_and_what_only_waits_is_none(live):
         live.portfolios.set(Portfolio(name, {"AAPL": 1.0}))
     request = live.take()
     begun = request.portfolio_ids.to_pylist().index("begun")
-    only = pack_portfolios([Portfolio("begun", {})], TERMS, [request.turns[begun]])
+    only = pack_portfolios([Portfolio("begun", {})], TERMS, [request.attempts[begun]])
 
-    live.recorder.begin(only)
-    assert live.store.retrigger(after_s=-1, max_attempts=9) == []
+    live.recorder.start(only)
+    assert live.store.retry(visibility_timeout_s=-1, max_attempts=9) == []
 
-    taken = live.store.take(most=50, wait_ms=0, max_underway=1_000)
-    assert {turn.portfolio.id: turn.attempts for turn in taken.turns} == {"begun": 1, "waits": 0}
+    taken = live.store.take(limit=50, wait_ms=0, max_underway=1_000)
+    assert {attempt.portfolio.id: attempt.n_failed for attempt in taken.attempts} == {
+        "begun": 1,
+        "waits": 0,
+    }
 
 
 def test_a_server_that_is_away_is_told(live):
@@ -221,8 +223,8 @@ def test_a_server_that_is_away_is_told(live):
     request = live.take()
     answer = live.answer(request)
     with connect(f"redis://127.0.0.1:{free_port()}/0", n_retries=0) as nobody:
-        recorder = LiveRecorder(RecomputingStore(nobody), live.load)
+        recorder = LiveRecorder(RecomputeStore(nobody), live.load)
         with pytest.raises(TransportError):
-            recorder.begin(request)
+            recorder.start(request)
         with pytest.raises(TransportError):
             recorder.record(request, answer)

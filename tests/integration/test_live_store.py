@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from random import Random
 
+import msgspec
 import pytest
 
 from risk_tasks.client import RiskClient
@@ -15,33 +16,47 @@ from risk_tasks.keys import BREACHES_KEY
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.live import LimitStanding, LimitState
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.model.report import Decision, ReportError, ReportStatus, RiskReport
 from risk_tasks.store.breaches import BEGINNING, BreachStream, ListenerStore
-from risk_tasks.store.portfolios import PortfolioStore, ReportStore
-from risk_tasks.store.recompute import RecomputingStore, Turn
+from risk_tasks.store.portfolios import PortfolioStore
+from risk_tasks.store.recompute import Attempt, AttemptResult, RecomputeStore
+from risk_tasks.wire.documents import report_document
 
 LIMITS = LimitSet("desk", [Limit("gross_exposure", hard=1e6)])
+REPORT = msgspec.json.encode(
+    report_document(
+        RiskReport(
+            portfolio_id="p",
+            market_id=None,
+            limits_version=None,
+            as_of=None,
+            status=ReportStatus.ERROR,
+            decision=Decision.REJECT,
+            error=ReportError(code="no_market", message="No market."),
+        )
+    )
+)
 
 
 @dataclass
 class Live:
     portfolios: PortfolioStore
-    recomputing: RecomputingStore
-    reports: ReportStore
+    recomputing: RecomputeStore
     stream: BreachStream
     listeners: ListenerStore
 
-    def take(self, most: int = 50, wait_ms: int = 0, max_underway: int = 1_000) -> list[Turn]:
+    def take(self, limit: int = 50, wait_ms: int = 0, max_underway: int = 1_000) -> list[Attempt]:
         return list(
-            self.recomputing.take(most=most, wait_ms=wait_ms, max_underway=max_underway).turns
+            self.recomputing.take(limit=limit, wait_ms=wait_ms, max_underway=max_underway).attempts
         )
 
-    def record(self, turn: Turn, **states: LimitState) -> int | None:
+    def record(self, attempt: Attempt, **states: LimitState) -> int | None:
         standings = [
             LimitStanding(limit=limit, measure="gross_exposure", state=state, observed=0.1)
             for limit, state in states.items()
         ]
-        of = (turn.portfolio.id, turn.version, turn.number)
-        return self.recomputing.record(of, b"{}", standings, b"wake")
+        of = (attempt.portfolio.id, attempt.version, attempt.number)
+        return self.recomputing.record_all([AttemptResult(*of, REPORT, standings)], b"wake")[0]
 
     def told(self) -> list[tuple[str, int, str, str, str]]:
         return [
@@ -55,8 +70,7 @@ def live(server) -> Iterator[Live]:
     client = connect(server.url)
     yield Live(
         PortfolioStore(client),
-        RecomputingStore(client),
-        ReportStore(client),
+        RecomputeStore(client),
         BreachStream(client),
         ListenerStore(client),
     )
@@ -133,7 +147,7 @@ def test_what_nobody_set_is_unknown(live):
         lambda: live.portfolios.get("p"),
         lambda: live.portfolios.change("p", {"A": 1.0}),
         lambda: live.portfolios.remove("p"),
-        lambda: live.reports.latest("p"),
+        lambda: live.portfolios.report("p"),
     ):
         with pytest.raises(UnknownPortfolioError):
             ask()
@@ -144,21 +158,21 @@ def test_ten_changes_are_one_turn(live):
     for _ in range(9):
         live.portfolios.change("p", {"A": 1.0})
 
-    (turn,) = live.take()
+    (attempt,) = live.take()
 
-    assert (turn.portfolio.positions["A"], turn.version) == (10.0, 10)
+    assert (attempt.portfolio.positions["A"], attempt.version) == (10.0, 10)
     assert live.take() == []
 
 
 def test_what_is_not_yet_due_is_not_taken(live):
     live.portfolios.set(Portfolio("a", {}))
-    waiting = live.recomputing.take(most=2, wait_ms=60_000, max_underway=9)
+    waiting = live.recomputing.take(limit=2, wait_ms=60_000, max_underway=9)
     live.portfolios.set(Portfolio("b", {}))
-    enough = live.recomputing.take(most=2, wait_ms=60_000, max_underway=9)
+    enough = live.recomputing.take(limit=2, wait_ms=60_000, max_underway=9)
 
-    assert (waiting.why, waiting.turns) == ("nothing", [])
+    assert (waiting.reason, waiting.attempts) == ("nothing", [])
     assert 0 < waiting.due_ms <= 60_000
-    assert [turn.portfolio.id for turn in enough.turns] == ["a", "b"]
+    assert [attempt.portfolio.id for attempt in enough.attempts] == ["a", "b"]
 
 
 def test_no_more_than_so_many_are_underway(live):
@@ -166,20 +180,20 @@ def test_no_more_than_so_many_are_underway(live):
         live.portfolios.set(Portfolio(name, {}))
 
     first = live.take(max_underway=2)
-    assert [turn.portfolio.id for turn in first] == ["a", "b"]
+    assert [attempt.portfolio.id for attempt in first] == ["a", "b"]
     assert live.take(max_underway=2) == []
 
     live.record(first[0])
-    assert [turn.portfolio.id for turn in live.take(max_underway=2)] == ["c"]
+    assert [attempt.portfolio.id for attempt in live.take(max_underway=2)] == ["c"]
 
 
 def test_changes_of_state_are_told_once_and_in_order(live):
     live.portfolios.set(Portfolio("p", {}))
     states = [LimitState.OK, LimitState.WARN, LimitState.WARN, LimitState.HARD, LimitState.OK]
     for state in states:
-        (turn,) = live.take()
-        live.record(turn, gross=state)
-        assert live.record(turn, gross=LimitState.NOT_EVALUATED) is None
+        (attempt,) = live.take()
+        live.record(attempt, gross=state)
+        assert live.record(attempt, gross=LimitState.NOT_EVALUATED) is None
         live.portfolios.change("p", {"A": 1.0})
 
     assert live.told() == [
@@ -199,58 +213,58 @@ def test_what_an_earlier_turn_found_comes_too_late(live):
     assert live.record(late, gross=LimitState.OK) == 0
     assert live.record(early, gross=LimitState.HARD) is None
     assert live.told() == []
-    assert live.reports.latest("p").version == 2
+    assert live.portfolios.report("p").version == 2
 
 
 def test_a_limit_that_is_gone_is_ok_again(live):
     live.portfolios.set(Portfolio("p", {}))
-    (turn,) = live.take()
-    live.record(turn, gross=LimitState.HARD, net=LimitState.WARN)
+    (attempt,) = live.take()
+    live.record(attempt, gross=LimitState.HARD, net=LimitState.WARN)
     live.portfolios.change("p", {"A": 1.0})
-    (turn,) = live.take()
+    (attempt,) = live.take()
 
-    assert live.record(turn, net=LimitState.WARN) == 1
+    assert live.record(attempt, net=LimitState.WARN) == 1
     assert live.told()[-1] == ("p", 2, "gross", "hard", "ok")
     assert live.stream.read(BEGINNING)[-1].standing.observed is None
 
 
 def test_removed_and_set_again(live):
     live.portfolios.set(Portfolio("p", {"A": 1.0}))
-    (turn,) = live.take()
-    live.record(turn, gross=LimitState.HARD)
+    (attempt,) = live.take()
+    live.record(attempt, gross=LimitState.HARD)
     live.portfolios.change("p", {"A": 1.0})
     (former,) = live.take()
 
     assert live.portfolios.remove("p") == 2
     assert live.portfolios.set(Portfolio("p", {"A": 5.0})) == 3
     assert live.record(former, gross=LimitState.HARD) is None
-    (turn,) = live.take()
-    live.record(turn, gross=LimitState.OK)
+    (attempt,) = live.take()
+    live.record(attempt, gross=LimitState.OK)
 
     assert live.told() == [("p", 1, "gross", "ok", "hard"), ("p", 2, "gross", "hard", "ok")]
-    assert live.reports.latest("p").version == 3
+    assert live.portfolios.report("p").version == 3
 
 
 def test_what_stays_underway_is_dirty_again_and_given_up_at_last(live):
     live.portfolios.set(Portfolio("p", {}))
-    for attempt in range(2):
-        (turn,) = live.take()
-        assert turn.attempts == attempt
-        live.recomputing.begin([("p", turn.number), ("gone", 1)])
-        assert live.recomputing.retrigger(after_s=60, max_attempts=3) == []
-        assert live.recomputing.retrigger(after_s=-1, max_attempts=3) == []
-    (turn,) = live.take()
-    assert live.recomputing.retrigger(after_s=-1, max_attempts=3) == []
-    (turn,) = live.take()
-    assert turn.attempts == 2
-    live.recomputing.begin([("p", turn.number - 1)])
-    assert live.recomputing.retrigger(after_s=-1, max_attempts=3) == []
-    (turn,) = live.take()
-    live.recomputing.begin([("p", turn.number)])
+    for n_failed in range(2):
+        (attempt,) = live.take()
+        assert attempt.n_failed == n_failed
+        live.recomputing.start([("p", attempt.number), ("gone", 1)])
+        assert live.recomputing.retry(visibility_timeout_s=60, max_attempts=3) == []
+        assert live.recomputing.retry(visibility_timeout_s=-1, max_attempts=3) == []
+    (attempt,) = live.take()
+    assert live.recomputing.retry(visibility_timeout_s=-1, max_attempts=3) == []
+    (attempt,) = live.take()
+    assert attempt.n_failed == 2
+    live.recomputing.start([("p", attempt.number - 1)])
+    assert live.recomputing.retry(visibility_timeout_s=-1, max_attempts=3) == []
+    (attempt,) = live.take()
+    live.recomputing.start([("p", attempt.number)])
 
-    (given_up,) = live.recomputing.retrigger(after_s=-1, max_attempts=3)
+    (given_up,) = live.recomputing.retry(visibility_timeout_s=-1, max_attempts=3)
 
-    assert given_up.attempts == 3
+    assert given_up.n_failed == 3
     assert live.record(given_up, gross=LimitState.NOT_EVALUATED) == 1
     assert live.recomputing.counts().underway == 0
 
@@ -258,8 +272,8 @@ def test_what_stays_underway_is_dirty_again_and_given_up_at_last(live):
 def test_a_new_market_or_limit_set_outdates_all(live, server, market):
     for name in "abc":
         live.portfolios.set(Portfolio(name, {}))
-    for turn in live.take():
-        live.record(turn)
+    for attempt in live.take():
+        live.record(attempt)
     with RiskClient(server.url) as risk:
         risk.publish_market(market, name="another")
         risk.publish_limits(LIMITS, name="another")
@@ -269,8 +283,8 @@ def test_a_new_market_or_limit_set_outdates_all(live, server, market):
         risk.publish_market(market)
         risk.publish_market(market)
     assert live.recomputing.counts().outdated == 3
-    assert len(live.take(most=2)) == 2
-    assert len(live.take(most=2)) == 1
+    assert len(live.take(limit=2)) == 2
+    assert len(live.take(limit=2)) == 1
     assert live.take() == []
 
     with RiskClient(server.url) as risk:
@@ -282,47 +296,50 @@ def test_a_new_market_or_limit_set_outdates_all(live, server, market):
 def test_changed_portfolios_go_before_outdated_ones(live, server, market):
     for name in "abc":
         live.portfolios.set(Portfolio(name, {}))
-    for turn in live.take():
-        live.record(turn)
+    for attempt in live.take():
+        live.record(attempt)
     with RiskClient(server.url) as risk:
         risk.publish_market(market)
     live.portfolios.change("c", {"A": 1.0})
 
-    assert live.recomputing.take(most=9, wait_ms=0, max_underway=9).why == "changed"
-    outdated = live.recomputing.take(most=9, wait_ms=0, max_underway=9)
-    assert (outdated.why, [one.portfolio.id for one in outdated.turns]) == ("outdated", ["a", "b"])
+    assert live.recomputing.take(limit=9, wait_ms=0, max_underway=9).reason == "changed"
+    outdated = live.recomputing.take(limit=9, wait_ms=0, max_underway=9)
+    assert (outdated.reason, [one.portfolio.id for one in outdated.attempts]) == (
+        "outdated",
+        ["a", "b"],
+    )
 
 
 def test_whoever_waits_is_woken(live):
-    assert not live.recomputing.await_dirty(0.01)
+    assert not live.recomputing.wait_for_dirty(0.01)
     live.portfolios.set(Portfolio("p", {}))
     live.portfolios.change("p", {"A": 1.0})
 
-    assert live.recomputing.await_dirty(0.01)
-    assert not live.recomputing.await_dirty(0.01)
+    assert live.recomputing.wait_for_dirty(0.01)
+    assert not live.recomputing.wait_for_dirty(0.01)
 
 
 def test_readers_of_a_group_share_and_end_what_they_read(live):
     live.portfolios.set(Portfolio("p", {}))
-    (turn,) = live.take()
-    live.record(turn, a=LimitState.WARN, b=LimitState.WARN, c=LimitState.HARD)
+    (attempt,) = live.take()
+    live.record(attempt, a=LimitState.WARN, b=LimitState.WARN, c=LimitState.HARD)
 
-    first = live.stream.read_group("desk", "one", most=2)
-    second = live.stream.read_group("desk", "two", most=2)
+    first = live.stream.read_group("desk", "one", limit=2)
+    second = live.stream.read_group("desk", "two", limit=2)
     assert [one.standing.limit for one in (*first, *second)] == ["a", "b", "c"]
-    assert live.stream.read_group("desk", "one", most=2) == first
+    assert live.stream.read_group("desk", "one", limit=2) == first
 
     live.stream.acknowledge("desk", [one.id for one in first])
-    assert live.stream.read_group("desk", "one", most=2) == []
-    assert live.stream.take_over("desk", "one", idle_s=0.0) == 1
+    assert live.stream.read_group("desk", "one", limit=2) == []
+    assert live.stream.claim("desk", "one", idle_s=0.0) == 1
     assert live.stream.read_group("desk", "one") == second
 
 
 def test_a_stream_that_no_longer_reaches_back_is_told(live, server):
     live.portfolios.set(Portfolio("p", {}))
     for state in (LimitState.WARN, LimitState.HARD, LimitState.OK):
-        (turn,) = live.take()
-        live.record(turn, gross=state)
+        (attempt,) = live.take()
+        live.record(attempt, gross=state)
         live.portfolios.change("p", {"A": 1.0})
     first, _, third = live.stream.read(BEGINNING)
     client = connect(server.url)
@@ -339,12 +356,12 @@ def test_readers_of_a_group_are_told_of_what_is_gone(live, server):
     client = connect(server.url)
     live.portfolios.set(Portfolio("p", {}))
     for state in (LimitState.WARN, LimitState.HARD, LimitState.OK, LimitState.WARN):
-        (turn,) = live.take()
-        live.record(turn, gross=state)
+        (attempt,) = live.take()
+        live.record(attempt, gross=state)
         live.portfolios.change("p", {"A": 1.0})
     changes = live.stream.read(BEGINNING)
-    assert live.stream.read_group("had", "one", most=1) == changes[:1]
-    assert live.stream.read_group("behind", "one", most=1) == changes[:1]
+    assert live.stream.read_group("had", "one", limit=1) == changes[:1]
+    assert live.stream.read_group("behind", "one", limit=1) == changes[:1]
     live.stream.acknowledge("behind", [changes[0].id])
     client.xtrim(BREACHES_KEY, maxlen=2, approximate=False)
 
@@ -358,11 +375,11 @@ def test_readers_of_a_group_are_told_of_what_is_gone(live, server):
 
 def test_a_group_begins_where_it_is_told(live):
     live.portfolios.set(Portfolio("p", {}))
-    (turn,) = live.take()
-    live.record(turn, gross=LimitState.HARD)
+    (attempt,) = live.take()
+    live.record(attempt, gross=LimitState.HARD)
 
-    live.stream.join("desk", "$")
-    live.stream.join("desk", "0")
+    live.stream.create_group("desk", "$")
+    live.stream.create_group("desk", "0")
     assert live.stream.read_group("desk", "one") == []
 
     live.portfolios.remove("p")
@@ -372,20 +389,20 @@ def test_a_group_begins_where_it_is_told(live):
 def test_listeners_are_handed_each_change_once(live, server):
     client = connect(server.url)
     live.portfolios.set(Portfolio("p", {}))
-    (turn,) = live.take()
-    live.record(turn, gross=LimitState.HARD)
+    (attempt,) = live.take()
+    live.record(attempt, gross=LimitState.HARD)
     assert client.llen("risk.critical") == 0
 
     assert live.listeners.add("desk", BEGINNING)
     assert not live.listeners.add("desk", BEGINNING)
     live.portfolios.change("p", {"A": 1.0})
-    (turn,) = live.take()
-    live.record(turn, gross=LimitState.OK, net=LimitState.WARN)
+    (attempt,) = live.take()
+    live.record(attempt, gross=LimitState.OK, net=LimitState.WARN)
     assert client.lrange("risk.critical", 0, -1) == [b"wake"]
 
     last = live.stream.last()
-    assert live.listeners.hand_on("desk", BEGINNING, last, ["1", "2", "3"])
-    assert not live.listeners.hand_on("desk", BEGINNING, last, ["1", "2", "3"])
+    assert live.listeners.deliver("desk", BEGINNING, last, ["1", "2", "3"])
+    assert not live.listeners.deliver("desk", BEGINNING, last, ["1", "2", "3"])
     assert client.llen("desk") == 3
     assert live.listeners.all() == {"desk": last}
     client.close()

@@ -21,7 +21,7 @@ from risk_tasks.keys import LIVE_DIRTY_KEY, SLOTS_KEY
 from risk_tasks.monitoring.server import ServerMetrics
 from risk_tasks.monitoring.status import Status, read_status
 from risk_tasks.store.portfolios import PortfolioStore
-from risk_tasks.store.recompute import RecomputingStore
+from risk_tasks.store.recompute import RecomputeStore
 from tests.integration.conftest import server_of_our_own
 from tests.integration.support import books, ended, running, wait_until
 from tests.unit.deploy.expressions import expressions, labels_in, metrics_in
@@ -262,12 +262,12 @@ def test_what_is_taken_again_and_again_is_never_dirty_for_long(server):
         # As if it had changed a minute ago.
         client.zadd(LIVE_DIRTY_KEY, {"p": server.now_ms() - 60_000})
         assert told_of_all(client)["risk_tasks_live_oldest_dirty_seconds"] >= 60
-        store = RecomputingStore(client)
+        store = RecomputeStore(client)
 
         for _ in range(2):
-            assert len(store.take(most=1, wait_ms=0, max_underway=10).turns) == 1
+            assert len(store.take(limit=1, wait_ms=0, max_underway=10).attempts) == 1
             assert told_of_all(client)["risk_tasks_live_underway"] == 1
-            assert store.retrigger(after_s=0, max_attempts=3) == []
+            assert store.retry(visibility_timeout_s=0, max_attempts=3) == []
             found = told_of_all(client)
             assert found["risk_tasks_live_dirty"] == 1
             assert found["risk_tasks_live_oldest_dirty_seconds"] < 60

@@ -10,7 +10,7 @@ if entry[5] then
   redis.call('UNLINK', KEYS[1])
   local portfolio = 'risk:live:portfolio:' .. entry[5]
   if redis.call('EXISTS', portfolio) == 1 then
-    redis.call('HDEL', portfolio, 'attempts')
+    redis.call('HDEL', portfolio, 'failed')
     redis.call('ZADD', 'risk:live:dirty', 'NX', now_ms(), entry[5])
     redis.call('LPUSH', 'risk:live:wake', 1)
   end

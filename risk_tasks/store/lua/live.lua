@@ -1,252 +1,311 @@
--- Prepended to the scripts of live portfolios, and to those that publish what these are checked on.
+-- Functions of all scripts about live portfolios. The scripts that publish markets and limit sets
+-- include them too.
+
+local PORTFOLIO, POSITIONS = 'risk:live:portfolio:', 'risk:live:positions:'
+local REPORT, STATES = 'risk:live:report:', 'risk:live:states:'
 
 local function now_ms()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- Whoever takes what is dirty sleeps on this list; one token in it is enough.
+-- The collector blocks on this list until something is due. One token is enough.
 local function wake()
   if redis.call('LLEN', 'risk:live:wake') == 0 then redis.call('LPUSH', 'risk:live:wake', 1) end
 end
 
--- Live portfolios are checked on the market and the limit set of this name: with another one their
--- reports are outdated.
+-- Live portfolios are checked on the market and the limit set named 'default'. A new one makes all
+-- reports outdated.
 local function outdate(name)
   if name ~= 'default' then return end
   redis.call('INCR', 'risk:live:epoch')
   wake()
 end
 
--- What is dirty already keeps its place.
-local function mark(id, at_ms)
-  if redis.call('ZADD', 'risk:live:dirty', 'NX', at_ms, id) == 1 then wake() end
+-- Put a portfolio into a set that the collector reads. One that is in it keeps its place.
+local function mark(set, id, at_ms)
+  if redis.call('ZADD', set, 'NX', at_ms, id) == 1 then wake() end
 end
 
--- The version that the portfolio has from now on. One that is set again goes on where it ended, so
--- that a late report of its former life is known to be late.
+-- The length of the id separates it from the event id: both may hold colons.
+local function event_key(id, event)
+  return 'risk:live:event:' .. #id .. ':' .. id .. ':' .. event
+end
+
+-- Return the version that an event made; nil for a new event, and for '', a change without an id.
+local function version_of_event(id, event)
+  if event == '' then return nil end
+  return tonumber(redis.call('GET', event_key(id, event)))
+end
+
+local function keep_event(id, event, version, ttl_s)
+  if event ~= '' then redis.call('SET', event_key(id, event), version, 'EX', ttl_s) end
+end
+
+-- Increment the version. A portfolio that was removed and is set again continues where it ended, so
+-- that late reports of its former life are recognised.
 local function next_version(id)
-  local portfolio, gone = 'risk:live:portfolio:' .. id, 'risk:live:gone:' .. id
-  local last = redis.call('HMGET', gone, 'version', 'turn')
+  local portfolio, gone = PORTFOLIO .. id, 'risk:live:gone:' .. id
+  local last = redis.call('HMGET', gone, 'version', 'attempt')
   if last[1] then
-    redis.call('HSET', portfolio, 'version', last[1], 'turn', last[2], 'recorded', last[2])
+    redis.call('HSET', portfolio, 'version', last[1], 'attempt', last[2], 'recorded', last[2])
     redis.call('UNLINK', gone)
   end
   return redis.call('HINCRBY', portfolio, 'version', 1)
 end
 
--- Prepended to the scripts that tell of changes of state.
-
--- One entry in the stream. `standing` is JSON, '' where nothing is known of it.
-local function change_state(stream, kept, id, version, turn, limit, before, state, standing)
-  redis.call('XADD', stream, 'MAXLEN', '~', kept, '*', 'event',
-    table.concat({version, turn, #id, id, limit}, ':'), 'portfolio', id, 'version', version,
-    'limit', limit, 'before', before, 'state', state, 'standing', standing)
+-- Append one change of state to the stream. `standing` is JSON, or '' if nothing is known.
+local function change_state(max_entries, id, version, attempt, limit, before, state, standing, reason)
+  local entry = {'event', table.concat({version, attempt, #id, id, limit}, ':'), 'portfolio', id,
+    'version', version, 'limit', limit, 'before', before, 'state', state, 'standing', standing}
+  if reason ~= '' then
+    entry[#entry + 1] = 'reason'
+    entry[#entry + 1] = reason
+  end
+  redis.call('XADD', 'risk:breaches', 'MAXLEN', '~', max_entries, '*', unpack(entry))
   redis.call('HINCRBY', 'risk:counters', 'live_changes', 1)
 end
 
 -- script: set
--- Hold a portfolio as it is given; what was held under its id before is forgotten.
--- KEYS  1 portfolio  2 positions  3 event, where there is one
--- ARGV  1 id  2 seconds that an event is remembered  3 what is held besides positions, JSON
---       4.. instrument, quantity, ...
--- Returns the version; that of an event which was seen before.
-local seen = KEYS[3] and redis.call('GET', KEYS[3])
-if seen then return tonumber(seen) end
+-- Store a portfolio in place of the one with the same id.
+-- ARGV  1 id  2 event id or ''  3 seconds that an event is kept  4 attributes, JSON
+--       5.. instrument, quantity, ...
+-- Returns the version; for an event that was seen, the version that it made.
+local seen = version_of_event(ARGV[1], ARGV[2])
+if seen then return seen end
 local version = next_version(ARGV[1])
-redis.call('HSET', KEYS[1], 'attributes', ARGV[3])
-redis.call('HDEL', KEYS[1], 'attempts')
-redis.call('UNLINK', KEYS[2])
-for place = 4, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[place], ARGV[place + 1]) end
--- Dirty, it is computed under the market of now; outdated it is not besides.
+redis.call('HSET', PORTFOLIO .. ARGV[1], 'attributes', ARGV[4])
+redis.call('HDEL', PORTFOLIO .. ARGV[1], 'failed')
+redis.call('UNLINK', POSITIONS .. ARGV[1])
+for place = 5, #ARGV, 2 do
+  redis.call('HSET', POSITIONS .. ARGV[1], ARGV[place], ARGV[place + 1])
+end
+-- It is dirty and will be checked under the current market: it is not outdated as well.
 redis.call('ZADD', 'risk:live', 'NX', redis.call('GET', 'risk:live:epoch') or 0, ARGV[1])
-if KEYS[3] then redis.call('SET', KEYS[3], version, 'EX', ARGV[2]) end
-mark(ARGV[1], now_ms())
+keep_event(ARGV[1], ARGV[2], version, ARGV[3])
+mark('risk:live:dirty', ARGV[1], now_ms())
 return version
 
 -- script: change
--- Add to positions, in the order in which the calls come.
--- A quantity is kept as text of 17 digits, which is every bit of it; the server's own arithmetic
--- would round.
--- KEYS  1 portfolio  2 positions  3 event, where there is one
--- ARGV  1 id  2 seconds that an event is remembered  3.. instrument, delta, ...
+-- Add to positions. Quantities are stored as text of 17 digits, which holds every bit of a float64;
+-- HINCRBYFLOAT would round.
+-- ARGV  1 id  2 event id or ''  3 seconds that an event is kept  4.. instrument, delta, ...
 -- Returns {'changed', version}, {'unknown'}, or {'overflow', instrument} with nothing changed.
-if redis.call('EXISTS', KEYS[1]) == 0 then return {'unknown'} end
-local seen = KEYS[3] and redis.call('GET', KEYS[3])
-if seen then return {'changed', tonumber(seen)} end
-local sums = {}
-for place = 3, #ARGV, 2 do
-  local held = redis.call('HGET', KEYS[2], ARGV[place])
-  local sum = tonumber(held or 0) + tonumber(ARGV[place + 1])
+if redis.call('EXISTS', PORTFOLIO .. ARGV[1]) == 0 then return {'unknown'} end
+local seen = version_of_event(ARGV[1], ARGV[2])
+if seen then return {'changed', seen} end
+local positions, sums = POSITIONS .. ARGV[1], {}
+for place = 4, #ARGV, 2 do
+  local sum = tonumber(redis.call('HGET', positions, ARGV[place]) or 0) + tonumber(ARGV[place + 1])
   if sum ~= sum or math.abs(sum) == math.huge then return {'overflow', ARGV[place]} end
   sums[#sums + 1] = sum
 end
 for number, sum in ipairs(sums) do
-  local instrument = ARGV[1 + 2 * number]
+  local instrument = ARGV[2 + 2 * number]
   if sum == 0 then
-    redis.call('HDEL', KEYS[2], instrument)
+    redis.call('HDEL', positions, instrument)
   else
-    redis.call('HSET', KEYS[2], instrument, string.format('%.17g', sum))
+    redis.call('HSET', positions, instrument, string.format('%.17g', sum))
   end
 end
-local version = redis.call('HINCRBY', KEYS[1], 'version', 1)
-redis.call('HDEL', KEYS[1], 'attempts')
-if KEYS[3] then redis.call('SET', KEYS[3], version, 'EX', ARGV[2]) end
-mark(ARGV[1], now_ms())
+local version = redis.call('HINCRBY', PORTFOLIO .. ARGV[1], 'version', 1)
+redis.call('HDEL', PORTFOLIO .. ARGV[1], 'failed')
+keep_event(ARGV[1], ARGV[2], version, ARGV[3])
+mark('risk:live:dirty', ARGV[1], now_ms())
 return {'changed', version}
 
 -- script: remove
--- Forget a portfolio; its limits that are not ok become so, since nobody holds it any more.
--- KEYS  1 portfolio  2 positions  3 report  4 states  5 stream  6 event, where there is one
--- ARGV  1 id  2 entries that the stream keeps  3 seconds that its last version is remembered
--- Returns its last version, or nothing where there is none.
-local seen = KEYS[6] and redis.call('GET', KEYS[6])
-if seen then return tonumber(seen) end
-local last = redis.call('HMGET', KEYS[1], 'version', 'turn')
+-- Remove a portfolio. Its limits that are not ok become ok.
+-- ARGV  1 id  2 event id or ''  3 seconds that the event and the last version are kept
+--       4 entries that the stream keeps
+-- Returns the last version, or nil for an unknown portfolio.
+local id = ARGV[1]
+local seen = version_of_event(id, ARGV[2])
+if seen then return seen end
+local last = redis.call('HMGET', PORTFOLIO .. id, 'version', 'attempt')
 if not last[1] then return false end
-local states = redis.call('HGETALL', KEYS[4])
+local states = redis.call('HGETALL', STATES .. id)
 for place = 1, #states, 2 do
-  change_state(KEYS[5], ARGV[2], ARGV[1], last[1], 'removed', states[place], states[place + 1],
-    'ok', '')
+  change_state(ARGV[4], id, last[1], 'removed', states[place], states[place + 1], 'ok', '', '')
 end
-local gone = 'risk:live:gone:' .. ARGV[1]
-redis.call('HSET', gone, 'version', last[1], 'turn', last[2] or 0)
+local gone = 'risk:live:gone:' .. id
+redis.call('HSET', gone, 'version', last[1], 'attempt', last[2] or 0)
 redis.call('EXPIRE', gone, ARGV[3])
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
-for _, set in ipairs({'risk:live', 'risk:live:dirty', 'risk:live:underway'}) do
-  redis.call('ZREM', set, ARGV[1])
-end
-if KEYS[6] then redis.call('SET', KEYS[6], last[1], 'EX', ARGV[3]) end
+redis.call('UNLINK', PORTFOLIO .. id, POSITIONS .. id, REPORT .. id, STATES .. id)
+local sets = {'risk:live', 'risk:live:dirty', 'risk:live:critical', 'risk:live:underway'}
+for _, set in ipairs(sets) do redis.call('ZREM', set, id) end
+keep_event(id, ARGV[2], last[1], ARGV[3])
 return tonumber(last[1])
 
--- script: take
--- Take what is due: dirty portfolios that are many enough or have waited long enough, or else some
--- whose report is of an earlier market or limit set.
--- ARGV  1 how many are enough, and the most that are taken  2 ms that one waits at most
---       3 how many may be underway at once  4 how many, where outdated ones are taken; 0 for none
--- Returns {what, ms until something may be due (-1: nothing is dirty, nor outdated),
---          {id, version, turn, attempts, attributes, {instrument, quantity, ...}}, ...}
---         where `what` is 'changed', 'outdated' or 'nothing'.
-local most, now = tonumber(ARGV[1]), now_ms()
-local underway = redis.call('ZCARD', 'risk:live:underway')
-local room, refreshed = math.min(most, ARGV[3] - underway), math.min(most, ARGV[4] - underway)
-local epoch = tonumber(redis.call('GET', 'risk:live:epoch') or 0)
-local oldest = redis.call('ZRANGE', 'risk:live:dirty', 0, 0, 'WITHSCORES')[2]
-local waits = oldest and math.max(0, oldest + ARGV[2] - now)
-if waits and waits > 0 and redis.call('ZCARD', 'risk:live:dirty') >= most then waits = 0 end
-
-local what, ids = 'nothing', {}
-if room > 0 and waits == 0 then
-  what, ids = 'changed', redis.call('ZRANGE', 'risk:live:dirty', 0, room - 1)
-elseif refreshed > 0 then
-  ids = redis.call('ZRANGE', 'risk:live', '-inf', '(' .. epoch, 'BYSCORE', 'LIMIT', 0, refreshed)
-  if #ids > 0 then what = 'outdated' end
+-- script: critical_event
+-- Have portfolios checked at once, in the critical lane. The next attempt of each, and those after
+-- it, answer the event: the first report of these holds the reason.
+-- ARGV  1 event id  2 reason  3.. ids
+-- Returns the ids that are not live.
+local now, unknown = now_ms(), {}
+for place = 3, #ARGV do
+  local id = ARGV[place]
+  local known = redis.call('HMGET', PORTFOLIO .. id, 'version', 'attempt', 'events')
+  if not known[1] then
+    unknown[#unknown + 1] = id
+  else
+    local events = {}
+    for _, event in ipairs(cjson.decode(known[3] or '[]')) do
+      if event[2] ~= ARGV[1] then events[#events + 1] = event end
+    end
+    events[#events + 1] = {tonumber(known[2] or 0) + 1, ARGV[1], ARGV[2]}
+    -- More wait only where no scheduler runs.
+    if #events > 10 then table.remove(events, 1) end
+    redis.call('HSET', PORTFOLIO .. id, 'events', cjson.encode(events))
+    mark('risk:live:critical', id, now)
+  end
 end
--- What waits for room, or for its turn among the outdated, is looked for again soon.
-if waits == 0 and #ids == 0 then waits = 20 end
-if not waits and redis.call('ZCOUNT', 'risk:live', '-inf', '(' .. epoch) > 0 then waits = 20 end
+return unknown
 
-local taken = {what, waits or -1}
+-- script: take
+-- Take portfolios that are due: those of critical events; else dirty ones, if there are enough or
+-- one has waited long enough; else some whose report is outdated.
+-- ARGV  1 portfolios that are enough, and the most that are taken  2 ms that one waits at most
+--       3 portfolios that may be underway, twice as many with those of critical events
+--       4 portfolios that may be underway if outdated ones are taken; 0 for none
+-- Returns {reason, ms until more may be due (-1: nothing is dirty or outdated),
+--          {id, version, attempt, failed, attributes, {instrument, quantity, ...}}, ...}
+--         where `reason` is 'critical', 'changed', 'outdated' or 'nothing'.
+local now, underway = now_ms(), redis.call('ZCARD', 'risk:live:underway')
+local function room(bound) return math.min(tonumber(ARGV[1]), bound - underway) end
+local epoch = tonumber(redis.call('GET', 'risk:live:epoch') or 0)
+local reason, ids = 'nothing', {}
+local function take_from(name, free, ...)
+  if #ids > 0 or free <= 0 then return end
+  ids = redis.call('ZRANGE', ...)
+  if #ids > 0 then reason = name end
+end
+
+take_from('critical', room(2 * ARGV[3]), 'risk:live:critical', 0, room(2 * ARGV[3]) - 1)
+local oldest = redis.call('ZRANGE', 'risk:live:dirty', 0, 0, 'WITHSCORES')[2]
+local due_ms = oldest and math.max(0, oldest + ARGV[2] - now)
+if due_ms and due_ms > 0 and redis.call('ZCARD', 'risk:live:dirty') >= tonumber(ARGV[1]) then
+  due_ms = 0
+end
+if due_ms == 0 then take_from('changed', room(ARGV[3]), 'risk:live:dirty', 0, room(ARGV[3]) - 1) end
+if due_ms ~= 0 or room(ARGV[3]) <= 0 then
+  take_from('outdated', room(ARGV[4]), 'risk:live', '-inf', '(' .. epoch, 'BYSCORE', 'LIMIT', 0,
+    room(ARGV[4]))
+end
+-- What waits only for room, and what is outdated, is looked for again soon.
+if #ids == 0 and (due_ms == 0 or redis.call('EXISTS', 'risk:live:critical') == 1) then due_ms = 20 end
+if not due_ms and redis.call('ZCOUNT', 'risk:live', '-inf', '(' .. epoch) > 0 then due_ms = 20 end
+
+local taken = {reason, due_ms or -1}
 for _, id in ipairs(ids) do
-  local portfolio = 'risk:live:portfolio:' .. id
   redis.call('ZREM', 'risk:live:dirty', id)
+  redis.call('ZREM', 'risk:live:critical', id)
   redis.call('ZADD', 'risk:live:underway', now, id)
   redis.call('ZADD', 'risk:live', 'XX', epoch, id)
-  local turn = redis.call('HINCRBY', portfolio, 'turn', 1)
-  local held = redis.call('HMGET', portfolio, 'version', 'attempts', 'attributes')
-  taken[#taken + 1] = {id, held[1], turn, held[2] or '0', held[3],
-    redis.call('HGETALL', 'risk:live:positions:' .. id)}
+  local attempt = redis.call('HINCRBY', PORTFOLIO .. id, 'attempt', 1)
+  local held = redis.call('HMGET', PORTFOLIO .. id, 'version', 'failed', 'attributes')
+  taken[#taken + 1] = {id, held[1], attempt, held[2] or '0', held[3],
+    redis.call('HGETALL', POSITIONS .. id)}
 end
 return taken
 
--- script: begin
--- Note that somebody computes these turns.
--- ARGV  id, turn, ...
+-- script: start
+-- Note that a worker computes these attempts.
+-- ARGV  id, attempt, ...
 for place = 1, #ARGV, 2 do
-  local portfolio = 'risk:live:portfolio:' .. ARGV[place]
-  if redis.call('HGET', portfolio, 'turn') == ARGV[place + 1] then
-    redis.call('HSET', portfolio, 'begun', ARGV[place + 1])
+  if redis.call('HGET', PORTFOLIO .. ARGV[place], 'attempt') == ARGV[place + 1] then
+    redis.call('HSET', PORTFOLIO .. ARGV[place], 'started', ARGV[place + 1])
   end
 end
 return 1
 
 -- script: record
--- Keep the report of one taken portfolio, and tell which limits changed their state.
--- What is not of the latest turn that was recorded comes too late and changes nothing: turns are
--- counted as portfolios are taken, so that a later turn has the same version or a later one.
--- KEYS  1 portfolio  2 report  3 states  4 stream
--- ARGV  1 id  2 version  3 turn  4 report  5 entries that the stream keeps
---       6 envelope that has the changes handed on  7.. limit, state, standing, ...
--- Returns how many limits changed, or -1 where it came too late.
-local held = redis.call('HMGET', KEYS[1], 'version', 'turn', 'recorded')
-if not held[1] or tonumber(ARGV[2]) > tonumber(held[1])
-  or tonumber(ARGV[3]) <= tonumber(held[3] or 0) then
+-- Store the report of one attempt, and append the limits that changed their state to the stream.
+-- Attempts are numbered as portfolios are taken, so that a later one has the same version or a later
+-- one. An attempt that is not later than the last recorded one is late and changes nothing.
+-- ARGV  1 id  2 version  3 attempt  4 report  5 entries that the stream keeps
+--       6 message that starts the dispatch of changes  7.. limit, state, standing, ...
+-- Returns how many limits changed, or -1 for a late attempt.
+local id, version, attempt = ARGV[1], ARGV[2], ARGV[3]
+local portfolio, state_of = PORTFOLIO .. id, STATES .. id
+local held = redis.call('HMGET', portfolio, 'version', 'attempt', 'recorded', 'events')
+if not held[1] or tonumber(version) > tonumber(held[1])
+  or tonumber(attempt) <= tonumber(held[3] or 0) then
   redis.call('HINCRBY', 'risk:counters', 'live_late', 1)
   return -1
 end
+-- The reasons of the critical events that this attempt answers; later ones wait for a later attempt.
+local reasons, later = {}, {}
+for _, event in ipairs(cjson.decode(held[4] or '[]')) do
+  if event[1] <= tonumber(attempt) then reasons[#reasons + 1] = event[3]
+  else later[#later + 1] = event end
+end
+local reason = table.concat(reasons, '; ')
 redis.call('HINCRBY', 'risk:counters', 'live_recorded', 1)
-redis.call('HSET', KEYS[1], 'recorded', ARGV[3], 'reported', ARGV[2], 'reported_ms', now_ms())
-redis.call('HDEL', KEYS[1], 'attempts')
-redis.call('SET', KEYS[2], ARGV[4])
-if ARGV[3] == held[2] then redis.call('ZREM', 'risk:live:underway', ARGV[1]) end
+redis.call('HDEL', portfolio, 'failed', 'events', 'reason')
+redis.call('HSET', portfolio, 'recorded', attempt, 'reported', version, 'reported_ms', now_ms())
+if reason ~= '' then redis.call('HSET', portfolio, 'reason', reason) end
+if #later > 0 then redis.call('HSET', portfolio, 'events', cjson.encode(later)) end
+redis.call('SET', REPORT .. id, ARGV[4])
+if attempt == held[2] then redis.call('ZREM', 'risk:live:underway', id) end
 
-local before, changed = {}, 0
-local states = redis.call('HGETALL', KEYS[3])
+local before, n_changed = {}, 0
+local states = redis.call('HGETALL', state_of)
 for place = 1, #states, 2 do before[states[place]] = states[place + 1] end
 local function stands(limit, state, standing)
   local was = before[limit] or 'ok'
   before[limit] = nil
   if was == state then return end
-  if state == 'ok' then redis.call('HDEL', KEYS[3], limit)
-  else redis.call('HSET', KEYS[3], limit, state) end
-  change_state(KEYS[4], ARGV[5], ARGV[1], ARGV[2], ARGV[3], limit, was, state, standing)
-  changed = changed + 1
+  if state == 'ok' then redis.call('HDEL', state_of, limit)
+  else redis.call('HSET', state_of, limit, state) end
+  change_state(ARGV[5], id, version, attempt, limit, was, state, standing, reason)
+  n_changed = n_changed + 1
 end
 for place = 7, #ARGV, 3 do stands(ARGV[place], ARGV[place + 1], ARGV[place + 2]) end
--- What is left was told of once, and is held against it no longer.
+-- Limits that had a state and do not apply any more.
 for place = 1, #states, 2 do
   if before[states[place]] then stands(states[place], 'ok', '') end
 end
-if changed > 0 and redis.call('HLEN', 'risk:live:listeners') > 0
-  and redis.call('SET', 'risk:live:handing', 1, 'NX', 'EX', 5) then
+if n_changed > 0 and redis.call('HLEN', 'risk:live:listeners') > 0
+  and redis.call('SET', 'risk:live:dispatch', 1, 'NX', 'EX', 5) then
   redis.call('LPUSH', 'risk.critical', ARGV[6])
 end
-return changed
+return n_changed
 
--- script: retrigger
--- Make dirty again what was taken and has been underway for too long; what was tried often enough
--- is returned instead, as `take` returns it, for whoever gives it up. An attempt is a turn that
--- somebody began to compute: what only waited for a worker is none.
--- ARGV  1 ms  2 attempts  3 how many at once
--- Returns {how many are dirty again, {id, version, turn, attempts, attributes, {}}, ...}.
+-- script: retry
+-- Make portfolios dirty again that have been underway for too long. One whose attempts failed often
+-- enough is returned instead, with a new attempt whose report says that it was given up. Only an
+-- attempt that a worker started has failed: one that waited for a worker has not.
+-- ARGV  1 ms  2 failed attempts  3 portfolios at once
+-- Returns {how many are dirty again, {id, version, attempt, failed, attributes, {}}, ...}.
 local now = now_ms()
 local ids = redis.call('ZRANGE', 'risk:live:underway', '-inf', now - ARGV[1], 'BYSCORE',
   'LIMIT', 0, ARGV[3])
-local given_up, again = {}, 0
+local given_up, n_again = {}, 0
 for _, id in ipairs(ids) do
-  local portfolio = 'risk:live:portfolio:' .. id
-  local known = redis.call('HMGET', portfolio, 'attempts', 'turn', 'begun')
-  local attempts = tonumber(known[1] or 0)
-  if known[2] == known[3] then attempts = redis.call('HINCRBY', portfolio, 'attempts', 1) end
-  if attempts < tonumber(ARGV[2]) then
+  local portfolio = PORTFOLIO .. id
+  local known = redis.call('HMGET', portfolio, 'failed', 'attempt', 'started', 'events')
+  local failed = tonumber(known[1] or 0)
+  if known[2] == known[3] then failed = redis.call('HINCRBY', portfolio, 'failed', 1) end
+  if failed < tonumber(ARGV[2]) then
     redis.call('ZREM', 'risk:live:underway', id)
-    mark(id, now)
-    again = again + 1
+    if known[4] then mark('risk:live:critical', id, now) else mark('risk:live:dirty', id, now) end
+    n_again = n_again + 1
   else
     redis.call('ZADD', 'risk:live:underway', now, id)
     local held = redis.call('HMGET', portfolio, 'version', 'attributes')
-    local turn = redis.call('HINCRBY', portfolio, 'turn', 1)
-    given_up[#given_up + 1] = {id, held[1], turn, tostring(attempts), held[2], {}}
+    local attempt = redis.call('HINCRBY', portfolio, 'attempt', 1)
+    given_up[#given_up + 1] = {id, held[1], attempt, tostring(failed), held[2], {}}
   end
 end
-return {again, unpack(given_up)}
+return {n_again, unpack(given_up)}
 
--- script: hand_on
--- Put messages for a listener on its queue, unless somebody did so since its place was read.
--- KEYS  1 listeners  2 queue
--- ARGV  1 queue's name  2 place that was read  3 place after these  4.. messages
--- Returns whether they were put.
-if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
-for place = 4, #ARGV do redis.call('LPUSH', KEYS[2], ARGV[place]) end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+-- script: deliver
+-- Put messages on the queue of a listener, unless another did since the position was read.
+-- KEYS  1 queue
+-- ARGV  1 name of the queue  2 position that was read  3 position after the messages  4.. messages
+-- Returns 1 if they were put on the queue, else 0.
+if redis.call('HGET', 'risk:live:listeners', ARGV[1]) ~= ARGV[2] then return 0 end
+for place = 4, #ARGV do redis.call('LPUSH', KEYS[1], ARGV[place]) end
+redis.call('HSET', 'risk:live:listeners', ARGV[1], ARGV[3])
 return 1

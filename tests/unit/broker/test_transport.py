@@ -67,7 +67,7 @@ def test_nesting_without_end_is_refused_wherever_it_stands(depth):
 
 def test_an_unknown_task_and_times_that_are_none_are_refused():
     """Before Celery looks them up."""
-    for task in ("os.system", "risk.critical_event"):
+    for task in ("os.system", "risk.unknown"):
         assert "unknown task" in fault_of(headers={**GOOD["headers"], "task": task})
     for name in ("eta", "expires"):
         assert "malformed" in fault_of(headers={**GOOD["headers"], name: "soon"})

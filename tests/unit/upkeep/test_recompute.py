@@ -7,15 +7,15 @@ import pytest
 from risk_tasks.errors import QueueFullError
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.queues import Lane
-from risk_tasks.store.recompute import Taken, Turn
+from risk_tasks.store.recompute import Attempt, Taken
 from risk_tasks.upkeep import recompute
 from risk_tasks.upkeep.recompute import LiveCollector, LivePolicy, blocks_of
-from risk_tasks.wire.request import TurnMark, decode_request
+from risk_tasks.wire.request import AttemptMark, decode_request
 
 
-def turn(name: str, attempts: int = 0, n_positions: int = 1, number: int = 7) -> Turn:
+def attempt(name: str, n_failed: int = 0, n_positions: int = 1, number: int = 7) -> Attempt:
     held = {f"I{place}": 1.0 for place in range(n_positions)}
-    return Turn(Portfolio(name, held, version=3), number, attempts)
+    return Attempt(Portfolio(name, held, version=3), number, n_failed)
 
 
 class Server:
@@ -29,8 +29,8 @@ class Server:
         self.waited: list[float] = []
         self.is_full = False
 
-    def await_dirty(self, within_s: float) -> bool:
-        self.waited.append(within_s)
+    def wait_for_dirty(self, timeout_s: float) -> bool:
+        self.waited.append(timeout_s)
         return True
 
     def take(self, **asked: int) -> Taken:
@@ -60,36 +60,40 @@ def names(blocks) -> list[list[str]]:
 
 
 def test_what_failed_before_goes_alone():
-    turns = [turn("a"), turn("b", attempts=1), turn("c"), turn("d", attempts=2)]
+    attempts = [attempt("a"), attempt("b", n_failed=1), attempt("c"), attempt("d", n_failed=2)]
 
-    assert sorted(names(blocks_of(turns))) == [["a", "c"], ["b"], ["d"]]
+    assert sorted(names(blocks_of(attempts))) == [["a", "c"], ["b"], ["d"]]
 
 
 def test_a_block_holds_so_many_positions_and_one_portfolio_at_least(monkeypatch):
     monkeypatch.setattr(recompute, "_MAX_POSITIONS", 10)
-    turns = [turn("a", n_positions=11), turn("b", n_positions=5), turn("c", n_positions=5)]
-    turns += [turn("d", n_positions=1)]
+    attempts = [
+        attempt("a", n_positions=11),
+        attempt("b", n_positions=5),
+        attempt("c", n_positions=5),
+    ]
+    attempts += [attempt("d", n_positions=1)]
 
-    assert names(blocks_of(turns)) == [["a"], ["b", "c"], ["d"]]
+    assert names(blocks_of(attempts)) == [["a"], ["b", "c"], ["d"]]
     assert names(blocks_of([])) == []
 
 
 def test_a_block_says_which_turns_it_is_of_and_its_answer_is_nobodys():
-    server = Server(Taken("changed", [turn("a"), turn("b", number=9)], None))
+    server = Server(Taken("changed", [attempt("a"), attempt("b", number=9)], None))
 
     server.collector(visibility_timeout_s=15.0).step()
 
     ((payload, terms),) = server.sent
     request = decode_request(payload)
     assert request.portfolio_ids.to_pylist() == ["a", "b"]
-    assert request.turns == [TurnMark(3, 7), TurnMark(3, 9)]
+    assert request.attempts == [AttemptMark(3, 7), AttemptMark(3, 9)]
     assert (terms["lane"], terms["n_checks"], terms["keeps_answer"]) == (Lane.BATCH, 2, False)
     assert (terms["stamp"].market, terms["stamp"].limits) == ("default", "default")
     assert terms["timeout_s"] == pytest.approx(10.0)
 
 
 def test_one_waits_for_a_token_only_where_nothing_was_due():
-    server = Server(NOTHING, NOTHING, Taken("changed", [turn("a")], None), NOTHING, NOTHING)
+    server = Server(NOTHING, NOTHING, Taken("changed", [attempt("a")], None), NOTHING, NOTHING)
     collector = server.collector()
 
     waits = []
@@ -112,7 +116,7 @@ def test_what_is_due_soon_is_looked_at_soon():
 
 
 def test_outdated_portfolios_follow_at_a_bounded_rate():
-    outdated = Taken("outdated", [turn(f"p{n}") for n in range(50)], 20)
+    outdated = Taken("outdated", [attempt(f"p{n}") for n in range(50)], 20)
     server = Server(outdated, Taken("nothing", [], 20), outdated, outdated)
     collector = server.collector(refresh_per_s=5_000.0, batch_size=50)
 
@@ -125,7 +129,7 @@ def test_outdated_portfolios_follow_at_a_bounded_rate():
 
 def test_a_full_lane_is_no_failure():
     """What was taken stays underway, and is taken again later."""
-    server = Server(Taken("changed", [turn("a"), turn("b", attempts=1)], None))
+    server = Server(Taken("changed", [attempt("a"), attempt("b", n_failed=1)], None))
     server.is_full = True
 
     server.collector().step()

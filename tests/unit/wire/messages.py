@@ -26,7 +26,7 @@ from risk_tasks.model.report import (
 )
 from risk_tasks.model.scenario import Scenario
 from risk_tasks.wire.answer import AnswerBlock, AnswerHead
-from risk_tasks.wire.request import Detail, Terms, TurnMark
+from risk_tasks.wire.request import AttemptMark, Detail, Terms
 from tests.unit.model import strategies as model
 
 terms = st.builds(
@@ -160,7 +160,7 @@ PORTFOLIOS = [
     Portfolio("b", {}),
     Portfolio("c", {"XOM": 3.0}, nav=7.0),
 ]
-TURNS = [TurnMark(3, 7), TurnMark(1, 1), TurnMark(2**40, 2**41)]
+TURNS = [AttemptMark(3, 7), AttemptMark(1, 1), AttemptMark(2**40, 2**41)]
 TERMS = Terms(
     parse_measures(["volatility", "value_at_risk@0.95"]),
     MeasureSettings("0.975", 5, "linear"),

@@ -193,19 +193,19 @@ BAD_REQUESTS = {
 
 
 @pytest.mark.parametrize(
-    "turns",
+    "attempts",
     [
         [None, (1, 1), (1, 1)],
         [(1, None), (1, 1), (1, 1)],
         [(None, 1), (1, 1), (1, 1)],
     ],
 )
-def test_a_live_portfolio_without_its_turn_is_refused(turns):
+def test_a_live_portfolio_without_its_attempt_is_refused(attempts):
     """What it found could not be told from what is found later."""
     kind = pa.struct([("version", pa.int64()), ("number", pa.int64())])
 
-    with pytest.raises(DecodeError, match="has no turn"):
-        decode_request(rewritten(LIVE, columns={"turn": pa.array(turns, kind)}))
+    with pytest.raises(DecodeError, match="has no attempt number"):
+        decode_request(rewritten(LIVE, columns={"turn": pa.array(attempts, kind)}))
 
 
 @pytest.mark.parametrize("change", BAD_REQUESTS.values(), ids=BAD_REQUESTS.keys())

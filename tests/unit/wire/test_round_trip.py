@@ -45,8 +45,8 @@ from risk_tasks.wire.framing import is_arrow
 from risk_tasks.wire.market import decode_market, encode_marks, encode_panel
 from risk_tasks.wire.reports import reports
 from risk_tasks.wire.request import (
+    AttemptMark,
     RequestBlock,
-    TurnMark,
     decode_request,
     encode_request,
     pack_portfolios,
@@ -68,7 +68,7 @@ THIN = {
 }
 
 versions = st.integers(0, 2**63 - 1)
-turns = st.builds(TurnMark, versions, versions)
+attempts = st.builds(AttemptMark, versions, versions)
 
 
 def through_json(document):
@@ -87,7 +87,7 @@ def assert_same_request(actual, expected):
         assert getattr(actual, name).dtype == getattr(expected, name).dtype
     assert list(actual.instrument_names) == list(expected.instrument_names)
     assert [dict(of_row) for of_row in actual.tags] == [dict(of_row) for of_row in expected.tags]
-    assert list(actual.turns) == list(expected.turns)
+    assert list(actual.attempts) == list(expected.attempts)
 
 
 def assert_same_answer(read, answer):
@@ -108,11 +108,11 @@ def assert_same_answer(read, answer):
 
 
 @pytest.mark.parametrize("encode", REQUEST_FORMS)
-@given(st.lists(st.tuples(model.portfolios, turns), max_size=5), terms, st.booleans())
+@given(st.lists(st.tuples(model.portfolios, attempts), max_size=5), terms, st.booleans())
 def test_a_block_of_portfolios_comes_back(encode, rows, terms, live):
-    """Names, quantities, cash and nav that may be unknown, tags, turns, and what was asked for."""
-    portfolios, turns = [row[0] for row in rows], [row[1] for row in rows]
-    block = pack_portfolios(portfolios, terms, turns if live else ())
+    """Names, quantities, cash and nav that may be unknown, tags, attempts, and the terms."""
+    portfolios, attempts = [row[0] for row in rows], [row[1] for row in rows]
+    block = pack_portfolios(portfolios, terms, attempts if live else ())
 
     assert_same_request(decode_request(encode(block)), block)
 
