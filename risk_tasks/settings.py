@@ -18,6 +18,7 @@ from risk_tasks.errors import InvalidSettingsError
 PREFIX = "RISK_TASKS_"
 #: variables that had another name, and their name now: the old one is refused
 RENAMED = {
+    "RISK_TASKS_AUTOSCALER_CALM_S": "RISK_TASKS_AUTOSCALER_COOLDOWN_S",
     "RISK_TASKS_LIVE_RETRIGGER_S": "RISK_TASKS_LIVE_VISIBILITY_TIMEOUT_S",
 }
 #: whom Flower lets in, with `flower_password`

@@ -1,4 +1,4 @@
-"""`python -m workers`: one worker process, set by RISK_TASKS_*."""
+"""`python -m workers`: one worker process, configured by RISK_TASKS_*."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ import sys
 from workers.kernels import unpack
 
 if __name__ == "__main__":
-    # Until Celery takes the signal over there is nothing to finish.
+    # Before Celery handles the signal, there is nothing to finish.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # Before Numba is imported, which reads its settings then.
     unpack(os.environ.get("NUMBA_CACHE_DIR"))

@@ -1,12 +1,11 @@
-"""How a value stands on a server that others write to as well.
+"""The bytes of a value on the server.
 
 ::
 
     magic 3 | version 1 | expires 8, ms by the server's clock | cost 4, s | CRC-32 4 | value
 
-The checksum is over the key, the head and the value: an entry that was cut, changed or put under
-another key does not pass for one. It is there against accidents, not against whoever can write to
-the server.
+The checksum covers the key, the head and the value, so that a truncated, changed or misplaced entry
+is detected. It protects against accidents, not against an attacker who can write to the server.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _VALUE_AT = _HEAD.size + _CHECKSUM.size
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A value, when it expires by the server's clock, and the seconds that it cost."""
+    """A value, when it expires by the server's clock, and the seconds that computing it took."""
 
     value: bytes
     expires_ms: int
@@ -37,7 +36,7 @@ def encode_entry(key: bytes, entry: Entry) -> bytes:
 
 
 def decode_entry(key: bytes, data: bytes) -> Entry | None:
-    """Return the entry of `key`, or None where `data` is damaged, of another key, or not ours."""
+    """Return the entry of `key`; None for data that is damaged, foreign or of another key."""
     if len(data) < _VALUE_AT:
         return None
     magic, version, expires_ms, cost_s = _HEAD.unpack_from(data)

@@ -77,7 +77,7 @@ class Leases:
 
 @dataclass(slots=True)
 class Reservation:
-    """A key that a thread computes or polls; `value` is None where it was released instead."""
+    """A key that a thread computes or polls; without a `value` at its end, it was released."""
 
     is_done: bool = False
     value: CachedValue | None = None

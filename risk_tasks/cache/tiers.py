@@ -1,8 +1,7 @@
 """Values by key: in this process, on a server for the whole fleet, and both together.
 
-A tier never raises and may evict at any time: a value that it cannot return is None, and a value
-that it cannot keep is dropped. For a key it returns the value that was set last, or None. All tiers
-are safe to share between threads.
+A tier never raises and may evict at any time. For a key it returns the value that was set last, or
+None. All tiers are safe to share between threads.
 """
 
 from __future__ import annotations

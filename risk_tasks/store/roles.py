@@ -170,10 +170,10 @@ class CacheCountsStore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutoscalerReport:
-    """What it saw and wanted at its last look; None where it could not tell.
+    """The last step of an autoscaler; None where a number was not known.
 
     `oldest_age_s`: of the block that waits longest. `work_s`: seconds that one thread would need
-    for all that waits or runs. `busy_share`: of the workers that it scales. `last_change`: as
+    for all that waits or runs. `busy_share`: of the workers that it scales. `last_change`: such as
     `1 -> 2: backlog`.
     """
 
@@ -193,13 +193,13 @@ class AutoscalerReport:
 
 
 class AutoscalerStore:
-    """Writes the report, reads it, and holds the lock of the one that acts."""
+    """The report of the autoscaler, and the lock of the one that acts."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
-    def take(self, name: str) -> bool:
-        """Return whether `name` is the autoscaler that acts, for the next `AUTOSCALER_TTL_S`."""
+    def lock(self, name: str) -> bool:
+        """Return whether `name` has the lock, for the next `AUTOSCALER_TTL_S`."""
         with transport_errors(self._client):
             if self._client.set(AUTOSCALER_LOCK_KEY, name, nx=True, ex=AUTOSCALER_TTL_S):
                 return True
@@ -208,9 +208,9 @@ class AutoscalerStore:
                 return False
             return bool(self._client.expire(AUTOSCALER_LOCK_KEY, AUTOSCALER_TTL_S))
 
-    def give_back(self, name: str) -> None:
-        """Let another act at once, and tell nothing any more, where `name` is the one that acts."""
-        if self.take(name):
+    def unlock(self, name: str) -> None:
+        """Delete the lock and the report where `name` has the lock, so that another one acts."""
+        if self.lock(name):
             with transport_errors(self._client):
                 self._client.delete(AUTOSCALER_LOCK_KEY, AUTOSCALER_KEY)
 
@@ -227,4 +227,4 @@ class AutoscalerStore:
         try:
             return msgspec.json.decode(data, type=AutoscalerReport)
         except msgspec.MsgspecError as error:
-            raise DecodeError(f"What the autoscaler tells cannot be read: {error}.") from error
+            raise DecodeError(f"The report of the autoscaler cannot be read: {error}.") from error

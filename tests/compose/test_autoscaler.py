@@ -1,4 +1,4 @@
-"""The autoscaler with a real engine: a load that steps up and ends, at a policy of seconds."""
+"""The autoscaler with a real engine: a step of load, with a policy of seconds."""
 
 from __future__ import annotations
 
@@ -12,23 +12,21 @@ import pytest
 from tests.compose.conftest import AUTOSCALER
 from tests.compose.stack import PROJECT, docker, eventually
 from tests.compose.test_load import NOTHING, unharmed
-from workers.autoscaler.docker import DockerDriver
-from workers.autoscaler.driver import EngineError, Worker
-from workers.autoscaler.engine import Engine
+from workers.autoscaler.drivers import DockerDriver, Engine, EngineError, Worker
 
 SOCKET = os.environ.get("RISK_TASKS_DOCKER_SOCKET", "/var/run/docker.sock")
-#: as much as the workers do, whatever they do: calls follow one another in eight threads
+#: as much as the workers can do: eight threads call without a pause
 STEP = {"checks": 2_000, "calls_per_s": 1_000, "deadline_s": 120, "threads": 8, "tables": 1}
 MOST = int(AUTOSCALER["RISK_TASKS_AUTOSCALER_MAX"])
 MORE_WITHIN_S = 10.0
-#: two workers go after 3 s of calm each, once what they measured is out of the window
+#: two workers are removed after a cooldown of 3 s each, once the load has left the window
 BACK_WITHIN_S = 60.0
 _LONGEST_S = 300
 
 
 @pytest.fixture
 def autoscaler(stack):
-    """An autoscaler of one to three workers beside one worker; workers are one again afterwards."""
+    """An autoscaler for one to three workers, and one worker; afterwards there is one again."""
     stack.scale(1)
     stack.await_ready(1)
     profile = ("--profile", "autoscale")
@@ -43,8 +41,10 @@ def autoscaler(stack):
     stack.scale(1)
 
 
-def test_a_step_of_load_is_met_and_left_again_and_loses_nothing(stack, autoscaler, figures):
-    """More workers within ten seconds, one again after quiet, and one turn between the two."""
+def test_a_step_of_load_adds_workers_and_removes_them_again_without_loss(
+    stack, autoscaler, figures
+):
+    """More workers within ten seconds, one again afterwards, with one change of direction."""
     (first,) = stack.await_ready(1)
     started = time.time()
     with stack.load(seconds=_LONGEST_S, **STEP) as load:
@@ -84,7 +84,7 @@ def test_a_step_of_load_is_met_and_left_again_and_loses_nothing(stack, autoscale
 
 
 def alike(told: dict) -> str:
-    """What Compose, and whoever hardened it, would find of a worker."""
+    """What Compose compares of a worker, and how it is hardened."""
     own = {"com.docker.compose.container-number"}
     labels = {key: value for key, value in told["Config"]["Labels"].items() if key not in own}
     kept = {key: told["HostConfig"][key] for key in HARDENED}
@@ -100,7 +100,7 @@ HARDENED = (
 )
 
 
-def test_it_is_hardened_as_the_others_and_alone_has_the_socket(stack, autoscaler):
+def test_it_is_hardened_and_is_the_only_one_with_the_socket(stack, autoscaler):
     host = autoscaler.told["HostConfig"]
     having = {
         one.name
@@ -116,14 +116,14 @@ def test_it_is_hardened_as_the_others_and_alone_has_the_socket(stack, autoscaler
     assert host["PidsLimit"] > 0
 
 
-def test_what_is_no_worker_of_the_project_is_left_alone(stack):
-    """Whatever the driver is handed; and there is nothing to make another container like."""
+def test_a_container_of_another_service_is_not_changed(stack):
+    """And without a worker there is no definition to copy."""
     (beat,) = stack.containers("beat")
     driver = DockerDriver(Engine(SOCKET), PROJECT, "worker")
 
-    with pytest.raises(EngineError, match="left alone"):
+    with pytest.raises(EngineError, match="not drained"):
         driver.drain(Worker(beat.id, beat.name, beat.id[:12], 1))
-    with pytest.raises(EngineError, match="no worker"):
+    with pytest.raises(EngineError, match="No worker"):
         DockerDriver(Engine(SOCKET), PROJECT, "nobody").add()
     driver.close()
     assert stack.containers("beat")[0].state["Running"]

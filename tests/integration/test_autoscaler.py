@@ -1,4 +1,4 @@
-"""The autoscaler over a real server: what it sees, what it does about it, and what it tells."""
+"""The autoscaler over a real server: its signals, its actions and its report."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from risk_tasks.store.roles import AutoscalerStore, LiveRole, RoleStore
 from tests.integration.support import REPOSITORY, ended, only_json, running, wait_until
 from tests.integration.test_status import Hand
 from tests.unit.monitoring.records import block
-from workers.autoscaler.driver import EngineError, Worker
-from workers.autoscaler.loop import Autoscaler
-from workers.autoscaler.metrics import AutoscalerMetrics
+from workers.autoscaler.autoscaler import Autoscaler
+from workers.autoscaler.drivers import EngineError, Worker
 from workers.autoscaler.policy import Policy
 from workers.autoscaler.signals import SignalReader
 
@@ -29,22 +28,22 @@ POLICY = Policy(
     max_workers=4,
     targets_s=dict.fromkeys(Lane, 2.0),
     up_factor=2.0,
-    calm_s=60.0,
+    cooldown_s=60.0,
     settle_s=10.0,
 )
 
 
 @dataclass
-class Shelf:
+class ListDriver:
     """A driver whose workers are names in a list."""
 
-    name: str = "shelf"
+    name: str = "list"
     hosts: list[str] = field(default_factory=lambda: ["host-1"])
     fails: bool = False
 
     def workers(self) -> list[Worker]:
         if self.fails:
-            raise EngineError("It is away.")
+            raise EngineError("It is down.")
         return [Worker(host, host, host, int(host[5:])) for host in self.hosts]
 
     def add(self) -> str:
@@ -58,131 +57,134 @@ class Shelf:
         pass
 
 
-class Ruled:
-    """An autoscaler over `server` whose time a test moves."""
+class Scaled:
+    """An autoscaler over a server, with a clock that a test moves."""
 
     def __init__(self, url: str, name: str = "one") -> None:
-        self.client, self.driver, self.at_s = connect(url), Shelf(), 0.0
-        self.store, self.metrics = AutoscalerStore(self.client), AutoscalerMetrics(POLICY)
-        self.loop = Autoscaler(
+        self.client, self.driver, self.at_s = connect(url), ListDriver(), 0.0
+        self.store = AutoscalerStore(self.client)
+        self.autoscaler = Autoscaler(
             name,
             POLICY,
             SignalReader(self.client),
             self.driver,
             self.store,
-            self.metrics,
             lambda: self.at_s,
         )
 
-    def looks(self, seconds: float = 0.0) -> tuple[str, str]:
+    def step(self, seconds: float = 0.0) -> tuple[str, str]:
         self.at_s += seconds
-        decision = self.loop.look()
+        decision = self.autoscaler.step()
         return decision.direction.value, decision.reason
 
 
 @pytest.fixture
-def ruled(server):
-    ruled = Ruled(server.url)
-    yield ruled
-    ruled.client.close()
+def scaled(server):
+    scaled = Scaled(server.url)
+    yield scaled
+    scaled.client.close()
 
 
-def lives(client, hand: Hand, host: str) -> None:
+def announce(client, hand: Hand, host: str) -> None:
     RoleStore(client).announce(LiveRole(hand.name, "worker", ",".join(Lane), host, 1))
 
 
-def test_a_backlog_adds_workers_and_calm_takes_them_one_by_one(ruled, server, sender):
+def test_a_backlog_adds_workers_and_idleness_removes_them_one_by_one(scaled, server, sender):
     """600 checks of 10 ms each are 6 s of work: three workers for a target of 2 s, in two steps."""
-    worker = Hand(server, ruled.client)
-    lives(ruled.client, worker, "host-1")
+    worker = Hand(server, scaled.client)
+    announce(scaled.client, worker, "host-1")
     worker.did(block(n_checks=100, busy_s=1.0), covered_s=4.0)
-    assert read_status(ruled.client).work_per_check_ms == pytest.approx(10.0)
-    assert ruled.looks() == ("hold", "at_minimum")
+    assert read_status(scaled.client).work_per_check_ms == pytest.approx(10.0)
+    assert scaled.step() == ("hold", "at_minimum")
 
     ids = [sender.send(n_checks=200) for _ in range(3)]
-    assert ruled.looks(2) == ("up", "backlog")
-    assert ruled.driver.hosts == ["host-1", "host-2"]
-    assert ruled.looks(2) == ("up", "backlog")
-    assert len(ruled.driver.hosts) == 3
-    assert ruled.looks(2) == ("hold", "needed")
-    told = ruled.store.read()
-    assert (told.workers, told.last_change, told.last_change_ago_s) == (3, "2 -> 3: backlog", 2.0)
-    assert told.work_s == pytest.approx(6.0)
+    assert scaled.step(2) == ("up", "backlog")
+    assert scaled.driver.hosts == ["host-1", "host-2"]
+    assert scaled.step(2) == ("up", "backlog")
+    assert len(scaled.driver.hosts) == 3
+    assert scaled.step(2) == ("hold", "needed")
+    report = scaled.store.read()
+    assert (report.workers, report.last_change, report.last_change_ago_s) == (
+        3,
+        "2 -> 3: backlog",
+        2.0,
+    )
+    assert report.work_s == pytest.approx(6.0)
 
     for one in ids:
         sender.broker.start(one, worker="w")
         sender.broker.finish(one, b"answer")
-    assert ruled.looks(2) == ("hold", "calm")
-    assert ruled.looks(60) == ("down", "calm")
-    assert ruled.looks(30) == ("hold", "calm")
-    assert ruled.looks(30) == ("down", "calm")
-    assert ruled.driver.hosts == ["host-1"]
-    assert ruled.looks(600) == ("hold", "at_minimum")
+    assert scaled.step(2) == ("hold", "cooldown")
+    assert scaled.step(60) == ("down", "idle")
+    assert scaled.step(30) == ("hold", "cooldown")
+    assert scaled.step(30) == ("down", "idle")
+    assert scaled.driver.hosts == ["host-1"]
+    assert scaled.step(600) == ("hold", "at_minimum")
 
 
-def test_a_server_that_is_away_changes_nothing(ruled, sender):
+def test_a_server_that_is_down_changes_nothing(scaled, sender):
     sender.send(n_checks=10_000)
-    unreachable = Ruled("redis://127.0.0.1:1/0")
+    unreachable = Scaled("redis://127.0.0.1:1/0")
 
     with pytest.raises(TransportError):
-        unreachable.looks()
+        unreachable.step()
     assert unreachable.driver.hosts == ["host-1"]
 
 
-def test_an_engine_that_is_away_changes_nothing_and_breaks_the_calm(ruled):
-    ruled.driver.hosts = ["host-1", "host-2"]
-    assert ruled.looks() == ("hold", "calm")
-    ruled.driver.fails = True
-    assert ruled.looks(59) == ("hold", "blind")
-    told = ruled.store.read()
-    assert (told.reason, told.workers, told.wanted) == ("blind", None, None)
-    ruled.driver.fails = False
+def test_an_engine_that_is_down_changes_nothing_and_restarts_the_cooldown(scaled):
+    scaled.driver.hosts = ["host-1", "host-2"]
+    assert scaled.step() == ("hold", "cooldown")
+    scaled.driver.fails = True
+    assert scaled.step(59) == ("hold", "no_signals")
+    report = scaled.store.read()
+    assert (report.reason, report.workers, report.wanted) == ("no_signals", None, None)
+    scaled.driver.fails = False
 
-    assert ruled.looks(1) == ("hold", "calm")
-    assert ruled.looks(59) == ("hold", "calm")
-    assert ruled.looks(1) == ("down", "calm")
+    assert scaled.step(1) == ("hold", "cooldown")
+    assert scaled.step(59) == ("hold", "cooldown")
+    assert scaled.step(1) == ("down", "idle")
 
 
-def test_only_one_of_two_acts_and_the_other_takes_over_when_it_goes(ruled, server):
-    other = Ruled(server.url, "two")
-    assert ruled.looks() == ("hold", "at_minimum")
+def test_one_of_two_acts_until_it_exits(scaled, server):
+    other = Scaled(server.url, "two")
+    assert scaled.step() == ("hold", "at_minimum")
 
-    assert other.loop.look() is None
-    other.store.give_back("two")
-    assert ruled.looks() == ("hold", "at_minimum")
-    ruled.store.give_back("one")
-    assert ruled.store.read() is None
-    assert other.looks() == ("hold", "at_minimum")
+    assert other.step() == ("hold", "standby")
+    other.store.unlock("two")
+    assert scaled.step() == ("hold", "at_minimum")
+    scaled.store.unlock("one")
+    assert scaled.store.read() is None
+    assert other.step() == ("hold", "at_minimum")
     other.client.close()
 
 
-def test_what_it_tells_goes_with_it(ruled, server):
-    ruled.looks()
+def test_lock_and_report_expire(scaled, server):
+    scaled.step()
 
     for key in (AUTOSCALER_KEY, AUTOSCALER_LOCK_KEY):
         assert 0 < server.client.ttl(key) <= AUTOSCALER_TTL_S
 
 
-def test_status_shows_it_in_one_line_and_in_json(ruled, server, call):
-    ruled.driver.hosts = []
-    ruled.looks()
-    ruled.looks(3)
+def test_status_has_one_line_and_a_field_in_json(scaled, server, call):
+    scaled.driver.hosts = []
+    scaled.step()
+    scaled.step(3)
     page = call("status", "--broker-url", server.url).stdout
-    told = only_json(call("status", "--json", "--broker-url", server.url))["autoscaler"]
+    report = only_json(call("status", "--json", "--broker-url", server.url))["autoscaler"]
 
     assert "autoscaler: 1 (1-4), hold: at_minimum; 0 -> 1: too_few 3 s ago" in page
-    assert (told["workers"], told["reason"], told["driver"]) == (1, "at_minimum", "shelf")
+    assert (report["workers"], report["reason"], report["driver"]) == (1, "at_minimum", "list")
 
 
-def test_decisions_are_counted_by_direction_and_reason(ruled):
-    """And each metric is in the documents."""
-    ruled.driver.hosts = []
-    ruled.looks()
-    ruled.looks()
-    ruled.looks()
+def test_decisions_are_counted_by_direction_and_reason(scaled):
+    """And each metric is documented."""
+    scaled.driver.hosts = []
+    scaled.step()
+    scaled.step()
+    scaled.step()
     found = {
         (sample.name, *sample.labels.values()): sample.value
-        for family in ruled.metrics.collect()
+        for family in scaled.autoscaler.collect()
         for sample in family.samples
     }
     page = (REPOSITORY / "docs" / "guides" / "monitoring.md").read_text()
@@ -199,8 +201,8 @@ def test_decisions_are_counted_by_direction_and_reason(ruled):
     assert [name for name, *_ in found if f"`{name}" not in page] == []
 
 
-def test_a_dry_run_decides_on_live_workers_and_ends_when_it_is_asked_to(server, tmp_path):
-    """As a process of its own; it starts nothing and needs no engine."""
+def test_a_dry_run_decides_on_live_workers_and_stops_on_a_signal(server, tmp_path):
+    """As a process of its own; it starts no workers and does not need an engine."""
     log = tmp_path / "log"
     settings = {
         "RISK_TASKS_BROKER_URL": server.url,
@@ -215,8 +217,8 @@ def test_a_dry_run_decides_on_live_workers_and_ends_when_it_is_asked_to(server, 
         running("-m", "workers.autoscaler", log=log, settings=settings) as process,
     ):
         read = AutoscalerStore(client).read
-        told = wait_until(read, 30, "a report")
-        assert (told.workers, told.wanted, told.reason) == (0, 1, "too_few")
+        report = wait_until(read, 30, "a report")
+        assert (report.workers, report.wanted, report.reason) == (0, 1, "too_few")
         every = ",".join(Lane)
         for number, lanes in enumerate([every, every, "critical"]):
             RoleStore(client).announce(LiveRole(f"w-{number}", "worker", lanes, "host", 1))
@@ -231,7 +233,7 @@ def test_a_dry_run_decides_on_live_workers_and_ends_when_it_is_asked_to(server, 
     assert "autoscaler.decided" in events
 
 
-def test_an_engine_that_cannot_be_reached_ends_it_with_a_remedy(server, tmp_path):
+def test_without_an_engine_it_exits_with_a_remedy(server, tmp_path):
     log = tmp_path / "log"
     settings = {
         "RISK_TASKS_BROKER_URL": server.url,

@@ -288,7 +288,7 @@ LACKS = {
         *("numba", "cachetools", "scipy", "redbeat", "starlette", "pyarrow", "numpy"),
     ),
     "risk_tasks.roles.gateway": ("numba", "cachetools", "scipy", "redbeat", "flower"),
-    "workers.autoscaler.role": (
+    "workers.autoscaler.autoscaler": (
         *("numba", "cachetools", "scipy", "redbeat", "flower", "starlette", "pyarrow"),
     ),
 }

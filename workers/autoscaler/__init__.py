@@ -1,1 +1,1 @@
-"""As many workers as the waiting work needs: signals in, one decision, a driver that acts."""
+"""Scales the workers to the waiting work: signals, a decision, and a driver that acts on it."""

@@ -1,13 +1,13 @@
-"""`python -m workers.autoscaler`: one autoscaler, set by RISK_TASKS_*."""
+"""`python -m workers.autoscaler`: one autoscaler, configured by RISK_TASKS_*."""
 
 import signal
 import sys
 
 if __name__ == "__main__":
-    # Until the role takes the signal over there is nothing to finish.
+    # Before the autoscaler handles the signal, there is nothing to finish.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     from risk_tasks.errors import RiskTasksError
-    from workers.autoscaler.role import run_autoscaler
+    from workers.autoscaler.autoscaler import run_autoscaler
     from workers.autoscaler.settings import AutoscalerSettings
 
     try:

@@ -1,4 +1,4 @@
-"""What the environment may set of an autoscaler, beside what every role reads."""
+"""The settings of the autoscaler, in addition to those that every role reads."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from workers.autoscaler.policy import Policy
 class AutoscalerSettings(Settings):
     """Each is RISK_TASKS_AUTOSCALER_NAME."""
 
-    #: workers that there are at the least, and at the most
+    #: the minimum and the maximum number of workers
     autoscaler_min: int = Field(default=1, ge=1, le=999)
     autoscaler_max: int = Field(default=4, ge=1, le=999)
-    #: seconds within which what waits is to be done; the batch lane has its own
+    #: seconds within which waiting work must be finished; the batch lane has its own
     autoscaler_target_s: float = Field(default=2.0, gt=0, le=3_600)
     autoscaler_batch_target_s: float = Field(default=30.0, gt=0, le=86_400)
-    #: one step up multiplies the workers by this at most
+    #: the largest factor by which one step up multiplies the workers
     autoscaler_up_factor: float = Field(default=2.0, ge=1, le=100)
-    #: seconds of calm before a worker goes, for each that does
-    autoscaler_calm_s: float = Field(default=60.0, ge=0, le=86_400)
-    #: seconds that the last step up is given to show an effect
+    #: seconds for which one worker must be superfluous before it is removed
+    autoscaler_cooldown_s: float = Field(default=60.0, ge=0, le=86_400)
+    #: seconds that the last step up is given to show its effect
     autoscaler_settle_s: float = Field(default=10.0, ge=0, le=3_600)
-    #: seconds between two looks
+    #: seconds between two steps
     autoscaler_every_s: float = Field(default=2.0, ge=0.1, le=5)
-    #: docker: it acts; dry-run: it tells what it would do
+    #: docker: changes the number of workers; dry-run: only reports its decisions
     autoscaler_driver: str = Field(default="docker", pattern="^(docker|dry-run)$")
-    #: the engine's socket
+    #: the socket of Docker's engine
     autoscaler_socket: str = "/var/run/docker.sock"
-    #: the project of Compose; that of its own container where it is not given
+    #: the Compose project; that of its own container by default
     autoscaler_project: str = ""
     #: the service that is scaled
     autoscaler_service: str = "worker"
 
     def policy(self) -> Policy:
-        """Return what is wanted; raises `InvalidSettingsError` for bounds in the wrong order."""
+        """Return the policy; raises `InvalidSettingsError` for a maximum below the minimum."""
         if self.autoscaler_max < self.autoscaler_min:
             raise InvalidSettingsError(
                 f"{self.autoscaler_max} is less than the minimum of {self.autoscaler_min}.",
@@ -51,6 +51,6 @@ class AutoscalerSettings(Settings):
             max_workers=self.autoscaler_max,
             targets_s=targets_s,
             up_factor=self.autoscaler_up_factor,
-            calm_s=self.autoscaler_calm_s,
+            cooldown_s=self.autoscaler_cooldown_s,
             settle_s=self.autoscaler_settle_s,
         )

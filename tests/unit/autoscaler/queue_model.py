@@ -1,4 +1,4 @@
-"""A lane and its workers in small steps of time, as plainly as it can be: for policies to rule."""
+"""A simple model of a lane and its workers in small steps of time, to run policies on."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from risk_tasks.queues import Lane
 from workers.autoscaler.policy import Direction, Policy, Signals, State, decide
 
 STEP_S = 0.1
-LOOK_EVERY_S = 2.0
+DECIDE_EVERY_S = 2.0
 WINDOW_S = 10.0
 
 
 @dataclass
 class Run:
-    """What happened: (moment, workers before, workers after) of each change, and the worst wait."""
+    """The result: (moment, workers before, workers after) of each change, and the longest wait."""
 
     changes: list[tuple[float, int, int]] = field(default_factory=list)
     n_workers: int = 0
@@ -27,7 +27,7 @@ class Run:
 
     @property
     def turns(self) -> int:
-        """How often the direction changed."""
+        """The number of changes of direction."""
         signs = [after > before for _, before, after in self.changes]
         return sum(one != other for one, other in itertools.pairwise(signs))
 
@@ -66,7 +66,7 @@ def simulate(
         busy.append((can - room) / can if can else 1.0)
         age_s = now_s - waiting[0][0] if waiting else None
         run.longest_wait_s = max(run.longest_wait_s, age_s or 0.0)
-        if step % round(LOOK_EVERY_S / STEP_S):
+        if step % round(DECIDE_EVERY_S / STEP_S):
             continue
         seen = Signals(
             n_workers=run.n_workers,

@@ -1,4 +1,4 @@
-"""What is decided on which signals, and when."""
+"""Which signals lead to which decision."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def decided(seen, state=None, now_s: float = 1_000.0) -> Decision:
 @pytest.mark.parametrize(
     ("seen", "decision"),
     [
-        (signals(2), Decision(HOLD, "calm", 2)),
+        (signals(2), Decision(HOLD, "cooldown", 2)),
         (signals(1), Decision(HOLD, "at_minimum", 1)),
         (signals(0), Decision(UP, "too_few", 1)),
         (signals(9), Decision(DOWN, "too_many", 8)),
@@ -38,18 +38,18 @@ def decided(seen, state=None, now_s: float = 1_000.0) -> Decision:
         (signals(2, oldest_age_s={NORMAL: 0.1}, busy_share=0.95), Decision(UP, "busy", 3)),
         (signals(2, busy_share=0.95), Decision(HOLD, "needed", 2)),
         (signals(2, busy_share=0.36), Decision(HOLD, "needed", 2)),
-        (signals(2, busy_share=0.35), Decision(HOLD, "calm", 2)),
-        (signals(2, busy_share=None), Decision(HOLD, "calm", 2)),
-        (None, Decision(HOLD, "blind", None)),
+        (signals(2, busy_share=0.35), Decision(HOLD, "cooldown", 2)),
+        (signals(2, busy_share=None), Decision(HOLD, "cooldown", 2)),
+        (None, Decision(HOLD, "no_signals", None)),
     ],
 )
-def test_each_sight_has_its_decision_and_reason(seen, decision):
-    """`POLICY`: 1 to 8 workers, 2 s for the normal lane and 30 s for batch, doubled at most."""
+def test_signals_have_a_decision_and_a_reason(seen, decision):
+    """With 1 to 8 workers, a target of 2 s (batch lane: 30 s), and a largest factor of 2."""
     assert decided(seen) == decision
 
 
-def test_what_the_last_step_does_is_awaited_where_the_work_does_not_say_how_many():
-    """Until new workers serve and have had time; work that is counted needs no such wait."""
+def test_a_step_is_given_time_unless_the_work_tells_how_many_are_needed():
+    """Until the new workers serve and have settled; a counted backlog does not wait."""
     late = {"oldest_age_s": {NORMAL: 5.0}}
     stepped = State(None, 995.0)
 
@@ -60,28 +60,28 @@ def test_what_the_last_step_does_is_awaited_where_the_work_does_not_say_how_many
 
 
 def after(*seen, every_s: float = 2.0) -> list[Decision]:
-    """Return the decisions on what is seen one look after the other."""
+    """Return the decisions on a sequence of signals."""
     state, decisions = State(), []
-    for look, each in enumerate(seen):
-        state, decision = decide(POLICY, state, each, look * every_s)
+    for step, each in enumerate(seen):
+        state, decision = decide(POLICY, state, each, step * every_s)
         decisions.append(decision)
     return decisions
 
 
-def test_calm_is_counted_without_a_break_and_anew_for_each_worker():
-    """60 s of calm are 31 looks from the first to the last."""
-    quiet, stir = signals(4), signals(4, work_s={NORMAL: 7.0})
+def test_a_cooldown_is_uninterrupted_and_starts_again_for_each_worker():
+    """A cooldown of 60 s is 31 steps from the first to the last."""
+    idle, busy = signals(4), signals(4, work_s={NORMAL: 7.0})
 
-    whole = [decision.direction for decision in after(*[quiet] * 61)]
+    whole = [decision.direction for decision in after(*[idle] * 61)]
     assert [place for place, direction in enumerate(whole) if direction is DOWN] == [30, 60]
-    broken = after(*[quiet] * 30, stir, *[quiet] * 30)
+    broken = after(*[idle] * 30, busy, *[idle] * 30)
     assert {decision.direction for decision in broken} == {HOLD}
-    unseen = after(*[quiet] * 30, None, *[quiet] * 30)
+    unseen = after(*[idle] * 30, None, *[idle] * 30)
     assert {decision.direction for decision in unseen} == {HOLD}
 
 
 ages = st.none() | st.floats(0, 100)
-sights = st.none() | st.integers(0, 12).flatmap(
+any_signals = st.none() | st.integers(0, 12).flatmap(
     lambda n: st.builds(
         lambda **seen: signals(n, **seen),
         n_ready=st.integers(0, n),
@@ -93,12 +93,12 @@ sights = st.none() | st.integers(0, 12).flatmap(
 states = st.builds(State, st.none() | st.floats(0, 1_000), st.floats(0, 1_000))
 
 
-@given(sights, states, st.floats(1_000, 2_000))
-def test_bounds_are_kept_and_steps_are_bounded_whatever_is_seen(seen, state, now_s):
+@given(any_signals, states, st.floats(1_000, 2_000))
+def test_bounds_hold_and_steps_are_bounded_for_any_signals(seen, state, now_s):
     decision = decided(seen, state, now_s)
 
     if seen is None:
-        assert decision == Decision(HOLD, "blind", None)
+        assert decision == Decision(HOLD, "no_signals", None)
         return
     n, wanted = seen.n_workers, decision.wanted
     assert {UP: wanted > n, DOWN: wanted == n - 1, HOLD: wanted == n}[decision.direction]
@@ -116,19 +116,19 @@ rising = st.lists(
 
 
 @given(rising, st.integers(1, 8))
-def test_what_only_rises_never_takes_a_worker_away(steps, n):
-    """Age, work and busy share, from a fleet that was not too large to begin with."""
+def test_rising_signals_never_remove_a_worker(steps, n):
+    """Age, work and busy share rise, in a fleet that was not too large at the start."""
     state, age_s, work_s, busy = State(), 0.0, 2.0 * n, 0.0
-    for look, (older_s, more_s, busier) in enumerate(steps):
+    for step, (older_s, more_s, busier) in enumerate(steps):
         age_s, work_s, busy = age_s + older_s, work_s + more_s, min(busy + busier, 1.0)
         seen = signals(n, oldest_age_s={NORMAL: age_s}, work_s={NORMAL: work_s}, busy_share=busy)
-        state, decision = decide(POLICY, state, seen, look * 30.0)
+        state, decision = decide(POLICY, state, seen, step * 30.0)
         assert decision.direction is not DOWN
         n = decision.wanted
 
 
 @given(st.integers(1, 30))
-def test_quiet_ends_at_the_least_and_stays_there(n):
+def test_an_idle_fleet_shrinks_to_the_minimum_and_stays_there(n):
     state, now_s = State(), 0.0
     for _ in range(31 * 30):
         state, decision = decide(POLICY, state, signals(n), now_s)

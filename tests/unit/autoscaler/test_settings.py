@@ -1,4 +1,4 @@
-"""What the environment may set of an autoscaler, and that it is documented."""
+"""The settings of an autoscaler, and their documentation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OWN = {
 }
 
 
-def test_the_policy_is_what_was_set(monkeypatch):
+def test_settings_make_the_policy(monkeypatch):
     monkeypatch.setenv("RISK_TASKS_AUTOSCALER_MAX", "9")
     monkeypatch.setenv("RISK_TASKS_AUTOSCALER_BATCH_TARGET_S", "90")
     policy = AutoscalerSettings.read().policy()
@@ -34,21 +34,28 @@ def test_the_policy_is_what_was_set(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "value"), [("MAX", "0"), ("MIN", "none"), ("DRIVER", "swarm"), ("EVERY_S", "9")]
 )
-def test_what_it_may_not_hold_is_refused_by_name(monkeypatch, name, value):
+def test_an_invalid_value_is_refused_with_its_name(monkeypatch, name, value):
     monkeypatch.setenv(f"RISK_TASKS_AUTOSCALER_{name}", value)
 
     with pytest.raises(InvalidSettingsError, match=f"RISK_TASKS_AUTOSCALER_{name}"):
         AutoscalerSettings.read()
 
 
-def test_bounds_in_the_wrong_order_are_refused():
+def test_a_maximum_below_the_minimum_is_refused():
     settings = AutoscalerSettings.read(autoscaler_min=3, autoscaler_max=2)
 
     with pytest.raises(InvalidSettingsError, match="RISK_TASKS_AUTOSCALER_MAX"):
         settings.policy()
 
 
-def test_each_is_documented_with_its_default():
+def test_the_former_name_of_the_cooldown_is_refused_with_the_new_one(monkeypatch):
+    monkeypatch.setenv("RISK_TASKS_AUTOSCALER_CALM_S", "30")
+
+    with pytest.raises(InvalidSettingsError, match="RISK_TASKS_AUTOSCALER_COOLDOWN_S"):
+        AutoscalerSettings.read()
+
+
+def test_each_setting_is_documented_with_its_default():
     page = (Path(__file__).parents[3] / "docs" / "reference" / "settings.md").read_text()
 
     assert len(OWN) > 10

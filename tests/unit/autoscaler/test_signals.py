@@ -1,4 +1,4 @@
-"""What the policy is shown of a status."""
+"""The signals in a status, and which worker is idlest."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pytest
 from risk_tasks.monitoring.status import LaneStatus, Status, Times
 from risk_tasks.queues import Lane
 from risk_tasks.store.recompute import LiveCounts
-from workers.autoscaler.driver import Worker, idlest
-from workers.autoscaler.signals import seen_of
+from workers.autoscaler.drivers import Worker, idlest
+from workers.autoscaler.signals import signals_of
 
 NOTHING = Times(avg_ms=None, p50_ms=None, p95_ms=None, p99_ms=None)
 WORKERS = [Worker(f"id-{n}", f"worker_{n}", f"host-{n}", n) for n in (1, 2, 3)]
@@ -49,43 +49,43 @@ def status(busy_by_worker: dict[str, float | None] | None = None, **lanes: LaneS
     )
 
 
-def test_work_is_what_waits_or_runs_times_what_a_check_costs():
-    """Checks of the JSON door, which no lane counts as checks, are counted as messages."""
-    told = status(normal=lane(depth=500, messages=2), batch=lane(messages=7))
-    seen = seen_of(told, 0.01, WORKERS).signals
+def test_work_is_the_number_of_checks_times_the_cost_of_one():
+    """JSON checks, which a lane does not count as checks, are counted as messages."""
+    measured = status(normal=lane(depth=500, messages=2), batch=lane(messages=7))
+    found = signals_of(measured, 0.01, WORKERS)
 
-    assert seen.work_s == {
+    assert found.work_s == {
         Lane.CRITICAL: 0.0,
         Lane.NORMAL: pytest.approx(5.0),
         Lane.BATCH: pytest.approx(0.07),
     }
 
 
-def test_work_is_unknown_only_where_something_waits_and_nothing_was_ever_ended():
-    assert seen_of(status(normal=lane(depth=1)), None, WORKERS).signals.work_s is None
-    assert set(seen_of(status(), None, WORKERS).signals.work_s.values()) == {0.0}
+def test_work_is_unknown_while_checks_wait_and_none_was_ever_finished():
+    assert signals_of(status(normal=lane(depth=1)), None, WORKERS).work_s is None
+    assert set(signals_of(status(), None, WORKERS).work_s.values()) == {0.0}
 
 
-def test_only_the_workers_that_are_scaled_count_as_ready_and_as_busy():
-    """Others serve too, such as the one of the critical lane alone."""
+def test_only_scaled_workers_count_as_ready_and_busy():
+    """Other workers do not, such as the one that serves only the critical lane."""
     busy = {
         "worker-7-ab@host-1": 0.5,
         "worker-7-cd@host-2": 1.0,
         "worker-7-ef@host-3": None,
         "worker-7-01@critical": 0.0,
     }
-    told = status(busy, critical=lane(oldest_age_s=0.4))
-    seen = seen_of(told, 0.01, WORKERS)
+    measured = status(busy, critical=lane(oldest_age_s=0.4))
+    found = signals_of(measured, 0.01, WORKERS)
 
-    assert (seen.signals.n_workers, seen.signals.n_ready) == (3, 3)
-    assert seen.signals.busy_share == pytest.approx(0.75)
-    assert seen.signals.oldest_age_s[Lane.CRITICAL] == 0.4
-    assert seen.busy_by_host == {"host-1": 0.5, "host-2": 1.0, "critical": 0.0}
-    nobody = seen_of(status(), 0.01, WORKERS).signals
-    assert (nobody.n_ready, nobody.busy_share) == (0, None)
+    assert (found.n_workers, found.n_ready) == (3, 3)
+    assert found.busy_share == pytest.approx(0.75)
+    assert found.oldest_age_s[Lane.CRITICAL] == 0.4
+    assert found.busy_by_host == {"host-1": 0.5, "host-2": 1.0, "critical": 0.0}
+    idle = signals_of(status(), 0.01, WORKERS)
+    assert (idle.n_ready, idle.busy_share) == (0, None)
 
 
-def test_the_idlest_goes_and_of_several_the_last_that_came():
+def test_the_idlest_worker_is_the_newest_among_equals():
     assert idlest(WORKERS, {"host-1": 0.1, "host-2": 0.2, "host-3": 0.3}).number == 1
     assert idlest(WORKERS, {"host-1": 0.1}).number == 3
     assert idlest(WORKERS, {}).number == 3
