@@ -1,4 +1,4 @@
-"""Connections to the server that fail soon instead of hanging."""
+"""Connections to the Redis server that fail soon instead of hanging."""
 
 from __future__ import annotations
 
@@ -23,17 +23,16 @@ def connect(
     n_retries: int = 1,
     max_connections: int = 100,
 ) -> redis.Redis:
-    """Return a client of the server at `url`; nothing is sent yet.
+    """Return a client of the server at `url`; sends nothing yet.
 
-    One retry after a lost connection: every script here may be repeated; what may not gets none.
-    Together with the time-outs, a server that is down is told within two seconds.
+    After a lost connection a command is retried `n_retries` times: every script may run twice; pass
+    0 for commands that may not. With these timeouts an unreachable server raises an error within
+    two seconds.
 
-    Raises `TransportError` for a URL that is none.
+    Raises `TransportError` for an invalid URL.
     """
     if not isinstance(url, str):
-        raise TransportError(
-            f"Not a broker URL: {type(url).__name__}.", remedy="Write it as redis://HOST:PORT/0."
-        )
+        raise _invalid(type(url).__name__)
     try:
         return redis.Redis.from_url(
             url,
@@ -46,29 +45,44 @@ def connect(
             ),
         )
     except ValueError:
-        raise TransportError(
-            f"Not a broker URL: {masked(url)}.", remedy="Write it as redis://HOST:PORT/0."
-        ) from None  # the error itself may quote a password that was not escaped
+        raise _invalid(masked(url)) from None  # its text may quote a password that is not escaped
+
+
+def _invalid(url: str) -> TransportError:
+    return TransportError(f"Not a broker URL: {url}.", remedy="Write it as redis://HOST:PORT/0.")
 
 
 @contextmanager
 def transport_errors(client: redis.Redis) -> Iterator[None]:
-    """Turn what redis-py raises into `TransportError`, naming the server but no password."""
+    """Turn the errors of redis-py into `TransportError` with the server but without a password."""
     try:
         yield
     except redis.RedisError as error:
         kwargs = client.connection_pool.connection_kwargs
-        place = kwargs.get("path") or f"{kwargs.get('host')}:{kwargs.get('port')}"
-        raise TransportError(f"The broker at {place} does not answer: {error}.") from error
+        server = kwargs.get("path") or f"{kwargs.get('host')}:{kwargs.get('port')}"
+        raise TransportError(f"The broker at {server} does not answer: {error}.") from error
+
+
+def hold_lock(client: redis.Redis, key: str, owner: str, ttl_s: int) -> bool:
+    """Take or renew the lock at `key` for `ttl_s`; returns whether `owner` holds it.
+
+    Between reading and renewing it may pass to another owner: two may hold it for a moment. Guard
+    only work that may run twice.
+    """
+    with transport_errors(client):
+        if client.set(key, owner, nx=True, ex=ttl_s):
+            return True
+        holder = client.get(key)
+        return holder == owner.encode() and bool(client.expire(key, ttl_s))
 
 
 def text(value: bytes | str) -> str:
-    """Return a name that the server holds; clients here do not decode answers by themselves."""
+    """Return a name from the server as text; clients of this package do not decode answers."""
     return value.decode() if isinstance(value, bytes) else value
 
 
 def masked(url: str) -> str:
-    """Return `url` without its password, for messages; also where it is written badly."""
+    """Return `url` without its password, valid or not, for messages."""
     head, at, tail = url.rpartition("@")
     scheme, _, user = head.partition("://")
     name, colon, _ = user.partition(":")
@@ -77,5 +91,5 @@ def masked(url: str) -> str:
 
 
 def masked_urls(line: str) -> str:
-    """Return `line` with the passwords of all URLs in it masked."""
+    """Return `line` without the passwords of the URLs in it."""
     return re.sub(r"\S+://\S+", lambda found: masked(found[0]), line)

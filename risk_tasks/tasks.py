@@ -1,4 +1,4 @@
-"""The Celery tasks: thin hosts, bytes in and bytes out. What they do stands in the service."""
+"""The Celery tasks: they call the service, log, and record what a message took."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ from risk_tasks.queues import (
 from risk_tasks.service import DocumentService, PositionService, Prewarmer, Service
 from risk_tasks.store.prewarm import PrewarmPolicy
 from risk_tasks.upkeep.breach_dispatch import BreachDispatch
-from risk_tasks.upkeep.sweeper import sweep
+from risk_tasks.upkeep.ledger import sweep
 from risk_tasks.wire.answer import AnswerBlock, encode_answer, encode_failure
 
 log = structlog.get_logger("risk_tasks")
 
 Result = TypeVar("Result")
 
-#: before a call is repeated; each wait is twice the last one, up to a second
+#: the wait before the first retry; each later wait is twice as long, up to a second
 _FIRST_WAIT_S = 0.05
 
 _LANE_OF_QUEUE = {lane.queue: lane for lane in Lane}
@@ -56,23 +56,23 @@ def register(
     broker: BlockBroker,
     recorder: Recorder,
 ) -> None:
-    """Give `app` the tasks that answer checks."""
+    """Register the tasks that answer checks, and the sweep."""
 
     @app.task(name=CHECK_BLOCK_TASK, bind=True, ignore_result=True)
     def check_block(self: Task[..., None]) -> None:
         block_id, worker = self.request.id, self.request.hostname
         fetching = time.perf_counter()
-        block = _patiently(lambda: broker.start(block_id, worker=worker))
+        block = _with_retry(lambda: broker.start(block_id, worker=worker))
         if block is None:
             log.info("block.not_started", block=block_id)
             return
         started = time.perf_counter()
         answer, data = _answer(service, block_id, block, started - fetching)
-        total_ms = _patiently(lambda: broker.finish(block_id, data))
+        total_ms = _with_retry(lambda: broker.finish(block_id, data))
         ended = time.perf_counter()
         record = _record(block, answer, started - fetching, ended - fetching, total_ms)
         recorder.record(record)
-        _tell(
+        _log(
             "block.finished",
             record,
             block=block_id,
@@ -84,7 +84,7 @@ def register(
     @app.task(name=CHECK_TASK, Request=SummarisedRequest)
     def check(*args: Any, **request: Any) -> SummarisedReport:
         started = time.perf_counter()
-        document = _patiently(lambda: documents.check(request, *args))
+        document = _with_retry(lambda: documents.check(request, *args))
         took_s = time.perf_counter() - started
         lane = str((check.request.delivery_info or {}).get("routing_key"))
         record = BlockRecord(
@@ -99,7 +99,7 @@ def register(
             total_s=None,
         )
         recorder.record(record)
-        _tell("check.finished", record, task=check.request.id)
+        _log("check.finished", record, task=check.request.id)
         return SummarisedReport(document)
 
     @app.task(name=SWEEP_TASK, ignore_result=True)
@@ -110,23 +110,23 @@ def register(
 
 
 def register_live(app: Celery, positions: PositionService, dispatch: BreachDispatch) -> None:
-    """Give `app` the tasks of live portfolios, and the one that delivers changes of state."""
+    """Register the tasks of live portfolios, and the one that delivers changes of state."""
 
     @app.task(name=POSITION_CHANGE_TASK, bind=True, Request=SummarisedChange)
     def position_change(self: Task[..., Any], *args: Any, **request: Any) -> dict[str, Any]:
-        return _patiently(lambda: positions.change(request, args, self.request.id))
+        return _with_retry(lambda: positions.change(request, args, self.request.id))
 
     @app.task(name=PORTFOLIO_UPDATE_TASK, bind=True, Request=SummarisedChange)
     def portfolio_update(self: Task[..., Any], *args: Any, **request: Any) -> dict[str, Any]:
-        return _patiently(lambda: positions.update(request, args, self.request.id))
+        return _with_retry(lambda: positions.update(request, args, self.request.id))
 
     @app.task(name=CRITICAL_EVENT_TASK, bind=True, Request=SummarisedEvent)
     def critical_event(self: Task[..., Any], *args: Any, **request: Any) -> dict[str, Any]:
-        return _patiently(lambda: positions.critical_event(request, args, self.request.id))
+        return _with_retry(lambda: positions.critical_event(request, args, self.request.id))
 
     @app.task(name=LIMIT_BREACH_TASK, ignore_result=True)
     def limit_breach() -> None:
-        _patiently(dispatch.step)
+        _with_retry(dispatch.step)
 
 
 def register_prewarming(app: Celery, prewarmer: Prewarmer) -> None:
@@ -136,8 +136,8 @@ def register_prewarming(app: Celery, prewarmer: Prewarmer) -> None:
     def prewarm(*, goes_on: bool = False, **policy: Any) -> None:
         wanted = PrewarmPolicy(**policy)
         if not goes_on:
-            goes_on = _patiently(lambda: prewarmer.plan(wanted))
-        if goes_on and _patiently(lambda: prewarmer.step(wanted)):
+            goes_on = _with_retry(lambda: prewarmer.plan(wanted))
+        if goes_on and _with_retry(lambda: prewarmer.step(wanted)):
             # Each step is a message of its own, so that more urgent lanes are served between them.
             again = {"goes_on": True, **policy}
             app.send_task(PREWARM_TASK, kwargs=again, queue=LANE_OF_KIND[PREWARM_TASK].queue)
@@ -146,18 +146,18 @@ def register_prewarming(app: Celery, prewarmer: Prewarmer) -> None:
 def _answer(
     service: Service, block_id: str, block: StartedBlock, fetch_s: float
 ) -> tuple[AnswerBlock | None, bytes]:
-    """Return the answer and its bytes; of a failure, no answer and the bytes that tell it."""
+    """Return the answer and its bytes; for a failure None and the bytes of the failure."""
     waited = {"queued_ms": block.queued_ms, "fetch_ms": fetch_s * 1e3}
     try:
-        answer = _patiently(
+        answer = _with_retry(
             lambda: service.answer(block.payload, block.stamp, waited, within_s=block.left_s)
         )
-        return answer, encode_answer(answer) if block.is_kept else b""
+        return answer, encode_answer(answer) if block.keeps_answer else b""
     except WireError as error:
         log.warning("block.undecodable", block=block_id, error=str(error))
         return None, encode_failure(str(error))
     except Exception as error:
-        # Whoever waits is told at once: an exception would leave the block to its deadline.
+        # The client gets the failure at once; a raised exception would let the block expire.
         log.exception("block.failed", block=block_id)
         return None, encode_failure(type(error).__name__)
 
@@ -186,8 +186,8 @@ def _record(
     )
 
 
-def _tell(event: str, record: BlockRecord, **ids: Any) -> None:
-    """Write the line of a message: ids, counts, and times in ms."""
+def _log(event: str, record: BlockRecord, **ids: Any) -> None:
+    """Log a finished message: ids, counts, and times in ms."""
     if not log.is_enabled_for(logging.INFO):
         return
     times = {
@@ -208,8 +208,8 @@ def _tell(event: str, record: BlockRecord, **ids: Any) -> None:
     )
 
 
-def _patiently(call: Callable[[], Result]) -> Result:
-    """Repeat `call` while the server is away: scripts may be repeated, and so may computing."""
+def _with_retry(call: Callable[[], Result]) -> Result:
+    """Retry `call` for a minute while the server is unreachable; each call here may run twice."""
     try:
         return call()
     except TransportError:

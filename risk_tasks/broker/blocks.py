@@ -1,15 +1,16 @@
-"""What may be done to a block, each in one call to the server."""
+"""The operations on a block, each one call to the server."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import redis
 
+from risk_tasks import scripts
 from risk_tasks.broker.envelope import envelope
-from risk_tasks.broker.scripts import Script
 from risk_tasks.connection import text, transport_errors
 from risk_tasks.errors import QueueFullError, QuotaExceededError, UnknownLimitSetError
 from risk_tasks.keys import (
@@ -26,13 +27,16 @@ from risk_tasks.keys import (
 from risk_tasks.model.stamp import Stamp
 from risk_tasks.queues import FETCH_GRACE_S, LANE_CAPACITY, MAX_REQUEUES, OVERDUE_GRACE_S, Lane
 
+#: copying this many bytes through Lua is cheaper than a command of their own
+SMALL_BYTES = 16 << 10
+
 
 class IfMissing(StrEnum):
-    """What becomes of a block whose limit set is not published."""
+    """What happens to a block whose limit set is not published."""
 
-    #: there are no limits, as where nobody named any
+    #: it is checked without limits, because the caller named no limit set
     NONE = "none"
-    #: the block is refused
+    #: it is refused
     REFUSE = "refuse"
     #: each of its checks is answered with an error
     ANSWER = "answer"
@@ -40,7 +44,7 @@ class IfMissing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StampRequest:
-    """Which versions a block wants, by name or by id; an empty text is none."""
+    """The market and the limit set of a block, by name or by id; an empty text is none."""
 
     market: str
     limits: str
@@ -49,7 +53,7 @@ class StampRequest:
 
 @dataclass(frozen=True, slots=True)
 class StartedBlock:
-    """A block in the hands of a worker."""
+    """A block that a worker computes."""
 
     payload: bytes
     stamp: Stamp
@@ -58,39 +62,63 @@ class StartedBlock:
     left_s: float
     lane: str
     n_checks: int
-    #: whether anything is kept of the answer
-    is_kept: bool
+    keeps_answer: bool
 
 
 class Swept(NamedTuple):
-    """How much was removed of what nobody waits for."""
+    """The numbers of abandoned blocks, clients and results that were removed."""
 
     blocks: int
     clients: int
     results: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReapedBlocks:
-    """How many blocks one look at the ledger put back, expired and buried."""
+class Reaped(NamedTuple):
+    """The numbers of blocks that were requeued, expired, and made dead letters."""
 
-    put_back: int
+    requeued: int
     expired: int
-    buried: int
+    dead_lettered: int
+
+
+class _Script(scripts.Script):
+    """A script of `lua/blocks.lua`, called alone or with a command that moves a large payload.
+
+    Lua copies what passes through it twice. For the payload of a large block that costs more than
+    the rest of the script.
+    """
+
+    def __init__(self, client: redis.Redis, name: str) -> None:
+        super().__init__(client, "risk_tasks.broker", "blocks", name, after=("common",))
+
+    def with_data(
+        self, data: bytes, *command: Any, keys: Sequence[str], args: Sequence[Any]
+    ) -> Any:
+        """Call the script with `data` as its last argument, or after `command` if it is large.
+
+        The `command` writes `data`; the two are one transaction.
+        """
+        if len(data) <= SMALL_BYTES:
+            return self(keys=keys, args=[*args, data])
+        return self.run_all([command, self.command(keys, args)], transaction=True)[1]
+
+    def then(self, *command: Any, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        """Call the script, then `command`, without a transaction; return both answers."""
+        return self.run_all([self.command(keys, args), command], transaction=False)
 
 
 class BlockBroker:
-    """The scripts over one connection pool; safe to share between threads."""
+    """The operations over one connection pool; safe to share between threads."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        #: into how many shards the lanes are cut, as the last block that was accepted was told
+        #: the number of shards, as the last call of `enqueue` returned it
         self.n_shards = 1
-        self._enqueue = Script(client, "enqueue")
-        self._start = Script(client, "start")
-        self._finish = Script(client, "finish")
-        self._sweep = Script(client, "sweep")
-        self._reap = Script(client, "reap")
+        self._enqueue = _Script(client, "enqueue")
+        self._start = _Script(client, "start")
+        self._finish = _Script(client, "finish")
+        self._sweep = _Script(client, "sweep")
+        self._reap = _Script(client, "reap")
 
     def enqueue(
         self,
@@ -107,18 +135,17 @@ class BlockBroker:
         keeps_answer: bool = True,
         shard: int | None = None,
     ) -> Stamp:
-        """Put a block on its lane and return the stamp that it was accepted under.
+        """Add a block to its lane and return its stamp.
 
-        `summary` is what those who watch are shown of it. Without `keeps_answer` nothing is kept of
-        its answer, nor of what it ends in otherwise. One without a `shard`, or of a shard that
-        there is not, any worker of its lane takes.
+        `summary` is shown by Flower and in logs. Without `keeps_answer` no result is stored. A
+        block without a `shard`, or with one that does not exist, goes to the queue of its lane.
 
-        Raises `QueueFullError`, `QuotaExceededError`, `UnknownLimitSetError` or `TransportError`;
-        then nothing of the block is kept.
+        Raises `QueueFullError`, `QuotaExceededError`, `UnknownLimitSetError` or `TransportError`,
+        and then stores nothing.
         """
         capacity = LANE_CAPACITY[lane]
         with transport_errors(self._client):
-            outcome, *rest = self._enqueue.carrying(
+            outcome, *rest = self._enqueue.with_data(
                 payload,
                 *("SET", payload_key(block_id), payload),
                 keys=[block_key(block_id), lane_key(lane), payload_key(block_id)],
@@ -135,7 +162,7 @@ class BlockBroker:
                     stamp.limits,
                     stamp.if_missing.value,
                     quota_name if lane is Lane.CRITICAL else "",
-                    "" if keeps_answer else "unkept",
+                    "" if keeps_answer else "ignore_result",
                     "" if shard is None else shard,
                 ],
             )
@@ -144,7 +171,7 @@ class BlockBroker:
                 raise _full(lane, text(rest[0]), *(int(number) for number in rest[1:]))
             case "over_quota":
                 raise QuotaExceededError(
-                    f"{quota_name!r} may send {int(rest[0]):,} critical checks a second.",
+                    f"The quota of {quota_name!r} is {int(rest[0]):,} critical checks per second.",
                     checks_per_s=int(rest[0]),
                     retry_after_s=int(rest[1]) / 1e3,
                 )
@@ -156,16 +183,16 @@ class BlockBroker:
         return Stamp(text(rest[0]), text(rest[1]))
 
     def start(self, block_id: str, *, worker: str) -> StartedBlock | None:
-        """Fetch a block to work on; None where it is answered, expired or swept."""
+        """Start a block; None if it was answered, has expired or was swept."""
         with transport_errors(self._client):
-            (outcome, *rest), payload = self._start.before(
+            (outcome, *rest), payload = self._start.then(
                 *("GET", payload_key(block_id)),
                 keys=[block_key(block_id)],
                 args=[block_id, worker, RESULT_TTL_S],
             )
         if outcome != b"started" or payload is None:
             return None
-        market_id, limits_version, queued_ms, left_ms, lane, n_checks, unkept = rest
+        market_id, limits_version, queued_ms, left_ms, lane, n_checks, ignores_result = rest
         return StartedBlock(
             payload,
             Stamp(text(market_id), text(limits_version)),
@@ -173,17 +200,17 @@ class BlockBroker:
             left_s=float(left_ms) / 1e3,
             lane=text(lane),
             n_checks=int(n_checks),
-            is_kept=not int(unkept),
+            keeps_answer=not int(ignores_result),
         )
 
     def finish(self, block_id: str, answer: bytes) -> float | None:
-        """Store `answer` and wake the caller; returns the ms since the block was accepted.
+        """Store `answer` and send its id to the client; returns the ms since `enqueue`.
 
-        None where another answer came first: that one is kept. Of a block that keeps none, `answer`
-        is not looked at.
+        None if another answer came first, which is kept. For a block without `keeps_answer` nothing
+        is stored.
         """
         with transport_errors(self._client):
-            total_ms = self._finish.carrying(
+            total_ms = self._finish.with_data(
                 answer,
                 *("SET", answer_key(block_id), answer, "EX", RESULT_TTL_S),
                 keys=[block_key(block_id), answer_key(block_id), result_key(block_id)],
@@ -192,13 +219,13 @@ class BlockBroker:
         return None if total_ms is None else float(total_ms)
 
     def sweep(self, *, grace_s: float = OVERDUE_GRACE_S, gone_s: float = CLIENT_GONE_S) -> Swept:
-        """Remove up to 100 abandoned blocks and the replies of up to 100 clients that are gone."""
+        """Remove up to 100 abandoned blocks, and the replies of up to 100 clients that are gone."""
         with transport_errors(self._client):
             counts = self._sweep(args=[int(grace_s * 1e3), int(gone_s * 1e3), RESULT_TTL_S])
         return Swept(*(int(count) for count in counts))
 
-    def reap(self, *, fetch_grace_s: float = FETCH_GRACE_S) -> ReapedBlocks:
-        """Put back, expire or bury what is overdue; at most 100 a dead worker, 200 a lane."""
+    def reap(self, *, fetch_grace_s: float = FETCH_GRACE_S) -> Reaped:
+        """Requeue, expire or dead-letter overdue blocks: 100 per dead worker, 200 per queue."""
         with transport_errors(self._client):
             counts = self._reap(
                 args=[
@@ -210,13 +237,13 @@ class BlockBroker:
                     *(lane.value for lane in Lane),
                 ]
             )
-        return ReapedBlocks(*(int(count) for count in counts))
+        return Reaped(*(int(count) for count in counts))
 
 
-def _full(lane: Lane, what: str, depth: int, size: int, retry_ms: int) -> QueueFullError:
+def _full(lane: Lane, unit: str, depth: int, capacity: int, retry_ms: int) -> QueueFullError:
     return QueueFullError(
-        f"The {lane.value} lane holds {depth:,} {what} of {size:,}.",
+        f"The {lane.value} lane holds {depth:,} {unit} of {capacity:,}.",
         depth=depth,
-        capacity=size,
+        capacity=capacity,
         retry_after_s=retry_ms / 1e3,
     )

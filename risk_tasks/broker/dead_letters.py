@@ -1,4 +1,4 @@
-"""Dead letters: blocks and live portfolios that were given up, messages that no worker may see."""
+"""Dead letters: blocks and live portfolios that were given up, and malformed messages."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from typing import cast
 
 import redis
 
-from risk_tasks.broker.scripts import Script
 from risk_tasks.connection import text, transport_errors
 from risk_tasks.errors import InvalidSettingsError, UnknownLetterError
 from risk_tasks.keys import DEAD_KEY, MAX_DEAD, MAX_DEAD_BYTES, block_key, dead_key, payload_key
+from risk_tasks.scripts import Script
 
-_KEPT_BYTES = 1 << 16
+_MAX_MESSAGE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """One dead letter; `payload` is empty for all but blocks."""
+    """One dead letter; only blocks have a `payload`."""
 
     id: str
     reason: str
     lane: str
     died_at: datetime
     n_checks: int
-    n_put_back: int
+    n_requeues: int
     payload: bytes
     envelope: bytes
-    #: the live portfolio that was given up
+    #: only of a live portfolio
     portfolio_id: str | None = None
 
     @property
@@ -43,32 +43,31 @@ class DeadLetters:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._quarantine = Script(client, "quarantine")
-        self._give_up = Script(client, "give_up")
-        self._drop = Script(client, "drop")
-        self._replay = Script(client, "replay")
+        self._quarantine, self._add_portfolio, self._remove, self._replay = (
+            Script(client, "risk_tasks.broker", "dead_letters", name, after=("common",))
+            for name in ("quarantine", "add_portfolio", "remove", "replay")
+        )
 
     def quarantine(self, message: bytes, *, lane: str, reason: str) -> str:
-        """Keep the head of a message that no worker may see; returns the letter's id."""
+        """Keep the first 64 KiB of a malformed message; returns the id of the letter."""
         letter_id = f"malformed-{uuid.uuid4().hex}"
+        args = [letter_id, message[:_MAX_MESSAGE_BYTES], lane, reason, MAX_DEAD, MAX_DEAD_BYTES]
         with transport_errors(self._client):
-            self._quarantine(
-                args=[letter_id, message[:_KEPT_BYTES], lane, reason, MAX_DEAD, MAX_DEAD_BYTES]
-            )
+            self._quarantine(args=args)
         return letter_id
 
-    def give_up(self, portfolio_id: str, version: int, *, attempts: int, lane: str) -> str:
-        """Keep that a live portfolio was given up; returns the letter's id, one a portfolio."""
+    def add_portfolio(self, portfolio_id: str, version: int, *, attempts: int, lane: str) -> str:
+        """Keep the one letter of a live portfolio that was given up; returns its id."""
         letter_id = f"live-{portfolio_id}"
-        reason = f"computing it was begun {attempts} times and never ended"
-        about = json.dumps({"portfolio_id": portfolio_id, "version": version})
-        words = [letter_id, portfolio_id, lane, reason, attempts, about]
+        reason = f"its computation started {attempts} times and never finished"
+        envelope = json.dumps({"portfolio_id": portfolio_id, "version": version})
+        args = [letter_id, portfolio_id, lane, reason, attempts, envelope, MAX_DEAD, MAX_DEAD_BYTES]
         with transport_errors(self._client):
-            self._give_up(args=[*words, MAX_DEAD, MAX_DEAD_BYTES])
+            self._add_portfolio(args=args)
         return letter_id
 
     def letters(self, limit: int = MAX_DEAD) -> list[DeadLetter]:
-        """Return up to `limit` letters, the latest first."""
+        """Return up to `limit` letters, newest first."""
         with transport_errors(self._client):
             ids = cast("list[bytes]", self._client.zrevrange(DEAD_KEY, 0, limit - 1))
         found = [self._find(text(letter_id)) for letter_id in ids]
@@ -78,40 +77,34 @@ class DeadLetters:
         """Return one letter; raises `UnknownLetterError`."""
         found = self._find(letter_id)
         if found is None:
-            raise UnknownLetterError(f"There is no dead letter {letter_id!r}.", field="id")
+            raise _unknown(letter_id)
         return found
 
     def replay(self, letter_id: str, *, timeout_s: float) -> None:
-        """Put a block on its lane once more; its answer is read by its id.
-
-        A live portfolio becomes dirty, and its latest report is its answer.
+        """Requeue a block, whose answer is read by its id; mark a live portfolio dirty.
 
         Raises `UnknownLetterError`, or `InvalidSettingsError` for a malformed message.
         """
         with transport_errors(self._client):
-            outcome = text(
-                self._replay(
-                    keys=[dead_key(letter_id), block_key(letter_id)],
-                    args=[letter_id, int(timeout_s * 1e3)],
-                )
+            outcome = self._replay(
+                keys=[dead_key(letter_id), block_key(letter_id)],
+                args=[letter_id, int(timeout_s * 1e3)],
             )
-        if outcome == "unknown":
-            raise UnknownLetterError(f"There is no dead letter {letter_id!r}.", field="id")
-        if outcome == "malformed":
+        if text(outcome) == "unknown":
+            raise _unknown(letter_id)
+        if text(outcome) == "malformed":
             raise InvalidSettingsError(
                 "A malformed message cannot be replayed.",
                 field="id",
-                remedy="See who sent it, then drop it: risk-tasks dlq drop ID",
+                remedy="Find its sender, then remove it: risk-tasks dlq remove ID",
             )
 
-    def drop(self, letter_id: str) -> None:
-        """Remove one letter for good; raises `UnknownLetterError`."""
+    def remove(self, letter_id: str) -> None:
+        """Remove one letter; raises `UnknownLetterError`."""
+        keys = [dead_key(letter_id), payload_key(letter_id)]
         with transport_errors(self._client):
-            dropped = self._drop(
-                keys=[dead_key(letter_id), payload_key(letter_id)], args=[letter_id]
-            )
-        if not dropped:
-            raise UnknownLetterError(f"There is no dead letter {letter_id!r}.", field="id")
+            if not self._remove(keys=keys, args=[letter_id]):
+                raise _unknown(letter_id)
 
     def _find(self, letter_id: str) -> DeadLetter | None:
         with transport_errors(self._client), self._client.pipeline(transaction=True) as pipe:
@@ -127,11 +120,15 @@ class DeadLetters:
             lane=fields["lane"],
             died_at=datetime.fromtimestamp(int(fields["died_ms"]) / 1e3, UTC),
             n_checks=int(fields.get("checks", 0)),
-            n_put_back=int(fields.get("put_back", 0)),
+            n_requeues=int(fields.get("requeues", 0)),
             payload=_bytes(payload or b""),
             envelope=_bytes(raw.get("envelope", b"")),
             portfolio_id=fields.get("portfolio"),
         )
+
+
+def _unknown(letter_id: str) -> UnknownLetterError:
+    return UnknownLetterError(f"There is no dead letter {letter_id!r}.", field="id")
 
 
 def _bytes(value: bytes | str) -> bytes:

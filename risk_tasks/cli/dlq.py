@@ -26,7 +26,7 @@ def _summary(letter: DeadLetter) -> dict[str, Any]:
         "died_at": letter.died_at.isoformat(timespec="milliseconds"),
         "lane": letter.lane,
         "checks": letter.n_checks,
-        "put_back": letter.n_put_back,
+        "requeues": letter.n_requeues,
         "replayable": letter.is_replayable,
         "reason": letter.reason,
     }
@@ -86,7 +86,7 @@ def replay(letter_id: LetterId, broker_url: BrokerUrl = None, as_json: AsJson = 
 def drop(letter_id: LetterId, broker_url: BrokerUrl = None, as_json: AsJson = False) -> None:
     """Remove a letter for good."""
     with connect(url_of(broker_url)) as client:
-        DeadLetters(client).drop(letter_id)
+        DeadLetters(client).remove(letter_id)
     if as_json:
         print_json({"id": letter_id, "dropped": True})
     else:

@@ -20,7 +20,7 @@ from risk_tasks.store.telemetry import Backlog, LaneBacklog, read_backlog
 _COUNTERS = {
     "duplicates": ("duplicate_blocks", "Blocks that were answered once more."),
     "expired": ("expired_checks", "Checks that nobody started before their deadline."),
-    "put_back": ("put_back_blocks", "Blocks that were put back on their lane after a fault."),
+    "requeued": ("requeued_blocks", "Blocks that were requeued after a fault."),
     "dead": ("dead_letters_made", "Blocks that were given up, and messages kept from workers."),
     "quarantined": ("quarantined_messages", "Malformed messages that were kept from workers."),
     "live_recorded": ("live_reports", "Reports of live portfolios that were recorded."),

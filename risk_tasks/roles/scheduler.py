@@ -18,7 +18,7 @@ from risk_tasks.roles.presence import Presence, Repeater, name_of_a_life
 from risk_tasks.roles.schedule import Schedule
 from risk_tasks.settings import Settings
 from risk_tasks.store.roles import RoleStore
-from risk_tasks.upkeep.reaper import Reaper
+from risk_tasks.upkeep.ledger import Reaper
 
 if TYPE_CHECKING:
     from risk_tasks.monitoring.exposition import Collector

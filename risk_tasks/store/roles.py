@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 import redis
 
-from risk_tasks.connection import text, transport_errors
+from risk_tasks.connection import hold_lock, text, transport_errors
 from risk_tasks.errors import DecodeError
 from risk_tasks.keys import (
     AUTOSCALER_KEY,
@@ -200,13 +200,7 @@ class AutoscalerStore:
 
     def lock(self, name: str) -> bool:
         """Return whether `name` has the lock, for the next `AUTOSCALER_TTL_S`."""
-        with transport_errors(self._client):
-            if self._client.set(AUTOSCALER_LOCK_KEY, name, nx=True, ex=AUTOSCALER_TTL_S):
-                return True
-            holder = self._client.get(AUTOSCALER_LOCK_KEY)
-            if holder is None or text(holder) != name:
-                return False
-            return bool(self._client.expire(AUTOSCALER_LOCK_KEY, AUTOSCALER_TTL_S))
+        return hold_lock(self._client, AUTOSCALER_LOCK_KEY, name, AUTOSCALER_TTL_S)
 
     def unlock(self, name: str) -> None:
         """Delete the lock and the report where `name` has the lock, so that another one acts."""

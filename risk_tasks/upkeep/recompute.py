@@ -183,7 +183,7 @@ class LiveRetry:
 
     def _give_up(self, attempt: Attempt) -> None:
         portfolio = attempt.portfolio
-        letter_id = self._letters.give_up(
+        letter_id = self._letters.add_portfolio(
             portfolio.id, attempt.version, attempts=attempt.n_failed, lane=Lane.BATCH.value
         )
         version = self._limits.current().get(DEFAULT_NAME)

@@ -52,7 +52,7 @@ def test_rounds_of_killed_workers_lose_nothing(
     assert oracle.wrong == []
     assert median(recoveries) <= 5
     assert system.counter("dead") == 0
-    assert system.counter("put_back") > 0
+    assert system.counter("requeued") > 0
     system.assert_counters_match_a_recount()
 
 
@@ -94,7 +94,7 @@ def test_a_block_that_kills_its_workers_is_given_up_with_its_bytes(
 
         with pytest.raises(RiskTasksError, match="its workers died"):
             handle.result(timeout_s=10)
-        assert system.counter("put_back") == 3
+        assert system.counter("requeued") == 3
         assert system.risk.check_many(portfolios[1:3], timeout_s=30)[0].status == "ok"
         (letter,) = system.redis.zrange("risk:dead", 0, -1)
         assert portfolios[0].id.encode() in system.redis.get(b"risk:payload:" + letter)
@@ -126,7 +126,7 @@ def test_waiting_is_not_dying(system: System, oracle: Oracle, portfolios: list[P
     handles = [system.risk.submit(portfolios[:20], timeout_s=60) for _ in range(8)]
     # Long enough for the heartbeat of the worker to be missed, and for many looks of the reaper.
     wait_until(lambda: not system.redis.keys("risk:role:worker*"), 10, "a missed heartbeat")
-    first_look = system.counter("put_back")
+    first_look = system.counter("requeued")
     waiting = system.redis.llen("risk.normal")
 
     os.kill(system.worker.pid, signal.SIGCONT)
@@ -136,6 +136,6 @@ def test_waiting_is_not_dying(system: System, oracle: Oracle, portfolios: list[P
     assert waiting >= 7
     assert first_look <= 1
     # Beside the one in its fetch, what the worker starts before it says again that it lives.
-    assert system.counter("put_back") <= 2
+    assert system.counter("requeued") <= 2
     assert system.counter("dead") == 0
     assert oracle.verdict() == {"accepted": 160, "answered": 160, "lost": 0, "wrong": 0}

@@ -141,7 +141,7 @@ class Ledger(RuleBasedStateMachine):
     @rule()
     def reap(self) -> None:
         unanswered = [block_id for block_id, outcome in self.outcomes.items() if outcome is None]
-        before = {block_id: self._put_back(block_id) for block_id in unanswered}
+        before = {block_id: self._requeues(block_id) for block_id in unanswered}
         left_alone = [
             block_id for block_id in unanswered if self._waits(block_id) or self._is_held(block_id)
         ]
@@ -155,9 +155,9 @@ class Ledger(RuleBasedStateMachine):
                 self.outcomes[block_id] = found
         for block_id in left_alone:
             assert self.outcomes[block_id] is None, "it only waited, or a live worker has it"
-            assert self._put_back(block_id) == before[block_id]
+            assert self._requeues(block_id) == before[block_id]
         for block_id in unanswered:
-            if self.outcomes[block_id] is None and self._put_back(block_id) != before[block_id]:
+            if self.outcomes[block_id] is None and self._requeues(block_id) != before[block_id]:
                 assert self._waits(block_id), "it was put back and is not there"
 
     # --- what always holds
@@ -208,8 +208,8 @@ class Ledger(RuleBasedStateMachine):
     def _lane_of(self, block_id: str) -> str:
         return f"risk.{self.redis.hget(block_key(block_id), 'lane').decode()}"
 
-    def _put_back(self, block_id: str) -> bytes | None:
-        return self.redis.hget(block_key(block_id), "put_back")
+    def _requeues(self, block_id: str) -> bytes | None:
+        return self.redis.hget(block_key(block_id), "requeues")
 
     def _is_held(self, block_id: str) -> bool:
         """Whether a live worker has started the block."""

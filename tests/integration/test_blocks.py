@@ -6,8 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from risk_tasks.broker.blocks import IfMissing, StampRequest
-from risk_tasks.broker.scripts import SMALL_BYTES
+from risk_tasks.broker.blocks import SMALL_BYTES, IfMissing, StampRequest
 from risk_tasks.client.replies import ReplyReader
 from risk_tasks.connection import connect
 from risk_tasks.errors import QueueFullError, QuotaExceededError, UnknownLimitSetError
@@ -115,15 +114,15 @@ def test_of_an_answer_that_is_nobodys_nothing_is_kept(server, broker, sender):
         sender.send(client_id="", keeps_answer=False, timeout_s=timeout_s)
         for timeout_s in (60.0, 60.0, 0.001, 60.0)
     )
-    assert not broker.start(small, worker="w").is_kept
-    assert broker.start(sender.send(), worker="w").is_kept
+    assert not broker.start(small, worker="w").keeps_answer
+    assert broker.start(sender.send(), worker="w").keeps_answer
 
     assert broker.finish(small, b"") is not None
     assert broker.finish(large, bytes(100_000)) is not None
     wait_until(lambda: broker.start(late, worker="w") is None, 5)
-    server.client.hset(block_key(dead), "put_back", 3)
+    server.client.hset(block_key(dead), "requeues", 3)
     server.client.delete("risk.normal")
-    wait_until(lambda: broker.reap(fetch_grace_s=0.01).buried, 5)
+    wait_until(lambda: broker.reap(fetch_grace_s=0.01).dead_lettered, 5)
 
     assert broker.finish(small, b"") is None
     kept = {key for key in server.key_names() if key.startswith(("risk:result", "risk:answer"))}
@@ -459,7 +458,7 @@ def test_a_full_lane_says_when_there_is_room_for_the_block(
     """At the rate of the last seconds, within 50 ms and 5 s."""
     sender.send(lane=Lane.BATCH, n_checks=9)
     if within_ms:
-        mark = {"settled": 500 + n_settled, "mark_settled": 500}
+        mark = {"completed": 500 + n_settled, "mark_completed": 500}
         mark["mark_ms"] = server.now_ms() - within_ms
         server.client.hset(lane_key(Lane.BATCH), mapping=mark)
 
@@ -474,7 +473,9 @@ def test_the_rate_of_a_lane_is_taken_over_two_seconds_at_least(server, broker, s
     blocks = [sender.send(n_checks=n_checks) for n_checks in (2, 3, 4)]
 
     def mark():
-        fields = server.client.hmget(lane_key(Lane.NORMAL), "settled", "mark_settled", "mark_ms")
+        fields = server.client.hmget(
+            lane_key(Lane.NORMAL), "completed", "mark_completed", "mark_ms"
+        )
         return [int(field) for field in fields]
 
     broker.finish(blocks[0], b"answer")

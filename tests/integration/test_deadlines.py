@@ -15,7 +15,7 @@ from risk_tasks.keys import (
     result_key,
 )
 from risk_tasks.queues import OVERDUE_GRACE_S, Lane
-from risk_tasks.upkeep.sweeper import sweep
+from risk_tasks.upkeep.ledger import sweep
 from tests.integration.support import PAYLOAD, Sender, Server, unique, wait_until
 
 pytestmark = pytest.mark.integration

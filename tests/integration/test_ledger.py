@@ -72,7 +72,7 @@ def test_a_block_that_two_workers_started_belongs_to_the_last(server, broker, ha
 
     reaped = broker.reap(fetch_grace_s=0)
 
-    assert reaped.put_back == 0
+    assert reaped.requeued == 0
     assert server.client.llen("risk.normal") == 0
 
 
@@ -88,23 +88,23 @@ def test_what_was_fetched_and_never_started_is_put_back_after_the_grace(server, 
     """It is served before what waits, and has the grace once more; its place in time stays."""
     block_id, waiting = send(broker), send(broker)
     assert hand.take() == block_id
-    assert broker.reap().put_back == 0
+    assert broker.reap().requeued == 0
     enqueued_ms = age(server, block_id, by_s=FETCH_GRACE_S)
     age(server, waiting, by_s=FETCH_GRACE_S)
 
-    assert broker.reap().put_back == 1
+    assert broker.reap().requeued == 1
 
-    assert server.counter("put_back") == 1
+    assert server.counter("requeued") == 1
     published_ms = int(server.client.hget(block_key(block_id), "published_ms"))
     assert abs(server.now_ms() - published_ms) < 1_000
     assert server.client.zscore(waiting_key(Lane.NORMAL), block_id) == enqueued_ms
-    assert broker.reap().put_back == 0
+    assert broker.reap().requeued == 0
     assert hand.take() == block_id
-    assert broker.reap().put_back == 0
+    assert broker.reap().requeued == 0
     server.client.hincrby(block_key(block_id), "published_ms", -int(FETCH_GRACE_S * 1e3) - 1)
-    assert broker.reap().put_back == 1
-    assert int(server.client.hget(block_key(block_id), "put_back")) == 2
-    assert server.client.hget(block_key(waiting), "put_back") is None
+    assert broker.reap().requeued == 1
+    assert int(server.client.hget(block_key(block_id), "requeues")) == 2
+    assert server.client.hget(block_key(waiting), "requeues") is None
 
 
 @pytest.mark.parametrize("lane", Lane)
@@ -114,7 +114,7 @@ def test_each_lane_is_looked_at(server, broker, hand, lane):
     hand.take(lane)
     age(server, block_id, by_s=FETCH_GRACE_S + 1, lane=lane)
 
-    assert broker.reap().put_back == 1
+    assert broker.reap().requeued == 1
 
     assert server.client.llen(lane.queue) == 1
 
@@ -126,13 +126,13 @@ def test_what_waits_for_long_in_a_long_lane_is_left_alone(server, broker, hand):
     for place, block_id in enumerate([fetched, *waiting]):
         age(server, block_id, by_s=1_000 - place)
 
-    assert broker.reap().put_back == 1
+    assert broker.reap().requeued == 1
 
     assert [message["headers"]["id"] for message in server.messages("risk.normal")] == [
         fetched,
         *waiting,
     ]
-    assert all(server.client.hget(block_key(block_id), "put_back") is None for block_id in waiting)
+    assert all(server.client.hget(block_key(block_id), "requeues") is None for block_id in waiting)
 
 
 def test_a_lane_is_read_whoever_wrote_into_it(server, broker, hand):
@@ -145,7 +145,7 @@ def test_a_lane_is_read_whoever_wrote_into_it(server, broker, hand):
     server.client.delete("risk.normal")
     server.client.rpush("risk.normal", b"garbage", json.dumps(message))
 
-    assert broker.reap().put_back == 1
+    assert broker.reap().requeued == 1
 
     assert hand.take() == fetched
 
@@ -159,10 +159,10 @@ def test_what_a_dead_worker_held_is_put_back_for_the_next(server, broker, hand):
         broker.start(block_id, worker="mortal")
     enqueued_ms = int(server.client.hget(block_key(held[0]), "enqueued_ms"))
 
-    assert broker.reap().put_back == 100
-    assert broker.reap().put_back == 20
+    assert broker.reap().requeued == 100
+    assert broker.reap().requeued == 20
 
-    assert server.counter("put_back") == 120
+    assert server.counter("requeued") == 120
     assert server.messages("risk.normal")[-1]["headers"]["id"] == waiting
     entry = server.client.hgetall(block_key(held[0]))
     assert {b"worker", b"started_ms"}.isdisjoint(entry)
@@ -176,28 +176,28 @@ def test_a_worker_that_died_holding_nothing_that_exists_is_forgotten(server, bro
     server.client.sadd("risk:held:mortal", "no-such-block")
     server.client.zadd("risk:holders", {"mortal": 1})
 
-    assert broker.reap().put_back == 0
+    assert broker.reap().requeued == 0
 
     assert server.key_names() == set()
 
 
-@pytest.mark.parametrize("max_put_back", [1, 2])
+@pytest.mark.parametrize("max_requeues", [1, 2])
 def test_a_block_is_put_back_so_often_and_then_given_up(
-    server, broker, hand, monkeypatch, max_put_back
+    server, broker, hand, monkeypatch, max_requeues
 ):
     """Also where no worker ever got as far as to start it; its caller is told."""
-    monkeypatch.setattr("risk_tasks.broker.blocks.MAX_REQUEUES", max_put_back)
+    monkeypatch.setattr("risk_tasks.broker.blocks.MAX_REQUEUES", max_requeues)
     blocks = [send(broker, client_id="waits") for _ in range(2)]
     looks = []
-    for _ in range(max_put_back + 1):
+    for _ in range(max_requeues + 1):
         for block_id in blocks:
             hand.take()
             server.client.hdel(block_key(block_id), "published_ms")
             age(server, block_id, by_s=FETCH_GRACE_S + 1)
         reaped = broker.reap()
-        looks.append((reaped.put_back, reaped.expired, reaped.buried))
+        looks.append((reaped.requeued, reaped.expired, reaped.dead_lettered))
 
-    assert looks == [(2, 0, 0)] * max_put_back + [(0, 0, 2)]
+    assert looks == [(2, 0, 0)] * max_requeues + [(0, 0, 2)]
     letters = DeadLetters(server.client).letters()
     assert {letter.reason for letter in letters} == {"it was fetched and never started"}
     told = server.client.lrange(reply_key("waits"), 0, -1)
@@ -242,7 +242,7 @@ def test_a_block_that_outlives_no_worker_is_a_dead_letter(server, broker, hand):
 
     (letter,) = DeadLetters(server.client).letters()
     assert (letter.id, letter.lane, letter.n_checks) == (block_id, "normal", 3)
-    assert (letter.payload, letter.n_put_back) == (b"payload", MAX_REQUEUES)
+    assert (letter.payload, letter.n_requeues) == (b"payload", MAX_REQUEUES)
     assert block_id.encode() in letter.envelope
     assert letter.reason == "its workers died"
     assert server.client.get(f"risk:result:{block_id}").startswith(b"!dead")
@@ -355,14 +355,14 @@ def test_a_malformed_message_is_kept_by_its_head_and_not_replayed(server):
     assert letter.id.startswith("malformed-")
     assert (letter.reason, letter.lane) == ("no JSON", "batch")
     assert letter.envelope == message[: 1 << 16]
-    assert (letter.n_checks, letter.n_put_back, letter.payload) == (0, 0, b"")
+    assert (letter.n_checks, letter.n_requeues, letter.payload) == (0, 0, b"")
     assert abs(letter.died_at.timestamp() * 1e3 - server.now_ms()) < 1_000
     assert not letter.is_replayable
     before = server.content()
     with pytest.raises(InvalidSettingsError, match="malformed") as refused:
         letters.replay(letter.id, timeout_s=1)
     assert refused.value.field == "id"
-    assert "dlq drop" in refused.value.remedy
+    assert "dlq remove" in refused.value.remedy
     assert server.content() == before
 
 
@@ -375,7 +375,7 @@ def test_a_letter_that_there_is_not_is_unknown(server):
     for ask in (
         letters.letter,
         lambda letter_id: letters.replay(letter_id, timeout_s=1),
-        letters.drop,
+        letters.remove,
     ):
         with pytest.raises(UnknownLetterError, match="'none'") as refused:
             ask("none")
@@ -392,7 +392,7 @@ def test_the_bytes_of_the_dead_are_those_of_payload_and_message(server, broker, 
     assert all(letter.is_replayable for letter in letters.letters())
     assert server.counter("dead_bytes") == sum(sizes)
 
-    letters.drop(dead[1])
+    letters.remove(dead[1])
     assert server.counter("dead_bytes") == sizes[1]
     letters.replay(dead[0], timeout_s=30)
 
@@ -442,9 +442,9 @@ def test_a_dropped_letter_takes_its_payload_and_a_live_block_is_no_letter(server
     kill(server, broker, hand, dead)
     letters = DeadLetters(server.client)
 
-    letters.drop(dead)
+    letters.remove(dead)
     with pytest.raises(UnknownLetterError):
-        letters.drop(waiting)
+        letters.remove(waiting)
 
     assert not server.client.exists(payload_key(dead))
     assert broker.start(waiting, worker="w").payload == b"payload"

@@ -10,7 +10,7 @@ from risk_tasks.scripts import Script
 SCRIPTS = [
     ("risk_tasks.store", "idempotency", "renew", ()),
     ("risk_tasks.store", "published", "limits", ("live",)),
-    ("risk_tasks.broker", "start", None, ("settle", "dead")),
+    ("risk_tasks.broker", "blocks", "start", ("common",)),
     ("risk_tasks.cache", "release", None, ()),
 ]
 ARGS = ["risk:limits:v", "risk:limit_sets"], ["v", "name", "document"]

@@ -148,11 +148,11 @@ def test_what_was_fetched_from_a_shard_and_never_started_is_put_back_for_anybody
     _age(server, waiting_key(NORMAL, 1), other)
     reaped = broker.reap()
 
-    assert (reaped.put_back, reaped.expired, reaped.buried) == (1, 0, 0)
+    assert (reaped.requeued, reaped.expired, reaped.dead_lettered) == (1, 0, 0)
     assert [m["headers"]["id"] for m in server.messages("risk.normal")] == [lost]
     assert server.client.zrange(waiting_key(NORMAL), 0, -1) == [lost.encode()]
     assert server.client.zrange(waiting_key(NORMAL, 2), 0, -1) == [waits.encode()]
-    assert broker.reap().put_back == 0
+    assert broker.reap().requeued == 0
     broker.start(lost, worker="w")
     assert server.client.zcard(waiting_key(NORMAL)) == 0
 
@@ -167,7 +167,7 @@ def test_a_long_shard_hides_nothing_that_another_one_lost(server, store, broker,
     _age(server, waiting_key(NORMAL, 1), *old, by_ms=60_000)
     _age(server, waiting_key(NORMAL, 2), lost)
 
-    assert broker.reap().put_back == 1
+    assert broker.reap().requeued == 1
     assert [m["headers"]["id"] for m in server.messages("risk.normal")] == [lost]
 
 
@@ -179,7 +179,7 @@ def test_a_block_that_a_worker_gave_back_waits_in_the_lanes_own_list(server, sto
 
     _age(server, waiting_key(NORMAL, 2), block_id)
 
-    assert broker.reap().put_back == 0
+    assert broker.reap().requeued == 0
     assert broker.start(block_id, worker="w") is not None
     assert server.client.zcard(waiting_key(NORMAL, 2)) == 0
 

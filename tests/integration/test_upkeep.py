@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from risk_tasks.broker.blocks import ReapedBlocks, Swept
+from risk_tasks.broker.blocks import Reaped, Swept
 from risk_tasks.keys import (
     CLIENT_GONE_S,
     CLIENTS_KEY,
@@ -15,12 +15,11 @@ from risk_tasks.keys import (
     block_key,
 )
 from risk_tasks.queues import MAX_REQUEUES
-from risk_tasks.upkeep.reaper import Reaper
-from risk_tasks.upkeep.sweeper import sweep
+from risk_tasks.upkeep.ledger import Reaper, sweep
 
 pytestmark = pytest.mark.integration
 
-NOTHING = ReapedBlocks(0, 0, 0)
+NOTHING = Reaped(0, 0, 0)
 
 
 def lock_ms(server) -> int:
@@ -51,7 +50,7 @@ def test_the_lock_of_a_reaper_that_is_gone_goes_to_another(server):
     assert gone.reap() is None
 
 
-@pytest.mark.parametrize("what", ["put_back", "expired", "buried"])
+@pytest.mark.parametrize("what", ["requeued", "expired", "dead_lettered"])
 def test_a_reaper_says_what_it_did(server, broker, sender, hand, what):
     """And nothing where there was nothing to do."""
     reaper = Reaper(server.client)
@@ -60,15 +59,15 @@ def test_a_reaper_says_what_it_did(server, broker, sender, hand, what):
     broker.start(block_id, worker="mortal")
     if what == "expired":
         server.client.hset(block_key(block_id), "deadline_ms", 1)
-    if what == "buried":
-        server.client.hset(block_key(block_id), "put_back", MAX_REQUEUES)
+    if what == "dead_lettered":
+        server.client.hset(block_key(block_id), "requeues", MAX_REQUEUES)
 
     with capture_logs() as logs:
         reaped = reaper.reap()
         assert reaper.reap() == NOTHING
 
-    expected = {"put_back": 0, "expired": 0, "buried": 0, what: 1}
-    assert reaped == ReapedBlocks(**expected)
+    expected = {"requeued": 0, "expired": 0, "dead_lettered": 0, what: 1}
+    assert reaped == Reaped(**expected)
     assert logs == [{"event": "blocks.reaped", "log_level": "warning", **expected}]
 
 

@@ -129,7 +129,7 @@ def test_the_wheel_holds_all_that_the_package_reads(wheel):
     assert packed == written
     assert {Path(name).suffix for name in packed} >= {".lua", ".toml", ".csv", ".py"}
     assert "risk_tasks/py.typed" in packed
-    assert "risk_tasks/broker/lua/enqueue.lua" in packed
+    assert "risk_tasks/broker/lua/blocks.lua" in packed
     assert "risk_tasks/sample/prices.csv" in packed
 
 
