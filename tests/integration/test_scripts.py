@@ -6,12 +6,12 @@ import pytest
 
 from risk_tasks.scripts import Script
 
-#: a script of each package, from a file with several scripts and from files with one
+#: a script of each package
 SCRIPTS = [
     ("risk_tasks.store", "idempotency", "renew", ()),
     ("risk_tasks.store", "published", "limits", ("live",)),
     ("risk_tasks.broker", "blocks", "start", ("common",)),
-    ("risk_tasks.cache", "release", None, ()),
+    ("risk_tasks.cache", "cache", "release", ()),
 ]
 ARGS = ["risk:limits:v", "risk:limit_sets"], ["v", "name", "document"]
 
