@@ -19,28 +19,33 @@ fi
 @touch $(1)/.installed
 endef
 
-.PHONY: demo test test-faults test-compose secrets libraries certify check lint types contracts docs site test-browser bench load lock clean
+.PHONY: demo test test-faults test-benchmarks test-browser test-compose secrets libraries certify check lint types contracts docs site bench load lock clean
 
 demo: .venv-demo/.installed  ## real portfolios on real prices through real workers
 	.venv-demo/bin/risk-tasks demo
 
-test: .venv/.installed  ## every test that needs no container engine
-	$(BIN)/pytest tests/faults
+test: .venv/.installed  ## what the product does: unit, certification and integration tests
 	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/unit tests/certification tests/integration
 
-test-faults: .venv/.installed  ## the fault tests at full size: about half an hour
-	$(BIN)/pytest tests/faults --full
+test-faults: .venv/.installed  ## kills, floods and restarts; FULL=1 for the full size, half an hour
+	$(BIN)/pytest tests/faults $(if $(FULL),--full)
 
-test-compose: .venv/.installed  ## the containers, with a real engine; FULL=1 for full loads
+test-benchmarks: .venv/.installed  ## the programs that measure, at a small size
+	$(BIN)/pytest tests/benchmarks
+
+test-browser: site  ## the documentation site in Chromium
+	$(BIN)/pytest tests/browser
+
+test-compose: .venv/.installed  ## the containers, with a Docker engine; FULL=1 for full loads
 	@$(BIN)/python -m tests.compose $(if $(FULL),--full)
 
-secrets:  ## passwords of the stack that are missing, in secrets/
+secrets:  ## make the passwords of the stack that are missing, in secrets/
 	@sh deploy/secrets.sh
 
-libraries: .venv/.installed  ## the environment of the libraries that `certify` asks
+libraries: .venv/.installed  ## the environment of other risk libraries, for `certify`
 	$(BIN)/python -m benchmarks.libraries.environment
 
-certify: libraries  ## numbers against published ones and against other libraries
+certify: libraries  ## compare our numbers with published ones and with other libraries
 	$(BIN)/pytest tests/certification
 
 check: lint types contracts test  ## what must pass before a change lands
@@ -55,20 +60,17 @@ types: .venv/.installed
 contracts: .venv/.installed
 	$(BIN)/lint-imports --no-logo
 
-docs: .venv/.installed  ## write what the documentation repeats of the code
+docs: .venv/.installed  ## write the parts of the documentation that come from the code
 	$(BIN)/python -m docs.generate
 
 site: .venv/.site  ## the documentation site, in build/site
 	$(BIN)/python -m docs.mermaid
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs build/site
 
-test-browser: site  ## the documentation site in Chromium
-	$(BIN)/pytest tests/browser
-
 bench: .venv/.installed  ## measure; writes build/bench/*.json
 	$(BIN)/python -m benchmarks
 
-load: .venv/.installed  ## judge every target under load; writes build/bench/load.html
+load: .venv/.installed  ## test every target under load; writes build/bench/load.html
 	@mkdir -p build/bench
 	$(BIN)/python tests/risk_engine_load_test.py --max-requests-per-user 5000 --concurrent-users 10 \
 	  --target-response-time 100ms --validate-optimizations --report build/bench/load.html

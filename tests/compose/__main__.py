@@ -1,9 +1,9 @@
-"""Build the images, drive the stack with a real engine, and say in the last line how it went.
+"""Build the images and test the stack of docker-compose.yml; the last line is the result.
 
     python -m tests.compose [--full]
 
-Skips, with the reason, where no engine answers. Where no image registry can be reached and
-`../shared/compose/offline-images.sh` is there, it makes the base images.
+Fails, with the reason, where no engine answers. Where no image registry can be reached and
+`../shared/compose/offline-images.sh` exists, that script makes the base images.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FIGURES = ROOT / "build" / "compose.json"
 
 
 def missing() -> str | None:
-    """Return why the stack cannot be driven here, or None."""
+    """Return what the test needs and this machine does not have, or None."""
     if shutil.which("docker") is None:
         return "no docker client is installed"
     if not _quietly("docker", "info"):
@@ -41,20 +41,20 @@ def missing() -> str | None:
     return None
 
 
-def make_bases() -> None:
-    """Have the base images here: pulled, or made where nothing can be pulled."""
+def make_base_images() -> None:
+    """Pull the base images, or make them where nothing can be pulled."""
     wanted = [tag for tag in _BASES.values() if not _quietly("docker", "image", "inspect", tag)]
     if all(_quietly("docker", "pull", "--quiet", tag, timeout_s=300) for tag in wanted):
         return
     if not _OFFLINE.is_file():
-        sys.exit(f"test-compose: {', '.join(wanted)} can neither be pulled nor made here")
+        sys.exit(f"Cannot pull {', '.join(wanted)}, and {_OFFLINE} does not exist")
     _loudly("bash", str(_OFFLINE))
 
 
-def lay_wheels() -> None:
-    """Fetch what the images install, as the host does, where it has the images' Python.
+def download_wheels() -> None:
+    """Download the wheels of the images with the host's pip, where it has the images' Python.
 
-    Elsewhere the images' own pip fetches it while they are built.
+    Elsewhere the pip of the base image downloads them while the images are built.
     """
     code = "import sys; print('%d.%d' % sys.version_info[:2])"
     run = ["docker", "run", "--rm", "--network=none", _BASES["PYTHON_IMAGE"], "python3", "-c", code]
@@ -68,7 +68,7 @@ def lay_wheels() -> None:
         if _quietly(python, "-m", "pip", "--version"):
             _loudly("sh", str(ROOT / "deploy" / "wheels.sh"), python)
             return
-    print(f"No Python {version} on the host: the images fetch their dependencies themselves.")
+    print(f"No Python {version} on this machine: the builds of the images download their packages.")
 
 
 def build() -> None:
@@ -104,13 +104,13 @@ def verdict(code: int, figures: dict[str, Any]) -> str:
 def main() -> int:
     reason = missing()
     if reason:
-        print(f"test-compose: skipped: {reason}")
-        return 0
+        print(f"test-compose: FAILED: {reason}")
+        return 1
     full = "--full" in sys.argv[1:]
     FIGURES.unlink(missing_ok=True)
     FIGURES.parent.mkdir(exist_ok=True)
     took_s = {}
-    for step in (make_bases, lay_wheels, build):
+    for step in (make_base_images, download_wheels, build):
         started = time.monotonic()
         step()
         took_s[step.__name__] = round(time.monotonic() - started, 1)

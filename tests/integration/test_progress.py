@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 
 import pytest
 
 from risk_tasks import sample
 from risk_tasks.embedding.server import free_port
 from tests.integration.dev_system import READY_WITHIN_S
-from tests.integration.support import REPOSITORY, command, environment, wait_until
+from tests.integration.support import command, wait_until
 from tests.integration.terminals import Shown, on_terminal
 
 pytestmark = pytest.mark.integration
@@ -146,40 +145,3 @@ def test_a_terminal_that_moves_no_cursor_is_shown_nothing(server):
     shown = on_terminal(["-m", "risk_tasks", *words], TERM="dumb")
 
     assert (shown.returncode, shown.terminal) == (0, "")
-
-
-# --- benchmarks print while they go on
-
-BENCHMARK = """
-from benchmarks import __main__ as command
-command.BENCHMARKS = {"first": lambda: print("one row"), "second": lambda: print("another")}
-command.main(["second", "--full", "first"])
-"""
-
-
-def test_a_benchmark_stands_below_what_it_prints():
-    """On the same terminal; rows that go elsewhere go there alone."""
-    elsewhere = on_terminal(["-c", BENCHMARK], cwd=REPOSITORY)
-    beside = on_terminal(["-c", BENCHMARK], cwd=REPOSITORY, stdout_too=True)
-
-    messages = ["Measuring second, 1 of 2", "Measuring first, 2 of 2"]
-    assert elsewhere.stdout == "another\none row\n"
-    assert "row" not in elsewhere.terminal
-    for shown in (elsewhere, beside):
-        assert_shown_and_gone(shown, messages)
-    assert "another" in beside.terminal
-    assert beside.terminal.index("another") > beside.terminal.index(messages[0])
-
-
-def test_a_benchmark_prints_its_rows_alone_on_no_terminal():
-    done = subprocess.run(
-        [sys.executable, "-c", BENCHMARK],
-        cwd=REPOSITORY,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
-
-    assert (done.stdout, done.stderr) == ("another\none row\n", "")

@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.support import REPOSITORY, environment
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 
 def load_test(*options: object, cwd, timeout_s: float = 500) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.load.figures import Figures, Kills, Look, Scaling, Times, Told
 from benchmarks.load.judging import LEVEL_MS, Criterion, Targets, judge, verdict
 from benchmarks.load.report import Report
-from tests.unit.load.figures import GOOD, asked, with_level
+from tests.benchmarks.load.figures import GOOD, asked, with_level
 
 TARGETS = Targets()
 

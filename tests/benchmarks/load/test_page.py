@@ -11,7 +11,7 @@ from benchmarks.load.figures import Figures
 from benchmarks.load.judging import Criterion, Targets, judge
 from benchmarks.load.page import page
 from benchmarks.load.report import Report
-from tests.unit.load.figures import GOOD
+from tests.benchmarks.load.figures import GOOD
 
 
 @pytest.fixture(scope="module")
