@@ -1,7 +1,7 @@
 """Published markets and limit sets: a name points to the id of its current content.
 
-The wire format of a market needs Arrow, so the methods that encode or decode one import it: the
-autoscaler only reads names, and its container has no Arrow.
+The wire formats need Arrow, so the methods that encode or decode import them: the autoscaler only
+reads names, and its container has no Arrow.
 """
 
 from __future__ import annotations
@@ -27,8 +27,6 @@ from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.number import as_finite
 from risk_tasks.scripts import Script
-from risk_tasks.wire.documents import limit_set_document, read_limit_set
-from risk_tasks.wire.framing import decoding
 
 
 class MarketStore:
@@ -137,6 +135,8 @@ class LimitStore:
 
         A check submitted after this returns is held against this set or a later one.
         """
+        from risk_tasks.wire.documents import limit_set_document
+
         document = msgspec.json.encode(limit_set_document(limit_set))
         with transport_errors(self._client):
             self._publish(
@@ -160,5 +160,8 @@ class LimitStore:
             document = self._client.get(limits_key(version))
         if document is None:
             raise UnknownLimitSetError(f"No limit set of version {version}.", field="limits")
+        from risk_tasks.wire.documents import read_limit_set
+        from risk_tasks.wire.framing import decoding
+
         with decoding("limit set"):
             return read_limit_set(msgspec.json.decode(document))
