@@ -18,7 +18,7 @@ from risk_tasks import Limit, LimitSet, Portfolio, RiskClient
 from risk_tasks.broker.dead_letters import DeadLetters
 from risk_tasks.connection import connect
 from risk_tasks.embedding import Fleet, FleetPlan, running_fleet
-from risk_tasks.model.live import LimitChange
+from risk_tasks.model.live import LimitChange, LiveReport
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.queues import LANE_CAPACITY, Lane
 from risk_tasks.store.breaches import BEGINNING, BreachStream, ListenerStore
@@ -51,9 +51,9 @@ class Live:
     def settle(self, within_s: float = WITHIN_S) -> None:
         wait_until(self.at_rest, within_s, "everything to be computed")
 
-    def lane(self) -> list[int]:
-        """Return the checks and the bytes that the batch lane holds."""
-        held = self.recomputing._client.hmget("risk:lane:batch", "checks", "bytes")
+    def lane(self, lane: str = "batch") -> list[int]:
+        """Return the checks and the bytes that a lane holds."""
+        held = self.recomputing._client.hmget(f"risk:lane:{lane}", "checks", "bytes")
         return [int(one or 0) for one in held]
 
     def changes(self, *portfolio_ids: str) -> list[LimitChange]:
@@ -188,6 +188,63 @@ def test_a_service_that_has_celery_alone(live, app):
 
     assert ask("portfolio_update", portfolio=None, portfolio_id=name) == {**held, "version": 2}
     assert name not in live.portfolios.ids()
+
+
+def test_a_critical_event_from_celery_is_answered_and_its_reason_reaches_listeners(live, app):
+    name, queue, event_id = unique("fund"), unique("desk"), unique("event")
+    live.portfolios.set(Portfolio(name, {"AAPL": 1.0}))
+    live.settle()
+    live.portfolios.change(name, {"AAPL": 1e5})
+    live.settle()
+    live.listeners.add(queue, live.stream.last())
+    # The mark of a breach that was found before changes only with the portfolio.
+    live.portfolios.change(name, {"AAPL": -1e5})
+    kwargs = {"event": "exchange halt", "portfolio_ids": [name, "nobody"], "event_id": event_id}
+    answers = []
+    for _ in range(2):
+        sent = app.send_task("risk.critical_event", kwargs=kwargs, queue="risk.critical")
+        answers.append(sent.get(timeout=WITHIN_S))
+        sent.forget()
+
+    assert answers == [{"status": "ok", "n_portfolios": 1, "unknown_ids": ["nobody"]}] * 2
+    live.settle()
+    latest = live.portfolios.report(name)
+    assert (latest.version, latest.reason) == (3, "exchange halt")
+    assert [one.reason for one in live.changes(name)] == [None, "exchange halt"]
+    with connect(live.fleet.url) as client:
+        (message,) = wait_until(lambda: client.lrange(queue, 0, -1), WITHIN_S)
+        live.listeners.remove(queue)
+        client.delete(queue)
+    _, change, _ = json.loads(json.loads(message)["body"])
+    assert (change["portfolio_id"], change["reason"]) == (name, "exchange halt")
+
+
+def test_a_critical_event_is_answered_before_a_full_batch_lane(live):
+    name, others = unique("fund"), [Portfolio(f"x{n}", {"AAPL": 1.0}) for n in range(1_000)]
+    live.portfolios.set(Portfolio(name, {"AAPL": 1e5}))
+    live.settle()
+    (worker,) = (one for one in live.fleet.processes if one.name.startswith("worker"))
+    os.kill(worker.pid, signal.SIGSTOP)
+    try:
+        with RiskClient(live.fleet.url) as risk:
+            for _ in range(60):
+                risk.submit(others, priority="batch", timeout_s=120)
+            live.portfolios.critical_event("flash crash", [name])
+            wait_until(lambda: live.lane("critical")[0] == 1, WITHIN_S, "the critical block")
+            assert live.lane() == [60_000, *live.lane()[1:]]
+    finally:
+        os.kill(worker.pid, signal.SIGCONT)
+
+    latest = wait_until(lambda: of_event(live.portfolios.report(name)), WITHIN_S)
+    n_waiting, _ = live.lane()
+    wait_until(lambda: live.lane()[0] == 0, 120, "an empty lane")
+
+    assert (latest.reason, latest.report.decision) == ("flash crash", "reject")
+    assert n_waiting > 30_000
+
+
+def of_event(latest: LiveReport) -> LiveReport | None:
+    return latest if latest.reason else None
 
 
 def test_a_listeners_queue_is_told_each_change_once(live):

@@ -406,3 +406,103 @@ def test_listeners_are_handed_each_change_once(live, server):
     assert client.llen("desk") == 3
     assert live.listeners.all() == {"desk": last}
     client.close()
+
+
+def critical(live: Live, *ids: str, reason: str = "halt", max_underway: int = 1_000) -> list[str]:
+    """Send a critical event, take what is due and return the ids that were taken for it."""
+    live.portfolios.critical_event(reason, ids)
+    taken = live.recomputing.take(limit=50, wait_ms=60_000, max_underway=max_underway)
+    assert taken.reason == "critical"
+    return [attempt.portfolio.id for attempt in taken.attempts]
+
+
+def test_portfolios_of_a_critical_event_are_taken_first_and_at_once(live):
+    for name in "abcd":
+        live.portfolios.set(Portfolio(name, {"A": 1.0}))
+    live.take(limit=1)
+
+    assert live.recomputing.counts().dirty == 3
+    assert critical(live, "d", "c", max_underway=1) == ["c"]
+    assert live.recomputing.take(limit=9, wait_ms=0, max_underway=1).attempts == []
+    taken = live.recomputing.take(limit=9, wait_ms=0, max_underway=9)
+    assert (taken.reason, [one.portfolio.id for one in taken.attempts]) == ("critical", ["d"])
+    assert [one.portfolio.id for one in live.take()] == ["b"]
+
+
+def test_a_critical_event_wakes_the_collector(live):
+    live.portfolios.set(Portfolio("p", {}))
+    live.take()
+    live.recomputing.wait_for_dirty(0.01)
+
+    live.portfolios.critical_event("halt", ["p"])
+
+    assert live.recomputing.wait_for_dirty(0.01)
+
+
+def test_the_reason_is_in_the_next_report_and_its_changes_and_not_in_later_ones(live):
+    live.portfolios.set(Portfolio("p", {"A": 1.0}))
+    (before,) = live.take()
+    assert critical(live, "p", reason="exchange halt") == ["p"]
+    attempt = replace(before, number=before.number + 1)
+
+    live.record(before, gross=LimitState.WARN)
+    assert live.portfolios.report("p").reason is None
+    live.record(attempt, gross=LimitState.HARD)
+    assert live.portfolios.report("p").reason == "exchange halt"
+    live.portfolios.change("p", {"A": 1.0})
+    live.record(live.take()[0], gross=LimitState.OK)
+
+    assert live.portfolios.report("p").reason is None
+    assert [(one.standing.state, one.reason) for one in live.stream.read(BEGINNING)] == [
+        ("warn", None),
+        ("hard", "exchange halt"),
+        ("ok", None),
+    ]
+
+
+def test_one_report_that_answers_several_events_holds_all_their_reasons(live):
+    live.portfolios.set(Portfolio("p", {}))
+    live.take()
+    for reason in ("halt", "default of X", "halt"):
+        live.portfolios.critical_event(reason, ["p"], event_id=reason)
+    (attempt,) = live.take()
+    live.portfolios.critical_event("later", ["p"])
+
+    live.record(attempt)
+    assert live.portfolios.report("p").reason == "halt; default of X"
+    live.record(live.take()[0])
+    assert live.portfolios.report("p").reason == "later"
+
+
+def test_what_a_critical_event_asks_for_is_retried_in_the_critical_lane(live):
+    live.portfolios.set(Portfolio("p", {}))
+    assert critical(live, "p") == ["p"]
+    assert live.recomputing.retry(visibility_timeout_s=-1, max_attempts=3) == []
+
+    taken = live.recomputing.take(limit=9, wait_ms=0, max_underway=9)
+
+    assert taken.reason == "critical"
+    live.record(taken.attempts[0])
+    assert live.portfolios.report("p").reason == "halt"
+
+
+def test_a_removed_portfolio_is_not_checked_for_an_earlier_event(live):
+    live.portfolios.set(Portfolio("p", {}))
+    live.portfolios.critical_event("halt")
+    live.portfolios.remove("p")
+
+    assert live.take() == []
+    live.portfolios.set(Portfolio("p", {}))
+    live.record(live.take()[0])
+    assert live.portfolios.report("p").reason is None
+
+
+def test_an_event_for_all_is_given_to_each_of_many_portfolios(live):
+    names = [f"p{number}" for number in range(450)]
+    for name in names:
+        live.portfolios.set(Portfolio(name, {}))
+
+    assert live.portfolios.critical_event("halt").n_portfolios == 450
+    taken = live.recomputing.take(limit=1_000, wait_ms=0, max_underway=1_000)
+    assert taken.reason == "critical"
+    assert sorted(attempt.portfolio.id for attempt in taken.attempts) == sorted(names)

@@ -153,3 +153,60 @@ def test_a_server_that_is_away_is_no_answer():
         service = PositionService(PortfolioStore(nobody))
         with pytest.raises(TransportError):
             service.change({"portfolio_id": "p", "deltas": {"A": 1}}, [], "t1")
+
+
+def event(n_portfolios: int, *unknown_ids: str) -> dict[str, Any]:
+    return {"status": "ok", "n_portfolios": n_portfolios, "unknown_ids": list(unknown_ids)}
+
+
+def test_a_critical_event_counts_its_portfolios_and_names_unknown_ids(service, portfolios):
+    for name in "pqr":
+        portfolios.set(Portfolio(name, {"A": 1.0}))
+
+    named = {"event": "flash crash", "portfolio_ids": ["p", "nobody", "q", "p", "none"]}
+    assert service.critical_event(named, [], "t1") == event(2, "nobody", "none")
+    assert service.critical_event({"event": "flash crash"}, [], "t2") == event(3)
+
+
+def test_a_critical_event_that_is_sent_twice_changes_nothing_the_second_time(
+    service, portfolios, server
+):
+    portfolios.set(Portfolio("p", {"A": 1.0}))
+    halt = {"event": "halt", "portfolio_ids": ["p", "none"], "event_id": "halt-1"}
+    assert service.critical_event(halt, [], "t1") == event(1, "none")
+    assert service.critical_event({"event": "fire"}, [], "t2") == event(1)
+    before = server.content()
+
+    assert service.critical_event(halt, [], "t3") == event(1, "none")
+    assert service.critical_event({"event": "fire"}, [], "t2") == event(1)
+
+    assert server.content() == before
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "field"),
+    [
+        ({}, "invalid_settings", "event"),
+        ({"event": 7}, "invalid_settings", "event"),
+        ({"event": "  "}, "invalid_settings", "event"),
+        ({"event": "\ud800"}, "invalid_settings", "event"),
+        ({"event": "x" * 257}, "invalid_settings", "event"),
+        ({"event": "x", "event_id": ""}, "invalid_settings", "event_id"),
+        ({"event": "x", "portfolios": ["p"]}, "invalid_settings", "portfolios"),
+        ({"event": "x", "portfolio_ids": "p"}, "invalid_portfolio", "portfolio_ids"),
+        ({"event": "x", "portfolio_ids": []}, "invalid_portfolio", "portfolio_ids"),
+        ({"event": "x", "portfolio_ids": {"p": 1}}, "invalid_portfolio", "portfolio_ids"),
+        ({"event": "x", "portfolio_ids": ["p", 7]}, "invalid_portfolio", "portfolio_ids[1]"),
+        ({"event": "x", "portfolio_ids": ["p"] * 10_001}, "invalid_portfolio", "portfolio_ids"),
+    ],
+)
+def test_a_malformed_critical_event_changes_nothing(service, server, request_, code, field):
+    service.update({"portfolio": BOOK}, [], "t1")
+    before = server.content()
+
+    answer = service.critical_event(request_, [], "t2")
+
+    assert (answer["status"], answer["code"], answer["field"]) == ("error", code, field)
+    assert answer["message"]
+    assert answer["remedy"]
+    assert server.content() == before

@@ -92,6 +92,14 @@ def test_a_block_says_which_turns_it_is_of_and_its_answer_is_nobodys():
     assert terms["timeout_s"] == pytest.approx(10.0)
 
 
+def test_portfolios_of_a_critical_event_go_to_the_critical_lane():
+    server = Server(Taken("critical", [attempt("a"), attempt("b", n_failed=1)], None))
+
+    server.collector().step()
+
+    assert [terms["lane"] for _, terms in server.sent] == [Lane.CRITICAL, Lane.CRITICAL]
+
+
 def test_one_waits_for_a_token_only_where_nothing_was_due():
     server = Server(NOTHING, NOTHING, Taken("changed", [attempt("a")], None), NOTHING, NOTHING)
     collector = server.collector()
