@@ -27,7 +27,7 @@ from risk_tasks.client.options import (
 from risk_tasks.errors import TransportError
 from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.model.limits import LimitSet
-from risk_tasks.model.live import LiveReport
+from risk_tasks.model.live import CriticalEvent, LiveReport
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import RiskReport
@@ -74,6 +74,18 @@ class AsyncLiveCalls(ABC):
     async def report(self, portfolio_id: str) -> LiveReport | None:
         """Return the latest report of a live portfolio, None where none was made yet."""
         return await self._call(self._blocking.report, portfolio_id)
+
+    async def critical_event(
+        self,
+        reason: str,
+        portfolio_ids: Iterable[str] | None = None,
+        *,
+        event_id: str | None = None,
+    ) -> CriticalEvent:
+        """Have live portfolios checked at once, as `RiskClient.critical_event` does."""
+        return await self._call(
+            self._blocking.critical_event, reason, portfolio_ids, event_id=event_id
+        )
 
     def breaches(
         self,

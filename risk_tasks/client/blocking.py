@@ -44,7 +44,7 @@ from risk_tasks.errors import (
 )
 from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.model.limits import LimitSet
-from risk_tasks.model.live import LiveReport
+from risk_tasks.model.live import CriticalEvent, LiveReport
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import RiskReport
@@ -98,6 +98,25 @@ class LiveCalls(ABC):
         Raises `UnknownPortfolioError`.
         """
         return self._link().live.report(portfolio_id)
+
+    def critical_event(
+        self,
+        reason: str,
+        portfolio_ids: Iterable[str] | None = None,
+        *,
+        event_id: str | None = None,
+    ) -> CriticalEvent:
+        """Have live portfolios, or all of them, checked at once in the critical lane.
+
+        `reason`, of up to 256 characters, is in the next report of each portfolio and in the
+        changes of state that this report causes. An `event_id` that was seen within a day changes
+        nothing, and returns the same again. Returns how many portfolios are checked, and which ids
+        are unknown.
+
+        Raises `InvalidSettingsError` for a bad reason or event id, and `InvalidPortfolioError` for
+        an empty list, more than 10,000 ids, or an id that is not a name.
+        """
+        return self._link().live.critical_event(reason, portfolio_ids, event_id)
 
     def breaches(
         self,

@@ -6,7 +6,7 @@ import itertools
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import replace
@@ -25,7 +25,7 @@ from risk_tasks.client.replies import ReplyReader
 from risk_tasks.connection import connect
 from risk_tasks.errors import InvalidPortfolioError, QueueFullError, QuotaExceededError
 from risk_tasks.keys import COUNTERS_KEY
-from risk_tasks.model.live import LiveReport
+from risk_tasks.model.live import CriticalEvent, LiveReport
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.queues import SLOW_CRITICAL_S, Lane
 from risk_tasks.store.portfolios import PortfolioStore
@@ -33,7 +33,13 @@ from risk_tasks.store.published import LimitStore, MarketStore
 from risk_tasks.store.results import ResultStore
 from risk_tasks.store.shards import ShardStore
 from risk_tasks.wire.answer import AnswerBlock, decode_answer
-from risk_tasks.wire.documents import read_deltas, read_event_id, read_portfolio_id
+from risk_tasks.wire.documents import (
+    read_deltas,
+    read_event_id,
+    read_event_portfolios,
+    read_portfolio_id,
+    read_reason,
+)
 from risk_tasks.wire.request import encode_request
 
 
@@ -63,6 +69,13 @@ class LiveDoor:
 
     def remove(self, portfolio_id: str) -> int:
         return self._portfolios.remove(read_portfolio_id(portfolio_id))
+
+    def critical_event(
+        self, reason: str, portfolio_ids: Iterable[str] | None, event_id: str | None
+    ) -> CriticalEvent:
+        return self._portfolios.critical_event(
+            read_reason(reason), read_event_portfolios(portfolio_ids), _event(event_id)
+        )
 
     def report(self, portfolio_id: str) -> LiveReport | None:
         return self._portfolios.report(read_portfolio_id(portfolio_id))

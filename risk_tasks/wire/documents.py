@@ -5,7 +5,7 @@ A document has the field names of the model's class. Unknown keys are refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
 from typing import Any, TypeVar
@@ -289,21 +289,22 @@ def read_event_portfolios(given: object) -> list[str] | None:
     """Return the ids that a critical event names, None for all; raises `InvalidPortfolioError`."""
     if given is None:
         return None
-    if isinstance(given, str) or not isinstance(given, Sequence) or not given:
+    ids = [] if isinstance(given, str | Mapping) or not isinstance(given, Iterable) else list(given)
+    if not ids:
         raise InvalidPortfolioError(
             "Not a list of portfolio ids; expected one id or more.",
             field="portfolio_ids",
             remedy="Leave portfolio_ids out to check all live portfolios.",
         )
-    if len(given) > MAX_EVENT_PORTFOLIOS:
+    if len(ids) > MAX_EVENT_PORTFOLIOS:
         raise InvalidPortfolioError(
-            f"{len(given):,} portfolio ids; expected {MAX_EVENT_PORTFOLIOS:,} at most.",
+            f"{len(ids):,} portfolio ids; expected {MAX_EVENT_PORTFOLIOS:,} at most.",
             field="portfolio_ids",
             remedy="Send several events, or leave portfolio_ids out to check all live portfolios.",
         )
     return [
         _name(one, f"portfolio_ids[{place}]", InvalidPortfolioError)
-        for place, one in enumerate(given)
+        for place, one in enumerate(ids)
     ]
 
 

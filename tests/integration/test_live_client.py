@@ -92,6 +92,30 @@ def test_the_latest_report_says_of_which_version_it_is(client, worker):
     assert 0 <= latest.age_s < 60
 
 
+def test_a_critical_event_is_sent_by_both_clients(client, worker):
+    client.set_portfolio(Portfolio("p", {"A": 1.0}))
+    worker.work(OK)
+
+    for _ in range(2):
+        event = client.critical_event("exchange halt", {"p": 1, "none": 2}.keys(), event_id="e1")
+        assert (event.n_portfolios, event.unknown_ids) == (1, ("none",))
+    worker.work(WARN)
+
+    assert client.report("p").reason == "exchange halt"
+    (change,) = client.breaches("0", within_s=0)
+    assert (change.standing.state, change.reason) == (WARN, "exchange halt")
+    for ids, field in (("p", "portfolio_ids"), ([], "portfolio_ids"), ([7], "portfolio_ids[0]")):
+        with pytest.raises(InvalidPortfolioError) as refused:
+            client.critical_event("halt", ids)
+        assert refused.value.field == field
+
+    async def for_all() -> int:
+        async with AsyncRiskClient(client.url) as risk:
+            return (await risk.critical_event("fire")).n_portfolios
+
+    assert asyncio.run(for_all()) == 1
+
+
 def test_live_portfolios_are_checked_as_any_other(fleet, risk, market):
     """By id, beside others, blocking, submitted and awaited."""
     one, two = books(2, market.instruments)
