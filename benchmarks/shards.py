@@ -64,7 +64,8 @@ def _hit_ratios(n_workers: int) -> dict[str, list[float]]:
             for number, way in enumerate(found):
                 with RiskClient(fleet.url, timeout_s=120) as client:
                     if way == "by chance":
-                        client._link()._routing.told = lambda _: None  # noqa: SLF001 - as an old client
+                        router = client._connection._router  # noqa: SLF001 - as an old client
+                        router.set_n_shards = lambda _: None
                     else:
                         client.check(books[0])
                     before = _settled(counts)

@@ -1,11 +1,10 @@
-"""Answers of blocks as tables and as reports."""
+"""Answers of blocks as tables and as reports, in the order of the caller."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,52 +16,127 @@ from risk_tasks.model.report import GRAVITY, ReportStatus, RiskReport
 from risk_tasks.wire.answer import BREACH_TYPE, AnswerBlock, breach_column
 from risk_tasks.wire.reports import reports
 
+#: `order[i]` (P,) is the place among the answers of the caller's portfolio i; None: the same order
+Order = npt.NDArray[np.int64] | None
+
 _STATUS = (ReportStatus.OK, ReportStatus.ERROR)
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """A row per portfolio, and for callers of breaches a row per breach."""
+
+    portfolios: pa.Table
+    breaches: pa.Table | None = None
+
+    def __getitem__(self, rows: slice) -> Tables:
+        """Return the tables of the portfolios in `rows`."""
+        own = self.portfolios[rows]
+        if self.breaches is None:
+            return Tables(own)
+        # The breaches are in the order of the portfolios, as many as each row counts.
+        counts = (self.portfolios["breach_count"][: rows.start], own["breach_count"])
+        n_before, n_own = (pc.sum(one).as_py() or 0 for one in counts)
+        return Tables(own, self.breaches.slice(n_before, n_own))
+
+
+#: the ids and the answers, both in the order of the blocks -> the result of a call
+DecodeReports = Callable[[pa.StringArray, Iterable[AnswerBlock], Order], list[RiskReport]]
+DecodeTables = Callable[[pa.StringArray, Iterable[AnswerBlock], Order], Tables]
+
+
+def decode_reports(
+    ids: pa.StringArray, answers: Iterable[AnswerBlock], order: Order = None
+) -> list[RiskReport]:
+    """Return a report per portfolio."""
+    found = reports(ids.to_pylist(), list(answers))
+    return found if order is None else [found[place] for place in order.tolist()]
+
+
+def decode_tables(names: Sequence[MeasureName], *, with_breaches: bool) -> DecodeTables:
+    """Return a function that makes tables of answers while these arrive."""
+
+    def decode(ids: pa.StringArray, answers: Iterable[AnswerBlock], order: Order = None) -> Tables:
+        if with_breaches:
+            answers = list(answers)
+        table = answer_table(ids, names, answers)
+        if order is not None:
+            table = table.take(pa.array(order))
+        return Tables(table, breach_table(ids, answers, order) if with_breaches else None)
+
+    return decode
 
 
 def answer_table(
     portfolio_ids: pa.StringArray, names: Sequence[MeasureName], answers: Iterable[AnswerBlock]
 ) -> pa.Table:
-    """Return a row per portfolio: its id, its measures (null unless ok), and what follows."""
+    """Return a row per portfolio: id, measures (null unless ok), status, decision, breaches."""
     schema = _schema(tuple(names))
     measures = schema.names[: len(names)]
     pieces = [
-        pa.Table.from_arrays([*_measures(answer, measures), *_behind(answer)], schema=schema)
+        pa.Table.from_arrays([*_measures(answer, measures), *_outcome(answer)], schema=schema)
         for answer in answers
     ]
     table = pa.concat_tables(pieces) if pieces else schema.empty_table()
     return table.add_column(0, "portfolio_id", portfolio_ids)
 
 
+def breach_table(
+    portfolio_ids: pa.StringArray, answers: Iterable[AnswerBlock], order: Order = None
+) -> pa.Table:
+    """Return a row per breach: the id of the portfolio and the fields of `Breach`.
+
+    Breaches stay in Arrow: none becomes an object.
+    """
+    columns = [breach_column(answer) for answer in answers]
+    if order is not None:
+        places = pa.array(order)
+        portfolio_ids, columns = (
+            portfolio_ids.take(places),
+            [pa.concat_arrays(columns).take(places)],
+        )
+    pieces = []
+    start = 0
+    for column in columns:
+        if column.null_count < len(column):
+            ids = portfolio_ids.slice(start).take(pc.list_parent_indices(column))
+            pieces.append(pa.table([ids, *column.flatten().flatten()], schema=_BREACHES))
+        start += len(column)
+    return pa.concat_tables(pieces) if pieces else _BREACHES.empty_table()
+
+
+_BREACHES = pa.schema([("portfolio_id", pa.string()), *BREACH_TYPE])
+
+
 @lru_cache(maxsize=256)
 def _schema(names: tuple[MeasureName, ...]) -> pa.Schema:
-    """Remembered: most calls ask for the same measures."""
+    """Cached: most calls have the same measures."""
     measures = [(str(name), pa.float64()) for name in names]
-    behind = [("status", pa.string()), ("decision", pa.string())]
-    return pa.schema([*measures, *behind, ("breach_count", pa.int32()), ("code", pa.string())])
+    outcome = [("status", pa.string()), ("decision", pa.string())]
+    return pa.schema([*measures, *outcome, ("breach_count", pa.int32()), ("code", pa.string())])
 
 
 def _measures(answer: AnswerBlock, names: Sequence[str]) -> Iterator[pa.DoubleArray]:
     """Yield the column of each measure."""
-    looked_at, unsure = None, None
+    last, is_null = None, None
     for name in names:
         column = answer.columns.get(name)
         if column is None:
             yield pa.nulls(len(answer), pa.float64())
             continue
-        # Where nothing is the matter, all columns have the same outcomes.
-        if column.outcomes is not looked_at:
-            looked_at = column.outcomes
-            unsure = ~column.is_ok if looked_at.any() else None
-        yield pa.array(column.values, mask=unsure)
+        # The columns of a block without any problem share one array of outcomes.
+        if column.outcomes is not last:
+            last = column.outcomes
+            is_null = ~column.is_ok if last.any() else None
+        yield pa.array(column.values, mask=is_null)
 
 
-def _behind(answer: AnswerBlock) -> Iterator[pa.Array]:
-    """Yield the columns that stand behind the measures."""
+def _outcome(answer: AnswerBlock) -> Iterator[pa.Array]:
+    """Yield the columns after the measures."""
     errors, n = answer.errors, len(answer)
-    failed = np.zeros(n, dtype=np.int8)
-    failed[list(errors)] = 1
-    yield _words(_STATUS, failed)
+    is_error = np.zeros(n, dtype=np.int8)
+    is_error[list(errors)] = 1
+    yield _words(_STATUS, is_error)
     yield _words(GRAVITY, answer.decisions)
     yield pa.array(answer.breach_counts, pa.int32())
     if errors:
@@ -72,78 +146,7 @@ def _behind(answer: AnswerBlock) -> Iterator[pa.Array]:
 
 
 def _words(words: Sequence[str], places: npt.NDArray[np.int8]) -> pa.StringArray:
-    """Return the word of each row; most often it is the same for all."""
+    """Return the word of each row; most often all rows have the same."""
     if len(places) and (places == places[0]).all():
         return pa.repeat(pa.scalar(str(words[places[0]])), len(places))
     return pa.array([str(word) for word in words]).take(pa.array(places))
-
-
-def breach_table(portfolio_ids: pa.StringArray, answers: Iterable[AnswerBlock]) -> pa.Table:
-    """Return a row per breach: the portfolio's id and the fields of `Breach`.
-
-    Of many checks, no breach becomes an object on its way.
-    """
-    schema = pa.schema([("portfolio_id", pa.string()), *BREACH_TYPE])
-    pieces = []
-    start = 0
-    for answer in answers:
-        if answer.breaches:
-            column = breach_column(answer)
-            ids = portfolio_ids.slice(start).take(pc.list_parent_indices(column))
-            pieces.append(pa.table([ids, *column.flatten().flatten()], schema=schema))
-        start += len(answer)
-    return pa.concat_tables(pieces) if pieces else schema.empty_table()
-
-
-class Outcome(Protocol):
-    """The answers in the shape that a kind of call wants."""
-
-    def rows(self, start: int, stop: int) -> Self:
-        """Return what is of the portfolios from `start` to before `stop`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tables:
-    """A row per portfolio, and where they are asked for a row per breach."""
-
-    found: pa.Table
-    breaches: pa.Table | None = None
-
-    @classmethod
-    def shape(cls, names: Sequence[MeasureName], *, with_breaches: bool) -> TableShape:
-        """Return what makes tables of ids and of answers, as these come."""
-
-        def of(ids: pa.StringArray, answers: Iterable[AnswerBlock]) -> Tables:
-            if not with_breaches:
-                return cls(answer_table(ids, names, answers))
-            answers = list(answers)
-            return cls(answer_table(ids, names, answers), breach_table(ids, answers))
-
-        return of
-
-    def rows(self, start: int, stop: int) -> Tables:
-        found = self.found.slice(start, stop - start)
-        if self.breaches is None:
-            return Tables(found)
-        # There is a row for each breach that is counted, in the order of the portfolios.
-        counts = (self.found["breach_count"].slice(0, start), found["breach_count"])
-        before, own = (pc.sum(one).as_py() or 0 for one in counts)
-        return Tables(found, self.breaches.slice(before, own))
-
-
-#: ids and answers, as these come -> their tables
-TableShape = Callable[[pa.StringArray, Iterable[AnswerBlock]], Tables]
-
-
-@dataclass(frozen=True, slots=True)
-class Reports:
-    """A report per portfolio."""
-
-    found: list[RiskReport]
-
-    @classmethod
-    def of(cls, ids: pa.StringArray, answers: Iterable[AnswerBlock]) -> Reports:
-        return cls(reports(ids.to_pylist(), list(answers)))
-
-    def rows(self, start: int, stop: int) -> Reports:
-        return Reports(self.found[start:stop])

@@ -1,30 +1,29 @@
-"""The asyncio client: the same methods, awaitable; concurrent checks share blocks."""
+"""The asyncio client: the methods of the blocking client, awaitable; checks share messages."""
 
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from risk_tasks.client.blocking import RiskClient
 from risk_tasks.client.breach_stream import AsyncChanges, ChangeReader
-from risk_tasks.client.coalescing import Coalescer, Company, SentCall
-from risk_tasks.client.connection import Link
-from risk_tasks.client.lookup import read_asked
-from risk_tasks.client.options import (
-    CallTerms,
-    CheckOptions,
-    KnownCalls,
-    of_row,
-    require_request,
-    unanswered,
+from risk_tasks.client.coalescing import (
+    Coalescer,
+    CoalescingPolicy,
+    PendingRequest,
+    RetryIndividuallyError,
+    fan_out,
+    fan_out_error,
 )
-from risk_tasks.errors import TransportError
+from risk_tasks.client.connection import Connection, SentCall, timeout_error
+from risk_tasks.client.lookup import find_portfolios
+from risk_tasks.client.options import CheckOptions, read_options, read_timeout, require_computed
+from risk_tasks.client.replies import closed_error
 from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.live import CriticalEvent, LiveReport
@@ -33,111 +32,16 @@ from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import RiskReport
 from risk_tasks.store.breaches import NOW
 from risk_tasks.wire.reports import reports
-from risk_tasks.wire.request import pack_portfolios
+from risk_tasks.wire.request import Detail, pack_portfolios
 
 Result = TypeVar("Result")
 
+_N_SENDING_THREADS, _N_CALLING_THREADS = 4, 32
 
-def _nothing(portfolio_ids: Sequence[str]) -> Sequence[Portfolio | None]:
-    return [None] * len(portfolio_ids)
-
-
-class AsyncLiveCalls(ABC):
-    """Live portfolios: as in `LiveCalls`, awaitable."""
-
-    _blocking: RiskClient
-    _closed: bool
-
-    async def set_portfolio(self, portfolio: Portfolio, *, event_id: str | None = None) -> int:
-        """Hold `portfolio`, as `RiskClient.set_portfolio` does; returns its new version."""
-        return await self._call(self._blocking.set_portfolio, portfolio, event_id=event_id)
-
-    async def change_positions(
-        self, portfolio_id: str, deltas: Mapping[str, float], *, event_id: str | None = None
-    ) -> int:
-        """Add `deltas` to the positions, as `RiskClient.change_positions` does.
-
-        Calls that are awaited together may arrive in any order.
-        """
-        return await self._call(
-            self._blocking.change_positions, portfolio_id, deltas, event_id=event_id
-        )
-
-    async def get_portfolio(self, portfolio_id: str) -> Portfolio:
-        """Return the portfolio as it is now, with its `version`; else `UnknownPortfolioError`."""
-        return await self._call(self._blocking.get_portfolio, portfolio_id)
-
-    async def remove_portfolio(self, portfolio_id: str) -> int:
-        """Hold the portfolio no longer; returns its last version."""
-        return await self._call(self._blocking.remove_portfolio, portfolio_id)
-
-    async def report(self, portfolio_id: str) -> LiveReport | None:
-        """Return the latest report of a live portfolio, None where none was made yet."""
-        return await self._call(self._blocking.report, portfolio_id)
-
-    async def critical_event(
-        self,
-        reason: str,
-        portfolio_ids: Iterable[str] | None = None,
-        *,
-        event_id: str | None = None,
-    ) -> CriticalEvent:
-        """Have live portfolios checked at once, as `RiskClient.critical_event` does."""
-        return await self._call(
-            self._blocking.critical_event, reason, portfolio_ids, event_id=event_id
-        )
-
-    def breaches(
-        self,
-        since: str = NOW,
-        *,
-        group: str | None = None,
-        reader: str | None = None,
-        within_s: float | None = None,
-    ) -> AsyncChanges:
-        """Return an async iterator over changes of state, as `RiskClient.breaches` does.
-
-        A wait that is cancelled loses nothing: what it would have had comes with the next. That the
-        server cannot be reached is raised by the first wait.
-        """
-        self._require_open()
-        source = ChangeReader(
-            self._blocking.url, since, group=group, reader=reader, is_closed=lambda: self._closed
-        )
-        return AsyncChanges(source, within_s)
-
-    async def _one(self, portfolio: Portfolio | str, min_version: int | None) -> Portfolio:
-        """Return what one check asks for, from the server where it is an id."""
-        if isinstance(portfolio, str):
-            look_up = self._blocking._asked  # noqa: SLF001 - two shells of one client
-            asked = await self._call(look_up, (portfolio,), min_version)
-        else:
-            asked = read_asked((portfolio,), min_version, _nothing)
-        return asked.require_all()[0]
-
-    @abstractmethod
-    async def _call(self, function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
-        """Return what `function` does in a thread of the client's."""
-
-    @abstractmethod
-    def _require_open(self) -> None:
-        """Raise `TransportError` where the client is closed."""
+_PendingCheck = PendingRequest[Portfolio]
 
 
-_N_SENDERS, _N_CALLERS = 4, 32
-
-
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    """One awaited check."""
-
-    portfolio: Portfolio
-    call: CallTerms
-    give_up_at: float
-    future: asyncio.Future[RiskReport]
-
-
-class AsyncRiskClient(AsyncLiveCalls):
+class AsyncRiskClient:
     """Checks portfolios on the workers behind one broker, for one event loop.
 
     ::
@@ -145,11 +49,11 @@ class AsyncRiskClient(AsyncLiveCalls):
         async with AsyncRiskClient("redis://localhost:6379/0") as risk:
             reports = await asyncio.gather(*(risk.check(book) for book in books))
 
-    A check that is alone goes out at once. Those that come while others are under way share a
-    block: it goes at `max_checks`, or when its first check has waited `max_wait_s` (2 ms; 50 ms at
-    most). Cancelling a check, its deadline and its errors concern that check alone.
+    A single check goes out at once. Checks that come while others are under way share a message:
+    it goes at `max_checks`, or when its first check has waited `max_wait_s` (2 ms; 50 ms at most).
+    Each check keeps its own deadline and errors, and may be cancelled without effect on others.
 
-    What is sent and read is sent and read by the blocking client's connections, in a few threads.
+    The connections are those of a blocking client, which works in a few threads.
     """
 
     def __init__(
@@ -162,14 +66,16 @@ class AsyncRiskClient(AsyncLiveCalls):
         max_wait_s: float = 0.002,
     ) -> None:
         self._blocking = RiskClient(url, timeout_s=timeout_s, client_name=client_name)
-        self._calls = KnownCalls(timeout_s)
-        self._coalescer: Coalescer[_Waiting] = Coalescer(Company(max_checks, max_wait_s))
-        self._senders = ThreadPoolExecutor(_N_SENDERS, thread_name_prefix="risk-tasks-send")
-        # Apart from them: a call that waits for its answer holds its thread as long.
-        self._callers = ThreadPoolExecutor(_N_CALLERS, thread_name_prefix="risk-tasks-call")
-        self._alarm: asyncio.TimerHandle | None = None
-        self._sending: set[asyncio.Task[None]] = set()
-        self._waiting: set[_Waiting] = set()
+        self._timeout_s = read_timeout(timeout_s)
+        self._coalescer: Coalescer[_PendingCheck] = Coalescer(
+            CoalescingPolicy(max_checks, max_wait_s)
+        )
+        self._sending = ThreadPoolExecutor(_N_SENDING_THREADS, thread_name_prefix="risk-tasks-send")
+        # Apart from these: a call holds its thread until it is answered.
+        self._calling = ThreadPoolExecutor(_N_CALLING_THREADS, thread_name_prefix="risk-tasks-call")
+        self._timer: asyncio.TimerHandle | None = None
+        self._exchanges: set[asyncio.Task[None]] = set()
+        self._pending: set[_PendingCheck] = set()
         self._closed = False
 
     async def check(
@@ -182,7 +88,7 @@ class AsyncRiskClient(AsyncLiveCalls):
     ) -> RiskReport:
         """Return the report of one portfolio; raises as `RiskClient.check` does."""
         report = self.check_shared(portfolio, min_version=min_version, explain=explain, **options)
-        return require_request(await report)
+        return require_computed(await report)
 
     async def check_shared(
         self,
@@ -192,28 +98,32 @@ class AsyncRiskClient(AsyncLiveCalls):
         explain: bool = False,
         **options: Unpack[CheckOptions],
     ) -> RiskReport:
-        """As `check`, but what cannot be computed has a report, as in `check_many`.
+        """As `check`, but a portfolio that cannot be computed has a report, as in `check_many`.
 
-        The id of no live portfolio is refused all the same.
+        An id that is not held is an error all the same.
         """
         self._require_open()
-        call, kind = self._calls.read(explain=explain, **options)
+        call = read_options(Detail.of_reports(explain), self._timeout_s, **options)
         loop = asyncio.get_running_loop()
-        now = loop.time()
-        own = portfolio
-        if min_version is not None or not isinstance(own, Portfolio):
-            own = await self._one(own, min_version)
-        waiting = _Waiting(own, call, now + call.timeout_s, loop.create_future())
-        self._waiting.add(waiting)
+        deadline = loop.time() + call.timeout_s
+        if min_version is not None or not isinstance(portfolio, Portfolio):
+            portfolio = await self._find(portfolio, min_version)
+        check = _PendingCheck(portfolio, call, deadline, loop.create_future())
+        self._pending.add(check)
         try:
-            block = self._coalescer.add(kind, waiting, loop.time())
-            if block is not None:
-                self._send(block)
-            elif self._alarm is None:
-                self._set_alarm()
-            return await waiting.future
+            message = self._coalescer.add(call.coalescing_key, check, loop.time())
+            if message is not None:
+                self._send(message)
+            elif self._timer is None:
+                self._set_timer()
+            report: RiskReport = await check.future
+        except RetryIndividuallyError as failed:
+            error = failed.error
+        else:
+            return report
         finally:
-            self._waiting.discard(waiting)
+            self._pending.discard(check)
+        return await self._retry(check, error)
 
     async def check_many(
         self,
@@ -273,7 +183,7 @@ class AsyncRiskClient(AsyncLiveCalls):
         return await self._call(self._blocking.publish_market, snapshot, name)
 
     async def load_market(self, market: str = DEFAULT_NAME) -> MarketSnapshot | None:
-        """Return the market of this name or id, or None where none is published."""
+        """Return the market of this name or id, None if it is not published."""
         return await self._call(self._blocking.load_market, market)
 
     async def publish_prices(
@@ -283,25 +193,78 @@ class AsyncRiskClient(AsyncLiveCalls):
         return await self._call(self._blocking.publish_prices, prices, as_of=as_of, name=name)
 
     async def publish_limits(self, limit_set: LimitSet, name: str = DEFAULT_NAME) -> str:
-        """Make `limit_set` the one that later checks are held against; returns its version."""
+        """Make `limit_set` the limit set of later checks; returns its version."""
         return await self._call(self._blocking.publish_limits, limit_set, name)
+
+    async def set_portfolio(self, portfolio: Portfolio, *, event_id: str | None = None) -> int:
+        """Hold `portfolio`, as `RiskClient.set_portfolio` does; returns its new version."""
+        return await self._call(self._blocking.set_portfolio, portfolio, event_id=event_id)
+
+    async def change_positions(
+        self, portfolio_id: str, deltas: Mapping[str, float], *, event_id: str | None = None
+    ) -> int:
+        """Add `deltas` to the positions, as `RiskClient.change_positions` does.
+
+        Calls that are awaited together may arrive in any order.
+        """
+        change_positions = self._blocking.change_positions
+        return await self._call(change_positions, portfolio_id, deltas, event_id=event_id)
+
+    async def get_portfolio(self, portfolio_id: str) -> Portfolio:
+        """Return the live portfolio with its `version`; raises `UnknownPortfolioError`."""
+        return await self._call(self._blocking.get_portfolio, portfolio_id)
+
+    async def remove_portfolio(self, portfolio_id: str) -> int:
+        """Stop holding the portfolio; returns its last version."""
+        return await self._call(self._blocking.remove_portfolio, portfolio_id)
+
+    async def critical_event(
+        self,
+        reason: str,
+        portfolio_ids: Iterable[str] | None = None,
+        *,
+        event_id: str | None = None,
+    ) -> CriticalEvent:
+        """Have live portfolios checked at once, as `RiskClient.critical_event` does."""
+        critical_event = self._blocking.critical_event
+        return await self._call(critical_event, reason, portfolio_ids, event_id=event_id)
+
+    async def report(self, portfolio_id: str) -> LiveReport | None:
+        """Return the latest report of a live portfolio, None before its first."""
+        return await self._call(self._blocking.report, portfolio_id)
+
+    def breaches(
+        self,
+        since: str = NOW,
+        *,
+        group: str | None = None,
+        reader: str | None = None,
+        within_s: float | None = None,
+    ) -> AsyncChanges:
+        """Return an async iterator over changes of state, as `RiskClient.breaches` does.
+
+        A wait that is cancelled loses nothing: what it would have had comes with the next. That the
+        server cannot be reached is raised by the first wait.
+        """
+        self._require_open()
+        source = ChangeReader(
+            self._blocking.url, since, group=group, reader=reader, is_closed=lambda: self._closed
+        )
+        return AsyncChanges(source, within_s)
 
     async def close(self) -> None:
         """End the connections; waiting calls get a `TransportError`."""
         if self._closed:
             return
         self._closed = True
-        if self._alarm is not None:
-            self._alarm.cancel()
-        # Not among the callers, who may all be waiting for what this ends.
+        if self._timer is not None:
+            self._timer.cancel()
+        # In another thread: all calling threads may be waiting for what this ends.
         await asyncio.to_thread(self._blocking.close)
-        for waiting in list(self._waiting):
-            if not waiting.future.done():
-                closed = TransportError("The client was closed.", remedy="Make a new one.")
-                waiting.future.set_exception(closed)
-        await asyncio.gather(*self._sending, return_exceptions=True)
-        self._senders.shutdown(wait=False)
-        self._callers.shutdown(wait=False)
+        fan_out_error(list(self._pending), closed_error())
+        await asyncio.gather(*self._exchanges, return_exceptions=True)
+        self._sending.shutdown(wait=False)
+        self._calling.shutdown(wait=False)
 
     async def __aenter__(self) -> Self:
         return self
@@ -318,80 +281,99 @@ class AsyncRiskClient(AsyncLiveCalls):
         return f"Async{self._blocking!r}"
 
     async def _call(self, function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
+        """Return what `function` returns in a thread of the client."""
         self._require_open()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._callers, lambda: function(*args, **kwargs))
+        return await loop.run_in_executor(self._calling, lambda: function(*args, **kwargs))
 
     def _require_open(self) -> None:
         if self._closed:
-            raise TransportError("The client is closed.", remedy="Make a new one.")
+            raise closed_error()
 
-    def _set_alarm(self) -> None:
-        """Wake when the next block has waited long enough."""
+    async def _find(self, portfolio: Portfolio | str, min_version: int | None) -> Portfolio:
+        """Return the portfolio of one check, loaded from the server if it is an id."""
+        if isinstance(portfolio, str):
+            find = self._blocking._find  # noqa: SLF001 - two shells of one client
+            found = await self._call(find, (portfolio,), min_version)
+        else:
+            found = find_portfolios((portfolio,), min_version, lambda _: ())
+        return found.require_all()[0]
+
+    def _set_timer(self) -> None:
+        """Wake when the next message is due."""
         at = self._coalescer.next_at()
-        if at is not None and self._alarm is None:
-            self._alarm = asyncio.get_running_loop().call_at(at, self._send_due)
+        if at is not None and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_at(at, self._send_due)
 
     def _send_due(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-        for _, block in self._coalescer.due(asyncio.get_running_loop().time()):
-            self._send(block)
-        self._set_alarm()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for message in self._coalescer.due(asyncio.get_running_loop().time()):
+            self._send(message)
+        self._set_timer()
 
-    def _send(self, block: list[_Waiting]) -> None:
-        task = asyncio.get_running_loop().create_task(self._answer(block))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+    def _send(self, message: list[_PendingCheck]) -> None:
+        task = asyncio.get_running_loop().create_task(self._exchange_message(message))
+        self._exchanges.add(task)
+        task.add_done_callback(self._exchanges.discard)
 
-    async def _answer(self, block: list[_Waiting]) -> None:
-        """Send the checks of a block that still have a caller, and give each its report."""
+    async def _exchange_message(self, message: list[_PendingCheck]) -> None:
+        """Exchange a message for its answer, without the checks that were cancelled."""
         try:
-            awaited = [waiting for waiting in block if not waiting.future.done()]
-            if awaited:
-                await self._ask(awaited)
+            checks = [check for check in message if not check.future.done()]
+            if checks:
+                await self._exchange(checks)
         finally:
-            self._coalescer.arrived()
+            self._coalescer.end()
             if not self._closed:
                 self._send_due()
 
-    async def _ask(self, block: list[_Waiting]) -> None:
-        portfolios = [waiting.portfolio for waiting in block]
+    async def _exchange(self, checks: Sequence[_PendingCheck]) -> None:
+        """Send checks as one message and give each its report or its error."""
         try:
-            found = await self._reports(portfolios, block[0].call, block[0].give_up_at)
-            for waiting, report in zip(block, found, strict=True):
-                if not waiting.future.done():
-                    waiting.future.set_result(report)
+            found = await self._reports(checks)
         except Exception as error:
-            for place, waiting in enumerate(block):
-                if not waiting.future.done():
-                    waiting.future.set_exception(of_row(error, place))
+            fan_out_error(checks, error)
+        else:
+            fan_out(checks, found)
 
-    async def _reports(
-        self, portfolios: Sequence[Portfolio], call: CallTerms, give_up_at: float
-    ) -> list[RiskReport]:
-        parts = [(pack_portfolios(portfolios, call.terms), call.stamp)]
-        link = self._blocking._link()  # noqa: SLF001 - two shells of one client
+    async def _retry(self, check: _PendingCheck, error: Exception) -> RiskReport:
+        """Return the report of a check that is sent again, individually, in its remaining time."""
+        loop = asyncio.get_running_loop()
+        left_s = check.deadline - loop.time()
+        if left_s <= 0:
+            raise error
+        options = replace(check.options, timeout_s=left_s)
+        again = replace(check, options=options, future=loop.create_future())
+        await self._exchange([again])
+        report: RiskReport = await again.future
+        return report
+
+    async def _reports(self, checks: Sequence[_PendingCheck]) -> list[RiskReport]:
+        # The checks of a message came within milliseconds: the first stands for all.
+        call, deadline = checks[0].options, checks[0].deadline
+        portfolios = [check.payload for check in checks]
+        request = pack_portfolios(portfolios, call.terms)
+        connection = self._blocking._connection  # noqa: SLF001 - two shells of one client
         loop, check_id = asyncio.get_running_loop(), ""
-        sending = loop.run_in_executor(self._senders, link.send, parts, call)
+        sending = loop.run_in_executor(self._sending, connection.send, request, call)
         try:
-            # Those that share a block came within milliseconds of each other.
-            async with asyncio.timeout_at(give_up_at):
+            async with asyncio.timeout_at(deadline):
                 sent = await asyncio.shield(sending)
                 check_id = str(sent.check_id)
-                found = await asyncio.gather(*map(asyncio.wrap_future, sent.futures))
+                payloads = await asyncio.gather(*map(asyncio.wrap_future, sent.futures))
         except TimeoutError:
-            raise unanswered(call, check_id) from None
+            raise timeout_error(call, check_id) from None
         finally:
-            sending.add_done_callback(lambda sent: _forget(link, sent))
-        answers = link.read(parts, call, sent, found)
+            sending.add_done_callback(lambda sending: _forget(connection, sending))
+        answers = connection.read(sent, payloads)
         return reports([portfolio.id for portfolio in portfolios], answers)
 
 
 @dataclass(frozen=True, slots=True)
 class AsyncHandle:
-    """A call that was submitted; `check_id` is good in any process."""
+    """A submitted call; `check_id` is valid in every process."""
 
     check_id: str
     _client: AsyncRiskClient
@@ -401,7 +383,7 @@ class AsyncHandle:
         return await self._client.result(self.check_id, timeout_s=timeout_s)
 
 
-def _forget(link: Link, sending: asyncio.Future[SentCall]) -> None:
-    """Whatever became of a call, also of one whose sending took longer than it had."""
+def _forget(connection: Connection, sending: asyncio.Future[SentCall]) -> None:
+    """Stop waiting for the answers of a call, also if it was sent after its deadline."""
     if not sending.cancelled() and sending.exception() is None:
-        link.forget(sending.result())
+        connection.forget(sending.result())

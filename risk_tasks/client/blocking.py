@@ -3,43 +3,42 @@
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack, overload
 
 import pyarrow as pa
 
-from risk_tasks.client.answers import Reports, Tables, TableShape
+from risk_tasks.client.answers import Tables, decode_reports, decode_tables
 from risk_tasks.client.breach_stream import ChangeReader, Changes
 from risk_tasks.client.check_ids import CheckId
-from risk_tasks.client.connection import Link
+from risk_tasks.client.coalescing import ThreadCoalescer
+from risk_tasks.client.connection import Connection, Decode, Result
 from risk_tasks.client.lookup import (
-    Asked,
-    names_live,
-    no_version,
-    read_asked,
+    FoundPortfolios,
+    find_portfolios,
+    has_ids_only,
+    not_live,
     read_ids,
-    with_left_out,
 )
 from risk_tasks.client.options import (
-    CallTerms,
+    CallOptions,
     CheckOptions,
-    read_call,
+    read_options,
     read_timeout,
+    require_computed,
     require_published,
-    require_request,
 )
-from risk_tasks.client.partitioning import by_limit_set
-from risk_tasks.client.replies import await_results
+from risk_tasks.client.replies import await_results, closed_error
 from risk_tasks.client.table_input import as_table, read_tables
 from risk_tasks.connection import masked
 from risk_tasks.errors import (
     InvalidLimitError,
     InvalidMarketError,
-    TransportError,
+    InvalidPortfolioError,
+    UnknownCheckError,
     missing_extras_named,
 )
 from risk_tasks.keys import DEFAULT_NAME
@@ -49,114 +48,18 @@ from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import RiskReport
 from risk_tasks.store.breaches import NOW
+from risk_tasks.wire.documents import (
+    read_deltas,
+    read_event_id,
+    read_event_portfolios,
+    read_portfolio_id,
+    read_reason,
+)
 from risk_tasks.wire.reports import reports
-from risk_tasks.wire.request import Detail, pack_portfolios
+from risk_tasks.wire.request import Detail, RequestBlock, pack_portfolios
 
 
-class LiveCalls(ABC):
-    """Live portfolios: held by the system, checked whenever they or the market change."""
-
-    url: str
-    _closed: bool
-
-    def set_portfolio(self, portfolio: Portfolio, *, event_id: str | None = None) -> int:
-        """Hold `portfolio` in place of whatever is held under its id; returns its new version.
-
-        Positions are kept to the last bit; those of 0 are not held. An `event_id` that was seen
-        within a day for this portfolio changes nothing, and returns the version that it made then.
-        Repeat a call that raised `TransportError` with the same one: it may have arrived.
-        """
-        return self._link().live.set(portfolio, event_id)
-
-    def change_positions(
-        self, portfolio_id: str, deltas: Mapping[str, float], *, event_id: str | None = None
-    ) -> int:
-        """Add `deltas`, units by instrument, to the positions in one step; returns the new version.
-
-        Sums are those of float64 in the order of the calls; a position that becomes 0 is held no
-        longer. `event_id` as for `set_portfolio`.
-
-        Raises `UnknownPortfolioError`, and `InvalidPortfolioError` naming the delta that is no
-        finite number or whose sum is none; then nothing is changed.
-        """
-        return self._link().live.change(portfolio_id, deltas, event_id)
-
-    def get_portfolio(self, portfolio_id: str) -> Portfolio:
-        """Return the portfolio as it is now, with its `version`; else `UnknownPortfolioError`."""
-        return self._link().live.get(portfolio_id)
-
-    def remove_portfolio(self, portfolio_id: str) -> int:
-        """Hold the portfolio no longer; its limits that are not ok become so.
-
-        Returns its last version; raises `UnknownPortfolioError`.
-        """
-        return self._link().live.remove(portfolio_id)
-
-    def report(self, portfolio_id: str) -> LiveReport | None:
-        """Return the latest report of a live portfolio, None where none was made yet.
-
-        Raises `UnknownPortfolioError`.
-        """
-        return self._link().live.report(portfolio_id)
-
-    def critical_event(
-        self,
-        reason: str,
-        portfolio_ids: Iterable[str] | None = None,
-        *,
-        event_id: str | None = None,
-    ) -> CriticalEvent:
-        """Have live portfolios, or all of them, checked at once in the critical lane.
-
-        `reason`, of up to 256 characters, is in the next report of each portfolio and in the
-        changes of state that this report causes. An `event_id` that was seen within a day changes
-        nothing, and returns the same again. Returns how many portfolios are checked, and which ids
-        are unknown.
-
-        Raises `InvalidSettingsError` for a bad reason or event id, and `InvalidPortfolioError` for
-        an empty list, more than 10,000 ids, or an id that is not a name.
-        """
-        return self._link().live.critical_event(reason, portfolio_ids, event_id)
-
-    def breaches(
-        self,
-        since: str = NOW,
-        *,
-        group: str | None = None,
-        reader: str | None = None,
-        within_s: float | None = None,
-    ) -> Changes:
-        """Return an iterator over changes of state of limits, in order, as they come.
-
-        `since` is the id of a change, `"0"` for all that are kept, `"$"` for those after this
-        call. It goes on over lost connections without losing or repeating any, until the client is
-        closed (noticed within half a second), or nothing came for `within_s`.
-
-        Readers of a `group` share its changes: each goes to one `reader`, and is ended when that
-        asks for the next. What a reader had for a minute and did not end goes to another, so that
-        one may come twice, with the same `event_id`. A new group begins after `since`.
-
-        Raises `TransportError` where the server cannot be reached at the beginning, or when
-        `within_s` is over; `ChangesTrimmedError` where changes that were asked for are gone.
-        """
-        self._link()
-        source = ChangeReader(
-            self.url, since, group=group, reader=reader, is_closed=lambda: self._closed
-        )
-        return Changes(source, within_s)
-
-    def _asked(self, portfolios: Iterable[Portfolio | str], min_version: int | None) -> Asked:
-        return read_asked(portfolios, min_version, self._held)
-
-    def _held(self, portfolio_ids: Sequence[str]) -> Sequence[Portfolio | None]:
-        return self._link().live.get_many(portfolio_ids)
-
-    @abstractmethod
-    def _link(self) -> Link:
-        """Return the link of this process."""
-
-
-class RiskClient(LiveCalls):
+class RiskClient:
     """Checks portfolios on the workers behind one broker.
 
     ::
@@ -164,25 +67,26 @@ class RiskClient(LiveCalls):
         with RiskClient("redis://localhost:6379/0") as risk:
             report = risk.check(Portfolio("desk-1", {"AAPL": 100}))
 
-    Safe to share between threads and to inherit across a fork. Small calls of several threads share
-    messages where their terms are the same, and wait a few milliseconds for each other at most;
-    each keeps its own rows, errors and time-out. Nothing is sent before the first call. The keyword
-    arguments that all checks share are those of `CheckOptions`. `client_name` is what a quota on
-    the critical lane is kept under.
+    Safe to share between threads and to inherit across a fork. Small calls of several threads with
+    the same options share messages, for which a call waits a few milliseconds at most; each keeps
+    its own rows, errors and timeout. Nothing is sent before the first call. The keyword arguments
+    of all checks are those of `CheckOptions`. `client_name` is the name of the client's quota in
+    the critical lane.
     """
 
     def __init__(self, url: str, *, timeout_s: float = 5.0, client_name: str = "") -> None:
         self.url = url
         self._client_name = client_name
         self._timeout_s = timeout_s
-        self._links: dict[int, Link] = {}
+        #: one for each process: a fork inherits those of its parent and makes its own
+        self._coalescers: dict[int, ThreadCoalescer] = {}
         self._closed = False
 
     @classmethod
     def from_env(cls) -> Self:
-        """Return a client for what RISK_TASKS_BROKER_URL and RISK_TASKS_TIMEOUT_S say.
+        """Return a client with RISK_TASKS_BROKER_URL and RISK_TASKS_TIMEOUT_S.
 
-        Raises `MissingExtraError` where the extra `cli`, which reads settings, is not installed.
+        Raises `MissingExtraError` if the extra `cli`, which reads settings, is not installed.
         """
         with missing_extras_named():
             from risk_tasks.settings import Settings
@@ -193,23 +97,23 @@ class RiskClient(LiveCalls):
     def publish_market(self, snapshot: MarketSnapshot, name: str = DEFAULT_NAME) -> str:
         """Make `snapshot` the market of later checks; returns its id."""
         require_published(snapshot, MarketSnapshot, InvalidMarketError, name)
-        return self._link().markets.publish(snapshot, name)
+        return self._connection.markets.publish(snapshot, name)
 
     def load_market(self, market: str = DEFAULT_NAME) -> MarketSnapshot | None:
-        """Return the market of this name or id, or None where none is published."""
-        store = self._link().markets
+        """Return the market of this name or id, None if it is not published."""
+        store = self._connection.markets
         return store.load(store.current().get(market, market))
 
     def publish_prices(
         self, prices: Mapping[str, float], *, as_of: datetime, name: str = DEFAULT_NAME
     ) -> str:
         """Put new marks, one for each instrument, on the same return panel; returns the new id."""
-        return self._link().markets.publish_prices(prices, name, as_of)
+        return self._connection.markets.publish_prices(prices, name, as_of)
 
     def publish_limits(self, limit_set: LimitSet, name: str = DEFAULT_NAME) -> str:
-        """Make `limit_set` the one that later checks are held against; returns its version."""
+        """Make `limit_set` the limit set of later checks; returns its version."""
         require_published(limit_set, LimitSet, InvalidLimitError, name)
-        return self._link().limits.publish(limit_set, name)
+        return self._connection.limits.publish(limit_set, name)
 
     def check(
         self,
@@ -219,16 +123,16 @@ class RiskClient(LiveCalls):
         explain: bool = False,
         **options: Unpack[CheckOptions],
     ) -> RiskReport:
-        """Return the report of one portfolio; with `explain`, how much room its limits leave.
+        """Return the report of one portfolio; with `explain`, also the headroom of its limits.
 
-        `portfolio` may be the id of a live one, of `min_version` or later.
+        `portfolio` may be the id of a live portfolio, of `min_version` or later.
 
-        Raises `RequestError` naming the field of a bad request, `TransportError` where the broker
-        is down, `QueueFullError` where the lane is, and `ReportTimeoutError` past the time-out.
+        Raises `RequestError` naming the field of a bad request, `TransportError` if the broker
+        cannot be reached, `QueueFullError` if the lane is full, and `ReportTimeoutError` at the
+        timeout.
         """
-        asked = [portfolio]
-        found = self.check_many(asked, min_version=min_version, explain=explain, **options)
-        return require_request(found[0])
+        found = self.check_many([portfolio], min_version=min_version, explain=explain, **options)
+        return require_computed(found[0])
 
     def check_many(
         self,
@@ -241,15 +145,11 @@ class RiskClient(LiveCalls):
         """Return one report for each portfolio, or id of a live one, in their order.
 
         A portfolio that cannot be computed has a report with status `error` and decision
-        `reject`; the others are answered. Raises as `check` does where no report can be had.
+        `reject`; the others are answered. Raises as `check` does if there is no answer at all.
         """
-        asked = self._asked(portfolios, min_version)
-        listed = asked.portfolios
-        call = read_call(Detail.of_reports(explain), self._timeout_s, **options)
-        n_positions = sum(len(portfolio.positions) for portfolio in listed)
-        with self._link().sharing.preparing(n_positions) as calling:
-            parts = [(pack_portfolios(listed, call.terms), call.stamp)]
-            return asked.merge(calling.ask(parts, call, Reports.of).found)
+        found = self._find(portfolios, min_version)
+        call = read_options(Detail.of_reports(explain), self._timeout_s, **options)
+        return found.merge_reports(self._check(found, call, decode_reports))
 
     @overload
     def check_table(
@@ -285,28 +185,37 @@ class RiskClient(LiveCalls):
         """Return a table with a row per portfolio, in order of first appearance.
 
         `positions` is any table that speaks Arrow (pyarrow, polars, pandas, DuckDB) with the
-        columns portfolio_id, instrument and quantity; `portfolios` is one with portfolio_id and,
-        where known, cash, nav, limit_set and tags. The answer has portfolio_id, a column per
-        measure (null unless its status is ok), status, decision, breach_count and code. With
+        columns portfolio_id, instrument and quantity; `portfolios` is an optional one with
+        portfolio_id and any of cash, nav, limit_set and tags. The answer has portfolio_id, a column
+        per measure (null unless its status is ok), status, decision, breach_count and code. With
         `return_breaches` a second table has a row per breach.
 
-        A table of portfolio_id alone asks for live portfolios, of `min_version` or later; one that
-        is not there has a row of status `error` and decision `reject`.
+        A table of portfolio_id alone checks live portfolios, of `min_version` or later; an id that
+        is not held has a row with status `error` and decision `reject`.
 
-        Raises `InvalidTableError` for a table without these columns, else as `check_many`.
+        Raises `InvalidTableError` for a table without these columns, otherwise as `check_many`.
         """
         detail = Detail.BREACHES if return_breaches else Detail.SUMMARY
-        call = read_call(detail, self._timeout_s, **options)
+        call = read_options(detail, self._timeout_s, **options)
         table = as_table(positions, "positions")
-        shape = Tables.shape(call.terms.measures, with_breaches=return_breaches)
-        if names_live(table):
-            asked = self._asked(read_ids(table, portfolios), min_version)
-            tables = self._check_live(asked, call, shape)
+        decode = decode_tables(call.terms.measures, with_breaches=return_breaches)
+        if has_ids_only(table):
+            found = self._find(read_ids(table, portfolios), min_version)
+            tables = self._check(found, call, decode)
+            tables = Tables(found.merge_rows(tables.portfolios), tables.breaches)
         elif min_version is not None:
-            raise no_version()
+            raise not_live()
         else:
-            tables = self._check_positions(table, portfolios, call, shape)
-        return tables.found if tables.breaches is None else (tables.found, tables.breaches)
+            coalescer = self._coalescer()
+
+            def prepare() -> tuple[RequestBlock, pa.StringArray | None]:
+                with coalescer.connection.cpu_lock(len(table)):
+                    return read_tables(table, portfolios, call.terms)
+
+            tables = coalescer.request(prepare, call, decode, len(table))
+        return (
+            tables.portfolios if tables.breaches is None else (tables.portfolios, tables.breaches)
+        )
 
     def submit(
         self,
@@ -316,36 +225,137 @@ class RiskClient(LiveCalls):
         explain: bool = False,
         **options: Unpack[CheckOptions],
     ) -> Handle:
-        """Send checks without waiting; `timeout_s` is the deadline by which they are started.
+        """Send checks without waiting; a check that is not started in `timeout_s` never is.
 
         The answers are kept for fifteen minutes, for `Handle.result` here or `result` anywhere.
-        Ids of live portfolios are looked up now; raises `UnknownPortfolioError` for one that is
-        none, and `StaleVersionError` for one before `min_version`.
+        Ids of live portfolios are looked up now; raises `UnknownPortfolioError` for an id that is
+        not held, and `StaleVersionError` for a version before `min_version`.
         """
-        listed = self._asked(portfolios, min_version).require_all()
-        call = read_call(Detail.of_reports(explain), self._timeout_s, **options)
-        parts = [(pack_portfolios(listed, call.terms), call.stamp)]
-        return Handle(str(self._link().submit(parts, call)), self)
+        found = self._find(portfolios, min_version).require_all()
+        call = read_options(Detail.of_reports(explain), self._timeout_s, **options)
+        check_id = self._connection.submit(pack_portfolios(found, call.terms), call)
+        return Handle(str(check_id), self)
 
     def result(self, check_id: str, *, timeout_s: float | None = None) -> list[RiskReport]:
         """Return the reports of a submitted call, waiting for them up to `timeout_s`.
 
-        `check_id` is a handle's, or that of a `ReportTimeoutError`. Raises `ReportTimeoutError`
-        where they are still missing, `UnknownCheckError` where nothing of this id is kept, and
-        `DeadLetterError` where it was given up.
+        `check_id` is that of a handle or of a `ReportTimeoutError`. Raises `ReportTimeoutError`
+        if answers are missing then, `UnknownCheckError` if nothing is stored under this id, and
+        `DeadLetterError` if the call became a dead letter.
         """
         wait_s = read_timeout(self._timeout_s if timeout_s is None else timeout_s)
-        asked = CheckId.parse(check_id)
-        answers = await_results(self._link().results, asked, wait_s)
-        names = [name for answer in answers for name in answer.portfolio_ids]
-        return reports(names, answers)[asked.own]
+        call = CheckId.parse(check_id)
+        answers = await_results(self._connection.results, call, wait_s)
+        ids = [portfolio_id for answer in answers for portfolio_id in answer.portfolio_ids]
+        start, stop = call.rows or (0, len(ids))
+        if stop > len(ids):
+            raise UnknownCheckError(
+                f"Check {check_id} has {len(ids)} rows, not {stop}.", field="check_id"
+            )
+        return reports(ids, answers)[start:stop]
+
+    def set_portfolio(self, portfolio: Portfolio, *, event_id: str | None = None) -> int:
+        """Hold `portfolio` as a live portfolio, in place of any other of its id.
+
+        Returns its new version. Positions are kept to the last bit; those of 0 are not held. An
+        `event_id` that was used for this portfolio within a day changes nothing, and returns the
+        version that it made then. After a `TransportError`, repeat the call with the same
+        `event_id`: it may have arrived.
+        """
+        if not isinstance(portfolio, Portfolio):
+            raise InvalidPortfolioError(
+                f"{type(portfolio).__name__} is not a Portfolio.", field="portfolio"
+            )
+        return self._connection.portfolios.set(portfolio, _read_event_id(event_id))
+
+    def change_positions(
+        self, portfolio_id: str, deltas: Mapping[str, float], *, event_id: str | None = None
+    ) -> int:
+        """Add `deltas`, units by instrument, to the positions in one step; returns the new version.
+
+        Sums are those of float64 in the order of the calls; a position that becomes 0 is no longer
+        held. `event_id` as for `set_portfolio`.
+
+        Raises `UnknownPortfolioError`, and `InvalidPortfolioError` naming a delta that is not a
+        finite number or whose sum is not; then nothing is changed.
+        """
+        return self._connection.portfolios.change(
+            read_portfolio_id(portfolio_id), read_deltas(deltas), _read_event_id(event_id)
+        )
+
+    def get_portfolio(self, portfolio_id: str) -> Portfolio:
+        """Return the live portfolio with its `version`; raises `UnknownPortfolioError`."""
+        return self._connection.portfolios.get(read_portfolio_id(portfolio_id))
+
+    def remove_portfolio(self, portfolio_id: str) -> int:
+        """Stop holding the portfolio; the state of each of its limits becomes ok.
+
+        Returns its last version; raises `UnknownPortfolioError`.
+        """
+        return self._connection.portfolios.remove(read_portfolio_id(portfolio_id))
+
+    def critical_event(
+        self,
+        reason: str,
+        portfolio_ids: Iterable[str] | None = None,
+        *,
+        event_id: str | None = None,
+    ) -> CriticalEvent:
+        """Have live portfolios, or all of them, checked at once in the critical lane.
+
+        `reason`, of up to 256 characters, is in the next report of each portfolio and in the
+        changes of state that this report causes. An `event_id` that was seen within a day changes
+        nothing, and returns the same again. Returns how many portfolios are checked, and which ids
+        are unknown.
+
+        Raises `InvalidSettingsError` for a bad reason or event id, and `InvalidPortfolioError` for
+        an empty list, more than 10,000 ids, or an id that is not a name.
+        """
+        return self._connection.portfolios.critical_event(
+            read_reason(reason), read_event_portfolios(portfolio_ids), _read_event_id(event_id)
+        )
+
+    def report(self, portfolio_id: str) -> LiveReport | None:
+        """Return the latest report of a live portfolio, None before its first.
+
+        Raises `UnknownPortfolioError`.
+        """
+        return self._connection.portfolios.report(read_portfolio_id(portfolio_id))
+
+    def breaches(
+        self,
+        since: str = NOW,
+        *,
+        group: str | None = None,
+        reader: str | None = None,
+        within_s: float | None = None,
+    ) -> Changes:
+        """Return an iterator over changes of state of limits, in order, as they come.
+
+        `since` is the id of a change, `"0"` for all that are kept, `"$"` for those after this
+        call. It goes on over lost connections without losing or repeating any, until the client is
+        closed (noticed within half a second), or nothing came for `within_s`.
+
+        Readers of a `group` share its changes: each goes to one `reader`, and is ended when that
+        asks for the next. What a reader had for a minute and did not end goes to another, so that
+        one may come twice, with the same `event_id`. A new group begins after `since`.
+
+        Raises `TransportError` where the server cannot be reached at the beginning, or when
+        `within_s` is over; `ChangesTrimmedError` where changes that were asked for are gone.
+        """
+        self._coalescer()
+        source = ChangeReader(
+            self.url, since, group=group, reader=reader, is_closed=lambda: self._closed
+        )
+        return Changes(source, within_s)
 
     def close(self) -> None:
         """End the connections; waiting calls get a `TransportError`."""
         self._closed = True
-        link = self._links.pop(os.getpid(), None)
-        if link is not None:
-            link.close()
+        coalescer = self._coalescers.pop(os.getpid(), None)
+        if coalescer is not None:
+            coalescer.connection.close()
+            coalescer.close()
 
     def __enter__(self) -> Self:
         return self
@@ -361,39 +371,41 @@ class RiskClient(LiveCalls):
     def __repr__(self) -> str:
         return f"RiskClient({masked(self.url)!r}, timeout_s={self._timeout_s:g})"
 
-    def _check_positions(
-        self, table: pa.Table, portfolios: Any | None, call: CallTerms, shape: TableShape
-    ) -> Tables:
-        link = self._link()
-        with link.sharing.preparing(len(table)) as calling:
-            with link.turns.of(len(table)):
-                request, limit_sets = read_tables(table, portfolios, call.terms)
-                parts, order = by_limit_set(request, limit_sets, call.stamp)
-            tables = calling.ask(parts, call, shape)
-        found = tables.found.take(pa.array(order)) if len(parts) > 1 else tables.found
-        return replace(tables, found=found)
+    def _check(self, found: FoundPortfolios, call: CallOptions, decode: Decode[Result]) -> Result:
+        def prepare() -> tuple[RequestBlock, None]:
+            return pack_portfolios(found.portfolios, call.terms), None
 
-    def _check_live(self, asked: Asked, call: CallTerms, shape: TableShape) -> Tables:
-        n_positions = sum(len(portfolio.positions) for portfolio in asked.portfolios)
-        with self._link().sharing.preparing(n_positions) as calling:
-            parts = [(pack_portfolios(asked.portfolios, call.terms), call.stamp)]
-            tables = calling.ask(parts, call, shape)
-        return replace(tables, found=with_left_out(tables.found, asked.left_out))
+        return self._coalescer().request(prepare, call, decode, found.n_positions)
 
-    def _link(self) -> Link:
-        """Return this process's own link: after a fork there is none yet.
+    def _find(
+        self, portfolios: Iterable[Portfolio | str], min_version: int | None
+    ) -> FoundPortfolios:
+        return find_portfolios(portfolios, min_version, self._load)
 
-        No lock, which a fork could inherit locked: a link that loses the race has opened nothing.
+    def _load(self, portfolio_ids: Sequence[str]) -> Sequence[Portfolio | None]:
+        return self._connection.portfolios.get_many(portfolio_ids)
+
+    @property
+    def _connection(self) -> Connection:
+        return self._coalescer().connection
+
+    def _coalescer(self) -> ThreadCoalescer:
+        """Return that of this process, with its connections; raises `TransportError` once closed.
+
+        There is no lock, which a fork could inherit in the locked state: a second coalescer that is
+        made at the same time has opened no connection, and is dropped.
         """
         if self._closed:
-            raise TransportError("The client is closed.", remedy="Make a new one.")
-        link = self._links.get(os.getpid())
-        return link or self._links.setdefault(os.getpid(), Link(self.url, self._client_name))
+            raise closed_error()
+        coalescer = self._coalescers.get(os.getpid())
+        return coalescer or self._coalescers.setdefault(
+            os.getpid(), ThreadCoalescer(Connection(self.url, self._client_name))
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Handle:
-    """A call that was submitted; `check_id` is good in any process."""
+    """A submitted call; `check_id` is valid in every process."""
 
     check_id: str
     _client: RiskClient
@@ -401,3 +413,7 @@ class Handle:
     def result(self, *, timeout_s: float | None = None) -> list[RiskReport]:
         """Return the reports, as `RiskClient.result` does."""
         return self._client.result(self.check_id, timeout_s=timeout_s)
+
+
+def _read_event_id(event_id: str | None) -> str | None:
+    return None if event_id is None else read_event_id(event_id, "")

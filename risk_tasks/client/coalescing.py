@@ -1,4 +1,9 @@
-"""Calls that share a message: when they go, and who gets what."""
+"""Coalescing: calls that share a message.
+
+`Coalescer` decides when a message goes, without threads, event loop or clock. `fan_out` gives each
+caller its part of the answers, or the error of the message. The asyncio client drives both in its
+event loop, `ThreadCoalescer` in a thread for the blocking client.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +12,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import accumulate, pairwise
-from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
-from risk_tasks.client.answers import Outcome
 from risk_tasks.client.check_ids import CheckId
-from risk_tasks.client.options import CallTerms, kind_of, unanswered
-from risk_tasks.client.partitioning import Part, PlacedPart
+from risk_tasks.client.connection import Connection, Decode, SentCall, timeout_error
+from risk_tasks.client.options import CallOptions
+from risk_tasks.client.partitioning import request_size
+from risk_tasks.client.replies import closed_error
 from risk_tasks.errors import (
     DeadLetterError,
     InvalidSettingsError,
@@ -29,39 +32,21 @@ from risk_tasks.errors import (
     QuotaExceededError,
     ReportTimeoutError,
     RiskTasksError,
-    TransportError,
 )
 from risk_tasks.model.number import as_finite
 from risk_tasks.queues import Lane
-from risk_tasks.wire.answer import AnswerBlock
 from risk_tasks.wire.request import RequestBlock
 
-#: from so many rows of positions on the calls are long, and threads had better work side by side
-LONG_ROWS = 100_000
-
-
-class Turns:
-    """Whose turn it is; belongs to one process, since a fork could inherit a lock that is taken."""
-
-    def __init__(self) -> None:
-        self._turn = threading.Lock()
-
-    def of(self, n_rows: int) -> AbstractContextManager[object]:
-        """Return what holds the turn while `n_rows` of positions are worked on.
-
-        Nobody waits for long work: it goes on beside that of others.
-        """
-        return self._turn if n_rows < LONG_ROWS else nullcontext()
-
-
 Item = TypeVar("Item")
+Payload = TypeVar("Payload")
+Result = TypeVar("Result")
 
 _MAX_WAIT_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Company:
-    """How many checks share a block at most, and how long the first waits for the others."""
+class CoalescingPolicy:
+    """How many checks share a message at most, and how long the first of them waits."""
 
     max_checks: int = 100
     max_wait_s: float = 0.002
@@ -76,7 +61,7 @@ class Company:
         wait_s = as_finite(self.max_wait_s)
         if wait_s is None or not 0 <= wait_s <= _MAX_WAIT_S:
             raise InvalidSettingsError(
-                f"{self.max_wait_s!r} is not a time to wait for company.",
+                f"{self.max_wait_s!r} is not a time to wait for other checks.",
                 field="max_wait_s",
                 remedy=f"Give seconds, from 0 to {_MAX_WAIT_S}.",
             )
@@ -90,72 +75,348 @@ class _Gathering(Generic[Item]):
 
 
 class Coalescer(Generic[Item]):
-    """Gathers items by kind; those of one kind may share a block. Time is an argument."""
+    """Collects items by key; those of one key may share a message. Time is an argument.
 
-    def __init__(self, company: Company) -> None:
-        self._company = company
+    While nothing is under way, an item goes at once, so that a lone one never waits. While
+    something is, items gather until they fill a message, or the first has waited long enough.
+    """
+
+    def __init__(self, policy: CoalescingPolicy) -> None:
+        self._policy = policy
         self._gathering: dict[Hashable, _Gathering[Item]] = {}
-        self._n_under_way = 0
+        self.n_under_way = 0
 
-    def began(self) -> None:
-        """Something that others had better wait for is under way, until it has `arrived`."""
-        self._n_under_way += 1
+    def begin(self) -> None:
+        """Count something as under way, until `end`."""
+        self.n_under_way += 1
 
-    def add(self, kind: Hashable, item: Item, now: float, size: int = 1) -> list[Item] | None:
-        """Take `item` in; returns the block that is to go out now, which is then under way.
+    def end(self) -> None:
+        """Count something as no longer under way, whether it succeeded or failed."""
+        self.n_under_way -= 1
 
-        A block of items that are several checks each may be larger than the bound by its last.
+    def is_gathering(self, key: Hashable) -> bool:
+        return key in self._gathering
+
+    def add(self, key: Hashable, item: Item, now: float, size: int = 1) -> list[Item] | None:
+        """Add an item of `size` checks; returns the message to send now, which is under way.
+
+        The last item may make a message larger than the bound.
         """
-        gathering = self._gathering.get(kind)
+        gathering = self._gathering.get(key)
         if gathering is None:
-            gathering = self._gathering[kind] = _Gathering(now)
+            gathering = self._gathering[key] = _Gathering(now)
         gathering.items.append(item)
         gathering.size += size
-        if self._n_under_way == 0 or gathering.size >= self._company.max_checks:
-            return self.leave(kind)
+        if self.n_under_way == 0 or gathering.size >= self._policy.max_checks:
+            return self._take(key)
         return None
 
-    def due(self, now: float) -> Iterator[tuple[Hashable, list[Item]]]:
-        """Yield the blocks that have waited long enough, or that nothing is under way before."""
-        for kind, gathering in list(self._gathering.items()):
-            if self._n_under_way == 0 or now >= gathering.since + self._company.max_wait_s:
-                yield kind, self.leave(kind)
-
-    def arrived(self) -> None:
-        """What was under way no longer is, whatever became of it."""
-        self._n_under_way -= 1
+    def due(self, now: float) -> list[list[Item]]:
+        """Return the messages to send now, which are under way from here on."""
+        messages = []
+        for key, gathering in list(self._gathering.items()):
+            if self.n_under_way == 0 or now >= gathering.since + self._policy.max_wait_s:
+                messages.append(self._take(key))
+        return messages
 
     def next_at(self) -> float | None:
-        """Return when the next block is due, None where nothing gathers."""
+        """Return when the next message is due, None if nothing gathers."""
         since = [gathering.since for gathering in self._gathering.values()]
-        return min(since) + self._company.max_wait_s if since else None
+        return min(since) + self._policy.max_wait_s if since else None
 
-    def gathered(self, kind: Hashable) -> Sequence[Item]:
-        """Return what gathers, in the order in which it came."""
-        gathering = self._gathering.get(kind)
-        return gathering.items if gathering else ()
-
-    def leave(self, kind: Hashable) -> list[Item]:
-        """Return what gathers as a block, which is then under way."""
-        self._n_under_way += 1
-        return self._gathering.pop(kind).items
+    def _take(self, key: Hashable) -> list[Item]:
+        self.n_under_way += 1
+        return self._gathering.pop(key).items
 
 
-def join(requests: Sequence[RequestBlock]) -> RequestBlock:
-    """Return the portfolios of all `requests`, at least one, in order; ids may repeat."""
+@dataclass(slots=True, eq=False)
+class PendingRequest(Generic[Payload]):
+    """The request of one caller, who waits for `future` until `deadline`."""
+
+    payload: Payload
+    options: CallOptions
+    deadline: float
+    #: of a thread or of an event loop
+    future: Any
+    n_portfolios: int = 1
+
+
+class RetryIndividuallyError(Exception):
+    """A shared message failed, perhaps because of another caller: send this request alone."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def fan_out(requests: Sequence[PendingRequest[Any]], results: Iterable[object]) -> None:
+    """Give each request of a message its result."""
+    for request, result in zip(requests, results, strict=True):
+        if not request.future.done():
+            request.future.set_result(result)
+
+
+def fan_out_error(
+    requests: Sequence[PendingRequest[Any]], error: Exception, *, may_retry: bool | None = None
+) -> None:
+    """Give each request of a message its error.
+
+    By an error that another request of the message may have caused, each is to be sent again
+    individually; `may_retry` defaults to whether there are others. A timeout names the rows of the
+    request.
+    """
+    may_retry = len(requests) > 1 if may_retry is None else may_retry
+    own: Exception = RetryIndividuallyError(error) if may_retry and _is_shared(error) else error
+    for request, (start, stop) in zip(requests, row_ranges(requests), strict=True):
+        if isinstance(error, ReportTimeoutError) and error.check_id and len(requests) > 1:
+            check_id = CheckId.parse(error.check_id).of_rows(start, stop)
+            own = ReportTimeoutError(error.message, check_id=str(check_id))
+        if not request.future.done():
+            request.future.set_exception(own)
+
+
+def row_ranges(requests: Sequence[PendingRequest[Any]]) -> list[tuple[int, int]]:
+    """Return the rows of each request in their message: the first, and the one after the last."""
+    return list(pairwise(accumulate((one.n_portfolios for one in requests), initial=0)))
+
+
+def _is_shared(error: Exception) -> bool:
+    """Whether another request of a message may have caused its error."""
+    if isinstance(error, RiskTasksError):
+        # The failure of a worker is an error of the base class.
+        caused = (QueueFullError, QuotaExceededError, DeadLetterError)
+        return isinstance(error, caused) or type(error) is RiskTasksError
+    return True
+
+
+#: sizes are positions and portfolios; a larger call gains nothing by sharing a message
+_MAX_SHARED_SIZE = 12_500
+_THREAD_POLICY = CoalescingPolicy(max_checks=50_000, max_wait_s=0.005)
+_CLOSE_TIMEOUT_S = 5.0
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class _ThreadRequest(PendingRequest[RequestBlock]):
+    """The request of a thread, which gives it up by setting `is_abandoned`."""
+
+    decode: Decode[Any]
+    is_abandoned: bool = False
+    message: _Message | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Message:
+    """Requests that are sent as one."""
+
+    requests: Sequence[_ThreadRequest]
+    sent: SentCall | None = None
+
+    def check_id_of(self, request: _ThreadRequest) -> CheckId | str:
+        """Return the id of the rows of one request; an empty text before the message is sent."""
+        if self.sent is None or len(self.requests) == 1:
+            return self.sent.check_id if self.sent else ""
+        place = self.requests.index(request)
+        return self.sent.check_id.of_rows(*row_ranges(self.requests)[place])
+
+
+class ThreadCoalescer:
+    """Lets the calls of several threads share messages.
+
+    A call goes at once, in its own thread, while no other is prepared or sent. Calls that arrive
+    meanwhile gather by their options, and one thread sends and decodes for all of them, so that no
+    caller works for another. Each caller waits with its own timeout and takes its own rows.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        policy: CoalescingPolicy = _THREAD_POLICY,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.connection = connection
+        self._clock = clock
+        self._coalescer: Coalescer[_ThreadRequest] = Coalescer(policy)
+        self._changed = threading.Condition()
+        self._work: deque[Callable[[], None]] = deque()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def request(
+        self,
+        prepare: Callable[[], tuple[RequestBlock, pa.StringArray | None]],
+        options: CallOptions,
+        decode: Decode[Result],
+        n_positions: int,
+    ) -> Result:
+        """Return the decoded answers to the request and limit sets that `prepare` returns.
+
+        Raises as `Connection.request` does. Others do not wait for a large call.
+        """
+        if n_positions > _MAX_SHARED_SIZE:
+            return self.connection.request(*prepare(), options, decode)
+        pending = None
+        self._begin()
+        try:
+            request, limit_sets = prepare()
+            if limit_sets is None and options.lane is not Lane.CRITICAL:
+                pending = self._gather(request, options, decode)
+            if pending is None:
+                sent = self.connection.send(request, options, limit_sets, keep_order=False)
+        finally:
+            self._end()
+        return self.connection.receive(sent, decode) if pending is None else self._wait(pending)
+
+    def close(self) -> None:
+        """End the thread; waiting calls get a `TransportError`."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join(timeout=_CLOSE_TIMEOUT_S)
+
+    def _begin(self) -> None:
+        with self._changed:
+            self._coalescer.begin()
+
+    def _end(self) -> None:
+        with self._changed:
+            self._coalescer.end()
+            if self._coalescer.next_at() is not None:
+                self._wake()
+
+    def _gather(
+        self, request: RequestBlock, options: CallOptions, decode: Decode[Any]
+    ) -> _ThreadRequest | None:
+        """Let a request wait for a message to share; None if it is to go alone, at once."""
+        size, key = request_size(request), options.coalescing_key
+        with self._changed:
+            if self._closed:
+                raise closed_error()
+            # The call itself is under way.
+            is_alone = self._coalescer.n_under_way == 1 and not self._coalescer.is_gathering(key)
+            if is_alone or not len(request) or size > _MAX_SHARED_SIZE:
+                return None
+            now = self._clock()
+            deadline = time.monotonic() + options.timeout_s
+            pending = _ThreadRequest(
+                request, options, deadline, Future(), len(request), decode=decode
+            )
+            message = self._coalescer.add(key, pending, now, size)
+            if message is not None:
+                self._work.append(partial(self._send, message))
+                self._wake()
+            return pending
+
+    def _wait(self, pending: _ThreadRequest) -> Any:
+        try:
+            return pending.future.result(_left_s(pending))
+        except TimeoutError:
+            message = pending.message
+            check_id = message.check_id_of(pending) if message else ""
+            raise timeout_error(pending.options, check_id) from None
+        except RetryIndividuallyError as failed:
+            error = failed.error
+        finally:
+            if not pending.future.done():
+                pending.is_abandoned = True
+                self._forget_if_abandoned(pending.message)
+        left_s = _left_s(pending)
+        if left_s <= 0:
+            raise error
+        options = replace(pending.options, timeout_s=left_s)
+        return self.connection.request(pending.payload, None, options, pending.decode)
+
+    def _wake(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._run, name="risk-tasks-coalescing", daemon=True
+            )
+            self._thread.start()
+        self._changed.notify()
+
+    def _run(self) -> None:
+        while (work := self._next()) is not None:
+            work()
+
+    def _next(self) -> Callable[[], None] | None:
+        """Wait for work; None once the client is closed and all work is done."""
+        with self._changed:
+            while True:
+                now = float("inf") if self._closed else self._clock()
+                for message in self._coalescer.due(now):
+                    self._work.append(partial(self._send, message))
+                if self._work:
+                    return self._work.popleft()
+                if self._closed:
+                    return None
+                at = self._coalescer.next_at()
+                self._changed.wait(None if at is None else at - now)
+
+    def _send(self, gathered: Sequence[_ThreadRequest]) -> None:
+        requests = [request for request in gathered if not request.is_abandoned]
+        message = _Message(requests)
+        try:
+            for request in requests:
+                request.message = message
+            if requests:
+                options = requests[0].options
+                with self.connection.cpu_lock(0):
+                    merged = merge_requests([request.payload for request in requests])
+                message.sent = self.connection.send(merged, options, wait_for_room=False)
+        except Exception as error:
+            # Also of a single request: individually, it may wait for room.
+            fan_out_error(requests, error, may_retry=True)
+        finally:
+            self._end()
+        if message.sent is not None:
+            # A caller sets its mark first, and looks then whether the message was sent.
+            self._forget_if_abandoned(message)
+            self._when_answered(message, iter(message.sent.futures))
+
+    def _when_answered(
+        self, message: _Message, missing: Iterator[Future[bytes]], _: object = None
+    ) -> None:
+        """Wait for one answer after the other, then let the thread decode them all."""
+        future = next(missing, None)
+        if future is not None:
+            future.add_done_callback(partial(self._when_answered, message, missing))
+            return
+        with self._changed:
+            self._work.append(partial(self._fan_out, message))
+            self._wake()
+
+    def _fan_out(self, message: _Message) -> None:
+        requests, sent = message.requests, message.sent
+        assert sent is not None
+        try:
+            payloads = [future.result() for future in sent.futures]
+            with self.connection.cpu_lock(len(sent.request.quantity)):
+                answers = self.connection.read(sent, payloads)
+                result = requests[0].decode(sent.request.portfolio_ids, answers, None)
+            fan_out(requests, [result[start:stop] for start, stop in row_ranges(requests)])
+        except Exception as error:
+            fan_out_error(requests, error)
+
+    def _forget_if_abandoned(self, message: _Message | None) -> None:
+        if message and message.sent and all(one.is_abandoned for one in message.requests):
+            self.connection.forget(message.sent)
+
+
+def merge_requests(requests: Sequence[RequestBlock]) -> RequestBlock:
+    """Return the portfolios of all `requests`, at least one, in their order; ids may repeat."""
     first = requests[0]
     if len(requests) == 1:
         return first
     places = {name: place for place, name in enumerate(first.instrument_names)}
     codes = []
     for request in requests:
-        # Users of one market mostly name the same: comparing is a tenth of looking each up.
+        # Most callers name the same instruments: a comparison costs a tenth of the look-ups.
         if request.instrument_names == first.instrument_names:
             codes.append(request.instrument)
             continue
-        known = [places.setdefault(name, len(places)) for name in request.instrument_names]
-        # A code of -1 is a position without a name, and finds the last.
-        codes.append(np.array([*known, -1], dtype=np.int32)[request.instrument])
+        own = [places.setdefault(name, len(places)) for name in request.instrument_names]
+        # The code -1 of a position without a name finds the last entry.
+        codes.append(np.array([*own, -1], dtype=np.int32)[request.instrument])
     sizes = np.concatenate([np.diff(request.offsets) for request in requests])
     return replace(
         first,
@@ -172,348 +433,5 @@ def join(requests: Sequence[RequestBlock]) -> RequestBlock:
     )
 
 
-#: what may befall a request because of one of those who share it
-_OF_COMPANY = (QueueFullError, QuotaExceededError, DeadLetterError)
-
-
-@dataclass(frozen=True, slots=True)
-class SentCall:
-    """A call whose blocks are on their lane."""
-
-    check_id: CheckId
-    started: float
-    futures: list[Future[bytes]]
-    parts: Sequence[PlacedPart]
-
-
-class Line(Protocol):
-    """What a link does for those who share it."""
-
-    turns: Turns
-
-    def send(self, parts: Sequence[Part], call: CallTerms, *, patient: bool) -> SentCall: ...
-
-    def read(
-        self, parts: Sequence[Part], call: CallTerms, sent: SentCall, found: Sequence[bytes]
-    ) -> list[AnswerBlock]: ...
-
-    def forget(self, sent: SentCall) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Alone:
-    """Told to those who had better ask by themselves, with what befell them together."""
-
-    error: Exception
-
-
-@dataclass(slots=True, eq=False)
-class Asked:
-    """The request of one caller, who waits for `told`."""
-
-    request: RequestBlock
-    call: CallTerms
-    shape: Callable[[pa.StringArray, Iterable[AnswerBlock]], Outcome]
-    until: float
-    told: Future[Any] = field(default_factory=Future)
-    is_left: bool = False
-    group: Group | None = None
-    check_id: CheckId | None = None
-
-    @property
-    def size(self) -> int:
-        """A portfolio without positions is work too."""
-        return int(self.request.offsets[-1]) + len(self.request)
-
-    def leave(self) -> None:
-        """The caller waits no longer."""
-        self.is_left = True
-        if self.group is not None:
-            self.group.forget_if_left()
-
-
-class Group:
-    """Requests of one kind; `answered` is called, by any thread, once there is all to `tell`."""
-
-    def __init__(
-        self, line: Line, asked: Sequence[Asked], answered: Callable[[Group], None]
-    ) -> None:
-        self._line = line
-        self._asked = [one for one in asked if not one.is_left]
-        self._answered = answered
-        ends = accumulate((len(one.request) for one in self._asked), initial=0)
-        self._rows = list(pairwise(ends))
-        self._parts: list[Part] = []
-        self._sent: SentCall | None = None
-        self._missing: Iterator[Future[bytes]] = iter(())
-        for one in self._asked:
-            one.group = self
-
-    def send(self) -> None:
-        """Send what somebody still waits for; what goes wrong is told."""
-        if not self._asked:
-            return
-        call = self._asked[0].call
-        try:
-            with self._line.turns.of(0):
-                self._parts = [(join([one.request for one in self._asked]), call.stamp)]
-            sent = self._line.send(self._parts, call, patient=False)
-        except Exception as error:
-            self._fail(error)
-            return
-        for one, rows in zip(self._asked, self._rows, strict=True):
-            one.check_id = replace(sent.check_id, rows=rows)
-        self._sent = sent
-        # Whoever leaves sets its mark first, and looks then whether all was sent.
-        self.forget_if_left()
-        self._missing = iter(sent.futures)
-        self._await_next()
-
-    def forget_if_left(self) -> None:
-        if self._sent is not None and all(one.is_left for one in self._asked):
-            self._line.forget(self._sent)
-
-    def tell(self) -> None:
-        """Give each its rows of the answers, which are all there."""
-        assert self._sent is not None
-        try:
-            ((request, _),) = self._parts
-            found = [future.result() for future in self._sent.futures]
-            with self._line.turns.of(len(request.quantity)):
-                answers = self._line.read(self._parts, self._asked[0].call, self._sent, found)
-                outcome = self._asked[0].shape(request.portfolio_ids, answers)
-        except Exception as error:
-            self._fail(error)
-            return
-        for one, rows in zip(self._asked, self._rows, strict=True):
-            one.told.set_result(outcome.rows(*rows))
-
-    def _await_next(self, _: Future[bytes] | None = None) -> None:
-        """Wait for one answer after the other, so that no two threads have to count them."""
-        missing = next(self._missing, None)
-        if missing is not None:
-            missing.add_done_callback(self._await_next)
-        else:
-            self._answered(self)
-
-    def _fail(self, error: Exception) -> None:
-        # A worker that fails has no error of a class of its own.
-        of_company = isinstance(error, _OF_COMPANY) or type(error) is RiskTasksError
-        for one in self._asked:
-            if of_company:
-                one.told.set_result(Alone(error))
-            elif isinstance(error, ReportTimeoutError):
-                own = ReportTimeoutError(error.message, check_id=str(one.check_id or ""))
-                one.told.set_exception(own)
-            else:
-                one.told.set_exception(error)
-
-
-#: sizes are positions and portfolios: a larger call gains nothing from company
-_LARGEST_SHARED = 12_500
-_COMPANY = Company(max_checks=50_000, max_wait_s=0.005)
-
-#: for what the thread is in the middle of
-_CLOSED_S = 5.0
-
-Found = TypeVar("Found", bound=Outcome)
-
-
-class OwnLine(Line, Protocol):
-    """A line on which a caller may also ask for itself."""
-
-    def ask(
-        self, parts: Sequence[Part], call: CallTerms, told: Callable[[], None] | None = None
-    ) -> Iterable[AnswerBlock]: ...
-
-
-class Sharing:
-    """Belongs to the process and the link that made it."""
-
-    def __init__(
-        self,
-        line: OwnLine,
-        company: Company = _COMPANY,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.line = line
-        self._clock = clock
-        self._coalescer: Coalescer[Asked] = Coalescer(company)
-        self._changed = threading.Condition()
-        self._work: deque[Callable[[], None]] = deque()
-        self._thread: threading.Thread | None = None
-        self._closed = False
-
-    def preparing(self, n_rows: int = 0) -> Preparing:
-        """Return a call of so many positions, to be prepared and asked while it is entered.
-
-        Nobody waits for a large one.
-        """
-        return Preparing(self, is_awaited=n_rows <= _LARGEST_SHARED)
-
-    def began(self) -> None:
-        with self._changed:
-            self._coalescer.began()
-
-    def ended(self) -> None:
-        """What others waited for is over."""
-        with self._changed:
-            self._coalescer.arrived()
-            if self._coalescer.next_at() is not None:
-                self._wake()
-
-    def joins(self, asked: Asked) -> bool:
-        """Take in what was being prepared; returns whether it is answered in company.
-
-        Where there is none it is to go at once, by itself, and is under way until it has `ended`.
-        """
-        with self._changed:
-            self._coalescer.arrived()
-            if self._closed:
-                raise _closed()
-            block = self._coalescer.add(kind_of(asked.call), asked, self._clock(), asked.size)
-            if block is not None and len(block) == 1:
-                return False
-            if block is not None:
-                self._work.append(partial(self._send, block))
-            self._wake()
-            return True
-
-    def close(self) -> None:
-        """End the thread; whoever still waits gets a `TransportError`."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
-        if self._thread is not None:
-            self._thread.join(timeout=_CLOSED_S)
-
-    def _wake(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._run, name="risk-tasks-sharing", daemon=True
-            )
-            self._thread.start()
-        self._changed.notify()
-
-    def _run(self) -> None:
-        while (piece := self._next()) is not None:
-            piece()
-
-    def _next(self) -> Callable[[], None] | None:
-        """Wait for the next piece of work; None where there will be none."""
-        with self._changed:
-            while True:
-                now = float("inf") if self._closed else self._clock()
-                for _, block in self._coalescer.due(now):
-                    self._work.append(partial(self._send, block))
-                if self._work:
-                    return self._work.popleft()
-                if self._closed:
-                    return None
-                at = self._coalescer.next_at()
-                self._changed.wait(None if at is None else at - now)
-
-    def _send(self, block: list[Asked]) -> None:
-        try:
-            Group(self.line, block, self._answered).send()
-        finally:
-            self.ended()
-
-    def _answered(self, group: Group) -> None:
-        with self._changed:
-            self._work.append(group.tell)
-            self._wake()
-
-
-class Preparing:
-    """A call between its arguments and its answer."""
-
-    def __init__(self, sharing: Sharing, *, is_awaited: bool) -> None:
-        self._sharing = sharing
-        self._line = sharing.line
-        self._is_awaited = is_awaited
-
-    def __enter__(self) -> Self:
-        if self._is_awaited:
-            self._sharing.began()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._end()
-
-    def ask(
-        self,
-        parts: Sequence[Part],
-        call: CallTerms,
-        shape: Callable[[pa.StringArray, Iterable[AnswerBlock]], Found],
-    ) -> Found:
-        """Return the answers to `parts`, alone or in company; raises as `Link.ask` does."""
-        asked = self._asked(parts, call, shape)
-        if asked is not None:
-            self._is_awaited = False
-            if self._sharing.joins(asked):
-                return self._await(asked, parts, shape)
-            self._is_awaited = True
-        return self._alone(parts, call, shape)
-
-    def _asked(
-        self,
-        parts: Sequence[Part],
-        call: CallTerms,
-        shape: Callable[[pa.StringArray, Iterable[AnswerBlock]], Found],
-    ) -> Asked | None:
-        """Return what may share a request; urgent ones do not wait for others."""
-        (request, stamp), *others = parts
-        asked = Asked(request, call, shape, time.monotonic() + call.timeout_s)
-        as_called = not others and stamp == call.stamp and request.terms is call.terms
-        fits = len(request) and asked.size <= _LARGEST_SHARED
-        is_shared = self._is_awaited and as_called and fits and call.lane is not Lane.CRITICAL
-        return asked if is_shared else None
-
-    def _await(
-        self,
-        asked: Asked,
-        parts: Sequence[Part],
-        shape: Callable[[pa.StringArray, Iterable[AnswerBlock]], Found],
-    ) -> Found:
-        try:
-            told = asked.told.result(timeout=max(0.0, asked.until - time.monotonic()))
-        except FutureTimeoutError:
-            raise unanswered(asked.call, asked.check_id or "") from None
-        finally:
-            asked.leave()
-        if not isinstance(told, Alone):
-            return cast("Found", told)
-        left_s = asked.until - time.monotonic()
-        if left_s <= 0:
-            raise told.error
-        return self._alone(parts, replace(asked.call, timeout_s=left_s), shape)
-
-    def _alone(
-        self,
-        parts: Sequence[Part],
-        call: CallTerms,
-        shape: Callable[[pa.StringArray, Iterable[AnswerBlock]], Found],
-    ) -> Found:
-        n_rows = sum(len(request.quantity) for request, _ in parts)
-        answers = self._line.ask(parts, call, self._end)
-        if n_rows < LONG_ROWS:
-            # That of a long one is made as its answers come.
-            answers = list(answers)
-        with self._line.turns.of(n_rows):
-            ids = pa.concat_arrays([request.portfolio_ids for request, _ in parts])
-            return shape(ids, answers)
-
-    def _end(self) -> None:
-        if self._is_awaited:
-            self._is_awaited = False
-            self._sharing.ended()
-
-
-def _closed() -> TransportError:
-    return TransportError("The client was closed.", remedy="Make a new one.")
+def _left_s(pending: PendingRequest[Any]) -> float:
+    return max(0.0, pending.deadline - time.monotonic())

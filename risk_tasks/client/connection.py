@@ -1,97 +1,72 @@
-"""What a client has open in one process: connections, a name of its own, a reply list."""
+"""The connections of a client in one process: sending blocks and reading their answers."""
 
 from __future__ import annotations
 
 import itertools
 import logging
+import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import replace
-from itertools import islice
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
+import pyarrow as pa
 import redis
 from tenacity import Retrying, retry_if_exception_type, wait_fixed
 
 from risk_tasks.broker.blocks import BlockBroker, StampRequest
 from risk_tasks.broker.envelope import block_summary
+from risk_tasks.client.answers import Order
 from risk_tasks.client.check_ids import CheckId
-from risk_tasks.client.coalescing import SentCall, Sharing, Turns
-from risk_tasks.client.options import CallTerms, unanswered
-from risk_tasks.client.partitioning import Pace, Part, PlacedPart, Routing, place
+from risk_tasks.client.options import CallOptions
+from risk_tasks.client.partitioning import BlockSizer, Partition, ShardRouter, partition
 from risk_tasks.client.replies import ReplyReader
+from risk_tasks.client.table_input import LONG_ROWS
 from risk_tasks.connection import connect
-from risk_tasks.errors import InvalidPortfolioError, QueueFullError, QuotaExceededError
+from risk_tasks.errors import QueueFullError, QuotaExceededError, ReportTimeoutError
 from risk_tasks.keys import COUNTERS_KEY
-from risk_tasks.model.live import CriticalEvent, LiveReport
-from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.queues import SLOW_CRITICAL_S, Lane
 from risk_tasks.store.portfolios import PortfolioStore
 from risk_tasks.store.published import LimitStore, MarketStore
 from risk_tasks.store.results import ResultStore
 from risk_tasks.store.shards import ShardStore
 from risk_tasks.wire.answer import AnswerBlock, decode_answer
-from risk_tasks.wire.documents import (
-    read_deltas,
-    read_event_id,
-    read_event_portfolios,
-    read_portfolio_id,
-    read_reason,
-)
-from risk_tasks.wire.request import encode_request
+from risk_tasks.wire.request import RequestBlock, encode_request
 
+Result = TypeVar("Result")
 
-class LiveDoor:
-    """Sets, changes and reads live portfolios over the connections of one process."""
+#: ids and answers in the order of the blocks, and the permutation to that of the caller -> a result
+Decode = Callable[[pa.StringArray, Iterable[AnswerBlock], Order], Result]
 
-    def __init__(self, client: redis.Redis) -> None:
-        self._portfolios = PortfolioStore(client)
-
-    def set(self, portfolio: Portfolio, event_id: str | None) -> int:
-        if not isinstance(portfolio, Portfolio):
-            raise InvalidPortfolioError(
-                f"{type(portfolio).__name__} is not a Portfolio.", field="portfolio"
-            )
-        return self._portfolios.set(portfolio, _event(event_id))
-
-    def change(self, portfolio_id: str, deltas: Mapping[str, float], event_id: str | None) -> int:
-        return self._portfolios.change(
-            read_portfolio_id(portfolio_id), read_deltas(deltas), _event(event_id)
-        )
-
-    def get(self, portfolio_id: str) -> Portfolio:
-        return self._portfolios.get(read_portfolio_id(portfolio_id))
-
-    def get_many(self, portfolio_ids: Sequence[str]) -> Sequence[Portfolio | None]:
-        return self._portfolios.get_many(portfolio_ids)
-
-    def remove(self, portfolio_id: str) -> int:
-        return self._portfolios.remove(read_portfolio_id(portfolio_id))
-
-    def critical_event(
-        self, reason: str, portfolio_ids: Iterable[str] | None, event_id: str | None
-    ) -> CriticalEvent:
-        return self._portfolios.critical_event(
-            read_reason(reason), read_event_portfolios(portfolio_ids), _event(event_id)
-        )
-
-    def report(self, portfolio_id: str) -> LiveReport | None:
-        return self._portfolios.report(read_portfolio_id(portfolio_id))
-
-
-def _event(event_id: str | None) -> str | None:
-    return None if event_id is None else read_event_id(event_id, "")
-
-
-#: how soon a call that waits for room looks again
-_ROOM_S = 0.02
+#: the pause of a call that waits for room in its lane
+_ROOM_PAUSE_S = 0.02
 
 log = logging.getLogger("risk_tasks")
 
 
-class Link:
+@dataclass(frozen=True, slots=True)
+class SentCall:
+    """A call whose blocks are in their lane, and the futures of their answers."""
+
+    check_id: CheckId
+    request: RequestBlock
+    options: CallOptions
+    partition: Partition
+    futures: Sequence[Future[bytes]]
+    started: float
+
+    @property
+    def portfolio_ids(self) -> pa.StringArray:
+        """The ids in the order of the blocks."""
+        if self.partition.order is None:
+            return self.request.portfolio_ids
+        return pa.concat_arrays([one.request.portfolio_ids for one in self.partition.blocks])
+
+
+class Connection:
     """Belongs to the process that made it; a fork makes its own."""
 
     def __init__(self, url: str, quota_name: str) -> None:
@@ -100,178 +75,198 @@ class Link:
         self._reply_client = connect(url, socket_timeout_s=5.0, n_retries=0)
         self._client_id = uuid.uuid4().hex
         self._numbers = itertools.count()
+        self._cpu_lock = threading.Lock()
         self._broker = BlockBroker(self._client)
-        self._pace = Pace()
-        self.turns = Turns()
-        self.sharing = Sharing(self)
-        self._routing = Routing(ShardStore(self._client))
+        self._sizer = BlockSizer()
+        self._router = ShardRouter(ShardStore(self._client))
         self._replies = ReplyReader(self._reply_client, self._client_id)
         self.markets = MarketStore(self._client)
         self.limits = LimitStore(self._client)
         self.results = ResultStore(self._client)
-        self.live = LiveDoor(self._client)
+        self.portfolios = PortfolioStore(self._client)
 
-    def ask(
-        self, parts: Sequence[Part], call: CallTerms, told: Callable[[], None] | None = None
-    ) -> Iterator[AnswerBlock]:
-        """Send `parts` in blocks under one market and yield their answers in order, as they come.
+    def cpu_lock(self, n_positions: int) -> AbstractContextManager[object]:
+        """Return the lock for work on so many positions; none if there are many.
 
-        `told` is called once they are sent. Raises `TransportError`, `QueueFullError` or, past the
-        time-out, `ReportTimeoutError`.
+        Arrow and NumPy release the interpreter at every call. Threads that each make many short
+        calls would spend more time on taking it again than on their work; long calls run in
+        parallel.
         """
-        sent = self.send(parts, call, in_order=False)
-        if told is not None:
-            told()
-        n_rows = sum(len(part.quantity) for part, _ in parts)
-        answers: list[AnswerBlock] = []
-        waited = zip(sent.check_id.block_ids(), sent.futures, strict=True)
-        try:
-            for part in sent.parts:
-                start = len(answers)
-                for block_id, future in islice(waited, len(part.blocks)):
-                    answer = _await(future, sent, call)
-                    with self.turns.of(n_rows):
-                        answers.append(decode_answer(answer, str(sent.check_id), block_id))
-                    if part.order is None:
-                        yield answers[-1]
-                if part.order is not None:
-                    yield from part.restore(answers[start:])
-        finally:
-            self.forget(sent)
-        self._note(parts, call, sent, answers)
+        return self._cpu_lock if n_positions < LONG_ROWS else nullcontext()
+
+    def request(
+        self,
+        request: RequestBlock,
+        limit_sets: pa.StringArray | None,
+        options: CallOptions,
+        decode: Decode[Result],
+    ) -> Result:
+        """Send a request and return the decoded answers; raises as `send` and `receive` do."""
+        return self.receive(self.send(request, options, limit_sets, keep_order=False), decode)
 
     def send(
         self,
-        parts: Sequence[Part],
-        call: CallTerms,
+        request: RequestBlock,
+        options: CallOptions,
+        limit_sets: pa.StringArray | None = None,
         *,
-        patient: bool = True,
-        in_order: bool = True,
+        wait_for_room: bool = True,
+        keep_order: bool = True,
     ) -> SentCall:
-        """Enqueue `parts` and return the futures of their answers, which `forget` ends.
+        """Enqueue the blocks of a request; `forget` ends the futures of their answers.
 
-        One that is not `patient` is refused where there is no room for all of it. `in_order`, rows
-        stand in its blocks as in `parts`, so that one of them may be read by the id of the call.
+        `wait_for_room` lets later blocks wait until earlier ones have left the lane. With
+        `keep_order` the rows of the blocks are those of `request`, so that the id of the call with
+        a range of rows names some of them. Raises `QueueFullError`, `QuotaExceededError` or
+        `TransportError`.
         """
         started = time.monotonic()
-        placed = self._place(parts, call.lane, in_order=in_order)
-        check_id = self._check_id(placed)
-        futures = [self._replies.expect(one) for one in check_id.block_ids()]
-        sent = SentCall(check_id, started, futures, placed)
+        parts = self._partition(request, options, limit_sets, keep_order=keep_order)
+        check_id = self._next_id(parts)
+        futures = [self._replies.expect(block_id) for block_id in check_id.block_ids()]
+        sent = SentCall(check_id, request, options, parts, futures, started)
         try:
-            self._enqueue(placed, check_id, call, self._client_id, patient=patient)
+            self._enqueue(parts, check_id, options, self._client_id, wait_for_room=wait_for_room)
         except BaseException:
             self.forget(sent)
             raise
         return sent
 
+    def receive(self, sent: SentCall, decode: Decode[Result]) -> Result:
+        """Wait for the answers and return them decoded; raises as `read` does, or at the timeout.
+
+        The answers of a long call are decoded while they arrive.
+        """
+        n_positions = len(sent.request.quantity)
+        answers: Iterable[AnswerBlock] = self._answers(sent)
+        if n_positions < LONG_ROWS:
+            answers = list(answers)
+        with self.cpu_lock(n_positions):
+            return decode(sent.portfolio_ids, answers, sent.partition.order)
+
+    def read(self, sent: SentCall, payloads: Sequence[bytes]) -> list[AnswerBlock]:
+        """Return the answers in `payloads`, one per block.
+
+        Raises `DeadLetterError`, `ReportTimeoutError` for a block that no worker started in time,
+        and `RiskTasksError` for a worker that failed.
+        """
+        answers = [
+            decode_answer(payload, str(sent.check_id), block_id)
+            for block_id, payload in zip(sent.check_id.block_ids(), payloads, strict=True)
+        ]
+        self._learn(sent, answers)
+        return answers
+
     def forget(self, sent: SentCall) -> None:
+        """Stop waiting for the answers."""
         for block_id in sent.check_id.block_ids():
             self._replies.forget(block_id)
 
-    def read(
-        self, parts: Sequence[Part], call: CallTerms, sent: SentCall, found: Sequence[bytes]
-    ) -> list[AnswerBlock]:
-        """Return the answers to what was sent, which were all `found`; raises what they say."""
-        answers = [
-            decode_answer(answer, str(sent.check_id), block_id)
-            for block_id, answer in zip(sent.check_id.block_ids(), found, strict=True)
-        ]
-        self._note(parts, call, sent, answers)
-        left = iter(answers)
-        return [
-            answer
-            for part in sent.parts
-            for answer in part.restore(list(islice(left, len(part.blocks))))
-        ]
-
-    def _note(
-        self,
-        parts: Sequence[Part],
-        call: CallTerms,
-        sent: SentCall,
-        answers: Sequence[AnswerBlock],
-    ) -> None:
-        """Learn from the times in the answers of a call; tell of a critical one that was slow."""
-        if len(parts) == 1:
-            self._pace.learn(parts[0][0], answers)
-        if call.lane is Lane.CRITICAL:
-            self._judge(sent.check_id, time.monotonic() - sent.started, answers)
-
-    def submit(self, parts: Sequence[Part], call: CallTerms) -> CheckId:
-        """Send `parts` as `ask` does and return the id that their answers are read by."""
-        # Whoever reads the answers by their id knows of no other order.
-        placed = self._place(parts, call.lane, in_order=True)
-        check_id = self._check_id(placed)
-        self._enqueue(placed, check_id, call, "", patient=False)
+    def submit(self, request: RequestBlock, options: CallOptions) -> CheckId:
+        """Enqueue a request and return the id by which its answers are read."""
+        parts = self._partition(request, options, None, keep_order=True)
+        check_id = self._next_id(parts)
+        self._enqueue(parts, check_id, options, "", wait_for_room=False)
         return check_id
 
     def close(self) -> None:
         self._replies.close()
-        self.sharing.close()
         self._client.close()
         self._reply_client.close()
 
-    def _place(self, parts: Sequence[Part], lane: Lane, *, in_order: bool) -> list[PlacedPart]:
-        owners = self._routing.owners(lane)
-        return [place(part, self._pace, owners, in_order=in_order) for part in parts]
+    def _answers(self, sent: SentCall) -> Iterator[AnswerBlock]:
+        """Yield the answers in the order of the blocks, as they arrive."""
+        give_up_at = sent.started + sent.options.timeout_s
+        n_positions = len(sent.request.quantity)
+        answers = []
+        try:
+            for block_id, future in zip(sent.check_id.block_ids(), sent.futures, strict=True):
+                try:
+                    payload = future.result(timeout=max(0.0, give_up_at - time.monotonic()))
+                except TimeoutError:
+                    raise timeout_error(sent.options, sent.check_id) from None
+                with self.cpu_lock(n_positions):
+                    answers.append(decode_answer(payload, str(sent.check_id), block_id))
+                yield answers[-1]
+        finally:
+            self.forget(sent)
+        self._learn(sent, answers)
 
-    def _check_id(self, placed: Sequence[PlacedPart]) -> CheckId:
-        n_blocks = sum(len(part.blocks) for part in placed)
-        return CheckId(f"{self._client_id}.{next(self._numbers)}", n_blocks)
+    def _learn(self, sent: SentCall, answers: Sequence[AnswerBlock]) -> None:
+        """Learn the cost of blocks, and log a critical call that was slow."""
+        if len({block.stamp for block in sent.partition.blocks}) == 1:
+            self._sizer.learn(sent.request, answers)
+        if sent.options.lane is Lane.CRITICAL:
+            self._log_slow(sent.check_id, time.monotonic() - sent.started, answers)
+
+    def _partition(
+        self,
+        request: RequestBlock,
+        options: CallOptions,
+        limit_sets: pa.StringArray | None,
+        *,
+        keep_order: bool,
+    ) -> Partition:
+        return partition(
+            request,
+            options.stamp,
+            self._sizer,
+            self._router.owners(options.lane),
+            limit_sets=limit_sets,
+            keep_order=keep_order,
+        )
+
+    def _next_id(self, parts: Partition) -> CheckId:
+        return CheckId(f"{self._client_id}.{next(self._numbers)}", len(parts.blocks))
 
     def _enqueue(
         self,
-        placed: Sequence[PlacedPart],
+        parts: Partition,
         check_id: CheckId,
-        call: CallTerms,
+        options: CallOptions,
         client_id: str,
         *,
-        patient: bool,
+        wait_for_room: bool,
     ) -> None:
-        """Enqueue the blocks of one call under one market, and one version of each limit set.
+        """Enqueue all blocks under one market, and under one version of each limit set.
 
-        A call that is larger than its lane, or than its client's quota, waits for its own blocks
-        to make room, while it has time; one that is refused at its first block is refused at once.
+        A call that is larger than its lane or its quota waits until its own blocks make room; one
+        that is refused at its first block is refused at once.
         """
-        market, versions = call.stamp.market, dict[StampRequest, str]()
-        enqueue = patiently = self._broker.enqueue
-        if patient and check_id.n_blocks > 1:
-            patiently = _while_full(time.monotonic() + call.timeout_s).wraps(enqueue)
-        blocks = (
-            (part.stamp, block, shard)
-            for part in placed
-            for block, shard in zip(part.blocks, part.shards, strict=True)
-        )
-        for block_id, (wanted, block, shard) in zip(check_id.block_ids(), blocks, strict=True):
-            limits = versions.get(wanted, wanted.limits)
-            with self.turns.of(len(block.quantity)):
-                payload = encode_request(block)
-            given = enqueue(
+        market, versions = options.stamp.market, dict[StampRequest, str]()
+        enqueue = enqueue_later = self._broker.enqueue
+        if wait_for_room and check_id.n_blocks > 1:
+            enqueue_later = _retry_while_full(time.monotonic() + options.timeout_s).wraps(enqueue)
+        blocks = zip(check_id.block_ids(), parts.blocks, strict=True)
+        for block_id, (request, stamp, shard) in blocks:
+            limits = versions.get(stamp, stamp.limits)
+            with self.cpu_lock(len(request.quantity)):
+                payload = encode_request(request)
+            accepted = enqueue(
                 block_id,
                 payload,
                 client_id=client_id,
-                lane=call.lane,
-                n_checks=len(block),
-                timeout_s=call.timeout_s,
-                stamp=replace(wanted, market=market, limits=limits),
+                lane=options.lane,
+                n_checks=len(request),
+                timeout_s=options.timeout_s,
+                stamp=replace(stamp, market=market, limits=limits),
                 quota_name=self._quota_name,
-                summary=block_summary(call.lane, block.portfolio_ids),
+                summary=block_summary(options.lane, request.portfolio_ids),
                 shard=shard,
             )
-            self._routing.told(self._broker.n_shards)
-            market, versions[wanted] = given.market_id, given.limits_version
-            enqueue = patiently
+            self._router.set_n_shards(self._broker.n_shards)
+            market, versions[stamp] = accepted.market_id, accepted.limits_version
+            enqueue = enqueue_later
 
-    def _judge(self, check_id: CheckId, took_s: float, answers: Sequence[AnswerBlock]) -> None:
-        """Log and count a critical check that took too long, with where the time went."""
+    def _log_slow(self, check_id: CheckId, took_s: float, answers: Sequence[AnswerBlock]) -> None:
+        """Log and count a critical call above the threshold, with where the time went."""
         if took_s <= SLOW_CRITICAL_S:
             return
         parts = {
             name: max((answer.head.timings.get(name, 0.0) for answer in answers), default=0.0)
             for name in ("queued_ms", "fetch_ms", "compute_ms")
         }
-        # Where the server stood still, the same moments were queued and fetched.
+        # While the server stood still, the same time counts as queued and as fetched.
         parts["reply_ms"] = max(0.0, took_s * 1e3 - sum(parts.values()))
         where = " ".join(f"{name}={ms:.3f}" for name, ms in parts.items())
         log.warning("critical.slow check=%s total_ms=%.3f %s", check_id, took_s * 1e3, where)
@@ -281,17 +276,18 @@ class Link:
             log.warning("critical.slow was not counted: %s", error)
 
 
-def _while_full(give_up_at: float) -> Retrying:
-    return Retrying(
-        retry=retry_if_exception_type((QueueFullError, QuotaExceededError)),
-        wait=wait_fixed(_ROOM_S),
-        stop=lambda _: time.monotonic() + _ROOM_S > give_up_at,
-        reraise=True,
+def timeout_error(options: CallOptions, check_id: CheckId | str) -> ReportTimeoutError:
+    """Return the error of a call without an answer at its timeout."""
+    return ReportTimeoutError(
+        f"No report within {options.timeout_s:g} s in the {options.lane.value} lane.",
+        check_id=str(check_id),
     )
 
 
-def _await(future: Future[bytes], sent: SentCall, call: CallTerms) -> bytes:
-    try:
-        return future.result(timeout=max(0.0, sent.started + call.timeout_s - time.monotonic()))
-    except FutureTimeoutError:
-        raise unanswered(call, sent.check_id) from None
+def _retry_while_full(give_up_at: float) -> Retrying:
+    return Retrying(
+        retry=retry_if_exception_type((QueueFullError, QuotaExceededError)),
+        wait=wait_fixed(_ROOM_PAUSE_S),
+        stop=lambda _: time.monotonic() + _ROOM_PAUSE_S > give_up_at,
+        reraise=True,
+    )

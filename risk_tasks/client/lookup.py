@@ -1,4 +1,4 @@
-"""Portfolios that are checked by their id: found, or rejected with a reason."""
+"""Portfolio lookup: ids of live portfolios become portfolios, or rejections in their place."""
 
 from __future__ import annotations
 
@@ -23,107 +23,161 @@ from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import Decision, ReportError, ReportStatus, RiskReport
 from risk_tasks.store.portfolios import unknown
 
-#: the ids of live portfolios -> what is held under them, None where nothing is
-Lookup = Callable[[Sequence[str]], Sequence[Portfolio | None]]
+#: ids of live portfolios -> the portfolios, None for an id that is not held
+LoadPortfolios = Callable[[Sequence[str]], Sequence[Portfolio | None]]
+
+_ID = "portfolio_id"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What one call asks for: the portfolios, and who is left out of them."""
+class FoundPortfolios:
+    """The portfolios of one call, and the ids that are rejected."""
 
     portfolios: Sequence[Portfolio]
-    #: id and error by place in what was asked for, in order
-    left_out: Mapping[int, tuple[str, RequestError]]
+    #: id and error by place in the call, in ascending order
+    rejected: Mapping[int, tuple[str, RequestError]]
+
+    @property
+    def n_positions(self) -> int:
+        return sum(len(portfolio.positions) for portfolio in self.portfolios)
 
     def require_all(self) -> Sequence[Portfolio]:
-        """Return the portfolios; raises the first error where there is one."""
-        for _, error in self.left_out.values():
+        """Return the portfolios; raises the first error if an id is rejected."""
+        for _, error in self.rejected.values():
             raise error
         return self.portfolios
 
-    def merge(self, reports: list[RiskReport]) -> list[RiskReport]:
-        """Return `reports` of the portfolios with those of the others between them."""
-        if not self.left_out:
+    def merge_reports(self, reports: list[RiskReport]) -> list[RiskReport]:
+        """Return the reports of the portfolios with those of the rejected ids in their places."""
+        if not self.rejected:
             return reports
         merged = list(reports)
-        for place, (portfolio_id, error) in self.left_out.items():
-            merged.insert(place, _refused(portfolio_id, error))
+        for place, (portfolio_id, error) in self.rejected.items():
+            merged.insert(place, _rejection(portfolio_id, error))
         return merged
 
+    def merge_rows(self, table: pa.Table) -> pa.Table:
+        """Return a row per portfolio with rows for the rejected ids in their places."""
+        if not self.rejected:
+            return table
+        n_found, n_rejected = len(table), len(self.rejected)
+        columns = {
+            _ID: [portfolio_id for portfolio_id, _ in self.rejected.values()],
+            "status": [ReportStatus.ERROR.value] * n_rejected,
+            "decision": [Decision.REJECT.value] * n_rejected,
+            "breach_count": [0] * n_rejected,
+            "code": [error.code for _, error in self.rejected.values()],
+        }
+        empty = [None] * n_rejected
+        cells = [pa.array(columns.get(one.name, empty), type=one.type) for one in table.schema]
+        is_rejected = np.zeros(n_found + n_rejected, dtype=bool)
+        is_rejected[list(self.rejected)] = True
+        order = np.where(
+            is_rejected, n_found + np.cumsum(is_rejected) - 1, np.cumsum(~is_rejected) - 1
+        )
+        rows = pa.concat_tables([table, pa.Table.from_arrays(cells, schema=table.schema)])
+        return rows.take(pa.array(order))
 
-def read_asked(
-    portfolios: Iterable[Portfolio | str], min_version: int | None, lookup: Lookup
-) -> Asked:
-    """Return what is to be checked; ids are looked up all at once.
 
-    Raises `InvalidPortfolioError` for what is neither, and `InvalidSettingsError` for a least
-    version that is none or that no id is asked with.
+def find_portfolios(
+    portfolios: Iterable[Portfolio | str], min_version: int | None, load: LoadPortfolios
+) -> FoundPortfolios:
+    """Return the portfolios to check; `load` is called once with all ids, if there are any.
+
+    Raises `InvalidPortfolioError` for an item that is neither a portfolio nor an id, and
+    `InvalidSettingsError` for a `min_version` that is not valid or applies to no id.
     """
-    listed = require_asked(portfolios, min_version)
-    wanted = list(dict.fromkeys(item for item in listed if isinstance(item, str)))
-    held = dict(zip(wanted, lookup(wanted), strict=True)) if wanted else {}
+    items = _require_items(portfolios)
+    _require_min_version(min_version, items)
+    ids = list(dict.fromkeys(item for item in items if isinstance(item, str)))
+    held = dict(zip(ids, load(ids), strict=True)) if ids else {}
     found: list[Portfolio] = []
-    left_out: dict[int, tuple[str, RequestError]] = {}
-    for place, item in enumerate(listed):
-        row = item if isinstance(item, Portfolio) else _held(item, held[item], min_version or 0)
-        if isinstance(row, Portfolio):
-            found.append(row)
+    rejected: dict[int, tuple[str, RequestError]] = {}
+    for place, item in enumerate(items):
+        if isinstance(item, Portfolio):
+            found.append(item)
+            continue
+        portfolio = held[item]
+        if portfolio is None:
+            rejected[place] = item, unknown(item)
+        elif (portfolio.version or 0) < (min_version or 0):
+            rejected[place] = item, _stale(portfolio, min_version)
         else:
-            left_out[place] = str(item), row
-    return Asked(found, left_out)
+            found.append(portfolio)
+    return FoundPortfolios(found, rejected)
 
 
-def require_asked(
-    portfolios: Iterable[Portfolio | str], min_version: int | None
-) -> list[Portfolio | str]:
-    if not isinstance(portfolios, Iterable) or isinstance(portfolios, str):
-        raise InvalidPortfolioError(
-            f"{type(portfolios).__name__} is no list of portfolios.", field="portfolios"
+def has_ids_only(table: pa.Table) -> bool:
+    """Whether `table` has the column portfolio_id alone: it names live portfolios."""
+    return bool(table.column_names == [_ID])
+
+
+def read_ids(table: pa.Table, portfolios: Any | None) -> Sequence[str]:
+    """Return the distinct ids in order of first appearance.
+
+    Raises `InvalidTableError` for a row without an id, and for a second table: cash, nav, limit set
+    and tags of a live portfolio are those that the server holds.
+    """
+    if portfolios is not None:
+        raise InvalidTableError(
+            "Live portfolios are checked as the server holds them.",
+            field="portfolios",
+            remedy="Leave this table out, or give positions with instrument and quantity.",
         )
-    listed = [_require_item(place, item) for place, item in enumerate(portfolios)]
-    if min_version is None:
-        return listed
-    if isinstance(min_version, bool) or not isinstance(min_version, int) or min_version < 1:
-        raise InvalidSettingsError(
-            f"{min_version!r} is no version.",
-            field="min_version",
-            remedy="Give a whole number, 1 at least: what change_positions returned.",
-        )
-    if listed and not any(isinstance(item, str) for item in listed):
-        raise no_version()
-    return listed
+    ids = grouping(table, _ID, "positions").texts
+    if pc.any(pc.equal(ids, "")).as_py():
+        raise InvalidTableError("An empty text is not an id.", field=f"positions.{_ID}")
+    found: list[str] = ids.to_pylist()
+    return found
 
 
-def no_version() -> InvalidSettingsError:
-    """Return what is told of a least version of what is not live."""
+def not_live() -> InvalidSettingsError:
+    """Return the error for a `min_version` without the id of a live portfolio."""
     return InvalidSettingsError(
-        "Only live portfolios, asked for by their id, have a version.",
+        "min_version applies to live portfolios only, which are named by their id.",
         field="min_version",
         remedy="Leave it out, or give ids in place of portfolios.",
     )
 
 
-def _require_item(place: int, item: object) -> Portfolio | str:
-    if isinstance(item, Portfolio) or (isinstance(item, str) and is_name(item)):
-        return item
-    told = "A text that is no id" if isinstance(item, str) else type(item).__name__
-    raise InvalidPortfolioError(
-        f"{told} is neither a Portfolio nor the id of a live one.", field=f"portfolios[{place}]"
+def _require_items(portfolios: Iterable[Portfolio | str]) -> list[Portfolio | str]:
+    if not isinstance(portfolios, Iterable) or isinstance(portfolios, str):
+        raise InvalidPortfolioError(
+            f"{type(portfolios).__name__} is not a list of portfolios.", field="portfolios"
+        )
+    items = list(portfolios)
+    for place, item in enumerate(items):
+        if isinstance(item, Portfolio) or (isinstance(item, str) and is_name(item)):
+            continue
+        found = "a text that is not an id" if isinstance(item, str) else type(item).__name__
+        raise InvalidPortfolioError(
+            f"Expected a Portfolio or the id of a live one, found {found}.",
+            field=f"portfolios[{place}]",
+        )
+    return items
+
+
+def _require_min_version(min_version: int | None, items: Sequence[Portfolio | str]) -> None:
+    if min_version is None:
+        return
+    if isinstance(min_version, bool) or not isinstance(min_version, int) or min_version < 1:
+        raise InvalidSettingsError(
+            f"{min_version!r} is not a version.",
+            field="min_version",
+            remedy="Give a whole number, 1 at least, such as change_positions returns.",
+        )
+    if items and not any(isinstance(item, str) for item in items):
+        raise not_live()
+
+
+def _stale(portfolio: Portfolio, min_version: int | None) -> StaleVersionError:
+    return StaleVersionError(
+        f"{portfolio.id!r} has version {portfolio.version}, expected {min_version} or later.",
+        field="min_version",
     )
 
 
-def _held(portfolio_id: str, found: Portfolio | None, min_version: int) -> Portfolio | RequestError:
-    if found is None:
-        return unknown(portfolio_id)
-    if (found.version or 0) < min_version:
-        return StaleVersionError(
-            f"{portfolio_id!r} is of version {found.version}, not yet of {min_version}.",
-            field="min_version",
-        )
-    return found
-
-
-def _refused(portfolio_id: str, error: RequestError) -> RiskReport:
+def _rejection(portfolio_id: str, error: RequestError) -> RiskReport:
     return RiskReport(
         portfolio_id=portfolio_id,
         market_id=None,
@@ -135,52 +189,3 @@ def _refused(portfolio_id: str, error: RequestError) -> RiskReport:
             code=error.code, message=error.message, field=error.field, remedy=error.remedy
         ),
     )
-
-
-_ID = "portfolio_id"
-
-
-def names_live(table: pa.Table) -> bool:
-    """Whether `table` holds ids and nothing else: those of live portfolios."""
-    return bool(table.column_names == [_ID])
-
-
-def read_ids(table: pa.Table, portfolios: Any | None) -> Sequence[str]:
-    """Return the distinct ids in order of first appearance.
-
-    Raises `InvalidTableError` for a row without one, and where a second table says something of
-    portfolios that are held with all that is known of them.
-    """
-    if portfolios is not None:
-        raise InvalidTableError(
-            "Live portfolios are checked as they are held.",
-            field="portfolios",
-            remedy="Leave this table out, or give positions with instrument and quantity.",
-        )
-    ids = grouping(table, _ID, "positions").texts
-    if pc.any(pc.equal(ids, "")).as_py():
-        raise InvalidTableError("An empty text is no id.", field=f"positions.{_ID}")
-    found: list[str] = ids.to_pylist()
-    return found
-
-
-def with_left_out(found: pa.Table, left_out: Mapping[int, tuple[str, RequestError]]) -> pa.Table:
-    """Return `found` with a row for each of `left_out`, by place in all, where it stands."""
-    if not left_out:
-        return found
-    n_found, n_out = len(found), len(left_out)
-    told = {
-        _ID: [portfolio_id for portfolio_id, _ in left_out.values()],
-        "status": [ReportStatus.ERROR.value] * n_out,
-        "decision": [Decision.REJECT.value] * n_out,
-        "breach_count": [0] * n_out,
-        "code": [error.code for _, error in left_out.values()],
-    }
-    cells = [
-        pa.array(told.get(field.name, [None] * n_out), type=field.type) for field in found.schema
-    ]
-    is_out = np.zeros(n_found + n_out, dtype=bool)
-    is_out[list(left_out)] = True
-    places = np.where(is_out, n_found + np.cumsum(is_out) - 1, np.cumsum(~is_out) - 1)
-    rows = pa.concat_tables([found, pa.Table.from_arrays(cells, schema=found.schema)])
-    return rows.take(pa.array(places))

@@ -1,17 +1,16 @@
-"""The keyword arguments of every check, read once into what goes on the wire."""
+"""The options of a check: keyword arguments, read once into what its blocks carry."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypedDict, TypeVar, Unpack
 
 from risk_tasks.broker.blocks import IfMissing, StampRequest
-from risk_tasks.client.check_ids import CheckId
 from risk_tasks.errors import (
     InvalidLimitError,
     InvalidSettingsError,
-    ReportTimeoutError,
     RiskTasksError,
     request_error,
 )
@@ -24,76 +23,33 @@ from risk_tasks.model.report import RiskReport
 from risk_tasks.queues import CHECK_BLOCK_TASK, LANE_OF_KIND, Lane
 from risk_tasks.wire.request import Detail, Terms
 
+Kind = TypeVar("Kind")
+
 _MAX_TIMEOUT_S = 86_400
-_USUAL = MeasureSettings()
-
-
-@dataclass(frozen=True, slots=True)
-class CallTerms:
-    """One call: what its blocks carry, where they go, and how long it waits."""
-
-    terms: Terms
-    stamp: StampRequest
-    lane: Lane
-    timeout_s: float
+_DEFAULT_SETTINGS = MeasureSettings()
+#: options of these types are equal only if they are read as the same
+_CACHEABLE = frozenset((str, int, float, type(None)))
 
 
 class CheckOptions(TypedDict, total=False):
-    """What every kind of check may be given by keyword."""
+    """The keyword arguments of every check."""
 
-    #: a set of one's own, the name of a published one, or None for the published default
+    #: a limit set, the name of a published one, or None for the published default
     limits: LimitSet | str | None
     #: names such as `value_at_risk@0.95`, or None for the standard set
     measures: Iterable[str] | None
-    #: for what the names of measures leave open
+    #: what the names of measures leave open
     settings: MeasureSettings | None
     #: name or id of a published market, or None for the default
     market: str | None
     #: the lane: `critical`, `normal` or `batch`
     priority: str
-    #: seconds to wait, or None for the client's own
+    #: seconds to wait, or None for the timeout of the client
     timeout_s: float | None
 
 
-def kind_of(call: CallTerms) -> Hashable:
-    """Return what calls have in common that may share a block."""
-    terms, limits = call.terms, call.terms.limits
-    version = limits.version if limits else None
-    said = (terms.measures, terms.settings, version, terms.detail)
-    return _Kind((*said, call.stamp, call.lane, call.timeout_s))
-
-
-class KnownCalls:
-    """Calls that were read before: most ask the same, thousands of times a second."""
-
-    def __init__(self, default_timeout_s: float) -> None:
-        self._default_timeout_s = default_timeout_s
-        self._known: dict[Hashable, tuple[CallTerms, Hashable]] = {}
-        # Read at once, so that a time-out that is none is told where it was given.
-        self.read(explain=False)
-
-    def read(self, *, explain: bool, **options: Unpack[CheckOptions]) -> tuple[CallTerms, Hashable]:
-        """Return the terms of a check and its kind; raises as `read_call` does."""
-        said = (explain, *options.items())
-        # What is equal to a text or to a number of these types is read as the same.
-        is_plain = type(explain) is bool and all(type(one) in _PLAIN for one in options.values())
-        known = self._known.get(said) if is_plain else None
-        if known is None:
-            call = read_call(Detail.of_reports(explain), self._default_timeout_s, **options)
-            known = call, kind_of(call)
-            if is_plain:
-                if len(self._known) >= _MAX_KNOWN:
-                    self._known.clear()
-                self._known[said] = known
-        return known
-
-
-_PLAIN = frozenset((str, int, float, type(None)))
-_MAX_KNOWN = 256
-
-
-class _Kind:
-    """A value whose hash is computed once."""
+class CoalescingKey:
+    """Equal for calls that may share a message; its hash is computed once."""
 
     __slots__ = ("_hash", "_value")
 
@@ -105,10 +61,30 @@ class _Kind:
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, _Kind) and self._value == other._value)
+        return self is other or (isinstance(other, CoalescingKey) and self._value == other._value)
 
 
-def read_call(
+@dataclass(frozen=True, slots=True)
+class CallOptions:
+    """The options of one call: what its blocks carry, their lane, and how long the caller waits."""
+
+    terms: Terms
+    stamp: StampRequest
+    lane: Lane
+    timeout_s: float
+    coalescing_key: CoalescingKey
+
+
+def read_options(
+    detail: Detail, default_timeout_s: float, **options: Unpack[CheckOptions]
+) -> CallOptions:
+    """Return the options of a call; raises `RequestError` naming the argument that is not valid."""
+    if all(type(option) in _CACHEABLE for option in options.values()):
+        return _read_cached(detail, default_timeout_s, **options)
+    return _read(detail, default_timeout_s, **options)
+
+
+def _read(
     detail: Detail,
     default_timeout_s: float,
     *,
@@ -118,8 +94,7 @@ def read_call(
     market: str | None = None,
     priority: str = LANE_OF_KIND[CHECK_BLOCK_TASK],
     timeout_s: float | None = None,
-) -> CallTerms:
-    """Return the terms of a call; raises `RequestError` naming the argument that is not valid."""
+) -> CallOptions:
     if not (limits is None or isinstance(limits, LimitSet) or is_name(limits)):
         raise InvalidLimitError("Give a LimitSet, or the name of a published one.", field="limits")
     if not (settings is None or isinstance(settings, MeasureSettings)):
@@ -127,21 +102,25 @@ def read_call(
     if not (market is None or is_name(market)):
         raise InvalidSettingsError("Give the name or the id of a market.", field="market")
     inline = limits if isinstance(limits, LimitSet) else None
-    name = "" if inline else limits or DEFAULT_NAME
-    return CallTerms(
-        Terms(parse_measures(measures), settings or _USUAL, inline, detail),
-        StampRequest(
-            market or DEFAULT_NAME,
-            str(name),
-            IfMissing.REFUSE if isinstance(limits, str) else IfMissing.NONE,
-        ),
-        read_lane(priority),
-        read_timeout(default_timeout_s if timeout_s is None else timeout_s),
+    terms = Terms(parse_measures(measures), settings or _DEFAULT_SETTINGS, inline, detail)
+    stamp = StampRequest(
+        market or DEFAULT_NAME,
+        "" if inline else str(limits or DEFAULT_NAME),
+        IfMissing.REFUSE if isinstance(limits, str) else IfMissing.NONE,
     )
+    lane = read_lane(priority)
+    wait_s = read_timeout(default_timeout_s if timeout_s is None else timeout_s)
+    version = inline.version if inline else None
+    key = (terms.measures, terms.settings, version, detail, stamp, lane, wait_s)
+    return CallOptions(terms, stamp, lane, wait_s, CoalescingKey(key))
+
+
+#: most calls have the options of earlier ones, thousands of times a second
+_read_cached: Callable[..., CallOptions] = lru_cache(maxsize=256)(_read)
 
 
 def read_timeout(timeout_s: float) -> float:
-    """Return `timeout_s`; raises `InvalidSettingsError` for what is no time to wait."""
+    """Return `timeout_s`; raises `InvalidSettingsError` for anything but seconds to wait."""
     wait_s = as_finite(timeout_s)
     if wait_s is None or not 0 < wait_s <= _MAX_TIMEOUT_S:
         raise InvalidSettingsError(
@@ -153,33 +132,21 @@ def read_timeout(timeout_s: float) -> float:
 
 
 def read_lane(priority: str) -> Lane:
-    """Return the lane of this name; raises `InvalidSettingsError` for another."""
+    """Return the lane of this name; raises `InvalidSettingsError` for any other."""
     try:
         return Lane(priority)
     except ValueError:
         raise InvalidSettingsError(
-            f"{priority!r} is not a lane.",
+            f"Unknown lane {priority!r}: expected {', '.join(Lane)}.",
             field="priority",
-            remedy=f"Choose one of {', '.join(Lane)}.",
+            remedy="Choose one of these lanes.",
         ) from None
-
-
-Kind = TypeVar("Kind")
-
-
-def require_request(report: RiskReport) -> RiskReport:
-    """Return `report`, or raise the `RequestError` that it holds."""
-    error = report.error
-    kind = request_error(error.code) if error else None
-    if error and kind:
-        raise kind(error.message, field=error.field, remedy=error.remedy)
-    return report
 
 
 def require_published(
     item: Kind, kind: type[Kind], error: type[RiskTasksError], name: object
 ) -> Kind:
-    """Return what is to be published under `name`; raises `error` for what is no `kind`."""
+    """Return `item`, which is published under `name`; raises `error` if it is not a `kind`."""
     if not isinstance(item, kind):
         raise error(f"{type(item).__name__} is not a {kind.__name__}.")
     if not is_name(name):
@@ -187,20 +154,10 @@ def require_published(
     return item
 
 
-def unanswered(call: CallTerms, check_id: CheckId | str) -> ReportTimeoutError:
-    """Return what a caller is told whose time is over."""
-    return ReportTimeoutError(
-        f"No report within {call.timeout_s:g} s in the {call.lane.value} lane.",
-        check_id=str(check_id),
-    )
-
-
-def of_row(error: Exception, row: int) -> Exception:
-    """Return `error` as it is told to the caller of one check among others.
-
-    The id of a call that is late is that of its own row alone.
-    """
-    if not isinstance(error, ReportTimeoutError) or not error.check_id:
-        return error
-    own = replace(CheckId.parse(error.check_id), rows=(row, row + 1))
-    return ReportTimeoutError(error.message, check_id=str(own))
+def require_computed(report: RiskReport) -> RiskReport:
+    """Return `report`, or raise the `RequestError` that it holds."""
+    error = report.error
+    kind = request_error(error.code) if error else None
+    if error and kind:
+        raise kind(error.message, field=error.field, remedy=error.remedy)
+    return report

@@ -127,7 +127,7 @@ def test_a_storm_of_cancellations_leaves_the_others_alone(fleet, market):
                 await asyncio.sleep(0.001)
         found = await asyncio.gather(*tasks, return_exceptions=True)
         again = await client.check(portfolios[0])
-        return found, again, client._waiting, client._coalescer._n_under_way
+        return found, again, client._pending, client._coalescer.n_under_way
 
     found, again, waiting, n_under_way = run(fleet, work)
 

@@ -297,7 +297,7 @@ def test_answered_checks_leave_nothing_of_their_client(fleet, fleet_server, clie
     risk = clients(fleet.url, timeout_s=20)
     for _ in range(5):
         risk.check_many(book)
-    client_id = risk._link()._client_id
+    client_id = risk._connection._client_id
 
     def left() -> list[str]:
         in_ledger = fleet_server.client.zrange(LEDGER_KEY, 0, -1)

@@ -52,9 +52,11 @@ def test_closing_ends_the_wait_of_other_threads(server, clients):
 def test_a_call_that_begins_while_the_client_closes_is_told_at_once(server, clients, monkeypatch):
     """Nobody would read its answer, and nothing of it is sent."""
     risk = clients(server.url, timeout_s=30)
-    link = risk._link()
-    place = link._place
-    monkeypatch.setattr(link, "_place", lambda *args, **how: (risk.close(), place(*args, **how))[1])
+    connection = risk._connection
+    partition = connection._partition
+    monkeypatch.setattr(
+        connection, "_partition", lambda *args, **how: (risk.close(), partition(*args, **how))[1]
+    )
 
     with pytest.raises(TransportError, match="closed"):
         risk.check(ONE)
@@ -88,7 +90,7 @@ def right(start):
         report = risk.check(Portfolio(f"p{quantity}", {"AAPL": float(quantity)}))
         assert report.portfolio_id == f"p{quantity}"
         assert report.measures["market_value"].value == unit * quantity
-    return risk._link()._client_id
+    return risk._connection._client_id
 
 def child(start, queue):
     queue.put(right(start))

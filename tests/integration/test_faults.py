@@ -163,7 +163,7 @@ def test_nobody_serving_is_a_time_out(server, clients):
             risk.check(ONE, timeout_s=given)
         assert seconds <= time.monotonic() - started < seconds + 1.0
         assert caught.value.check_id.count(".") == 2
-        assert risk._link()._replies._waiting == {}
+        assert risk._connection._replies._waiting == {}
 
 
 @contextmanager

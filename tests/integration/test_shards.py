@@ -118,12 +118,12 @@ def settled(counts: CacheCountsStore) -> Counter:
 def test_a_client_that_knows_of_no_shards_is_served_and_learns_of_them(cut, market):
     asked = books(2, market.instruments)
     with RiskClient(cut.url, timeout_s=20) as risk:
-        routing = risk._link()._routing
-        assert routing.owners(Lane.NORMAL) is None
+        router = risk._connection._router
+        assert router.owners(Lane.NORMAL) is None
 
         assert risk.check(asked[0]).status == "ok"
 
-        assert routing.owners(Lane.NORMAL).n_shards == N_SHARDS
+        assert router.owners(Lane.NORMAL).n_shards == N_SHARDS
 
 
 def test_producers_that_have_celery_alone_are_served(cut, market):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -21,7 +22,7 @@ from risk_tasks.wire.reports import reports
 from risk_tasks.wire.request import Terms, pack_portfolios
 from tests.integration.support import books, untimed
 from tests.integration.test_tables import about, positions_of
-from tests.unit.client.gathering import Counted
+from tests.unit.client.gathering_coalescer import GatheringCoalescer
 
 pytestmark = pytest.mark.integration
 
@@ -29,9 +30,8 @@ ODD = Portfolio("odd", {"GOLD": 1.0})
 
 
 def together(risk: RiskClient, calls: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Return what came of `calls`, an error too, of which none goes before all are there."""
-    link = risk._link()
-    link.sharing = sharing = Counted(link)
+    """Return the results or errors of `calls`, none of which is sent before all gather."""
+    risk._coalescers[os.getpid()] = coalescer = GatheringCoalescer(risk._connection)
 
     def one(call: Callable[[], Any]) -> Any:
         try:
@@ -40,10 +40,9 @@ def together(risk: RiskClient, calls: Sequence[Callable[[], Any]]) -> list[Any]:
             return error
 
     with ThreadPoolExecutor(len(calls)) as pool:
-        with sharing.preparing():
-            asked = [pool.submit(one, call) for call in calls]
-            for _ in calls:
-                assert sharing.n_taken.acquire(timeout=20)
+        coalescer.hold()
+        asked = [pool.submit(one, call) for call in calls]
+        coalescer.release(len(calls))
         return [each.result(30) for each in asked]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from risk_tasks.client.answers import Tables, answer_table, breach_table
+from risk_tasks.client.answers import answer_table, breach_table, decode_tables
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import parse_measures
 from risk_tasks.model.report import GRAVITY, Breach, Contributor, ReportError
@@ -143,19 +143,19 @@ def test_breaches_have_their_columns_even_without_rows():
 def test_tables_of_several_callers_are_taken_apart_by_rows():
     """Each with the breaches of its own portfolios; there may be none."""
     decoded = [decode_answer(encode_answer(one)) for one in (FIRST, REFUSED, LAST)]
-    tables = Tables.shape(MEASURES, with_breaches=True)(pa.array(IDS), decoded)
+    tables = decode_tables(MEASURES, with_breaches=True)(pa.array(IDS), decoded)
 
     for start, stop, limits in ((0, 1, []), (1, 2, ["a", "b"]), (0, 4, ["a", "b", "c"])):
-        own = tables.rows(start, stop)
-        assert own.found.equals(tables.found[start:stop])
+        own = tables[start:stop]
+        assert own.portfolios.equals(tables.portfolios[start:stop])
         assert own.breaches["limit"].to_pylist() == limits
-    assert tables.rows(2, 4).breaches["portfolio_id"].to_pylist() == ["s"]
+    assert tables[2:4].breaches["portfolio_id"].to_pylist() == ["s"]
 
 
 def test_tables_without_breaches_stay_without():
     """Where nobody asked for them."""
-    tables = Tables.shape(MEASURES, with_breaches=False)(pa.array(IDS[:2]), [FIRST])
+    tables = decode_tables(MEASURES, with_breaches=False)(pa.array(IDS[:2]), [FIRST])
 
     assert tables.breaches is None
-    assert tables.rows(1, 2).found["portfolio_id"].to_pylist() == ["q"]
-    assert tables.rows(1, 2).breaches is None
+    assert tables[1:2].portfolios["portfolio_id"].to_pylist() == ["q"]
+    assert tables[1:2].breaches is None

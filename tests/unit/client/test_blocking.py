@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
 
 from risk_tasks.client import RiskClient
-from risk_tasks.client.coalescing import Sharing, Turns
-from risk_tasks.client.partitioning import BlockBounds, cut
+from risk_tasks.client.coalescing import ThreadCoalescer
+from risk_tasks.client.partitioning import BlockBounds, by_limit_set, cut
 from risk_tasks.errors import (
     InvalidLimitError,
     InvalidMarketError,
@@ -40,33 +42,44 @@ INVALID = InvalidSettingsError
 BAD = Portfolio("bad", {"GOLD": 1.0})
 
 
-class LocalLink:
-    """Answers as workers would, in blocks of two checks; remembers what was asked for."""
+class LocalConnection:
+    """Answers as workers would, in blocks of two checks; remembers what was sent."""
 
     def __init__(self, market_id=MARKET.id):
         self._market_id = market_id
         self._service = make_service(DEFAULT, STRICT)
         self._versions = {"default": DEFAULT.version, "strict": STRICT.version, "": ""}
         self.calls = []
-        self.turns = Turns()
-        self.sharing = Sharing(self)
 
-    def ask(self, parts, call, told=None):
-        """Answer the parts of one call, in order."""
-        self.calls.append((parts, call))
-        return [
+    def cpu_lock(self, n_positions):
+        """Lock nothing."""
+        return nullcontext()
+
+    def send(self, request, options, limit_sets=None, *, keep_order=True):
+        """Remember the call."""
+        self.calls.append((request, options, limit_sets))
+        return self.calls[-1]
+
+    def receive(self, sent, decode):
+        """Answer the call, in the order of its blocks."""
+        request, options, limit_sets = sent
+        parts = list(by_limit_set(request, options.stamp, limit_sets))
+        answers = [
             decode_answer(
                 self._service.run(
                     encode_request(block),
                     Stamp(self._market_id, self._versions[stamp.limits]),
                 )
             )
-            for part, stamp in parts
+            for part, stamp, _ in parts
             for block in cut(part, BlockBounds(max_checks=2, max_positions=1_000))
         ]
+        ids = pa.concat_arrays([part.portfolio_ids for part, _, _ in parts])
+        rows = np.concatenate([rows for _, _, rows in parts])
+        return decode(ids, answers, np.argsort(rows) if len(parts) > 1 else None)
 
     @property
-    def live(self):
+    def portfolios(self):
         """Holds one live portfolio, of version 3."""
         return self
 
@@ -81,31 +94,31 @@ class LocalLink:
 
 
 @pytest.fixture
-def link():
-    return LocalLink()
+def connection():
+    return LocalConnection()
 
 
 @pytest.fixture
-def risk(link, monkeypatch):
+def risk(connection):
     client = RiskClient("redis://nobody:1/0", timeout_s=7.0)
-    monkeypatch.setattr(client, "_link", lambda: link)
+    client._coalescers[os.getpid()] = ThreadCoalescer(connection)
     return client
 
 
-def test_leaving_the_client_closes_its_link(link):
-    """Once, and only the one of this process: that of a parent is its own."""
-    client = RiskClient("redis://nobody:1/0")
-    client._links.update({os.getpid(): link, 0: LocalLink()})
+def test_leaving_the_client_closes_the_connection_of_this_process_once(risk, connection):
+    """That of a parent process is the parent's."""
+    inherited = LocalConnection()
+    risk._coalescers[0] = ThreadCoalescer(inherited)
 
-    with client:
-        assert client._link() is link
-    client.close()
+    with risk:
+        assert risk._connection is connection
+    risk.close()
 
-    assert link.calls == ["closed"]
-    assert client._links[0].calls == []
+    assert connection.calls == ["closed"]
+    assert inherited.calls == []
 
 
-def test_many_checks_are_answered_in_their_order(risk, link):
+def test_many_checks_are_answered_in_their_order(risk, connection):
     """Through several blocks, an unfit portfolio among them, an id twice."""
     asked = [*BOOKS, BAD, *BOOKS[:2]]
 
@@ -117,10 +130,10 @@ def test_many_checks_are_answered_in_their_order(risk, link):
         assert report.measures == report_of(portfolio).measures
         assert report.decision == ("warn" if portfolio.positions else "accept")
     assert reports[4].decision == "reject"
-    assert link.calls[0][1].timeout_s == 7.0
+    assert connection.calls[0][1].timeout_s == 7.0
 
 
-def test_live_portfolios_are_checked_by_their_ids(risk, link):
+def test_live_portfolios_are_checked_by_their_ids(risk, connection):
     """Among others, looked up once; one that is not there is an error in its place alone."""
     asked = ["gone", BOOKS[1], "fund", "fund", BOOKS[2], "lost"]
 
@@ -132,19 +145,19 @@ def test_live_portfolios_are_checked_by_their_ids(risk, link):
     assert codes == ["unknown_portfolio", None, None, None, None, "unknown_portfolio"]
     assert [report.decision for report in reports[::5]] == ["reject", "reject"]
     assert reports[2].measures == reports[3].measures == report_of(BOOKS[0]).measures
-    assert link.calls[0] == ("looked up", ["gone", "fund", "lost"])
+    assert connection.calls[0] == ("looked up", ["gone", "fund", "lost"])
     stale = risk.check_many(["fund", "fund"], min_version=4)
     assert [report.code for report in stale] == ["stale_version"] * 2
 
 
-def test_a_table_of_ids_has_a_row_for_each_live_portfolio(risk, link):
+def test_a_table_of_ids_has_a_row_for_each_live_portfolio(risk, connection):
     """As `check_many` reports it; who is not there, or not yet, is a row that rejects."""
     table, breaches = risk.check_table(
         pa.table({"portfolio_id": ["gone", "fund", "gone"]}), min_version=3, return_breaches=True
     )
 
     gone, fund = risk.check_many(["gone", "fund"], min_version=3)
-    assert link.calls[0] == ("looked up", ["gone", "fund"])
+    assert connection.calls[0] == ("looked up", ["gone", "fund"])
     first, second = table.to_pylist()
     assert (first["portfolio_id"], first["code"]) == ("gone", gone.code)
     assert (first["status"], first["decision"]) == ("error", "reject")
@@ -259,9 +272,9 @@ def test_a_bad_request_in_one_check_is_raised_with_its_field(
     assert caught.value.remedy
 
 
-def test_a_missing_market_is_no_bad_request(risk, link):
+def test_a_missing_market_is_no_bad_request(risk, connection):
     """The report says so; the caller asked for nothing wrong."""
-    link._market_id = ""
+    connection._market_id = ""
 
     report = risk.check(BOOKS[0])
 
@@ -334,10 +347,10 @@ def test_limits_of_ones_own_hold_for_every_row_of_a_table(risk):
     assert table.column_names == ["portfolio_id", "status", "decision", "breach_count", "code"]
 
 
-def test_a_bad_table_is_refused_before_anything_is_sent(risk, link):
+def test_a_bad_table_is_refused_before_anything_is_sent(risk, connection):
     """The column is named."""
     with pytest.raises(InvalidTableError) as caught:
         risk.check_table({"portfolio_id": ["p"], "instrument": ["AAPL"]})
 
     assert caught.value.field == "positions.quantity"
-    assert link.calls == []
+    assert connection.calls == []

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_tasks.client.coalescing import Coalescer, Company
+from risk_tasks.client.coalescing import Coalescer, CoalescingPolicy
 from risk_tasks.errors import InvalidSettingsError
 
-TWO = Company(max_checks=2, max_wait_s=0.01)
+TWO = CoalescingPolicy(max_checks=2, max_wait_s=0.01)
 
 
 def test_a_lone_check_goes_at_once():
@@ -17,7 +17,7 @@ def test_a_lone_check_goes_at_once():
     coalescer = Coalescer(TWO)
 
     assert coalescer.add("kind", "a", 0.0) == ["a"]
-    coalescer.arrived()
+    coalescer.end()
     assert coalescer.add("kind", "b", 1.0) == ["b"]
 
 
@@ -38,9 +38,9 @@ def test_nobody_waits_longer_than_the_bound():
     coalescer.add("kind", "first", 0.0)
     coalescer.add("kind", "a", 0.5)
 
-    assert list(coalescer.due(0.509)) == []
-    assert list(coalescer.due(0.51)) == [("kind", ["a"])]
-    assert list(coalescer.due(9.9)) == []
+    assert (coalescer.due(0.509)) == []
+    assert (coalescer.due(0.51)) == [["a"]]
+    assert (coalescer.due(9.9)) == []
 
 
 def test_an_answer_sends_what_gathered():
@@ -49,9 +49,9 @@ def test_an_answer_sends_what_gathered():
     coalescer.add("kind", "first", 0.0)
     coalescer.add("kind", "a", 0.001)
 
-    coalescer.arrived()
+    coalescer.end()
 
-    assert list(coalescer.due(0.001)) == [("kind", ["a"])]
+    assert (coalescer.due(0.001)) == [["a"]]
 
 
 def test_checks_of_other_terms_never_share_a_block():
@@ -61,25 +61,25 @@ def test_checks_of_other_terms_never_share_a_block():
     assert coalescer.add("one", "a", 0.0) is None
     assert coalescer.add("other", "b", 0.0) is None
 
-    assert dict(coalescer.due(1.0)) == {"one": ["a"], "other": ["b"]}
+    assert coalescer.due(1.0) == [["a"], ["b"]]
 
 
 def test_checks_gather_while_something_else_is_under_way():
     """A block that holds them need not be."""
     coalescer = Coalescer(TWO)
-    coalescer.began()
+    coalescer.begin()
 
     assert coalescer.add("kind", "a", 0.0) is None
-    assert coalescer.gathered("kind") == ["a"]
-    coalescer.arrived()
-    assert list(coalescer.due(0.0)) == [("kind", ["a"])]
-    assert coalescer.gathered("kind") == ()
+    assert coalescer.is_gathering("kind")
+    coalescer.end()
+    assert (coalescer.due(0.0)) == [["a"]]
+    assert not coalescer.is_gathering("kind")
 
 
 def test_an_item_may_be_several_checks():
     """A block goes by how many they are together."""
-    coalescer = Coalescer(Company(max_checks=10, max_wait_s=0.01))
-    coalescer.began()
+    coalescer = Coalescer(CoalescingPolicy(max_checks=10, max_wait_s=0.01))
+    coalescer.begin()
 
     assert coalescer.add("kind", "a", 0.0, 4) is None
     assert coalescer.add("kind", "b", 0.0, 5) is None
@@ -93,34 +93,35 @@ def test_an_item_may_be_several_checks():
 )
 def test_every_check_leaves_once_in_order_and_in_time(max_checks, steps):
     """Whatever happens: blocks are bounded, of one kind, and none waits past its bound."""
-    company = Company(max_checks=max_checks, max_wait_s=0.01)
+    company = CoalescingPolicy(max_checks=max_checks, max_wait_s=0.01)
     coalescer, now, n, under_way = Coalescer(company), 0.0, 0, 0
     left, came = {"one": [], "other": []}, {"one": [], "other": []}
 
     def leave(kind, block):
         nonlocal under_way
         assert 0 < len(block) <= max_checks
+        assert {of for of, _ in block} == {kind}
         left[kind] += block
         under_way += 1
 
     for step in [*steps, "wait"]:
         if step.startswith("add"):
             kind = step.removeprefix("add ")
-            came[kind].append(n)
-            block = coalescer.add(kind, n, now)
+            came[kind].append((kind, n))
+            block = coalescer.add(kind, (kind, n), now)
             n += 1
             if block is not None:
                 leave(kind, block)
         elif step == "begin":
-            coalescer.began()
+            coalescer.begin()
             under_way += 1
         elif step == "arrive" and under_way:
-            coalescer.arrived()
+            coalescer.end()
             under_way -= 1
         elif step == "wait":
             now += company.max_wait_s
-        for kind, block in coalescer.due(now):
-            leave(kind, block)
+        for block in coalescer.due(now):
+            leave(block[0][0], block)
         assert coalescer.next_at() is None or coalescer.next_at() > now
 
     assert left == came
@@ -141,5 +142,5 @@ def test_every_check_leaves_once_in_order_and_in_time(max_checks, steps):
 def test_bounds_that_are_none_are_refused(terms, field):
     """By their name."""
     with pytest.raises(InvalidSettingsError) as caught:
-        Company(**terms)
+        CoalescingPolicy(**terms)
     assert caught.value.field == field

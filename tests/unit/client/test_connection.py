@@ -140,7 +140,7 @@ def test_making_a_client_sends_nothing():
             client.check_many([7])
 
         assert caught.value.field == "portfolios[0]"
-        assert "int is neither a Portfolio" in str(caught.value)
+        assert "found int" in str(caught.value)
 
 
 def test_a_closed_client_says_so():

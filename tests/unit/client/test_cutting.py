@@ -96,27 +96,28 @@ def test_parts_by_limit_set_hold_every_portfolio_once(request_, data, default):
     n = len(request_)
     names = data.draw(st.lists(limit_set_names, min_size=n, max_size=n))
 
-    parts, order = by_limit_set(request_, pa.array(names, pa.string()), StampRequest("m", default))
+    stamp = StampRequest("m", default)
+    parts = list(by_limit_set(request_, stamp, pa.array(names, pa.string()))) if n else []
 
-    together = [(row, stamp.limits) for part, stamp in parts for row in rows_of(part)]
+    together = [(row, stamp.limits) for part, stamp, _ in parts for row in rows_of(part)]
+    order = np.argsort([row for _, _, rows in parts for row in rows], kind="stable").astype(int)
     expected = [default if name is None else name for name in names]
     assert [together[place] for place in order] == list(
         zip(rows_of(request_), expected, strict=True)
     )
     assert sorted(order) == list(range(n))
-    used = {stamp.limits for _, stamp in parts}
-    assert used == (set(expected) or {default})
+    assert {stamp.limits for _, stamp, _ in parts} == set(expected)
 
 
 def test_without_limit_sets_the_request_is_one_part():
     """It is not copied."""
     request = request_of([Row("p", [("A", 1.0)], None, None, {})] * 3)
 
-    parts, order = by_limit_set(request, pa.nulls(3, pa.string()), DEFAULT)
+    ((part, stamp, rows),) = by_limit_set(request, DEFAULT, None)
 
-    assert parts[0][0] is request
-    assert [stamp for _, stamp in parts] == [DEFAULT]
-    assert order.tolist() == [0, 1, 2]
+    assert part is request
+    assert stamp == DEFAULT
+    assert rows.tolist() == [0, 1, 2]
 
 
 def test_a_portfolio_that_names_its_limits_is_not_held_against_those_of_the_call():
@@ -126,9 +127,9 @@ def test_a_portfolio_that_names_its_limits_is_not_held_against_those_of_the_call
     request = replace(request, terms=replace(TERMS, limits=own))
     stamp = StampRequest("m", "", IfMissing.REFUSE)
 
-    parts, _ = by_limit_set(request, pa.array([None, "strict"]), stamp)
+    parts = by_limit_set(request, stamp, pa.array([None, "strict"]))
 
-    found = {part.portfolio_ids[0].as_py(): (part.terms.limits, of) for part, of in parts}
+    found = {part.portfolio_ids[0].as_py(): (part.terms.limits, of) for part, of, _ in parts}
     assert found == {
         "p0": (own, stamp),
         "p1": (None, StampRequest("m", "strict", IfMissing.ANSWER)),
@@ -140,8 +141,8 @@ def test_portfolios_of_one_limit_set_stay_in_their_order(names):
     """A part holds its portfolios as they came."""
     rows = [Row(f"p{place}", [], None, None, {}) for place in range(5)]
 
-    parts, _ = by_limit_set(request_of(rows), pa.array(names, pa.string()), DEFAULT)
+    parts = by_limit_set(request_of(rows), DEFAULT, pa.array(names, pa.string()))
 
-    for part, _ in parts:
+    for part, _, _ in parts:
         ids = part.portfolio_ids.to_pylist()
         assert ids == sorted(ids)

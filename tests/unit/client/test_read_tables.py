@@ -26,7 +26,8 @@ def read(positions, portfolios=None):
     """Return the rows of the request, and the limit sets that they name."""
     request, limit_sets = read_tables(positions, portfolios, TERMS)
     assert request.terms is TERMS
-    return rows_of(request), limit_sets.to_pylist()
+    rows = rows_of(request)
+    return rows, [None] * len(rows) if limit_sets is None else limit_sets.to_pylist()
 
 
 def table(**change):

@@ -81,5 +81,5 @@ def test_explain_is_carried_where_it_is_asked_for():
     """Left out where it is not: an older worker refuses what it does not know."""
     assert signature(PORTFOLIO, explain=True).kwargs["explain"] is True
     assert "explain" not in signature(PORTFOLIO, explain=False).kwargs
-    with pytest.raises(InvalidSettingsError, match="true nor false"):
+    with pytest.raises(InvalidSettingsError, match="true or false"):
         signature(PORTFOLIO, explain="yes")

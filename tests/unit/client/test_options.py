@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from risk_tasks.broker.blocks import IfMissing, StampRequest
-from risk_tasks.client.options import CheckOptions, KnownCalls, kind_of, read_call
+from risk_tasks.client.options import CheckOptions, read_options
 from risk_tasks.errors import RequestError
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.measures import MeasureSettings
@@ -56,7 +56,7 @@ BAD_ARGUMENTS = {
 def test_a_bad_argument_is_refused_by_its_name(options, field, code):
     """Before anything is sent."""
     with pytest.raises(RequestError) as caught:
-        read_call(Detail.REPORTS, 5.0, **options)
+        read_options(Detail.REPORTS, 5.0, **options)
 
     assert (caught.value.field, caught.value.code) == (field, code)
     assert caught.value.remedy
@@ -64,7 +64,7 @@ def test_a_bad_argument_is_refused_by_its_name(options, field, code):
 
 def test_what_is_not_given_has_the_defaults_of_the_design():
     """Standard measures, 99 % for a day, default market and limits, the normal lane."""
-    call = read_call(Detail.SUMMARY, 7.5)
+    call = read_options(Detail.SUMMARY, 7.5)
 
     assert [str(name) for name in call.terms.measures] == list(STANDARD_MEASURES)
     assert call.terms.settings == MeasureSettings()
@@ -76,7 +76,7 @@ def test_what_is_not_given_has_the_defaults_of_the_design():
 
 def test_none_is_as_good_as_not_given():
     """A caller may pass its own optional arguments on."""
-    given = read_call(
+    given = read_options(
         Detail.REPORTS,
         5.0,
         limits=None,
@@ -86,26 +86,26 @@ def test_none_is_as_good_as_not_given():
         timeout_s=None,
     )
 
-    assert given == read_call(Detail.REPORTS, 5.0)
+    assert given == read_options(Detail.REPORTS, 5.0)
 
 
 def test_limits_are_ones_own_or_those_of_a_name_that_must_exist():
     """Only the default may be missing; a name that was given may not."""
-    own = read_call(Detail.REPORTS, 5.0, limits=LIMITS)
-    named = read_call(Detail.REPORTS, 5.0, limits="strict")
+    own = read_options(Detail.REPORTS, 5.0, limits=LIMITS)
+    named = read_options(Detail.REPORTS, 5.0, limits="strict")
 
     assert own.terms.limits is LIMITS
     assert own.stamp == StampRequest("default", "", if_missing=IfMissing.NONE)
     assert named.terms.limits is None
     assert named.stamp == StampRequest("default", "strict", if_missing=IfMissing.REFUSE)
-    assert read_call(Detail.REPORTS, 5.0, limits="default").stamp.if_missing is IfMissing.REFUSE
+    assert read_options(Detail.REPORTS, 5.0, limits="default").stamp.if_missing is IfMissing.REFUSE
 
 
 def test_an_empty_limit_set_of_ones_own_is_ones_own():
     """It is not taken for none given."""
     empty = LimitSet("nothing", [])
 
-    call = read_call(Detail.REPORTS, 5.0, limits=empty)
+    call = read_options(Detail.REPORTS, 5.0, limits=empty)
 
     assert call.terms.limits is empty
     assert call.stamp.limits == ""
@@ -114,13 +114,13 @@ def test_an_empty_limit_set_of_ones_own_is_ones_own():
 @pytest.mark.parametrize("lane", ["critical", "normal", "batch", Lane.CRITICAL])
 def test_a_priority_is_a_lane(lane):
     """By its name."""
-    assert read_call(Detail.REPORTS, 5.0, priority=lane).lane is Lane(lane)
+    assert read_options(Detail.REPORTS, 5.0, priority=lane).lane is Lane(lane)
 
 
 @pytest.mark.parametrize("timeout_s", [3, 3.0, np.float64(3)], ids=repr)
 def test_a_time_to_wait_is_a_number_of_seconds(timeout_s):
     """It comes before the client's own."""
-    call = read_call(Detail.REPORTS, 5.0, timeout_s=timeout_s)
+    call = read_options(Detail.REPORTS, 5.0, timeout_s=timeout_s)
 
     assert call.timeout_s == 3.0
     assert type(call.timeout_s) is float
@@ -128,14 +128,14 @@ def test_a_time_to_wait_is_a_number_of_seconds(timeout_s):
 
 def test_a_day_is_not_too_long_to_wait():
     """It is the longest."""
-    assert read_call(Detail.REPORTS, 86_400).timeout_s == 86_400.0
+    assert read_options(Detail.REPORTS, 86_400).timeout_s == 86_400.0
 
 
 def test_measures_settings_and_market_are_those_given():
     """Repeats are dropped; a market may be named or be an id."""
     settings = MeasureSettings(Decimal("0.95"), 10, "linear")
 
-    call = read_call(
+    call = read_options(
         Detail.REPORTS,
         5.0,
         measures=iter(["volatility", "value_at_risk@.950", "volatility"]),
@@ -149,7 +149,7 @@ def test_measures_settings_and_market_are_those_given():
 
 
 def test_the_options_of_a_check_are_those_of_the_design():
-    """`CheckOptions` types what `read_call` takes."""
+    """`CheckOptions` types what `read_options` takes."""
     assert list(CheckOptions.__annotations__) == OPTIONS
     assert not CheckOptions.__total__
 
@@ -166,40 +166,36 @@ ASKED = [
 ]
 
 
-@pytest.mark.parametrize("explain", [False, True])
 @pytest.mark.parametrize("options", ASKED, ids=map(str, range(len(ASKED))))
-def test_a_call_that_is_known_is_the_call_that_was_read(options, explain):
-    """Whether it is asked for the first time or again; others before it change nothing."""
-    known = KnownCalls(7.0)
+def test_options_are_read_the_same_the_first_time_and_from_the_cache(options):
     for other in ASKED:
-        known.read(explain=not explain, **other)
+        read_options(Detail.EXPLAINED, 7.0, **other)
+    others = [read_options(Detail.REPORTS, 7.0, **one) for one in ASKED if one != options]
 
-    expected = read_call(Detail.of_reports(explain), 7.0, **options)
-    for _ in range(2):
-        assert known.read(explain=explain, **options) == (expected, kind_of(expected))
+    first, again = (read_options(Detail.REPORTS, 7.0, **options) for _ in range(2))
+
+    assert first == again
+    assert first.coalescing_key == again.coalescing_key
+    assert hash(first.coalescing_key) == hash(again.coalescing_key)
+    different = [one for one in others if one.terms != first.terms or one.stamp != first.stamp]
+    assert all(one.coalescing_key != first.coalescing_key for one in different)
 
 
-def test_what_is_refused_is_refused_again_and_after_what_it_equals():
-    """A truth is no number of seconds, though it equals one, and no text is of another type."""
-    known = KnownCalls(7.0)
-    known.read(explain=False, timeout_s=1)
+def test_an_option_is_refused_again_and_also_after_one_that_it_equals():
+    """True equals 1, which is a number of seconds."""
+    read_options(Detail.REPORTS, 7.0, timeout_s=1)
 
     for _ in range(2):
         for bad in ({"timeout_s": True}, {"timeout_s": float("nan")}, {"market": 1}):
             with pytest.raises(RequestError):
-                known.read(explain=False, **bad)
-        with pytest.raises(RequestError):
-            known.read(explain=0)
+                read_options(Detail.REPORTS, 7.0, **bad)
     with pytest.raises(RequestError):
-        KnownCalls(-1.0)
+        read_options(Detail.REPORTS, -1.0)
 
 
-def test_no_more_calls_are_remembered_than_there_is_room_for(monkeypatch):
-    """A caller who names another market each time fills no memory."""
-    monkeypatch.setattr("risk_tasks.client.options._MAX_KNOWN", 3)
-    known = KnownCalls(7.0)
+@pytest.mark.parametrize("explain", [0, 1, None, "yes"])
+def test_explain_is_true_or_false(explain):
+    with pytest.raises(RequestError) as caught:
+        Detail.of_reports(explain)
 
-    for number in range(10):
-        call, _ = known.read(explain=False, market=f"m{number}")
-        assert call.stamp.market == f"m{number}"
-        assert len(known._known) <= 3
+    assert caught.value.field == "explain"

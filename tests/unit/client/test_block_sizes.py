@@ -8,7 +8,7 @@ from math import ceil
 import numpy as np
 import pytest
 
-from risk_tasks.client.partitioning import BLOCK_US, LARGEST, Pace, _kind, cut
+from risk_tasks.client.partitioning import LARGEST, TARGET_BLOCK_US, BlockSizer, cut
 from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.wire.answer import AnswerBlock, AnswerHead
 from tests.unit.client.support import TERMS, request_of, row_of
@@ -25,88 +25,88 @@ def answer(n, compute_ms):
     return AnswerBlock(stamp, np.zeros(n, np.int8), np.zeros(n, np.int32), {})
 
 
-def sizes(pace, request):
-    return [len(block) for block in cut(request, pace.bounds(request))]
+def sizes(sizer, request):
+    return [len(block) for block in cut(request, sizer.bounds(request))]
 
 
 def test_a_small_call_is_one_message():
     """A second one costs more than it saves."""
-    assert sizes(Pace(), asked(10)) == [10]
+    assert sizes(BlockSizer(), asked(10)) == [10]
 
 
 @pytest.mark.parametrize("us_per_check", [2.0, 20.0, 500.0])
 def test_blocks_are_of_equal_cost_and_not_beyond_the_bound(us_per_check):
     """What such checks cost last time decides, whatever the registry says."""
-    pace, request = Pace(), asked(3_000)
-    pace.learn(request, [answer(3_000, us_per_check * 3)])
+    sizer, request = BlockSizer(), asked(3_000)
+    sizer.learn(request, [answer(3_000, us_per_check * 3)])
 
-    found = sizes(pace, request)
+    found = sizes(sizer, request)
 
-    assert max(found) * us_per_check <= BLOCK_US + 2 * us_per_check
-    assert len(found) <= max(2, ceil(3_000 * us_per_check / BLOCK_US)) + 1
+    assert max(found) * us_per_check <= TARGET_BLOCK_US + 2 * us_per_check
+    assert len(found) <= max(2, ceil(3_000 * us_per_check / TARGET_BLOCK_US)) + 1
     assert len(found) == 1 or min(found[:-1]) >= max(found) - 1
 
 
 def test_a_call_is_cut_where_it_would_hold_a_worker_too_long():
     """Neither earlier, since a message costs what hundreds of checks do, nor later."""
-    for cost_us, n_blocks in ((BLOCK_US - 1_000, 1), (BLOCK_US + 1_000, 2)):
-        pace, request = Pace(), asked(3_000)
-        pace.learn(request, [answer(3_000, cost_us / 1e3)])
+    for cost_us, n_blocks in ((TARGET_BLOCK_US - 1_000, 1), (TARGET_BLOCK_US + 1_000, 2)):
+        sizer, request = BlockSizer(), asked(3_000)
+        sizer.learn(request, [answer(3_000, cost_us / 1e3)])
 
-        assert len(sizes(pace, request)) == n_blocks
+        assert len(sizes(sizer, request)) == n_blocks
 
 
-def test_other_measures_have_a_pace_of_their_own():
+def test_other_measures_have_a_sizer_of_their_own():
     """A dear measure does not make cheap ones into small blocks."""
-    pace, request = Pace(), asked(3_000)
-    usual = pace.bounds(request)
+    sizer, request = BlockSizer(), asked(3_000)
+    usual = sizer.bounds(request)
     cheap = replace(request, terms=replace(TERMS, measures=parse_measures(["net_exposure"])))
 
-    pace.learn(cheap, [answer(3_000, 30_000.0)])
+    sizer.learn(cheap, [answer(3_000, 30_000.0)])
 
-    assert pace.bounds(request) == usual
+    assert sizer.bounds(request) == usual
 
 
 def test_no_cost_makes_a_block_larger_than_the_largest():
     """Checks that cost nothing still have their bytes."""
-    pace, request = Pace(), asked(30_000, 1)
-    pace.learn(request, [answer(30_000, 5.0)])
+    sizer, request = BlockSizer(), asked(30_000, 1)
+    sizer.learn(request, [answer(30_000, 5.0)])
 
-    assert max(sizes(pace, request)) <= LARGEST.max_checks
+    assert max(sizes(sizer, request)) <= LARGEST.max_checks
 
 
 def test_a_small_block_teaches_nothing():
     """A market that was loaded for it would make every later block tiny."""
-    pace, request = Pace(), asked(3_000)
-    usual = pace.bounds(request)
+    sizer, request = BlockSizer(), asked(3_000)
+    usual = sizer.bounds(request)
 
-    pace.learn(asked(10), [answer(10, 400.0)])
+    sizer.learn(asked(10), [answer(10, 400.0)])
 
-    assert pace.bounds(request) == usual
+    assert sizer.bounds(request) == usual
 
 
 def test_a_cold_first_block_is_forgotten():
     """Its market was loaded; what comes after costs 15 us a check and 500 us a block."""
-    pace, request = Pace(), asked(3_000)
-    pace.learn(request, [answer(3_000, 300_000.0)])
-    assert len(sizes(pace, request)) > 1_000
+    sizer, request = BlockSizer(), asked(3_000)
+    sizer.learn(request, [answer(3_000, 300_000.0)])
+    assert len(sizes(sizer, request)) > 1_000
 
     for _ in range(4):
-        blocks = sizes(pace, request)
-        pace.learn(request, [answer(n, 0.5 + 0.015 * n) for n in blocks])
+        blocks = sizes(sizer, request)
+        sizer.learn(request, [answer(n, 0.5 + 0.015 * n) for n in blocks])
 
-    assert len(sizes(pace, request)) == 2
+    assert len(sizes(sizer, request)) == 2
 
 
 def test_answers_without_times_teach_nothing_that_breaks():
     """As those of a block that was refused as a whole."""
-    pace, request = Pace(), asked(3)
-    pace.learn(
+    sizer, request = BlockSizer(), asked(3)
+    sizer.learn(
         request, [AnswerBlock(AnswerHead(), np.zeros(3, np.int8), np.zeros(3, np.int32), {})]
     )
-    pace.learn(request_of([]), [])
+    sizer.learn(request_of([]), [])
 
-    assert sizes(pace, request) == [3]
+    assert sizes(sizer, request) == [3]
 
 
 def test_more_paths_make_smaller_blocks():
@@ -114,22 +114,21 @@ def test_more_paths_make_smaller_blocks():
     names = parse_measures(["monte_carlo_value_at_risk"])
     terms = [replace(TERMS, measures=names, settings=MeasureSettings(n_paths=n)) for n in PATHS]
 
-    blocks = [len(sizes(Pace(), replace(asked(500), terms=one))) for one in terms]
+    blocks = [len(sizes(BlockSizer(), replace(asked(500), terms=one))) for one in terms]
 
     assert 2 <= blocks[0] < blocks[1] / 5
-    assert _kind(terms[0]) != _kind(terms[1])
 
 
 def test_what_was_looked_up_may_have_to_be_computed_the_next_time():
     """A block of results that were known tells nothing of what they cost on a new market."""
     terms = replace(TERMS, measures=parse_measures(["monte_carlo_value_at_risk"]))
-    pace, request = Pace(), replace(asked(500), terms=terms)
-    cold = sizes(pace, request)
+    sizer, request = BlockSizer(), replace(asked(500), terms=terms)
+    cold = sizes(sizer, request)
 
-    pace.learn(request, [answer(500, 2.0)])
-    assert sizes(pace, request) == cold
-    pace.learn(request, [answer(500, 1_000.0)])
-    assert len(sizes(pace, request)) > len(cold)
+    sizer.learn(request, [answer(500, 2.0)])
+    assert sizes(sizer, request) == cold
+    sizer.learn(request, [answer(500, 1_000.0)])
+    assert len(sizes(sizer, request)) > len(cold)
 
 
 PATHS = (10_000, 100_000)

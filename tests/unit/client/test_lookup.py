@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_tasks.client.lookup import names_live, read_ids, with_left_out
+from risk_tasks.client.lookup import FoundPortfolios, has_ids_only, read_ids
 from risk_tasks.errors import InvalidTableError, StaleVersionError, UnknownPortfolioError
 
 FOUND_TYPES = pa.schema(
@@ -41,20 +41,22 @@ def test_each_row_stands_where_it_was_asked_for(errors):
         for place, (name, error) in enumerate(zip(names, errors, strict=True))
     ]
     found = [row for row, error in zip(expected, errors, strict=True) if error is None]
-    left_out = {
+    rejected = {
         place: (names[place], error) for place, error in enumerate(errors) if error is not None
     }
 
-    table = with_left_out(pa.Table.from_pylist(found, schema=FOUND_TYPES), left_out)
+    table = FoundPortfolios([], rejected).merge_rows(
+        pa.Table.from_pylist(found, schema=FOUND_TYPES)
+    )
 
     assert table.schema == FOUND_TYPES
     assert table.to_pylist() == expected
 
 
-def test_a_table_of_ids_alone_names_live_portfolios():
-    assert names_live(pa.table({"portfolio_id": ["a"]}))
-    assert not names_live(pa.table({"portfolio_id": ["a"], "instrument": ["A"]}))
-    assert not names_live(pa.table({"id": ["a"]}))
+def test_a_table_of_ids_alone_has_ids_only_portfolios():
+    assert has_ids_only(pa.table({"portfolio_id": ["a"]}))
+    assert not has_ids_only(pa.table({"portfolio_id": ["a"], "instrument": ["A"]}))
+    assert not has_ids_only(pa.table({"id": ["a"]}))
 
 
 @pytest.mark.parametrize("encode", [False, True], ids=["plain", "dictionary"])

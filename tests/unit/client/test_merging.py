@@ -9,29 +9,29 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_tasks.client.coalescing import join
+from risk_tasks.client.coalescing import merge_requests
 from risk_tasks.wire.request import decode_request, encode_request
 from tests.unit.client.support import Row, request_of, requests, row_of, rows_of
 
 
 @given(st.lists(requests, min_size=1, max_size=4))
-def test_a_joined_request_holds_the_portfolios_of_all_in_order(asked):
+def test_a_merged_request_holds_the_portfolios_of_all_in_order(asked):
     """Also on the wire; ids repeat, since every request begins with the same."""
-    joined = join(asked)
+    merged = merge_requests(asked)
 
     expected = [row for request in asked for row in rows_of(request)]
-    assert rows_of(joined) == expected
-    assert rows_of(decode_request(encode_request(joined))) == expected
-    assert len(set(joined.instrument_names)) == len(joined.instrument_names)
+    assert rows_of(merged) == expected
+    assert rows_of(decode_request(encode_request(merged))) == expected
+    assert len(set(merged.instrument_names)) == len(merged.instrument_names)
 
 
 def test_a_position_without_a_name_keeps_to_having_none():
     """In the middle of others, whose names are known by other codes."""
     unnamed = replace(request_of([row_of(0, 3)]), instrument=np.array([0, -1, 2], dtype=np.int32))
 
-    joined = join([request_of([row_of(5, 4)]), unnamed])
+    merged = merge_requests([request_of([row_of(5, 4)]), unnamed])
 
-    assert [name for name, _ in rows_of(joined)[1].positions] == ["A", None, "C"]
+    assert [name for name, _ in rows_of(merged)[1].positions] == ["A", None, "C"]
 
 
 def test_tags_of_some_are_not_those_of_others():
@@ -39,14 +39,18 @@ def test_tags_of_some_are_not_those_of_others():
     plain, tagged = request_of([row_of(2, 2)]), request_of([row_of(1, 1)])
     plain = replace(plain, tags=())
 
-    assert [row.tags for row in rows_of(join([plain, tagged, plain]))] == [{}, {"desk": "d1"}, {}]
-    assert join([plain, plain]).tags == ()
+    assert [row.tags for row in rows_of(merge_requests([plain, tagged, plain]))] == [
+        {},
+        {"desk": "d1"},
+        {},
+    ]
+    assert merge_requests([plain, plain]).tags == ()
 
 
-def test_slices_of_larger_arrays_may_be_joined():
+def test_slices_of_larger_arrays_may_be_merged():
     """What is cut of a request begins elsewhere than its arrays do."""
     row = Row("p", [("A", 1.0)], 2.0, 3.0, {})
     request = request_of([row])
     cash = pa.array([9.0, 2.0])[1:]
 
-    assert rows_of(join([replace(request, cash=cash), request])) == [row, row]
+    assert rows_of(merge_requests([replace(request, cash=cash), request])) == [row, row]
