@@ -1,11 +1,10 @@
-# One file for every container: targets worker, beat, autoscaler, flower, gateway, cli, and redis and
-# nginx with our settings.
-# For the classic builder too: no BuildKit syntax. Base images are arguments.
+# Targets: worker, beat, autoscaler, flower, gateway, cli; redis and nginx with our configuration.
+# Without BuildKit syntax, for the classic builder too. Base images are arguments.
 ARG PYTHON_IMAGE=python:3.13-slim-bookworm
 ARG REDIS_IMAGE=redis:7-bookworm
 ARG NGINX_IMAGE=nginx:stable-bookworm
 
-# --- Redis under our user, with our settings and without a password in it
+# --- Redis as our user, with our configuration and without a password
 FROM ${REDIS_IMAGE} AS redis
 COPY deploy/redis /etc/risk-tasks
 RUN mkdir -p /var/lib/risk-tasks && chown 10001:10001 /var/lib/risk-tasks
@@ -15,7 +14,7 @@ HEALTHCHECK --interval=5s --timeout=3s --start-period=60s CMD ["/bin/sh", "/etc/
 ENTRYPOINT ["redis-server"]
 CMD ["/etc/risk-tasks/broker.conf"]
 
-# --- nginx under our user, with our settings; the one part that faces out
+# --- nginx as our user, with our configuration; the only part that callers reach
 FROM ${NGINX_IMAGE} AS nginx
 COPY deploy/nginx /etc/risk-tasks
 USER 10001:10001
@@ -69,7 +68,7 @@ RUN sh /build/install.sh beat.lock
 FROM arrays AS gateway-dependencies
 RUN sh /build/install.sh gateway.lock
 
-# --- kernels, compiled for one kind of processor: the same bits on every machine that has it
+# --- kernels, compiled for one kind of processor: equal bits on every machine of that kind
 FROM worker-dependencies AS kernels
 ARG NUMBA_CPU_NAME=x86-64-v3
 ENV NUMBA_CPU_NAME=${NUMBA_CPU_NAME} NUMBA_CPU_FEATURES="" NUMBA_CACHE_DIR=/opt/kernels

@@ -1,4 +1,4 @@
-"""Pass connections on to the broker: for programs on the host, in the profile `local` alone."""
+"""Forward connections of programs on the host to the broker, in the profile `local`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PORT, BROKER = 6379, ("redis", 6379)
 _CHUNK_BYTES = 1 << 16
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(OSError):
         while chunk := await reader.read(_CHUNK_BYTES):
             writer.write(chunk)
@@ -24,14 +24,14 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     except OSError:
         writer.close()
         return
-    await asyncio.gather(_pass_on(reader, to_broker), _pass_on(from_broker, writer))
+    await asyncio.gather(_forward(reader, to_broker), _forward(from_broker, writer))
 
 
 async def _main() -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    await asyncio.start_server(_serve, "0.0.0.0", PORT)  # noqa: S104 - published on loopback alone
+    await asyncio.start_server(_serve, "0.0.0.0", PORT)  # noqa: S104 - published on loopback only
     await stopped.wait()
 
 

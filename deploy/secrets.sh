@@ -1,6 +1,6 @@
 #!/bin/sh
-# Make the passwords that are missing, in secrets/: a folder for its owner alone, with files that the
-# containers' user (10001) can read once they are mounted. What is there is left as it is.
+# Make the passwords that are missing, in secrets/. Only the owner may enter the folder; the user of
+# the containers (10001) can read the files once they are mounted. Existing files are kept.
 set -eu
 cd "$(dirname "$0")/.."
 umask 077
@@ -16,7 +16,7 @@ keep() { # keep NAME: standard input becomes secrets/NAME
 if [ ! -e secrets/broker_url ]; then
   password=$(random)
   digest=$(printf %s "$password" | sha256sum | cut -d ' ' -f 1)
-  # The servers know the hash alone. The user of the health checks may say PING, and no more.
+  # The servers have only the hash. The user of the health checks may only say PING.
   printf 'user default on #%s ~* &* +@all -@admin\nuser health on nopass resetchannels -@all +ping\n' \
     "$digest" | keep redis_users
   printf 'redis://:%s@cache:6379/0\n' "$password" | keep cache_url
@@ -24,7 +24,7 @@ if [ ! -e secrets/broker_url ]; then
   printf 'redis://:%s@redis:6379/0\n' "$password" | keep broker_url
 fi
 if [ ! -e secrets/gateway_tokens ]; then
-  # The gateways know the hash alone; the token, for all there is, is yours to hand on.
+  # The gateways have only the hash. The token has every role; give it to the first caller.
   token=$(random)
   digest=$(printf %s "$token" | sha256sum | cut -d ' ' -f 1)
   printf '[[tokens]]\nname = "first"\nroles = ["read", "check", "publish", "operate"]\nsha256 = "%s"\n' \

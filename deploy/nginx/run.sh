@@ -1,6 +1,6 @@
 #!/bin/sh
-# nginx looks its gateways up when it reads its configuration. One that is started again may have
-# another address, so that this looks now and then, and has it read again.
+# nginx resolves its gateways only when it reads its configuration. A restarted gateway may have another
+# address, so this script looks every two seconds and reloads the configuration after a change.
 set -u
 nginx -e stderr -c /etc/risk-tasks/nginx.conf -g 'daemon off;' &
 nginx=$!
@@ -12,7 +12,7 @@ while kill -0 "$nginx" 2>/dev/null; do
   sleep 2 &
   wait $!
   found=$(addresses)
-  # While one is away its name leads nowhere: what was known holds until both are there.
+  # The name of a stopped gateway does not resolve: keep the known addresses until both do.
   if [ "$found" != "$known" ] && [ "$(printf '%s\n' "$found" | wc -l)" = 2 ]; then
     kill -HUP "$nginx" && known=$found
   fi

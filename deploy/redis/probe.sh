@@ -1,3 +1,3 @@
 #!/bin/sh
-# Healthy: it answers, and has loaded what it keeps. The user may do nothing else.
+# Healthy: the server answers and has loaded its data. The user `health` may only say PING.
 redis-cli --no-auth-warning --user health --pass none ping | grep -q PONG

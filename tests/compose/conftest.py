@@ -1,4 +1,4 @@
-"""One stack for all of these tests, and the figures that they leave in build/compose.json."""
+"""One stack for all of these tests, and their measurements in build/compose.json."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.compose.stack import ROOT, Stack, docker
 
 FIGURES = ROOT / "build" / "compose.json"
 _SOCKET = Path(os.environ.get("RISK_TASKS_DOCKER_SOCKET", "/var/run/docker.sock"))
-#: a policy of seconds, for the one service that is not up by default
+#: a policy with short times, for the one service that `up` does not start
 AUTOSCALER = {
     "RISK_TASKS_DOCKER_GID": str(_SOCKET.stat().st_gid) if _SOCKET.exists() else "0",
     "RISK_TASKS_AUTOSCALER_MAX": "3",
@@ -33,7 +33,7 @@ def full(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(scope="session")
 def figures() -> Callable[..., None]:
-    """Adds what a test measured to build/compose.json."""
+    """Adds measurements to build/compose.json."""
 
     def add(**numbers: object) -> None:
         held = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
@@ -51,7 +51,7 @@ def _free_port() -> int:
 
 @pytest.fixture(scope="session")
 def ports() -> dict[str, int]:
-    """Ports of this machine that nobody has."""
+    """Free ports of this machine."""
     return {name: _free_port() for name in ("flower", "redis", "gateway")}
 
 
@@ -61,7 +61,7 @@ def stack(
     figures: Callable[..., None],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stack]:
-    """The whole stack with one worker and two schedulers, and nothing of it afterwards."""
+    """The whole stack with one worker; everything of it is removed afterwards."""
     subprocess.run(["sh", ROOT / "deploy" / "secrets.sh"], check=True)
     stack = Stack(
         {
@@ -99,5 +99,5 @@ def _keep_logs(stack: Stack, folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def image_mb() -> Callable[[str], float]:
-    """Returns what an image weighs."""
+    """Returns the size of an image in MB."""
     return lambda name: int(docker("image", "inspect", "--format", "{{.Size}}", name)) / 1e6

@@ -1,10 +1,10 @@
-"""Runs in a container of the stack: sends checks, holds each answer against the first, and counts.
+"""Runs in a container of the stack: sends checks, compares each answer with the first, and counts.
 
     load.py --seconds 30 --checks 50 --calls-per-s 20 --deadline-s 10
 
-Ends its calls after so many seconds, or at SIGTERM, and prints one JSON document. Every call is
-judged: answered within its deadline, refused, or late. What is late is not lost: the caller was
-told. Lost is what the ledger still holds when all is over.
+Stops after the given seconds, or at SIGTERM, and prints one JSON document. A call is answered
+within its deadline, wrong, late or failed. A late check is not lost, since its caller got an error.
+Lost are the checks that the ledger still holds at the end.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _STARTS_WITHIN_S = 60.0
 
 
 class Tally:
-    """What became of the calls, shared by the threads that make them."""
+    """The outcomes of the calls; all sending threads share it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -60,14 +60,14 @@ def books(n: int, instruments: list[str]) -> list[Portfolio]:
 
 
 def numbers(reports: object) -> str:
-    """Every bit of every number, and in the order asked."""
+    """Return every number of `reports`, in the order of the request, as comparable text."""
     return repr([(r.portfolio_id, r.status, sorted(r.measures.items())) for r in reports])
 
 
 def asker(risk: RiskClient, book: list[Portfolio], tables: bool) -> Callable[[float], object]:
-    """Return what asks for `book` within seconds, and returns what can be compared.
+    """Return a function that checks `book` within a timeout and returns a comparable answer.
 
-    As tables it costs this process next to nothing, so that it is the workers that are busy.
+    Tables cost this process very little, so that the workers are busy and not this process.
     """
     if not tables:
         return lambda deadline_s: numbers(risk.check_many(book, timeout_s=deadline_s))
@@ -79,7 +79,7 @@ def asker(risk: RiskClient, book: list[Portfolio], tables: bool) -> Callable[[fl
 
 
 def send(ask: Callable[[float], object], right: object, tally: Tally, given: object) -> None:
-    """Make calls, one after the other at the pace asked for, until the time is over."""
+    """Make calls, one after the other at the given rate, until the time is over."""
     chance = random.Random(threading.get_ident())
     pause_s = given.threads / given.calls_per_s
     due_at = time.monotonic() + chance.uniform(0, pause_s)
@@ -99,7 +99,7 @@ def send(ask: Callable[[float], object], right: object, tally: Tally, given: obj
 
 
 def await_server(client: redis.Redis) -> None:
-    """Wait at the door of a stack that is still starting."""
+    """Wait until the server of a stack that is still starting answers."""
     give_up_at = time.monotonic() + _STARTS_WITHIN_S
     while True:
         try:
@@ -113,7 +113,7 @@ def await_server(client: redis.Redis) -> None:
 
 
 def settled(client: redis.Redis) -> int:
-    """Wait until nothing accepted is open, and return how many checks still are."""
+    """Wait until the ledger is empty, and return the number of checks that it still holds."""
     give_up_at = time.monotonic() + _SETTLES_WITHIN_S
     while client.zcard("risk:ledger") and time.monotonic() < give_up_at:
         time.sleep(0.2)
@@ -122,7 +122,7 @@ def settled(client: redis.Redis) -> int:
 
 
 def main() -> None:
-    """Publish the sample, learn the right answers, load, settle, and tell."""
+    """Publish the sample, get the right answers, send the load, and print the result."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=0.0)
     parser.add_argument("--checks", type=int, default=50)

@@ -1,4 +1,4 @@
-"""The stack as an operator has it: docker-compose, docker, and what the containers say."""
+"""The stack of docker-compose.yml, driven by docker-compose and docker."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-#: apart from a stack that somebody runs from the same folder
+#: not the name of a stack that is run from the same folder
 PROJECT = "risk-tasks-test"
 PROFILES = ("local", "tools", "autoscale")
 LOAD = ROOT / "tests" / "compose" / "load.py"
@@ -38,18 +38,18 @@ def compose_command() -> list[str]:
 
 @dataclass(frozen=True)
 class Container:
-    """One container, as `docker inspect` tells of it."""
+    """One container, as `docker inspect` describes it."""
 
     id: str
-    told: dict[str, Any] = field(repr=False)
+    details: dict[str, Any] = field(repr=False)
 
     @property
     def name(self) -> str:
-        return self.told["Name"].lstrip("/")
+        return self.details["Name"].lstrip("/")
 
     @property
     def state(self) -> dict[str, Any]:
-        return self.told["State"]
+        return self.details["State"]
 
     @property
     def health(self) -> str:
@@ -66,7 +66,7 @@ class Container:
         return done.stdout
 
     def logged(self, event: str, since: float = 0.0) -> list[tuple[float, dict[str, Any]]]:
-        """Return when this container logged `event`, in seconds since the epoch, and the line."""
+        """Return the lines of `event` in the log, each with its time in seconds since the epoch."""
         found = []
         for line in self.log().splitlines():
             moment, _, text = line.partition(" ")
@@ -77,7 +77,7 @@ class Container:
         return found
 
     def events(self, name: str, since: float = 0.0, until: float = 1e12) -> list[float]:
-        """Return when this container logged `name`."""
+        """Return the times at which this container logged `name`."""
         return [moment for moment, _ in self.logged(name, since) if moment <= until]
 
     @property
@@ -86,7 +86,7 @@ class Container:
 
 
 def _seconds(moment: str) -> float:
-    """Read the engine's nanoseconds."""
+    """Return the engine's time stamp, which has nanoseconds, in seconds since the epoch."""
     whole = re.sub(r"\.(\d{6})\d*", r".\1", moment.replace("Z", "+00:00"))
     return datetime.fromisoformat(whole).astimezone(UTC).timestamp()
 
@@ -97,7 +97,7 @@ class Stack:
     def __init__(self, environment: dict[str, str], folder: Path) -> None:
         self._command = [*compose_command(), "--project-name", PROJECT]
         self._environment = {**os.environ, **environment}
-        # As they come: the engine remembers 256 events, and every health check is three.
+        # Recorded from the start: the engine keeps 256 events, and a health check makes three.
         self._deaths = folder / "deaths.json"
         ours = f"label=com.docker.compose.project={PROJECT}"
         watch = ["docker", "events", "--filter", "event=die", "--filter", ours]
@@ -105,7 +105,7 @@ class Stack:
             self._watch = subprocess.Popen([*watch, "--format", "{{json .}}"], stdout=out)
 
     def compose(self, *arguments: str, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
-        """Run Compose in the root of the repository; its exit code is the caller's to look at."""
+        """Run Compose in the root of the repository; does not raise where it fails."""
         return subprocess.run(
             [*self._command, *arguments],
             cwd=ROOT,
@@ -119,7 +119,7 @@ class Stack:
 
     @contextmanager
     def starting(self, workers: int) -> Iterator[None]:
-        """Run `up`; the block begins when its networks are there, and ends when it has ended."""
+        """Run `up`; the block begins when the networks exist, and `up` has ended after it."""
         words = ["up", "--detach", "--no-build", "--scale", f"worker={workers}"]
         with subprocess.Popen(
             [*self._command, *words],
@@ -132,11 +132,11 @@ class Stack:
         ) as up:
             eventually(lambda: f"{PROJECT}_edge" in docker("network", "ls"), 30, "networks")
             yield
-            _, told = up.communicate(timeout=120)
-        assert up.returncode == 0, told
+            _, errors = up.communicate(timeout=120)
+        assert up.returncode == 0, errors
 
     def scale(self, workers: int) -> None:
-        """Change the number of workers as an operator does, and touch nothing else."""
+        """Change the number of workers and recreate no container."""
         scale = ("--no-recreate", "--scale", f"worker={workers}")
         done = self.compose("up", "--detach", "--no-build", *scale, "worker")
         assert done.returncode == 0, done.stderr
@@ -146,23 +146,25 @@ class Stack:
         self.compose(*profiles, "down", "--volumes", "--timeout", "20")
 
     def containers(self, service: str = "") -> list[Container]:
-        """Return the containers of the project that are there, running or not."""
+        """Return the containers of the project, running or not."""
         filters = ["--filter", f"label=com.docker.compose.project={PROJECT}"]
         if service:
             filters += ["--filter", f"label=com.docker.compose.service={service}"]
         ids = docker("ps", "--all", "--quiet", "--no-trunc", *filters).split()
-        # One that the autoscaler removes meanwhile is left out, and is an exit code too.
+        # A container that the autoscaler removes meanwhile is left out and makes inspect fail.
         done = subprocess.run(["docker", "inspect", *ids], capture_output=True, check=False)
-        told = json.loads(done.stdout or "[]") if ids else []
-        return sorted((Container(one["Id"], one) for one in told), key=lambda one: one.name)
+        found = json.loads(done.stdout or "[]") if ids else []
+        return sorted((Container(one["Id"], one) for one in found), key=lambda one: one.name)
 
     def workers(self) -> list[Container]:
         return [one for one in self.containers("worker") if one.state["Running"]]
 
     def deaths(self, since: float, service: str = "") -> list[tuple[str, int]]:
-        """Return which containers ended since then, in order, with their exit codes."""
-        told = [json.loads(line) for line in self._deaths.read_text().splitlines()]
-        attributes = [one["Actor"]["Attributes"] for one in told if one["timeNano"] / 1e9 >= since]
+        """Return the containers that ended since then, in order, with their exit codes."""
+        events = [json.loads(line) for line in self._deaths.read_text().splitlines()]
+        attributes = [
+            one["Actor"]["Attributes"] for one in events if one["timeNano"] / 1e9 >= since
+        ]
         return [
             (one["name"], int(one["exitCode"]))
             for one in attributes
@@ -173,15 +175,15 @@ class Stack:
         self._watch.terminate()
         self._watch.wait()
 
-    def await_ready(self, n: int, within_s: float = 90) -> list[Container]:
-        """Wait until `n` workers have said since they were started that they serve."""
+    def await_ready(self, n: int, timeout_s: float = 90) -> list[Container]:
+        """Wait until exactly `n` workers run and each has logged that it is ready."""
 
         def ready() -> list[Container]:
             running = self.workers()
-            said = [one for one in running if one.events("worker.ready", since=one.started_at)]
-            return said if len(said) == len(running) == n else []
+            logged = [one for one in running if one.events("worker.ready", since=one.started_at)]
+            return logged if len(logged) == len(running) == n else []
 
-        return eventually(ready, within_s, f"{n} workers that serve")
+        return eventually(ready, timeout_s, f"{n} ready workers")
 
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.compose("run", "--rm", "-T", "cli", *arguments)
@@ -194,7 +196,7 @@ class Stack:
 
     @contextmanager
     def load(self, **options: object) -> Iterator[Load]:
-        """Send checks from a container of the stack while the block runs, and then to the end."""
+        """Send checks from a container of the stack while the block runs."""
         load = Load(self.load_command(**options), self._environment, self._stop_load)
         try:
             yield load
@@ -207,7 +209,7 @@ class Stack:
 
 
 class Load:
-    """A load that runs, and its verdict once it has ended."""
+    """A load that runs, and its result once it has ended."""
 
     def __init__(
         self, command: Sequence[str], environment: dict[str, str], stop: Callable[[], None]
@@ -229,14 +231,14 @@ class Load:
         return self._process.poll() is None
 
     def ended(self) -> dict[str, Any]:
-        """Have no more calls made, and return the verdict on those that were."""
-        assert self.runs, "it ended by itself"
+        """Stop making calls, and return the result of the calls that were made."""
+        assert self.runs, "the load ended before it was stopped"
         self._stop()
         return self.verdict()
 
-    def verdict(self, within_s: float = 240) -> dict[str, Any]:
+    def verdict(self, timeout_s: float = 240) -> dict[str, Any]:
         if self._verdict is None:
-            out, err = self._process.communicate(timeout=within_s)
+            out, err = self._process.communicate(timeout=timeout_s)
             assert self._process.returncode == 0, err
             self._verdict = json.loads(out.strip().splitlines()[-1])
         return self._verdict
@@ -247,11 +249,11 @@ class Load:
             self._process.wait()
 
 
-def eventually(look: Any, within_s: float, what: str) -> Any:
-    """Return what `look` returns as soon as that is true; fails after `within_s`."""
-    give_up_at = time.monotonic() + within_s
+def eventually(look: Any, timeout_s: float, what: str) -> Any:
+    """Call `look` until it returns a true value, and return that; fail after `timeout_s`."""
+    give_up_at = time.monotonic() + timeout_s
     while not (found := look()):
-        assert time.monotonic() < give_up_at, f"Not within {within_s:g} s: {what}"
+        assert time.monotonic() < give_up_at, f"Not within {timeout_s:g} s: {what}"
         time.sleep(0.25)
     return found
 

@@ -1,4 +1,4 @@
-"""The autoscaler with a real engine: a step of load, with a policy of seconds."""
+"""The autoscaler with a real engine: a step of load, under a policy with short times."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.compose.test_load import NOTHING, unharmed
 from workers.autoscaler.drivers import DockerDriver, Engine, EngineError, Worker
 
 SOCKET = os.environ.get("RISK_TASKS_DOCKER_SOCKET", "/var/run/docker.sock")
-#: as much as the workers can do: eight threads call without a pause
+#: more than the workers can do: eight threads call without a pause
 STEP = {"checks": 2_000, "calls_per_s": 1_000, "deadline_s": 120, "threads": 8, "tables": 1}
 MOST = int(AUTOSCALER["RISK_TASKS_AUTOSCALER_MAX"])
 MORE_WITHIN_S = 10.0
@@ -26,7 +26,7 @@ _LONGEST_S = 300
 
 @pytest.fixture
 def autoscaler(stack):
-    """An autoscaler for one to three workers, and one worker; afterwards there is one again."""
+    """An autoscaler for one to three workers, and one worker before and after."""
     stack.scale(1)
     stack.await_ready(1)
     profile = ("--profile", "autoscale")
@@ -44,7 +44,7 @@ def autoscaler(stack):
 def test_a_step_of_load_adds_workers_and_removes_them_again_without_loss(
     stack, autoscaler, figures
 ):
-    """More workers within ten seconds, one again afterwards, with one change of direction."""
+    """More workers within ten seconds, and one worker afterwards, with one change of direction."""
     (first,) = stack.await_ready(1)
     started = time.time()
     with stack.load(seconds=_LONGEST_S, **STEP) as load:
@@ -78,20 +78,22 @@ def test_a_step_of_load_adds_workers_and_removes_them_again_without_loss(
     assert n_turns == 1
     assert set(codes) == {0}
     assert {one.id for one in peak} <= listed
-    assert {alike(one.told) for one in peak} == {alike(first.told)}
+    assert {comparable(one.details) for one in peak} == {comparable(first.details)}
     assert status["autoscaler"]["workers"] == len(peak)
     assert status["autoscaler"]["last_change"] is not None
 
 
-def alike(told: dict) -> str:
-    """What Compose compares of a worker, and how it is hardened."""
+def comparable(details: dict) -> str:
+    """Return what must be equal in all workers: what Compose compares, and the hardening."""
     own = {"com.docker.compose.container-number"}
-    labels = {key: value for key, value in told["Config"]["Labels"].items() if key not in own}
-    kept = {key: told["HostConfig"][key] for key in HARDENED}
-    mounts = sorted((one["Source"], one["Destination"], one["RW"]) for one in told["Mounts"])
-    networks = sorted(told["NetworkSettings"]["Networks"])
-    environment = sorted(told["Config"]["Env"])
-    return json.dumps([labels, kept, mounts, networks, environment, told["Image"]], sort_keys=True)
+    labels = {key: value for key, value in details["Config"]["Labels"].items() if key not in own}
+    kept = {key: details["HostConfig"][key] for key in HARDENED}
+    mounts = sorted((one["Source"], one["Destination"], one["RW"]) for one in details["Mounts"])
+    networks = sorted(details["NetworkSettings"]["Networks"])
+    environment = sorted(details["Config"]["Env"])
+    return json.dumps(
+        [labels, kept, mounts, networks, environment, details["Image"]], sort_keys=True
+    )
 
 
 HARDENED = (
@@ -100,24 +102,24 @@ HARDENED = (
 )
 
 
-def test_it_is_hardened_and_is_the_only_one_with_the_socket(stack, autoscaler):
-    host = autoscaler.told["HostConfig"]
+def test_only_the_autoscaler_has_the_socket_and_it_is_hardened(stack, autoscaler):
+    host = autoscaler.details["HostConfig"]
     having = {
         one.name
         for one in stack.containers()
-        if any(mount["Source"].endswith("docker.sock") for mount in one.told["Mounts"])
+        if any(mount["Source"].endswith("docker.sock") for mount in one.details["Mounts"])
     }
 
     assert having == {autoscaler.name}
-    assert autoscaler.told["Config"]["User"] == "10001:10001"
+    assert autoscaler.details["Config"]["User"] == "10001:10001"
     assert (host["ReadonlyRootfs"], host["CapDrop"]) == (True, ["ALL"])
     assert "no-new-privileges:true" in host["SecurityOpt"]
     assert host["Memory"] > 0
     assert host["PidsLimit"] > 0
 
 
-def test_a_container_of_another_service_is_not_changed(stack):
-    """And without a worker there is no definition to copy."""
+def test_the_driver_changes_no_container_of_another_service(stack):
+    """Without a worker it has no definition to copy."""
     (beat,) = stack.containers("beat")
     driver = DockerDriver(Engine(SOCKET), PROJECT, "worker")
 

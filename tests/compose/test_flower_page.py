@@ -1,4 +1,4 @@
-"""Flower as an operator sees it: a browser logs in, reads, and is refused without the password."""
+"""Flower in a browser: it shows the tasks with the password and nothing without it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OPTIONS = (
 
 @pytest.fixture(scope="module")
 def browse(tmp_path_factory) -> Callable[..., str]:
-    """Returns a page as the browser has it once its scripts have run, or takes its picture."""
+    """Returns a page after its scripts have run, or saves a picture of it."""
 
     def browse(url: str, picture: Path | None = None) -> str:
         wanted = f"--screenshot={picture}" if picture else "--dump-dom"
@@ -42,7 +42,7 @@ def browse(tmp_path_factory) -> Callable[..., str]:
 
 @pytest.fixture(scope="module")
 def site(stack, ports) -> str:
-    """Where Flower is, with the password of the secret file, once tasks have been told of."""
+    """The URL of Flower with its password, after checks of both task types have run."""
     password = (ROOT / "secrets" / "flower_password").read_text().strip()
     url = f"http://operator:{password}@127.0.0.1:{ports['flower']}"
     with stack.load(seconds=12, checks=50, calls_per_s=4) as load:
@@ -52,11 +52,10 @@ def site(stack, ports) -> str:
     return url
 
 
-#: the other door, as a service asks that has Celery alone
+#: a check as JSON, as a service sends it that has Celery and not risk_tasks
 BY_JSON = """
 from risk_tasks.app import create_app
 from risk_tasks.settings import Settings
-from tests.programs import require
 
 app = create_app(Settings.read())
 book = {"id": "pension-fund", "positions": {"AAPL": 7654321.0, "XOM": 5.0}}
@@ -65,8 +64,8 @@ assert asked.get(timeout=30)["status"] == "ok"
 """
 
 
-def test_a_browser_sees_the_tasks_succeed(site, browse, figures):
-    """By task, lane, ids and count; pictures of it are kept in build/flower."""
+def test_the_pages_show_that_the_tasks_succeed(site, browse, figures):
+    """Task, lane, ids and number of checks, but no quantity; pictures are in build/flower."""
     folder = ROOT / "build" / "flower"
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -87,8 +86,7 @@ def test_a_browser_sees_the_tasks_succeed(site, browse, figures):
     figures(flower_pictures=[str(path.relative_to(ROOT)) for path in sorted(folder.glob("*.png"))])
 
 
-def test_a_browser_without_the_password_sees_nothing(site, browse):
-    """No page, no list of tasks, no metrics."""
+def test_without_the_password_no_page_shows_a_task(site, browse):
     bare = "http://" + site.rpartition("@")[2]
 
     for path in ("/tasks", "/workers", "/broker"):

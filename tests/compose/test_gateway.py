@@ -1,4 +1,4 @@
-"""The gateways behind nginx, as an operator's first caller meets them."""
+"""The gateways behind nginx, with the token of `make secrets`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.compose.stack import ROOT, docker, eventually
 
 @pytest.fixture
 def send(stack, ports):
-    """Sends a request through nginx; returns status and JSON."""
+    """Sends a request through nginx and returns its status and its JSON."""
     token = (ROOT / "secrets" / "gateway_token").read_text()
 
     def call(method, path, body=None, **headers):
@@ -41,16 +41,16 @@ def send(stack, ports):
 CHECK = {"portfolios": [{"id": "p", "positions": {"AAPL": 1}, "nav": 1e6}]}
 
 
-def test_a_check_is_answered_with_the_token_and_not_without(send):
-    status, told = send("POST", "/v1/checks", CHECK)
-    assert (status, told["reports"][0]["portfolio_id"]) == (200, "p")
+def test_a_check_needs_the_token(send):
+    status, answer = send("POST", "/v1/checks", CHECK)
+    assert (status, answer["reports"][0]["portfolio_id"]) == (200, "p")
 
-    status, told = send("POST", "/v1/checks", CHECK, Authorization="Bearer no")
-    assert (status, told["code"]) == (401, "unauthorized")
+    status, problem = send("POST", "/v1/checks", CHECK, Authorization="Bearer no")
+    assert (status, problem["code"]) == (401, "unauthorized")
 
 
-def test_a_gateway_that_is_killed_is_not_noticed(stack, send):
-    """What may be sent again is answered by the other, and by the first when it is back."""
+def test_callers_do_not_notice_that_a_gateway_is_killed(stack, send):
+    """The other one answers requests with an idempotency key; so does the first once restarted."""
     for service in ("gateway-1", "gateway-2"):
         (one,) = stack.containers(service)
         docker("kill", "--signal", "KILL", one.id)

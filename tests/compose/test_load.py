@@ -1,4 +1,4 @@
-"""Workers come, go, are restarted and are killed, while checks are asked: nothing is lost."""
+"""Workers are added, removed, restarted and killed under load: no check is lost."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 from tests.compose.stack import Stack, docker, eventually, jain
 
-#: from a container's start to its first call
+#: from the start of a container to its first call
 _LOAD_STARTS_WITHIN_S = 60
-#: a load that is not told to end ends by itself
+#: a load ends after this time where the test does not stop it
 _LONGEST_S = 300
 STEADY = {"checks": 50, "calls_per_s": 25, "deadline_s": 10, "threads": 8}
 
 
 def await_load(stack: Stack, since: float) -> None:
-    """Wait until blocks of the load are being finished, by whichever worker."""
+    """Wait until the workers have finished more than 20 blocks of the load."""
     eventually(
         lambda: sum(len(one.events("block.finished", since=since)) for one in stack.workers()) > 20,
         _LOAD_STARTS_WITHIN_S,
@@ -25,10 +25,10 @@ def await_load(stack: Stack, since: float) -> None:
 
 
 def unharmed(verdict: dict[str, Any]) -> dict[str, int]:
-    """Return what must be 0 where workers stop as they are asked to.
+    """Return the counts that must be 0 where workers stop gracefully.
 
-    An answer that came twice, or in another order, is wrong. That a block is computed twice is
-    none of this: where processors are short, it is put back two seconds after it was fetched.
+    An answer that comes twice, or in another order, is wrong. A block may be computed twice: on a
+    busy processor it is requeued two seconds after it was fetched.
     """
     return {name: verdict[name] for name in ("lost", "wrong", "failed", "late")}
 
@@ -37,7 +37,7 @@ NOTHING = {"lost": 0, "wrong": 0, "failed": 0, "late": 0}
 
 
 def test_scaling_up_and_down_under_load_loses_nothing(stack, full, figures):
-    """One worker, three, one: each takes its share, and each that goes exits with 0."""
+    """One worker, three, one: each computes its share, and each that stops exits with 0."""
     stack.scale(1)
     stack.await_ready(1)
     watched_s = 30 if full else 12
@@ -65,7 +65,7 @@ def test_scaling_up_and_down_under_load_loses_nothing(stack, full, figures):
 
 
 def test_a_rolling_restart_under_load_loses_nothing(stack, full, figures):
-    """Each worker in turn is stopped as `docker stop` does, drained, and started again."""
+    """Each worker in turn is stopped as by `docker stop`, drains, and is started again."""
     stack.scale(2)
     stack.await_ready(2)
     started = time.time()
@@ -94,7 +94,7 @@ def test_a_rolling_restart_under_load_loses_nothing(stack, full, figures):
 
 
 def test_killed_workers_lose_nothing(stack, full, figures):
-    """One of three is killed every five seconds and started again, as a supervisor would."""
+    """One of three is killed every five seconds and started again at once."""
     stack.scale(3)
     stack.await_ready(3)
     chance, started = random.Random(11), time.time()

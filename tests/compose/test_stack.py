@@ -1,4 +1,4 @@
-"""The stack as it stands: up, healthy, hardened, and answering."""
+"""The running stack: start-up times, health, hardening, and the commands in it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ SERVICES = [
 
 @pytest.fixture(scope="module", autouse=True)
 def one_worker(stack):
-    """Whatever the tests before have scaled to."""
+    """Scale to one worker, whatever the tests before left."""
     stack.scale(1)
     stack.await_ready(1)
 
 
 def test_the_first_answer_comes_soon_after_up(stack, full, figures):
-    """Measured where the stack is started: from `up` to a check that was answered.
+    """The fixture of the stack measures the time from `up` to the first answered check.
 
-    Times are judged in the full form, on a machine of its own; the small one tells them.
+    The bound of the full size holds on an idle machine; at small size the bound is loose.
     """
     held = json.loads((ROOT / "build" / "compose.json").read_text())
 
@@ -34,7 +34,7 @@ def test_the_first_answer_comes_soon_after_up(stack, full, figures):
 
 
 def test_a_worker_is_ready_soon_after_it_starts(stack, full, figures):
-    """One that joins a stack that runs; at `up` all parts start at once, on the same cores."""
+    """Measured on a worker that joins: at `up` all parts start at once, on the same cores."""
     at_up = [_ready_s(worker) for worker in stack.await_ready(1)]
     stack.scale(2)
     joined = max(stack.await_ready(2), key=lambda one: one.started_at)
@@ -52,7 +52,7 @@ def _ready_s(worker: Container) -> float:
 
 
 def test_every_part_becomes_healthy(stack):
-    """By a heartbeat that a consuming worker renews, or a server that answers."""
+    """Workers and schedulers by their heartbeat, servers by an answer."""
 
     def all_healthy():
         found = {one.name: one.health for one in stack.containers()}
@@ -63,7 +63,7 @@ def test_every_part_becomes_healthy(stack):
 
 
 def test_a_worker_that_does_not_consume_is_not_healthy(stack):
-    """Its process lives, and its thread that says so lives too; the probe is not deceived."""
+    """Though its process runs: only fetching messages renews the heartbeat."""
     (worker,) = stack.await_ready(1)
     code = (
         "from risk_tasks.app import create_app; from risk_tasks.settings import Settings;"
@@ -71,22 +71,22 @@ def test_a_worker_that_does_not_consume_is_not_healthy(stack):
         "[app.control.{}(q, destination=[n]) for n in app.control.ping(timeout=3) for n in n"
         " if n.endswith('{}') for q in ('risk.critical', 'risk.normal', 'risk.batch')]"
     )
-    tell = ("run", "--rm", "-T", "--entrypoint", "python", "cli", "-c")
-    host = worker.told["Config"]["Hostname"]
+    run_code = ("run", "--rm", "-T", "--entrypoint", "python", "cli", "-c")
+    host = worker.details["Config"]["Hostname"]
 
-    assert stack.compose(*tell, code.format("cancel_consumer", host)).returncode == 0
+    assert stack.compose(*run_code, code.format("cancel_consumer", host)).returncode == 0
     eventually(lambda: stack.workers()[0].health == "unhealthy", 60, "an unhealthy worker")
     assert stack.workers()[0].state["Running"]
 
-    assert stack.compose(*tell, code.format("add_consumer", host)).returncode == 0
+    assert stack.compose(*run_code, code.format("add_consumer", host)).returncode == 0
     eventually(lambda: stack.workers()[0].health == "healthy", 60, "a healthy worker")
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_every_container_may_do_no_more_than_it_must(stack, service):
+def test_every_container_is_hardened(stack, service):
     for one in stack.containers(service):
-        host, told = one.told["HostConfig"], one.told["Config"]
-        assert told["User"] == "10001:10001"
+        host, config = one.details["HostConfig"], one.details["Config"]
+        assert config["User"] == "10001:10001"
         assert host["ReadonlyRootfs"]
         assert host["CapDrop"] == ["ALL"]
         assert not host["CapAdd"]
@@ -97,23 +97,23 @@ def test_every_container_may_do_no_more_than_it_must(stack, service):
         assert host["PidsLimit"] > 0
 
 
-def test_passwords_are_files_and_nothing_else(stack):
-    """Not in an environment, not on a command line, not in a log."""
+def test_passwords_are_only_in_files(stack):
+    """No environment, command line or log has one."""
     secrets = [path.read_text().strip() for path in (ROOT / "secrets").iterdir()]
     passwords = [secret for secret in secrets if ":" not in secret]
     passwords += [secret.split(":")[2].split("@")[0] for secret in secrets if "://" in secret]
 
     assert len(passwords) >= 2
     for one in stack.containers():
-        seen = json.dumps(one.told) + one.log()
+        seen = json.dumps(one.details) + one.log()
         assert not any(password in seen for password in passwords), one.name
 
 
-def test_nothing_is_published_but_flower_and_nginx_on_loopback(stack, ports):
+def test_only_flower_and_nginx_publish_a_port_and_only_on_loopback(stack, ports):
     published = {
-        f"{one.told['Config']['Labels']['com.docker.compose.service']} {bound}"
+        f"{one.details['Config']['Labels']['com.docker.compose.service']} {bound}"
         for one in stack.containers()
-        for bindings in one.told["NetworkSettings"]["Ports"].values()
+        for bindings in one.details["NetworkSettings"]["Ports"].values()
         for bound in [f"{each['HostIp']}:{each['HostPort']}" for each in bindings or []]
     }
 
@@ -123,8 +123,8 @@ def test_nothing_is_published_but_flower_and_nginx_on_loopback(stack, ports):
     }
 
 
-def test_the_command_answers_without_anything_on_the_host(stack):
-    """`docker compose run cli check ...`, with a book from a folder of the host."""
+def test_the_command_needs_only_docker_on_the_host(stack):
+    """`docker compose run cli check ...`, with a book in a folder of the host."""
     book = f"{ROOT / 'risk_tasks' / 'sample' / 'books.toml'}:/work/books.toml:ro"
 
     done = stack.compose("run", "--rm", "-T", "--volume", book, "cli", *CHECK)
@@ -138,7 +138,7 @@ def test_the_command_answers_without_anything_on_the_host(stack):
 CHECK = ["check", "/work/books.toml", "--json"]
 
 
-def test_the_doctor_finds_nothing_bad(stack):
+def test_the_doctor_finds_no_problem(stack):
     done = stack.cli("doctor", "--json")
 
     found = {finding["what"]: finding["state"] for finding in json.loads(done.stdout)}
@@ -146,8 +146,8 @@ def test_the_doctor_finds_nothing_bad(stack):
     assert set(found.values()) == {"ok"}
 
 
-def test_programs_on_the_host_get_in_by_the_local_profile(stack, ports):
-    """With the password; the server itself stays in its own network."""
+def test_programs_on_the_host_reach_the_broker_through_the_local_profile(stack, ports):
+    """With the password; the server itself publishes no port."""
     url = (
         (ROOT / "secrets" / "local_url").read_text().strip().replace(":6379", f":{ports['redis']}")
     )
@@ -170,7 +170,7 @@ def _answers(client: redis.Redis) -> bool:
 
 
 def test_two_schedulers_are_allowed(stack):
-    """Both are healthy, one of them reaps; the one that waits can go too."""
+    """Both are healthy, and one of them can be removed again."""
     done = stack.compose(
         "up", "--detach", "--no-build", "--no-recreate", "--scale", "beat=2", "beat"
     )
