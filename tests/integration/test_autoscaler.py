@@ -187,7 +187,7 @@ def test_decisions_are_counted_by_direction_and_reason(scaled):
         for family in scaled.autoscaler.collect()
         for sample in family.samples
     }
-    page = (REPOSITORY / "docs" / "guides" / "monitoring.md").read_text()
+    page = (REPOSITORY / "docs" / "reference" / "metrics.md").read_text()
 
     prefix = "risk_tasks_autoscaler"
     assert found == {

@@ -129,7 +129,7 @@ def test_every_metric_of_the_alerts_and_the_dashboard_is_really_there(system):
 
 def test_every_metric_is_documented_and_has_bounded_labels(system):
     """Names begin alike; portfolios and workers are no labels."""
-    page = (Path(__file__).parents[2] / "docs" / "guides" / "monitoring.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text()
     allowed = {"lane", "tier", "outcome", "le", "version", "role"}
 
     for name, pairs in system.samples():
