@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
+from inspect import isfunction
+from typing import Any
 
 import redis
 from redis.backoff import ConstantBackoff
@@ -61,6 +64,38 @@ def transport_errors(client: redis.Redis) -> Iterator[None]:
         kwargs = client.connection_pool.connection_kwargs
         server = kwargs.get("path") or f"{kwargs.get('host')}:{kwargs.get('port')}"
         raise TransportError(f"The broker at {server} does not answer: {error}.") from error
+
+
+class Store:
+    """Keys of one server; safe to share between threads.
+
+    Public methods of its classes raise `TransportError` if the server does not answer: they run
+    within `transport_errors`.
+    """
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name, method in list(vars(cls).items()):
+            if isfunction(method) and not name.startswith("_"):
+                setattr(cls, name, _within_transport_errors(method))
+
+
+def _within_transport_errors(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def call(self: Store, *args: Any, **kwargs: Any) -> Any:
+        with transport_errors(self._client):
+            return method(self, *args, **kwargs)
+
+    return call
+
+
+def server_s(time: Any) -> float:
+    """Return the answer to TIME, the clock of the server, in seconds."""
+    seconds, microseconds = time
+    return float(seconds) + float(microseconds) / 1e6
 
 
 def hold_lock(client: redis.Redis, key: str, owner: str, ttl_s: int) -> bool:

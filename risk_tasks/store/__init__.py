@@ -1,1 +1,1 @@
-"""What is published: markets and limit sets, by name and by content."""
+"""Everything that is stored on the server besides the blocks of the broker."""

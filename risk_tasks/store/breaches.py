@@ -12,7 +12,7 @@ import msgspec
 import redis
 from redis.exceptions import ResponseError
 
-from risk_tasks.connection import text, transport_errors
+from risk_tasks.connection import Store, text
 from risk_tasks.errors import ChangesTrimmedError, InvalidSettingsError
 from risk_tasks.keys import (
     BREACHES_KEY,
@@ -35,19 +35,15 @@ _POSITION = re.compile(r"\d{1,20}(-\d{1,20})?", re.ASCII)
 _Entry: TypeAlias = tuple[bytes, Mapping[bytes, bytes]]
 
 
-class BreachStream:
+class BreachStream(Store):
     """Reads changes in order, alone or in a group whose readers share them.
 
     A position is the id of a change: reading after it returns the changes that follow.
     """
 
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
-
     def last(self) -> str:
         """Return the position of the last change, `BEGINNING` if there is none."""
-        with transport_errors(self._client):
-            entries = cast("Any", self._client.xrevrange(BREACHES_KEY, count=1))
+        entries = cast("Any", self._client.xrevrange(BREACHES_KEY, count=1))
         return text(entries[0][0]) if entries else BEGINNING
 
     def position(self, since: str) -> str:
@@ -66,10 +62,9 @@ class BreachStream:
         changes after it may be gone. `BEGINNING` means the oldest change that is kept.
         """
         since = self.position(since)
-        with transport_errors(self._client):
-            found = self._client.xread({BREACHES_KEY: since}, count=limit, block=_block(timeout_s))
-            # After reading, so that entries which are trimmed in between are noticed.
-            info = self._client.xinfo_stream(BREACHES_KEY) if found else None
+        found = self._client.xread({BREACHES_KEY: since}, count=limit, block=_block(timeout_s))
+        # After reading, so that entries which are trimmed in between are noticed.
+        info = self._client.xinfo_stream(BREACHES_KEY) if found else None
         if info and since != BEGINNING:
             _require_untrimmed(since, info)
         return [_change(*entry) for entry in _entries(found)]
@@ -77,12 +72,11 @@ class BreachStream:
     def create_group(self, group: str, since: str = BEGINNING) -> None:
         """Create `group`, whose readers share the changes after `since`, unless it exists."""
         position = self.position(since)
-        with transport_errors(self._client):
-            try:
-                self._client.xgroup_create(BREACHES_KEY, group, id=position, mkstream=True)
-            except ResponseError as error:
-                if "BUSYGROUP" not in str(error):
-                    raise
+        try:
+            self._client.xgroup_create(BREACHES_KEY, group, id=position, mkstream=True)
+        except ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
 
     def read_group(
         self, group: str, reader: str, *, limit: int = MAX_PER_READ, timeout_s: float = 0.0
@@ -93,20 +87,19 @@ class BreachStream:
         not exist is created at the beginning of the stream. Raises `ChangesTrimmedError` once if
         changes are gone that were not acknowledged; the next call continues with the rest.
         """
-        with transport_errors(self._client):
-            try:
-                last, pending = self._pending(group, reader, limit)
-            except ResponseError as error:
-                if not any(word in str(error) for word in ("NOGROUP", "no such key")):
-                    raise
-                self.create_group(group)
-                last, pending = self._pending(group, reader, limit)
-            if pending:
-                return self._still_there(group, pending)
-            found = self._client.xreadgroup(
-                group, reader, {BREACHES_KEY: ">"}, count=limit, block=_block(timeout_s)
-            )
-            info = self._client.xinfo_stream(BREACHES_KEY) if found else None
+        try:
+            last, pending = self._pending(group, reader, limit)
+        except ResponseError as error:
+            if not any(word in str(error) for word in ("NOGROUP", "no such key")):
+                raise
+            self.create_group(group)
+            last, pending = self._pending(group, reader, limit)
+        if pending:
+            return self._still_there(group, pending)
+        found = self._client.xreadgroup(
+            group, reader, {BREACHES_KEY: ">"}, count=limit, block=_block(timeout_s)
+        )
+        info = self._client.xinfo_stream(BREACHES_KEY) if found else None
         if info and order(last) > (0, 0):
             _require_untrimmed(last, info)
         return [_change(*entry) for entry in _entries(found)]
@@ -132,24 +125,22 @@ class BreachStream:
 
     def claim(self, group: str, reader: str, *, idle_s: float, limit: int = MAX_PER_READ) -> int:
         """Give `reader` what others left unacknowledged for `idle_s`; returns how many changes."""
-        with transport_errors(self._client):
-            claimed = self._client.xautoclaim(
-                BREACHES_KEY, group, reader, min_idle_time=int(idle_s * 1e3), count=limit
-            )
+        claimed = self._client.xautoclaim(
+            BREACHES_KEY, group, reader, min_idle_time=int(idle_s * 1e3), count=limit
+        )
         return len(cast("Any", claimed)[1])
 
     def acknowledge(self, group: str, positions: Sequence[str]) -> None:
         """Acknowledge changes for `group`: no reader of it gets them again."""
         if positions:
-            with transport_errors(self._client):
-                self._client.xack(BREACHES_KEY, group, *positions)
+            self._client.xack(BREACHES_KEY, group, *positions)
 
 
-class ListenerStore:
+class ListenerStore(Store):
     """Celery queues that receive every change, and the last change that each received."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._client = client
+        super().__init__(client)
         self._deliver = Script(client, "risk_tasks.store", "live", "deliver")
 
     def add(self, queue: str, since: str) -> bool:
@@ -167,41 +158,34 @@ class ListenerStore:
                 field="queue",
                 remedy="Name a queue of your own.",
             )
-        with transport_errors(self._client):
-            return bool(self._client.hsetnx(LIVE_LISTENERS_KEY, queue, since))
+        return bool(self._client.hsetnx(LIVE_LISTENERS_KEY, queue, since))
 
     def remove(self, queue: str) -> bool:
-        with transport_errors(self._client):
-            return bool(self._client.hdel(LIVE_LISTENERS_KEY, queue))
+        return bool(self._client.hdel(LIVE_LISTENERS_KEY, queue))
 
     def all(self) -> dict[str, str]:
         """Return the position of the last change that each queue received."""
-        with transport_errors(self._client):
-            found = self._client.hgetall(LIVE_LISTENERS_KEY)
+        found = self._client.hgetall(LIVE_LISTENERS_KEY)
         return {text(queue): text(position) for queue, position in found.items()}
 
     def request_dispatch(self, message: bytes) -> bool:
         """Put `message` on the critical lane unless a dispatch is requested and has not started."""
-        with transport_errors(self._client):
-            is_new = self._client.set(LIVE_DISPATCH_KEY, 1, nx=True, ex=LIVE_DISPATCH_TTL_S)
-            if is_new:
-                self._client.lpush(Lane.CRITICAL.queue, message)
+        is_new = self._client.set(LIVE_DISPATCH_KEY, 1, nx=True, ex=LIVE_DISPATCH_TTL_S)
+        if is_new:
+            self._client.lpush(Lane.CRITICAL.queue, message)
         return bool(is_new)
 
     def start_dispatch(self) -> None:
         """Note that a dispatch has started: changes after this need another one."""
-        with transport_errors(self._client):
-            self._client.delete(LIVE_DISPATCH_KEY)
+        self._client.delete(LIVE_DISPATCH_KEY)
 
     def room(self, queue: str) -> int:
         """Return how many messages `queue` takes before it is full."""
-        with transport_errors(self._client):
-            return max(0, MAX_UNREAD - int(self._client.llen(queue)))
+        return max(0, MAX_UNREAD - int(self._client.llen(queue)))
 
     def deliver(self, queue: str, since: str, until: str, messages: Sequence[bytes]) -> bool:
         """Put the changes after `since` up to `until` on `queue`; False if another process did."""
-        with transport_errors(self._client):
-            return bool(self._deliver(keys=[queue], args=[queue, since, until, *messages]))
+        return bool(self._deliver(keys=[queue], args=[queue, since, until, *messages]))
 
 
 def is_position(given: object) -> bool:

@@ -10,7 +10,7 @@ from typing import cast
 import msgspec
 import redis
 
-from risk_tasks.connection import text, transport_errors
+from risk_tasks.connection import Store, server_s, text
 from risk_tasks.errors import InvalidPortfolioError, UnknownPortfolioError
 from risk_tasks.keys import (
     LIVE_EVENT_TTL_S,
@@ -54,7 +54,7 @@ class LiveSummary:
     states: Mapping[str, str]
 
 
-class PortfolioStore:
+class PortfolioStore(Store):
     """Sets, changes and reads live portfolios; safe to share between threads.
 
     Each change marks its portfolio dirty in the same step. So it is computed even if every message
@@ -63,7 +63,7 @@ class PortfolioStore:
     """
 
     def __init__(self, client: redis.Redis) -> None:
-        self._client = client
+        super().__init__(client)
         self._set, self._change, self._remove, self._critical_event = (
             Script(client, "risk_tasks.store", "live", name)
             for name in ("set", "change", "remove", "critical_event")
@@ -76,14 +76,13 @@ class PortfolioStore:
         """
         attributes = _Attributes(portfolio.cash, portfolio.nav, dict(portfolio.tags))
         held = {name: number for name, number in portfolio.positions.items() if number != 0}
-        with transport_errors(self._client):
-            version = self._set(
-                args=[
-                    *(portfolio.id, event_id or "", LIVE_EVENT_TTL_S),
-                    msgspec.json.encode(attributes),
-                    *_words(held),
-                ]
-            )
+        version = self._set(
+            args=[
+                *(portfolio.id, event_id or "", LIVE_EVENT_TTL_S),
+                msgspec.json.encode(attributes),
+                *_words(held),
+            ]
+        )
         return int(version)
 
     def change(
@@ -96,10 +95,9 @@ class PortfolioStore:
         Raises `UnknownPortfolioError`, or `InvalidPortfolioError` if a sum exceeds float64; then
         nothing is changed.
         """
-        with transport_errors(self._client):
-            outcome, *rest = self._change(
-                args=[portfolio_id, event_id or "", LIVE_EVENT_TTL_S, *_words(deltas)]
-            )
+        outcome, *rest = self._change(
+            args=[portfolio_id, event_id or "", LIVE_EVENT_TTL_S, *_words(deltas)]
+        )
         match text(outcome):
             case "unknown":
                 raise unknown(portfolio_id)
@@ -115,10 +113,7 @@ class PortfolioStore:
 
         Raises `UnknownPortfolioError`.
         """
-        with transport_errors(self._client):
-            version = self._remove(
-                args=[portfolio_id, event_id or "", LIVE_EVENT_TTL_S, MAX_BREACHES]
-            )
+        version = self._remove(args=[portfolio_id, event_id or "", LIVE_EVENT_TTL_S, MAX_BREACHES])
         if version is None:
             raise unknown(portfolio_id)
         return int(version)
@@ -134,24 +129,23 @@ class PortfolioStore:
         The next report of each holds `reason`, and so do the changes of state that it causes.
         """
         key = None if event_id is None else critical_event_key(event_id)
-        with transport_errors(self._client):
-            seen = None if key is None else self._client.get(key)
-            if seen is not None:
-                return msgspec.json.decode(cast("bytes", seen), type=CriticalEvent)
-            ids = self.ids() if portfolio_ids is None else list(dict.fromkeys(portfolio_ids))
-            event_id = event_id or uuid.uuid4().hex
-            missing = [
-                text(missing)
-                for part in _parts(ids)
-                for missing in self._critical_event(args=[event_id, reason, *part])
-            ]
-            event = CriticalEvent(
-                n_portfolios=len(ids) - len(missing),
-                # Where all are meant, one that was removed just now is not asked for.
-                unknown_ids=() if portfolio_ids is None else tuple(missing),
-            )
-            if key is not None:
-                self._client.set(key, msgspec.json.encode(event), ex=LIVE_EVENT_TTL_S)
+        seen = None if key is None else self._client.get(key)
+        if seen is not None:
+            return msgspec.json.decode(cast("bytes", seen), type=CriticalEvent)
+        ids = self.ids() if portfolio_ids is None else list(dict.fromkeys(portfolio_ids))
+        event_id = event_id or uuid.uuid4().hex
+        missing = [
+            text(missing)
+            for part in _parts(ids)
+            for missing in self._critical_event(args=[event_id, reason, *part])
+        ]
+        event = CriticalEvent(
+            n_portfolios=len(ids) - len(missing),
+            # Where all are meant, one that was removed just now is not asked for.
+            unknown_ids=() if portfolio_ids is None else tuple(missing),
+        )
+        if key is not None:
+            self._client.set(key, msgspec.json.encode(event), ex=LIVE_EVENT_TTL_S)
         return event
 
     def get(self, portfolio_id: str) -> Portfolio:
@@ -170,7 +164,7 @@ class PortfolioStore:
 
     def _get(self, portfolio_ids: Sequence[str]) -> list[Portfolio | None]:
         # In one transaction, because the version and the positions of a portfolio belong together.
-        with transport_errors(self._client), self._client.pipeline(transaction=True) as pipe:
+        with self._client.pipeline(transaction=True) as pipe:
             for portfolio_id in portfolio_ids:
                 pipe.hmget(live_portfolio_key(portfolio_id), "version", "attributes")
                 pipe.hgetall(live_positions_key(portfolio_id))
@@ -184,21 +178,20 @@ class PortfolioStore:
 
     def ids(self) -> list[str]:
         """Return the sorted ids of all live portfolios."""
-        with transport_errors(self._client):
-            return sorted(map(text, cast("list[bytes]", self._client.zrange(LIVE_KEY, 0, -1))))
+        return sorted(map(text, cast("list[bytes]", self._client.zrange(LIVE_KEY, 0, -1))))
 
     def report(self, portfolio_id: str) -> LiveReport | None:
         """Return the latest report, None before the first one.
 
         Raises `UnknownPortfolioError`, and `DecodeError` for damaged content.
         """
-        with transport_errors(self._client), self._client.pipeline(transaction=True) as pipe:
+        with self._client.pipeline(transaction=True) as pipe:
             pipe.time()
             pipe.hmget(
                 live_portfolio_key(portfolio_id), "version", "reported", "reported_ms", "reason"
             )
             pipe.get(live_report_key(portfolio_id))
-            (seconds, micros), (current, version, at_ms, reason), document = pipe.execute()
+            time, (current, version, at_ms, reason), document = pipe.execute()
         if current is None:
             raise unknown(portfolio_id)
         if document is None or version is None:
@@ -209,19 +202,19 @@ class PortfolioStore:
             report=report,
             version=int(version),
             current_version=int(current),
-            age_s=max(0.0, seconds + micros / 1e6 - int(at_ms) / 1e3),
+            age_s=max(0.0, server_s(time) - int(at_ms) / 1e3),
             reason=None if reason is None else text(reason),
         )
 
     def summaries(self, portfolio_ids: Sequence[str]) -> list[LiveSummary]:
         """Return summaries of those of `portfolio_ids` that are live, in their order."""
-        with transport_errors(self._client), self._client.pipeline(transaction=False) as pipe:
+        with self._client.pipeline(transaction=False) as pipe:
             pipe.time()
             for one in portfolio_ids:
                 pipe.hmget(live_portfolio_key(one), "version", "reported", "reported_ms")
                 pipe.hgetall(live_states_key(one))
-            (seconds, micros), *replies = pipe.execute()
-        now_s = seconds + micros / 1e6
+            time, *replies = pipe.execute()
+        now_s = server_s(time)
         return [
             LiveSummary(
                 one,

@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 import redis
 
-from risk_tasks.connection import text, transport_errors
+from risk_tasks.connection import Store, server_s, text
 from risk_tasks.keys import (
     DEFAULT_NAME,
     MAX_POPULAR,
@@ -40,7 +40,7 @@ class Popular:
     request: bytes
 
 
-class PopularityStore:
+class PopularityStore(Store):
     """Counts of requests, halved every `half_life_s`; keeps the `capacity` highest."""
 
     def __init__(
@@ -50,7 +50,7 @@ class PopularityStore:
         capacity: int = MAX_POPULAR,
         half_life_s: float = POPULAR_HALF_LIFE_S,
     ) -> None:
-        self._client = client
+        super().__init__(client)
         self._capacity = capacity
         self._half_life_s = half_life_s
         self._add = Script(client, "risk_tasks.store", "prewarm")
@@ -58,31 +58,29 @@ class PopularityStore:
     def add(self, counted: Mapping[str, tuple[float, bytes]]) -> None:
         """Add a count above 0 to each digest, and store its request where it is missing."""
         digests = list(counted)
-        with transport_errors(self._client):
-            for start in range(0, len(digests), _PER_SCRIPT):
-                part = digests[start : start + _PER_SCRIPT]
-                counts = [word for digest in part for word in (digest, counted[digest][0])]
-                missing = self._add(
-                    keys=[POPULAR_KEY],
-                    args=[self._half_life_s, self._capacity, POPULAR_TTL_S, *counts],
-                )
-                with self._client.pipeline(transaction=False) as pipe:
-                    for digest in map(text, missing):
-                        pipe.set(popular_key(digest), counted[digest][1], ex=POPULAR_TTL_S)
-                    pipe.execute()
+        for start in range(0, len(digests), _PER_SCRIPT):
+            part = digests[start : start + _PER_SCRIPT]
+            counts = [word for digest in part for word in (digest, counted[digest][0])]
+            missing = self._add(
+                keys=[POPULAR_KEY],
+                args=[self._half_life_s, self._capacity, POPULAR_TTL_S, *counts],
+            )
+            with self._client.pipeline(transaction=False) as pipe:
+                for digest in map(text, missing):
+                    pipe.set(popular_key(digest), counted[digest][1], ex=POPULAR_TTL_S)
+                pipe.execute()
 
     def top(self, n: int) -> list[Popular]:
         """Return up to `n` requests, the most popular first."""
         if n <= 0:
             return []
-        with transport_errors(self._client):
-            with self._client.pipeline(transaction=False) as pipe:
-                pipe.time()
-                pipe.zrange(POPULAR_KEY, 0, n - 1, desc=True, withscores=True)
-                (seconds, microseconds), ranked = pipe.execute()
-            scores = {text(digest): score for digest, score in ranked}
-            requests = self._client.mget([popular_key(digest) for digest in scores] or [""])
-        now = (seconds + microseconds / 1e6) / self._half_life_s
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.time()
+            pipe.zrange(POPULAR_KEY, 0, n - 1, desc=True, withscores=True)
+            time, ranked = pipe.execute()
+        scores = {text(digest): score for digest, score in ranked}
+        requests = self._client.mget([popular_key(digest) for digest in scores] or [""])
+        now = server_s(time) / self._half_life_s
         return [
             Popular(digest, 2 ** (score - now), cast("bytes", request))
             for (digest, score), request in zip(scores.items(), requests, strict=False)
@@ -91,8 +89,7 @@ class PopularityStore:
 
     def requests(self, digests: Sequence[str]) -> list[bytes]:
         """Return the requests of `digests` that still exist."""
-        with transport_errors(self._client):
-            found: Any = self._client.mget([popular_key(digest) for digest in digests] or [""])
+        found: Any = self._client.mget([popular_key(digest) for digest in digests] or [""])
         return [request for request in found if request is not None]
 
 
@@ -118,35 +115,28 @@ class PrewarmRun:
     n_requests: int
 
 
-class PrewarmStore:
+class PrewarmStore(Store):
     """The state of prewarming that workers share; losing it costs one more run."""
-
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
 
     def now_s(self) -> float:
         """Return the time of the server, in seconds."""
-        with transport_errors(self._client):
-            seconds, microseconds = self._client.time()
-        return float(seconds) + float(microseconds) / 1e6
+        return server_s(self._client.time())
 
     def claim_slot(self, slot: int, every_s: float) -> bool:
         """Return whether nothing has claimed `slot` or a later one before this call."""
-        with transport_errors(self._client):
-            last = self._client.getset(PREWARM_SLOT_KEY, slot)
-            self._client.expire(PREWARM_SLOT_KEY, max(1, round(100 * every_s)))
+        last = self._client.getset(PREWARM_SLOT_KEY, slot)
+        self._client.expire(PREWARM_SLOT_KEY, max(1, round(100 * every_s)))
         return last is None or int(last) < slot
 
     def last(self) -> PrewarmRun | None:
         """Return the last run; None before the first one."""
-        with transport_errors(self._client):
-            stored = self._client.hgetall(PREWARM_KEY)
+        stored = self._client.hgetall(PREWARM_KEY)
         fields = {text(name): text(value) for name, value in stored.items()}
         return msgspec.convert(fields, PrewarmRun, strict=False) if "at_s" in fields else None
 
     def start(self, run: PrewarmRun, digests: Sequence[str]) -> None:
         """Store `run` as the last one, and `digests`, the most popular first, as its work."""
-        with transport_errors(self._client), self._client.pipeline(transaction=True) as pipe:
+        with self._client.pipeline(transaction=True) as pipe:
             fields: Any = asdict(run)
             pipe.hset(PREWARM_KEY, mapping=fields)
             pipe.hincrby(PREWARM_KEY, "runs", 1)
@@ -159,31 +149,26 @@ class PrewarmStore:
 
     def take(self, n: int) -> list[str]:
         """Take up to `n` digests of the remaining work."""
-        with transport_errors(self._client):
-            taken: Any = self._client.lpop(PREWARM_LEFT_KEY, n)
+        taken: Any = self._client.lpop(PREWARM_LEFT_KEY, n)
         return list(map(text, taken or []))
 
     def remaining(self, n: int = 0) -> list[str]:
         """Return the first `n` digests of the remaining work, or all of them for 0."""
-        with transport_errors(self._client):
-            return list(map(text, self._client.lrange(PREWARM_LEFT_KEY, 0, n - 1)))
+        return list(map(text, self._client.lrange(PREWARM_LEFT_KEY, 0, n - 1)))
 
     def lock(self) -> bool:
         """Return whether the caller has got the lock of the worker that works through a run."""
-        with transport_errors(self._client):
-            return bool(self._client.set(PREWARM_WORK_KEY, 1, nx=True, ex=PREWARM_WORK_TTL_S))
+        return bool(self._client.set(PREWARM_WORK_KEY, 1, nx=True, ex=PREWARM_WORK_TTL_S))
 
     def renew_lock(self) -> None:
-        with transport_errors(self._client):
-            self._client.set(PREWARM_WORK_KEY, 1, ex=PREWARM_WORK_TTL_S)
+        self._client.set(PREWARM_WORK_KEY, 1, ex=PREWARM_WORK_TTL_S)
 
     def unlock(self) -> None:
-        with transport_errors(self._client):
-            self._client.delete(PREWARM_WORK_KEY)
+        self._client.delete(PREWARM_WORK_KEY)
 
     def record(self, digests: Sequence[str], now_s: float, spent_s: float, ttl_s: float) -> None:
         """Record that `digests` were computed at `now_s` in `spent_s`, and live for `ttl_s`."""
-        with transport_errors(self._client), self._client.pipeline(transaction=True) as pipe:
+        with self._client.pipeline(transaction=True) as pipe:
             if digests:
                 pipe.zadd(PREWARM_WARM_KEY, dict.fromkeys(digests, now_s))
             pipe.zremrangebyscore(PREWARM_WARM_KEY, "-inf", now_s - ttl_s)
@@ -194,12 +179,10 @@ class PrewarmStore:
 
     def warm_since(self) -> dict[str, float]:
         """Return when each digest was computed last, by the server's clock in seconds."""
-        with transport_errors(self._client):
-            stored: Any = self._client.zrange(PREWARM_WARM_KEY, 0, -1, withscores=True)
+        stored: Any = self._client.zrange(PREWARM_WARM_KEY, 0, -1, withscores=True)
         return {text(digest): score for digest, score in stored}
 
     def totals(self) -> tuple[int, int, float]:
         """Return the number of runs, the number of requests computed, and the seconds spent."""
-        with transport_errors(self._client):
-            runs, warmed, spent = self._client.hmget(PREWARM_KEY, "runs", "warmed", "spent_s")
+        runs, warmed, spent = self._client.hmget(PREWARM_KEY, "runs", "warmed", "spent_s")
         return int(runs or 0), int(warmed or 0), float(spent or 0)

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import redis
 
-from risk_tasks.connection import text, transport_errors
+from risk_tasks.connection import Store, text
 from risk_tasks.errors import InvalidMarketError, NoMarketError, UnknownLimitSetError
 from risk_tasks.keys import (
     LIMIT_SETS_KEY,
@@ -29,17 +29,17 @@ from risk_tasks.model.number import as_finite
 from risk_tasks.scripts import Script
 
 
-class MarketStore:
-    """Publishes and loads markets over one connection pool; safe to share between threads."""
+class MarketStore(Store):
+    """Publishes and loads markets."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._client = client
+        super().__init__(client)
         self._publish = Script(client, "risk_tasks.store", "published", "market", after=("live",))
 
     def publish(self, snapshot: MarketSnapshot, name: str) -> str:
         """Make `snapshot` the current market of `name`; returns its id.
 
-        A check submitted after this returns sees this market or a later one.
+        A check submitted after this returns uses this market or a later one.
         """
         from risk_tasks.wire.market import encode_panel
 
@@ -47,10 +47,10 @@ class MarketStore:
         return snapshot.id
 
     def publish_prices(self, prices: Mapping[str, float], name: str, as_of: datetime) -> str:
-        """Put new marks for every instrument on the current panel of `name`; returns the id.
+        """Publish the current market of `name` with new prices; returns its id.
 
-        Raises `NoMarketError` where there is none, and `InvalidMarketError` for an instrument too
-        many or too few.
+        Raises `NoMarketError` if there is none, and `InvalidMarketError` unless there is one finite
+        price for each of its instruments.
         """
         from risk_tasks.wire.market import encode_panel
 
@@ -60,25 +60,25 @@ class MarketStore:
             raise NoMarketError(f"No market {name!r} is published.", field="name")
         if not isinstance(prices, Mapping):
             raise InvalidMarketError(
-                f"{type(prices).__name__} is not a price by instrument.", field="prices"
-            )
-        unknown = [instrument for instrument in prices if instrument not in current.index]
-        missing = [instrument for instrument in current.instruments if instrument not in prices]
-        if unknown or missing:
-            word, which = (
-                ("are not in the market", unknown) if unknown else ("are missing", missing)
-            )
-            raise InvalidMarketError(
-                f"Prices {word}: {', '.join(which[:5])}.",
+                f"Not prices by instrument: {type(prices).__name__}; expected a mapping.",
                 field="prices",
-                remedy="Give one price for each instrument of the market.",
             )
+        for instruments, others, word in (
+            (prices, current.index, "are not in the market"),
+            (current.instruments, prices, "are missing"),
+        ):
+            if wrong := [instrument for instrument in instruments if instrument not in others]:
+                raise InvalidMarketError(
+                    f"Prices {word}: {', '.join(wrong[:5])}.",
+                    field="prices",
+                    remedy="Give one price for each instrument of the market.",
+                )
         marks = np.empty(len(current.instruments))
         for place, instrument in enumerate(current.instruments):
             mark = as_finite(prices[instrument])
             if mark is None:
                 raise InvalidMarketError(
-                    f"{prices[instrument]!r} is not a finite number.",
+                    f"Not a finite number: {prices[instrument]!r}.",
                     field=f"prices[{instrument!r}]",
                 )
             marks[place] = mark
@@ -89,75 +89,69 @@ class MarketStore:
 
     def current(self) -> dict[str, str]:
         """Return the id of the current market of each name."""
-        with transport_errors(self._client):
-            names = self._client.hgetall(MARKETS_KEY)
+        names = self._client.hgetall(MARKETS_KEY)
         return {text(name): text(market_id) for name, market_id in names.items()}
 
     def load(self, market_id: str) -> MarketSnapshot | None:
         """Return the market of this id, or None; raises `DecodeError` for damaged content."""
         from risk_tasks.wire.market import decode_market
 
-        with transport_errors(self._client):
-            marks, panel_id = self._client.hmget(market_key(market_id), "marks", "panel_id")
-            if marks is None or panel_id is None:
-                return None
-            panel = self._client.get(panel_key(text(panel_id)))
+        marks, panel_id = self._client.hmget(market_key(market_id), "marks", "panel_id")
+        if marks is None or panel_id is None:
+            return None
+        panel = self._client.get(panel_key(text(panel_id)))
         return None if panel is None else decode_market(marks, panel, market_id)
 
     def _put(self, snapshot: MarketSnapshot, name: str, panel: bytes) -> bool:
         from risk_tasks.wire.market import encode_marks
 
-        with transport_errors(self._client):
-            return bool(
-                self._publish(
-                    keys=[market_key(snapshot.id), panel_key(snapshot.panel_id), MARKETS_KEY],
-                    args=[
-                        snapshot.id,
-                        name,
-                        encode_marks(snapshot),
-                        snapshot.panel_id,
-                        panel,
-                        SUPERSEDED_MARKET_TTL_S,
-                    ],
-                )
+        return bool(
+            self._publish(
+                keys=[market_key(snapshot.id), panel_key(snapshot.panel_id), MARKETS_KEY],
+                args=[
+                    snapshot.id,
+                    name,
+                    encode_marks(snapshot),
+                    snapshot.panel_id,
+                    panel,
+                    SUPERSEDED_MARKET_TTL_S,
+                ],
             )
+        )
 
 
-class LimitStore:
-    """Publishes and loads limit sets over one connection pool; safe to share between threads."""
+class LimitStore(Store):
+    """Publishes and loads limit sets."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._client = client
+        super().__init__(client)
         self._publish = Script(client, "risk_tasks.store", "published", "limits", after=("live",))
 
     def publish(self, limit_set: LimitSet, name: str) -> str:
         """Make `limit_set` the current one of `name`; returns its version.
 
-        A check submitted after this returns is held against this set or a later one.
+        A check submitted after this returns uses this set or a later one.
         """
         from risk_tasks.wire.documents import limit_set_document
 
         document = msgspec.json.encode(limit_set_document(limit_set))
-        with transport_errors(self._client):
-            self._publish(
-                keys=[limits_key(limit_set.version), LIMIT_SETS_KEY],
-                args=[limit_set.version, name, document],
-            )
+        self._publish(
+            keys=[limits_key(limit_set.version), LIMIT_SETS_KEY],
+            args=[limit_set.version, name, document],
+        )
         return limit_set.version
 
     def current(self) -> dict[str, str]:
         """Return the version of the current limit set of each name."""
-        with transport_errors(self._client):
-            names = self._client.hgetall(LIMIT_SETS_KEY)
+        names = self._client.hgetall(LIMIT_SETS_KEY)
         return {text(name): text(version) for name, version in names.items()}
 
     def load(self, version: str) -> LimitSet:
         """Return the limit set of this version.
 
-        Raises `UnknownLimitSetError` for none such, and `DecodeError` for damaged content.
+        Raises `UnknownLimitSetError` for an unknown version, and `DecodeError` for damaged content.
         """
-        with transport_errors(self._client):
-            document = self._client.get(limits_key(version))
+        document = self._client.get(limits_key(version))
         if document is None:
             raise UnknownLimitSetError(f"No limit set of version {version}.", field="limits")
         from risk_tasks.wire.documents import read_limit_set

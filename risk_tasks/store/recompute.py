@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import redis
 
-from risk_tasks.connection import text, transport_errors
+from risk_tasks.connection import Store, server_s, text
 from risk_tasks.keys import (
     COUNTERS_KEY,
     LIVE_CRITICAL_KEY,
@@ -87,11 +87,11 @@ class LiveCounts:
     changes: int
 
 
-class RecomputeStore:
+class RecomputeStore(Store):
     """Takes portfolios that are due and records their results; safe to share between threads."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._client = client
+        super().__init__(client)
         self._take, self._start, self._record, self._retry = (
             Script(client, "risk_tasks.store", "live", name)
             for name in ("take", "start", "record", "retry")
@@ -102,8 +102,7 @@ class RecomputeStore:
 
         The socket timeout of the client must be longer.
         """
-        with transport_errors(self._client):
-            return self._client.blpop([LIVE_WAKE_KEY], timeout_s) is not None
+        return self._client.blpop([LIVE_WAKE_KEY], timeout_s) is not None
 
     def take(
         self, *, limit: int, wait_ms: int, max_underway: int, max_refreshed: int | None = None
@@ -116,15 +115,13 @@ class RecomputeStore:
         `max_refreshed` are underway, none for 0.
         """
         refreshed = max_underway if max_refreshed is None else max_refreshed
-        with transport_errors(self._client):
-            reason, due_ms, *attempts = self._take(args=[limit, wait_ms, max_underway, refreshed])
+        reason, due_ms, *attempts = self._take(args=[limit, wait_ms, max_underway, refreshed])
         due = None if int(due_ms) < 0 else int(due_ms)
         return Taken(text(reason), [_attempt(one) for one in attempts], due)
 
     def start(self, attempts: Sequence[tuple[str, int]]) -> None:
         """Note that a worker computes `attempts`, by portfolio id and number."""
-        with transport_errors(self._client):
-            self._start(args=[word for attempt in attempts for word in attempt])
+        self._start(args=[word for attempt in attempts for word in attempt])
 
     def record_all(
         self, results: Sequence[AttemptResult], dispatch_message: bytes
@@ -155,8 +152,7 @@ class RecomputeStore:
             )
             for one in results
         ]
-        with transport_errors(self._client):
-            changed = self._record.run_all(commands, transaction=False)
+        changed = self._record.run_all(commands, transaction=False)
         return [None if int(n) < 0 else int(n) for n in changed]
 
     def retry(
@@ -167,23 +163,21 @@ class RecomputeStore:
         Returns those of which `max_attempts` attempts failed, each with a new attempt whose result
         says that it was given up. They stay underway until that result is recorded.
         """
-        with transport_errors(self._client):
-            _, *given_up = self._retry(args=[int(visibility_timeout_s * 1e3), max_attempts, limit])
+        _, *given_up = self._retry(args=[int(visibility_timeout_s * 1e3), max_attempts, limit])
         return [_attempt(one) for one in given_up]
 
     def counts(self) -> LiveCounts:
-        with transport_errors(self._client):
-            with self._client.pipeline(transaction=True) as pipe:
-                pipe.time()
-                pipe.get(LIVE_EPOCH_KEY)
-                pipe.zrange(LIVE_DIRTY_KEY, 0, 0, withscores=True)
-                for key in (LIVE_KEY, LIVE_DIRTY_KEY, LIVE_CRITICAL_KEY, LIVE_UNDERWAY_KEY):
-                    pipe.zcard(key)
-                pipe.hmget(COUNTERS_KEY, "live_recorded", "live_late", "live_changes")
-                (seconds, micros), epoch, oldest, *numbers, counted = pipe.execute()
-            outdated = int(self._client.zcount(LIVE_KEY, "-inf", f"({int(epoch or 0)}"))
+        with self._client.pipeline(transaction=True) as pipe:
+            pipe.time()
+            pipe.get(LIVE_EPOCH_KEY)
+            pipe.zrange(LIVE_DIRTY_KEY, 0, 0, withscores=True)
+            for key in (LIVE_KEY, LIVE_DIRTY_KEY, LIVE_CRITICAL_KEY, LIVE_UNDERWAY_KEY):
+                pipe.zcard(key)
+            pipe.hmget(COUNTERS_KEY, "live_recorded", "live_late", "live_changes")
+            time, epoch, oldest, *numbers, counted = pipe.execute()
+        outdated = int(self._client.zcount(LIVE_KEY, "-inf", f"({int(epoch or 0)}"))
         portfolios, dirty, critical, underway = numbers
-        age_s = seconds + micros / 1e6 - oldest[0][1] / 1e3 if oldest else 0.0
+        age_s = server_s(time) - oldest[0][1] / 1e3 if oldest else 0.0
         return LiveCounts(
             portfolios,
             dirty + critical,

@@ -1,4 +1,4 @@
-"""What each role says of itself: that it is alive, what its cache did, what it scaled."""
+"""Entries of roles: that they run, what their caches did, and the report of the autoscaler."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 import redis
 
-from risk_tasks.connection import hold_lock, text, transport_errors
+from risk_tasks.connection import Store, hold_lock, text
 from risk_tasks.errors import DecodeError
 from risk_tasks.keys import (
     AUTOSCALER_KEY,
@@ -26,38 +26,9 @@ from risk_tasks.keys import (
 from risk_tasks.scripts import Script
 
 
-def read_named(
-    client: redis.Redis, names_key: str, key_of: Callable[[str], str]
-) -> dict[str, dict[str, str]]:
-    """Return the hashes that are there by name, in the order of the names; forget the others."""
-    names = sorted(map(text, cast("set[bytes]", client.smembers(names_key))))
-    with client.pipeline(transaction=False) as pipe:
-        for name in names:
-            pipe.hgetall(key_of(name))
-        entries = pipe.execute()
-    found = {
-        name: {text(field): text(value) for field, value in entry.items()}
-        for name, entry in zip(names, entries, strict=True)
-        if entry
-    }
-    gone = [name for name in names if name not in found]
-    if gone:
-        forget_gone(client, names_key, key_of, gone)
-    return found
-
-
-def forget_gone(
-    client: redis.Redis, names_key: str, key_of: Callable[[str], str], names: Sequence[str]
-) -> None:
-    """Take those of `names` off their list whose hash is not there at this moment."""
-    Script(client, "risk_tasks.store", "roles")(
-        keys=[names_key, *map(key_of, names)], args=list(names)
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class LiveRole:
-    """A role that serves: `lanes` are joined by commas, empty for one that serves none."""
+    """A role that is running; `lanes` are joined by commas, empty if it serves none."""
 
     name: str
     role: str
@@ -66,15 +37,12 @@ class LiveRole:
     pid: int
 
 
-class RoleStore:
-    """Announces roles and lists those that live."""
-
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
+class RoleStore(Store):
+    """Announces roles and lists those that are running."""
 
     def announce(self, role: LiveRole) -> None:
-        """Say that `role` serves, and what it is; `renew` says it again."""
-        with transport_errors(self._client), self._client.pipeline(transaction=True) as pipe:
+        """Write the entry of `role`, which expires unless it is renewed."""
+        with self._client.pipeline(transaction=True) as pipe:
             fields: Any = asdict(role)
             pipe.hset(role_key(role.name), mapping=fields)
             pipe.expire(role_key(role.name), ROLE_TTL_S)
@@ -82,18 +50,16 @@ class RoleStore:
             pipe.execute()
 
     def renew(self, role: LiveRole) -> None:
-        """Say again that `role` serves; to be repeated well within `ROLE_TTL_S`.
+        """Renew the entry of `role`; call it well within `ROLE_TTL_S`.
 
-        One command; all of it is said again where the entry is gone.
+        One command, unless the entry has expired and is written again.
         """
-        with transport_errors(self._client):
-            is_there = self._client.expire(role_key(role.name), ROLE_TTL_S)
-        if not is_there:
+        if not self._client.expire(role_key(role.name), ROLE_TTL_S):
             self.announce(role)
 
     def renew_and_look(self, role: LiveRole) -> dict[str, str]:
-        """Do so, and return the id of the current market of each name, in one round trip."""
-        with transport_errors(self._client), self._client.pipeline(transaction=False) as pipe:
+        """Renew, and return the id of the current market of each name, in one round trip."""
+        with self._client.pipeline(transaction=False) as pipe:
             pipe.expire(role_key(role.name), ROLE_TTL_S)
             pipe.hgetall(MARKETS_KEY)
             is_there, names = pipe.execute()
@@ -102,38 +68,24 @@ class RoleStore:
         return {text(name): text(market_id) for name, market_id in names.items()}
 
     def withdraw(self, role: LiveRole) -> None:
-        with transport_errors(self._client), self._client.pipeline(transaction=True) as pipe:
+        with self._client.pipeline(transaction=True) as pipe:
             pipe.delete(role_key(role.name))
             pipe.srem(ROLES_KEY, role.name)
             pipe.execute()
 
     def live(self) -> list[LiveRole]:
-        """Return the live roles by name."""
-        with transport_errors(self._client):
-            entries = read_named(self._client, ROLES_KEY, role_key)
-        return [_read(fields) for fields in entries.values()]
+        """Return the running roles in the order of their names."""
+        entries = _read_named(self._client, ROLES_KEY, role_key)
+        return [msgspec.convert(fields, LiveRole, strict=False) for fields in entries.values()]
 
 
-def _read(fields: Mapping[str, str]) -> LiveRole:
-    return LiveRole(
-        name=fields["name"],
-        role=fields["role"],
-        lanes=fields["lanes"],
-        host=fields["host"],
-        pid=int(fields["pid"]),
-    )
-
-
-class CacheCountsStore:
-    """Sums by role; those of a role that is gone stand for a day."""
-
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
+class CacheCountsStore(Store):
+    """Sums of cache counters by role; they expire a day after the last change."""
 
     def add(self, name: str, counts: Mapping[str, float], state: Mapping[str, str]) -> None:
-        """Add `counts` to the sums of role `name`, and say the `state` that it is in now."""
+        """Add `counts` to the sums of role `name`, and replace its `state`."""
         key = cache_counts_key(name)
-        with transport_errors(self._client), self._client.pipeline(transaction=True) as pipe:
+        with self._client.pipeline(transaction=True) as pipe:
             for field, count in counts.items():
                 if count:
                     pipe.hincrbyfloat(key, field, count)
@@ -153,7 +105,7 @@ class CacheCountsStore:
         return sums
 
     def states(self) -> dict[str, dict[str, str]]:
-        """Return by role what it said last of its state."""
+        """Return the last state of each role by field."""
         return {
             name: {
                 field.removeprefix("state:"): value
@@ -164,8 +116,38 @@ class CacheCountsStore:
         }
 
     def _entries(self) -> dict[str, dict[str, str]]:
-        with transport_errors(self._client):
-            return read_named(self._client, CACHE_COUNTS_KEY, cache_counts_key)
+        return _read_named(self._client, CACHE_COUNTS_KEY, cache_counts_key)
+
+
+def _read_named(
+    client: redis.Redis, names_key: str, key_of: Callable[[str], str]
+) -> dict[str, dict[str, str]]:
+    """Return the hashes whose names are in a set, sorted by name; SCAN would read every key.
+
+    Names whose hash is gone are removed from the set.
+    """
+    names = sorted(map(text, cast("set[bytes]", client.smembers(names_key))))
+    with client.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.hgetall(key_of(name))
+        entries = pipe.execute()
+    found = {
+        name: {text(field): text(value) for field, value in entry.items()}
+        for name, entry in zip(names, entries, strict=True)
+        if entry
+    }
+    if gone := [name for name in names if name not in found]:
+        forget_gone(client, names_key, key_of, gone)
+    return found
+
+
+def forget_gone(
+    client: redis.Redis, names_key: str, key_of: Callable[[str], str], names: Sequence[str]
+) -> None:
+    """Remove `names` from their set, except those whose hash exists again."""
+    Script(client, "risk_tasks.store", "roles")(
+        keys=[names_key, *map(key_of, names)], args=list(names)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,11 +174,8 @@ class AutoscalerReport:
     last_change_ago_s: float | None
 
 
-class AutoscalerStore:
+class AutoscalerStore(Store):
     """The report of the autoscaler, and the lock of the one that acts."""
-
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
 
     def lock(self, name: str) -> bool:
         """Return whether `name` has the lock, for the next `AUTOSCALER_TTL_S`."""
@@ -205,17 +184,14 @@ class AutoscalerStore:
     def unlock(self, name: str) -> None:
         """Delete the lock and the report where `name` has the lock, so that another one acts."""
         if self.lock(name):
-            with transport_errors(self._client):
-                self._client.delete(AUTOSCALER_LOCK_KEY, AUTOSCALER_KEY)
+            self._client.delete(AUTOSCALER_LOCK_KEY, AUTOSCALER_KEY)
 
     def write(self, report: AutoscalerReport) -> None:
-        with transport_errors(self._client):
-            self._client.set(AUTOSCALER_KEY, msgspec.json.encode(report), ex=AUTOSCALER_TTL_S)
+        self._client.set(AUTOSCALER_KEY, msgspec.json.encode(report), ex=AUTOSCALER_TTL_S)
 
     def read(self) -> AutoscalerReport | None:
         """Return the report; None where no autoscaler runs. Raises `DecodeError`."""
-        with transport_errors(self._client):
-            data = self._client.get(AUTOSCALER_KEY)
+        data = self._client.get(AUTOSCALER_KEY)
         if data is None:
             return None
         try:

@@ -1,4 +1,4 @@
-"""How many shards there are, and which worker leases which."""
+"""The number of shards, and which worker leases which."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import redis
 
-from risk_tasks.connection import text, transport_errors
+from risk_tasks.connection import Store, text
 from risk_tasks.errors import ShardCountError
 from risk_tasks.keys import SHARD_LEASE_TTL_S, SHARDS_KEY, shard_leases_key
 from risk_tasks.queues import HELP_AFTER_S, SHARDED_LANES, Lane
@@ -24,9 +24,9 @@ _REMEDIES = {
 
 @dataclass(frozen=True, slots=True)
 class LaneLeases:
-    """The living `workers` of a lane, the worker of each shard, and the late shards, worst first.
+    """The live `workers` of a lane, the worker of each shard, and late shards, the latest first.
 
-    A lease may name a worker that is dead. Blocks wait too long in a shard that is late.
+    A lease may name a dead worker. A shard is late if its oldest block waits too long.
     """
 
     workers: tuple[str, ...] = ()
@@ -34,36 +34,32 @@ class LaneLeases:
     late: tuple[int, ...] = ()
 
 
-class ShardStore:
-    """The leases of one server; safe to share between threads.
-
-    Time is the server's, unless `now_s` tells another.
-    """
+class ShardStore(Store):
+    """The number of shards and their leases; `now_s` replaces the clock of the server."""
 
     def __init__(self, client: redis.Redis, now_s: Callable[[], float] | None = None) -> None:
-        self._client = client
+        super().__init__(client)
         self._now_s = now_s
-        self._agree = Script(client, "risk_tasks.store", "shards", "agree")
-        self._hold = Script(client, "risk_tasks.store", "shards", "hold")
-        self._leave = Script(client, "risk_tasks.store", "shards", "leave")
+        self._agree, self._hold, self._leave = (
+            Script(client, "risk_tasks.store", "shards", name)
+            for name in ("agree", "hold", "leave")
+        )
 
     def count(self) -> int:
-        """Return how many shards the normal and the batch lane have; 1 where nobody has said."""
-        with transport_errors(self._client):
-            return int(self._client.get(SHARDS_KEY) or 1)
+        """Return the number of shards of the normal and the batch lane, 1 unless it was set."""
+        return int(self._client.get(SHARDS_KEY) or 1)
 
     def agree(self, n_shards: int | None, *, is_served: bool) -> int:
-        """Say how many shards there are, or learn it where `n_shards` is None; returns it.
+        """Set the number of shards, or read it for None; returns it.
 
-        `is_served`: whether workers live. Raises `ShardCountError` where others say otherwise.
+        `is_served`: whether workers run. Raises `ShardCountError` if another number is in use.
         """
-        with transport_errors(self._client):
-            args = ["" if n_shards is None else n_shards, int(is_served), *SHARDED_LANES]
-            outcome, kept = self._agree(args=args)
+        args = ["" if n_shards is None else n_shards, int(is_served), *SHARDED_LANES]
+        outcome, kept = self._agree(args=args)
         if text(outcome) == "agreed":
             return int(kept)
         raise ShardCountError(
-            f"The lanes of this system are cut into {int(kept)} shards, not {n_shards}.",
+            f"The lanes of this system have {int(kept)} shards, not {n_shards}.",
             field="RISK_TASKS_SHARDS",
             remedy=_REMEDIES[text(outcome)],
         )
@@ -71,40 +67,37 @@ class ShardStore:
     def hold(
         self, worker: str, n_shards: int, moves: Mapping[Lane, Moves]
     ) -> dict[Lane, LaneLeases]:
-        """Say that `worker` lives, make its `moves`, and return how the leases stand then.
+        """Note that `worker` is alive, make its `moves`, and return the leases.
 
-        To be repeated well within `SHARD_LEASE_TTL_S`. A shard that another took first stays with
-        it. Raises `ShardCountError` where there are no longer `n_shards`.
+        Call it well within `SHARD_LEASE_TTL_S`. A shard that another worker took first stays with
+        that worker. Raises `ShardCountError` if there are no longer `n_shards`.
         """
         asked = [(lane.value, one.take, one.give_up) for lane, one in moves.items()]
-        with transport_errors(self._client):
-            found = self._hold(
-                args=[
-                    worker,
-                    n_shards,
-                    int(SHARD_LEASE_TTL_S * 1e3),
-                    int(HELP_AFTER_S * 1e3),
-                    msgspec.json.encode(asked),
-                    "" if self._now_s is None else int(self._now_s() * 1e3),
-                ]
-            )
+        found = self._hold(
+            args=[
+                worker,
+                n_shards,
+                int(SHARD_LEASE_TTL_S * 1e3),
+                int(HELP_AFTER_S * 1e3),
+                msgspec.json.encode(asked),
+                "" if self._now_s is None else int(self._now_s() * 1e3),
+            ]
+        )
         if isinstance(found, int):
             raise ShardCountError(
-                f"The lanes of this system are cut into {found} shards now, not {n_shards}.",
+                f"The lanes of this system now have {found} shards, not {n_shards}.",
                 field="RISK_TASKS_SHARDS",
                 remedy="Start this worker again.",
             )
         return {lane: _lane_leases(*one) for lane, one in zip(moves, found, strict=True)}
 
     def leave(self, worker: str, lanes: Sequence[Lane]) -> None:
-        """Give up what `worker` leases in `lanes`, so that others need not wait for its end."""
-        with transport_errors(self._client):
-            self._leave(args=[worker, *lanes])
+        """Give up the leases of `worker` in `lanes` before they expire."""
+        self._leave(args=[worker, *lanes])
 
     def leases(self, lane: Lane) -> dict[int, str]:
-        """Return the worker of each shard that is leased; some may have died just now."""
-        with transport_errors(self._client):
-            return _leases(self._client.hgetall(shard_leases_key(lane)))
+        """Return the worker of each leased shard; some may be dead."""
+        return _leases(self._client.hgetall(shard_leases_key(lane)))
 
 
 def _lane_leases(workers: Sequence[Any], leases: Sequence[Any], late: Sequence[Any]) -> LaneLeases:

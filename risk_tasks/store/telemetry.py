@@ -1,4 +1,4 @@
-"""What workers measured, in slots of some seconds, and what waits on the server."""
+"""Measurements of workers, in slots of some seconds, and the backlog of the server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 import redis
 
-from risk_tasks.connection import text, transport_errors
+from risk_tasks.connection import Store, server_s, text, transport_errors
 from risk_tasks.errors import DecodeError
 from risk_tasks.histograms import DurationsDocument
 from risk_tasks.keys import (
@@ -29,7 +29,7 @@ from risk_tasks.queues import OVERDUE_GRACE_S, Lane, queues_of
 
 
 class LaneWork(msgspec.Struct, frozen=True):
-    """What a worker ended of one lane. Times are counted once for each check of a block."""
+    """Blocks of one lane that a worker finished. Times are counted once for each check."""
 
     n_blocks: int = 0
     n_checks: int = 0
@@ -40,14 +40,14 @@ class LaneWork(msgspec.Struct, frozen=True):
 
 
 class LookUps(msgspec.Struct, frozen=True):
-    """How often results were looked up, and how often they were found."""
+    """Results that were looked up in the cache, and those that were found."""
 
     n: float = 0
     hits: float = 0
 
 
 class Slot(msgspec.Struct, frozen=True):
-    """What a worker did in one slot: `covered_s` is how much of it the worker was there for."""
+    """The work of one worker in one slot, `covered_s` of which the worker was running."""
 
     threads: int
     covered_s: float
@@ -58,9 +58,9 @@ class Slot(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The slots of the last seconds up to `now_s` (server's clock), by the worker that wrote them.
+    """The slots of the last `seconds` before `now_s`, by the server's clock, for each worker.
 
-    `unanswered`: checks by lane that ended without an answer, expired or given up.
+    `unanswered`: checks by lane that expired or were given up.
     """
 
     now_s: float
@@ -73,42 +73,37 @@ class Window:
         return [slot for slots in self.by_worker.values() for slot in slots]
 
 
-class SlotStore:
-    """Writes a worker's slots and reads those of all."""
-
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
+class SlotStore(Store):
+    """Writes the slots of one worker and reads those of all."""
 
     def now_s(self) -> float:
         """Return the server's clock."""
-        with transport_errors(self._client):
-            return _seconds(self._client.time())
+        return server_s(self._client.time())
 
     def write(self, number: int, worker: str, slot: Slot, *, is_first: bool = True) -> float:
-        """Write a worker's slot in place of what it wrote of it before.
+        """Write the slot of a worker, in place of an earlier version; returns the server's clock.
 
-        `is_first`: it wrote nothing of it before; old ones are forgotten then. Returns the server's
-        clock.
+        `is_first`: there is no earlier version. Slots that are too old are removed then.
         """
         entry = f"{number}:{worker}"
-        # No transaction: who reads passes over an entry whose slot is not there.
-        with transport_errors(self._client), self._client.pipeline(transaction=False) as pipe:
+        # No transaction: `read` skips an entry whose slot is missing.
+        with self._client.pipeline(transaction=False) as pipe:
             pipe.set(slot_key(entry), msgspec.json.encode(slot), ex=SLOTS_KEPT_S)
             pipe.zadd(SLOTS_KEY, {entry: number})
             if is_first:
                 pipe.zremrangebyscore(SLOTS_KEY, "-inf", number - SLOTS_KEPT_S // SLOT_S)
             pipe.time()
-            return _seconds(pipe.execute()[-1])
+            return server_s(pipe.execute()[-1])
 
     def read(self, window_s: float) -> Window:
-        """Return the slots of at most `window_s`; where the first began later, from there on.
+        """Return the slots of the last `window_s`, or since the first slot if that is later.
 
         Raises `DecodeError` for a slot that cannot be read.
         """
         now_s = self.now_s()
         first = slot_number(now_s) - max(int(window_s // SLOT_S), 1) + 1
         numbers = range(first, slot_number(now_s) + 1)
-        with transport_errors(self._client), self._client.pipeline(transaction=False) as pipe:
+        with self._client.pipeline(transaction=False) as pipe:
             pipe.zrangebyscore(SLOTS_KEY, first, "+inf", withscores=True)
             for number in numbers:
                 pipe.hgetall(unanswered_key(number))
@@ -128,7 +123,7 @@ class SlotStore:
 
 
 def slot_number(now_s: float) -> int:
-    """Return which slot a moment of the server's clock is in."""
+    """Return the number of the slot at a time of the server's clock."""
     return int(now_s // SLOT_S)
 
 
@@ -136,7 +131,7 @@ def _decode(data: bytes) -> Slot:
     try:
         return msgspec.json.decode(data, type=Slot)
     except msgspec.MsgspecError as error:
-        raise DecodeError(f"What a worker measured cannot be read: {error}.") from error
+        raise DecodeError(f"The measurements of a worker cannot be read: {error}.") from error
 
 
 def _summed(counts: list[dict[bytes | str, bytes | str]]) -> dict[str, int]:
@@ -147,13 +142,8 @@ def _summed(counts: list[dict[bytes | str, bytes | str]]) -> dict[str, int]:
     return summed
 
 
-def _seconds(time: Any) -> float:
-    seconds, micros = time
-    return float(seconds) + float(micros) / 1e6
-
-
 class Waiting(NamedTuple):
-    """Messages that wait in one list, and how long the oldest of its blocks has waited."""
+    """Messages that wait in one queue, and the age of its oldest block."""
 
     n_messages: int
     oldest_age_s: float | None
@@ -161,10 +151,10 @@ class Waiting(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LaneBacklog:
-    """What a lane holds: checks and bytes that wait or run, messages that wait.
+    """Checks and bytes of a lane that wait or run, and messages that wait.
 
-    `oldest_age_s`: how long the oldest block that nobody has started waits; None where none does.
-    `shards`: what waits in each; none where the lane is not cut.
+    `oldest_age_s`: age of the oldest block that no worker has started, None if there is none.
+    `shards`: empty if the lane is not divided into shards.
     """
 
     n_checks: int
@@ -176,7 +166,7 @@ class LaneBacklog:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Lanes, ledger and dead letters as they stand, and `risk:counters` by name."""
+    """The state of lanes, ledger and dead letters, and the counters by name."""
 
     lanes: dict[Lane, LaneBacklog]
     n_blocks: int
@@ -186,10 +176,9 @@ class Backlog:
 
 
 def read_backlog(client: redis.Redis) -> Backlog:
-    """Return what stands on the server, by its own clock."""
+    """Return the current backlog, by the clock of the server."""
     with transport_errors(client):
-        seconds, micros = client.time()
-        now_ms = seconds * 1e3 + micros / 1e3
+        now_ms = server_s(client.time()) * 1e3
         n_shards = int(client.get(SHARDS_KEY) or 1)
         with client.pipeline(transaction=False) as pipe:
             for lane in Lane:

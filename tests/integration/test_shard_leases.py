@@ -80,7 +80,7 @@ def test_another_number_is_refused_while_blocks_wait_in_a_shard(server, store, s
 def test_a_worker_that_missed_a_change_is_told(store):
     store.agree(4, is_served=False)
 
-    with pytest.raises(ShardCountError, match="4 shards now, not 16"):
+    with pytest.raises(ShardCountError, match="now have 4 shards, not 16"):
         store.hold("late", 16, {NORMAL: Moves()})
 
 

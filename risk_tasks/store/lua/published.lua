@@ -1,11 +1,11 @@
--- What is published: markets and limit sets.
+-- Publishing of markets and limit sets. `outdate` is in live.lua.
 
 -- script: market
--- Make a market the current one of a name; what it supersedes lives on for blocks stamped with it.
+-- Make a market the current one of a name. The superseded one is kept for blocks that use it.
 -- KEYS  1 market hash  2 panel  3 markets
--- ARGV  1 market id  2 name  3 marks  4 panel id  5 panel ('' where only marks are new)
+-- ARGV  1 market id  2 name  3 marks  4 panel id  5 panel ('' if only the prices are new)
 --       6 seconds that a superseded market is kept
--- Returns 1, or 0 where only marks came and the panel is not held.
+-- Returns 1, or 0 if only prices were given and the panel is not stored.
 if ARGV[5] ~= '' then
   redis.call('SET', KEYS[2], ARGV[5])
 elseif redis.call('PERSIST', KEYS[2]) == 0 and redis.call('EXISTS', KEYS[2]) == 0 then

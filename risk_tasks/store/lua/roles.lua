@@ -1,8 +1,8 @@
--- Take names off their list whose hash is gone now: one that is said again between a look and this
--- stays, since who says it again and again does not list it again.
--- KEYS  1 list of names  2.. the hash of each
+-- Remove names from their set if their hash does not exist. A name that was announced again since the
+-- caller looked stays: its role renews the hash only, and would not add the name again.
+-- KEYS  1 set of names  2.. the hash of each
 -- ARGV  the names, in the order of their hashes
--- Returns how many were taken off.
+-- Returns how many were removed.
 local n = 0
 for place, name in ipairs(ARGV) do
   if redis.call('EXISTS', KEYS[place + 1]) == 0 then

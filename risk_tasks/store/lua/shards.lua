@@ -1,9 +1,10 @@
 -- The number of shards, and which worker leases which.
 
 -- script: agree
--- Say how many shards there are, or learn it; another number only where nothing waits in a shard.
--- ARGV  1 how many ('' whatever there are)  2 whether somebody serves the ones there are  3.. lanes
--- Returns {'agreed', how many}, {'served', how many} or {'waiting', how many}.
+-- Set or read the number of shards. It changes only if no worker serves the present shards and no
+-- message waits in them.
+-- ARGV  1 number ('' to read it)  2 '1' if a worker serves the present shards  3.. lanes
+-- Returns {'agreed', number}, {'served', number} or {'waiting', number}.
 local kept = tonumber(redis.call('GET', 'risk:shards') or 1)
 local wanted = tonumber(ARGV[1]) or kept
 if wanted ~= kept then
@@ -21,12 +22,12 @@ redis.call('SET', 'risk:shards', wanted)
 return {'agreed', wanted}
 
 -- script: hold
--- Say that a worker lives, give up and take leases, and tell how the leases stand then.
--- ARGV  1 worker  2 how many shards  3 ms after which an unseen worker is dead
+-- Note that a worker is alive, give up and take leases, and return all leases.
+-- ARGV  1 worker  2 number of shards  3 ms after which a worker that was not seen is dead
 --       4 ms that the oldest block of a shard may wait before the shard is late
---       5 for each lane {lane, {shards to take}, {shards to give up}}, JSON  6 now, ms ('' by TIME)
--- Returns how many shards there are where that is another number, else for each lane
--- {living workers, shards and who leases each, late shards, the latest first}.
+--       5 for each lane {lane, {shards to take}, {shards to give up}}, JSON  6 now, ms ('' for TIME)
+-- Returns the number of shards if it differs, else for each lane
+-- {live workers, shards and the worker of each, late shards, the latest first}.
 local count = tonumber(redis.call('GET', 'risk:shards') or 0)
 if count == 0 then
   redis.call('SET', 'risk:shards', ARGV[2])
@@ -41,7 +42,7 @@ local function late_shards(lane)
   for shard = 0, ARGV[2] - 1 do
     table.insert(waiting, 'risk:waiting:' .. lane .. '.' .. shard)
   end
-  -- Every worker comes by four times a second: where nothing waits, one command tells so.
+  -- Every worker calls this four times a second: if nothing waits, one command is enough.
   if redis.call('EXISTS', unpack(waiting)) == 0 then return late end
   for shard = 0, ARGV[2] - 1 do
     local oldest = redis.call('ZRANGE', waiting[shard + 1], 0, 0, 'WITHSCORES')
@@ -77,7 +78,7 @@ for place, one in ipairs(cjson.decode(ARGV[5])) do found[place] = hold(one[1], o
 return found
 
 -- script: leave
--- Give up all leases of a worker, which serves no longer.
+-- Give up all leases of a worker that stops.
 -- ARGV  1 worker  2.. its lanes
 for place = 2, #ARGV do
   local leases = 'risk:shard_leases:' .. ARGV[place]
