@@ -18,7 +18,7 @@ from benchmarks import (
 )
 from benchmarks.capacity import command as capacity
 from benchmarks.http import run as http
-from risk_tasks.cli.progress import progress
+from risk_tasks.cli.console import progress
 
 BENCHMARKS = {
     "kernel": kernel.run,

@@ -22,7 +22,7 @@ from risk_tasks.cli import app
 from risk_tasks.http.application import OPERATIONS
 from risk_tasks.http.openapi import openapi_document
 from risk_tasks.model.registry import MEASURES
-from risk_tasks.render.measures import measures_markdown
+from risk_tasks.render.definitions import measures_markdown
 from risk_tasks.settings import PREFIX, Settings
 from workers.autoscaler.settings import AutoscalerSettings
 

@@ -1,4 +1,4 @@
-"""Examining a running system from outside: server, roles, what is published, what is stranded."""
+"""Examines a running system: server, roles, published data, shards, stranded messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from risk_tasks.store.published import LimitStore, MarketStore
 from risk_tasks.store.roles import LiveRole, RoleStore
 from risk_tasks.store.shards import ShardStore
 
-#: the scripts need UNLINK, LPOP with a count and effects replication
+#: the Lua scripts need UNLINK, LPOP with a count, and effects replication
 _OLDEST_SERVER = (6, 2)
 _CANARY_TIMEOUT_S = 2.0
 _SHOWN = 8
@@ -36,23 +36,23 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at; `mend` is the line that mends it, where it is not ok."""
+    """The state of one subject; `remedy` is the command that repairs it, None where it is ok."""
 
-    what: str
+    subject: str
     state: State
     found: str
-    mend: str | None = None
+    remedy: str | None = None
 
 
 def examine(url: str) -> list[Finding]:
-    """Look at everything behind `url`; where the server is away, that is the one finding."""
+    """Examine the system at `url`; an unreachable server is the only finding."""
     with connect(url) as client:
         try:
             client.ping()
         except redis.RedisError as error:
             found = f"{masked(url)} does not answer: {error}"
-            mend = "Start the server, or name it: --broker-url redis://HOST:PORT/0"
-            return [Finding("server", State.BAD, found, mend)]
+            remedy = "Start the server, or give another URL: --broker-url redis://HOST:PORT/0"
+            return [Finding("server", State.BAD, found, remedy)]
         return list(_examine(client, url))
 
 
@@ -61,8 +61,8 @@ def _examine(client: redis.Redis, url: str) -> Iterator[Finding]:
     try:
         server: dict[str, Any] = client.info()
     except redis.ResponseError as error:
-        mend = "Allow INFO to this user: ACL SETUSER NAME +info"
-        yield Finding("server settings", State.WARN, f"not told: {error}", mend)
+        remedy = "Allow INFO to this user: ACL SETUSER NAME +info"
+        yield Finding("server settings", State.WARN, f"INFO is refused: {error}", remedy)
     else:
         yield _version(server)
         yield _eviction(server)
@@ -85,8 +85,8 @@ def _version(server: dict[str, Any]) -> Finding:
     version = str(server.get("valkey_version") or server["redis_version"])
     if tuple(int(part) for part in version.split(".")[:2]) >= _OLDEST_SERVER:
         return Finding("server version", State.OK, f"{name} {version}")
-    mend = f"Upgrade to {'.'.join(map(str, _OLDEST_SERVER))} or later."
-    return Finding("server version", State.BAD, f"{name} {version}", mend)
+    remedy = f"Upgrade to {'.'.join(map(str, _OLDEST_SERVER))} or later."
+    return Finding("server version", State.BAD, f"{name} {version}", remedy)
 
 
 def _eviction(server: dict[str, Any]) -> Finding:
@@ -96,7 +96,7 @@ def _eviction(server: dict[str, Any]) -> Finding:
     return Finding(
         "eviction policy",
         State.BAD,
-        f"{policy}: the server may throw away queued checks",
+        f"{policy}: the server may delete queued checks",
         "CONFIG SET maxmemory-policy noeviction",
     )
 
@@ -107,7 +107,7 @@ def _persistence(server: dict[str, Any]) -> Finding:
     return Finding(
         "persistence",
         State.WARN,
-        "no append-only file: a restart of the server loses what waits",
+        "no append-only file: a restart of the server loses the queued checks",
         "CONFIG SET appendonly yes",
     )
 
@@ -125,19 +125,19 @@ def _roles(roles: list[LiveRole]) -> Iterator[Finding]:
     yield Finding(
         "scheduler",
         State.OK if schedulers else State.WARN,
-        ", ".join(schedulers) or "none: abandoned blocks and replies stay",
+        ", ".join(schedulers) or "none: abandoned blocks and replies remain",
         None if schedulers else "risk-tasks scheduler",
     )
 
 
-def _published(what: str, version: str | None, mend: str) -> Finding:
+def _published(subject: str, version: str | None, remedy: str) -> Finding:
     if version:
-        return Finding(what, State.OK, version)
-    return Finding(what, State.WARN, f"no {DEFAULT_NAME} one is published", mend)
+        return Finding(subject, State.OK, version)
+    return Finding(subject, State.WARN, f"none is published as {DEFAULT_NAME!r}", remedy)
 
 
 def _answers(url: str, lane: Lane) -> Finding:
-    """Send a check of an empty book; any report is an answer, also one that says no market."""
+    """Check an empty portfolio; any report is an answer, also an error report."""
     try:
         with RiskClient(url, timeout_s=_CANARY_TIMEOUT_S) as risk:
             report = risk.check(Portfolio("doctor", {}), priority=lane)
@@ -149,17 +149,17 @@ def _answers(url: str, lane: Lane) -> Finding:
 
 def _shards(client: redis.Redis) -> Iterator[Finding]:
     for name, lane in read_shards(client).items():
-        what = f"shards of {name}"
-        told = f"{len(lane.shards)} shards, {len(lane.workers)} workers"
+        subject = f"shards of {name}"
+        counts = f"{len(lane.shards)} shards, {len(lane.workers)} workers"
         if not lane.orphaned:
-            yield Finding(what, State.OK, f"{told}, largest share {lane.imbalance or 1:.2f}")
+            yield Finding(subject, State.OK, f"{counts}, largest share {lane.imbalance or 1:.2f}")
             continue
         n_waiting = sum(one.messages for one in lane.shards if one.worker is None)
         yield Finding(
-            what,
+            subject,
             State.BAD if n_waiting else State.WARN,
-            f"{told}; nobody leases {_listed(lane.orphaned)}, where {n_waiting} messages wait",
-            f"risk-tasks worker --lanes {name}; those that died are replaced within seconds",
+            f"{counts}; no worker leases {_listed(lane.orphaned)}, with {n_waiting} messages",
+            f"risk-tasks worker --lanes {name}; dead workers are replaced within seconds",
         )
 
 
@@ -169,9 +169,10 @@ def _listed(shards: list[int]) -> str:
 
 
 def _stranded(client: redis.Redis) -> Finding:
-    """Messages in Celery's default queue, a shard too many, or under a priority suffix.
+    """Find messages that no worker reads.
 
-    No worker looks there.
+    They are in the default queue of Celery, in a shard that does not exist, or under a priority
+    suffix.
     """
     names = ["celery", *(lane.queue for lane in Lane)]
     found = {}
@@ -187,12 +188,12 @@ def _stranded(client: redis.Redis) -> Finding:
         "stranded messages",
         State.BAD,
         ", ".join(f"{count} in {name}" for name, count in found.items()),
-        'Send with queue="risk.normal" and without priority=; then remove the keys.',
+        'Send with queue="risk.normal" and without priority=; then delete the keys.',
     )
 
 
 def _beyond(client: redis.Redis) -> dict[str, int]:
-    """Return what waits in shards that there are not, as after a number was changed by hand."""
+    """Return the messages in shards beyond the stored number of shards."""
     n_shards = ShardStore(client).count()
     found = {}
     for lane in SHARDED_LANES:

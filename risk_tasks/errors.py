@@ -338,7 +338,7 @@ class ChangesTrimmedError(RiskTasksError):
 class UnknownLetterError(RiskTasksError):
     """There is no such dead letter.
 
-    `risk-tasks dlq ls` lists them.
+    `risk-tasks dlq list` lists them.
     """
 
     code = "unknown_letter"

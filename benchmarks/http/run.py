@@ -33,10 +33,11 @@ def run() -> None:
     plan = FleetPlan(n_workers=2, critical_worker=True, scheduler=True, gateway=True)
     with running_fleet(plan) as fleet, RiskClient(fleet.url, timeout_s=30) as risk:
         risk.publish_market(inputs.market(250))
-        assert fleet.gateway is not None
+        assert fleet.gateway_url is not None
+        port = int(fleet.gateway_url.rpartition(":")[2])
         with _noop() as noop_port:
-            ms = _singles(fleet.gateway.port, noop_port)
-        in_one = _in_one(fleet.gateway.port, risk)
+            ms = _singles(port, noop_port)
+        in_one = _in_one(port, risk)
     sizes = {"callers": N_CALLERS, "requests": N_REQUESTS, "rounds": N_ROUNDS, "checks": N_IN_ONE}
     write("http", sizes, ms | in_one)
 

@@ -21,8 +21,7 @@ from benchmarks.load.judging import Statistic, Targets, judge
 from benchmarks.load.plan import planned
 from benchmarks.load.report import Report, machine
 from benchmarks.load.tables import Rows
-from risk_tasks.cli.options import AsJson, print_json
-from risk_tasks.cli.progress import progress
+from risk_tasks.cli.console import AsJson, json_text, progress
 from risk_tasks.errors import RiskTasksError
 
 _COLUMNS = 110
@@ -78,7 +77,7 @@ def load_test(
         with progress("Drawing the page"):
             report.write_text(page(found), encoding="utf-8")
     if as_json:
-        print_json(found.document())
+        sys.stdout.write(json_text(found.document()))
     else:
         _print(found)
     raise typer.Exit(found.exit_code)

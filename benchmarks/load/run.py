@@ -11,7 +11,7 @@ from benchmarks.load.books import publish, shares
 from benchmarks.load.figures import Figures
 from benchmarks.load.plan import Plan
 from benchmarks.load.sequential import SequentialEngine
-from risk_tasks.cli.progress import progress
+from risk_tasks.cli.console import progress
 from risk_tasks.client import RiskClient
 from risk_tasks.embedding import Fleet, FleetPlan, running_fleet
 

@@ -1,7 +1,7 @@
 """The command `risk-tasks`.
 
-Exit codes: 0 done, 1 an error that is printed with its remedy, 2 wrong usage, 130 Ctrl-C; where
-`--exit-code` asks for it, 3 a portfolio that `check` rejects, 4 a VaR that fails its `backtest`.
+Exit codes: 0 success, 1 an error that is printed with its remedy, 2 wrong usage, 130 Ctrl-C. With
+`--exit-code`: 3 if `check` rejects a portfolio, 4 if a VaR fails its `backtest`.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from risk_tasks.errors import RiskTasksError, missing_extras_named
 
 #: the module of this package that has each command, in the order of the help page
 _MODULE_OF_COMMAND = {
-    "demo": "demo",
-    "dev": "dev",
+    "demo": "local",
+    "dev": "local",
     "check": "check",
     "backtest": "backtest",
-    "measures": "measures",
-    "report": "report",
-    "watch": "watch",
-    "prewarm": "prewarm",
-    "doctor": "doctor",
-    "status": "status",
-    "top": "status",
+    "measures": "published",
+    "market": "published",
+    "limits": "published",
+    "positions": "portfolios",
+    "report": "portfolios",
+    "watch": "portfolios",
+    "status": "monitor",
+    "top": "monitor",
+    "prewarm": "monitor",
+    "doctor": "monitor",
+    "listeners": "operate",
+    "dlq": "operate",
+    "quota": "operate",
     "worker": "roles",
     "scheduler": "roles",
     "gateway": "roles",
     "flower": "roles",
-    "market": "market",
-    "limits": "limits",
-    "positions": "positions",
-    "listeners": "listeners",
-    "dlq": "dlq",
-    "quota": "quota",
 }
 
 
@@ -47,12 +47,7 @@ class _LazyCommands(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         module = import_module(f"{__name__}.{_MODULE_OF_COMMAND[name]}")
-        part = typer.Typer()
-        if hasattr(module, "add_to"):
-            module.add_to(part)
-        else:
-            part.add_typer(module.app, name=name)
-        return typer.main.get_group(part).commands[name]
+        return typer.main.get_group(module.app).commands[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(_MODULE_OF_COMMAND)
@@ -87,7 +82,7 @@ def _root() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error of ours is two lines on standard error and exit code 1."""
+    """Run the command line; a `RiskTasksError` becomes two lines on standard error, exit code 1."""
     try:
         with missing_extras_named():
             app()

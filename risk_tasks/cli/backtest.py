@@ -1,19 +1,16 @@
-"""`backtest`: the VaR of a book from a file, held against the past of its market."""
+"""`backtest`: compares the VaR of portfolios of a file with the past P&L on their market."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from risk_tasks import sample
-from risk_tasks.cli.checking import market_summary
-from risk_tasks.cli.options import AsJson, json_text, laid_out, notes
-from risk_tasks.cli.progress import Tell, progress
+from risk_tasks.cli.console import AsJson, Update, emit, notes, progress
+from risk_tasks.cli.published import market_summary
 from risk_tasks.errors import RiskTasksError, StartError
 from risk_tasks.model.backtest import Backtest, BacktestReport
 from risk_tasks.model.confidence import VarConvention, parse_confidence
@@ -28,23 +25,24 @@ from risk_tasks.wire.request import Terms, pack_portfolios
 
 EXIT_RED = 4
 
+app = typer.Typer()
 
+
+@app.command()
 def backtest(
     book: Annotated[Path, typer.Argument(help="Portfolios: TOML, CSV or Parquet.")],
     prices: Annotated[
-        Path | None, typer.Option(help="Prices, CSV or Parquet; the sample where not given.")
+        Path | None, typer.Option(help="Prices, CSV or Parquet; default: the sample.")
     ] = None,
-    confidence: Annotated[
-        list[str] | None, typer.Option(help="Repeat for each; 0.99 where not given.")
-    ] = None,
-    window: Annotated[int, typer.Option(min=1, help="Days that each VaR is read from.")] = 250,
+    confidence: Annotated[list[str] | None, typer.Option(help="Repeatable; default: 0.99.")] = None,
+    window: Annotated[int, typer.Option(min=1, help="Days behind each VaR.")] = 250,
     as_json: AsJson = False,
     exit_code: Annotated[
         bool,
-        typer.Option("--exit-code", help="Exit with 4 where a zone is red or could not be told."),
+        typer.Option("--exit-code", help="Exit with 4 if a zone is red or could not be computed."),
     ] = False,
 ) -> None:
-    """Count how often the portfolios in BOOK, held as now, would have lost more than their VaR."""
+    """Count the days on which the portfolios in BOOK would have lost more than their VaR."""
     with progress("Reading the book ..."):
         portfolios = read_portfolios(book)
     levels = list(dict.fromkeys(map(parse_confidence, confidence or ["0.99"])))
@@ -52,18 +50,15 @@ def backtest(
         notes.print("No --prices given: using the sample prices of 20 US shares.", style="dim")
     with progress("Reading prices ..."):
         market = read_market(prices or sample.PRICES)
-    with progress("Loading the kernels ...") as tell:
-        reports = _backtest_book(portfolios, market, levels, window, tell)
-    with progress("Writing ..."):
-        document = {
-            "market": market_summary(market),
-            "window": window,
-            "var_convention": VarConvention.CONSERVATIVE,
-            "reports": [report_document(report) for report in reports],
-        }
-        tables = backtest_tables(reports, window, market.as_of)
-        text = json_text(document) if as_json else laid_out(Console(), tables)
-    sys.stdout.write(text)
+    with progress("Loading the kernels ...") as update:
+        reports = _backtest_book(portfolios, market, levels, window, update)
+    document = {
+        "market": market_summary(market),
+        "window": window,
+        "var_convention": VarConvention.CONSERVATIVE,
+        "reports": [report_document(report) for report in reports],
+    }
+    emit(document, backtest_tables(reports, window, market.as_of), as_json=as_json)
     if exit_code and not all(_passes(report) for report in reports):
         raise typer.Exit(EXIT_RED)
 
@@ -73,16 +68,17 @@ def _backtest_book(
     snapshot: MarketSnapshot,
     levels: Sequence[str],
     window: int,
-    tell: Tell,
+    update: Update,
 ) -> list[BacktestReport]:
-    """Return a report per portfolio; what concerns all of them is raised."""
+    """Return one report per portfolio. Raises an error that concerns all of them."""
     try:
         from risk_tasks.engine import MarketArrays
         from risk_tasks.engine.backtesting import check_history, check_window, rolling_backtest
         from risk_tasks.service.validation import describe, validate
     except ModuleNotFoundError as missing:
         raise StartError(
-            f"{missing.name} is not installed.", remedy="pip install 'risk-tasks[worker]'"
+            f"The command needs {missing.name}, which is not installed.",
+            remedy="pip install 'risk-tasks[worker]'",
         ) from None
 
     for level in levels:
@@ -92,7 +88,7 @@ def _backtest_book(
     block, faults = validate(pack_portfolios(portfolios, Terms((), MeasureSettings())), market)
     reports = []
     for place, portfolio in enumerate(portfolios):
-        tell(f"Testing portfolio {place + 1:,} of {len(portfolios):,} ...")
+        update(f"Testing portfolio {place + 1:,} of {len(portfolios):,} ...")
         error, row = faults.get(place), block.row(place)
         tested: list[Backtest] = []
         if error is None:
@@ -106,7 +102,3 @@ def _backtest_book(
 
 def _passes(report: BacktestReport) -> bool:
     return report.error is None and all(one.zone is not Zone.RED for one in report.backtests)
-
-
-def add_to(app: typer.Typer) -> None:
-    app.command()(backtest)

@@ -1,25 +1,27 @@
-"""`check`: a book from a file, against limits from a file, here or on a running system."""
+"""`check`: checks portfolios of a file, on a running system or on an embedded one."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Unpack
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 
 from risk_tasks import sample
-from risk_tasks.cli.checking import CheckedBook, check_book, market_summary
-from risk_tasks.cli.options import AsJson, json_text, laid_out, notes, read_settings
-from risk_tasks.cli.progress import progress
+from risk_tasks.cli.console import AsJson, json_text, notes, printed, progress, read_settings
+from risk_tasks.cli.published import market_summary
 from risk_tasks.client import RiskClient
+from risk_tasks.client.options import CheckOptions
 from risk_tasks.errors import InvalidSettingsError, NoMarketError
 from risk_tasks.model.measures import Distribution, HorizonRule, MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.model.report import Decision
+from risk_tasks.model.report import Decision, RiskReport
 from risk_tasks.readers import (
     read_limits,
     read_market,
@@ -27,62 +29,106 @@ from risk_tasks.readers import (
     read_scenarios,
     read_tags,
 )
-from risk_tasks.render.explanations import room_tables
-from risk_tasks.render.reports import explanations, report_tables, reports_csv
+from risk_tasks.render.reports import explanations, headroom_tables, report_tables, reports_csv
+from risk_tasks.wire.documents import Document, report_document
 
 EXIT_REJECTED = 3
 _EMBEDDED_TIMEOUT_S = 60.0
 
+app = typer.Typer()
+
 
 class Format(StrEnum):
-    """How reports are printed."""
+    """The output format of reports."""
 
     TABLE = "table"
     JSON = "json"
     CSV = "csv"
 
 
+@dataclass(frozen=True, slots=True)
+class CheckedBook:
+    """Reports of portfolios on one market; times in milliseconds."""
+
+    market: dict[str, Any]
+    reports: Sequence[RiskReport]
+    timings: dict[str, float]
+
+    def document(self) -> Document:
+        return {
+            "market": self.market,
+            "timings": self.timings,
+            "reports": [report_document(report) for report in self.reports],
+        }
+
+
+def check_book(
+    risk: RiskClient,
+    portfolios: Iterable[Portfolio],
+    market_document: dict[str, Any],
+    *,
+    explain: bool = False,
+    **options: Unpack[CheckOptions],
+) -> CheckedBook:
+    """Check `portfolios` and measure the longest wait and the total time of computation."""
+    started = time.perf_counter()
+    reports = risk.check_many(portfolios, explain=explain, **options)
+    total_ms = (time.perf_counter() - started) * 1e3
+    # The reports of one block share one mapping of timings.
+    blocks = list({id(report.timings): report.timings for report in reports}.values())
+    timings = {
+        "queued_ms": max((block.get("queued_ms", 0.0) for block in blocks), default=0.0),
+        "compute_ms": sum(block.get("compute_ms", 0.0) for block in blocks),
+        "total_ms": total_ms,
+    }
+    return CheckedBook(
+        market_document, reports, {name: round(ms, 3) for name, ms in timings.items()}
+    )
+
+
+@app.command()
 def check(
     book: Annotated[Path, typer.Argument(help="Portfolios: TOML, CSV or Parquet.")],
     prices: Annotated[
-        Path | None, typer.Option(help="Prices, CSV or Parquet; the sample where not given.")
+        Path | None, typer.Option(help="Prices, CSV or Parquet; default: the sample.")
     ] = None,
     limits: Annotated[Path | None, typer.Option(help="Limits, TOML.")] = None,
     scenarios: Annotated[Path | None, typer.Option(help="Stress scenarios, TOML.")] = None,
     tags: Annotated[Path | None, typer.Option(help="Tags of instruments, TOML.")] = None,
     measure: Annotated[
         list[str] | None,
-        typer.Option("--measure", "-m", help="Repeat for each; else the standard set."),
+        typer.Option("--measure", "-m", help="Repeatable; default: the standard set."),
     ] = None,
-    confidence: Annotated[str, typer.Option(help="Of measures that name none.")] = "0.99",
+    confidence: Annotated[str, typer.Option(help="For measures without one.")] = "0.99",
     horizon_days: Annotated[int, typer.Option(min=1, help="Days ahead.")] = 1,
     horizon_rule: Annotated[
-        HorizonRule, typer.Option(help="Days by the root of time, or sums of days in a row.")
+        HorizonRule,
+        typer.Option(help="Scale by the square root of time, or sum overlapping windows."),
     ] = HorizonRule.SQRT_TIME,
-    paths: Annotated[
-        int, typer.Option(help="Of the Monte Carlo measures; an even number.")
-    ] = 10_000,
-    seed: Annotated[int, typer.Option(help="Of the Monte Carlo measures.")] = 0,
+    paths: Annotated[int, typer.Option(help="Monte Carlo paths; an even number.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Monte Carlo seed.")] = 0,
     distribution: Annotated[
-        Distribution, typer.Option(help="That the Monte Carlo measures draw from.")
+        Distribution, typer.Option(help="Monte Carlo distribution.")
     ] = Distribution.NORMAL,
-    output_format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+    output_format: Annotated[
+        Format, typer.Option("--format", help="The output format.")
+    ] = Format.TABLE,
     as_json: AsJson = False,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Write to this file instead.")
+        Path | None, typer.Option("-o", "--output", help="Write to this file.")
     ] = None,
     explain: Annotated[
-        bool,
-        typer.Option("--explain", help="How much of each limit is used, and the room it leaves."),
+        bool, typer.Option("--explain", help="Add the use of each limit and the headroom.")
     ] = False,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit with 3 where a portfolio is rejected.")
+        bool, typer.Option("--exit-code", help="Exit with 3 if a portfolio is rejected.")
     ] = False,
     broker_url: Annotated[
         str | None,
         typer.Option(
             metavar="URL",
-            help="A running system with its market; else that of the environment, else embedded.",
+            help="A running system with its market; default: that of RISK_TASKS_BROKER_URL, "
+            "without one an embedded system.",
         ),
     ] = None,
 ) -> None:
@@ -117,17 +163,17 @@ def check(
 
 
 def _running(broker_url: str | None) -> str | None:
-    """Return the URL of the system that the command or the environment names, if any does."""
+    """Return the URL in the option or the environment; None if neither has one."""
     settings = read_settings(broker_url)
-    named = "broker_url" in settings.model_fields_set
-    return settings.broker_url.get_secret_value() if named else None
+    is_given = "broker_url" in settings.model_fields_set
+    return settings.broker_url.get_secret_value() if is_given else None
 
 
 def _refuse_market(files: Mapping[str, Path | None]) -> None:
     given = [option for option, file in files.items() if file]
     if given:
         raise InvalidSettingsError(
-            "A running system is checked against the market that is published there.",
+            f"{given[0]} cannot be combined with a running system, which has its own market.",
             field=given[0],
             remedy="Leave it out, or publish it first: risk-tasks market publish PRICES",
         )
@@ -151,14 +197,14 @@ def _check_embedded(
     files: tuple[Path | None, Path | None, Path | None],
     options: Any,
 ) -> CheckedBook:
-    """Check on the market of these files: prices, scenarios, tags."""
+    """Check on the market in `files`: prices, scenarios, tags."""
     try:
         from risk_tasks.embedding import embedded
     except ModuleNotFoundError as missing:
         raise InvalidSettingsError(
-            f"No running system is named, and to start one needs {missing.name}.",
+            f"No running system is given, and an embedded one needs {missing.name}.",
             field="--broker-url",
-            remedy="Name one, or: pip install 'risk-tasks[embedded]'.",
+            remedy="Give its URL, or: pip install 'risk-tasks[embedded]'.",
         ) from None
 
     prices, scenarios, tags = files
@@ -172,13 +218,13 @@ def _check_embedded(
             tags=read_tags(tags) if tags else {},
         )
     with (
-        progress("Starting a server and a worker (a minute the first time) ...") as tell,
+        progress("Starting a server and a worker (a minute the first time) ...") as update,
         embedded(timeout_s=_EMBEDDED_TIMEOUT_S) as risk,
     ):
-        tell(_checking(portfolios))
+        update(_checking(portfolios))
         risk.publish_market(market)
         checked = check_book(risk, portfolios, market_summary(market), **options)
-        tell("Stopping ...")
+        update("Stopping ...")
         return checked
 
 
@@ -191,7 +237,9 @@ def _write(checked: CheckedBook, kind: Format, output: Path | None) -> None:
         stream = output.open("w", encoding="utf-8") if output else sys.stdout
     except OSError as error:
         raise InvalidSettingsError(
-            f"{error.strerror}: {output}.", field="--output", remedy="Name a file to write."
+            f"{output} cannot be written: {error.strerror}.",
+            field="--output",
+            remedy="Give a file in an existing folder.",
         ) from None
     try:
         with progress("Writing ..."):
@@ -203,16 +251,15 @@ def _write(checked: CheckedBook, kind: Format, output: Path | None) -> None:
 
 
 def _text(checked: CheckedBook, kind: Format, console: Console) -> str:
-    """Return what is written, for `console` where it is a table."""
     if kind is Format.JSON:
         return json_text(checked.document())
     if kind is Format.CSV:
         return reports_csv(checked.reports)
-    parts = [report_tables(checked.reports, console.width), explanations(checked.reports)]
+    parts: list[RenderableType] = [
+        report_tables(checked.reports, console.width),
+        "",
+        explanations(checked.reports),
+    ]
     if any(report.explanation for report in checked.reports):
-        parts.append(room_tables(checked.reports))
-    return laid_out(console, *parts)
-
-
-def add_to(app: typer.Typer) -> None:
-    app.command()(check)
+        parts += ["", headroom_tables(checked.reports)]
+    return printed(Group(*parts), console)

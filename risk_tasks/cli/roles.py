@@ -1,4 +1,4 @@
-"""`worker`, `scheduler`, `gateway` and `flower`: the roles as processes."""
+"""`worker`, `scheduler`, `gateway` and `flower`: the roles of a system, one process each."""
 
 from __future__ import annotations
 
@@ -6,36 +6,42 @@ from typing import Annotated
 
 import typer
 
-from risk_tasks.cli.options import BrokerUrl, read_settings
+from risk_tasks.cli.console import BrokerUrl, read_settings
+
+app = typer.Typer()
+
+Name = Annotated[str | None, typer.Option(help="Unique name; default: a generated one.")]
 
 
+@app.command()
 def worker(
     broker_url: BrokerUrl = None,
     lanes: Annotated[
-        str | None, typer.Option(help="Lanes to serve, most urgent first, joined by commas.")
+        str | None, typer.Option(help="Lanes to serve, separated by commas, most urgent first.")
     ] = None,
     concurrency: Annotated[int | None, typer.Option(min=1, help="Threads that compute.")] = None,
     shards: Annotated[
         int | None,
-        typer.Option(min=1, max=1_024, help="Shards of the normal and batch lane, alike in all."),
+        typer.Option(min=1, max=1_024, help="Shards of the normal and batch lane."),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Unique name; made up where not given.")] = None,
+    name: Name = None,
 ) -> None:
-    """Run a worker until SIGTERM or Ctrl-C; started checks are finished first."""
+    """Run a worker until SIGTERM or Ctrl-C; it finishes started checks first."""
     from risk_tasks.roles.worker import run_worker
 
     settings = read_settings(broker_url, lanes=lanes, concurrency=concurrency, shards=shards)
     raise typer.Exit(run_worker(settings, name=name))
 
 
+@app.command()
 def scheduler(
     broker_url: BrokerUrl = None,
     schedule: Annotated[
-        str | None, typer.Option(help="What is sent when, a TOML file.", metavar="FILE")
+        str | None, typer.Option(help="Periodic tasks, TOML.", metavar="FILE")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Unique name; made up where not given.")] = None,
+    name: Name = None,
 ) -> None:
-    """Run a scheduler until SIGTERM or Ctrl-C; one of several holds the lock."""
+    """Run a scheduler until SIGTERM or Ctrl-C; of several, one holds the lock."""
     from risk_tasks.roles.schedule import read_schedule
     from risk_tasks.roles.scheduler import run_scheduler
 
@@ -43,36 +49,31 @@ def scheduler(
     raise typer.Exit(run_scheduler(read_settings(broker_url), name=name, schedule=read))
 
 
+@app.command()
 def gateway(
     broker_url: BrokerUrl = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65_535, help="Port to listen on; 0 for any.")
+        int | None, typer.Option(min=0, max=65_535, help="Port to listen on; 0: a free one.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Unique name; made up where not given.")] = None,
+    name: Name = None,
 ) -> None:
-    """Run the HTTP gateway until SIGTERM or Ctrl-C; requests that have begun are answered first."""
+    """Run the HTTP gateway until SIGTERM or Ctrl-C; it finishes started requests first."""
     from risk_tasks.roles.gateway import run_gateway
 
     settings = read_settings(broker_url, gateway_host=host, gateway_port=port)
     raise typer.Exit(run_gateway(settings, name=name))
 
 
+@app.command()
 def flower(
     broker_url: BrokerUrl = None,
     address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")] = 5555,
-    name: Annotated[str | None, typer.Option(help="Unique name; made up where not given.")] = None,
+    name: Name = None,
 ) -> None:
-    """Run Flower, read-only and behind a password, until SIGTERM or Ctrl-C."""
+    """Run Flower, read-only and with a password, until SIGTERM or Ctrl-C."""
     from risk_tasks.roles.flower import run_flower
 
     settings = read_settings(broker_url)
     raise typer.Exit(run_flower(settings, address=address, port=port, name=name))
-
-
-def add_to(app: typer.Typer) -> None:
-    app.command()(worker)
-    app.command()(scheduler)
-    app.command()(gateway)
-    app.command()(flower)

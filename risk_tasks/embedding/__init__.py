@@ -1,4 +1,4 @@
-"""Everything on this machine, for notebooks, tests and the demo."""
+"""Whole systems on this machine, for notebooks, tests and the demo."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Fleet", "FleetPlan", "embedded", "running_fleet"]
 def embedded(
     workers: int = 1, *, concurrency: int = 1, timeout_s: float = 5.0
 ) -> Iterator[RiskClient]:
-    """Start a server and workers, yield a client of theirs, and stop it all at the end.
+    """Start a server and workers, yield a client, and stop all of it at the end.
 
     ::
 
@@ -23,7 +23,7 @@ def embedded(
             risk.publish_market(read_market("prices.csv"))
             print(risk.check(Portfolio("mine", {"AAPL": 100})))
 
-    Needs the extra `embedded`. Raises `StartError` where a part does not come up.
+    Needs the extra `embedded`. Raises `StartError` if a part does not start.
     """
     plan = FleetPlan(n_workers=workers, concurrency=concurrency)
     with running_fleet(plan) as fleet, RiskClient(fleet.url, timeout_s=timeout_s) as client:

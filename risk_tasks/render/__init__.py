@@ -1,1 +1,1 @@
-"""Reports for people: tables and sentences on a terminal, CSV for spreadsheets."""
+"""Text for people: tables and sentences on a terminal, CSV for spreadsheets."""

@@ -1,4 +1,4 @@
-"""Backtests for people."""
+"""Backtests as tables."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.text import Text
 
 from risk_tasks.model.backtest import Backtest, BacktestReport
 from risk_tasks.model.traffic_light import Zone
+from risk_tasks.render.tables import plain_table, words
 
 _N_EXCEPTIONS = 5
 
@@ -18,11 +19,11 @@ _COLOURS = {Zone.GREEN: "green", Zone.YELLOW: "yellow", Zone.RED: "bold red"}
 
 
 def backtest_tables(reports: Sequence[BacktestReport], window: int, as_of: datetime) -> Group:
-    """Return for each portfolio a row per confidence, and its last exceptions."""
+    """Return a row per portfolio and confidence, and the last exceptions."""
     pieces: list[RenderableType] = [
         Text(
-            f"Historical VaR of the {window} days before, against the P&L of what is held now.\n"
-            f"Days are counted back from {as_of:%Y-%m-%d}. Tests: LR (p), a small p against it."
+            f"VaR of the previous {window} days against the P&L of the current positions.\n"
+            f"Days count back from {as_of:%Y-%m-%d}. Tests: LR (p); a small p rejects the VaR."
         )
     ]
     for report in reports:
@@ -50,12 +51,12 @@ def _pieces(report: BacktestReport) -> Iterator[RenderableType]:
 
 
 def _table(backtests: Sequence[Backtest]) -> Table:
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    for heading in ("VaR", "days", "exceptions", "expected"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("zone", no_wrap=True)
-    for heading in ("Kupiec", "independence", "coverage"):
-        table.add_column(heading, justify="right")
+    numbers, tests = (
+        ("VaR", "days", "exceptions", "expected"),
+        ("Kupiec", "independence", "coverage"),
+    )
+    right, whole = (*numbers, *tests), (*numbers, "zone")
+    table = plain_table(*numbers, "zone", *tests, right=right, whole=whole, gap=1)
     for one in backtests:
         table.add_row(
             one.confidence,
@@ -78,4 +79,4 @@ def _statistic(ratio: float | None, p_value: float | None, reason: str) -> str:
 
 
 def _reason(one: Backtest, name: str) -> str:
-    return one.reasons.get(name, "undefined").replace("_", " ")
+    return words(one.reasons.get(name, "undefined"))

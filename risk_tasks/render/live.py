@@ -1,4 +1,4 @@
-"""Live portfolios for people: what is held, how they stand, what changed."""
+"""Live portfolios: positions, states of limits, changes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.text import Text
 
 from risk_tasks.model.live import LimitChange, LimitState, LiveReport
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.render.numbers import full
+from risk_tasks.render.tables import full, plain_table, words
 from risk_tasks.store.portfolios import LiveSummary
 
 _COLOURS = {
@@ -18,11 +18,11 @@ _COLOURS = {
     LimitState.HARD: "bold red",
     LimitState.NOT_EVALUATED: "magenta",
 }
-_MOST_LIMITS = 3
+_MAX_LIMITS = 3
 
 
 def change_line(change: LimitChange) -> Text:
-    """Return one line: when, who, which limit, from which state to which, by which number."""
+    """Return a line with time, portfolio, limit, both states and the observed value."""
     standing = change.standing
     line = Text.assemble(
         f"{change.at:%Y-%m-%d %H:%M:%S}.{change.at.microsecond // 1000:03}  ",
@@ -37,12 +37,12 @@ def change_line(change: LimitChange) -> Text:
         if standing.threshold is not None:
             line.append(f", threshold {full(standing.threshold, standing.unit)}")
     if standing.reason:
-        line.append(f"  {_words(standing.reason)}")
+        line.append(f"  {words(standing.reason)}")
     return line
 
 
 def age_line(latest: LiveReport) -> Text:
-    """Return of which version a report is, how old, and whether a later one is on its way."""
+    """Return a line with the version and age of a report, and the later version, if any."""
     line = Text(f"Version {latest.version}, {_age(latest.age_s)} old")
     if latest.current_version > latest.version:
         line.append(f"; version {latest.current_version} is being computed", style="yellow")
@@ -50,7 +50,7 @@ def age_line(latest: LiveReport) -> Text:
 
 
 def positions_table(portfolio: Portfolio) -> Table:
-    """Return a row per position; quantities with every digit that they have."""
+    """Return a row per position; quantities have all their digits."""
     known = [
         f"{name} {amount!r}"
         for name, amount in (("cash", portfolio.cash), ("nav", portfolio.nav))
@@ -58,9 +58,9 @@ def positions_table(portfolio: Portfolio) -> Table:
     ]
     known += [f"{name}={text}" for name, text in portfolio.tags.items()]
     title = ", ".join([f"{portfolio.id}, version {portfolio.version}", *known])
-    table = Table(title=Text(title), title_justify="left", box=None)
-    table.add_column("instrument", overflow="fold")
-    table.add_column("quantity", justify="right", no_wrap=True)
+    table = plain_table(
+        "instrument", "quantity", right={"quantity"}, whole={"quantity"}, title=title
+    )
     for instrument, quantity in portfolio.positions.items():
         table.add_row(Text(instrument), repr(quantity))
     return table
@@ -68,14 +68,12 @@ def positions_table(portfolio: Portfolio) -> Table:
 
 def summaries_table(summaries: Sequence[LiveSummary]) -> Table:
     """Return a row per live portfolio."""
-    table = Table(box=None)
-    for heading in ("portfolio", "version", "report of", "age", "limits not ok"):
-        table.add_column(heading, overflow="fold")
+    table = plain_table("portfolio", "version", "report of", "age", "limits not ok")
     for one in summaries:
         table.add_row(
             Text(one.portfolio_id),
             str(one.version),
-            "none yet" if one.reported is None else str(one.reported),
+            "pending" if one.reported is None else str(one.reported),
             "" if one.age_s is None else _age(one.age_s),
             _limits(one),
         )
@@ -85,18 +83,14 @@ def summaries_table(summaries: Sequence[LiveSummary]) -> Table:
 def _limits(summary: LiveSummary) -> Text:
     found = Text()
     for number, (limit, state) in enumerate(summary.states.items()):
-        if number == _MOST_LIMITS:
-            return found.append(f" and {len(summary.states) - _MOST_LIMITS} more")
+        if number == _MAX_LIMITS:
+            return found.append(f" and {len(summary.states) - _MAX_LIMITS} more")
         found.append(", " if number else "").append(f"{limit} ").append_text(_state(state))
     return found
 
 
 def _state(state: str) -> Text:
-    return Text(_words(state), style=_COLOURS[LimitState(state)])
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
+    return Text(words(state), style=_COLOURS[LimitState(state)])
 
 
 def _age(age_s: float) -> str:

@@ -1,4 +1,4 @@
-"""Reports for people, and for spreadsheets."""
+"""Reports as tables, sentences and CSV."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from risk_tasks.model.explanation import Explanation, Headroom, LimitUse
 from risk_tasks.model.report import Breach, Decision, MeasureStatus, RiskReport, Severity
-from risk_tasks.render.numbers import DEGRADED_MARK, cell, full
+from risk_tasks.render.tables import DEGRADED_MARK, cell, full, plain_table, words
 
 _LABEL_WIDTH, _COLUMN_WIDTH = 20, 13
 _N_CONTRIBUTORS = 3
+_BAR_WIDTH = 20
 
 _COLOURS = {
     Decision.ACCEPT: "green",
@@ -25,26 +27,25 @@ _COLOURS = {
 
 
 def report_tables(reports: Sequence[RiskReport], width: int) -> Group:
-    """Return tables of measures by portfolios, as many side by side as `width` characters hold."""
-    abreast = max(1, (width - _LABEL_WIDTH) // _COLUMN_WIDTH)
+    """Return tables of measures with a column per portfolio, each at most `width` characters."""
+    n_columns = max(1, (width - _LABEL_WIDTH) // _COLUMN_WIDTH)
     pieces: list[RenderableType] = []
-    for start in range(0, len(reports), abreast):
-        pieces += [_table(reports[start : start + abreast]), ""]
+    for start in range(0, len(reports), n_columns):
+        pieces += [_table(reports[start : start + n_columns]), ""]
     return Group(*pieces[:-1], *_remarks(reports))
 
 
 def _remarks(reports: Sequence[RiskReport]) -> list[Text]:
-    """Return what the marks in the tables mean, a line for each measure and reason."""
+    """Return a line for each degraded measure and reason."""
     degraded: dict[tuple[str, str], list[str]] = {}
     for report in reports:
         for name, measure in report.measures.items():
             if measure.status == MeasureStatus.DEGRADED:
-                reason = (measure.reason or measure.status).replace("_", " ")
+                reason = words(measure.reason or measure.status)
                 degraded.setdefault((name, reason), []).append(report.portfolio_id)
     return [
         Text(
-            f"{DEGRADED_MARK} {_label(name)} is degraded ({reason}), by a cruder method than was"
-            f" asked for: {', '.join(ids)}",
+            f"{DEGRADED_MARK} {_label(name)} is degraded ({reason}): {', '.join(ids)}",
             style="yellow",
         )
         for (name, reason), ids in degraded.items()
@@ -77,11 +78,8 @@ def _heading(name: str) -> str:
 
 
 def _label(name: str) -> str:
-    return (
-        name.replace("parametric_value_at_risk", "parametric VaR")
-        .replace("stress_loss:", "stress ")
-        .replace("_", " ")
-    )
+    name = name.replace("parametric_value_at_risk", "parametric VaR")
+    return words(name.replace("stress_loss:", "stress "))
 
 
 def _decision(report: RiskReport) -> Text:
@@ -90,7 +88,7 @@ def _decision(report: RiskReport) -> Text:
 
 
 def explanations(reports: Sequence[RiskReport]) -> Group:
-    """Return for each portfolio, in words, what is broken, what could not be told, and why."""
+    """Return the breaches, errors and limits without a result of each portfolio in words."""
     pieces: list[RenderableType] = [line for report in reports for line in _explain(report)]
     return Group(*pieces)
 
@@ -106,7 +104,7 @@ def _explain(report: RiskReport) -> Iterator[Text]:
     for breach in report.breaches:
         yield from _breach_lines(breach)
     for gap in report.not_evaluated:
-        yield Text(f"  {gap.limit} could not be evaluated: {gap.reason.replace('_', ' ')}")
+        yield Text(f"  {gap.limit} could not be evaluated: {words(gap.reason)}")
 
 
 def _breach_lines(breach: Breach) -> Iterator[Text]:
@@ -130,8 +128,69 @@ def _breach_lines(breach: Breach) -> Iterator[Text]:
         yield Text("      as on " + ", ".join(days), style="dim")
 
 
+def headroom_tables(reports: Sequence[RiskReport]) -> Group:
+    """Return the use of each limit and the headroom of each explained portfolio."""
+    pieces: list[RenderableType] = []
+    for report in reports:
+        if report.explanation is not None:
+            pieces += [Text(report.portfolio_id, style="bold"), *_of(report.explanation), ""]
+    return Group(*pieces[:-1])
+
+
+def _of(explanation: Explanation) -> list[RenderableType]:
+    pieces: list[RenderableType] = []
+    if explanation.limits:
+        pieces.append(_limit_uses(explanation.limits))
+    if explanation.headroom:
+        pieces.append(_headroom(explanation.headroom))
+    if explanation.not_bounded:
+        names = ", ".join(explanation.not_bounded)
+        pieces.append(Text(f"  The headroom does not consider: {names}", style="yellow"))
+    return pieces
+
+
+def _limit_uses(uses: Sequence[LimitUse]) -> Table:
+    numeric = ("observed", "warn", "hard", "used")
+    table = plain_table("limit", *numeric, "", right=numeric)
+    for use in uses:
+        colour = {Severity.HARD.value: "red", Severity.WARN.value: "yellow"}
+        thresholds = ["" if one is None else full(one, use.unit) for one in (use.warn, use.hard)]
+        style = colour.get(use.severity or "", "green")
+        used = "-" if use.utilisation is None else f"{use.utilisation:.0%}"
+        cells = [full(use.observed, use.unit), *thresholds, used]
+        table.add_row(Text(use.limit), *cells, Text(_bar(use.utilisation), style=style))
+    return table
+
+
+def _bar(utilisation: float | None) -> str:
+    filled = 0 if utilisation is None else round(_BAR_WIDTH * min(max(utilisation, 0.0), 1.0))
+    return "#" * filled + "." * (_BAR_WIDTH - filled)
+
+
+def _headroom(rooms: Sequence[Headroom]) -> Table:
+    numeric = ("buy up to", "sell up to")
+    table = plain_table("position", "buy up to", "until", "sell up to", "until", right=numeric)
+    for room in rooms:
+        table.add_row(
+            Text(room.instrument),
+            _units(room.buy),
+            Text(room.buy_bound_by or ""),
+            _units(room.sell),
+            Text(room.sell_bound_by or ""),
+        )
+    return table
+
+
+def _units(quantity: float | None) -> str:
+    """Return a quantity rounded down, so that the trade stays within the limits."""
+    if quantity is None:
+        return "no bound"
+    whole = int(quantity)
+    return f"{whole:,}" if whole >= 100 else f"{int(quantity * 100) / 100:,.2f}"
+
+
 def reports_csv(reports: Sequence[RiskReport]) -> str:
-    """Return a row per portfolio; a measure without a value is an empty cell."""
+    """Return one row per portfolio; a measure without a value is an empty cell."""
     names = list(dict.fromkeys(name for report in reports for name in report.measures))
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

@@ -145,9 +145,9 @@ def running_system(
             yield system
     finally:
         for role in roles:
-            role.ask_to_stop()
+            role.terminate()
         for role in roles:
-            role.wait_stopped()
+            role.wait()
         server.stop()
 
 

@@ -60,7 +60,7 @@ class Workers:
         self.running.append(worker)
 
     def leave(self, worker: RoleProcess) -> None:
-        worker.ask_to_stop()
+        worker.terminate()
         self.left.append(worker)
         self._remove(worker)
 
@@ -182,8 +182,8 @@ def test_twenty_joins_leaves_and_kills_under_load(tmp_path: Path) -> None:
         finally:
             # Those who left were asked: a second signal may find their handlers gone.
             for worker in workers.running:
-                worker.ask_to_stop()
-            codes = {worker.name: worker.wait_stopped() for worker in workers.all()}
+                worker.terminate()
+            codes = {worker.name: worker.wait() for worker in workers.all()}
         n_dead = fleet._client.zcard("risk:dead")
 
     assert oracle.lost == []

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.integration.support import ended, running, wait_until
 
-READY_WITHIN_S = 60
+READY_TIMEOUT_S = 60
 
 
 @dataclass
@@ -41,7 +41,7 @@ def dev(folder: Path, *options: object, await_ready: bool = True) -> Iterator[De
             if await_ready:
                 wait_until(
                     lambda: system.ready_file.exists() or process.poll() is not None,
-                    READY_WITHIN_S,
+                    READY_TIMEOUT_S,
                     "the ready file",
                 )
                 assert process.poll() is None, system.log.read_text()

@@ -1,4 +1,4 @@
-"""`risk-tasks backtest` as people and scripts call it."""
+"""`risk-tasks backtest`: its output and exit codes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ZONES = ["yellow", "yellow", "red", "green", "yellow", "green", "yellow"]
 
 @pytest.fixture
 def write(tmp_path):
-    """Writes prices of days that are numbered, and a book that holds one of each instrument."""
+    """A function that writes prices and a book with one unit of each instrument."""
 
     def write(**prices):
         names, rows = list(prices), zip(*prices.values())
@@ -39,7 +39,7 @@ def write(tmp_path):
 
 
 def test_the_sample_book_is_tested_as_json():
-    """Seven portfolios over 750 days, all that was found, and nothing else on the screen."""
+    """Seven portfolios over 750 days, and nothing else on standard output and error."""
     done = command("backtest", sample.BOOKS, *PRICES, "--json")
 
     document = only_json(done)
@@ -59,7 +59,7 @@ def test_the_sample_book_is_tested_as_json():
 
 
 def test_the_sample_book_is_printed_as_tables():
-    """A row per confidence, the last five exceptions; a red zone is no failure of the command."""
+    """One row per confidence, the last five exceptions; a red zone is not a failure."""
     done = command("backtest", sample.BOOKS, "--confidence", "0.99", "--confidence", "0.975")
 
     assert done.returncode == 0, done.stderr
@@ -73,8 +73,8 @@ def test_the_sample_book_is_printed_as_tables():
     assert max(map(len, lines)) <= 80
 
 
-def test_250_days_of_record_have_the_supervisors_factors():
-    """From a window that leaves so many."""
+def test_250_days_have_the_supervisory_factors():
+    """A window of 750 of 1,000 days leaves 250."""
     document = only_json(command("backtest", sample.BOOKS, *PRICES, "--window", "750", "--json"))
 
     row = document["reports"][0]["backtests"][0]
@@ -83,8 +83,8 @@ def test_250_days_of_record_have_the_supervisors_factors():
     assert row["reasons"] == {}
 
 
-def test_a_red_zone_may_be_told_by_the_exit_code(write):
-    """Of one portfolio; the report is printed all the same."""
+def test_exit_code_4_reports_a_red_zone(write):
+    """Of any portfolio; the reports are printed too."""
     red = command("backtest", sample.BOOKS, *PRICES, "--exit-code", "--json")
     calm = command("backtest", *write(A=[100, 101] * 6), *TAIL, "--exit-code")
 
@@ -96,8 +96,8 @@ def test_a_red_zone_may_be_told_by_the_exit_code(write):
 TAIL = ["--confidence", "0.75", "--window", "4"]
 
 
-def test_the_day_of_an_exception_is_counted_back_from_the_last(write):
-    """Two days before the last price B falls by half, and A stays."""
+def test_days_of_exceptions_count_back_from_the_last_day(write):
+    """B halves two days before the last price; A does not."""
     flat, fall = [100, 101] * 6, [100, 101] * 4 + [100, 50, 50.5, 51]
 
     document = only_json(command("backtest", *write(A=flat, B=fall), *TAIL, "--json"))
@@ -108,39 +108,39 @@ def test_the_day_of_an_exception_is_counted_back_from_the_last(write):
     assert days["b"]["n_observations"] == 7
 
 
-def test_a_portfolio_that_cannot_be_tested_leaves_the_others_alone(write):
-    """Too many days without a price, and an instrument without any; nothing reads as green."""
+def test_a_portfolio_without_a_backtest_does_not_affect_the_others(write):
+    """An instrument with too few prices, and one with none; neither reads as green."""
     book, *prices = write(A=[100, 101] * 6, B=[100, ""] * 5 + [100, 100])
     book.write_text(book.read_text() + "c,NOPE,1\n")
 
     document = only_json(command("backtest", book, *prices, *TAIL, "--json"))
-    told = command("backtest", book, *prices, *TAIL, "--exit-code")
+    tables = command("backtest", book, *prices, *TAIL, "--exit-code")
 
     a, b, c = document["reports"]
     assert len(a["backtests"]) == 1
     assert "code" not in a
     assert (b["backtests"], b["code"], b["field"]) == ([], "invalid_market", "returns")
     assert (c["backtests"], c["code"]) == ([], "unknown_instrument")
-    assert told.returncode == 4
-    assert "NOPE has no price in this market." in told.stdout
+    assert tables.returncode == 4
+    assert "NOPE has no price in this market." in tables.stdout
 
 
 REFUSED = {
     "a window as long as the history": (["--window", "1000"], "needs 1001 days"),
-    "a window that does not reach the tail": (["--window", "99"], "100 days"),
-    "a confidence that is none": (["--confidence", "99"], "confidence"),
-    "prices that are none": (["--prices", sample.BOOKS], ".toml"),
+    "a window too short for the confidence": (["--window", "99"], "100 days"),
+    "an invalid confidence": (["--confidence", "99"], "confidence"),
+    "invalid prices": (["--prices", sample.BOOKS], ".toml"),
 }
 
 
 @pytest.mark.parametrize(("arguments", "named"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_cannot_be_tested_at_all_is_two_lines(arguments, named):
-    """For all portfolios at once."""
+def test_an_invalid_option_is_an_error_of_two_lines(arguments, named):
+    """For all portfolios."""
     assert_two_lines(command("backtest", sample.BOOKS, *PRICES, *arguments), named)
 
 
-def test_without_the_extra_it_says_what_to_install():
-    """A producer has the command, and no Numba."""
+def test_a_missing_extra_is_named_with_the_command_to_install_it():
+    """A producer has the command but not Numba."""
     code = (
         "import sys; sys.modules['numba'] = None; from risk_tasks.cli import main; "
         "sys.argv = ['risk-tasks', 'backtest', *sys.argv[1:]]; main()"
@@ -155,4 +155,4 @@ def test_without_the_extra_it_says_what_to_install():
         check=False,
     )
 
-    assert_two_lines(done, "numba is not installed", "risk-tasks[worker]")
+    assert_two_lines(done, "needs numba, which is not installed", "risk-tasks[worker]")

@@ -1,4 +1,4 @@
-"""The commands as people and scripts call them: what they print, where, and how they end."""
+"""The commands: their output on standard output and error, and their exit codes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ REPORT_KEYS = {"portfolio_id", "decision", "measures", "breaches", "not_evaluate
 
 
 def assert_is_checked_book(document, market) -> None:
-    """The document has the keys that scripts rely on, with the values of the sample."""
+    """Check the documented keys and the values of the sample."""
     assert set(document) == {"market", "timings", "reports"}
     assert set(document["market"]) == MARKET_KEYS
     assert document["market"]["id"] == market.id
@@ -50,12 +50,12 @@ def assert_is_checked_book(document, market) -> None:
             assert set(measure) == {"value", "unit", "status", "reason"}
 
 
-# --- demo, and check with all it needs
+# --- demo, and check with an embedded system
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> dict[str, subprocess.CompletedProcess[str]]:
-    """The commands that start servers and workers, side by side."""
+    """The commands that start servers and workers, run concurrently."""
     wanted = {
         "demo": ["demo"],
         "demo as json": ["demo", "--json"],
@@ -72,8 +72,8 @@ def runs(tmp_path_factory) -> dict[str, subprocess.CompletedProcess[str]]:
         return {word: run.result() for word, run in started.items()}
 
 
-def test_the_demo_explains_what_is_broken(runs):
-    """Seven portfolios by name, measures, and the hard limits in words; nothing went wrong."""
+def test_the_demo_explains_the_breaches(runs):
+    """Seven portfolios with their measures, and all broken limits in words."""
     done = runs["demo"]
 
     assert (done.returncode, done.stderr) == (0, "")
@@ -86,8 +86,8 @@ def test_the_demo_explains_what_is_broken(runs):
     assert "7 portfolios in" in joined
 
 
-def test_the_demo_as_json_is_json_alone(runs, market):
-    """From any directory; with the measures of real prices."""
+def test_the_demo_with_json_prints_only_json(runs, market):
+    """From any directory, on real prices."""
     document = only_json(runs["demo as json"])
 
     assert_is_checked_book(document, market)
@@ -99,8 +99,8 @@ def test_the_demo_as_json_is_json_alone(runs, market):
     assert runs["demo as json"].stderr == ""
 
 
-def test_check_starts_what_it_needs(runs, market):
-    """Without a broker it brings server and worker, here with prices of one's own."""
+def test_check_starts_an_embedded_system(runs, market):
+    """Without a broker URL, here with given prices."""
     document = only_json(runs["check"])
 
     assert_is_checked_book(document, market)
@@ -119,16 +119,16 @@ def on_fleet(fleet) -> list[str]:
 SAMPLE_LIMITS = ["--limits", sample.LIMITS]
 
 
-def test_check_asks_a_running_system(on_fleet, market):
-    """As JSON, with limits from a file; a rejection alone is no failure of the command."""
+def test_check_uses_a_running_system(on_fleet, market):
+    """With limits from a file; a rejection is not a failure of the command."""
     document = only_json(command("check", sample.BOOKS, *SAMPLE_LIMITS, "--json", *on_fleet))
 
     assert_is_checked_book(document, market)
     assert [report["decision"] for report in document["reports"]] == DECISIONS
 
 
-def test_check_asks_the_system_that_the_environment_names(call, fleet, market, tmp_path):
-    """By the variable or its file; with prices of its own it asks nobody."""
+def test_check_uses_the_broker_url_of_the_environment(call, fleet, market, tmp_path):
+    """From the variable or its file; with given prices it starts an embedded system."""
     url_file = tmp_path / "url"
     url_file.write_text(fleet.url)
 
@@ -147,7 +147,7 @@ def test_check_asks_the_system_that_the_environment_names(call, fleet, market, t
 
 
 def test_check_prints_tables_and_reasons(on_fleet):
-    """As wide as a terminal that has not said how wide it is."""
+    """80 columns outside a terminal."""
     done = command("check", sample.BOOKS, *SAMPLE_LIMITS, *on_fleet)
 
     assert done.returncode == 0, done.stderr
@@ -156,8 +156,8 @@ def test_check_prints_tables_and_reasons(on_fleet):
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
-def test_check_writes_a_spreadsheet_to_a_file(call, on_fleet, tmp_path):
-    """A row per portfolio, an empty cell where there is no value, nothing on the screen."""
+def test_check_writes_csv_to_a_file(call, on_fleet, tmp_path):
+    """One row per portfolio, an empty cell for a missing value, nothing on standard output."""
     path = tmp_path / "out.csv"
 
     done = call(
@@ -177,8 +177,8 @@ def test_check_writes_a_spreadsheet_to_a_file(call, on_fleet, tmp_path):
 
 
 @pytest.mark.parametrize("rule", HorizonRule)
-def test_several_days_are_told_by_the_rule_that_is_named(call, on_fleet, risk, book, rule):
-    """The root of time where none is."""
+def test_the_horizon_rule_is_applied(call, on_fleet, risk, book, rule):
+    """The default is the square root of time."""
     settings = MeasureSettings(horizon_days=10, horizon_rule=rule)
     expected = risk.check_many(book, measures=["value_at_risk"], settings=settings)
     named = [] if rule is HorizonRule.SQRT_TIME else ["--horizon-rule", rule.value]
@@ -196,8 +196,8 @@ def test_several_days_are_told_by_the_rule_that_is_named(call, on_fleet, risk, b
     [(["--json"], "{"), (["--format", "csv"], "portfolio_id,"), ([], " ")],
     ids=["json", "csv", "table"],
 )
-def test_every_format_goes_to_screen_or_file(call, on_fleet, tmp_path, options, opening):
-    """What is written to a file is what would have been printed, but for the times."""
+def test_every_format_goes_to_standard_output_or_a_file(call, on_fleet, tmp_path, options, opening):
+    """Both are equal apart from timings."""
     path = tmp_path / "out"
     asked = ["check", sample.BOOKS, *SAMPLE_LIMITS, *options, *on_fleet]
 
@@ -215,8 +215,8 @@ def test_every_format_goes_to_screen_or_file(call, on_fleet, tmp_path, options, 
         assert path.read_text() == printed.stdout
 
 
-def test_check_may_tell_a_rejection_by_its_exit_code(on_fleet):
-    """The reports are printed all the same."""
+def test_exit_code_3_reports_a_rejection(on_fleet):
+    """The reports are printed too."""
     done = command("check", sample.BOOKS, *SAMPLE_LIMITS, "--json", "--exit-code", *on_fleet)
 
     assert done.returncode == 3
@@ -224,8 +224,8 @@ def test_check_may_tell_a_rejection_by_its_exit_code(on_fleet):
     assert decisions == DECISIONS
 
 
-def test_check_ends_well_where_nothing_is_rejected(call, on_fleet, tmp_path):
-    """A CSV of positions is a book as well; a warning is no rejection."""
+def test_exit_code_0_reports_no_rejection(call, on_fleet, tmp_path):
+    """For a CSV of positions; a warning is not a rejection."""
     book, limits = tmp_path / "book.csv", tmp_path / "limits.toml"
     book.write_text("portfolio_id,instrument,quantity\na,AAPL,1\nb,XOM,-2\na,XOM,3\n")
     limits.write_text('id = "s"\n[[limit]]\nmeasure = "short_exposure"\nwarn = 1\nhard = 1e9\n')
@@ -237,8 +237,8 @@ def test_check_ends_well_where_nothing_is_rejected(call, on_fleet, tmp_path):
     assert [report["decision"] for report in reports] == ["accept", "warn"]
 
 
-def test_an_instrument_without_price_is_reported_not_raised(call, on_fleet, tmp_path):
-    """That portfolio is rejected with its reason, the other is answered."""
+def test_an_instrument_without_a_price_rejects_its_portfolio_only(call, on_fleet, tmp_path):
+    """The report has the reason."""
     book = tmp_path / "book.csv"
     book.write_text("portfolio_id,instrument,quantity\na,AAPL,1\nb,NOPE,1\n")
 
@@ -249,11 +249,11 @@ def test_an_instrument_without_price_is_reported_not_raised(call, on_fleet, tmp_
     assert "unknown_instrument" in "".join(done.stdout.split())
 
 
-# --- what goes wrong
+# --- errors
 
 
 def assert_two_lines(done: subprocess.CompletedProcess[str], *named: str) -> None:
-    """The error with its place, and what mends it; no traceback, nothing on stdout."""
+    """Check that an error is two lines, field and remedy, with nothing on standard output."""
     assert (done.returncode, done.stdout) == (1, ""), done.stderr
     first, second = done.stderr.splitlines()
     assert first.startswith("risk-tasks: ")
@@ -262,7 +262,7 @@ def assert_two_lines(done: subprocess.CompletedProcess[str], *named: str) -> Non
         assert word in done.stderr
 
 
-def test_a_file_that_is_not_there_is_two_lines(call, on_fleet, tmp_path):
+def test_a_missing_file_is_an_error_of_two_lines(call, on_fleet, tmp_path):
     path = tmp_path / "book.toml"
 
     assert_two_lines(call("check", path, "--json", *on_fleet), str(path), "cannot be read")
@@ -277,7 +277,7 @@ BAD_BOOKS = {
 
 
 @pytest.mark.parametrize(("content", "named"), BAD_BOOKS.values(), ids=BAD_BOOKS.keys())
-def test_a_bad_book_is_two_lines(call, on_fleet, tmp_path, content, named):
+def test_an_invalid_book_is_an_error_of_two_lines(call, on_fleet, tmp_path, content, named):
     path = tmp_path / "book.toml"
     path.write_text(content)
 
@@ -285,24 +285,24 @@ def test_a_bad_book_is_two_lines(call, on_fleet, tmp_path, content, named):
 
 
 REFUSED = {
-    "limits that are none": (["--limits", sample.BOOKS], "books.toml"),
+    "invalid limits": (["--limits", sample.BOOKS], "books.toml"),
     "prices on a running system": (["--prices", sample.PRICES], "--prices"),
     "scenarios on a running system": (["--scenarios", sample.SCENARIOS], "--scenarios"),
     "tags on a running system": (["--tags", sample.SCENARIOS], "--tags"),
-    "a measure that is none": (["-m", "value_at_rsk"], "Nearest: value_at_risk"),
-    "a confidence that is none": (["--confidence", "99"], "confidence"),
+    "an unknown measure": (["-m", "value_at_rsk"], "Nearest: value_at_risk"),
+    "an invalid confidence": (["--confidence", "99"], "confidence"),
     "a file that cannot be written": (["-o", "/nowhere/at/all"], "--output"),
-    "a broker that is none": (["--broker-url", "localhost:6379"], "redis://HOST:PORT/0"),
+    "an invalid broker URL": (["--broker-url", "localhost:6379"], "redis://HOST:PORT/0"),
 }
 
 
 @pytest.mark.parametrize(("arguments", "named"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_cannot_be_done_is_two_lines(call, on_fleet, arguments, named):
+def test_an_invalid_option_is_an_error_of_two_lines(call, on_fleet, arguments, named):
     assert_two_lines(call("check", sample.BOOKS, *on_fleet, *arguments), named)
 
 
-def test_prices_that_are_none_are_two_lines(call):
-    """Before anything is started."""
+def test_invalid_prices_are_an_error_of_two_lines(call):
+    """Before a system is started."""
     assert_two_lines(call("check", sample.BOOKS, "--prices", sample.BOOKS), ".toml")
 
 
@@ -319,8 +319,8 @@ def test_wrong_usage_is_exit_code_2(call, arguments):
     assert call(*arguments).returncode == 2
 
 
-def test_a_broker_that_is_away_is_two_lines(call):
-    """Also where its URL is in the environment."""
+def test_an_unreachable_broker_is_an_error_of_two_lines(call):
+    """Also with its URL in the environment."""
     away = "redis://127.0.0.1:1/0"
 
     asked = command("check", sample.BOOKS, "--broker-url", away)
@@ -330,21 +330,38 @@ def test_a_broker_that_is_away_is_two_lines(call):
         assert_two_lines(done, "127.0.0.1:1 does not answer")
 
 
-def test_a_setting_that_cannot_be_read_is_two_lines(call):
+def test_an_invalid_setting_is_an_error_of_two_lines(call):
     assert_two_lines(call("market", "list", RISK_TASKS_TIMEOUT_S="soon"), "RISK_TASKS_TIMEOUT_S")
 
 
-def test_check_where_nothing_is_published_says_so(call, bare):
+def test_check_without_a_published_market_names_the_command_to_publish_one(call, bare):
     done = call("check", sample.BOOKS, "--broker-url", bare.url)
 
     assert_two_lines(done, "risk-tasks market publish")
+
+
+@pytest.mark.parametrize(
+    ("former", "name"),
+    [
+        (["dlq", "ls"], "dlq list"),
+        (["dlq", "drop", "x"], "dlq remove"),
+        (["positions", "rm", "x"], "positions remove"),
+        (["listeners", "rm", "x"], "listeners remove"),
+        (["quota", "ls"], "quota list"),
+    ],
+)
+def test_a_former_name_of_a_command_is_refused_with_the_new_one(call, former, name):
+    done = call(*former)
+
+    assert done.returncode == 2
+    assert f"use risk-tasks {name}." in " ".join(done.stderr.split())
 
 
 # --- market, limits, measures
 
 
 def test_a_market_is_published_and_listed(call, on_fleet, market, risk, tmp_path):
-    """Under the name that checks ask for, with a window, scenarios and tags."""
+    """Under a name, with a window, scenarios and tags."""
     name, tags = unique("market"), tmp_path / "tags.toml"
     tags.write_text('[AAPL]\nsector = "technology"\n')
 
@@ -372,8 +389,8 @@ def test_a_market_is_published_and_listed(call, on_fleet, market, risk, tmp_path
     assert "default" in table.stdout
 
 
-def test_publishing_is_told_in_a_sentence(call, server, limit_set):
-    """Under `default` where no name is given."""
+def test_publishing_prints_a_sentence(call, server, limit_set):
+    """The default name is `default`."""
     at = ["--broker-url", server.url]
     assert only_json(call("market", "list", "--json", *at)) == []
     assert "market publish" in call("market", "list", *at).stdout
@@ -389,8 +406,8 @@ def test_publishing_is_told_in_a_sentence(call, server, limit_set):
     assert (shown["name"], shown["version"]) == ("default", limit_set.version)
 
 
-def test_a_market_that_is_none_is_not_published(call, server, tmp_path):
-    """Two lines, and the server is as it was."""
+def test_invalid_files_are_not_published(call, server, tmp_path):
+    """An error of two lines; the server is unchanged."""
     prices = tmp_path / "prices.csv"
     prices.write_text("date,A\n2022-01-03,1\n2022-01-04,x\n")
 
@@ -420,14 +437,14 @@ def test_limits_are_published_and_shown(call, on_fleet, limit_set):
     assert "600,000" in table.stdout
 
 
-def test_limits_that_are_not_published_are_two_lines(call, on_fleet):
+def test_unknown_limits_are_an_error_of_two_lines(call, on_fleet):
     name = unique("limits")
 
     assert_two_lines(call("limits", "show", "--name", name, "--json", *on_fleet), name)
 
 
-def test_measures_are_listed_in_full():
-    """As JSON with what is known of each."""
+def test_all_measures_are_listed():
+    """With all their attributes as JSON."""
     rows = only_json(command("measures", "--json"))
 
     assert [row["name"] for row in rows] == list(MEASURES)
@@ -435,8 +452,8 @@ def test_measures_are_listed_in_full():
     assert set(rows[0]) >= {"name", "summary", "formula", "unit", "sign", "source", "cost_us"}
 
 
-def test_names_in_tables_stay_whole(call, on_fleet, risk, limit_set):
-    """They are there to be copied, also from a terminal of eighty columns."""
+def test_names_in_tables_are_not_wrapped(call, on_fleet, risk, limit_set):
+    """Users copy them, also from a terminal of 80 columns."""
     name = unique("limits")
     risk.publish_limits(limit_set, name)
 
@@ -448,9 +465,9 @@ def test_names_in_tables_stay_whole(call, on_fleet, risk, limit_set):
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_shell_learns_to_complete_commands_and_options(shell, tmp_path):
-    """The script names the command, and the command answers what the script asks."""
-    # Which shell runs it is typer's to find out, by the parent process: here it is told.
+def test_shells_complete_commands_and_options(shell, tmp_path):
+    """The completion script calls the command, which returns the completions."""
+    # typer would detect the shell from the parent process.
     home = {"HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
     program = Path(sys.executable).with_name("risk-tasks")
 

@@ -14,7 +14,7 @@ import redis
 
 from risk_tasks import Portfolio, RiskClient
 from risk_tasks.store.roles import RoleStore
-from tests.integration.dev_system import READY_WITHIN_S, Dev, dev
+from tests.integration.dev_system import READY_TIMEOUT_S, Dev, dev
 from tests.integration.support import ended, is_gone, running, wait_until
 
 pytestmark = pytest.mark.integration
@@ -79,7 +79,7 @@ def test_a_role_that_dies_is_started_again(system, name):
     with redis.Redis.from_url(system.ready()["broker_url"]) as client:
         roles = RoleStore(client)
         wait_until(
-            lambda: after[name] in {role.pid for role in roles.live()}, READY_WITHIN_S, "serving"
+            lambda: after[name] in {role.pid for role in roles.live()}, READY_TIMEOUT_S, "serving"
         )
     assert answers(system.ready()["broker_url"])
 
@@ -103,7 +103,7 @@ def test_stopping_it_while_it_starts_leaves_no_word_that_it_is_ready(tmp_path):
     with dev(tmp_path, await_ready=False) as system:
         children = wait_until(
             lambda: len(found := children_of(system.process.pid)) >= 4 and found,
-            READY_WITHIN_S,
+            READY_TIMEOUT_S,
             "server and roles",
         )
         system.process.send_signal(signal.SIGTERM)
@@ -140,7 +140,7 @@ def test_with_a_gateway_its_address_is_in_the_file(server, tmp_path):
         assert url.startswith("http://127.0.0.1:")
         assert serves()
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: system.pids()["gateway"] != pid and serves(), READY_WITHIN_S, "again")
+        wait_until(lambda: system.pids()["gateway"] != pid and serves(), READY_TIMEOUT_S, "again")
 
 
 def test_it_uses_a_server_that_runs(server, tmp_path):

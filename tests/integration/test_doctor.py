@@ -1,4 +1,4 @@
-"""`doctor` on systems that are well, and on systems that we made ill."""
+"""`doctor` on healthy and on misconfigured systems."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ pytestmark = pytest.mark.integration
 
 
 def findings(doctor, url: str, exit_code: int) -> dict[str, dict]:
-    """Run the doctor, and return what it found by what it looked at."""
+    """Run `doctor` and return its findings by subject."""
     done = doctor("doctor", "--json", "--broker-url", url)
     assert done.returncode == exit_code, done.stdout + done.stderr
     rows = json.loads(done.stdout)
     for row in rows:
-        assert set(row) == {"what", "state", "found", "mend"}
-        assert row["state"] == "ok" or row["mend"], row
-    return {row["what"]: row for row in rows}
+        assert set(row) == {"subject", "state", "found", "remedy"}
+        assert row["state"] == "ok" or row["remedy"], row
+    return {row["subject"]: row for row in rows}
 
 
 def bad(found: dict[str, dict]) -> set[str]:
-    return {what for what, row in found.items() if row["state"] == "bad"}
+    return {subject for subject, row in found.items() if row["state"] == "bad"}
 
 
-def test_a_healthy_fleet_is_well(fleet):
-    """Every lane answers, a scheduler runs, a market is there: exit code 0."""
+def test_a_healthy_fleet_is_ok(fleet):
+    """Each lane answers, a scheduler runs, a market is published: exit code 0."""
     found = findings(command, fleet.url, 0)
 
     assert bad(found) == set()
@@ -42,8 +42,8 @@ def test_a_healthy_fleet_is_well(fleet):
     assert found["stranded messages"]["found"] == "none"
 
 
-def test_people_get_a_line_for_each(call, fleet):
-    """With the line that mends it below what is not ok."""
+def test_each_finding_is_one_line(call, fleet):
+    """A finding that is not ok is followed by its remedy."""
     done = call("doctor", "--broker-url", fleet.url)
 
     assert done.returncode == 0
@@ -53,8 +53,8 @@ def test_people_get_a_line_for_each(call, fleet):
     assert lines[place + 1].strip() == "risk-tasks limits publish LIMITS"
 
 
-def test_no_server_is_the_one_finding():
-    """Exit code 1, and no password on the screen."""
+def test_an_unreachable_server_is_the_only_finding():
+    """Exit code 1; the password is masked."""
     found = findings(command, "redis://user:geheim@127.0.0.1:1/0", 1)
 
     assert set(found) == {"server"}
@@ -62,7 +62,7 @@ def test_no_server_is_the_one_finding():
 
 
 def test_a_server_without_workers_is_bad(call, server):
-    """Each lane that nobody serves is named, and none is asked."""
+    """Each lane without workers is reported, and no check is sent to it."""
     found = findings(call, server.url, 1)
 
     assert bad(found) == {f"workers of {lane}" for lane in ("critical", "normal", "batch")}
@@ -80,19 +80,19 @@ def evicting(server: Server) -> Iterator[None]:
         server.client.config_set("maxmemory-policy", "noeviction")
 
 
-def test_a_server_that_may_throw_away_checks_is_bad(call, bare):
-    """And nothing else is, though nothing is published: workers answer that there is no market."""
+def test_a_server_that_may_evict_checks_is_bad(call, bare):
+    """Missing markets are not: workers answer with an error report."""
     with evicting(bare):
         found = findings(call, bare.url, 1)
 
     assert bad(found) == {"eviction policy"}
     assert "allkeys-lru" in found["eviction policy"]["found"]
-    assert "noeviction" in found["eviction policy"]["mend"]
+    assert "noeviction" in found["eviction policy"]["remedy"]
     assert found["answer from normal"]["state"] == "ok"
 
 
-def test_a_user_who_may_not_ask_for_info_is_told_the_rest(call, bare):
-    """With the line that mends it."""
+def test_a_user_without_info_permission_gets_the_other_findings(call, bare):
+    """And the remedy."""
     bare.client.execute_command(
         *("ACL", "SETUSER", "doctor", "on", ">word", "~*", "&*", "+@all", "-info")
     )
@@ -102,12 +102,12 @@ def test_a_user_who_may_not_ask_for_info_is_told_the_rest(call, bare):
         bare.client.execute_command("ACL", "DELUSER", "doctor")
 
     assert found["server settings"]["state"] == "warn"
-    assert "+info" in found["server settings"]["mend"]
+    assert "+info" in found["server settings"]["remedy"]
     assert found["answer from normal"]["state"] == "ok"
 
 
-def test_messages_that_nobody_will_take_are_found(call, bare):
-    """As plain Celery sends them without queue, or with a priority."""
+def test_stranded_messages_are_found(call, bare):
+    """Celery sends them without a queue, or with a priority."""
     app = Celery(broker=bare.url, set_as_current=False)
     with app:
         for options in ({}, {}, {"queue": "risk.normal", "priority": 6}):
@@ -122,7 +122,7 @@ def test_messages_that_nobody_will_take_are_found(call, bare):
         bare.client.delete(*stranded)
 
     assert bad(found) == {"stranded messages"}
-    told = found["stranded messages"]["found"]
-    assert "2 in celery" in told
-    assert "1 in risk.normal:priority-6" in told
+    text = found["stranded messages"]["found"]
+    assert "2 in celery" in text
+    assert "1 in risk.normal:priority-6" in text
     assert findings(call, bare.url, 0)["stranded messages"]["state"] == "ok"

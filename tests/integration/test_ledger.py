@@ -249,19 +249,19 @@ def test_a_block_that_outlives_no_worker_is_a_dead_letter(server, broker, hand):
     assert server.lane(Lane.NORMAL) == (0, 0)
 
 
-def test_dead_letters_are_looked_at_replayed_and_dropped_by_commands(server, broker, hand):
-    """As an operator would."""
+def test_commands_list_show_replay_and_remove_dead_letters(server, broker, hand):
+    """By the id that `dlq list` prints."""
     first, second = send(broker), send(broker)
     kill(server, broker, hand, first)
     kill(server, broker, hand, second)
     on_server = ("--broker-url", server.url)
 
-    listed = only_json(command("dlq", "ls", "--json", *on_server))
+    listed = only_json(command("dlq", "list", "--json", *on_server))
     shown = only_json(command("dlq", "show", first, "--json", *on_server))
     in_words = command("dlq", "show", first, *on_server)
     only_json(command("dlq", "replay", first, "--json", *on_server))
-    only_json(command("dlq", "drop", second, "--json", *on_server))
-    unknown = command("dlq", "drop", second, *on_server)
+    only_json(command("dlq", "remove", second, "--json", *on_server))
+    unknown = command("dlq", "remove", second, *on_server)
 
     assert [row["id"] for row in listed] == [second, first]
     assert shown["reason"] == "its workers died"
@@ -270,7 +270,7 @@ def test_dead_letters_are_looked_at_replayed_and_dropped_by_commands(server, bro
     assert server.client.llen("risk.normal") == 1
     assert server.lane(Lane.NORMAL)[0] == 3
     assert (unknown.returncode, "no dead letter" in unknown.stderr) == (1, True)
-    assert command("dlq", "ls", *on_server).stdout == "No dead letters.\n"
+    assert command("dlq", "list", *on_server).stdout == "No dead letters.\n"
     assert int(server.client.hget("risk:counters", "dead_bytes")) == 0
 
 
@@ -558,13 +558,13 @@ def test_quotas_are_set_listed_and_removed_by_commands(server):
     """Until then nobody has one."""
     on_server = ("--broker-url", server.url)
 
-    assert command("quota", "ls", *on_server).stdout == "No client has a quota.\n"
+    assert command("quota", "list", *on_server).stdout == "No client has a quota.\n"
     assert command("quota", "set", "orders", 50, *on_server).returncode == 0
-    listed = only_json(command("quota", "ls", "--json", *on_server))
+    listed = only_json(command("quota", "list", "--json", *on_server))
     assert command("quota", "remove", "orders", *on_server).returncode == 0
 
     assert listed == [{"name": "orders", "checks_per_s": 50}]
-    assert only_json(command("quota", "ls", "--json", *on_server)) == []
+    assert only_json(command("quota", "list", "--json", *on_server)) == []
 
 
 def test_an_entry_of_which_nothing_is_left_is_taken_off_the_waiting(server, broker):

@@ -1,4 +1,4 @@
-"""The commands of live portfolios: what they print, and how they end."""
+"""The commands on live portfolios: their output and exit codes."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def live(call, server):
-    """Runs a command of this test's own server."""
+    """A function that runs a command on the server of this test."""
     return lambda *words: call(*words, "--broker-url", server.url)
 
 
 def test_positions_are_set_changed_shown_and_removed(live):
-    assert live("positions", "list").stdout.startswith("No portfolio is live.")
+    assert live("positions", "list").stdout.startswith("There are no live portfolios.")
 
     done = live("positions", "set", "p", "AAPL=0.1", "A=B=-2", "--nav", "7", "--tag", "desk=fx")
-    assert done.stdout == "p is of version 1\n"
+    assert done.stdout == "p has version 1\n"
     for _ in range(2):
         done = live("positions", "change", "p", "AAPL=0.2", "XOM=1", "--event-id", "e", "--json")
         assert only_json(done) == [{"id": "p", "version": 2}]
@@ -46,14 +46,14 @@ def test_positions_are_set_changed_shown_and_removed(live):
     shown = live("positions", "show", "p").stdout
     assert "0.30000000000000004" in shown
     assert "version 2, nav 7.0, desk=fx" in shown
-    assert live("positions", "rm", "p").stdout == "p ended at version 2\n"
+    assert live("positions", "remove", "p").stdout == "p removed at version 2\n"
     assert only_json(live("positions", "list", "--json")) == []
 
 
 def test_a_book_is_set_from_a_file(live, server, book):
     done = live("positions", "set", sample.BOOKS)
 
-    assert done.stdout.splitlines() == [f"{one.id} is of version 1" for one in book]
+    assert done.stdout.splitlines() == [f"{one.id} has version 1" for one in book]
     rows = only_json(live("positions", "list", "--json"))
     assert [row["id"] for row in rows] == sorted(one.id for one in book)
     assert {(row["reported"], row["age_s"]) for row in rows} == {(None, None)}
@@ -77,13 +77,13 @@ def test_a_book_is_set_from_a_file(live, server, book):
         (("set", "nowhere.toml"), "nowhere.toml"),
         (("change", "p", "=1"), "deltas"),
         (("change", "p", "AAPL=inf"), "deltas['AAPL']"),
-        (("change", "nobody", "AAPL=1"), "portfolio_id"),
-        (("show", "nobody"), "portfolio_id"),
-        (("rm", "nobody"), "portfolio_id"),
+        (("change", "missing", "AAPL=1"), "portfolio_id"),
+        (("show", "missing"), "portfolio_id"),
+        (("remove", "missing"), "portfolio_id"),
     ],
     ids=str,
 )
-def test_what_cannot_be_is_two_lines_with_the_remedy(live, words, field):
+def test_an_error_is_two_lines_with_the_remedy(live, words, field):
     done = live("positions", *words)
 
     assert (done.returncode, done.stdout) == (1, "")
@@ -94,7 +94,7 @@ def test_what_cannot_be_is_two_lines_with_the_remedy(live, words, field):
 
 def test_the_latest_report_is_printed(live, server):
     live("positions", "set", "p", "AAPL=1")
-    assert live("report", "p").stdout == "No report of p was made yet.\n"
+    assert live("report", "p").stdout == "The first report of p is not complete.\n"
     assert only_json(live("report", "p", "--json")) is None
 
     LiveWorker(server.client).work(LimitState.OK, observed=1234.0)
@@ -106,33 +106,43 @@ def test_the_latest_report_is_printed(live, server):
     shown = live("report", "p").stdout
     assert "version 2 is being computed" in shown
     assert "gross exposure" in shown
-    assert live("report", "nobody").returncode == 1
+    assert live("report", "missing").returncode == 1
 
 
 def test_changes_are_watched(live, server):
     worker = LiveWorker(server.client)
     live("positions", "set", "p", "AAPL=1")
     worker.work(LimitState.HARD, observed=1234.0)
-    live("positions", "rm", "p")
+    live("positions", "remove", "p")
 
-    done = live("watch", "--since", "0", "--within-s", "0", "--json")
+    done = live("watch", "--since", "0", "--idle-timeout-s", "0", "--json")
     hard, ok = map(json.loads, done.stdout.splitlines())
     assert (hard["before"], hard["standing"]["state"]) == ("ok", "hard")
     assert (hard["standing"]["observed"], hard["version"]) == (1234.0, 1)
     assert (ok["before"], ok["standing"]["state"]) == ("hard", "ok")
 
-    first, second = live("watch", "--since", "0", "--within-s", "0").stdout.splitlines()
+    first, second = live("watch", "--since", "0", "--idle-timeout-s", "0").stdout.splitlines()
     assert first.endswith("p v1  gross  ok -> hard  1,234, threshold 0.05")
     assert second.endswith("p v1  gross  hard -> ok")
     assert len(live("watch", "--since", "0", "--count", "1").stdout.splitlines()) == 1
-    shared = ("watch", "--since", "0", "--within-s", "0", "--group", "desk", "--reader", "one")
+    shared = (
+        "watch",
+        "--since",
+        "0",
+        "--idle-timeout-s",
+        "0",
+        "--group",
+        "desk",
+        "--reader",
+        "one",
+    )
     assert len(live(*shared).stdout.splitlines()) == 2
     assert live(*shared).stdout == ""
     assert live("watch", "--since", "yesterday").returncode == 1
     assert live("watch", "--group", "desk").returncode == 1
 
 
-def test_watch_goes_on_until_it_is_interrupted(live, server):
+def test_watch_continues_until_ctrl_c(live, server):
     arguments = ["watch", "--json", "--broker-url", server.url]
     with subprocess.Popen(
         [sys.executable, "-m", "risk_tasks", *arguments],
@@ -142,7 +152,7 @@ def test_watch_goes_on_until_it_is_interrupted(live, server):
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        # It has its place once it waits there.
+        # It has its start id once it waits for changes.
         wait_until(lambda: server.client.info("clients")["blocked_clients"], 30)
         live("positions", "set", "p", "AAPL=1")
         LiveWorker(server.client).work(LimitState.WARN)
@@ -154,22 +164,23 @@ def test_watch_goes_on_until_it_is_interrupted(live, server):
 
 
 def test_listeners_are_added_listed_and_removed(live, server):
-    assert live("listeners", "list").stdout.startswith("No queue listens.")
+    assert live("listeners", "list").stdout.startswith("There are no listeners.")
 
-    assert live("listeners", "add", "desk").stdout == "desk is told of every change\n"
+    assert live("listeners", "add", "desk").stdout == "desk receives every change from now on\n"
     assert only_json(live("listeners", "add", "desk", "--json")) == {
         "queue": "desk",
         "added": False,
     }
     assert only_json(live("listeners", "list", "--json")) == [
-        {"queue": "desk", "unread": 0, "told": "0"}
+        {"queue": "desk", "unread": 0, "last_sent": "0"}
     ]
-    assert live("listeners", "list").stdout == "desk  0 unread, told up to 0\n"
+    rows = [line.split() for line in live("listeners", "list").stdout.splitlines()]
+    assert rows == [["queue", "unread", "last_sent"], ["desk", "0", "0"]]
     with connect(server.url) as client:
         assert ListenerStore(client).all() == {"desk": "0"}
-    assert live("listeners", "rm", "desk").stdout == "desk is told no longer\n"
+    assert live("listeners", "remove", "desk").stdout == "desk receives no more changes\n"
     for words in (
-        ("rm", "desk"),
+        ("remove", "desk"),
         ("add", Lane.CRITICAL.queue),
         ("add", "desk", "--since", "yesterday"),
     ):

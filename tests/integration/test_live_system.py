@@ -46,7 +46,7 @@ def test_a_change_that_breaks_a_limit_is_told(live_fleet, clients, call):
     assert (change.version, change.before, change.standing.state) == (healed, "hard", "ok")
 
     watched = call(
-        "watch", "--since", "0", "--within-s", "0", "--json", "--broker-url", live_fleet.url
+        "watch", "--since", "0", "--idle-timeout-s", "0", "--json", "--broker-url", live_fleet.url
     )
     assert watched.stdout.count(name) >= 2
     assert only_json(call("report", name, "--json", "--broker-url", live_fleet.url))["version"]

@@ -50,8 +50,8 @@ def two_schedulers(fleet: Fleet, folder: Path) -> Iterator[list[RoleProcess]]:
         for name in ("beat-1", "beat-2"):
             process = RoleProcess(name, arguments, environment, folder / f"{name}.log")
             process.start()
-            stack.callback(process.wait_stopped)
-            stack.callback(process.ask_to_stop)
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
             processes.append(process)
         yield processes
 
@@ -100,7 +100,7 @@ def test_popular_requests_are_computed_on_a_new_panel_before_a_check(tmp_path):
             n_hits += len(BOOKS)
             eventually(lambda n=n_hits: count("hits") == n)
             assert count("misses") == len(BOOKS), "all results were prewarmed"
-            schedulers[0].ask_to_stop()
+            schedulers[0].terminate()
 
         shown = only_json(command("prewarm", "--show", "--json", "--broker-url", fleet.url))
         assert shown["last_run"]["reason"] == "marks"

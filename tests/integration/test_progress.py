@@ -1,4 +1,4 @@
-"""What takes its time says so on a terminal, on standard error alone, and nowhere else."""
+"""Progress lines: only on a terminal, and only on standard error."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import pytest
 
 from risk_tasks import sample
 from risk_tasks.embedding.server import free_port
-from tests.integration.dev_system import READY_WITHIN_S
+from tests.integration.dev_system import READY_TIMEOUT_S
 from tests.integration.support import command, wait_until
 from tests.integration.terminals import Shown, on_terminal
 
 pytestmark = pytest.mark.integration
 
-#: a line that was shown is taken back, and the cursor comes back
+#: the codes that erase a line and show the cursor again
 ERASED, CURSOR = "\x1b[2K", "\x1b[?25h"
 BOOKS, PRICES = sample.BOOKS, sample.PRICES
 
-#: what is shown, by the command that shows it; URL is that of a running server
+#: commands with the messages that they show; URL stands for that of a running server
 SHOWN: dict[str, tuple[list[object], list[str]]] = {
     "a backtest": (
         ["backtest", BOOKS, "--prices", PRICES, "--json"],
@@ -37,15 +37,18 @@ SHOWN: dict[str, tuple[list[object], list[str]]] = {
     ),
     "positions": (
         ["positions", "set", BOOKS, "--json", "--broker-url", "URL"],
-        ["Reading the book", "Holding portfolio 7 of 7"],
+        ["Reading the book", "Setting portfolio 7 of 7"],
     ),
     "live portfolios": (
         ["positions", "list", "--json", "--broker-url", "URL"],
         ["Reading the live portfolios"],
     ),
-    "dead letters": (["dlq", "ls", "--json", "--broker-url", "URL"], ["Reading the dead letters"]),
-    "its state": (["status", "--json", "--broker-url", "URL"], ["Adding up what"]),
-    "a system": (["doctor", "--json", "--broker-url", "URL"], ["Looking at the server"]),
+    "dead letters": (
+        ["dlq", "list", "--json", "--broker-url", "URL"],
+        ["Reading the dead letters"],
+    ),
+    "its state": (["status", "--json", "--broker-url", "URL"], ["Adding up the measurements"]),
+    "a system": (["doctor", "--json", "--broker-url", "URL"], ["Examining the server"]),
 }
 
 
@@ -54,7 +57,7 @@ def words_for(words: list[object], url: str) -> list[object]:
 
 
 def assert_shown_and_gone(shown: Shown, messages: list[str]) -> None:
-    """All of `messages`, in order; nothing of it is left on the screen."""
+    """Check that `messages` were shown in order and erased afterwards."""
     places = [shown.terminal.find(message) for message in messages]
     assert -1 not in places, shown.terminal
     assert places == sorted(places)
@@ -63,9 +66,7 @@ def assert_shown_and_gone(shown: Shown, messages: list[str]) -> None:
 
 
 @pytest.mark.parametrize(("words", "messages"), SHOWN.values(), ids=SHOWN)
-def test_on_a_terminal_it_says_what_it_does_and_standard_output_is_json_alone(
-    words, messages, server
-):
+def test_on_a_terminal_progress_is_shown_and_standard_output_is_only_json(words, messages, server):
     shown = on_terminal(["-m", "risk_tasks", *words_for(words, server.url)])
 
     assert shown.returncode == (1 if "doctor" in words else 0), shown.terminal
@@ -74,16 +75,16 @@ def test_on_a_terminal_it_says_what_it_does_and_standard_output_is_json_alone(
 
 
 @pytest.mark.parametrize(("words", "messages"), SHOWN.values(), ids=SHOWN)
-def test_on_no_terminal_it_says_nothing_whatever_the_environment_asks(words, messages, server):
-    """Colours may be asked for in a log as well."""
+def test_outside_a_terminal_no_progress_is_shown(words, messages, server):
+    """FORCE_COLOR does not change that."""
     done = command(*words_for(words, server.url), FORCE_COLOR="1", TTY_COMPATIBLE="1")
 
     assert done.stderr == ""
     json.loads(done.stdout)
 
 
-def test_a_check_says_how_many_and_where_it_is(fleet, tmp_path):
-    """With the report on the same terminal, or in a file."""
+def test_check_shows_its_steps(fleet, tmp_path):
+    """With the reports on the same terminal, in a pipe, or in a file."""
     words = ["-m", "risk_tasks", "check", BOOKS, "--broker-url", fleet.url]
     messages = ["Reading the book", "Checking 7 portfolios", "Writing"]
 
@@ -108,7 +109,7 @@ def test_a_check_says_how_many_and_where_it_is(fleet, tmp_path):
     ],
     ids=["demo", "check"],
 )
-def test_what_starts_a_system_says_that_it_does(words, messages):
+def test_starting_a_system_is_shown(words, messages):
     shown = on_terminal(["-m", "risk_tasks", *words, "--json"])
 
     assert shown.returncode == 0, shown.terminal
@@ -116,12 +117,12 @@ def test_what_starts_a_system_says_that_it_does(words, messages):
     assert len(json.loads(shown.stdout)["reports"]) == 7
 
 
-def test_a_system_that_is_left_running_says_that_it_starts_and_stops(tmp_path):
-    """And nothing moves on the terminal while it runs."""
+def test_dev_shows_that_it_starts_and_stops(tmp_path):
+    """And no progress while it runs."""
     ready = tmp_path / "ready.json"
 
     def stop(process: subprocess.Popen[str]) -> None:
-        wait_until(lambda: ready.exists() or process.poll() is not None, READY_WITHIN_S, "ready")
+        wait_until(lambda: ready.exists() or process.poll() is not None, READY_TIMEOUT_S, "ready")
         process.send_signal(signal.SIGTERM)
 
     shown = on_terminal(["-m", "risk_tasks", "dev", "--ready-file", ready], meanwhile=stop)
@@ -130,8 +131,8 @@ def test_a_system_that_is_left_running_says_that_it_starts_and_stops(tmp_path):
     assert_shown_and_gone(shown, ["Starting", "worker-1", "Stopping", "Stopped."])
 
 
-def test_an_error_ends_what_is_shown_before_it_is_told(tmp_path):
-    """So that its two lines stay, with the cursor below."""
+def test_progress_is_erased_before_an_error_is_printed(tmp_path):
+    """The two lines of the error remain."""
     away = f"redis://127.0.0.1:{free_port()}/0"
     shown = on_terminal(["-m", "risk_tasks", "check", BOOKS, "--broker-url", away])
 
@@ -140,7 +141,7 @@ def test_an_error_ends_what_is_shown_before_it_is_told(tmp_path):
     assert "does not answer" in shown.terminal[shown.terminal.rindex(CURSOR) :]
 
 
-def test_a_terminal_that_moves_no_cursor_is_shown_nothing(server):
+def test_a_dumb_terminal_shows_no_progress(server):
     words = ["positions", "set", BOOKS, "--broker-url", server.url]
     shown = on_terminal(["-m", "risk_tasks", *words], TERM="dumb")
 

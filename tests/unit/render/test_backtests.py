@@ -1,4 +1,4 @@
-"""Backtests for people."""
+"""Backtests as tables."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ AS_OF = datetime(2022, 12, 28, tzinfo=UTC)
 
 
 def record_of(n_observations, n_exceptions, confidence="0.99"):
-    """The backtest of a record that begins with its exceptions."""
+    """Return a backtest with its exceptions at the beginning."""
     return backtest_of(np.arange(n_observations) < n_exceptions, confidence)
 
 
 def shown(*backtests, error=None, **how):
-    """What a terminal of 80 columns shows of one portfolio, below what is said of all."""
+    """Return the lines about one portfolio on a terminal of 80 columns."""
     report = BacktestReport(portfolio_id="core", backtests=backtests, error=error)
     console = Console(file=io.StringIO(), width=80, **{"color_system": None, **how})
     console.print(backtest_tables([report], 250, AS_OF), highlight=False)
     return [line.rstrip() for line in console.file.getvalue().splitlines()][3:]
 
 
-def test_a_backtest_is_a_row_under_its_portfolio():
+def test_a_backtest_is_one_row_below_its_portfolio():
     """Counts, zone, and each statistic with its p-value."""
     lines = shown(record_of(750, 14))
 
@@ -42,7 +42,7 @@ def test_a_backtest_is_a_row_under_its_portfolio():
 
 
 def test_each_confidence_has_a_row_and_its_last_five_exceptions():
-    """The latest last; a record without any has no line."""
+    """The latest last; without exceptions there is no line."""
     lines = shown(record_of(100, 7), record_of(100, 2, "0.95"), record_of(100, 0, "0.9"))
 
     assert [line.split()[0] for line in lines[2:5]] == ["0.99", "0.95", "0.9"]
@@ -52,21 +52,21 @@ def test_each_confidence_has_a_row_and_its_last_five_exceptions():
     ]
 
 
-def test_what_was_tested_is_said_above():
-    """On which days, and whose P&L; from a terminal of 80 columns in three lines."""
+def test_the_heading_states_window_and_day():
+    """It has at most three lines of 80 columns."""
     console = Console(file=io.StringIO(), width=80, color_system=None)
 
     console.print(backtest_tables([], 123, AS_OF))
 
     text = console.file.getvalue()
-    assert "the 123 days before" in text
-    assert "what is held now" in text
+    assert "the previous 123 days" in text
+    assert "current positions" in text
     assert "2022-12-28" in text
     assert max(map(len, text.splitlines())) <= 80
 
 
 def test_zones_are_coloured():
-    """As decisions are."""
+    """Like decisions."""
     how = {"color_system": "standard", "force_terminal": True}
 
     green, yellow, red = (shown(record_of(250, n), **how)[2] for n in (4, 5, 10))
@@ -76,14 +76,14 @@ def test_zones_are_coloured():
     assert "\x1b[1;31mred" in red
 
 
-def test_what_supervisors_add_is_said_where_their_table_applies():
-    """For 250 days at 99 %, and for no other record."""
+def test_supervisory_factors_are_shown_where_their_table_applies():
+    """That is, for 250 days at 99 %."""
     assert shown(record_of(250, 7))[-1] == ("plus factor 0.65 (Basel 1996), multiplier 1.83 (FRTB)")
     assert not any("plus factor" in line for line in shown(record_of(251, 7)))
 
 
-def test_a_p_value_that_rounds_to_nothing_is_not_shown_as_0():
-    """And one that does not is."""
+def test_a_small_p_value_is_not_shown_as_0():
+    """Below 0.0005 it is <.001."""
     rare = [replace(record_of(250, 0), kupiec_p=p) for p in (0.00049, 0.0005)]
 
     below, above = (shown(one)[2] for one in rare)
@@ -93,19 +93,19 @@ def test_a_p_value_that_rounds_to_nothing_is_not_shown_as_0():
 
 
 def test_a_statistic_that_is_undefined_is_a_dash_with_its_reason():
-    """Of one day nothing follows."""
+    """One day gives no statistics."""
     assert shown(record_of(1, 0))[2].endswith("- one day - one day")
 
 
-def test_a_portfolio_that_could_not_be_tested_says_why():
-    """With the place and what mends it, and without a table."""
+def test_a_portfolio_without_a_backtest_shows_the_error():
+    """With field and remedy, and without a table."""
     error = ReportError(code="c", message="GOLD has no price.", field="positions", remedy="Add it.")
 
     assert shown(error=error) == ["core", "positions: GOLD has no price. Add it."]
 
 
 def test_rows_fit_a_terminal_of_eighty_columns():
-    """Also where every statistic is large."""
+    """Even with large statistics."""
     lines = shown(record_of(2500, 300), record_of(250, 12), record_of(10_000, 900, "0.975"))
 
     assert max(map(len, lines)) <= 80

@@ -1,11 +1,11 @@
-"""How much of each limit is used and what room is left, for people."""
+"""The use of limits and the headroom as tables."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from risk_tasks.model.explanation import Explanation, Headroom, LimitUse
-from risk_tasks.render.explanations import room_tables
+from risk_tasks.render.reports import headroom_tables
 from tests.unit.render.test_reports import OK, QUIET, printed
 
 USE = LimitUse(
@@ -36,9 +36,9 @@ EXPLAINED = replace(
 )
 
 
-def test_limits_and_room_stand_under_the_portfolio():
-    """A bar is full at its limit; a quantity is rounded down, so that it is still allowed."""
-    lines = [line.split() for line in printed(room_tables([QUIET, EXPLAINED]))]
+def test_limits_and_headroom_follow_their_portfolio():
+    """A bar is full at its limit; quantities are rounded down."""
+    lines = [line.split() for line in printed(headroom_tables([QUIET, EXPLAINED]))]
 
     assert lines[0] == ["core-equities"]
     assert lines[2] == ["var-desk", "1,662,114", "1,500,000", "111%", "#" * 20]
@@ -46,9 +46,9 @@ def test_limits_and_room_stand_under_the_portfolio():
     assert lines[4] == ["half", "25.0", "%", "50.0", "%", "-", "." * 20]
     assert lines[6] == ["AAPL", "1,234", "var-desk", "no", "bound"]
     assert lines[7] == ["XOM", "0.99", "var-desk", "no", "bound"]
-    assert " ".join(lines[8]) == "The room takes no account of: semi_deviation, beta:SPY"
+    assert " ".join(lines[8]) == "The headroom does not consider: semi_deviation, beta:SPY"
 
 
-def test_what_was_not_explained_has_no_table():
-    assert printed(room_tables([QUIET])) == []
-    assert printed(room_tables([replace(OK, explanation=Explanation())])) == ["core-equities"]
+def test_a_report_without_explanation_has_no_table():
+    assert printed(headroom_tables([QUIET])) == []
+    assert printed(headroom_tables([replace(OK, explanation=Explanation())])) == ["core-equities"]

@@ -1,4 +1,4 @@
-"""Live portfolios as they are printed."""
+"""Live portfolios and their changes as text."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def shown(what: object) -> str:
 
 
 def test_a_change_is_one_line():
-    """Names are printed as they are, whatever brackets they have."""
+    """Brackets in names are not markup."""
     line = change_line(CHANGE).plain
 
     expected = (
@@ -61,8 +61,8 @@ def test_a_change_is_one_line():
         ),
     ],
 )
-def test_a_change_tells_what_is_known_of_it(standing, end):
-    """And nothing that is not."""
+def test_a_change_shows_observed_value_threshold_and_reason(standing, end):
+    """As far as they are known."""
     assert change_line(replace(CHANGE, standing=replace(HARD, **standing))).plain.endswith(end)
 
 
@@ -82,7 +82,7 @@ def test_a_list_of_portfolios_names_three_limits_of_each():
 
     assert "l0 hard, l1 hard, l2 hard and 2 more" in text
     assert "3.2 s" in text
-    assert "none yet" in text
+    assert "pending" in text
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_list_of_portfolios_names_three_limits_of_each():
         (10_800.0, 4, "Version 4, 3 h old"),
     ],
 )
-def test_a_report_says_how_old_it_is(age_s, current, line):
+def test_a_report_shows_its_age(age_s, current, line):
     report = RiskReport(
         portfolio_id="p",
         market_id=None,

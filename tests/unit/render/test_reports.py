@@ -1,4 +1,4 @@
-"""Reports for people and for spreadsheets."""
+"""Reports as tables, sentences and CSV."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from risk_tasks.model.report import (
     RiskReport,
     TailScenario,
 )
-from risk_tasks.render.limits import limits_table
+from risk_tasks.render.definitions import limits_table
 from risk_tasks.render.reports import explanations, report_tables, reports_csv
 
 BREACH = Breach(
@@ -97,14 +97,14 @@ QUIET = RiskReport(
 
 
 def printed(renderable, width=100):
-    """Return what a terminal of this width shows, as lines without trailing spaces."""
+    """Return the lines on a terminal of this width, without trailing spaces."""
     console = Console(file=io.StringIO(), width=width, color_system=None)
     console.print(renderable)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
 
 def test_a_breach_is_explained_with_its_figures():
-    """What was observed, against what, how much of it is used, and who adds most."""
+    """Observed value, threshold, utilisation, and the largest contributors."""
     lines = printed(explanations([OK]))
 
     assert lines[0] == "core-equities  reject"
@@ -114,7 +114,7 @@ def test_a_breach_is_explained_with_its_figures():
 
 
 def test_a_warning_without_utilisation_is_explained_without_it():
-    """And without contributors, where there are none."""
+    """Nor are contributors shown if there are none."""
     lines = printed(explanations([OK]))
 
     assert lines[4] == "  top-name is 44.2 %, warning at 40.0 %"
@@ -122,8 +122,8 @@ def test_a_warning_without_utilisation_is_explained_without_it():
     assert len(lines) == 6
 
 
-def test_an_error_is_explained_with_its_field_and_what_mends_it():
-    """Its code stands beside the decision."""
+def test_an_error_is_explained_with_field_and_remedy():
+    """Its code follows the decision."""
     assert printed(explanations([FAILED])) == [
         "broken  reject (unknown_instrument)",
         "  positions['GOLD']: GOLD has no price in this market. Publish a market that prices it.",
@@ -131,14 +131,14 @@ def test_an_error_is_explained_with_its_field_and_what_mends_it():
 
 
 def test_an_error_without_field_or_remedy_is_its_message():
-    """Nothing is printed for what is not there."""
+    """Missing parts leave no gap."""
     bare = replace(FAILED, error=ReportError(code="no_market", message="No market."))
 
     assert printed(explanations([bare]))[1] == "  No market."
 
 
-def test_of_what_is_accepted_nothing_is_said():
-    """Only what needs an eye is explained, in the order of the reports."""
+def test_an_accepted_portfolio_has_no_explanation():
+    """The others are explained in the order of the reports."""
     assert printed(explanations([QUIET])) == []
     assert printed(explanations([])) == []
     lines = printed(explanations([FAILED, QUIET, OK]))
@@ -148,14 +148,14 @@ def test_of_what_is_accepted_nothing_is_said():
 
 
 def test_a_gap_alone_is_explained_too():
-    """A limit that could not be told is never passed over in silence."""
+    """A limit that could not be evaluated is always shown."""
     gap = replace(OK, breaches=())
 
     assert printed(explanations([gap]))[1:] == ["  leverage could not be evaluated: nav unknown"]
 
 
 def test_a_table_has_a_column_per_portfolio_and_a_row_per_measure():
-    """Short numbers; blank where a portfolio has no such measure; breaches and decisions below."""
+    """Short numbers, blank for a missing measure, then breaches and decisions."""
     lines = printed(report_tables([OK, QUIET], 100))
     cells = {line[:20].strip(): line[20:].split() for line in lines}
 
@@ -178,14 +178,14 @@ def test_a_table_has_a_column_per_portfolio_and_a_row_per_measure():
     ],
 )
 def test_a_long_name_is_broken_at_its_first_hyphen(name, heading):
-    """One that fits its column is not."""
+    """A short one is not."""
     lines = printed(report_tables([replace(QUIET, portfolio_id=name)], 100))
 
     assert [line.strip() for line in lines[: len(heading)]] == heading
 
 
-def test_an_error_stands_in_the_table_as_its_code():
-    """Beside the decision that it led to."""
+def test_a_table_shows_an_error_by_its_code():
+    """Beside the decision."""
     text = " ".join(printed(report_tables([FAILED], 100)))
 
     assert "reject" in text
@@ -193,8 +193,8 @@ def test_an_error_stands_in_the_table_as_its_code():
 
 
 @pytest.mark.parametrize("width", [10, 40, 80, 200])
-def test_tables_stand_abreast_as_far_as_the_width_holds_them(width):
-    """No portfolio is left out, however narrow the terminal."""
+def test_a_table_has_as_many_columns_as_the_width_allows(width):
+    """No portfolio is left out on a narrow terminal."""
     several = [replace(QUIET, portfolio_id=f"p{place:02}") for place in range(7)]
 
     text = "\n".join(printed(report_tables(several, width), max(width, 40)))
@@ -208,8 +208,8 @@ MARKUP = ["[/]", "[bold]book[/bold]", "desk[red]", r"a\[b"]
 
 
 @pytest.mark.parametrize("name", MARKUP)
-def test_names_with_brackets_are_printed_as_they_are(name):
-    """They are names, not instructions to the terminal, and never an error."""
+def test_brackets_in_names_are_not_markup(name):
+    """Nor do they raise an error."""
     report = replace(
         OK, portfolio_id=name, measures={f"stress_loss:{name}": Measure(2.5, "ccy", "ok")}
     )
@@ -219,8 +219,8 @@ def test_names_with_brackets_are_printed_as_they_are(name):
     assert printed(explanations([report]))[0] == f"{name}  reject"
 
 
-def test_reports_in_csv_have_a_row_each():
-    """Numbers in full, an empty cell where there is none, all broken limits in one."""
+def test_csv_has_one_row_per_report():
+    """Full numbers, an empty cell for a missing value, all breaches in one cell."""
     rows = list(csv.DictReader(io.StringIO(reports_csv([OK, FAILED, QUIET]))))
 
     assert list(rows[0]) == [
@@ -241,20 +241,20 @@ def test_reports_in_csv_have_a_row_each():
 
 
 def test_names_with_commas_and_quotes_survive_csv():
-    """A cell is a cell."""
+    """They are quoted."""
     name = 'a,"b"\nc'
     rows = list(csv.reader(io.StringIO(reports_csv([replace(QUIET, portfolio_id=name)]))))
 
     assert rows[1][0] == name
 
 
-def test_no_reports_are_a_head_alone():
-    """A spreadsheet may still be made of it."""
+def test_csv_without_reports_is_a_header():
+    """A spreadsheet program can read it."""
     assert reports_csv([]) == "portfolio_id,status,decision,breaches,code\n"
 
 
-def test_limits_are_printed_a_row_each():
-    """Thresholds in full and in the measure's unit, and whom they are for."""
+def test_limits_are_printed_one_per_row():
+    """With full thresholds in the unit of the measure, and their scope."""
     limits = LimitSet(
         "house",
         [
@@ -278,7 +278,7 @@ def test_limits_are_printed_a_row_each():
 
 
 @pytest.mark.parametrize("name", MARKUP)
-def test_limits_with_brackets_in_their_names_are_printed_as_they_are(name):
+def test_brackets_in_names_of_limits_are_not_markup(name):
     """In the id, the scope and the name of the set."""
     limits = LimitSet(name, [Limit("volatility", hard=1.0, applies_to={name: name}, id=name)])
 
@@ -287,8 +287,8 @@ def test_limits_with_brackets_in_their_names_are_printed_as_they_are(name):
     assert text.count(name) == 4
 
 
-def test_a_degraded_number_is_marked_and_says_why():
-    """It is a number that limits are held against, but not the one that was asked for."""
+def test_a_degraded_value_is_marked_with_its_reason():
+    """Limits apply to it, but it is not the requested one."""
     degraded = Measure(3.0, "ccy", "degraded", "outside_domain")
     reports = [
         replace(QUIET, measures={"volatility": degraded}),
@@ -301,8 +301,5 @@ def test_a_degraded_number_is_marked_and_says_why():
     assert next(line for line in lines if "volatility" in line).split()[1:] == [
         *("3.00*", "3.00*", "3.00")
     ]
-    assert lines[-1] == (
-        "* volatility is degraded (outside domain), by a cruder method than was asked for: quiet,"
-        " other"
-    )
+    assert lines[-1] == ("* volatility is degraded (outside domain): quiet, other")
     assert not any("*" in line for line in printed(report_tables([QUIET], 100)))

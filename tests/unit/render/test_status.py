@@ -1,4 +1,4 @@
-"""The page of `status` and `top`, at any numbers."""
+"""The page of `status` and `top` for any numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.console import Console
 
 from risk_tasks.monitoring.status import LaneStatus, Status, Times
 from risk_tasks.queues import LANE_CAPACITY, Lane
-from risk_tasks.render.status import status_page
+from risk_tasks.render.monitoring import status_page
 from risk_tasks.store.recompute import LiveCounts
 from risk_tasks.store.roles import AutoscalerReport
 from workers.autoscaler.policy import Direction
@@ -102,8 +102,8 @@ def page(status: Status, width: int = 80) -> list[str]:
 
 
 @given(statuses)
-def test_the_page_fits_a_terminal_whatever_it_tells(status):
-    """80 columns and, with the head of `top`, 24 lines; on a wide one it is no wider."""
+def test_the_page_fits_a_terminal_for_any_numbers(status):
+    """80 columns and, with the headline of `top`, 24 lines; equal on a wide terminal."""
     narrow, wide = page(status), page(status, width=200)
 
     assert [line.rstrip() for line in narrow] == [line.rstrip() for line in wide]
@@ -113,14 +113,14 @@ def test_the_page_fits_a_terminal_whatever_it_tells(status):
 
 
 @given(statuses)
-def test_what_there_is_nothing_to_tell_of_is_a_dash(status):
+def test_a_missing_number_is_a_dash(status):
     (line,) = [line for line in page(status) if "cache hits" in line]
 
     assert line.rstrip().endswith("-") == (status.cache_hit_ratio is None)
 
 
 def test_numbers_are_short_and_keep_their_unit():
-    """As an operator reads them."""
+    """At most six characters."""
     nothing = Times(avg_ms=None, p50_ms=None, p95_ms=None, p99_ms=None)
     lane = LaneStatus(
         depth=1_250_000,
@@ -172,7 +172,7 @@ def test_numbers_are_short_and_keep_their_unit():
     for shown in (
         "1,234,567 checks in 60 s, 1 worker, 2 schedulers, 1 dead letter",
         "markets: default 620bce79232e",
-        "live: 5,000, 12 dirty (0.3 s), 50 underway, 1,250 told",
+        "live: 5,000, 12 dirty (0.3 s), 50 running, 1,250 sent",
         *("1.50 ms", "25.0 ms", "1,234 ms", "312K", "12.3", "1.2 %", "100.0 %"),
         *("1.2M", "1.0M", "67.1M", "537M", "1.3 s"),
     ):
@@ -180,7 +180,7 @@ def test_numbers_are_short_and_keep_their_unit():
 
 
 @given(statuses.filter(lambda status: status.autoscaler is not None))
-def test_what_the_autoscaler_does_is_one_line(status):
+def test_the_autoscaler_is_one_line(status):
     (line,) = [line for line in page(status) if line.startswith("autoscaler:")]
     report = status.autoscaler
 

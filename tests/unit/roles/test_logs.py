@@ -1,4 +1,4 @@
-"""A line stays a line, tells no password, and is JSON where no person reads it."""
+"""Log lines cannot be forged, contain no password, and are JSON outside a terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ URL = "redis://user:hunter2@host:6379/0"
 
 @pytest.fixture(autouse=True)
 def as_before():
-    """Logging is of the process, which runs other tests too."""
+    """Restore the logging of the process for other tests."""
     handlers, level = logging.root.handlers[:], logging.root.level
     quiet = [logging.getLogger(name) for name in ("celery.worker.strategy", "celery.app.trace")]
     levels = [logger.level for logger in quiet]
@@ -34,7 +34,7 @@ def as_before():
 
 @pytest.fixture
 def lines(capfd, monkeypatch):
-    """Configures, and returns what `say` logs, line by line."""
+    """A function that configures logs and returns the lines that `say` writes."""
 
     def logged(say, log_format="auto", level="info") -> list[str]:
         monkeypatch.setattr(sys, "stderr", sys.__stderr__)
@@ -46,8 +46,8 @@ def lines(capfd, monkeypatch):
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-def test_a_line_is_written_at_once(monkeypatch, log_format):
-    """So that no line of another thread, or of a library, begins within it."""
+def test_a_line_is_one_write(monkeypatch, log_format):
+    """Lines of other threads and libraries cannot interleave."""
 
     class Stream(io.StringIO):
         def __init__(self) -> None:
@@ -72,7 +72,7 @@ def is_plain(line: str) -> bool:
     return line.isprintable()
 
 
-def test_on_no_terminal_a_line_is_json(lines):
+def test_outside_a_terminal_a_line_is_json(lines):
     """Time, level and event first."""
     (line,) = lines(lambda log: log.info("block.finished", block="b", checks=3, queued_ms=1.5))
 
@@ -81,8 +81,8 @@ def test_on_no_terminal_a_line_is_json(lines):
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-def test_no_id_and_no_name_forges_a_line_or_speaks_to_the_terminal(lines, log_format):
-    """Neither as a field, nor as the event, nor in an exception, nor through a library."""
+def test_control_characters_in_values_are_escaped(lines, log_format):
+    """In fields, events, exceptions, and in lines of libraries."""
 
     def say(log) -> None:
         log.warning("check", portfolio=HOSTILE, measure={"name": HOSTILE})
@@ -97,8 +97,8 @@ def test_no_id_and_no_name_forges_a_line_or_speaks_to_the_terminal(lines, log_fo
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-def test_an_exception_is_told_without_its_controls(lines, log_format):
-    """On a terminal by lines, of which none is forged by the message."""
+def test_control_characters_in_an_exception_are_escaped(lines, log_format):
+    """On a terminal it has several lines, none of which the message can forge."""
 
     def say(log) -> None:
         try:
@@ -114,8 +114,8 @@ def test_an_exception_is_told_without_its_controls(lines, log_format):
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-def test_no_password_is_told(lines, log_format):
-    """Also not by libraries, in exceptions, or deeper in a value."""
+def test_passwords_are_masked(lines, log_format):
+    """Also in lines of libraries, in exceptions, and in nested values."""
 
     def say(log) -> None:
         log.warning("at", url=URL, places=[URL], by={"name": (URL,)}, error=OSError(URL))
@@ -137,7 +137,7 @@ def test_no_password_is_told(lines, log_format):
         assert all(json.loads(line) for line in told.splitlines())
 
 
-def test_warnings_of_libraries_are_lines_like_the_others(lines):
+def test_warnings_of_libraries_are_log_lines(lines):
     def say(_) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("default")
@@ -148,12 +148,12 @@ def test_warnings_of_libraries_are_lines_like_the_others(lines):
     assert "careful" in json.loads(line)["event"]
 
 
-def test_what_is_below_the_level_is_not_told(lines):
+def test_lines_below_the_level_are_dropped(lines):
     assert lines(lambda log: log.info("quiet"), level="warning") == []
 
 
-def test_celery_tells_nothing_of_single_messages(lines):
-    """A block has one line, and it is ours."""
+def test_celery_logs_no_single_messages(lines):
+    """The library logs one line per block itself."""
 
     def say(_) -> None:
         logging.getLogger("celery.app.trace").info("Task succeeded")

@@ -1,4 +1,4 @@
-"""Memory that was freed is taken again without asking the kernel for it."""
+"""The allocator reuses freed memory without calling the kernel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ keeps = {keeps} and keep_memory()
 def faults(n):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(n):
-        # As a block does: several columns at once, all freed before the next.
+        # Like a block: several columns at once, all freed before the next block.
         held = [bytes(size) for size in (600_000, 1_200_000, 1_200_000)]
         del held
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
@@ -23,7 +23,7 @@ def run():
     faults(3)
     print(int(keeps), faults(20))
 
-# Where blocks are computed: a thread has memory of its own.
+# In a thread, as for blocks: a thread has an arena of its own.
 thread = threading.Thread(target=run)
 thread.start()
 thread.join()
@@ -37,8 +37,8 @@ def told(*, keeps: bool) -> tuple[int, int]:
     return int(kept), int(faults)
 
 
-def test_what_was_freed_is_kept_for_the_next_block():
-    """Else hundreds of pages are mapped for each block, each at a price."""
+def test_freed_memory_is_kept_for_the_next_block():
+    """Otherwise each block would map hundreds of pages."""
     kept, few = told(keeps=True)
     _, many = told(keeps=False)
 

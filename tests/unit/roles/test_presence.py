@@ -1,4 +1,4 @@
-"""How roles are called."""
+"""Names of roles."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import os
 from risk_tasks.roles.presence import name_of_a_life
 
 
-def test_the_next_life_of_a_container_has_another_name():
-    """Its host name and process id may be those of the one that was killed."""
+def test_a_restarted_container_has_a_new_name():
+    """Its host name and process id may equal those of the killed one."""
     names = {name_of_a_life("worker") for _ in range(50)}
 
     assert len(names) == 50

@@ -1,4 +1,4 @@
-"""What is sent when, out of a file."""
+"""Schedules in TOML files."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from risk_tasks.store.prewarm import PrewarmPolicy
 ROOT = Path(__file__).parents[3]
 
 
-def test_the_schedule_of_the_container_is_the_one_that_is_there_without_a_file():
-    """`risk-tasks scheduler` and `python -m beat` do the same."""
+def test_the_schedule_of_the_container_equals_the_default():
+    """`risk-tasks scheduler` and `python -m beat` behave equally."""
     assert read_schedule(ROOT / "beat" / "schedule.toml") == Schedule()
 
 
-def test_a_schedule_says_what_is_sent_where_and_how_often(tmp_path):
-    """A message that nobody took in time is not sent twice."""
+def test_a_schedule_sets_tasks_queues_and_intervals(tmp_path):
+    """A message expires before the next one is sent."""
     path = tmp_path / "schedule.toml"
     path.write_text("[sweep]\nevery_s = 3.0\n[prewarm]\nevery_s = 5\nn_requests = 7\n")
 
@@ -34,8 +34,8 @@ def test_a_schedule_says_what_is_sent_where_and_how_often(tmp_path):
     assert (policy.every_s, policy.n_requests) == (5.0, 7)
 
 
-def test_nothing_is_warmed_where_no_request_is_to_be(tmp_path):
-    """The sweep goes on."""
+def test_prewarming_of_zero_requests_is_not_scheduled(tmp_path):
+    """The sweep still is."""
     schedule = Schedule(prewarm=PrewarmPolicy(n_requests=0))
     assert set(schedule.entries()) == {"risk.sweep"}
 
@@ -50,8 +50,8 @@ def test_nothing_is_warmed_where_no_request_is_to_be(tmp_path):
         ("[sweep\n", "schedule.toml"),
     ],
 )
-def test_a_bad_schedule_is_refused_at_its_place(tmp_path, text, named):
-    """With the file and the key."""
+def test_an_invalid_schedule_is_refused_with_its_key(tmp_path, text, named):
+    """And with the file."""
     path = tmp_path / "schedule.toml"
     path.write_text(text)
 

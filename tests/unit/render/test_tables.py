@@ -1,4 +1,4 @@
-"""Numbers as a risk manager reads them."""
+"""Formats of numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from risk_tasks.model.registry import Unit
 from risk_tasks.model.report import Measure
-from risk_tasks.render.numbers import cell, full, short
+from risk_tasks.render.tables import cell, full, short
 
 CCY, FRACTION, RATIO = Unit.CURRENCY.value, Unit.FRACTION.value, Unit.RATIO.value
 
@@ -44,7 +44,7 @@ SHORT = [
 
 @pytest.mark.parametrize(("value", "unit", "expected"), SHORT)
 def test_a_short_number_has_about_four_digits(value, unit, expected):
-    """A currency by thousands, a share in per cent, a multiple with its mark."""
+    """Currency with a suffix, fractions in per cent, ratios with an x."""
     assert short(value, unit) == expected
 
 
@@ -63,26 +63,26 @@ FULL = [
 
 
 @pytest.mark.parametrize(("value", "unit", "expected"), FULL)
-def test_a_full_number_has_its_separators(value, unit, expected):
-    """What a limit is compared with is not rounded to thousands."""
+def test_a_full_number_has_thousands_separators(value, unit, expected):
+    """Thresholds are not rounded to thousands."""
     assert full(value, unit) == expected
 
 
 @pytest.mark.parametrize("value", [-0.004, -1e-9, -0.0])
-def test_what_rounds_to_nothing_has_no_sign(value):
-    """-0 is no amount."""
+def test_a_value_that_rounds_to_zero_has_no_sign(value):
+    """-0 is not an amount."""
     assert full(value, CCY) == "0"
 
 
 @pytest.mark.parametrize(("value", "expected"), [(0.25, "0.25"), (-3.14159, "-3.14")])
-def test_small_amounts_are_told_apart(value, expected):
-    """In a book that is kept in bitcoin a limit of 0.25 is not 0."""
+def test_small_amounts_keep_their_decimals(value, expected):
+    """In a book in bitcoin a limit of 0.25 is not 0."""
     assert full(value, CCY).startswith(expected)
 
 
 @given(st.floats(1.0, 1e15), st.sampled_from([1, -1]))
 def test_a_short_number_can_be_read_back(value, sign):
-    """Within half a per cent, with its sign."""
+    """Within 0.5 %, with its sign."""
     scales = {"k": 1e3, "m": 1e6, "bn": 1e9, "t": 1e12}
     text = short(sign * value, CCY)
     suffix = text.lstrip("-0123456789.")
@@ -93,7 +93,7 @@ def test_a_short_number_can_be_read_back(value, sign):
 
 
 def test_a_measure_without_a_value_is_a_dash_with_the_reason():
-    """Or with its status, where no reason is told; undefined shares are not shown as numbers."""
+    """Or with its status if it has no reason."""
     assert cell(Measure(None, CCY, "insufficient_data", "window_too_short")) == "- window too short"
     assert cell(Measure(None, RATIO, "undefined", "nav_unknown")) == "- nav unknown"
     assert cell(Measure(None, RATIO, "error")) == "- error"

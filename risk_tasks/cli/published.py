@@ -1,0 +1,130 @@
+"""`market`, `limits` and `measures`: what checks are computed on, held against and made of."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from risk_tasks.cli.console import AsJson, BrokerUrl, Commands, emit, progress, url_of
+from risk_tasks.client import RiskClient
+from risk_tasks.connection import connect
+from risk_tasks.errors import UnknownLimitSetError
+from risk_tasks.keys import DEFAULT_NAME
+from risk_tasks.model.market import MarketSnapshot
+from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES
+from risk_tasks.readers import read_limits, read_market, read_scenarios, read_tags
+from risk_tasks.render.definitions import limits_table, measures_table
+from risk_tasks.render.tables import rows_table
+from risk_tasks.store.published import LimitStore, MarketStore
+from risk_tasks.wire.documents import limit_set_document
+
+app = typer.Typer()
+market = typer.Typer(cls=Commands, help="Publish a market, or list the published ones.")
+limits = typer.Typer(cls=Commands, help="Publish a limit set, or show a published one.")
+app.add_typer(market, name="market")
+app.add_typer(limits, name="limits")
+
+Name = Annotated[str, typer.Option(help="The name to publish under.")]
+
+
+def market_summary(snapshot: MarketSnapshot) -> dict[str, Any]:
+    return {
+        "id": snapshot.id,
+        "as_of": snapshot.as_of.isoformat(),
+        "instruments": len(snapshot.instruments),
+        "observations": snapshot.n_observations,
+    }
+
+
+def _published(name: str, snapshot: MarketSnapshot) -> dict[str, Any]:
+    return {"name": name, **market_summary(snapshot), "scenarios": sorted(snapshot.scenarios)}
+
+
+@market.command("publish")
+def publish_market(
+    prices: Annotated[
+        Path, typer.Argument(help="CSV or Parquet: a column `date` and one per instrument.")
+    ],
+    name: Name = DEFAULT_NAME,
+    window_days: Annotated[int | None, typer.Option(min=1, help="Use the last N returns.")] = None,
+    scenarios: Annotated[Path | None, typer.Option(help="Stress scenarios, TOML.")] = None,
+    tags: Annotated[
+        Path | None, typer.Option(help="Tags of instruments, TOML, for scenarios by tag.")
+    ] = None,
+    broker_url: BrokerUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Publish prices as the market of all later checks."""
+    with progress("Reading prices ..."):
+        snapshot = read_market(
+            prices,
+            window_days=window_days,
+            scenarios=read_scenarios(scenarios) if scenarios else {},
+            tags=read_tags(tags) if tags else {},
+        )
+    with RiskClient(url_of(broker_url)) as risk, progress("Publishing ..."):
+        risk.publish_market(snapshot, name)
+    line = (
+        f"Published {name}: {len(snapshot.instruments)} instruments, "
+        f"{snapshot.n_observations} observations as of {snapshot.as_of:%Y-%m-%d}, id {snapshot.id}"
+    )
+    emit(_published(name, snapshot), line, as_json=as_json)
+
+
+@market.command("list")
+def list_markets(broker_url: BrokerUrl = None, as_json: AsJson = False) -> None:
+    """List the published markets."""
+    with progress("Reading the markets ..."), connect(url_of(broker_url)) as client:
+        store = MarketStore(client)
+        rows = [
+            _published(name, snapshot)
+            for name, market_id in sorted(store.current().items())
+            if (snapshot := store.load(market_id)) is not None
+        ]
+    nothing = "No market is published. Publish one with: risk-tasks market publish PRICES"
+    emit(rows, rows_table(rows) if rows else nothing, as_json=as_json)
+
+
+@limits.command("publish")
+def publish_limits(
+    path: Annotated[Path, typer.Argument(metavar="LIMITS", help="TOML with one table per limit.")],
+    name: Name = DEFAULT_NAME,
+    broker_url: BrokerUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Publish a limit set for all later checks."""
+    with progress("Reading limits ..."):
+        limit_set = read_limits(path)
+    with RiskClient(url_of(broker_url)) as risk, progress("Publishing ..."):
+        version = risk.publish_limits(limit_set, name)
+    document = {"name": name, "id": limit_set.id, "version": version}
+    line = f"Published {name}: {len(limit_set.limits)} limits, version {version}"
+    emit(document, line, as_json=as_json)
+
+
+@limits.command("show")
+def show_limits(
+    name: Name = DEFAULT_NAME, broker_url: BrokerUrl = None, as_json: AsJson = False
+) -> None:
+    """Show a published limit set."""
+    with connect(url_of(broker_url)) as client:
+        store = LimitStore(client)
+        version = store.current().get(name)
+        if version is None:
+            raise UnknownLimitSetError(f"No limit set {name!r} is published.", field="name")
+        limit_set = store.load(version)
+    document = {"name": name, "version": version, **limit_set_document(limit_set)}
+    emit(document, limits_table(limit_set), as_json=as_json)
+
+
+@app.command()
+def measures(as_json: AsJson = False) -> None:
+    """List all measures with unit, sign, cost and source."""
+    document = [
+        {**asdict(definition), "standard": name in STANDARD_MEASURES}
+        for name, definition in MEASURES.items()
+    ]
+    emit(document, measures_table(), as_json=as_json)
