@@ -14,7 +14,7 @@ from risk_tasks.connection import connect, masked, text
 from risk_tasks.errors import RiskTasksError
 from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.monitoring.shards import read_shards
+from risk_tasks.monitoring.status import read_shards
 from risk_tasks.queues import SHARDED_LANES, Lane
 from risk_tasks.store.published import LimitStore, MarketStore
 from risk_tasks.store.roles import LiveRole, RoleStore

@@ -1,7 +1,7 @@
-"""Distributions of times: an HdrHistogram each, which add up over workers without losing anything.
+"""Distributions of times as HdrHistograms, which add up over workers without loss.
 
 Times are counted in microseconds from 1 to 3,600,000,000 (an hour) with three significant digits,
-so that a percentile is told within 0.1 %. What lies beyond is counted at the bound.
+so a percentile has an error of at most 0.1 %. Times beyond the bounds are counted at the bound.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LOWEST_US, HIGHEST_US, DIGITS = 1, 3_600_000_000, 3
 
 
 class DurationsDocument(Struct, frozen=True):
-    """A distribution as it travels: how many, their sum, and the HdrHistogram in its V2 format."""
+    """A distribution on the wire: number, sum, and the HdrHistogram in its V2 format."""
 
     n: int = 0
     sum_s: float = 0.0
@@ -25,7 +25,7 @@ class DurationsDocument(Struct, frozen=True):
 
 
 class Durations:
-    """How long things took, each counted as often as it is told. One thread writes at a time."""
+    """A distribution of durations. One thread writes at a time."""
 
     def __init__(self) -> None:
         self.n = 0
@@ -33,7 +33,7 @@ class Durations:
         self._histogram = HdrHistogram(LOWEST_US, HIGHEST_US, DIGITS)
 
     def add(self, seconds: float, n: int = 1) -> None:
-        """Count `seconds` `n` times; below zero, which clocks may say, is zero."""
+        """Count `seconds` `n` times; a negative time, from clocks that differ, counts as zero."""
         seconds = max(seconds, 0.0)
         self.n += n
         self.sum_s += seconds * n
@@ -41,13 +41,13 @@ class Durations:
 
     @property
     def mean_s(self) -> float | None:
-        """Return the mean, which is exact; None where nothing was counted."""
+        """Return the exact mean; None without counts."""
         return self.sum_s / self.n if self.n else None
 
     def percentile_s(self, percent: float) -> float | None:
-        """Return the time within which `percent` (above 0, to 100) of all stay; None of nothing.
+        """Return the percentile `percent` (above 0, to 100) in seconds; None without counts.
 
-        By nearest rank, and never below it: the library alone would round the rank.
+        By nearest rank, and never below it; the library alone would round the rank.
         """
         if not self.n:
             return None
@@ -60,7 +60,7 @@ class Durations:
         return DurationsDocument(self.n, self.sum_s, self._histogram.encode().decode())
 
     def merge(self, document: DurationsDocument) -> None:
-        """Add what `document` holds; raises `DecodeError` for a histogram that is none."""
+        """Add the counts of `document`; raises `DecodeError` for an invalid histogram."""
         if not document.n:
             return
         try:

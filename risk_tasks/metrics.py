@@ -1,4 +1,4 @@
-"""What a worker says of its work: one record for each message that it has ended."""
+"""The record of a finished message, and where a worker puts it."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 
-class Outcome(StrEnum):
-    """What became of a message in a worker's hands."""
+class BlockOutcome(StrEnum):
+    """How a worker finished a message."""
 
-    #: its answer was the first, also where some of its checks are answered with errors
+    #: its answer was the first one; some of its checks may have errors
     ANSWERED = "answered"
-    #: the worker could make no answer, and its caller was told so
+    #: the worker could not compute an answer, and returned an error
     FAILED = "failed"
     #: another answer came first
     DUPLICATE = "duplicate"
 
 
 class BlockRecord(NamedTuple):
-    """One block, or one check of the JSON door; times in seconds.
+    """One block, or one JSON check; times in seconds.
 
-    `queued_s` and `total_s` are by the server's clock, from when the block was accepted until it
-    was started and until its answer stood there; None at the JSON door, which keeps no such time,
-    and `total_s` of a duplicate. `fetch_s`, `compute_s` and `busy_s` are the worker's: fetching
-    what is asked, answering it, and all that the message held its thread.
+    `queued_s` and `total_s` are by the server's clock: from accepting the block until it was
+    started, and until its answer was stored. Both are None for a JSON check, and `total_s` is None
+    for a duplicate. `fetch_s`, `compute_s` and `busy_s` are by the worker's clock: fetching the
+    payload, computing the answer, and the whole time that the message occupied its thread.
     """
 
     lane: str
-    outcome: Outcome
+    outcome: BlockOutcome
     n_checks: int
     n_errors: int
     queued_s: float | None
@@ -38,13 +38,13 @@ class BlockRecord(NamedTuple):
 
 
 class Recorder(Protocol):
-    """Takes records from any thread, at once and without an error: a check waits for no metric."""
+    """Takes records from any thread, at once and without errors: no check waits for a metric."""
 
     def record(self, block: BlockRecord) -> None: ...
 
 
 class NullRecorder:
-    """Where nobody measures."""
+    """Ignores records, where metrics are off."""
 
     def record(self, block: BlockRecord) -> None:
-        """Forget it."""
+        """Ignore `block`."""

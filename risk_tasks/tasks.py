@@ -19,7 +19,7 @@ from risk_tasks.broker.redaction import (
     SummarisedRequest,
 )
 from risk_tasks.errors import TransportError, WireError
-from risk_tasks.metrics import BlockRecord, Outcome, Recorder
+from risk_tasks.metrics import BlockOutcome, BlockRecord, Recorder
 from risk_tasks.model.report import ReportStatus
 from risk_tasks.queues import (
     CHECK_BLOCK_TASK,
@@ -89,7 +89,7 @@ def register(
         lane = str((check.request.delivery_info or {}).get("routing_key"))
         record = BlockRecord(
             lane=_LANE_OF_QUEUE.get(lane, LANE_OF_KIND[CHECK_TASK]).value,
-            outcome=Outcome.ANSWERED,
+            outcome=BlockOutcome.ANSWERED,
             n_checks=1,
             n_errors=int(document["status"] == ReportStatus.ERROR),
             queued_s=None,
@@ -170,9 +170,9 @@ def _record(
     total_ms: float | None,
 ) -> BlockRecord:
     if total_ms is None:
-        outcome = Outcome.DUPLICATE
+        outcome = BlockOutcome.DUPLICATE
     else:
-        outcome = Outcome.FAILED if answer is None else Outcome.ANSWERED
+        outcome = BlockOutcome.FAILED if answer is None else BlockOutcome.ANSWERED
     return BlockRecord(
         lane=block.lane,
         outcome=outcome,

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from benchmarks.load.figures import Figures, Level
-from risk_tasks.monitoring.worker import BOUNDS_S
+from risk_tasks.monitoring.prometheus import BOUNDS_S
 
 #: within what a check at each level is to be answered, ms
 LEVEL_MS = MappingProxyType({500: 15.0, 1_000: 25.0, 5_000: 60.0, 20_000: 120.0, 50_000: 200.0})

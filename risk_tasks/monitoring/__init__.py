@@ -1,1 +1,1 @@
-"""How a system does, in numbers: counted in the workers, merged through the server, exposed."""
+"""Monitoring: workers record what they do, the server merges it, status and Prometheus show it."""

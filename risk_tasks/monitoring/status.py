@@ -1,27 +1,31 @@
-"""How a running system does, from what its workers measured and what stands on its server."""
+"""The status of a running system, from what workers recorded and what the server holds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import redis
 
+from risk_tasks.connection import text, transport_errors
 from risk_tasks.histograms import Durations
-from risk_tasks.monitoring.slots import LaneCounts
-from risk_tasks.queues import LANE_CAPACITY, Lane
+from risk_tasks.keys import SHARD_LEASE_TTL_S, shard_workers_key
+from risk_tasks.monitoring.recording import LaneCounts
+from risk_tasks.queues import LANE_CAPACITY, SHARDED_LANES, Lane
 from risk_tasks.store.published import MarketStore
 from risk_tasks.store.recompute import LiveCounts, RecomputeStore
 from risk_tasks.store.roles import AutoscalerReport, AutoscalerStore, LiveRole, RoleStore
-from risk_tasks.store.telemetry import LaneBacklog, Slot, SlotStore, Window, read_backlog
+from risk_tasks.store.shards import ShardStore
+from risk_tasks.store.telemetry import LaneBacklog, Slot, SlotStore, Waiting, Window, read_backlog
 
-#: how far back is looked where nobody says how far
+#: the default window
 WINDOW_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """A distribution over checks, in ms; None where nothing was counted."""
+    """A distribution over checks, in ms; None without counts."""
 
     avg_ms: float | None
     p50_ms: float | None
@@ -31,7 +35,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneStatus:
-    """One lane: what it holds now, who serves it, and what was ended in the window."""
+    """One lane: what it holds now, how many workers serve it, and what finished in the window."""
 
     depth: int
     depth_bytes: int
@@ -74,10 +78,10 @@ class Status:
 
 
 def read_status(client: redis.Redis, window_s: float = WINDOW_S) -> Status:
-    """Return how the system on the server of `client` does.
+    """Return the status of the system on the server of `client`.
 
-    Raises `TransportError` where the server is away, and `DecodeError` where what workers of
-    another version measured cannot be read.
+    Raises `TransportError` where the server is down, and `DecodeError` for records of workers of
+    another version that cannot be decoded.
     """
     window = SlotStore(client).read(window_s)
     backlog = read_backlog(client)
@@ -123,7 +127,7 @@ def read_status(client: redis.Redis, window_s: float = WINDOW_S) -> Status:
 
 
 def _cache_hit_ratio(window: Window) -> float | None:
-    """Return hits by look-ups; None where nothing was looked up."""
+    """Return hits over look-ups; None without look-ups."""
     looked_up = [slot.look_ups for slot in window.slots]
     return _ratio(sum(one.hits for one in looked_up), sum(one.n for one in looked_up))
 
@@ -131,7 +135,7 @@ def _cache_hit_ratio(window: Window) -> float | None:
 def _utilization(slots: Sequence[Slot]) -> float | None:
     """Return the share of the threads' time that was spent on messages.
 
-    A message counts where it ended, so that one which is longer than the window may count too much.
+    A message counts where it finished, so one that is longer than the window may count too much.
     """
     busy_s = sum(slot.busy_s for slot in slots)
     ratio = _ratio(busy_s, sum(slot.threads * slot.covered_s for slot in slots))
@@ -139,16 +143,16 @@ def _utilization(slots: Sequence[Slot]) -> float | None:
 
 
 def _work_per_check_ms(window: Window, n_checks: int) -> float | None:
-    """Return what a check cost: all time that threads spent on messages, by checks ended."""
+    """Return the cost of a check: the time that threads spent on messages over finished checks."""
     work_s = _ratio(sum(slot.busy_s for slot in window.slots), n_checks)
     return None if work_s is None else work_s * 1e3
 
 
 def _busy_by_worker(window: Window, roles: list[LiveRole]) -> dict[str, float | None]:
-    """Return the utilization of each live worker; None for one that has measured nothing."""
+    """Return the utilization of each live worker; None for one without records."""
     slots: dict[str, list[Slot]] = {}
     for process, measured in window.by_worker.items():
-        # A process writes under its name and a part of its own.
+        # A process appends a part of its own to the name of its worker.
         slots.setdefault(process.rpartition(":")[0] or process, []).extend(measured)
     workers = [role.name for role in roles if role.role == "worker"]
     return {name: _utilization(slots.get(name, [])) for name in workers}
@@ -200,4 +204,64 @@ def _times(durations: Durations) -> Times:
         p50_ms=ms(durations.percentile_s(50)),
         p95_ms=ms(durations.percentile_s(95)),
         p99_ms=ms(durations.percentile_s(99)),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardStatus:
+    """One shard: its worker, None without a live one, and what waits in it."""
+
+    shard: int
+    worker: str | None
+    messages: int
+    oldest_age_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneShards:
+    """The shards of a lane.
+
+    `imbalance`: the largest share of the leases over the mean share; None without leases.
+    `orphaned`: shards that no live worker leases; their blocks wait until another worker helps.
+    """
+
+    workers: dict[str, int]
+    imbalance: float | None
+    orphaned: list[int]
+    shards: list[ShardStatus]
+
+
+def read_shards(client: redis.Redis) -> dict[str, LaneShards]:
+    """Return the sharded lanes; empty without shards. Raises `TransportError`."""
+    backlog = read_backlog(client)
+    return {
+        lane.value: _lane_shards(client, lane, backlog.lanes[lane].shards)
+        for lane in SHARDED_LANES
+        if backlog.lanes[lane].shards
+    }
+
+
+def _lane_shards(client: redis.Redis, lane: Lane, waiting: tuple[Waiting, ...]) -> LaneShards:
+    leases = ShardStore(client).leases(lane)
+    with transport_errors(client):
+        seconds, micros = client.time()
+        oldest_ms = seconds * 1e3 + micros / 1e3 - SHARD_LEASE_TTL_S * 1e3
+        living: Any = client.zrangebyscore(shard_workers_key(lane), oldest_ms, "+inf")
+    workers = dict.fromkeys(sorted(text(name) for name in living), 0)
+    shards = []
+    for shard, (n_messages, age_s) in enumerate(waiting):
+        worker = leases.get(shard)
+        if worker in workers:
+            workers[worker] += 1
+        else:
+            worker = None
+        shards.append(
+            ShardStatus(shard=shard, worker=worker, messages=n_messages, oldest_age_s=age_s)
+        )
+    n_leased = sum(workers.values())
+    return LaneShards(
+        workers=workers,
+        imbalance=max(workers.values()) * len(workers) / n_leased if n_leased else None,
+        orphaned=[one.shard for one in shards if one.worker is None],
+        shards=shards,
     )

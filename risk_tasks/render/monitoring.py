@@ -11,8 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from risk_tasks.model.registry import LOOK_UP_US, MEASURES, REGISTRY_PATHS
-from risk_tasks.monitoring.shards import LaneShards, ShardStatus
-from risk_tasks.monitoring.status import Status
+from risk_tasks.monitoring.status import LaneShards, ShardStatus, Status
 from risk_tasks.store.recompute import LiveCounts
 from risk_tasks.store.roles import AutoscalerReport
 

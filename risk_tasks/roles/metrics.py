@@ -11,14 +11,13 @@ import structlog
 
 from risk_tasks.errors import TransportError
 from risk_tasks.metrics import NullRecorder, Recorder
-from risk_tasks.monitoring.recorder import LateRecorder, Sink
-from risk_tasks.monitoring.slots import SlotWriter
+from risk_tasks.monitoring.recording import BufferedRecorder, Sink, SlotWriter
 from risk_tasks.roles.presence import Repeater
 from risk_tasks.settings import Settings
 from risk_tasks.store.telemetry import SlotStore
 
 if TYPE_CHECKING:
-    from risk_tasks.monitoring.exposition import Collector, Endpoint
+    from risk_tasks.monitoring.prometheus import Collector, Endpoint
     from risk_tasks.roles.result_cache import TieredCache
 
 log = structlog.get_logger("risk_tasks")
@@ -32,7 +31,7 @@ def open_endpoint(settings: Settings, role: str, *make: Callable[[], Collector])
     if settings.metrics == "off" or settings.metrics_port is None:
         return None
     # A role without an endpoint does not need the library.
-    from risk_tasks.monitoring.exposition import Endpoint
+    from risk_tasks.monitoring.prometheus import Endpoint
 
     return Endpoint(settings.metrics_host, settings.metrics_port, role, [one() for one in make])
 
@@ -64,12 +63,12 @@ class WorkerMonitoring:
         )
         sinks: list[Sink] = [self._slots]
         if settings.metrics_port is not None:
-            from risk_tasks.monitoring.worker import WorkerMetrics
+            from risk_tasks.monitoring.prometheus import WorkerMetrics
 
             exposed = WorkerMetrics(settings.concurrency)
             self.endpoint = open_endpoint(settings, "worker", lambda: exposed, cache.metrics)
             sinks.append(exposed)
-        self.recorder = self._late = LateRecorder(sinks)
+        self.recorder = self._late = BufferedRecorder(sinks)
         self._repeater = Repeater(self._flush, every_s=_FLUSH_EVERY_S, name="metrics")
 
     def start(self) -> None:

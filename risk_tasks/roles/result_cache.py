@@ -25,7 +25,7 @@ from risk_tasks.store.roles import CacheCountsStore
 from risk_tasks.store.telemetry import LookUps
 
 if TYPE_CHECKING:
-    from risk_tasks.monitoring.exposition import Collector
+    from risk_tasks.monitoring.prometheus import Collector
 
 #: more than a worker has threads: one without a connection would compute what another computes
 _MAX_CONNECTIONS = 512
@@ -50,7 +50,7 @@ class TieredCache:
     def metrics(self) -> Collector:
         """Return what tells Prometheus of this process."""
         # Only who is scraped needs the library.
-        from risk_tasks.monitoring.cache import CacheMetrics
+        from risk_tasks.monitoring.prometheus import CacheMetrics
 
         return CacheMetrics(
             self.counters.snapshot,

@@ -21,7 +21,7 @@ from risk_tasks.store.roles import RoleStore
 from risk_tasks.upkeep.ledger import Reaper
 
 if TYPE_CHECKING:
-    from risk_tasks.monitoring.exposition import Collector
+    from risk_tasks.monitoring.prometheus import Collector
 
 log = structlog.get_logger("risk_tasks")
 
@@ -72,6 +72,6 @@ def run_scheduler(
 
 
 def _server_metrics(client: redis.Redis) -> Collector:
-    from risk_tasks.monitoring.server import ServerMetrics
+    from risk_tasks.monitoring.prometheus import ServerMetrics
 
     return ServerMetrics(client)

@@ -14,7 +14,7 @@ from risk_tasks.monitoring.status import read_status
 from risk_tasks.queues import Lane
 from risk_tasks.store.roles import AutoscalerStore, LiveRole, RoleStore
 from tests.integration.support import REPOSITORY, ended, only_json, running, wait_until
-from tests.integration.test_status import Hand
+from tests.integration.test_status import FakeWorker
 from tests.unit.monitoring.records import block
 from workers.autoscaler.autoscaler import Autoscaler
 from workers.autoscaler.drivers import EngineError, Worker
@@ -85,15 +85,15 @@ def scaled(server):
     scaled.client.close()
 
 
-def announce(client, hand: Hand, host: str) -> None:
-    RoleStore(client).announce(LiveRole(hand.name, "worker", ",".join(Lane), host, 1))
+def announce(client, worker: FakeWorker, host: str) -> None:
+    RoleStore(client).announce(LiveRole(worker.name, "worker", ",".join(Lane), host, 1))
 
 
 def test_a_backlog_adds_workers_and_idleness_removes_them_one_by_one(scaled, server, sender):
     """600 checks of 10 ms each are 6 s of work: three workers for a target of 2 s, in two steps."""
-    worker = Hand(server, scaled.client)
+    worker = FakeWorker(server, scaled.client)
     announce(scaled.client, worker, "host-1")
-    worker.did(block(n_checks=100, busy_s=1.0), covered_s=4.0)
+    worker.record(block(n_checks=100, busy_s=1.0), covered_s=4.0)
     assert read_status(scaled.client).work_per_check_ms == pytest.approx(10.0)
     assert scaled.step() == ("hold", "at_minimum")
 

@@ -1,4 +1,4 @@
-"""Real roles measure: slots on the server, endpoints for Prometheus, a line for each block."""
+"""Metrics of real roles: slots on the server, endpoints for Prometheus, a log line per block."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from risk_tasks import Portfolio, RiskClient
 from risk_tasks.connection import connect
 from risk_tasks.embedding.server import free_port
 from risk_tasks.keys import LIVE_DIRTY_KEY, SLOTS_KEY
-from risk_tasks.monitoring.server import ServerMetrics
+from risk_tasks.monitoring.prometheus import ServerMetrics
 from risk_tasks.monitoring.status import Status, read_status
 from risk_tasks.store.portfolios import PortfolioStore
 from risk_tasks.store.recompute import RecomputeStore
@@ -30,17 +30,17 @@ pytestmark = pytest.mark.integration
 
 STARTS_WITHIN_S = 90
 N_GOOD, N_BAD = 40, 10
-#: what Prometheus adds to every series, and the bounds of a histogram
+#: labels that Prometheus adds to every series, and that of the buckets of a histogram
 LABELS_OF_OTHERS = {"job", "instance", "le"}
 
 
 def lines(log: Path) -> list[dict[str, Any]]:
-    """Return what a role has logged; every line of it is JSON."""
+    """Return the log lines of a role, which are JSON."""
     return [json.loads(line) for line in log.read_text().splitlines()]
 
 
 def port(log: Path, event: str) -> int:
-    """Return where a role serves its metrics, which it says when it is ready."""
+    """Return the metrics port of a role, from its log line `ready`."""
     found = wait_until(
         lambda: log.exists() and re.search(rf'"event": "{event}".*', log.read_text()),
         STARTS_WITHIN_S,
@@ -61,7 +61,7 @@ def scrape(at: int) -> dict[tuple[str, frozenset], float]:
 
 
 class System:
-    """A worker and a scheduler that have done a little, and what they tell of it."""
+    """A worker and a scheduler after some checks, and their metrics."""
 
     def __init__(self, url: str, folder: Path) -> None:
         self.url = url
@@ -106,8 +106,8 @@ def system(market, tmp_path_factory) -> Iterator[System]:
         yield system
 
 
-def test_every_metric_of_the_alerts_and_the_dashboard_is_really_there(system):
-    """And every label that they match or keep."""
+def test_every_metric_of_the_alerts_and_the_dashboard_exists(system):
+    """And every label in their expressions."""
     samples = system.samples()
     names = {name for name, _ in samples}
     labels = {label for _, pairs in samples for label, _ in pairs} | LABELS_OF_OTHERS
@@ -128,7 +128,7 @@ def test_every_metric_of_the_alerts_and_the_dashboard_is_really_there(system):
 
 
 def test_every_metric_is_documented_and_has_bounded_labels(system):
-    """Names begin alike; portfolios and workers are no labels."""
+    """Names have one prefix; portfolios and workers are not labels."""
     page = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text()
     allowed = {"lane", "tier", "outcome", "le", "version", "role"}
 
@@ -151,27 +151,27 @@ def test_prometheus_and_status_count_the_same_checks(system):
     assert checks("critical", "ok") == checks("batch", "ok") == 1
     assert status.lanes["normal"].count == N_GOOD + N_BAD
     assert status.error_rate == pytest.approx(N_BAD / status.count)
-    assert samples["risk_tasks_live_workers", frozenset({("lane", "batch")})] == 1
+    assert samples["risk_tasks_workers", frozenset({("lane", "batch")})] == 1
     assert samples["risk_tasks_default_market", frozenset()] == 1
 
 
-def test_the_times_of_a_check_are_those_that_its_report_tells(system, market):
-    """By the server's clock, to the microsecond; in all not less than its parts."""
+def test_the_times_of_a_check_in_the_log_are_consistent(system, market):
+    """By the clock of the server, in microseconds; the total is not less than its parts."""
     with RiskClient(system.url, timeout_s=30) as risk:
         for _ in range(3):
             risk.check(Portfolio("timed", {"AAPL": 1.0}), priority="critical")
-    told = [line for line in lines(system.logs["worker"]) if line["event"] == "block.finished"]
+    logged = [line for line in lines(system.logs["worker"]) if line["event"] == "block.finished"]
 
-    for line in told:
+    for line in logged:
         assert 0 <= line["queued_ms"] <= line["total_ms"]
         assert line["queued_ms"] + line["compute_ms"] <= line["total_ms"]
-    assert any(line["queued_ms"] % 1 for line in told), "to the microsecond"
+    assert any(line["queued_ms"] % 1 for line in logged), "in microseconds"
 
 
 def test_a_block_has_one_line_and_no_line_holds_a_position(system):
-    """With ids, lane, counts and times."""
-    told = lines(system.logs["worker"])
-    blocks = [line for line in told if line["event"] == "block.finished"]
+    """It has ids, lane, counts and times."""
+    logged = lines(system.logs["worker"])
+    blocks = [line for line in logged if line["event"] == "block.finished"]
 
     assert len({line["block"] for line in blocks}) == len(blocks) >= 2
     normal = [line for line in blocks if line["lane"] == "normal"]
@@ -179,16 +179,16 @@ def test_a_block_has_one_line_and_no_line_holds_a_position(system):
     assert sum(line["errors"] for line in normal) == N_BAD
     for line in blocks:
         assert {"market", "outcome", "fetch_ms", "compute_ms", "busy_ms"} <= set(line)
-    (door,) = [line for line in told if line["event"] == "check.finished"]
-    assert (door["lane"], door["checks"]) == ("batch", 1)
+    (json_check,) = [line for line in logged if line["event"] == "check.finished"]
+    assert (json_check["lane"], json_check["checks"]) == ("batch", 1)
     text = system.logs["worker"].read_text()
     assert "AAPL" not in text
     assert "hidden" not in text
     assert all(character.isprintable() or character == "\n" for character in text)
 
 
-def test_look_ups_are_told_as_they_happen(system, market):
-    """A costly measure twice: first missed in both tiers, then found in the nearer one."""
+def test_look_ups_are_exposed_at_once(system, market):
+    """A costly measure twice: first a miss in both tiers, then a hit in the local one."""
 
     def looked_up(tier: str, outcome: str) -> float:
         labels = frozenset({("tier", tier), ("outcome", outcome)})
@@ -203,8 +203,8 @@ def test_look_ups_are_told_as_they_happen(system, market):
     assert looked_up("shared", "miss") == before["shared", "miss"] + 1
 
 
-def test_a_port_that_is_taken_ends_the_role_with_its_remedy(system, tmp_path):
-    """Before it takes any work."""
+def test_a_taken_port_stops_the_role_with_a_remedy(system, tmp_path):
+    """Before it accepts work."""
     log = tmp_path / "log"
     settings = {
         "RISK_TASKS_BROKER_URL": system.url,
@@ -217,8 +217,8 @@ def test_a_port_that_is_taken_ends_the_role_with_its_remedy(system, tmp_path):
     assert "worker.ready" not in log.read_text()
 
 
-def test_a_worker_that_is_switched_off_measures_nothing(server, clients, market, tmp_path):
-    """Neither on the server nor at a port; it answers all the same."""
+def test_a_worker_with_metrics_off_records_nothing(server, clients, market, tmp_path):
+    """Neither on the server nor at a port; it still answers."""
     log, taken = tmp_path / "log", free_port()
     settings = {
         "RISK_TASKS_BROKER_URL": server.url,
@@ -237,16 +237,16 @@ def test_a_worker_that_is_switched_off_measures_nothing(server, clients, market,
     assert "metrics_port" not in log.read_text()
 
 
-def test_a_scheduler_tells_that_the_server_is_away(tmp_path):
-    """One metric, which says so, instead of a scrape that fails."""
+def test_a_scheduler_reports_that_the_server_is_down(tmp_path):
+    """By one metric, instead of a failing scrape."""
     with connect("redis://127.0.0.1:1/0") as client:
         (up,) = ServerMetrics(client).collect()
 
     assert [(sample.name, sample.value) for sample in up.samples] == [("risk_tasks_broker_up", 0)]
 
 
-def told_of_all(client) -> dict[str, float]:
-    """Return what a scheduler tells without a label."""
+def unlabelled(client) -> dict[str, float]:
+    """Return the metrics of a scheduler that have no labels."""
     return {
         sample.name: sample.value
         for metric in ServerMetrics(client).collect()
@@ -255,20 +255,20 @@ def told_of_all(client) -> dict[str, float]:
     }
 
 
-def test_what_is_taken_again_and_again_is_never_dirty_for_long(server):
-    """So that an alert looks also at what is underway while no report is recorded."""
+def test_a_portfolio_that_is_taken_repeatedly_is_never_dirty_for_long(server):
+    """So the alert also uses the portfolios that are underway while no report is recorded."""
     with connect(server.url) as client:
         PortfolioStore(client).set(Portfolio("p", {"AAPL": 1.0}))
-        # As if it had changed a minute ago.
+        # It changed a minute ago.
         client.zadd(LIVE_DIRTY_KEY, {"p": server.now_ms() - 60_000})
-        assert told_of_all(client)["risk_tasks_live_oldest_dirty_seconds"] >= 60
+        assert unlabelled(client)["risk_tasks_live_oldest_dirty_seconds"] >= 60
         store = RecomputeStore(client)
 
         for _ in range(2):
             assert len(store.take(limit=1, wait_ms=0, max_underway=10).attempts) == 1
-            assert told_of_all(client)["risk_tasks_live_underway"] == 1
+            assert unlabelled(client)["risk_tasks_live_underway"] == 1
             assert store.retry(visibility_timeout_s=0, max_attempts=3) == []
-            found = told_of_all(client)
+            found = unlabelled(client)
             assert found["risk_tasks_live_dirty"] == 1
             assert found["risk_tasks_live_oldest_dirty_seconds"] < 60
             assert found["risk_tasks_live_reports_total"] == 0

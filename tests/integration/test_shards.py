@@ -14,8 +14,8 @@ from risk_tasks.app import create_app
 from risk_tasks.connection import connect
 from risk_tasks.diagnosis import State, examine
 from risk_tasks.embedding import Fleet, FleetPlan, running_fleet
-from risk_tasks.monitoring.server import ServerMetrics
-from risk_tasks.monitoring.shards import read_shards
+from risk_tasks.monitoring.prometheus import ServerMetrics
+from risk_tasks.monitoring.status import read_shards
 from risk_tasks.queues import Lane
 from risk_tasks.settings import Settings
 from risk_tasks.store.roles import CacheCountsStore

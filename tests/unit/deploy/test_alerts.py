@@ -24,7 +24,7 @@ LATENCY = "risk_tasks_check_latency_seconds_bucket"
 #: values at every fifteen seconds for half an hour; what ends otherwise has begun 45 s ago
 HEALTH = {
     "risk_tasks_broker_up": "1x120",
-    f"risk_tasks_live_workers{LANE}": "2x120",
+    f"risk_tasks_workers{LANE}": "2x120",
     "risk_tasks_default_market": "1x120",
     f"risk_tasks_lane_checks{LANE}": "1000x120",
     f"risk_tasks_lane_capacity_checks{LANE}": "500000x120",
@@ -58,7 +58,7 @@ HEALTH = {
 PLIGHTS: dict[str, dict[str, str | None]] = {
     "BrokerDown": {"risk_tasks_broker_up": "0x120"},
     "NoScheduler": {"risk_tasks_broker_up": None},
-    "NoWorkers": {f"risk_tasks_live_workers{LANE}": "0x120"},
+    "NoWorkers": {f"risk_tasks_workers{LANE}": "0x120"},
     "NoMarket": {"risk_tasks_default_market": "0x120"},
     "LaneFilling": {f"risk_tasks_lane_bytes{LANE}": "810000x120"},
     "LaneWaits": {f"risk_tasks_lane_oldest_age_seconds{CRITICAL}": "1.5x120"},

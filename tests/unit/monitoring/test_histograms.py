@@ -1,4 +1,4 @@
-"""Distributions against all the times themselves."""
+"""Distributions compared with the list of all times."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from risk_tasks.errors import DecodeError
 from risk_tasks.histograms import Durations, DurationsDocument
 from tests.reference import durations as naive
 
-#: whole microseconds up to ten minutes, each with how often
+#: whole microseconds up to ten minutes, each with a number of occurrences
 times = st.lists(
     st.tuples(st.integers(1, 600_000_000).map(lambda us: us / 1e6), st.integers(1, 40)),
     min_size=1,
@@ -29,8 +29,8 @@ def counted(pairs) -> Durations:
 
 
 @given(times, percents)
-def test_percentiles_are_those_of_the_times_within_one_part_in_a_thousand(pairs, percent):
-    """Three significant digits, and never below."""
+def test_percentiles_have_an_error_of_at_most_one_in_a_thousand(pairs, percent):
+    """Three significant digits, and never too low."""
     found = counted(pairs).percentile_s(percent)
     expected = naive.percentile(pairs, percent)
 
@@ -38,7 +38,7 @@ def test_percentiles_are_those_of_the_times_within_one_part_in_a_thousand(pairs,
 
 
 @given(times)
-def test_the_mean_is_exact_and_all_are_counted(pairs):
+def test_mean_and_number_are_exact(pairs):
     durations = counted(pairs)
 
     assert durations.mean_s == pytest.approx(naive.mean(pairs), rel=1e-12)
@@ -46,8 +46,8 @@ def test_the_mean_is_exact_and_all_are_counted(pairs):
 
 
 @given(times, st.integers(0, 30), percents)
-def test_what_workers_counted_adds_up_to_what_one_would_have_counted(pairs, cut, percent):
-    """Through the bytes in which it travels."""
+def test_merged_distributions_equal_one_distribution_of_all_times(pairs, cut, percent):
+    """Also after encoding and decoding."""
     merged = Durations()
     for part in (pairs[:cut], pairs[cut:]):
         merged.merge(counted(part).document())
@@ -58,8 +58,8 @@ def test_what_workers_counted_adds_up_to_what_one_would_have_counted(pairs, cut,
     assert math.isclose(merged.sum_s, whole.sum_s, rel_tol=1e-12)
 
 
-def test_nothing_counted_has_no_numbers():
-    """Neither here nor after a journey."""
+def test_without_counts_there_are_no_numbers():
+    """Also after encoding and decoding."""
     durations = Durations()
     durations.merge(Durations().document())
 
@@ -68,15 +68,15 @@ def test_nothing_counted_has_no_numbers():
     assert durations.document() == DurationsDocument()
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(-0.001, 1e-6), (0.0, 1e-6), (7_200.0, 3_600.0)])
-def test_what_lies_beyond_the_bounds_is_counted_at_the_bound(seconds, told):
-    """Clocks may go back, and a time-out may be a day."""
+@pytest.mark.parametrize(("seconds", "expected"), [(-0.001, 1e-6), (0.0, 1e-6), (7_200.0, 3_600.0)])
+def test_times_beyond_the_bounds_are_counted_at_the_bound(seconds, expected):
+    """Clocks may go back, and a timeout may be a day."""
     found = counted([(seconds, 2)]).percentile_s(50)
 
-    assert found == pytest.approx(told, rel=1e-3)
+    assert found == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize("histogram", ["", "nonsense", "HISTFAAAAB"])
-def test_a_histogram_that_is_none_is_a_typed_error(histogram):
+def test_an_invalid_histogram_is_a_typed_error(histogram):
     with pytest.raises(DecodeError, match="histogram"):
         Durations().merge(DurationsDocument(1, 0.1, histogram))

@@ -1,16 +1,16 @@
-"""Records are laid aside by many threads, and counted once."""
+"""Records are buffered by many threads, and counted once."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
 from risk_tasks.metrics import NullRecorder
-from risk_tasks.monitoring.recorder import LateRecorder
+from risk_tasks.monitoring.recording import BufferedRecorder
 from tests.unit.monitoring.records import block
 
 
 class Kept:
-    """A sink that keeps all."""
+    """A sink that keeps all records."""
 
     def __init__(self) -> None:
         self.records = []
@@ -20,9 +20,9 @@ class Kept:
 
 
 def test_each_sink_gets_each_record_once_and_in_order():
-    """At a flush, and not before."""
+    """At a flush, and not earlier."""
     sinks = [Kept(), Kept()]
-    recorder = LateRecorder(sinks)
+    recorder = BufferedRecorder(sinks)
     recorder.record(block(n_checks=1))
     recorder.record(block(n_checks=2))
     assert [sink.records for sink in sinks] == [[], []]
@@ -36,10 +36,10 @@ def test_each_sink_gets_each_record_once_and_in_order():
         assert [record.n_checks for record in sink.records] == [1, 2, 3]
 
 
-def test_of_many_threads_nothing_is_lost_while_it_is_counted():
-    """One flushes, as the worker's thread does, while the others record."""
+def test_no_record_of_many_threads_is_lost_during_a_flush():
+    """One thread flushes, as in a worker, while the others record."""
     sink = Kept()
-    recorder = LateRecorder([sink])
+    recorder = BufferedRecorder([sink])
 
     def work(thread: int) -> None:
         for number in range(500):
@@ -54,5 +54,5 @@ def test_of_many_threads_nothing_is_lost_while_it_is_counted():
     assert sorted(record.n_checks for record in sink.records) == list(range(2_000))
 
 
-def test_the_null_recorder_takes_anything():
+def test_the_null_recorder_ignores_records():
     assert NullRecorder().record(block()) is None

@@ -1,4 +1,4 @@
-"""What a worker writes of its slots, and when it begins the next one."""
+"""What a worker writes to its slots, and when it starts the next one."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import pytest
 
 from risk_tasks.errors import TransportError
 from risk_tasks.keys import SLOT_S
-from risk_tasks.metrics import Outcome
-from risk_tasks.monitoring.slots import SlotWriter
+from risk_tasks.metrics import BlockOutcome
+from risk_tasks.monitoring.recording import SlotWriter
 from risk_tasks.store.telemetry import LookUps
 from tests.unit.monitoring.records import block, json_check
 
 
 class Server:
-    """A store and a clock that a test moves by hand; the server's clock is an hour ahead."""
+    """A store, and a clock that a test moves; the clock of the server is an hour ahead."""
 
     def __init__(self) -> None:
         self.at_s = 0.0
-        self.away = False
+        self.is_down = False
         self.slots = {}
-        #: of each write, when it came and whether it was the first of its slot
+        #: of each write, its time and whether it was the first of its slot
         self.writes = []
 
     def clock(self) -> float:
@@ -29,7 +29,7 @@ class Server:
         return self.at_s + 3_600
 
     def write(self, number, worker, slot, *, is_first) -> float:
-        if self.away:
+        if self.is_down:
             raise TransportError
         self.writes.append((self.at_s, is_first))
         self.slots[number, worker] = slot
@@ -51,8 +51,8 @@ def writer(server: Server) -> SlotWriter:
 FIRST = 3_600 // SLOT_S
 
 
-def test_a_slot_is_written_again_as_it_fills(server, writer):
-    """Its last state is the whole of it: a write that is repeated counts nothing twice."""
+def test_a_slot_is_written_again_while_it_fills(server, writer):
+    """Each write has the whole slot, so that a repeated write counts nothing twice."""
     for at_s in (1.0, 2.0):
         server.at_s = at_s
         writer.count([block(n_checks=10, n_errors=3), block(n_checks=5)])
@@ -68,8 +68,8 @@ def test_a_slot_is_written_again_as_it_fills(server, writer):
     assert work.total.sum_s == pytest.approx(30 * 0.005)
 
 
-def test_the_next_slot_begins_where_the_servers_clock_is(server, writer):
-    """And holds nothing of the one before."""
+def test_the_next_slot_starts_by_the_clock_of_the_server(server, writer):
+    """And holds no counts of the earlier one."""
     server.at_s = SLOT_S - 1.0
     writer.count([block(lane="batch")])
     writer.write()
@@ -85,15 +85,15 @@ def test_the_next_slot_begins_where_the_servers_clock_is(server, writer):
     assert (after.busy_s, after.lanes) == (0.0, {})
 
 
-def test_what_could_not_be_written_goes_with_the_next_write(server, writer):
-    """However long the server was away."""
-    server.away = True
+def test_counts_of_a_failed_write_are_written_with_the_next_one(server, writer):
+    """Even if the server was down for long."""
+    server.is_down = True
     for at_s in (1.0, 90.0):
         server.at_s = at_s
         writer.count([block(n_checks=7)])
         with pytest.raises(TransportError):
             writer.write()
-    server.away = False
+    server.is_down = False
     server.at_s = 91.0
     writer.write()
 
@@ -102,9 +102,9 @@ def test_what_could_not_be_written_goes_with_the_next_write(server, writer):
     assert slot.covered_s == 91.0
 
 
-def test_a_duplicate_is_time_but_no_check(server, writer):
-    """It was counted where its answer came first."""
-    writer.count([block(outcome=Outcome.DUPLICATE, total_s=None)])
+def test_a_duplicate_counts_as_time_and_not_as_a_check(server, writer):
+    """Its checks were counted with the first answer."""
+    writer.count([block(outcome=BlockOutcome.DUPLICATE, total_s=None)])
     writer.write()
 
     (slot,) = server.slots.values()
@@ -112,16 +112,16 @@ def test_a_duplicate_is_time_but_no_check(server, writer):
     assert slot.lanes["normal"].n_checks == 0
 
 
-def test_a_failed_block_is_checks_with_errors(server, writer):
-    writer.count([block(outcome=Outcome.FAILED, n_checks=10, n_errors=10)])
+def test_all_checks_of_a_failed_block_are_errors(server, writer):
+    writer.count([block(outcome=BlockOutcome.FAILED, n_checks=10, n_errors=10)])
     writer.write()
 
     (slot,) = server.slots.values()
     assert (slot.lanes["normal"].n_checks, slot.lanes["normal"].n_errors) == (10, 10)
 
 
-def test_a_check_of_the_json_door_has_no_time_of_waiting(server, writer):
-    """It is counted and computed all the same."""
+def test_a_json_check_has_no_queue_time(server, writer):
+    """It has a count and a computing time."""
     writer.count([json_check()])
     writer.write()
 
@@ -130,21 +130,21 @@ def test_a_check_of_the_json_door_has_no_time_of_waiting(server, writer):
     assert (work.n_checks, work.compute.n, work.queued.n, work.total.n) == (1, 1, 0, 0)
 
 
-def test_a_worker_that_does_nothing_writes_seldom(server, writer):
-    """Its time is told as a slot begins, and whole as it ends."""
+def test_an_idle_worker_writes_twice_in_a_slot(server, writer):
+    """At its start, and at its end with the whole time."""
     server.writes.clear()
     for second in range(1, 4 * SLOT_S + 1):
         server.at_s = float(second)
         writer.write()
 
-    begins = [(at, is_first) for at, is_first in server.writes if SLOT_S < at <= 2 * SLOT_S]
-    assert begins == [(6.0, True), (10.0, False)]
-    assert len(server.writes) == 4 * len(begins)
+    one_slot = [(at, is_first) for at, is_first in server.writes if SLOT_S < at <= 2 * SLOT_S]
+    assert one_slot == [(6.0, True), (10.0, False)]
+    assert len(server.writes) == 4 * len(one_slot)
     assert [server.slots[FIRST + n, "w"].covered_s for n in range(4)] == [5.0] * 4
 
 
-def test_what_was_counted_is_written_with_the_next_call(server, writer):
-    """However soon after the last one: only nothing may wait."""
+def test_counts_are_written_with_the_next_call(server, writer):
+    """Immediately, although a slot without counts would wait."""
     server.at_s = 1.0
     writer.write()
     server.at_s = 2.0
@@ -157,8 +157,8 @@ def test_what_was_counted_is_written_with_the_next_call(server, writer):
     assert server.slots[FIRST, "w"].covered_s == 2.0
 
 
-def test_look_ups_are_news_too(server):
-    """Those of a block that has not ended yet."""
+def test_look_ups_are_written_like_counts(server):
+    """Also those of a block that has not finished."""
     so_far = [LookUps()]
     writer = SlotWriter(server, "w", threads=2, look_ups=lambda: so_far[0], clock=server.clock)
     for at_s in (0.0, 1.0, 2.0):

@@ -1,4 +1,4 @@
-"""What a worker shows Prometheus, as its own parser reads it."""
+"""The metrics of a worker, read by the parser of Prometheus."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from risk_tasks.metrics import Outcome
-from risk_tasks.monitoring.worker import BOUNDS_S, WorkerMetrics
+from risk_tasks.metrics import BlockOutcome
+from risk_tasks.monitoring.prometheus import BOUNDS_S, WorkerMetrics
 from tests.unit.monitoring.records import block, json_check
 
 LANES = ("critical", "normal", "batch")
@@ -27,7 +27,7 @@ def shown(metrics: WorkerMetrics) -> dict[tuple, float]:
     }
 
 
-def test_every_lane_and_outcome_is_there_at_zero_from_the_start():
+def test_every_lane_and_outcome_starts_at_zero():
     """A rate needs a series before the first event."""
     samples = shown(WorkerMetrics(threads=3))
 
@@ -42,13 +42,13 @@ def test_every_lane_and_outcome_is_there_at_zero_from_the_start():
 
 
 def test_checks_are_counted_by_outcome():
-    """Rows with an error apart, blocks without an answer apart, duplicates not again."""
+    """Errors of rows and failed blocks are separate; duplicates are not counted again."""
     metrics = WorkerMetrics(threads=1)
     metrics.count(
         [
             block(n_checks=10, n_errors=4),
-            block(outcome=Outcome.FAILED, n_checks=5, n_errors=5),
-            block(outcome=Outcome.DUPLICATE, n_checks=100, total_s=None),
+            block(outcome=BlockOutcome.FAILED, n_checks=5, n_errors=5),
+            block(outcome=BlockOutcome.DUPLICATE, n_checks=100, total_s=None),
             json_check(lane="batch"),
         ]
     )

@@ -1,14 +1,45 @@
-"""A worker's histograms, in slots of some seconds that all workers share."""
+"""Recording of finished blocks: buffered by a worker, and written to the server in slots."""
 
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 from risk_tasks.histograms import Durations
-from risk_tasks.metrics import BlockRecord, Outcome
+from risk_tasks.metrics import BlockOutcome, BlockRecord
 from risk_tasks.store.telemetry import LaneWork, LookUps, Slot, SlotStore, slot_number
+
+#: the bound of the buffer; older records are dropped, which takes 100,000 messages in a second
+_MAX_RECORDS = 100_000
+
+
+class Sink(Protocol):
+    """Counts records; called by one thread."""
+
+    def count(self, records: Iterable[BlockRecord]) -> None: ...
+
+
+class BufferedRecorder:
+    """Buffers records, and has the sinks count them when `flush` is called.
+
+    Counting a time in a histogram takes microseconds; buffering a record takes less than one.
+    """
+
+    def __init__(self, sinks: Sequence[Sink]) -> None:
+        self._sinks = sinks
+        self._records: deque[BlockRecord] = deque(maxlen=_MAX_RECORDS)
+
+    def record(self, block: BlockRecord) -> None:
+        self._records.append(block)
+
+    def flush(self) -> None:
+        """Have everything counted that is buffered now."""
+        # Other threads keep recording: what they add is for the next flush.
+        taken = [self._records.popleft() for _ in range(len(self._records))]
+        for sink in self._sinks:
+            sink.count(taken)
 
 
 class LaneCounts:
@@ -19,8 +50,8 @@ class LaneCounts:
         self.queued, self.compute, self.total = Durations(), Durations(), Durations()
 
     def add(self, block: BlockRecord) -> None:
-        """Count `block`; a duplicate was counted where its answer came first."""
-        if block.outcome is Outcome.DUPLICATE:
+        """Count `block`; a duplicate was counted with its first answer."""
+        if block.outcome is BlockOutcome.DUPLICATE:
             return
         self.n_blocks += 1
         self.n_checks += block.n_checks
@@ -42,7 +73,7 @@ class LaneCounts:
         )
 
     def merge(self, work: LaneWork) -> None:
-        """Add what another worker, or another slot, has counted."""
+        """Add the counts of another worker or another slot."""
         self.n_blocks += work.n_blocks
         self.n_checks += work.n_checks
         self.n_errors += work.n_errors
@@ -52,13 +83,11 @@ class LaneCounts:
 
 
 class SlotWriter:
-    """Counts records into the slot of now, and writes it to the server.
+    """Counts records into the current slot, and writes it to the server.
 
-    `look_ups` returns those of the process so far.
-
-    What is counted between two writes belongs to the slot of the first. Where a write fails, the
-    counts stay and go with the next one. Where nothing was counted, two calls of `write` in a
-    slot do so: the first, and the one as it ends.
+    `look_ups` returns the look-ups of the process so far. Counts between two writes belong to the
+    slot of the earlier one. When a write fails, its counts are written with the next one. A slot
+    without counts is written only by its first call of `write` and by the call at its end.
     """
 
     def __init__(
@@ -79,7 +108,7 @@ class SlotWriter:
         self._covered_until_s = 0.0
         self._server_ahead_s = 0.0
         self._written: Slot | None = None
-        self._begin()
+        self._start()
 
     def count(self, records: Iterable[BlockRecord]) -> None:
         for block in records:
@@ -88,7 +117,7 @@ class SlotWriter:
             self._has_news = True
 
     def write(self) -> None:
-        """Write the slot if it is due, and begin the next one where the server's clock is there.
+        """Write the slot if it is due, and start the next one by the clock of the server.
 
         Raises `TransportError`.
         """
@@ -108,18 +137,18 @@ class SlotWriter:
         self._written, self._has_news = slot, False
         if slot_number(server_s) != self._number:
             self._number = slot_number(server_s)
-            self._begin()
+            self._start()
 
     def _is_due(self, number: int, now_s: float) -> bool:
         written = self._written
-        # One that covers nothing would tell of a worker that it was never there.
+        # A slot that covers no time would show a worker that never ran.
         if written is None or written.covered_s == 0 or self._has_news:
             return True
         if self._looked_up() != written.look_ups:
             return True
         return slot_number(now_s + self._server_ahead_s) != number
 
-    def _begin(self) -> None:
+    def _start(self) -> None:
         self._covered_s = self._busy_s = 0.0
         self._looked_up_before = self._look_ups()
         self._lanes: defaultdict[str, LaneCounts] = defaultdict(LaneCounts)
