@@ -175,7 +175,9 @@ def watch(
     console = Console(highlight=False, soft_wrap=True)
     try:
         with RiskClient(url_of(broker_url)) as risk:
-            changes = risk.breaches(since, group=group, reader=reader, within_s=idle_timeout_s)
+            changes = risk.breaches(
+                since, group=group, reader=reader, idle_timeout_s=idle_timeout_s
+            )
             for change in islice(changes, count):
                 if as_json:
                     print(json.dumps(change_document(change), allow_nan=False), flush=True)

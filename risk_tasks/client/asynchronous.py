@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from risk_tasks.client.blocking import RiskClient
-from risk_tasks.client.breach_stream import AsyncChanges, ChangeReader
+from risk_tasks.client.breach_stream import AsyncLimitChanges, LimitChangeReader
 from risk_tasks.client.coalescing import (
     Coalescer,
     CoalescingPolicy,
@@ -239,18 +239,22 @@ class AsyncRiskClient:
         *,
         group: str | None = None,
         reader: str | None = None,
-        within_s: float | None = None,
-    ) -> AsyncChanges:
+        idle_timeout_s: float | None = None,
+    ) -> AsyncLimitChanges:
         """Return an async iterator over changes of state, as `RiskClient.breaches` does.
 
-        A wait that is cancelled loses nothing: what it would have had comes with the next. That the
-        server cannot be reached is raised by the first wait.
+        A wait that is cancelled loses nothing: the next one returns its change. The first wait
+        raises `TransportError` if the server cannot be reached.
         """
         self._require_open()
-        source = ChangeReader(
-            self._blocking.url, since, group=group, reader=reader, is_closed=lambda: self._closed
+        source = LimitChangeReader(
+            self._blocking.url,
+            since,
+            group=group,
+            reader=reader,
+            is_client_closed=lambda: self._closed,
         )
-        return AsyncChanges(source, within_s)
+        return AsyncLimitChanges(source, idle_timeout_s)
 
     async def close(self) -> None:
         """End the connections; waiting calls get a `TransportError`."""

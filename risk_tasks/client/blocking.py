@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, Unpack, overload
 import pyarrow as pa
 
 from risk_tasks.client.answers import Tables, decode_reports, decode_tables
-from risk_tasks.client.breach_stream import ChangeReader, Changes
+from risk_tasks.client.breach_stream import LimitChangeReader, LimitChanges
 from risk_tasks.client.check_ids import CheckId
 from risk_tasks.client.coalescing import ThreadCoalescer
 from risk_tasks.client.connection import Connection, Decode, Result
@@ -328,26 +328,28 @@ class RiskClient:
         *,
         group: str | None = None,
         reader: str | None = None,
-        within_s: float | None = None,
-    ) -> Changes:
+        idle_timeout_s: float | None = None,
+    ) -> LimitChanges:
         """Return an iterator over changes of state of limits, in order, as they come.
 
-        `since` is the id of a change, `"0"` for all that are kept, `"$"` for those after this
-        call. It goes on over lost connections without losing or repeating any, until the client is
-        closed (noticed within half a second), or nothing came for `within_s`.
+        `since` is the id of a change, `"0"` for all that are kept, `"$"` for those after this call.
+        It continues over lost connections without losing or repeating a change. It ends when the
+        client is closed (within half a second) or when nothing came for `idle_timeout_s`.
 
-        Readers of a `group` share its changes: each goes to one `reader`, and is ended when that
-        asks for the next. What a reader had for a minute and did not end goes to another, so that
-        one may come twice, with the same `event_id`. A new group begins after `since`.
+        Readers of a `group` share its changes: each change goes to one `reader`, and is
+        acknowledged when that reader takes the next one. A change that is not acknowledged within a
+        minute goes to another reader: it may come twice, with the same `event_id`. A new group
+        starts after `since`.
 
-        Raises `TransportError` where the server cannot be reached at the beginning, or when
-        `within_s` is over; `ChangesTrimmedError` where changes that were asked for are gone.
+        Raises `TransportError` if the server cannot be reached at the start, or when
+        `idle_timeout_s` ends, and `ChangesTrimmedError` if changes were deleted before they were
+        read.
         """
         self._coalescer()
-        source = ChangeReader(
-            self.url, since, group=group, reader=reader, is_closed=lambda: self._closed
+        source = LimitChangeReader(
+            self.url, since, group=group, reader=reader, is_client_closed=lambda: self._closed
         )
-        return Changes(source, within_s)
+        return LimitChanges(source, idle_timeout_s)
 
     def close(self) -> None:
         """End the connections; waiting calls get a `TransportError`."""

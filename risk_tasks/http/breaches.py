@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from risk_tasks.client import AsyncRiskClient
-from risk_tasks.client.breach_stream import AsyncChanges
+from risk_tasks.client.breach_stream import AsyncLimitChanges
 from risk_tasks.errors import (
     ChangesTrimmedError,
     InvalidSettingsError,
@@ -123,15 +123,15 @@ class EventSource(ABC):
     #: whether the stream ends after its first text
     ends_after_text = False
 
-    def __init__(self, changes: AsyncChanges) -> None:
+    def __init__(self, changes: AsyncLimitChanges) -> None:
         self.changes = changes
         self._first = ""
 
     async def begin(self) -> None:
         """Read the changes that are there. Raises if the broker cannot be read."""
         self._first = await self._read(0.0)
-        if self.changes.lost is not None:
-            raise self.changes.lost
+        if self.changes.read_error is not None:
+            raise self.changes.read_error
 
     async def next(self, timeout_s: float) -> str:
         """Return the text of the next changes, empty if none arrives in about `timeout_s`."""
@@ -162,10 +162,10 @@ class EveryChange(EventSource):
 
     def preamble(self) -> str:
         # The place: a client that reconnects before the first event misses no change.
-        return f"retry: {_RECONNECT_MS}\nid: {self.changes.begins_after}\n\n"
+        return f"retry: {_RECONNECT_MS}\nid: {self.changes.start_position}\n\n"
 
     async def _read(self, timeout_s: float) -> str:
-        change = await self.changes.look(timeout_s)
+        change = await self.changes.poll(timeout_s)
         return "" if change is None else _event(change, change.id)
 
 
@@ -178,23 +178,23 @@ class SharedChanges(EventSource):
 
     ends_after_text = True
 
-    def __init__(self, changes: AsyncChanges, acknowledged: Sequence[str]) -> None:
+    def __init__(self, changes: AsyncLimitChanges, acknowledged: Sequence[str]) -> None:
         super().__init__(changes)
         self._acknowledged = acknowledged
 
     async def begin(self) -> None:
-        await self.changes.done(self._acknowledged)
+        await self.changes.acknowledge(self._acknowledged)
         await super().begin()
 
     async def probe(self) -> None:
-        await self.changes.done(())
+        await self.changes.acknowledge(())
 
     def preamble(self) -> str:
         # No id: the client keeps that of its last share until it receives another share.
         return f"retry: {_NEXT_SHARE_MS}\n\n"
 
     async def _read(self, timeout_s: float) -> str:
-        share = await self.changes.batch(timeout_s)
+        share = await self.changes.poll_all(timeout_s)
         if not share:
             return ""
         # Only the last event has an id: a truncated share is delivered again as a whole.
@@ -230,8 +230,8 @@ async def stream_events(
                 yield text
                 return
             if not text and time.monotonic() - yielded_at >= heartbeat_s:
-                if source.changes.lost is not None:
-                    raise source.changes.lost
+                if source.changes.read_error is not None:
+                    raise source.changes.read_error
                 text = _COMMENT
             if text:
                 yield text

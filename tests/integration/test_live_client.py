@@ -102,7 +102,7 @@ def test_a_critical_event_is_sent_by_both_clients(client, worker):
     worker.work(WARN)
 
     assert client.report("p").reason == "exchange halt"
-    (change,) = client.breaches("0", within_s=0)
+    (change,) = client.breaches("0", idle_timeout_s=0)
     assert (change.standing.state, change.reason) == (WARN, "exchange halt")
     for ids, field in (("p", "portfolio_ids"), ([], "portfolio_ids"), ([7], "portfolio_ids[0]")):
         with pytest.raises(InvalidPortfolioError) as refused:
@@ -154,7 +154,7 @@ def test_changes_after_the_call_are_iterated(client, worker):
     client.set_portfolio(Portfolio("p", {}))
     swing(client, worker, WARN)
 
-    changes = client.breaches(within_s=0)
+    changes = client.breaches(idle_timeout_s=0)
     assert list(changes) == []
     swing(client, worker, WARN, HARD, OK)
 
@@ -167,9 +167,9 @@ def test_an_iteration_goes_on_from_any_change(client, worker):
     client.set_portfolio(Portfolio("p", {}))
     swing(client, worker, *[WARN, OK] * 120)
 
-    every = list(client.breaches("0", within_s=0))
+    every = list(client.breaches("0", idle_timeout_s=0))
     assert len({one.event_id for one in every}) == 240
-    assert list(client.breaches(every[99].id, within_s=0)) == every[100:]
+    assert list(client.breaches(every[99].id, idle_timeout_s=0)) == every[100:]
 
 
 def test_a_reader_waits_for_what_comes(client, worker, clients, server):
@@ -181,7 +181,7 @@ def test_a_reader_waits_for_what_comes(client, worker, clients, server):
     thread.start()
 
     swing(client, worker, WARN, HARD)
-    again = client.breaches("0", within_s=10)
+    again = client.breaches("0", idle_timeout_s=10)
     assert told([next(again), next(again)]) == [("p", 2, "ok", "warn"), ("p", 3, "warn", "hard")]
     while len(found) < 2:
         thread.join(0.01)
@@ -210,10 +210,10 @@ def test_readers_of_a_group_share_changes_and_end_what_they_had(client, worker):
     swing(client, worker, *[WARN, OK] * 3)
 
     def read(reader: str, n: int | None = None) -> list[LimitChange]:
-        changes = client.breaches("0", group="desk", reader=reader, within_s=0)
+        changes = client.breaches("0", group="desk", reader=reader, idle_timeout_s=0)
         return list(changes) if n is None else [next(changes) for _ in range(n)]
 
-    every = list(client.breaches("0", within_s=0))
+    every = list(client.breaches("0", idle_timeout_s=0))
     assert read("one", 3) == every[:3]
     # The third was handed out and not ended: a reader of the same name has it again.
     assert read("one") == every[2:]
@@ -221,12 +221,12 @@ def test_readers_of_a_group_share_changes_and_end_what_they_had(client, worker):
 
 
 def test_what_a_reader_left_goes_to_another(client, worker, monkeypatch):
-    monkeypatch.setattr("risk_tasks.client.breach_stream.TAKE_OVER_S", 0.0)
+    monkeypatch.setattr("risk_tasks.client.breach_stream.CLAIM_AFTER_S", 0.0)
     client.set_portfolio(Portfolio("p", {}))
     swing(client, worker, *[WARN, OK] * 3)
 
     left = next(client.breaches("0", group="desk", reader="one"))
-    taken = list(client.breaches("0", group="desk", reader="two", within_s=0))
+    taken = list(client.breaches("0", group="desk", reader="two", idle_timeout_s=0))
 
     assert taken[0] == left
     assert len(taken) == 6
@@ -236,7 +236,7 @@ def test_an_answer_that_is_lost_is_read_again(server, client, worker, clients):
     """With a group the server counts it as delivered: it comes first, once, and in order."""
     client.set_portfolio(Portfolio("p", {}))
     swing(client, worker, *[WARN, OK] * 60)
-    every = list(client.breaches("0", within_s=0))
+    every = list(client.breaches("0", idle_timeout_s=0))
 
     for group in ({}, {"group": "desk", "reader": "one"}):
         wire = Proxy(server.port, lambda answer: b"observed" in answer)
@@ -290,7 +290,7 @@ def test_an_iteration_survives_a_restart_of_the_server(durable, tmp_path, client
 
 def test_silence_of_a_server_that_is_away_is_no_silence(durable, clients):
     client = clients(f"redis://127.0.0.1:{durable.port}/0")
-    changes = client.breaches(within_s=0.3)
+    changes = client.breaches(idle_timeout_s=0.3)
     assert list(changes) == []
 
     durable.stop()
@@ -305,7 +305,7 @@ def test_the_asyncio_client_does_the_same(server, worker, client):
     async def work():
         async with AsyncRiskClient(server.url) as risk:
             assert await risk.set_portfolio(Portfolio("p", {}), event_id="e") == 1
-            changes = risk.breaches("0", within_s=30)
+            changes = risk.breaches("0", idle_timeout_s=30)
             for _ in range(3):
                 with pytest.raises(TimeoutError):
                     await asyncio.wait_for(anext(changes), 0.05)
@@ -318,7 +318,7 @@ def test_the_asyncio_client_does_the_same(server, worker, client):
             found.append(await anext(changes))
             await changes.aclose()
             assert [one async for one in changes] == []
-            shared = risk.breaches("0", group="desk", reader="one", within_s=0)
+            shared = risk.breaches("0", group="desk", reader="one", idle_timeout_s=0)
             assert [one async for one in shared] == found
             waiting = asyncio.ensure_future(anext(risk.breaches()))
             await asyncio.sleep(0)

@@ -30,7 +30,7 @@ def test_a_change_that_breaks_a_limit_is_told(live_fleet, clients, call):
     """By the stream, by the latest report, and by a check; what heals it is told too."""
     risk, name = clients(live_fleet.url, timeout_s=20), unique("live")
     risk.set_portfolio(Portfolio(name, {"AAPL": 1.0}))
-    changes = risk.breaches(within_s=30)
+    changes = risk.breaches(idle_timeout_s=30)
 
     broken = risk.change_positions(name, {"AAPL": 1e6})
     change = next(changes)
@@ -60,7 +60,7 @@ def test_new_limits_are_told_of_too(live_fleet, clients):
 
     async def work():
         async with AsyncRiskClient(live_fleet.url) as client:
-            changes = client.breaches("0", within_s=30)
+            changes = client.breaches("0", idle_timeout_s=30)
             strict = LimitSet("live", [Limit("gross_exposure", hard=1.0, id="strict")])
             await client.publish_limits(strict)
             async for change in changes:

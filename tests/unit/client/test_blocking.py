@@ -207,7 +207,7 @@ REFUSED = {
     "a group of nobody": (lambda risk: risk.breaches("0", group="desk"), INVALID),
     "a reader of nothing": (lambda risk: risk.breaches("0", reader="one"), INVALID),
     "a group without a name": (lambda risk: risk.breaches("0", group="", reader="one"), INVALID),
-    "no time": (lambda risk: risk.breaches("0", within_s=-1), INVALID),
+    "no time": (lambda risk: risk.breaches("0", idle_timeout_s=-1), INVALID),
     "a portfolio for a list": (lambda risk: risk.check_many(BOOKS[0]), InvalidPortfolioError),
     "nothing for a list": (lambda risk: risk.submit(None), InvalidPortfolioError),
     "no market": (lambda risk: risk.publish_market(None), InvalidMarketError),

@@ -36,29 +36,29 @@ CHANGE = LimitChange(
 class Script:
     """Scripted changes: what each read returns or raises, then a trimmed stream."""
 
-    begins_after = "3-1"
-    lost: TransportError | None = None
+    start_position = "3-1"
+    read_error: TransportError | None = None
 
     def __init__(self, *found: LimitChange | Exception | None) -> None:
         self._found = list(found)
         self.is_closed = False
         self.acknowledged: list[str] = []
 
-    async def look(self, timeout_s: float) -> LimitChange | None:
+    async def poll(self, timeout_s: float) -> LimitChange | None:
         found = self._found.pop(0) if self._found else ChangesTrimmedError()
         if isinstance(found, Exception):
             raise found
         return found
 
-    async def batch(self, timeout_s: float) -> list[LimitChange]:
-        first = await self.look(timeout_s)
+    async def poll_all(self, timeout_s: float) -> list[LimitChange]:
+        first = await self.poll(timeout_s)
         found = [first] if first is not None else []
         while found and self._found and isinstance(self._found[0], LimitChange):
             found.append(self._found.pop(0))
         return found
 
-    async def done(self, places: Sequence[str]) -> None:
-        self.acknowledged += places
+    async def acknowledge(self, change_ids: Sequence[str]) -> None:
+        self.acknowledged += change_ids
 
     async def aclose(self) -> None:
         self.is_closed = True
@@ -121,7 +121,7 @@ def test_a_heartbeat_is_sent_only_after_its_interval():
 
 def test_a_stream_without_its_broker_sends_no_heartbeat():
     changes = Script(None, None)
-    changes.lost = TransportError()
+    changes.read_error = TransportError()
 
     assert texts(changes, 0) == []
 
@@ -157,7 +157,7 @@ def test_an_error_of_the_first_read_is_raised_and_releases_the_stream():
 
 def test_a_stream_does_not_begin_without_its_broker():
     changes = Script(None)
-    changes.lost = TransportError()
+    changes.read_error = TransportError()
 
     with pytest.raises(TransportError):
         get(gateway_of(changes))
