@@ -150,7 +150,7 @@ def _answer(
     waited = {"queued_ms": block.queued_ms, "fetch_ms": fetch_s * 1e3}
     try:
         answer = _with_retry(
-            lambda: service.answer(block.payload, block.stamp, waited, within_s=block.left_s)
+            lambda: service.answer(block.payload, block.stamp, waited, timeout_s=block.left_s)
         )
         return answer, encode_answer(answer) if block.keeps_answer else b""
     except WireError as error:

@@ -1,4 +1,4 @@
-"""The JSON door: one check as plain values in, its report as plain values out."""
+"""JSON checks: a document with one check in, its report as a document out."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _FIELDS = ("portfolio", "limits", "measures", "settings", "market", "explain")
 
 
 class DocumentService:
-    """Answers documents with the service that answers blocks.
+    """Checks documents with the service for blocks.
 
-    Names of markets and limit sets are resolved when the check is computed, not when it was sent:
-    this door has Celery's guarantees, not those of the ledger.
+    Names of markets and limit sets are resolved when the check is computed, not when it is sent: a
+    JSON check has the guarantees of Celery, not those of the ledger.
     """
 
     def __init__(self, service: Service, markets: MarketStore, limits: LimitStore) -> None:
@@ -47,22 +47,22 @@ class DocumentService:
         self._limits = limits
 
     def check(self, request: Mapping[str, Any], *portfolio: object) -> Document:
-        """Return the report of the one check in `request`; a bad one is answered, never raised.
+        """Return the report of the check in `request`; the report of a bad request has its error.
 
-        The portfolio alone may also stand by itself, as a task's one positional argument.
+        The portfolio may also be the positional argument of the task.
         """
         started = time.perf_counter()
         given = {**request, "portfolio": portfolio[0]} if portfolio else request
         try:
             if len(portfolio) > 1 or (portfolio and "portfolio" in request):
                 raise InvalidSettingsError(
-                    "Only the portfolio stands by position, and once.",
+                    "Only the portfolio may be a positional argument, and only once.",
                     field="args",
-                    remedy="Give the others by name.",
+                    remedy="Give all other arguments by name.",
                 )
             report = self._check(given)
         except RequestError as error:
-            report = _refusal(given.get("portfolio"), describe(error))
+            report = _error_report(given.get("portfolio"), describe(error))
         document = report_document(report)
         document["timings"] = {"compute_ms": (time.perf_counter() - started) * 1e3}
         return document
@@ -71,7 +71,7 @@ class DocumentService:
         for name in request:
             if name not in _FIELDS:
                 raise InvalidSettingsError(
-                    "There is no such argument.", field=name, remedy=f"Use {', '.join(_FIELDS)}."
+                    f"Unknown argument {name!r}.", field=name, remedy=f"Use {', '.join(_FIELDS)}."
                 )
         portfolio = read_portfolio(request.get("portfolio"))
         limit_set, version = self._read_limits(request.get("limits"))
@@ -89,11 +89,11 @@ class DocumentService:
         return reports([portfolio.id], [answer])[0]
 
     def _read_limits(self, given: object) -> tuple[LimitSet | None, str]:
-        """Return limits that came with the request, or else the version of the published ones."""
+        """Return the limits in the request, or else the version of the published ones."""
         if isinstance(given, Mapping):
             return read_limit_set(given), ""
         if not (given is None or is_name(given)):
-            raise InvalidLimitError("Give a limit set, or the name of one.", field="limits")
+            raise InvalidLimitError("Not a limit set or the name of one.", field="limits")
         version = self._limits.current().get(str(given or DEFAULT_NAME), "")
         if given is not None and not version:
             raise UnknownLimitSetError(f"No limit set {given!r} is published.", field="limits")
@@ -101,12 +101,12 @@ class DocumentService:
 
     def _read_market(self, given: object) -> str:
         if not (given is None or is_name(given)):
-            raise InvalidSettingsError("Give the name or the id of a market.", field="market")
+            raise InvalidSettingsError("Not the name or the id of a market.", field="market")
         name = str(given or DEFAULT_NAME)
         return self._markets.current().get(name, name if given else "")
 
 
-def _refusal(portfolio: object, error: ReportError) -> RiskReport:
+def _error_report(portfolio: object, error: ReportError) -> RiskReport:
     named = portfolio.get("id") if isinstance(portfolio, Mapping) else None
     return RiskReport(
         portfolio_id=named if isinstance(named, str) else "",

@@ -1,4 +1,4 @@
-"""Breaches in full: what was found by rows becomes what a caller reads."""
+"""Breaches with contributors and scenarios, as a report has them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from risk_tasks.model.limits import Comparison
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.report import Breach, Contributor, NotEvaluated, TailScenario
 
-#: how many positions, and how many past outcomes, a breach names
+#: the largest number of positions, and of past observations, of a breach
 N_CONTRIBUTORS = 5
 
 
@@ -25,7 +25,7 @@ def explain_breaches(
     market: MarketArrays,
     settings: MeasureSettings,
 ) -> dict[int, list[Breach]]:
-    """Return the breaches of each row that has any, in the order of the limits."""
+    """Return breaches by row, in the order of the limits."""
     names = list(market.index) if evaluation.breaches else []
     explained: dict[int, list[Breach]] = defaultdict(list)
     for found in evaluation.breaches:
@@ -59,7 +59,7 @@ def _date_of(market: MarketArrays, observation: int) -> date | None:
 
 
 def _top(found: FoundBreach, parts: FloatArray, names: Sequence[str]) -> tuple[Contributor, ...]:
-    """The positions that push the measure furthest towards its breach, largest first."""
+    """Return the positions that contribute most to the breach, the largest first."""
     with np.errstate(all="ignore"):
         shares = parts / parts.sum()
     against = found.limit.comparison is Comparison.BELOW or (
@@ -79,7 +79,7 @@ def _top(found: FoundBreach, parts: FloatArray, names: Sequence[str]) -> tuple[C
 
 
 def explain_gaps(evaluation: Evaluation) -> dict[int, list[NotEvaluated]]:
-    """Return the limits that could not be told, by row."""
+    """Return by row the limits that could not be evaluated."""
     explained: dict[int, list[NotEvaluated]] = defaultdict(list)
     for gap in evaluation.gaps:
         explained[gap.row].append(

@@ -1,4 +1,4 @@
-"""What a number depends on, as one hash: the same inputs have the same hash on any machine."""
+"""The fingerprint of a check: a hash of its inputs, which is equal on every machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from risk_tasks.kernels.jit import target_cpu
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 from risk_tasks.wire.documents import settings_document
 
-#: the code and the processor that it is compiled for, which both shape the bits of a result
+#: the version of the code and the target processor: both affect the bits of a result
 ENGINE_VERSION = f"{version('risk-tasks')}/{target_cpu()}"
 
 
@@ -30,7 +30,7 @@ def input_hashes(
 ) -> list[str]:
     """Return a SHA-256 for each portfolio of the block.
 
-    Limits are not in it: they decide, but no number depends on them.
+    It does not cover limits, because no number depends on them.
     """
     common = _common(market_id, tuple(names), settings)
     held = np.stack([block.instrument.astype(np.float64), block.quantity], axis=1).tobytes()
@@ -49,6 +49,6 @@ def input_hashes(
 
 @lru_cache(maxsize=256)
 def _common(market_id: str, names: tuple[MeasureName, ...], settings: MeasureSettings) -> Any:
-    """Return the hash of what the blocks of a call share; never written to, only copied."""
+    """Return the hash of the terms of a call; callers copy it and do not update it."""
     terms = [ENGINE_VERSION, market_id, [str(name) for name in names], settings_document(settings)]
     return hashlib.sha256(json.dumps(terms).encode())

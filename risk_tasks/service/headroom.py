@@ -1,4 +1,4 @@
-"""How much of its limits a portfolio uses, and how much room they leave each of its positions."""
+"""The use of limits by a portfolio, and the headroom that they leave each of its positions."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from risk_tasks.model.limits import Comparison, Limit
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 from risk_tasks.model.report import Severity
 
-#: a trade is taken back by ever more of what rounding may have added, this often at most
+#: a trade is reduced at most this often, each time by a larger multiple of the rounding error
 _N_STEPS, _FIRST_STEP, _FASTER = 14, 2.0**-52, 8.0
-#: first by what the trade and the position may be rounded by, then by what the book may be as well
+#: the first reductions are by the rounding error of trade and position, later ones of the book
 _N_NEAR = 3
-#: how many positions are checked at once
+#: positions that are checked in one call
 _MAX_POSITIONS = 100_000
-_NOWHERE = -1
+_NO_LIMIT = -1
 
 
-class Told(NamedTuple):
-    """A block that is computed and held against its limits."""
+class EvaluatedBlock(NamedTuple):
+    """A block, its measures, and the evaluation of its limits."""
 
     block: PortfolioBlock
     market: MarketArrays
@@ -35,24 +35,24 @@ class Told(NamedTuple):
     evaluation: Evaluation
 
 
-def explain_limits(told: Told, row: int, limits: Sequence[Limit]) -> Explanation:
-    """Explain the portfolio at `row`, to which `limits` apply."""
+def explain_limits(checked: EvaluatedBlock, row: int, limits: Sequence[Limit]) -> Explanation:
+    """Explain the use of `limits`, which apply to the portfolio at `row`, and its headroom."""
     severities = {
-        found.limit.id: found.severity for found in told.evaluation.breaches if found.row == row
+        found.limit.id: found.severity for found in checked.evaluation.breaches if found.row == row
     }
-    seen = [limit for limit in limits if told.columns[limit.measure_name].has_value[row]]
+    seen = [limit for limit in limits if checked.columns[limit.measure_name].has_value[row]]
     hard = [limit for limit in limits if limit.hard is not None]
     bounding = [one for one in hard if one in seen and one.measure_name.name in BOUNDED]
     broken = next((one for one in hard if severities.get(one.id) is Severity.HARD), None)
     return Explanation(
-        limits=tuple(_use(told, row, limit, severities.get(limit.id)) for limit in seen),
-        headroom=tuple(_headroom(told, row, bounding, broken)),
+        limits=tuple(_use(checked, row, limit, severities.get(limit.id)) for limit in seen),
+        headroom=tuple(_headroom(checked, row, bounding, broken)),
         not_bounded=tuple(limit.id for limit in hard if limit not in bounding),
     )
 
 
-def _use(told: Told, row: int, limit: Limit, severity: Severity | None) -> LimitUse:
-    observed = float(told.columns[limit.measure_name].values[row])
+def _use(checked: EvaluatedBlock, row: int, limit: Limit, severity: Severity | None) -> LimitUse:
+    observed = float(checked.columns[limit.measure_name].values[row])
     threshold = limit.warn if limit.hard is None else limit.hard
     return LimitUse(
         limit=limit.id,
@@ -67,16 +67,16 @@ def _use(told: Told, row: int, limit: Limit, severity: Severity | None) -> Limit
 
 
 def _headroom(
-    told: Told, row: int, bounding: Sequence[Limit], broken: Limit | None
+    checked: EvaluatedBlock, row: int, bounding: Sequence[Limit], broken: Limit | None
 ) -> Iterator[Headroom]:
-    book = told.block.row(row)
-    n, names = len(book.instrument), list(told.market.index)
+    book = checked.block.row(row)
+    n, names = len(book.instrument), list(checked.market.index)
     limits = [broken] if broken else bounding
     units, bound = np.zeros(2 * n), np.zeros(2 * n, dtype=np.int64)
     if not broken:
-        units, bound = _Room(told, book, bounding).find()
+        units, bound = _Room(checked, book, bounding).find()
     rooms = [
-        (float(q), limits[by].id) if np.isfinite(q) and by != _NOWHERE else (None, None)
+        (float(q), limits[by].id) if np.isfinite(q) and by != _NO_LIMIT else (None, None)
         for q, by in zip(units, bound.tolist(), strict=True)
     ]
     for place, instrument in enumerate(book.instrument.tolist()):
@@ -91,10 +91,12 @@ def _headroom(
 
 
 class _Room:
-    """The room of one book that breaks none of `limits`; K legs, first all that buy, then sell."""
+    """The headroom of a book that passes `limits`; K legs, first all buys, then all sells."""
 
-    def __init__(self, told: Told, book: PortfolioBlock, limits: Sequence[Limit]) -> None:
-        self._market, self._settings = told.market, told.settings
+    def __init__(
+        self, checked: EvaluatedBlock, book: PortfolioBlock, limits: Sequence[Limit]
+    ) -> None:
+        self._market, self._settings = checked.market, checked.settings
         self._book, self._limits = book, limits
         self._names = tuple(dict.fromkeys(limit.measure_name for limit in limits))
         n = len(book.instrument)
@@ -102,9 +104,9 @@ class _Room:
         self._side = np.repeat([1.0, -1.0], n)
 
     def find(self) -> tuple[FloatArray, IntArray]:
-        """Return units (K,), +inf for no end, and the place (K,) of the limit that ends each."""
+        """Return units (K,), +inf without a bound, and the index (K,) of each binding limit."""
         if not self._limits:
-            return np.full(len(self._place), np.inf), np.full(len(self._place), _NOWHERE)
+            return np.full(len(self._place), np.inf), np.full(len(self._place), _NO_LIMIT)
         bounds = [
             (limit.measure_name, Comparison(limit.comparison), limit.hard)
             for limit in self._limits
@@ -112,27 +114,27 @@ class _Room:
         ]
         found = largest_trades(self._book, self._market, self._settings, bounds)
         units, bound = found.min(axis=0), found.argmin(axis=0)
-        bound = np.where(np.isfinite(units), bound, _NOWHERE)
-        self._stop_at_nothing(units, bound)
-        self._step_back(units)
+        bound = np.where(np.isfinite(units), bound, _NO_LIMIT)
+        self._stop_at_zero(units, bound)
+        self._reduce(units)
         return units, bound
 
-    def _stop_at_nothing(self, units: FloatArray, bound: IntArray) -> None:
-        """Look at the one book on the way that may differ from those beside it.
+    def _stop_at_zero(self, units: FloatArray, bound: IntArray) -> None:
+        """Check the books in which a position becomes zero, where a measure may be discontinuous.
 
-        What is not held misses no return and has no share, so that a measure may leap there.
+        A position of zero needs no returns and has no share of the book.
         """
         held = self._book.quantity[self._place]
         legs = np.flatnonzero((held * self._side < 0.0) & (units >= np.abs(held)))
         breaks = self._breaks(legs, np.abs(held[legs]))
         for leg, at in zip(legs, breaks, strict=True):
-            if at != _NOWHERE:
+            if at != _NO_LIMIT:
                 units[leg], bound[leg] = abs(held[leg]), at
 
-    def _step_back(self, units: FloatArray) -> None:
-        """Take each trade back until the book that it leads to passes, to nothing where none does.
+    def _reduce(self, units: FloatArray) -> None:
+        """Reduce each trade until its book passes all limits, to 0 where no trade does.
 
-        What is found in closed form may be off by what rounding adds, of the trade and of the book.
+        The closed form may exceed a limit by the rounding error of the trade and of the book.
         """
         price = np.abs(self._market.prices[self._book.instrument])
         held = np.abs(self._book.quantity)
@@ -141,7 +143,7 @@ class _Room:
             near = units + held[self._place]
             far = ((held * price).sum() / price)[self._place]
         for n_taken in range(_N_STEPS):
-            legs = legs[self._breaks(legs, units[legs]) != _NOWHERE]
+            legs = legs[self._breaks(legs, units[legs]) != _NO_LIMIT]
             if not len(legs):
                 return
             step = _FIRST_STEP * _FASTER**n_taken * near[legs]
@@ -152,7 +154,7 @@ class _Room:
         units[legs] = 0.0
 
     def _breaks(self, legs: IntArray, units: FloatArray) -> IntArray:
-        """Return the place of the first limit that each trade breaks or leaves untold, or -1."""
+        """Return the index of the first limit that each trade breaks or makes undefined, or -1."""
         n = len(self._book.instrument)
         chunk = max(1, _MAX_POSITIONS // max(1, n))
         found = [
@@ -170,10 +172,10 @@ class _Room:
                 for limit in self._limits
             ]
         )
-        return np.where(broken.any(axis=0), broken.argmax(axis=0), _NOWHERE)
+        return np.where(broken.any(axis=0), broken.argmax(axis=0), _NO_LIMIT)
 
     def _traded(self, legs: IntArray, units: FloatArray) -> PortfolioBlock:
-        """Return a block of the books that these trades lead to."""
+        """Return a block of the books after these trades."""
         k, n = len(legs), len(self._book.instrument)
         quantity = np.tile(self._book.quantity, (k, 1))
         quantity[np.arange(k), self._place[legs]] += self._side[legs] * units

@@ -1,4 +1,4 @@
-"""The markets that a worker holds in memory, by id."""
+"""The markets in the memory of a worker, by id."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from risk_tasks.model.market import MarketSnapshot
 
 
 class MarketCache:
-    """Loads each market once and keeps the last `capacity`; safe to share between threads.
+    """Loads each market once and keeps the `capacity` last used; safe to share between threads.
 
-    A market that is being used stays whole while another is put beside it: swapping never waits
-    for running checks, and they never see half of it.
+    A check keeps the market that it started with, so a new market does not wait for running checks.
     """
 
     def __init__(self, load: Callable[[str], MarketSnapshot | None], *, capacity: int = 4) -> None:
@@ -25,7 +24,7 @@ class MarketCache:
         self._loading = threading.Lock()
 
     def get(self, market_id: str) -> MarketArrays | None:
-        """Return the market, loading it where it is not held; None where there is none such."""
+        """Return the market, and load it if necessary; None if it does not exist."""
         held = self._find(market_id)
         if held is not None:
             return held
@@ -52,6 +51,6 @@ class MarketCache:
 
     def _with_panel(self, panel_id: str) -> MarketArrays | None:
         with self._lock:
-            # Read past the LRU's own look-up: sharing a panel is no use of a market.
+            # Not by the look-up of the LRU cache: sharing a panel does not count as using a market.
             held = (Cache.__getitem__(self._held, market_id) for market_id in self._held)
             return next((market for market in held if market.panel_id == panel_id), None)

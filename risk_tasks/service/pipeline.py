@@ -1,4 +1,4 @@
-"""One page: what happens to a block of checks between its bytes and the bytes of its answer."""
+"""The pipeline on one page: from the bytes of a block of checks to the bytes of its answer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from risk_tasks.model.report import GRAVITY, Decision, ReportError
 from risk_tasks.model.stamp import Stamp
 from risk_tasks.service.explanation import explain_breaches, explain_gaps
 from risk_tasks.service.fingerprint import input_hashes
-from risk_tasks.service.headroom import Told, explain_limits
+from risk_tasks.service.headroom import EvaluatedBlock, explain_limits
 from risk_tasks.service.live import LiveRecorder
 from risk_tasks.service.market_cache import MarketCache
 from risk_tasks.service.result_cache import ResultCache
@@ -33,17 +33,17 @@ from risk_tasks.service.validation import describe, validate
 from risk_tasks.wire.answer import AnswerBlock, AnswerHead, encode_answer
 from risk_tasks.wire.request import Detail, RequestBlock, decode_request
 
-#: seconds that a check without a deadline waits for what other workers are computing
-WITHIN_S = 30.0
+#: seconds that a check without a deadline waits for results that other workers are computing
+TIMEOUT_S = 30.0
 
 _REJECT = np.int8(GRAVITY.index(Decision.REJECT))
 
 
 class Service:
-    """Checks blocks against the markets and the limit sets that it can load.
+    """Checks blocks on the markets and against the limit sets that it loads.
 
-    Costly results are looked up in `results`; without one, all is computed. What is found of live
-    portfolios goes to `live`.
+    Costly measures come from `results`, or are computed without it. `live` records the reports of
+    live portfolios.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Service:
         self._live = live
 
     def run(self, payload: bytes, stamp: Stamp, waited: Mapping[str, float] | None = None) -> bytes:
-        """Return what `answer` answers, as bytes."""
+        """Return the bytes of `answer`."""
         return encode_answer(self.answer(payload, stamp, waited))
 
     def answer(
@@ -68,21 +68,21 @@ class Service:
         stamp: Stamp,
         waited: Mapping[str, float] | None = None,
         *,
-        within_s: float = WITHIN_S,
+        timeout_s: float = TIMEOUT_S,
     ) -> AnswerBlock:
-        """Answer the block in `payload` under the stamp that it was given when it was accepted.
+        """Answer the block in `payload`, which was stamped when it was accepted.
 
-        Raises `WireError` where `payload` is no block, and `TransportError` where what it needs
-        cannot be loaded; everything else is answered by row. The times that it `waited`, in ms by
-        what for, join those in the answer. Results that other workers are computing are waited for
-        `within_s`.
+        Raises `WireError` for an invalid `payload`, and `TransportError` where a market or a limit
+        set cannot be loaded; other errors are in the answer, by row. `waited` has the times before
+        this call in ms, which are added to those of the answer. `timeout_s` bounds the wait for
+        results that other workers are computing.
         """
         started = time.perf_counter()
         request = decode_request(payload)
         live = self._live if request.attempts else None
         if live:
             live.start(request)
-        answer = self.check(request, stamp, within_s=within_s)
+        answer = self.check(request, stamp, timeout_s=timeout_s)
         compute_ms = (time.perf_counter() - started) * 1e3
         answer.head.timings.update(waited or {}, compute_ms=compute_ms)
         if live:
@@ -90,10 +90,10 @@ class Service:
         return answer
 
     def check(
-        self, request: RequestBlock, stamp: Stamp, *, within_s: float = WITHIN_S
+        self, request: RequestBlock, stamp: Stamp, *, timeout_s: float = TIMEOUT_S
     ) -> AnswerBlock:
-        """Answer `request`; a fault of the whole block is the error of each of its rows."""
-        until_s = time.monotonic() + within_s
+        """Answer `request`; an error of the whole block is the error of each of its rows."""
+        until_s = time.monotonic() + timeout_s
         try:
             limits = request.terms.limits
             if limits is None and stamp.limits_version:
@@ -101,7 +101,7 @@ class Service:
             market = self._market(stamp.market_id)
             _require_items(request.terms.measures, market)
         except TransportError:
-            # Of the server and not of the block, which has another answer when the server is back.
+            # The error of the server, not of the block: after a retry the block may have an answer.
             raise
         except RiskTasksError as error:
             head = AnswerHead(stamp.market_id or None, None, stamp.limits_version or None)
@@ -111,19 +111,19 @@ class Service:
         block, errors = validate(request, market)
         names = _with_limits(request.terms.measures, limits)
         columns = self._compute(block, market, names, request.terms.settings, until_s)
-        fit = np.ones(len(block), dtype=bool)
+        valid = np.ones(len(block), dtype=bool)
         if errors:
-            fit[list(errors)] = False
+            valid[list(errors)] = False
         detail = request.terms.detail
         ids = request.portfolio_ids.to_pylist() if limits or detail.is_whole else ()
-        evaluation = evaluate(limits, columns, fit, ids, request.tags)
+        evaluation = evaluate(limits, columns, valid, ids, request.tags)
 
         answer = AnswerBlock(
             head=head,
-            decisions=np.where(fit, evaluation.gravity, _REJECT),
+            decisions=np.where(valid, evaluation.gravity, _REJECT),
             breach_counts=_count_by_row(evaluation, len(block)),
             columns={
-                str(name): columns[name].where(fit) if errors else columns[name] for name in names
+                str(name): columns[name].where(valid) if errors else columns[name] for name in names
             },
             errors=errors,
         )
@@ -134,13 +134,13 @@ class Service:
             answer.gaps = explain_gaps(evaluation)
             answer.input_hashes = input_hashes(block, ids, market.id, names, request.terms.settings)
         if detail is Detail.EXPLAINED:
-            told = Told(block, market, request.terms.settings, columns, evaluation)
+            checked = EvaluatedBlock(block, market, request.terms.settings, columns, evaluation)
             tags = request.tags or [{}] * len(block)
             answer.explanations = {
                 row: explain_limits(
-                    told, row, limits.applying(ids[row], tags[row]) if limits else []
+                    checked, row, limits.applying(ids[row], tags[row]) if limits else []
                 )
-                for row in np.flatnonzero(fit).tolist()
+                for row in np.flatnonzero(valid).tolist()
             }
         return answer
 
@@ -164,7 +164,7 @@ class Service:
 
 
 def _require_items(names: Iterable[MeasureName], market: MarketArrays) -> None:
-    """Refuse what was asked for by name and is not there; what a limit names is left untold."""
+    """Raise for a requested item that the market lacks; that of a limit is only not evaluated."""
     for name in names:
         kind = name.definition.qualifier
         if kind is Qualifier.SCENARIO and name.item not in market.scenarios:
@@ -176,7 +176,7 @@ def _require_items(names: Iterable[MeasureName], market: MarketArrays) -> None:
 
 
 def _with_limits(names: Iterable[MeasureName], limits: LimitSet | None) -> tuple[MeasureName, ...]:
-    """Return what was asked for, and after it what only a limit names."""
+    """Return the requested measures, followed by those of limits."""
     named = [limit.measure_name for limit in limits.limits] if limits else []
     return tuple(dict.fromkeys([*names, *named]))
 

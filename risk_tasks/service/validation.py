@@ -1,4 +1,4 @@
-"""A request held against a market: what is fit to compute, and why the rest is not."""
+"""Validation of a request on a market."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Array = TypeVar("Array", bound=npt.NDArray[Any])
 
 
 def describe(error: RiskTasksError) -> ReportError:
-    """Return `error` as it stands in a report."""
+    """Return `error` in the form of a report."""
     return ReportError(
         code=error.code, message=error.message, field=error.field, remedy=error.remedy
     )
@@ -29,28 +29,28 @@ def describe(error: RiskTasksError) -> ReportError:
 def validate(
     request: RequestBlock, market: MarketArrays
 ) -> tuple[PortfolioBlock, dict[int, ReportError]]:
-    """Return the block on the market's instruments, and the first fault of each unfit portfolio.
+    """Return the block on the instruments of the market, and the error of each invalid portfolio.
 
-    An unfit portfolio stands in the block as an empty one, so that the others keep their places;
-    its numbers mean nothing.
+    An invalid portfolio is an empty one in the block, so that the others keep their rows; its
+    numbers have no meaning.
     """
-    instrument, n_unfit = _locate(request, market)
+    instrument, n_invalid = _locate(request, market)
     cash, nav = _numbers(request.cash), _numbers(request.nav)
-    faults = chain(
-        _faults_of_worth(request, cash, nav),
-        _faults_of_positions(request, instrument, len(market.index)) if n_unfit else (),
-        _faults_of_ids(request),
+    errors_by_row = chain(
+        _errors_of_worth(request, cash, nav),
+        _errors_of_positions(request, instrument, len(market.index)) if n_invalid else (),
+        _errors_of_ids(request),
     )
-    # Where a row has several, the last is the one that is named.
-    errors = {row: describe(error) for row, error in faults}
+    # Of several errors of a row, the last one is reported.
+    errors = {row: describe(error) for row, error in errors_by_row}
     offsets, quantity = request.offsets, request.quantity
     if errors:
         sizes = np.diff(offsets)
-        fit = np.ones(len(request), dtype=bool)
-        fit[list(errors)] = False
-        kept = np.repeat(fit, sizes)
+        valid = np.ones(len(request), dtype=bool)
+        valid[list(errors)] = False
+        kept = np.repeat(valid, sizes)
         instrument, quantity = instrument[kept], quantity[kept]
-        offsets = np.concatenate([[0], np.cumsum(np.where(fit, sizes, 0))])
+        offsets = np.concatenate([[0], np.cumsum(np.where(valid, sizes, 0))])
     return PortfolioBlock(offsets, instrument, quantity, cash, nav), errors
 
 
@@ -60,36 +60,36 @@ def _numbers(column: pa.DoubleArray) -> npt.NDArray[np.float64]:
 
 
 def _locate(request: RequestBlock, market: MarketArrays) -> tuple[npt.NDArray[np.int64], int]:
-    """Return the instrument of each position, -1 for none, and how many positions are unfit."""
+    """Return the instrument of each position, -1 if unknown, and how many are invalid."""
     names, n_instruments = request.instrument_names, len(market.index)
     known = np.array([market.index.get(name, -1) for name in names], dtype=np.int64)
-    instrument, unfit = np.empty(len(request.instrument), np.int64), np.zeros(1, np.int64)
+    instrument, invalid = np.empty(len(request.instrument), np.int64), np.zeros(1, np.int64)
     code, quantity = _read_only(request.instrument), _read_only(request.quantity)
-    locate(request.offsets, code, known, n_instruments, quantity, instrument, unfit)
-    return instrument, int(unfit[0])
+    locate(request.offsets, code, known, n_instruments, quantity, instrument, invalid)
+    return instrument, int(invalid[0])
 
 
 def _read_only(array: Array) -> Array:
-    """Return what Arrow hands out: Numba compiles once more for an array that may be written."""
+    """Return a read-only view, as of Arrow: Numba would compile again for a writable array."""
     view = array.view()
     view.flags.writeable = False
     return view
 
 
-def _faults_of_worth(
+def _errors_of_worth(
     request: RequestBlock, cash: npt.NDArray[np.float64], nav: npt.NDArray[np.float64]
 ) -> Iterator[tuple[int, RiskTasksError]]:
     for place, numbers, column in (("cash", cash, request.cash), ("nav", nav, request.nav)):
-        unfit = ~np.isfinite(numbers)
-        # What was not given reads as NaN, and is no fault.
-        if np.count_nonzero(unfit) > column.null_count:
+        invalid = ~np.isfinite(numbers)
+        # A value that was not given is NaN, which is valid.
+        if np.count_nonzero(invalid) > column.null_count:
             given = column.is_valid().to_numpy(zero_copy_only=False)
-            for row in np.flatnonzero(unfit & given):
+            for row in np.flatnonzero(invalid & given):
                 message = f"{numbers[row]} is not a finite number."
                 yield int(row), InvalidPortfolioError(message, field=place)
 
 
-def _faults_of_positions(
+def _errors_of_positions(
     request: RequestBlock, instrument: npt.NDArray[np.int64], n_instruments: int
 ) -> Iterator[tuple[int, RiskTasksError]]:
     yield from _repeats(request, instrument, n_instruments)
@@ -100,10 +100,10 @@ def _faults_of_positions(
         yield _row_of(request, flat), _unknown(request, flat)
 
 
-def _faults_of_ids(request: RequestBlock) -> Iterator[tuple[int, RiskTasksError]]:
+def _errors_of_ids(request: RequestBlock) -> Iterator[tuple[int, RiskTasksError]]:
     if request.portfolio_ids.null_count:
         for row in np.flatnonzero(request.portfolio_ids.is_null().to_numpy(zero_copy_only=False)):
-            yield int(row), InvalidPortfolioError("There is no id.", field="portfolio_id")
+            yield int(row), InvalidPortfolioError("The portfolio has no id.", field="portfolio_id")
 
 
 def _repeats(
@@ -115,12 +115,12 @@ def _repeats(
     repeated_position(request.offsets, np.maximum(instrument, 0), n_instruments, repeated)
     for row in np.flatnonzero(repeated >= 0):
         field = _place(request, int(repeated[row]))
-        yield int(row), InvalidPortfolioError("The instrument stands twice.", field=field)
+        yield int(row), InvalidPortfolioError("The instrument occurs twice.", field=field)
 
 
 def _unknown(request: RequestBlock, flat: int) -> RiskTasksError:
     if request.instrument[flat] < 0:
-        message = "A position names no instrument."
+        message = "The position has no instrument."
         return InvalidPortfolioError(message, field="positions[].instrument")
     name = request.instrument_names[request.instrument[flat]]
     return UnknownInstrumentError(

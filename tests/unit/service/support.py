@@ -1,4 +1,4 @@
-"""A service over markets and limit sets that are held in memory."""
+"""A service over markets and limit sets in memory."""
 
 from __future__ import annotations
 
@@ -66,24 +66,24 @@ class Limits:
 
 
 def make_service(*limit_sets, markets=(MARKET,)) -> Service:
-    """Return a service that can load these."""
+    """Return a service over these markets and limit sets."""
     market_cache = MarketCache({market.id: market for market in markets}.get)
     return Service(market_cache, Limits(*limit_sets).load)
 
 
 def make_terms(measures=None, settings=None, limits=None, detail=Detail.REPORTS) -> Terms:
-    """Return the terms of a request; all defaults are those of a client."""
+    """Return the terms of a request, with the defaults of a client."""
     return Terms(parse_measures(measures), settings or MeasureSettings(), limits, detail)
 
 
 def answer_of(request, *, service=None, market=MARKET.id, version=""):
-    """Return the answer of a whole turn: bytes in, bytes out."""
+    """Return the answer after encoding and decoding request and answer."""
     payload = encode_request(request)
     return decode_answer((service or make_service()).run(payload, Stamp(market, version), WAITED))
 
 
 def reports_of(portfolios, *, service=None, market=MARKET.id, version="", **terms):
-    """Return the reports of portfolios, by way of bytes."""
+    """Return the reports of portfolios after encoding and decoding."""
     request = pack_portfolios(portfolios, make_terms(**terms))
     answer = answer_of(request, service=service, market=market, version=version)
     return reports([portfolio.id for portfolio in portfolios], [answer])

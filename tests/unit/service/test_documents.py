@@ -1,4 +1,4 @@
-"""The JSON door: plain values in, plain values out, and every bad request answered."""
+"""JSON checks: a document in, a document out, and a report for every bad request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OTHER_MARKET = make_market(prices=[1.0, 2.0, 4.0])
 
 
 class Published:
-    """What a store says is current, by name."""
+    """A store with current ids by name."""
 
     def __init__(self, **names):
         self._names = names
@@ -36,7 +36,7 @@ class Published:
 
 
 def make_door(*, markets=None, limits=None):
-    """Return the door over what is published; by default two markets and two limit sets."""
+    """Return the service over published data; by default two markets and two limit sets."""
     service = make_service(DEFAULT, STRICT, markets=[MARKET, OTHER_MARKET])
     if markets is None:
         markets = {"default": MARKET.id, "other": OTHER_MARKET.id}
@@ -46,13 +46,13 @@ def make_door(*, markets=None, limits=None):
 
 
 def ask(door=None, **request):
-    """Return the report, having gone through JSON on both ways as Celery's do."""
+    """Return the report; request and report are encoded as JSON, as by Celery."""
     answer = (door or make_door()).check(json.loads(json.dumps({"portfolio": LONG, **request})))
     return json.loads(json.dumps(answer, allow_nan=False))
 
 
-def test_a_document_is_answered_as_a_block_is():
-    """The same numbers, decision, breaches and hash as through the other door."""
+def test_a_json_check_equals_a_check_in_a_block():
+    """The same numbers, decision, breaches and hash."""
     report = report_of(BOOKS[0], limits=DEFAULT)
 
     document = ask()
@@ -75,8 +75,8 @@ def test_a_document_is_answered_as_a_block_is():
     assert "code" not in document
 
 
-def test_limits_are_the_published_default_a_name_or_ones_own():
-    """What is given decides, and the report says which it was."""
+def test_limits_are_the_default_a_published_name_or_a_limit_set():
+    """The report has the version."""
     own = limit_set_document(LimitSet("own", [Limit("gross_exposure", hard=1e9)]))
 
     assert ask(limits=None)["limits_version"] == DEFAULT.version
@@ -85,8 +85,8 @@ def test_limits_are_the_published_default_a_name_or_ones_own():
     assert ask(limits=own)["decision"] == "accept"
 
 
-def test_without_published_limits_nothing_is_decided():
-    """None is never accept."""
+def test_without_published_limits_the_decision_is_none():
+    """It is never accept."""
     document = ask(make_door(limits={}))
 
     assert (document["status"], document["decision"]) == ("ok", "none")
@@ -94,7 +94,7 @@ def test_without_published_limits_nothing_is_decided():
 
 
 def test_a_market_is_the_default_a_name_or_an_id():
-    """An id that no name has is looked for as it is."""
+    """A name that is unknown is taken as an id."""
     door = make_door(markets={"default": MARKET.id, "other": OTHER_MARKET.id})
 
     assert ask(door)["market_id"] == MARKET.id
@@ -103,8 +103,8 @@ def test_a_market_is_the_default_a_name_or_an_id():
 
 
 @pytest.mark.parametrize("market", [None, "unheard of"])
-def test_without_a_market_the_answer_says_so(market):
-    """It is rejected, with the code that tells operators what to publish."""
+def test_without_a_market_a_check_is_rejected(market):
+    """With the code `no_market`, so that an operator publishes one."""
     document = ask(make_door(markets={}), market=market)
 
     assert (document["status"], document["code"]) == ("error", "no_market")
@@ -112,8 +112,8 @@ def test_without_a_market_the_answer_says_so(market):
     assert document["measures"] == {}
 
 
-def test_measures_and_settings_are_those_asked_for():
-    """As in the other door."""
+def test_measures_and_settings_are_those_of_the_request():
+    """As in a block."""
     asked = {"measures": ["value_at_risk@0.950"], "settings": {"horizon_days": 4}}
     expected = report_of(
         BOOKS[0], measures=["value_at_risk@0.95"], settings=MeasureSettings(horizon_days=4)
@@ -126,8 +126,8 @@ def test_measures_and_settings_are_those_asked_for():
     assert document["measures"]["value_at_risk@0.95"]["value"] == value
 
 
-def test_the_portfolio_may_stand_by_position():
-    """As the one argument of a task that is not named."""
+def test_the_portfolio_may_be_a_positional_argument():
+    """The only one of the task."""
     door = make_door()
 
     document = door.check({"limits": "strict"}, LONG)
@@ -143,16 +143,16 @@ def test_the_portfolio_may_stand_by_position():
     [({}, (LONG, "strict")), ({"portfolio": LONG}, (LONG,))],
     ids=["two", "one and by name"],
 )
-def test_only_the_portfolio_stands_by_position_and_once(request_, positional):
-    """Whatever else is told by its name."""
+def test_all_other_arguments_are_given_by_name(request_, positional):
+    """And the portfolio is given once."""
     document = make_door().check(request_, *positional)
 
     assert (document["status"], document["code"]) == ("error", "invalid_settings")
     assert document["field"] == "args"
 
 
-def test_time_is_told_in_milliseconds(monkeypatch):
-    """Of the whole answer."""
+def test_the_computing_time_is_in_milliseconds(monkeypatch):
+    """It covers the whole answer."""
     door, clock = make_door(), iter([10.0, 10.5])
     monkeypatch.setattr(documents, "time", SimpleNamespace(perf_counter=clock.__next__))
     monkeypatch.setattr(door, "_check", lambda request: report_of(BOOKS[0]))
@@ -212,8 +212,8 @@ BAD_REQUESTS = {
 @pytest.mark.parametrize(
     ("request_", "code", "field"), BAD_REQUESTS.values(), ids=BAD_REQUESTS.keys()
 )
-def test_a_bad_request_is_answered_and_never_raised(request_, code, field):
-    """With status error, a code, the field and what mends it; and it is rejected."""
+def test_a_bad_request_has_a_report_with_an_error(request_, code, field):
+    """With status error, a code, the field and a remedy; its decision is reject."""
     document = ask(**request_)
 
     assert (document["status"], document["code"]) == ("error", code)
@@ -226,19 +226,19 @@ def test_a_bad_request_is_answered_and_never_raised(request_, code, field):
 
 
 @pytest.mark.parametrize("limits", [[], 0, False, {}], ids=repr)
-def test_limits_that_are_no_limits_are_not_taken_for_none_given(limits):
-    """The default is for those who name nothing, not for those who got it wrong."""
+def test_invalid_limits_are_an_error(limits):
+    """The default applies only to a request without limits."""
     assert ask(limits=limits)["status"] == "error"
 
 
 @pytest.mark.parametrize("market", [[], 0, False, {}], ids=repr)
-def test_a_market_that_is_no_name_is_not_taken_for_none_given(market):
-    """As with limits."""
+def test_an_invalid_market_name_is_an_error(market):
+    """The default applies only to a request without a market."""
     assert ask(market=market)["status"] == "error"
 
 
-def test_a_refused_portfolio_keeps_the_id_that_it_came_with():
-    """So that its sender can tell which it was; without one it is empty."""
+def test_the_report_of_an_invalid_portfolio_has_its_id():
+    """Without an id it is empty."""
     assert ask(portfolio={**LONG, "nav": "much"})["portfolio_id"] == "long"
     assert ask(portfolio={"id": 5})["portfolio_id"] == ""
     assert ask(portfolio=None)["portfolio_id"] == ""
@@ -261,16 +261,16 @@ fields = st.sampled_from(["portfolio", "limits", "measures", "settings", "market
 
 
 @given(st.dictionaries(fields, json_values, max_size=4))
-def test_whatever_stands_in_a_request_is_answered(request_):
-    """No value of JSON in any place raises anything, and the answer is JSON."""
+def test_any_json_request_has_a_json_report(request_):
+    """A JSON value in any place does not raise."""
     document = make_door().check(request_)
 
     assert document["status"] in {"ok", "error"}
     json.dumps(document, allow_nan=False)
 
 
-def test_what_limits_leave_is_told_where_it_is_asked_for():
-    """The same as the other door tells; without the word there is no such key."""
+def test_headroom_is_in_the_report_on_request():
+    """It equals that of a block; without `explain` the key is absent."""
     expected = report_of(BOOKS[0], limits=DEFAULT, detail=Detail.EXPLAINED).explanation
     hard = {"limits": limit_set_document(LimitSet("own", [Limit("gross_exposure", hard=1e6)]))}
 
@@ -282,7 +282,7 @@ def test_what_limits_leave_is_told_where_it_is_asked_for():
 
 
 @pytest.mark.parametrize("explain", [1, "true", "", [], {}])
-def test_explain_is_true_or_false_and_nothing_else(explain):
+def test_explain_must_be_true_or_false(explain):
     document = ask(explain=explain)
 
     assert (document["code"], document["field"]) == ("invalid_settings", "explain")

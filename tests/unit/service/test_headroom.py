@@ -1,4 +1,4 @@
-"""How much room limits leave: by what a check of the traded book says, and by looking."""
+"""Headroom, compared with checks of the traded book and with a search."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ prices = st.integers(0, 40).map(lambda quarters: quarters / 4) | st.floats(-10, 
 
 
 def explained(world, book, limits, measure_settings=None, tags=None):
-    """Return the report of `book`, by way of bytes, with its explanation."""
+    """Return the report of `book` with its explanation, after encoding and decoding."""
     positions = {f"I{place}": quantity for place, quantity in book.positions}
     portfolio = Portfolio("p", positions, cash=book.cash, nav=book.nav, tags=tags or {})
     return report_of(
@@ -69,7 +69,7 @@ def explained(world, book, limits, measure_settings=None, tags=None):
 
 
 def traded(book, place, quantity):
-    """Return `book` with so much more of the position at `place`."""
+    """Return `book` with `quantity` more of the position at `place`."""
     positions = [
         (i, held + quantity if at == place else held) for at, (i, held) in enumerate(book.positions)
     ]
@@ -77,7 +77,7 @@ def traded(book, place, quantity):
 
 
 def legs_of(explanation, book):
-    """Yield the place, the sign, the room and what bounds it of each position, bought and sold."""
+    """Yield place, sign, headroom and binding limit of each position, bought and sold."""
     assert len(explanation.headroom) == len(book.positions)
     for place, room in enumerate(explanation.headroom):
         assert room.instrument == f"I{book.positions[place][0]}"
@@ -87,7 +87,7 @@ def legs_of(explanation, book):
 
 @st.composite
 def cases(draw):
-    """A book with up to three hard limits that it keeps within, some of them only just."""
+    """A book that passes up to three hard limits, some of them narrowly."""
     world = draw(worlds(min_books=1, min_observations=2, price=prices))
     book, chosen = world.books[0], draw(settings)
     assume(book.positions)
@@ -111,14 +111,14 @@ def cases(draw):
 
 
 def scale_of(world, book, place):
-    """Return how many units of a position the whole book is worth, and the position itself."""
+    """Return the value of the book in units of a position, and the position itself."""
     price = abs(world.prices[book.positions[place][0]])
     gross = sum(abs(value) for _, value in world.values(book))
     return abs(book.positions[place][1]) + (gross / price if price else 0.0) + 1.0
 
 
 def broken(world, book, limits, chosen):
-    """Return whether the engine finds any of `limits` broken, or cannot tell it."""
+    """Return whether the engine finds any of `limits` broken or undefined."""
     names = [limit.measure_name for limit in limits]
     columns = compute(block_of([book]), world.market, names, chosen)
     for limit, name in zip(limits, names, strict=True):
@@ -132,7 +132,7 @@ def broken(world, book, limits, chosen):
 
 @st.composite
 def plain_cases(draw, name):
-    """Three positions of about one size, and one limit on the measure of this name."""
+    """Three positions of similar size, and one limit on the measure of this name."""
     amounts = st.integers(-40, 40).filter(bool).map(lambda eighths: eighths / 8)
     panel = panel_of(draw(st.integers(0, 2**32 - 1)), (3, 20), draw(st.sampled_from([0.0, 0.1])))
     book = Book([(i, draw(amounts)) for i in range(3)], nav=draw(st.sampled_from([None, 90.0])))
@@ -151,8 +151,8 @@ def plain_cases(draw, name):
 @pytest.mark.parametrize("name", NAMES, ids=str)
 @how_many(max_examples=8)
 @given(data=st.data())
-def test_each_measure_bounds_where_it_breaks_and_not_before(name, data):
-    """Both ways, from both sides of nothing."""
+def test_each_measure_bounds_a_trade_exactly_where_it_breaks(name, data):
+    """In both directions, from both sides of zero."""
     case = data.draw(plain_cases(name))
 
     assert_largest(case)
@@ -162,12 +162,12 @@ def test_each_measure_bounds_where_it_breaks_and_not_before(name, data):
 @how_many(max_examples=60)
 @given(cases())
 def test_the_largest_trade_passes_a_check_and_a_larger_one_does_not(case):
-    """Of books of any size under several limits at once."""
+    """For books of any size under several limits."""
     assert_largest(case)
 
 
 def assert_largest(case):
-    """To the bit at the trade itself; beyond it as soon as rounding lets anything be told."""
+    """Exactly at the trade; beyond it as soon as the difference exceeds rounding."""
     world, book, chosen, limits = case
     explanation = explained(world, book, limits, chosen).explanation
 
@@ -181,7 +181,7 @@ def assert_largest(case):
         assert not broken(world, traded(book, place, side * q), limits, chosen)
         scale = scale_of(world, book, place)
         beyond = [q + (q + scale) * step for step in (1e-9, 1e-6, 1e-4, 1e-3)]
-        # Where nothing is held of it, its missing returns are not missed: a measure may leap there.
+        # A position of zero needs no returns, so a measure may be discontinuous there.
         held = abs(book.positions[place][1])
         beyond += [held] if q < held else []
         assert any(
@@ -190,7 +190,7 @@ def assert_largest(case):
 
 
 def _touches(world, book, limits, chosen):
-    """Whether a limit is reached as nearly as can be told: the line may run along it, or turn."""
+    """Whether a limit is reached up to rounding: the measure may be constant there, or turn."""
     names = [limit.measure_name for limit in limits]
     columns = compute(block_of([book]), world.market, names, chosen)
     return any(
@@ -200,7 +200,7 @@ def _touches(world, book, limits, chosen):
 
 
 def _naively_broken(world, limits, chosen, slack):
-    """Return a judge of books by the naive twins, who lets pass what is beyond by rounding."""
+    """Return a check of books by the naive twins, which tolerates rounding."""
 
     summed = over_the_horizon(world, chosen)
 
@@ -224,12 +224,12 @@ def _naively_broken(world, limits, chosen, slack):
 
 @how_many(max_examples=30)
 @given(cases())
-def test_no_trade_up_to_the_largest_breaks_anything(case):
+def test_no_trade_up_to_the_largest_breaks_a_limit(case):
     assert_none_breaks(case)
 
 
 def assert_none_breaks(case):
-    """By the twins, at many trades up to it; where nothing bounds it, at trades of any size."""
+    """By the twins, at many trades up to it; without a bound, at trades of any size."""
     world, book, chosen, limits = case
     explanation = explained(world, book, limits, chosen).explanation
 
@@ -238,7 +238,7 @@ def assert_none_breaks(case):
         largest = 1e4 * scale if q is None else q * (1 - 1e-9)
         turning = abs(book.positions[place][1])
         grid = [*np.linspace(0, largest, 12)[1:], *np.geomspace(1e-6, 1, 8) * largest, turning]
-        # A book of nothing but itself, seen from very far, is all rounding.
+        # For a very large trade, the rest of the book is below the rounding error.
         judge = _naively_broken(world, limits, chosen, scale * 1e3)
         found = first_break(
             lambda more, judge=judge, place=place, side=side: judge(
@@ -253,7 +253,7 @@ BOOK = Portfolio("p", {"AAPL": 100.0, "MSFT": -50.0, "XOM": 1.0}, nav=4000.0, ta
 
 
 def explanation_of(*limits, portfolio=BOOK, **how):
-    """Return the explanation of a book in the market of the service's tests."""
+    """Return the explanation of a book in the market of these tests."""
     asked = {"limits": LimitSet("s", limits), "measures": [], "detail": Detail.EXPLAINED, **how}
     return report_of(portfolio, **asked).explanation
 
@@ -263,8 +263,8 @@ def rooms(explanation):
     return {room.instrument: (room.buy, room.sell) for room in explanation.headroom}
 
 
-def test_every_limit_that_applies_is_told_with_how_much_of_it_is_used():
-    """Against hard, or warn where there is no other; what is broken says how badly."""
+def test_every_limit_that_applies_has_its_utilisation():
+    """Of hard, or of warn without hard; a broken limit has its severity."""
     explanation = explanation_of(
         Limit("gross_exposure", hard=4080.0),
         Limit("net_exposure", warn=10.0, comparison="absolute"),
@@ -307,12 +307,12 @@ def test_every_limit_that_applies_is_told_with_how_much_of_it_is_used():
     )
 
 
-def test_room_worked_by_hand():
+def test_headroom_computed_by_hand():
     """100 at 10 and 1 at 40 long, 50 at 20 short; 2040 of gross may grow to 4080."""
     explanation = explanation_of(Limit("gross_exposure", hard=4080.0))
 
     assert rooms(explanation) == {
-        # Sold to nothing, and then short: 1000 less of gross, and 3040 more.
+        # Sold to zero and then short: gross falls by 1000 and rises by 3040.
         "AAPL": (204.0, 404.0),
         "MSFT": (202.0, 102.0),
         "XOM": (51.0, 53.0),
@@ -321,8 +321,8 @@ def test_room_worked_by_hand():
     assert explanation.not_bounded == ()
 
 
-def test_of_several_limits_the_first_that_is_reached_bounds():
-    """By its id; what no limit stops has no bound."""
+def test_the_first_limit_that_is_reached_is_the_binding_one():
+    """It is named by its id; a trade that no limit stops has no bound."""
     explanation = explanation_of(
         Limit("long_exposure", hard=1240.0, id="long"), Limit("net_exposure", hard=140.0, id="net")
     )
@@ -333,8 +333,8 @@ def test_of_several_limits_the_first_that_is_reached_bounds():
     assert (microsoft.buy, microsoft.buy_bound_by) == (5.0, "net")
 
 
-def test_what_is_broken_has_no_room_even_where_a_trade_would_heal_it():
-    """The first of the limits that are broken is named; a warning alone takes no room."""
+def test_a_broken_limit_leaves_no_headroom_even_for_trades_that_reduce_it():
+    """The first broken limit is named; a warning does not reduce headroom."""
     broken = explanation_of(
         Limit("net_exposure", hard=1e9), Limit("gross_exposure", hard=2000.0, id="gross")
     )
@@ -345,8 +345,8 @@ def test_what_is_broken_has_no_room_even_where_a_trade_would_heal_it():
     assert set(rooms(warned).values()) == {(None, None)}
 
 
-def test_a_hard_limit_without_a_method_is_named_and_never_reads_as_room():
-    """Nor does one that cannot be told; where it is broken there is no room at all."""
+def test_a_hard_limit_without_a_method_is_listed_as_not_bounded():
+    """Also one that cannot be evaluated; if it is broken, there is no headroom."""
     explanation = explanation_of(
         Limit("semi_deviation", hard=1e9),
         Limit("stress_loss:unheard of", hard=1.0, missing_data="skip"),
@@ -359,14 +359,14 @@ def test_a_hard_limit_without_a_method_is_named_and_never_reads_as_room():
     assert set(rooms(broken).values()) == {(0.0, 0.0)}
 
 
-def test_a_trade_ends_where_a_limit_could_no_longer_be_told():
-    """Leverage without a net asset value: doubt fails closed, whatever the limit says of gaps."""
+def test_headroom_ends_where_a_limit_can_no_longer_be_evaluated():
+    """Leverage without a positive nav ends it, for any `missing_data` of the limit."""
     book = Portfolio("p", {"AAPL": 1.0}, cash=100.0)
     explanation = explanation_of(
         Limit("gross_leverage", hard=1e9, missing_data="skip"), portfolio=book
     )
 
-    # Worth 10 with 100 of cash: 11 sold leave -100 and 100, which is nothing.
+    # A price of 10 and cash of 100: after selling 11, -100 and 100 are a nav of zero.
     assert explanation.headroom[0].sell == pytest.approx(11.0)
     assert explanation.headroom[0].sell < 11.0
 
@@ -374,7 +374,7 @@ def test_a_trade_ends_where_a_limit_could_no_longer_be_told():
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 @pytest.mark.parametrize("name", ["value_at_risk", "expected_shortfall", "volatility"])
 def test_precision_and_horizon_are_those_of_the_check(name, precision):
-    """The largest trade passes and one a millionth larger does not, under the same settings."""
+    """The largest trade passes and one that is a millionth larger breaks the limit."""
     how = {"settings": MeasureSettings(0.95, 10, precision=precision)}
     before = report_of(BOOK, measures=[name], **how).measures[name].value
     limit = Limit(name, hard=before * 1.5)
@@ -386,8 +386,8 @@ def test_precision_and_horizon_are_those_of_the_check(name, precision):
         assert report_of(larger, limits=LimitSet("s", [limit]), **how).decision == decision
 
 
-def test_nothing_is_explained_where_nobody_asked_or_nothing_was_computed():
-    """And without limits there is nothing to bound."""
+def test_there_is_no_explanation_without_a_request_or_without_a_result():
+    """And without limits there is no bound."""
     limits = LimitSet("s", [Limit("gross_exposure", hard=1.0)])
     unknown = Portfolio("p", {"GOLD": 1.0})
 
@@ -397,7 +397,7 @@ def test_nothing_is_explained_where_nobody_asked_or_nothing_was_computed():
     assert explanation_of(portfolio=Portfolio("p", {})) == Explanation()
 
 
-def test_a_price_of_nothing_moves_nothing():
+def test_an_instrument_with_a_price_of_zero_has_no_bound():
     market = make_market(prices=[0.0, 20.0, 40.0])
     limits = LimitSet("s", [Limit("gross_exposure", hard=5000.0)])
     service = make_service(markets=[market])
@@ -408,8 +408,8 @@ def test_a_price_of_nothing_moves_nothing():
     assert rooms(report.explanation)["AAPL"] == (None, None)
 
 
-def test_what_a_scenario_refuses_to_tell_has_no_room():
-    """A position of zero that it does not name is not held, and may not be bought."""
+def test_an_instrument_without_a_shock_has_no_headroom():
+    """A position of zero in an instrument that the scenario does not cover may not be bought."""
     market = make_market(scenarios={"crash": Scenario({"AAPL": -0.5})})
     book = Portfolio("p", {"AAPL": 1.0, "XOM": 0.0})
     report = report_of(
@@ -423,8 +423,8 @@ def test_what_a_scenario_refuses_to_tell_has_no_room():
     assert rooms(report.explanation) == {"AAPL": (1.0, None), "XOM": (0.0, 0.0)}
 
 
-def test_a_measure_may_leap_where_nothing_is_held():
-    """XOM has no return on the day of the fall, which counts once it is sold."""
+def test_a_measure_may_be_discontinuous_at_zero():
+    """XOM has no return on the day of the fall, which counts as soon as XOM is sold."""
     returns = np.full((20, 3), 0.01)
     returns[3] = [-0.5, 0.0, np.nan]
     market = make_market(returns=returns)

@@ -1,4 +1,4 @@
-"""The markets that a worker holds: each loaded once, the last few kept."""
+"""The markets of a worker: each loaded once, the last few kept."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.unit.service.support import AS_OF, MARKET, make_market
 
 
 class Loader:
-    """Loads markets by id, and remembers which it was asked for."""
+    """Loads markets by id, and records the ids."""
 
     def __init__(self, *markets):
         self.markets = {market.id: market for market in markets}
@@ -27,12 +27,12 @@ class Loader:
 
 
 def marked(price):
-    """Return the market with new marks."""
+    """Return the market with new prices."""
     return MARKET.with_prices(np.full(3, price), as_of=AS_OF)
 
 
 def test_a_market_is_loaded_once_for_any_number_of_threads():
-    """Sixteen that all have looked for it before it is there have one load, and the same arrays."""
+    """Sixteen threads that all miss it cause one load, and get the same arrays."""
     n_threads, all_looked = 16, threading.Event()
     looked = itertools.count(1)
     loader = Loader(MARKET)
@@ -44,7 +44,7 @@ def test_a_market_is_loaded_once_for_any_number_of_threads():
     class Watched(MarketCache):
         def _find(self, market_id):
             found = super()._find(market_id)
-            if next(looked) == n_threads + 1:  # the one that loads has looked twice
+            if next(looked) == n_threads + 1:  # the thread that loads looks twice
                 all_looked.set()
             return found
 
@@ -57,8 +57,8 @@ def test_a_market_is_loaded_once_for_any_number_of_threads():
     assert all(arrays is found[0] for arrays in found)
 
 
-def test_a_market_that_is_held_is_found_while_another_is_loaded():
-    """Swapping never keeps running checks waiting."""
+def test_a_market_in_memory_is_found_while_another_is_loaded():
+    """Running checks do not wait for a new market."""
     loading, go_on = threading.Event(), threading.Event()
     other = marked(1.0)
 
@@ -82,7 +82,7 @@ def test_a_market_that_is_held_is_found_while_another_is_loaded():
 
 
 def test_markets_on_one_panel_share_its_array():
-    """New marks cost their prices, not the history again; another panel is laid out anew."""
+    """New prices do not copy the returns; another panel has its own."""
     another = make_market(returns=np.zeros((10, 3)))
     cache = MarketCache(Loader(MARKET, marked(1.0), marked(2.0), another))
 
@@ -97,8 +97,8 @@ def test_markets_on_one_panel_share_its_array():
     assert fourth.n_observations == 10
 
 
-def test_a_panel_is_shared_as_long_as_any_market_on_it_is_held():
-    """That the market laid out last on it is gone does not matter."""
+def test_a_panel_is_shared_while_any_market_on_it_is_in_memory():
+    """Also after the newest market on it was evicted."""
     first, second, third = MARKET, marked(1.0), marked(2.0)
     another = make_market(returns=np.zeros((10, 3)))
     cache = MarketCache(Loader(first, second, third, another), capacity=2)
@@ -111,8 +111,8 @@ def test_a_panel_is_shared_as_long_as_any_market_on_it_is_held():
     assert cache.get(third.id).panel is held.panel
 
 
-def test_the_market_that_was_used_longest_ago_makes_room():
-    """Using one keeps it."""
+def test_the_least_recently_used_market_is_evicted():
+    """A market that is used stays."""
     one, two, three = marked(1.0), marked(2.0), marked(3.0)
     loader = Loader(one, two, three)
     cache = MarketCache(loader, capacity=2)
@@ -127,8 +127,8 @@ def test_the_market_that_was_used_longest_ago_makes_room():
     assert loader.asked == [one.id, two.id, three.id, two.id]
 
 
-def test_four_markets_are_kept_unless_told_otherwise():
-    """As the settings say."""
+def test_four_markets_are_kept_by_default():
+    """As in the settings."""
     markets = [marked(float(price)) for price in range(1, 6)]
     cache = MarketCache(Loader(*markets))
 
@@ -138,8 +138,8 @@ def test_four_markets_are_kept_unless_told_otherwise():
     assert set(cache.ids()) == {market.id for market in markets[1:]}
 
 
-def test_looking_for_a_panel_to_share_is_no_use_of_a_market():
-    """Loading keeps no market alive: of three on one panel the first goes."""
+def test_sharing_a_panel_does_not_count_as_using_a_market():
+    """Of three markets on one panel the first is evicted."""
     one, two, three = marked(1.0), marked(2.0), marked(3.0)
     cache = MarketCache(Loader(one, two, three), capacity=2)
 
@@ -149,8 +149,8 @@ def test_looking_for_a_panel_to_share_is_no_use_of_a_market():
     assert set(cache.ids()) == {two.id, three.id}
 
 
-def test_what_is_not_there_is_asked_for_again():
-    """A market may be published a moment later; that there was none is not kept."""
+def test_a_missing_market_is_loaded_again_the_next_time():
+    """It may be published a moment later, so its absence is not cached."""
     loader = Loader()
     cache = MarketCache(loader)
 
@@ -161,8 +161,8 @@ def test_what_is_not_there_is_asked_for_again():
     assert cache.ids() == [MARKET.id]
 
 
-def test_a_load_that_fails_is_tried_again():
-    """The error goes to who asked; the cache is not left locked."""
+def test_a_failed_load_is_tried_again():
+    """The caller gets the error, and the cache is not left locked."""
     answers = iter([DecodeError("damaged"), MARKET])
 
     def load(market_id):

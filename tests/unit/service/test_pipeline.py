@@ -1,4 +1,4 @@
-"""A block of checks in, its answer out: stamps, measures, decisions, breaches explained."""
+"""A block of checks in, its answer out: stamps, measures, decisions and breaches."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ LONG, HEDGED, EMPTY, SHORT = BOOKS
 LIMITS = LimitSet("s", [Limit("gross_exposure", warn=900.0, hard=1500.0)])
 
 
-def test_a_report_says_what_it_was_answered_with():
-    """Market, moment, version of the limits, and how long it took."""
+def test_a_report_has_market_time_and_limits_version():
+    """And its computing time."""
     service = make_service(LIMITS)
 
     report = report_of(LONG, service=service, version=LIMITS.version)
@@ -51,7 +51,7 @@ def test_a_report_says_what_it_was_answered_with():
     assert report.timings["compute_ms"] > 0
 
 
-def test_time_is_told_in_milliseconds(monkeypatch):
+def test_the_computing_time_is_in_milliseconds(monkeypatch):
     """From the bytes of the request to the answer."""
     clock = iter([10.0, 10.5])
     monkeypatch.setattr(
@@ -65,8 +65,8 @@ def test_time_is_told_in_milliseconds(monkeypatch):
     }
 
 
-def test_measures_are_those_asked_for_in_their_order():
-    """The standard set where none are; then those that only a limit names."""
+def test_measures_are_those_of_the_request_in_its_order():
+    """Or the standard set; those of limits follow."""
     limits = LimitSet("s", [Limit("stress_loss:crash", hard=1e9), Limit("volatility", hard=1e9)])
 
     assert list(report_of(LONG).measures) == list(STANDARD_MEASURES)
@@ -79,8 +79,8 @@ def test_measures_are_those_asked_for_in_their_order():
     assert report_of(LONG, measures=[]).measures == {}
 
 
-def test_measures_of_a_book_worked_by_hand():
-    """100 at 10, 50 at 20 and 1 at 40, of a nav of 4000."""
+def test_measures_of_a_book_computed_by_hand():
+    """100 at 10, 50 at 20 and 1 at 40, with a nav of 4000."""
     names = ["market_value", "gross_leverage", "concentration", "stress_loss:crash"]
 
     measures = report_of(LONG, measures=names).measures
@@ -95,8 +95,8 @@ def test_measures_of_a_book_worked_by_hand():
     assert all(measure.status == "ok" for measure in measures.values())
 
 
-def test_without_limits_nothing_is_decided():
-    """None given and none published: never accept."""
+def test_without_limits_the_decision_is_none():
+    """It is never accept."""
     for report in reports_of(BOOKS):
         assert report.decision == "none"
         assert report.limits_version is None
@@ -104,7 +104,7 @@ def test_without_limits_nothing_is_decided():
 
 
 def test_limits_of_the_request_come_before_the_published_ones():
-    """The report names the version that decided."""
+    """The report has the version."""
     own = LimitSet("own", [Limit("gross_exposure", hard=1e9)])
     service = make_service(LIMITS)
 
@@ -117,14 +117,14 @@ def test_limits_of_the_request_come_before_the_published_ones():
     ("portfolio", "decision"), [(LONG, "reject"), (EMPTY, "accept"), (SHORT, "warn")]
 )
 def test_published_limits_decide(portfolio, decision):
-    """2040 is past hard, 1000 past warn, 0 past nothing."""
+    """2040 is beyond hard, 1000 beyond warn, and 0 beyond neither."""
     report = report_of(portfolio, service=make_service(LIMITS), version=LIMITS.version)
 
     assert report.decision == decision
 
 
-def test_a_limit_holds_for_the_portfolios_that_it_names():
-    """By tag and by the portfolio's own id, through the whole pipeline."""
+def test_a_limit_applies_to_the_portfolios_that_it_names():
+    """By tag and by portfolio id, through the whole pipeline."""
     limits = LimitSet(
         "s",
         [
@@ -141,8 +141,8 @@ def test_a_limit_holds_for_the_portfolios_that_it_names():
     assert [report.decision for report in found] == ["reject", "accept", "accept", "reject"]
 
 
-def test_a_breach_is_explained_in_full():
-    """What, how far, against what, and who pushes it most, largest first."""
+def test_a_breach_has_all_its_fields():
+    """Measure, value, threshold and the contributors, the largest first."""
     report = report_of(LONG, limits=LimitSet("s", [Limit("gross_exposure", hard=1020.0, id="g")]))
 
     assert len(report.breaches) == 1
@@ -158,11 +158,11 @@ def test_a_breach_is_explained_in_full():
 
 BOOK = Portfolio("p", {"AAPL": 10.0, "MSFT": -20.0, "XOM": 5.0})  # worth 100, -400, 200
 CONTRIBUTORS = [
-    # those that push up, largest first; a hedge pushes down and is not named
+    # positive contributions, the largest first, without hedges
     (Limit("net_exposure", hard=-200.0), ["XOM", "AAPL"]),
-    # past a floor it is those that push down
+    # below a lower limit, negative contributions
     (Limit("net_exposure", hard=0.0, comparison="below"), ["MSFT"]),
-    # of a magnitude those that push the way it went
+    # for an absolute limit, those in the direction of the value
     (Limit("net_exposure", hard=50.0, comparison="absolute"), ["MSFT"]),
     (Limit("gross_exposure", hard=50.0, comparison="absolute"), ["MSFT", "XOM", "AAPL"]),
     (Limit("short_exposure", hard=50.0), ["MSFT"]),
@@ -172,15 +172,15 @@ CONTRIBUTORS = [
 
 
 @pytest.mark.parametrize(("limit", "names"), CONTRIBUTORS)
-def test_contributors_are_those_that_push_towards_the_breach(limit, names):
-    """Not the largest positions, but the largest in that direction."""
+def test_contributors_are_those_in_the_direction_of_the_breach(limit, names):
+    """They are not simply the largest positions."""
     report = report_of(BOOK, limits=LimitSet("s", [limit]))
 
     assert [part.instrument for part in report.breaches[0].contributors] == names
 
 
 def test_at_most_five_contributors_are_named():
-    """Those of a large book are its largest."""
+    """The largest of a large book."""
     names = [f"I{place}" for place in range(9)]
     market = make_market(
         instruments=names, prices=np.ones(9), returns=np.zeros((1, 9)), scenarios={}
@@ -198,8 +198,8 @@ def test_at_most_five_contributors_are_named():
     assert found == ["I8", "I7", "I6", "I5", "I4"]
 
 
-def test_a_share_of_a_whole_that_is_nothing_is_unknown():
-    """A net exposure of 0 has parts, and no shares."""
+def test_a_share_of_zero_is_unknown():
+    """A net exposure of 0 has contributions but no shares."""
     flat = Portfolio("p", {"AAPL": 10.0, "MSFT": -5.0})
 
     report = report_of(flat, limits=LimitSet("s", [Limit("net_exposure", hard=-1.0)]))
@@ -217,8 +217,8 @@ ASKED = [
 
 
 @pytest.mark.parametrize("name", ASKED)
-def test_every_measure_can_be_limited_and_explained(name):
-    """Contributors are finite and make up the measure, where it is made up of parts."""
+def test_every_measure_can_have_a_limit_and_contributors(name):
+    """Contributions are finite, and sum to the measure where it is additive."""
     limits = LimitSet("s", [Limit(name, hard=-1e9)])
 
     # The days there are bound this VaR from above, and not that at 0.99.
@@ -234,8 +234,8 @@ def test_every_measure_can_be_limited_and_explained(name):
     assert all(np.isfinite([part.amount, part.share]).all() for part in breach.contributors)
 
 
-def test_a_floor_under_a_share_of_nothing_is_explained_without_contributors():
-    """An empty book is below it; nobody pushed."""
+def test_a_lower_limit_on_an_empty_book_has_no_contributors():
+    """An empty book is below it without any position."""
     floor = Limit("concentration", hard=0.5, comparison="below")
     book = Portfolio("p", {"AAPL": 0.0})
 
@@ -245,8 +245,8 @@ def test_a_floor_under_a_share_of_nothing_is_explained_without_contributors():
     assert list(report.breaches[0].contributors) == []
 
 
-def test_all_breaches_and_all_gaps_of_a_portfolio_are_told():
-    """In the order of the limits, those that could not be told apart from those broken."""
+def test_all_breaches_and_gaps_of_a_portfolio_are_in_its_report():
+    """In the order of the limits; gaps are separate from breaches."""
     limits = LimitSet(
         "s",
         [
@@ -271,8 +271,8 @@ def test_all_breaches_and_all_gaps_of_a_portfolio_are_told():
     ]
 
 
-def test_detail_says_how_much_of_an_answer_is_made():
-    """Measures, decisions and counts always; breaches, gaps and hashes where they are wanted."""
+def test_detail_selects_the_parts_of_an_answer():
+    """Measures, decisions and counts always; breaches, gaps and hashes on request."""
     limits = LimitSet("s", [Limit("gross_exposure", hard=1.0), Limit("gross_leverage", hard=1.0)])
     found = {
         detail: answer_of(pack_portfolios([HEDGED], make_terms(limits=limits, detail=detail)))
@@ -299,7 +299,7 @@ def input_hash(portfolio=LONG, *, market=MARKET, **how):
 
 
 def test_equal_inputs_have_an_equal_hash():
-    """On any day, alone or in a block, under any limits on measures that are there anyway."""
+    """On any day, alone or in a block, with any limits on the same measures."""
     again = Portfolio("long", dict(LONG.positions), nav=4000.0, tags={"desk": "other"})
     crowd = reports_of([HEDGED, again, SHORT], limits=LIMITS)
 
@@ -345,13 +345,13 @@ OTHER_INPUTS = {
 
 
 @pytest.mark.parametrize("change", OTHER_INPUTS.values(), ids=OTHER_INPUTS.keys())
-def test_any_other_input_has_another_hash(change):
-    """Whatever a number depends on is in the hash."""
+def test_every_input_changes_the_hash(change):
+    """The hash covers everything that a number depends on."""
     assert input_hash(**change) != input_hash()
 
 
-def test_hashes_of_all_inputs_differ_from_each_other():
-    """No two of the changes are taken for one another."""
+def test_hashes_of_different_inputs_differ():
+    """For any two of the changes."""
     hashes = [input_hash(**change) for change in OTHER_INPUTS.values()]
 
     assert len(set(hashes)) == len(hashes)
@@ -364,7 +364,7 @@ books = st.dictionaries(st.sampled_from(["AAPL", "MSFT", "XOM"]), quantities)
 @settings(max_examples=30)
 @given(st.lists(books, min_size=1, max_size=4), st.randoms(use_true_random=False))
 def test_a_report_is_the_same_alone_and_in_any_block(held, random):
-    """Measures, breaches and hash: neighbours and order do not matter."""
+    """Measures, breaches and hash do not depend on other rows or their order."""
     portfolios = [Portfolio(f"p{place}", book, nav=500.0) for place, book in enumerate(held)]
     shuffled = random.sample(portfolios, len(portfolios))
     service = make_service()
@@ -376,8 +376,8 @@ def test_a_report_is_the_same_alone_and_in_any_block(held, random):
         assert replace(report, timings={}) == replace(alone, timings={})
 
 
-def test_shares_are_numbers_or_none_however_large_their_parts():
-    """A sum in another order may overflow where the measure did not."""
+def test_shares_are_finite_or_none():
+    """A sum in another order may overflow although the measure did not."""
     names = [f"I{place}" for place in range(32)]
     market = make_market(
         instruments=names, prices=np.ones(32), returns=np.zeros((1, 32)), scenarios={}
@@ -396,7 +396,7 @@ def test_shares_are_numbers_or_none_however_large_their_parts():
 
 
 def test_parts_of_instruments_sum_to_the_risk_of_the_book():
-    """Component by component, as a desk reads them; one that is not held has none."""
+    """The component of an instrument that is not held is 0."""
     held = list(LONG.positions)
     names = [f"{part}:{i}" for part in PARTS for i in (*held, "MSFT")]
     measures = report_of(LONG, measures=[*names, *PARTS.values()]).measures
@@ -412,8 +412,8 @@ PARTS = {
 }
 
 
-def test_an_instrument_that_the_market_does_not_have_is_refused_or_left_untold():
-    """As a scenario is: refused where it was asked for, a gap where a limit names it."""
+def test_an_instrument_that_the_market_lacks_is_an_error_or_a_gap():
+    """An error in a request, and a gap for a limit, as with a scenario."""
     name = "component_value_at_risk:GOLD"
     refused = report_of(LONG, measures=[name])
     limited = report_of(LONG, limits=LimitSet("s", [Limit(name, hard=1.0)]))
@@ -436,7 +436,7 @@ def report_of_replay(scenario, **change):
 
 
 def test_a_replay_that_covers_a_book_in_part_is_degraded_and_limits_hold():
-    """The number leans on a stated fallback; how much of the book it covers is a number too."""
+    """The number uses a stated fallback; its coverage of the book is a measure too."""
     names = ["stress_loss:day", "stress_coverage:day", "worst_stress_loss"]
     limits = LimitSet(
         "s",
@@ -462,8 +462,8 @@ def test_a_replay_that_covers_a_book_in_part_is_degraded_and_limits_hold():
     assert [part.instrument for part in report.breaches[0].contributors] == ["MSFT", "AAPL", "XOM"]
 
 
-def test_a_replay_that_covers_too_little_leaves_its_limit_untold():
-    """Fail closed: a hard limit on it rejects."""
+def test_a_limit_on_a_replay_with_too_little_coverage_is_not_evaluated():
+    """A hard limit on it rejects."""
     report = report_of_replay(
         Replay(DAYS[1], DAYS[1]), limits=LimitSet("s", [Limit("stress_loss:day", hard=1e9)])
     )
@@ -472,8 +472,8 @@ def test_a_replay_that_covers_too_little_leaves_its_limit_untold():
     assert [gap.reason for gap in report.not_evaluated] == ["not_in_scenario"]
 
 
-def test_a_coverage_of_an_unknown_scenario_is_refused_or_left_untold():
-    """As its stress loss is."""
+def test_the_coverage_of_an_unknown_scenario_is_an_error_or_a_gap():
+    """As with its stress loss."""
     name = "stress_coverage:flood"
 
     refused = report_of(LONG, measures=[name])
@@ -483,8 +483,8 @@ def test_a_coverage_of_an_unknown_scenario_is_refused_or_left_untold():
     assert [gap.reason for gap in limited.not_evaluated] == ["unknown_scenario"]
 
 
-def test_a_shock_by_tag_reaches_what_carries_it():
-    """And what moves by an amount moves per unit."""
+def test_a_shock_by_tag_applies_to_instruments_with_the_tag():
+    """An absolute shock applies per unit."""
     scenario = Scenario({"AAPL": 0.0}, moves={"MSFT": -2.0}, by_tag={"sector": {"oil": -0.25}})
 
     report = report_of_replay(scenario, measures=["stress_loss:day"])
@@ -492,8 +492,8 @@ def test_a_shock_by_tag_reaches_what_carries_it():
     assert report.measures["stress_loss:day"].value == 50 * 2.0 + 40 * 0.25
 
 
-def test_a_breach_of_a_historical_measure_names_its_days():
-    """By date where the market has dates, and by place otherwise."""
+def test_a_breach_of_a_historical_measure_has_its_days():
+    """By date where the market has dates, and by index otherwise."""
     dated = make_market(dates=[date(2023, 1, 1) + timedelta(n) for n in range(250)])
     limits = LimitSet(
         "s", [Limit("value_at_risk", hard=0.0), Limit("expected_shortfall", hard=0.0)]

@@ -1,4 +1,4 @@
-"""What cannot be computed is an error of its own row, and never disturbs the others."""
+"""An invalid portfolio is an error of its own row, and does not affect the others."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tests.unit.service.support import (
 NAN, INF = float("nan"), float("inf")
 AAPL, MSFT, XOM, GOLD, NOBODY = 0, 1, 2, 3, -1
 
-# What is wrong with a row -> the code and the field of its error, and what it says.
+# What is wrong with a row -> the code and the field of its error, and a part of its message.
 BAD_ROWS = {
     "unknown instrument": (
         ("p", [(AAPL, 1.0), (GOLD, 1.0)], None, None),
@@ -64,7 +64,7 @@ BAD_ROWS = {
     ),
     "instrument null": (
         ("p", [(AAPL, 1.0), (NOBODY, 1.0)], None, None),
-        ("invalid_portfolio", "positions[].instrument", "names no instrument"),
+        ("invalid_portfolio", "positions[].instrument", "has no instrument"),
     ),
     "cash nan": (
         ("p", [(AAPL, 1.0)], NAN, 5.0),
@@ -87,8 +87,8 @@ LIMITS = LimitSet("s", [Limit("gross_exposure", hard=50.0), Limit("gross_leverag
 
 
 @pytest.mark.parametrize(("row", "expected"), BAD_ROWS.values(), ids=BAD_ROWS.keys())
-def test_a_bad_row_is_told_by_code_and_field(row, expected):
-    """It has no measures and no breaches, and is rejected; its neighbours are computed."""
+def test_a_bad_row_has_an_error_with_code_and_field(row, expected):
+    """It has no measures and no breaches, and its decision is reject; other rows are computed."""
     good = GOOD_ROWS[0]
     alone = answer_of(raw(good, terms=make_terms(limits=LIMITS)))
 
@@ -112,20 +112,20 @@ def test_a_bad_row_is_told_by_code_and_field(row, expected):
 
 @settings(max_examples=25)
 @given(st.lists(st.sampled_from([*GOOD_ROWS, *(row for row, _ in BAD_ROWS.values())]), max_size=8))
-def test_bad_rows_do_not_disturb_the_others(rows):
-    """A good row has the same bits, decision and breaches as it has alone, wherever it stands."""
+def test_bad_rows_do_not_affect_the_others(rows):
+    """A good row has the same bits, decision and breaches as alone, in any place."""
     assert_as_alone(rows)
 
 
 def test_a_row_has_the_same_bits_in_a_block_of_many():
-    """Many travel as columns, and each alone as a row."""
+    """A large block is sent as columns, and a single check as a row."""
     every = [*GOOD_ROWS, *(row for row, _ in BAD_ROWS.values())]
 
     assert_as_alone([every[place % len(every)] for place in range(MAX_ROWS_CHECKS + 10)])
 
 
 def assert_as_alone(rows):
-    """Assert that each row is answered as if it had been sent alone."""
+    """Assert that the answer of each row equals that of a block with this row alone."""
     terms = make_terms(limits=LIMITS)
     service = make_service()
 
@@ -147,25 +147,25 @@ def assert_as_alone(rows):
 
 
 FIRST_FAULTS = [
-    # of several unknown instruments the first
+    # the first of several unknown instruments
     (("p", [(AAPL, 1.0), (GOLD, 1.0), (4, 1.0)], None, None), "positions['GOLD']"),
-    # of several bad quantities the first
+    # the first of several bad quantities
     (("p", [(AAPL, NAN), (MSFT, NAN)], None, None), "positions['AAPL']"),
-    # what has no id cannot be told apart from others
+    # a row without an id cannot be identified
     ((None, [(GOLD, NAN)], NAN, NAN), "portfolio_id"),
 ]
 
 
 @pytest.mark.parametrize(("row", "field"), FIRST_FAULTS)
-def test_of_several_faults_one_is_told(row, field):
-    """The first position at fault; a row without an id is told as such."""
+def test_one_of_several_errors_is_reported(row, field):
+    """The first bad position; a missing id comes before all others."""
     answer = answer_of(raw(row, names=("AAPL", "MSFT", "XOM", "GOLD", "SILVER")))
 
     assert answer.errors[0].field == field
 
 
-def test_rows_around_empty_portfolios_are_told_apart():
-    """A fault is that of the row that holds it, not of an empty one beside it."""
+def test_an_error_beside_empty_portfolios_is_that_of_its_row():
+    """Not of an empty row beside it."""
     empty, bad = ("e", [], None, None), ("b", [(AAPL, 1.0), (MSFT, NAN)], None, None)
     twice = ("t", [(AAPL, 1.0), (AAPL, NAN)], None, None)
 
@@ -175,12 +175,12 @@ def test_rows_around_empty_portfolios_are_told_apart():
 
 
 def test_an_unknown_instrument_that_no_portfolio_holds_does_not_matter():
-    """A block carries the names of the whole call."""
+    """A block has the names of the whole call."""
     assert answer_of(raw(*GOOD_ROWS)).errors == {}
 
 
 def test_without_a_market_every_row_is_an_error():
-    """Unknown, or none at all: fail closed, and say how one is published."""
+    """Also with an unknown one; the remedy says how to publish one."""
     for market in ("", "0" * 64):
         for report in reports_of(BOOKS, market=market, limits=LIMITS):
             assert (report.status, report.code, report.decision) == ("error", "no_market", "reject")
@@ -191,8 +191,8 @@ def test_without_a_market_every_row_is_an_error():
             assert report.input_hash is None
 
 
-def test_a_market_without_instruments_knows_none():
-    """Every portfolio that holds something has an error, and the empty one has zeros."""
+def test_a_market_without_instruments_has_only_unknown_ones():
+    """Every portfolio with positions has an error, and the empty one has zeros."""
     nothing = MarketSnapshot(AS_OF, [], [], np.empty((250, 0)))
     service = make_service(markets=[nothing])
 
@@ -204,16 +204,16 @@ def test_a_market_without_instruments_knows_none():
     assert found[2].measures["gross_exposure"].value == 0.0
 
 
-def test_a_scenario_that_was_asked_for_and_is_not_in_the_market_is_an_error():
-    """Every row is told its name; none is computed."""
+def test_a_requested_scenario_that_the_market_lacks_is_an_error():
+    """Every row has it, with the name; none is computed."""
     for report in reports_of(BOOKS, measures=["volatility", "stress_loss:flood"]):
         assert (report.code, report.decision) == ("unknown_scenario", "reject")
         assert report.error.field == "measures"
         assert "'flood'" in report.error.message
 
 
-def test_a_scenario_that_only_a_limit_names_leaves_that_limit_untold():
-    """The check is computed; the limit decides by what it says of missing data."""
+def test_a_limit_on_a_scenario_that_the_market_lacks_is_not_evaluated():
+    """The check is computed; the `missing_data` of the limit decides."""
     decisions = {}
     for missing_data in ("reject", "warn", "skip"):
         limit = Limit("stress_loss:flood", hard=1.0, missing_data=missing_data)
@@ -230,22 +230,22 @@ def test_a_scenario_that_only_a_limit_names_leaves_that_limit_untold():
 
 
 def test_limits_that_cannot_be_loaded_are_an_error_of_every_row():
-    """Never a check without limits."""
+    """A check never ignores its limits."""
     for report in reports_of(BOOKS, version="0" * 64):
         assert (report.code, report.decision) == ("unknown_limit_set", "reject")
         assert report.limits_version == "0" * 64
 
 
-def test_a_fault_of_the_block_comes_before_faults_of_its_rows():
-    """Without a market there is nothing to hold positions against."""
+def test_an_error_of_the_block_comes_before_errors_of_rows():
+    """Without a market, positions cannot be validated."""
     answer = answer_of(raw(GOOD_ROWS[0], BAD_ROWS["cash nan"][0]), market="")
 
     assert [answer.errors[row].code for row in (0, 1)] == ["no_market", "no_market"]
 
 
 @pytest.mark.parametrize("detail", list(Detail))
-def test_errors_are_told_in_every_detail(detail):
-    """A summary leaves out breaches, never errors."""
+def test_errors_are_in_every_detail(detail):
+    """A summary leaves out breaches, but not errors."""
     terms = make_terms(limits=LIMITS, detail=detail)
 
     answer = answer_of(raw(GOOD_ROWS[0], BAD_ROWS["cash nan"][0], terms=terms))
@@ -255,15 +255,15 @@ def test_errors_are_told_in_every_detail(detail):
     assert answer.breach_counts.tolist() == [1, 0]
 
 
-def test_an_empty_block_is_answered_with_no_rows():
+def test_an_empty_block_has_an_empty_answer():
     """With a market and without one."""
     assert len(answer_of(raw())) == 0
     assert len(answer_of(raw(), market="")) == 0
     assert reports_of([]) == []
 
 
-def test_damage_is_refused_or_answered_and_nothing_else():
-    """Two hundred requests with a byte changed: whatever can be decoded has an answer."""
+def test_a_damaged_request_is_refused_or_answered():
+    """Two hundred requests with one byte changed: those that can be decoded have an answer."""
     payload = encode_request(raw(*GOOD_ROWS, terms=make_terms(limits=LIMITS)))
     dice, service = random.Random(3), make_service()
     n_answered = 0
@@ -280,8 +280,8 @@ def test_damage_is_refused_or_answered_and_nothing_else():
     assert 0 < n_answered < 200
 
 
-def test_positions_that_begin_before_the_first_portfolio_are_refused_or_answered():
-    """Valid in Arrow, and made by no client of ours; a bad row beside it changes nothing."""
+def test_positions_before_the_first_portfolio_are_refused_or_answered():
+    """Valid in Arrow, but not sent by our clients; a bad row beside it changes nothing."""
     bad = BAD_ROWS["cash nan"][0]
     payload = encode_columns(raw(GOOD_ROWS[0], bad, GOOD_ROWS[0]))
     offsets, shifted = struct.pack("<4i", 0, 2, 3, 5), struct.pack("<4i", 1, 2, 3, 5)
@@ -297,8 +297,8 @@ def test_positions_that_begin_before_the_first_portfolio_are_refused_or_answered
     assert answer.columns["gross_exposure"].values[0] == 1000.0
 
 
-def test_numbers_beyond_all_floats_are_answered():
-    """A huge book beside a small one: no number, no exception, and the small one as ever."""
+def test_numbers_that_overflow_have_an_answer():
+    """A huge book has no numbers and does not raise; a small one beside it is computed."""
     huge = Portfolio("huge", {"AAPL": 1e308, "MSFT": -1e308, "XOM": 1e308}, nav=1.0)
 
     crowd = reports_of([huge, BOOKS[0]], limits=LIMITS)
@@ -309,19 +309,19 @@ def test_numbers_beyond_all_floats_are_answered():
     assert all(measure.status != "ok" for measure in crowd[0].measures.values())
 
 
-def test_an_instrument_under_two_codes_is_still_one_that_stands_twice():
-    """A writer may name it twice in its dictionary; gross exposure would count both."""
+def test_an_instrument_under_two_codes_occurs_twice():
+    """A dictionary may have it twice; gross exposure would count both."""
     portfolio = Portfolio("p", {"AAPL": 1.0, "MSFT": -1.0})
     request = pack_portfolios([portfolio], make_terms())
 
     answer = answer_of(replace(request, instrument_names=["AAPL", "AAPL"]))
 
-    assert answer.errors[0].message == "The instrument stands twice."
+    assert answer.errors[0].message == "The instrument occurs twice."
     assert GRAVITY[answer.decisions[0]] == "reject"
 
 
-def test_a_server_that_is_away_is_no_answer():
-    """The block waits for it: a market that could not be loaded now is not missing."""
+def test_a_server_that_is_down_raises():
+    """The block is retried: a market that could not be loaded is not unknown."""
 
     def away(_: str):
         raise TransportError("The broker does not answer.")
