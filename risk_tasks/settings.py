@@ -1,6 +1,6 @@
-"""What the environment may set, read by roles, commands and `RiskClient.from_env` alone.
+"""Settings from the environment; only roles, commands and `RiskClient.from_env` read them.
 
-Each `RISK_TASKS_NAME` may instead be `RISK_TASKS_NAME_FILE`, the path of a file that holds it.
+Each `RISK_TASKS_NAME` may be replaced by `RISK_TASKS_NAME_FILE`, the path of a file with its value.
 """
 
 from __future__ import annotations
@@ -16,84 +16,88 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from risk_tasks.errors import InvalidSettingsError
 
 PREFIX = "RISK_TASKS_"
-#: variables that had another name, and their name now: the old one is refused
+#: former names of variables, which are refused, with the new names
 RENAMED = {
     "RISK_TASKS_AUTOSCALER_CALM_S": "RISK_TASKS_AUTOSCALER_COOLDOWN_S",
+    "RISK_TASKS_GATEWAY_MOST_S": "RISK_TASKS_GATEWAY_MAX_WAIT_S",
+    "RISK_TASKS_LIVE_MAX_UNDERWAY": "RISK_TASKS_LIVE_MAX_IN_PROGRESS",
     "RISK_TASKS_LIVE_RETRIGGER_S": "RISK_TASKS_LIVE_VISIBILITY_TIMEOUT_S",
 }
-#: whom Flower lets in, with `flower_password`
+#: the user of Flower, with `flower_password`
 FLOWER_USER = "operator"
 
 
 class Settings(BaseSettings):
-    """Frozen values; an unreadable one raises `InvalidSettingsError` naming the variable."""
+    """Immutable settings; an invalid value raises `InvalidSettingsError` with the variable."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
-    #: where the lanes, the markets and the answers are
+    #: URL of the broker, which has the lanes, the markets and the answers
     broker_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
-    #: where the results of the JSON door go; the broker where it is not given
+    #: URL of the result backend of the task `risk.check`; default: the broker
     result_url: SecretStr | None = None
     #: seconds that a client waits for a report
     timeout_s: float = Field(default=5.0, gt=0, le=86_400)
-    #: lanes that a worker serves, most urgent first
+    #: lanes of a worker, the most urgent first
     lanes: str = "critical,normal,batch"
     #: threads of a worker
     concurrency: int = Field(default=1, ge=1, le=256)
-    #: into how many shards the normal and the batch lane are cut; as they are where it is not given
+    #: shards of the normal and the batch lane; default: the number that the broker has stored
     shards: int | None = Field(default=None, ge=1, le=1_024)
-    #: markets that a worker holds in memory
+    #: markets that a worker keeps in memory
     markets_held: int = Field(default=4, ge=1)
-    #: where results are shared; the broker where it is not given
+    #: URL of the server of the result cache; default: the broker
     cache_url: SecretStr | None = None
-    #: bytes of results that a worker keeps in memory
+    #: bytes of cached results in the memory of a worker
     cache_local_bytes: int = Field(default=64 << 20, ge=0)
-    #: seconds that a result is kept, in memory and on the server
+    #: lifetime of a cached result in seconds
     cache_ttl_s: float = Field(default=900.0, gt=0, le=86_400)
-    #: a file that a worker touches while it consumes, a scheduler while it looks after the ledger
+    #: file that a worker touches while it consumes, a scheduler while it watches the ledger
     heartbeat_file: Path | None = None
-    #: what Flower asks for; it does not start without one
+    #: password of Flower, which does not start without one
     flower_password: SecretStr | None = None
-    #: live portfolios that are computed together once so many have changed
+    #: live portfolios in one computation: it starts once so many have changed
     live_batch_size: int = Field(default=50, ge=1, le=1_000)
-    #: ms that a changed one waits for others at most
+    #: milliseconds that a changed live portfolio waits for others
     live_window_ms: int = Field(default=100, ge=0, le=60_000)
-    #: live portfolios a second that follow a new market or limit set, for each scheduler
+    #: live portfolios per second and scheduler that are recomputed for a new market or limit set
     live_refresh_per_s: float = Field(default=5_000.0, gt=0)
-    #: seconds until a live portfolio that was taken and has no report yet is taken again
+    #: seconds after which a computation of a live portfolio without a report is repeated
     live_visibility_timeout_s: float = Field(default=15.0, ge=1, le=3_600)
-    #: how often computing one is begun before it is given up
+    #: computations of a live portfolio before it becomes a dead letter
     live_max_attempts: int = Field(default=3, ge=1)
-    #: live portfolios that are taken and not recorded at once
-    live_max_underway: int = Field(default=1_000, ge=1)
-    #: the address that the gateway listens on; without tokens only one of this machine
+    #: live portfolios whose computation is in progress
+    live_max_in_progress: int = Field(default=1_000, ge=1)
+    #: address that the gateway listens on; without tokens only a loopback address
     gateway_host: str = "127.0.0.1"
-    #: its port; any free one for 0
+    #: port of the gateway; 0: a free one
     gateway_port: int = Field(default=8200, ge=0, le=65_535)
-    #: TOML: hashes of the tokens that it lets in, with their roles
+    #: TOML text with the hashes and roles of the tokens of the gateway
     gateway_tokens: SecretStr | None = None
-    #: the longest time that one of its callers may ask to wait
-    gateway_most_s: float = Field(default=60.0, gt=0, le=3_600)
-    #: the largest JSON body, the largest Arrow body, and all bodies that it holds at once
+    #: longest wait in seconds that a request to the gateway may set
+    gateway_max_wait_s: float = Field(default=60.0, gt=0, le=3_600)
+    #: largest JSON body in bytes
     gateway_json_bytes: int = Field(default=8 << 20, ge=1_024)
+    #: largest Arrow body in bytes
     gateway_arrow_bytes: int = Field(default=64 << 20, ge=1_024)
+    #: largest sum of all bodies that the gateway holds at a time
     gateway_held_bytes: int = Field(default=256 << 20, ge=1_024)
-    #: debug, info, warning, error
+    #: lowest level of logged events
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
-    #: auto: readable on a terminal, JSON elsewhere; json; console
+    #: format of log lines; auto: console on a terminal, otherwise json
     log_format: str = Field(default="auto", pattern="^(auto|json|console)$")
-    #: whether workers measure what they do: on, off
+    #: whether workers record metrics
     metrics: str = Field(default="on", pattern="^(on|off)$")
-    #: where a role serves Prometheus; none where it is not given, any free port for 0
+    #: port of the Prometheus endpoint of a role; 0: a free one; default: no endpoint
     metrics_port: int | None = Field(default=None, ge=0, le=65_535)
-    #: the address that it listens on
+    #: address that the Prometheus endpoint listens on
     metrics_host: str = "127.0.0.1"
 
     @classmethod
     def read(cls, **overrides: Any) -> Self:
-        """Read the environment; what is given and not None comes before it.
+        """Read the environment; overrides that are not None have precedence.
 
-        Raises `InvalidSettingsError` for a bad value and for a variable that has another name now.
+        Raises `InvalidSettingsError` for an invalid value and for a former name of a variable.
         """
         _refuse_renamed()
         given = {name: value for name, value in overrides.items() if value is not None}
@@ -105,7 +109,7 @@ class Settings(BaseSettings):
             raise InvalidSettingsError(
                 f"{first['msg']}.",
                 field=f"{PREFIX}{name.upper()}",
-                remedy="docs/reference/settings.md lists what each one may hold.",
+                remedy="docs/reference/settings.md lists the accepted values.",
             ) from None
 
     @property
@@ -129,20 +133,20 @@ class Settings(BaseSettings):
 
 
 def _refuse_renamed() -> None:
-    """Raise `InvalidSettingsError` where the environment holds a variable by its former name."""
+    """Raise `InvalidSettingsError` if the environment has a variable with a former name."""
     for variable in map(str.upper, os.environ):
-        now = RENAMED.get(variable.removesuffix("_FILE"))
-        if now is not None:
+        new = RENAMED.get(variable.removesuffix("_FILE"))
+        if new is not None:
             suffix = "_FILE" if variable.endswith("_FILE") else ""
             raise InvalidSettingsError(
-                f"{variable} has another name now: {now}{suffix}.",
+                f"{variable} has a new name: {new}{suffix}.",
                 field=variable,
-                remedy=f"Set {now}{suffix} instead, and remove {variable}.",
+                remedy=f"Set {new}{suffix} and remove {variable}.",
             )
 
 
 class _FileSource(PydanticBaseSettingsSource):
-    """Reads RISK_TASKS_NAME_FILE, as containers hand over secrets."""
+    """Reads RISK_TASKS_NAME_FILE, by which containers pass secrets."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         variable = f"{PREFIX}{field_name.upper()}_FILE"
@@ -155,7 +159,7 @@ class _FileSource(PydanticBaseSettingsSource):
             raise InvalidSettingsError(
                 f"{path} cannot be read: {error}.",
                 field=variable,
-                remedy="Name a file that is readable.",
+                remedy="Give a readable text file.",
             ) from None
 
     def __call__(self) -> dict[str, Any]:

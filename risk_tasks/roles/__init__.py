@@ -1,1 +1,1 @@
-"""The processes that serve: each puts its parts together, starts, is ready, drains and stops."""
+"""The processes of a system: each builds its parts, starts, reports readiness, drains and stops."""

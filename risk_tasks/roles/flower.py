@@ -1,4 +1,4 @@
-"""Flower beside a system: it looks, and changes nothing but whether workers tell of their tasks."""
+"""Flower, read-only: its only effect is that workers publish events of their tasks."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from risk_tasks.app import create_app
 from risk_tasks.connection import connect
 from risk_tasks.errors import InvalidSettingsError
 from risk_tasks.roles.logs import configure_logs
-from risk_tasks.roles.presence import Presence, name_of_a_life
+from risk_tasks.roles.presence import Presence, unique_name
 from risk_tasks.settings import FLOWER_USER, PREFIX, Settings
 from risk_tasks.store.roles import RoleStore
 
 log = structlog.get_logger("risk_tasks")
 
 _COLUMNS = "name,args,state,result,received,runtime,worker,uuid"
-#: what it remembers: about 2 KiB each
+#: about 2 KiB each
 _TASKS_HELD = 20_000
 
 
 def run_flower(settings: Settings, *, address: str, port: int, name: str | None = None) -> int:
     """Serve on `address` until SIGTERM or SIGINT, and return the exit code.
 
-    Flower asks workers for the events of their tasks when it starts; they are asked to stop when
-    it does. Raises `InvalidSettingsError` without a password.
+    Flower enables the task events of all workers when it starts, and disables them when it stops.
+    Raises `InvalidSettingsError` without a password.
     """
     from tornado.options import options
 
     configure_logs(settings.log_level)
     if settings.flower_password is None or not settings.flower_password.get_secret_value():
         raise InvalidSettingsError(
-            "Flower does not start without a password.",
+            "Flower has no password: expected one.",
             field=f"{PREFIX}FLOWER_PASSWORD",
-            remedy=f"Name a file that holds one in {PREFIX}FLOWER_PASSWORD_FILE.",
+            remedy=f"Set {PREFIX}FLOWER_PASSWORD_FILE to a file with a password.",
         )
     app = create_app(settings)
-    # It looks up a server by its URL's scheme, and fetches nothing that would need a guard.
+    # Flower needs a transport of a standard name; it fetches no messages that a guard must check.
     app.conf.broker_transport = None
     web = _site(app, options, f"{FLOWER_USER}:{settings.flower_password.get_secret_value()}")
     options.address, options.port = address, port
     web.start_http_server()
-    name = name or name_of_a_life("flower")
+    name = name or unique_name("flower")
     client = connect(settings.broker_url.get_secret_value(), socket_timeout_s=5.0)
     presence = Presence(RoleStore(client), "flower", name)
 
@@ -60,15 +60,15 @@ def run_flower(settings: Settings, *, address: str, port: int, name: str | None 
         web.start()
     finally:
         presence.stop()
-        _silence(app)
+        _disable_events(app)
         log.info("flower.stopped", name=name)
     return 0
 
 
 def _site(app: Celery, options: Any, credentials: str) -> Any:
-    """Return Flower's site, read-only, with nothing but its health open to those without password.
+    """Return the read-only site of Flower; only its health page needs no password.
 
-    Importing Flower is what defines its options.
+    The import of Flower defines its options.
     """
     from flower.app import Flower
     from flower.urls import settings as site
@@ -76,7 +76,7 @@ def _site(app: Celery, options: Any, credentials: str) -> Any:
     from tornado.web import authenticated
 
     class LockedMetrics(Metrics):
-        """Names of workers and tasks are for those who may see the pages."""
+        """Metrics contain names of workers and tasks: they need the password."""
 
         get = authenticated(Metrics.get)
 
@@ -90,8 +90,8 @@ def _site(app: Celery, options: Any, credentials: str) -> Any:
     return web
 
 
-def _silence(app: Celery) -> None:
-    """Ask workers to tell of their tasks no more; another Flower would ask them again."""
+def _disable_events(app: Celery) -> None:
+    """Disable the task events of all workers; another Flower would enable them again."""
     try:
         app.control.disable_events()
     except OperationalError as error:

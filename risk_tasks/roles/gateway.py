@@ -17,7 +17,7 @@ from risk_tasks.errors import StartError
 from risk_tasks.http import BodyBounds, Gateway, create_application, read_tokens, require_safe
 from risk_tasks.roles.http_protocol import GatewayProtocol
 from risk_tasks.roles.logs import configure_logs
-from risk_tasks.roles.presence import Presence, name_of_a_life
+from risk_tasks.roles.presence import Presence, unique_name
 from risk_tasks.settings import PREFIX, Settings
 from risk_tasks.store.idempotency import IdempotencyStore
 from risk_tasks.store.roles import RoleStore
@@ -50,7 +50,7 @@ def run_gateway(settings: Settings, *, name: str | None = None) -> int:
         with transport_errors(client):
             client.ping()
 
-    name = name or name_of_a_life("gateway")
+    name = name or unique_name("gateway")
     gateway = Gateway(
         AsyncRiskClient(url, timeout_s=settings.timeout_s, client_name=CLIENT_NAME),
         IdempotencyStore(client),
@@ -59,7 +59,7 @@ def run_gateway(settings: Settings, *, name: str | None = None) -> int:
         bounds=BodyBounds(
             settings.gateway_json_bytes, settings.gateway_arrow_bytes, settings.gateway_held_bytes
         ),
-        max_wait_s=settings.gateway_most_s,
+        max_wait_s=settings.gateway_max_wait_s,
     )
     presence = Presence(RoleStore(client), "gateway", name)
     loop_factory = uvicorn.Config("", log_config=None).get_loop_factory()

@@ -1,7 +1,7 @@
-"""Logs of the roles: a line per event on standard error, JSON or readable, and nothing secret.
+"""Logs of the roles: one line per event on standard error, as JSON or for a terminal.
 
-Whatever is logged, a line stays a line: control characters are escaped, so that no id of a
-portfolio forges one or speaks to the terminal. Passwords in URLs are masked.
+Control characters are escaped: an id of a portfolio can neither forge a line nor control the
+terminal. Passwords in URLs are masked.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _UNSAFE_BUT_LINES = re.compile(_UNSAFE.pattern.replace(r"\x00-\x1f", r"\x00-\x09
 
 
 def configure_logs(level: str, log_format: str = "auto") -> None:
-    """Let structlog and the libraries' loggers write lines of `level` and above.
+    """Configure structlog and the loggers of libraries to write lines of `level` and above.
 
     `log_format`: "json", "console", or "auto", which is console on a terminal.
     """
@@ -51,25 +51,25 @@ def configure_logs(level: str, log_format: str = "auto") -> None:
     )
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
     logging.captureWarnings(True)
-    # A block has one line, which is ours.
+    # The library itself logs one line per block.
     for name in ("celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*common, *ends],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        # One write a line, as the libraries' loggers do: between two of them theirs could stand.
+        # One write per line: lines of other loggers cannot interleave.
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
 
 
 def order(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Put first what every line has."""
+    """Put timestamp, level and event first."""
     first = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
     return {**first, **event}
 
 
 def mask_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Mask the password of every URL, however deep in a value; what is no plain value is text."""
+    """Mask the passwords of URLs, also in nested values; objects become text."""
     return {
         name: value if name.startswith("_") else _masked(value) for name, value in event.items()
     }
@@ -89,7 +89,7 @@ def _masked(value: Any) -> Any:
 
 
 def escape_controls(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    r"""Write control characters, and what turns text around, as `\x1b`; JSON does so itself."""
+    r"""Escape control and bidirectional characters as `\x1b`, as JSON does."""
     for name, value in event.items():
         unsafe = _UNSAFE_BUT_LINES if name == "exception" else _UNSAFE
         shown: Any = value if isinstance(value, int | float | None) else str(value)

@@ -1,4 +1,4 @@
-"""Telling others that a role is alive, and keeping at hand what it will need."""
+"""The entry of a live role on the server, and periodic work in threads."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from risk_tasks.store.roles import LiveRole, RoleStore
 
 log = structlog.get_logger("risk_tasks")
 
-#: what is repeated without a pause has one after an error
+#: the least pause after an error
 _AFTER_ERROR_S = 0.5
-#: two renewals may be lost before a role is taken for dead
+#: an entry survives two failed renewals
 _RENEW_EVERY_S = ROLE_TTL_S / 3
 
 
 class Repeater:
-    """Calls `work` in a thread of its own, at once and then every `every_s`, until stopped."""
+    """Calls `work` in a thread immediately and then every `every_s` seconds until stopped."""
 
     def __init__(self, work: Callable[[], object], *, every_s: float, name: str) -> None:
         self._work = work
@@ -48,26 +48,26 @@ class Repeater:
                 log.warning("repeater.failed", work=self._thread.name, error=str(error))
                 pause_s = max(self._every_s, _AFTER_ERROR_S)
             except Exception:
-                # A thread that ended here would be missed by nobody.
+                # Without this the thread would end unnoticed.
                 log.exception("repeater.failed", work=self._thread.name)
                 pause_s = max(self._every_s, _AFTER_ERROR_S)
             if self._stopped.wait(pause_s):
                 return
 
 
-def name_of_a_life(role: str) -> str:
-    """Return a name that no other process has, nor this one's successor in the same container.
+def unique_name(role: str) -> str:
+    """Return a name that differs from those of all other processes, earlier ones included.
 
-    A container that is started again has the same host name and often the same process id; under
-    the same name, what the dead one held would seem to be held by the living.
+    A restarted container has the same host name and often the same process id. With the same name
+    it would appear to own the blocks and leases of its dead predecessor.
     """
     return f"{role}-{os.getpid()}-{secrets.token_hex(3)}@{socket.gethostname()}"
 
 
 class Presence:
-    """A role's entry among the live ones: there from `start` until `stop`.
+    """The entry of a live role on the server, from `start` until `stop`.
 
-    `renew` says again that it lives, and may ask for more in the same round trip.
+    `renew` renews the entry, and may read further data in the same round trip.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What the scheduler sends, and when, out of a TOML file."""
+"""Periodic tasks of the scheduler, from a TOML file."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from risk_tasks.store.prewarm import PrewarmPolicy
 
 
 class SweepPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How often abandoned blocks and replies are looked for."""
+    """The interval of the sweep, which removes abandoned blocks and replies."""
 
     every_s: float = 10.0
 
 
 class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The tasks that are sent again and again; without `prewarm.n_requests`, nothing is warmed."""
+    """The periodic tasks; `prewarm.n_requests` of 0 disables prewarming."""
 
     sweep: SweepPlan = SweepPlan()
     prewarm: PrewarmPolicy = PrewarmPolicy()
 
     def entries(self) -> dict[str, dict[str, Any]]:
-        """Return what Celery calls a beat schedule."""
+        """Return a beat schedule of Celery."""
         entries = {SWEEP_TASK: _entry(SWEEP_TASK, self.sweep.every_s, {})}
         if self.prewarm.n_requests:
             policy = msgspec.structs.asdict(self.prewarm)
@@ -48,9 +48,9 @@ def read_schedule(path: str | os.PathLike[str]) -> Schedule:
     for name, seconds in (("sweep", schedule.sweep.every_s), ("prewarm", schedule.prewarm.every_s)):
         if not 0 < seconds <= 86_400:
             raise InputFileError(
-                f"{seconds!r} is no interval.",
+                f"every_s is {seconds!r}: expected more than 0, at most 86400.",
                 field=f"{file.name}, {name}.every_s",
-                remedy="Give seconds, more than 0.",
+                remedy="Give a number of seconds.",
             )
     return schedule
 

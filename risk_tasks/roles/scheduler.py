@@ -14,7 +14,7 @@ from risk_tasks.connection import connect
 from risk_tasks.roles.live import live_upkeep
 from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.metrics import endpoint_fields, open_endpoint
-from risk_tasks.roles.presence import Presence, Repeater, name_of_a_life
+from risk_tasks.roles.presence import Presence, Repeater, unique_name
 from risk_tasks.roles.schedule import Schedule
 from risk_tasks.settings import Settings
 from risk_tasks.store.roles import RoleStore
@@ -33,7 +33,7 @@ def run_scheduler(
 ) -> int:
     """Send what is due until SIGTERM or SIGINT, and return the exit code."""
     configure_logs(settings.log_level, settings.log_format)
-    name = name or name_of_a_life("scheduler")
+    name = name or unique_name("scheduler")
     client = connect(settings.broker_url.get_secret_value(), socket_timeout_s=5.0)
     endpoint = open_endpoint(settings, "scheduler", lambda: _server_metrics(client))
     reaper, heartbeat = Reaper(client), Heartbeat(settings.heartbeat_file)

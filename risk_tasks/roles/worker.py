@@ -26,7 +26,7 @@ from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.markets import MarketsAhead
 from risk_tasks.roles.memory import keep_memory
 from risk_tasks.roles.metrics import WorkerMonitoring, endpoint_fields
-from risk_tasks.roles.presence import Presence, Repeater, name_of_a_life
+from risk_tasks.roles.presence import Presence, Repeater, unique_name
 from risk_tasks.roles.result_cache import CacheReport, open_cache
 from risk_tasks.roles.shards import ServedShards
 from risk_tasks.service import (
@@ -81,7 +81,7 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     lanes = read_lanes(settings.lanes)
     if lanes == [Lane.BATCH]:
         os.nice(_BATCH_NICENESS)
-    name = name or name_of_a_life("worker")
+    name = name or unique_name("worker")
     client = connect(settings.broker_url.get_secret_value(), socket_timeout_s=5.0)
     n_shards = _agree(client, settings)
     markets, limits = MarketStore(client), LimitStore(client)

@@ -1,4 +1,4 @@
-"""A running `risk-tasks dev`, for the tests that look at it from outside."""
+"""A running `risk-tasks dev` for tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ READY_TIMEOUT_S = 60
 
 @dataclass
 class Dev:
-    """A running `dev`, with what it wrote."""
+    """A running `dev` and its output."""
 
     process: Popen[bytes]
     ready_file: Path
@@ -32,7 +32,7 @@ class Dev:
 
 @contextmanager
 def dev(folder: Path, *options: object, await_ready: bool = True) -> Iterator[Dev]:
-    """Run `dev`; whatever happens in the test, nothing of it runs on afterwards."""
+    """Run `dev` and stop all of its processes afterwards."""
     system = Dev(None, folder / "ready.json", folder / "dev.log")
     arguments = ["-m", "risk_tasks", "dev", "--ready-file", system.ready_file, *options]
     with running(*arguments, log=system.log, cwd=folder, settings={}) as process:

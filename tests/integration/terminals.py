@@ -1,4 +1,4 @@
-"""Commands on a real terminal: what they show there, and what goes to standard output."""
+"""Commands on a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.integration.support import environment
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """How a program ended: what it wrote to the pipe, and what the terminal received."""
+    """The exit code of a program, its standard output, and the bytes on the terminal."""
 
     returncode: int
     stdout: str
@@ -32,7 +32,7 @@ def on_terminal(
     timeout_s: float = 120,
     **settings: str,
 ) -> Shown:
-    """Run `python ARGUMENTS` with standard error, and maybe standard output, on a terminal."""
+    """Run `python ARGUMENTS` with standard error, and optionally standard output, on a terminal."""
     ours, theirs = pty.openpty()
     terminal = bytearray()
 

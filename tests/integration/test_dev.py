@@ -1,4 +1,4 @@
-"""`dev`: a whole system from one command, watched, and gone when it is stopped."""
+"""`dev`: a whole system from one command."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture(scope="module")
 def started(tmp_path_factory) -> Iterator[Callable[[], Dev]]:
-    """Returns one system for several tests, or another after one that has been stopped."""
+    """Return one system for several tests, or a new one after a test stopped it."""
     with ExitStack() as stack:
         systems: list[Dev] = []
 
@@ -48,8 +48,8 @@ def answers(url: str) -> bool:
         )
 
 
-def test_the_ready_file_says_what_runs(system):
-    """Written when all of it answers: the broker, no gateway, a process for each role."""
+def test_the_ready_file_lists_urls_and_processes(system):
+    """It is written when the broker and one process for each role serve."""
     ready = system.ready()
 
     assert set(ready) == {"broker_url", "gateway_url", "pids"}
@@ -67,8 +67,8 @@ def test_the_ready_file_says_what_runs(system):
 
 
 @pytest.mark.parametrize("name", ["worker-1", "scheduler"])
-def test_a_role_that_dies_is_started_again(system, name):
-    """The file has its new process id, and the system serves as before."""
+def test_a_dead_role_is_restarted(system, name):
+    """The file has the new process id, and the system serves."""
     before = system.pids()
     os.kill(before[name], signal.SIGKILL)
 
@@ -84,8 +84,8 @@ def test_a_role_that_dies_is_started_again(system, name):
     assert answers(system.ready()["broker_url"])
 
 
-def test_sigterm_stops_it_as_a_whole(system):
-    """Exit code 0, and every process of it is gone."""
+def test_sigterm_stops_all_processes(system):
+    """With exit code 0."""
     pids = system.pids()
 
     assert ended(system.process, system.log, within_s=30) == 0
@@ -98,8 +98,8 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in listed.read_text().split()] if listed.exists() else []
 
 
-def test_stopping_it_while_it_starts_leaves_no_word_that_it_is_ready(tmp_path):
-    """Exit code 0, no process, and no file that says that all of it answers."""
+def test_a_stop_during_the_start_writes_no_ready_file(tmp_path):
+    """Exit code 0, and no process remains."""
     with dev(tmp_path, await_ready=False) as system:
         children = wait_until(
             lambda: len(found := children_of(system.process.pid)) >= 4 and found,
@@ -114,8 +114,8 @@ def test_stopping_it_while_it_starts_leaves_no_word_that_it_is_ready(tmp_path):
     assert not system.ready_file.exists()
 
 
-def test_a_ready_file_that_cannot_be_written_is_told_before_anything_starts(tmp_path):
-    """Two lines that name it, instead of a system that nobody can find."""
+def test_an_unwritable_ready_file_is_an_error_before_the_start(tmp_path):
+    """Of two lines that name the option."""
     log = tmp_path / "dev.log"
     arguments = ["-m", "risk_tasks", "dev", "--ready-file", tmp_path / "nowhere" / "ready.json"]
 
@@ -126,8 +126,8 @@ def test_a_ready_file_that_cannot_be_written_is_told_before_anything_starts(tmp_
     assert "nowhere" in log.read_text()
 
 
-def test_with_a_gateway_its_address_is_in_the_file(server, tmp_path):
-    """On a port of this machine; killed, it is started again at the same address."""
+def test_the_ready_file_has_the_url_of_the_gateway(server, tmp_path):
+    """A killed gateway is restarted at the same URL."""
     with dev(tmp_path, "--workers", 1, "--broker-url", server.url, "--gateway") as system:
         url, pid = system.ready()["gateway_url"], system.pids()["gateway"]
 
@@ -143,8 +143,8 @@ def test_with_a_gateway_its_address_is_in_the_file(server, tmp_path):
         wait_until(lambda: system.pids()["gateway"] != pid and serves(), READY_TIMEOUT_S, "again")
 
 
-def test_it_uses_a_server_that_runs(server, tmp_path):
-    """With `--broker-url` it starts none of its own; Ctrl-C leaves that one running."""
+def test_a_given_server_is_used_and_left_running(server, tmp_path):
+    """With `--broker-url`, after Ctrl-C."""
     with dev(tmp_path, "--workers", 1, "--broker-url", server.url) as system:
         assert system.ready()["broker_url"] == server.url
         assert set(system.pids()) == {"worker-1", "worker-critical", "scheduler"}

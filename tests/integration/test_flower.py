@@ -1,4 +1,4 @@
-"""Flower beside a system: who gets in, what it shows of both doors, and what it asks of workers."""
+"""Flower: its password, its pages about both kinds of tasks, and its effect on workers."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tests.integration.support import command, ended, running, wait_until
 
 pytestmark = pytest.mark.integration
 
-#: nobody who watches may read this number
+#: a quantity that no page may show
 HELD = 7_654_321.0
 
 
 @dataclass(frozen=True)
 class Site:
-    """Flower as a visitor sees it, with the password or without."""
+    """A client of Flower, with the password or without."""
 
     url: str
     broker_url: str
@@ -57,7 +57,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Iterator[Site]:
-    """`dev --flower`, with a password that it made itself."""
+    """`dev --flower` with a generated password."""
     with dev(tmp_path_factory.mktemp("flower"), "--flower") as system:
         ready = system.ready()
         path = Path(ready["flower_password_file"])
@@ -70,12 +70,12 @@ def site(tmp_path_factory) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def shown(site, market) -> dict[str, dict[str, Any]]:
-    """What Flower shows of a check by each door, by the task's name."""
+    """The page of one check of each task, by the name of the task."""
     app = Celery(broker=site.broker_url, backend=site.broker_url, set_as_current=False)
     positions = {"AAPL": HELD, "XOM": -HELD}
 
     def both_told() -> dict[str, dict[str, Any]] | None:
-        # Until its first round of asking has reached the workers, they do not tell of tasks.
+        # Workers publish no events until the first command of Flower reaches them.
         risk.check_many([Portfolio(f"book-{n}", positions) for n in range(3)])
         result = app.send_task(
             "risk.check",
@@ -98,14 +98,14 @@ PAGES = ["/", "/workers", "/tasks", "/broker", "/api/tasks", "/api/workers", "/m
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_nobody_gets_in_without_the_password(site, path):
-    """Not with another one either; with it, everywhere."""
+def test_pages_need_the_password(site, path):
+    """A wrong one is refused."""
     assert site.ask(path, password="")[0] == 401
     assert site.ask(path, password=site.password[:-1])[0] == 401
     assert site.ask(path)[0] == 200
 
 
-def test_its_health_is_no_secret(site):
+def test_the_health_page_is_public(site):
     assert site.ask("/healthcheck", password="") == (200, "OK")
 
 
@@ -120,13 +120,13 @@ def test_its_health_is_no_secret(site):
         "/api/task/revoke/1",
     ],
 )
-def test_nothing_can_be_done_there(site, path):
-    """With the password too."""
+def test_no_action_is_allowed(site, path):
+    """Even with the password."""
     assert site.ask(path, method="POST")[0] == 403
 
 
-def test_a_task_is_shown_by_lane_ids_and_counts(shown):
-    """By both doors, whoever sent it: the second was sent by a Celery that knows nothing of us."""
+def test_a_task_is_shown_with_lane_ids_and_counts(shown):
+    """Of both kinds; plain Celery sent the second."""
     block, document = shown["risk.check_block"], shown["risk.check"]
 
     assert block["args"] == "normal: 3 checks, book-0 to book-2"
@@ -135,8 +135,8 @@ def test_a_task_is_shown_by_lane_ids_and_counts(shown):
     assert block["kwargs"] == document["kwargs"] == "{}"
 
 
-def test_what_anybody_holds_is_on_no_page(site, shown):
-    """Nor is an id taken for a part of the page."""
+def test_no_page_contains_positions(site, shown):
+    """Nor is an id interpreted as HTML."""
     worker = shown["risk.check"]["worker"]
     paths = [f"/task/{task['uuid']}" for task in shown.values()]
 
@@ -147,8 +147,8 @@ def test_what_anybody_holds_is_on_no_page(site, shown):
         assert path.startswith("/api") or "<b>pension" not in body, path
 
 
-def test_workers_tell_of_their_tasks_only_while_flower_asks_for_it(fleet, tmp_path):
-    """Before and after it, nothing is published for each task."""
+def test_workers_publish_task_events_only_while_flower_runs(fleet, tmp_path):
+    """Before and after it, tasks publish no events."""
     with (
         redis.Redis.from_url(fleet.url) as client,
         RiskClient(fleet.url, timeout_s=20) as risk,
@@ -170,7 +170,7 @@ def test_workers_tell_of_their_tasks_only_while_flower_asks_for_it(fleet, tmp_pa
             assert ended(flower, log) == 0
         assert "tulip" not in log.read_text()
 
-        # What was asked last reaches each worker in its own time.
+        # The last command reaches each worker at a different time.
         wait_until(lambda: risk.check(Portfolio("p", {})) and not told(), 20, "silence")
         for _ in range(10):
             risk.check(Portfolio("p", {}))
@@ -179,7 +179,7 @@ def test_workers_tell_of_their_tasks_only_while_flower_asks_for_it(fleet, tmp_pa
 
 @contextmanager
 def _events(client: redis.Redis) -> Iterator[Any]:
-    """Yields a function that returns the events of tasks since it was last called."""
+    """Yield a function that returns the task events since its last call."""
     with client.pubsub(ignore_subscribe_messages=True) as events:
         events.psubscribe("*celeryev*task*")
         events.get_message(timeout=1)
@@ -193,8 +193,8 @@ def _events(client: redis.Redis) -> Iterator[Any]:
         yield told
 
 
-def test_it_does_not_start_without_a_password():
-    """And says where to put one."""
+def test_flower_does_not_start_without_a_password():
+    """The error names the setting."""
     done = command("flower")
 
     assert done.returncode == 1

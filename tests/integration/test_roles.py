@@ -1,4 +1,4 @@
-"""The processes that serve: how they start, and that stopping one loses nothing."""
+"""Role processes: start, readiness, and stops that lose nothing."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ STARTS_WITHIN_S = 60
 
 
 def role_of(server: Server, pid: int) -> LiveRole | None:
-    """Return the entry of the process among the live roles."""
+    """Return the entry of the process in the live roles."""
     return next((role for role in RoleStore(server.client).live() if role.pid == pid), None)
 
 
 def events(log) -> list[str]:
-    """Return the names of what a role has logged, in order."""
+    """Return the names of the logged events in order."""
     return re.findall(r'"event": "([^"]+)"', log.read_text())
 
 
@@ -66,9 +66,9 @@ def url_file(server, tmp_path) -> str:
 def test_a_worker_container_starts_serves_and_stops(
     server, broker, clients, market, tmp_path, url_file
 ):
-    """From the repository root, its broker named by a file.
+    """From the repository root, with its broker URL in a file.
 
-    Lanes are served in their order, and what came too late is not computed.
+    It serves lanes in order, and does not compute expired checks.
     """
     log = tmp_path / "worker.log"
     risk = clients(server.url, timeout_s=20)
@@ -106,14 +106,12 @@ def test_a_worker_container_starts_serves_and_stops(
     )
 
 
-def test_kernels_are_compiled_before_anything_is_taken(
-    server, clients, market, limit_set, tmp_path
-):
+def test_kernels_are_compiled_before_the_first_block(server, clients, market, limit_set, tmp_path):
     """A check never waits for a compiler, whatever it asks for."""
     log = tmp_path / "worker.log"
     risk = clients(server.url, timeout_s=60)
     risk.publish_market(market)
-    # Numba says of each kernel when it is compiled, or loaded from its cache.
+    # Numba logs whether it compiles a kernel or loads it from its cache.
     settings = {
         "RISK_TASKS_BROKER_URL": server.url,
         "NUMBA_DEBUG_CACHE": "1",
@@ -121,7 +119,7 @@ def test_kernels_are_compiled_before_anything_is_taken(
     }
 
     with running("-m", "workers", log=log, cwd=REPOSITORY, settings=settings) as worker:
-        # Sent while it still compiles.
+        # Sent during the compilation.
         reports = risk.check_many(
             [*books(20, market.instruments), Portfolio("bad", {"NOPE": 1.0})],
             measures=[*STANDARD_MEASURES, "stress_loss:crash-2020", "value_at_risk@0.95"],
@@ -139,22 +137,22 @@ def test_kernels_are_compiled_before_anything_is_taken(
 
 
 def await_presence(client: redis.Redis, name: str) -> None:
-    """Wait until a part of an entry's life has gone, and is given back."""
+    """Wait until the lifetime of an entry has decreased and is renewed."""
     later_ms = ROLE_TTL_S * 1_000 - 100
     wait_until(lambda: client.pttl(role_key(name)) < later_ms, 10, "an entry that ages")
     wait_until(lambda: client.pttl(role_key(name)) > later_ms, 10, "a renewal")
 
 
-def test_a_role_says_again_and_again_that_it_lives(fleet, fleet_server):
-    """Its entry outlives it by seconds only, so that it is renewed."""
+def test_a_role_renews_its_entry(fleet, fleet_server):
+    """The entry expires some seconds after the death of its role."""
     (name,) = {r.name for r in RoleStore(fleet_server.client).live() if r.role == "scheduler"}
     assert 0 < fleet_server.client.pttl(role_key(name)) <= ROLE_TTL_S * 1_000
 
     await_presence(fleet_server.client, name)
 
 
-def test_only_a_worker_that_consumes_renews_its_heartbeat(server, tmp_path):
-    """It goes on saying that it lives when it fetches no more: a probe must not believe that."""
+def test_only_a_consuming_worker_touches_its_heartbeat_file(server, tmp_path):
+    """A worker that does not consume still renews its entry: a probe must not rely on that."""
     log, beat = tmp_path / "worker.log", tmp_path / "heartbeat"
     settings = {"RISK_TASKS_BROKER_URL": server.url, "RISK_TASKS_HEARTBEAT_FILE": str(beat)}
 
@@ -180,12 +178,12 @@ def test_only_a_worker_that_consumes_renews_its_heartbeat(server, tmp_path):
 
 
 def fetching(server: Server) -> bool:
-    """Whether a worker stands in a blocking pop."""
+    """Whether a worker waits in a blocking pop."""
     return any("b" in each["flags"] for each in server.client.client_list())
 
 
 def test_answers_to_inspect_pass_the_guard(fleet, fleet_server):
-    """They come by lists, as checks do, and are no malformed checks."""
+    """They arrive in lists, like checks, and are not malformed checks."""
     n_dead = fleet_server.client.zcard("risk:dead")
     with create_app(Settings.read(broker_url=fleet.url)) as app:
         replies = app.control.ping(timeout=5)
@@ -196,7 +194,7 @@ def test_answers_to_inspect_pass_the_guard(fleet, fleet_server):
 
 
 def test_a_scheduler_container_starts_and_stops(server, tmp_path):
-    """From the repository root; its entry goes with it."""
+    """From the repository root; its entry disappears."""
     log, beat_file = tmp_path / "beat.log", tmp_path / "heartbeat"
     settings = {
         "RISK_TASKS_BROKER_URL": server.url,
@@ -217,8 +215,8 @@ def test_a_scheduler_container_starts_and_stops(server, tmp_path):
     ]
 
 
-def test_a_setting_that_cannot_be_read_ends_the_container(tmp_path):
-    """With the name of the variable, and not with exit code 0."""
+def test_an_invalid_setting_ends_the_container(tmp_path):
+    """With the name of the variable and an exit code other than 0."""
     log = tmp_path / "log"
     settings = {"RISK_TASKS_BROKER_URL_FILE": str(tmp_path / "missing")}
 
@@ -228,8 +226,8 @@ def test_a_setting_that_cannot_be_read_ends_the_container(tmp_path):
     assert "RISK_TASKS_BROKER_URL_FILE" in log.read_text()
 
 
-def test_a_worker_may_be_stopped_before_it_is_ready(server, tmp_path):
-    """It ends soon, and with 0: one that is not needed after all is no fault."""
+def test_a_worker_can_be_stopped_before_it_is_ready(server, tmp_path):
+    """It exits soon, with 0."""
     log = tmp_path / "worker.log"
     settings = {"RISK_TASKS_BROKER_URL": server.url}
 
@@ -249,7 +247,7 @@ N_BLOCKS = 30
 
 @pytest.fixture
 def queued(server, broker, clients, market) -> dict[str, list[str]]:
-    """Thirty blocks in the lane, of some dozen milliseconds each; ids of portfolios by block."""
+    """Thirty blocks of a few dozen milliseconds each; ids of portfolios by block."""
     clients(server.url).publish_market(market)
     terms = Terms(parse_measures(None), MeasureSettings())
     sent = {}
@@ -273,8 +271,8 @@ def answered(server: Server, block_ids) -> list[str]:
     return [block_id for block_id in block_ids if server.client.exists(result_key(block_id))]
 
 
-def test_a_worker_that_is_stopped_loses_nothing(server, queued, tmp_path):
-    """What it started it answers; what still waits another worker serves."""
+def test_a_stopped_worker_loses_nothing(server, queued, tmp_path):
+    """It finishes started blocks, and another worker serves the waiting ones."""
     log = tmp_path / "worker.log"
     settings = {"RISK_TASKS_BROKER_URL": server.url, "RISK_TASKS_CONCURRENCY": "2"}
 
@@ -308,8 +306,8 @@ def test_a_worker_that_is_stopped_loses_nothing(server, queued, tmp_path):
 # --- the scheduler
 
 
-def test_the_scheduler_has_the_sweep_done(fleet_server, abandoned):
-    """Within half a minute, by a worker; living clients stay."""
+def test_the_scheduler_runs_the_sweep(fleet_server, abandoned):
+    """Within half a minute, by a worker; live clients stay."""
     client_id, keys = abandoned
     living = unique("living")
     fleet_server.client.zadd(CLIENTS_KEY, {living: fleet_server.now_ms()})
@@ -323,7 +321,7 @@ def test_the_scheduler_has_the_sweep_done(fleet_server, abandoned):
 # --- embedded
 
 
-def test_embedded_is_a_function_however_often_it_is_asked_for():
-    """Also after others have imported the package that it comes from; `check` runs it for real."""
+def test_embedded_is_a_function_on_repeated_access():
+    """Also after an import of its package; tests of `check` run it."""
     assert risk_tasks.embedded is risk_tasks.embedded is embedding.embedded
     assert callable(risk_tasks.embedded)

@@ -18,7 +18,7 @@ from risk_tasks.connection import connect
 from risk_tasks.errors import RiskTasksError, TransportError
 from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.metrics import endpoint_fields, open_endpoint
-from risk_tasks.roles.presence import name_of_a_life
+from risk_tasks.roles.presence import unique_name
 from risk_tasks.store.roles import AutoscalerReport, AutoscalerStore, RoleStore
 from workers.autoscaler.drivers import (
     DockerDriver,
@@ -183,7 +183,7 @@ def run_autoscaler(settings: AutoscalerSettings) -> int:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    name = name_of_a_life("autoscaler")
+    name = unique_name("autoscaler")
     client = connect(settings.broker_url.get_secret_value())
     store, driver = AutoscalerStore(client), _driver(settings, client)
     autoscaler = Autoscaler(name, policy, SignalReader(client), driver, store, time.monotonic)

@@ -34,7 +34,7 @@ def signals_of(
     status: Status, work_per_check_s: float | None, workers: Sequence[Worker]
 ) -> Signals:
     """Return the signals in `status`; a pure function."""
-    # `name_of_a_life` ends a name with @HOST.
+    # `unique_name` ends a name with @HOST.
     live = {name.rpartition("@")[2]: busy for name, busy in status.busy_by_worker.items()}
     busy_by_host = {host: busy for host, busy in live.items() if busy is not None}
     shares = [busy_by_host[one.host] for one in workers if one.host in busy_by_host]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-from risk_tasks.roles.presence import name_of_a_life
+from risk_tasks.roles.presence import unique_name
 
 
 def test_a_restarted_container_has_a_new_name():
     """Its host name and process id may equal those of the killed one."""
-    names = {name_of_a_life("worker") for _ in range(50)}
+    names = {unique_name("worker") for _ in range(50)}
 
     assert len(names) == 50
     assert all(name.startswith(f"worker-{os.getpid()}-") for name in names)

@@ -1,4 +1,4 @@
-"""What the environment may set, where it is read from, and how a bad value is told."""
+"""Settings: their defaults, sources, and errors."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ DEFAULTS = {
     "live_refresh_per_s": 5_000.0,
     "live_visibility_timeout_s": 15.0,
     "live_max_attempts": 3,
-    "live_max_underway": 1_000,
+    "live_max_in_progress": 1_000,
     "flower_password": None,
     "gateway_host": "127.0.0.1",
     "gateway_port": 8200,
     "gateway_tokens": None,
-    "gateway_most_s": 60.0,
+    "gateway_max_wait_s": 60.0,
     "gateway_json_bytes": 8 << 20,
     "gateway_arrow_bytes": 64 << 20,
     "gateway_held_bytes": 256 << 20,
@@ -62,12 +62,12 @@ GIVEN = {
     "live_refresh_per_s": ("100", 100.0),
     "live_visibility_timeout_s": ("2.5", 2.5),
     "live_max_attempts": ("1", 1),
-    "live_max_underway": ("64", 64),
+    "live_max_in_progress": ("64", 64),
     "flower_password": ("tulip", "tulip"),
     "gateway_host": ("0.0.0.0", "0.0.0.0"),
     "gateway_port": ("0", 0),
     "gateway_tokens": ("[[tokens]]", "[[tokens]]"),
-    "gateway_most_s": ("1.5", 1.5),
+    "gateway_max_wait_s": ("1.5", 1.5),
     "gateway_json_bytes": ("1024", 1_024),
     "gateway_arrow_bytes": ("1024", 1_024),
     "gateway_held_bytes": ("1024", 1_024),
@@ -81,34 +81,34 @@ GIVEN = {
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch):
-    """No variable of ours is set but by the test."""
+    """Remove all RISK_TASKS variables."""
     for name in list(os.environ):
         if name.upper().startswith(PREFIX):
             monkeypatch.delenv(name)
 
 
 def plain(value):
-    """Return a secret's content, and anything else as it is."""
+    """Return the content of a secret, and any other value unchanged."""
     return value.get_secret_value() if hasattr(value, "get_secret_value") else value
 
 
 def refusal(**overrides):
-    """Return the error that reading the settings raises."""
+    """Read the settings and return the error."""
     with pytest.raises(InvalidSettingsError) as caught:
         Settings.read(**overrides)
     assert caught.value.remedy
     return caught.value
 
 
-def test_there_are_these_settings_with_these_defaults():
-    """Those of the documentation."""
+def test_settings_and_defaults():
+    """Equal to the documentation."""
     settings = Settings.read()
 
     assert {name: plain(getattr(settings, name)) for name in Settings.model_fields} == DEFAULTS
 
 
 @pytest.mark.parametrize("name", GIVEN)
-def test_each_is_read_from_its_variable(name, monkeypatch):
+def test_a_setting_is_read_from_its_variable(name, monkeypatch):
     """RISK_TASKS_NAME."""
     text, value = GIVEN[name]
     monkeypatch.setenv(f"RISK_TASKS_{name.upper()}", text)
@@ -117,8 +117,8 @@ def test_each_is_read_from_its_variable(name, monkeypatch):
 
 
 @pytest.mark.parametrize("name", GIVEN)
-def test_each_is_read_from_a_file_that_a_variable_names(name, monkeypatch, tmp_path):
-    """RISK_TASKS_NAME_FILE; the line end that editors leave behind is no part of it."""
+def test_a_setting_is_read_from_a_file(name, monkeypatch, tmp_path):
+    """RISK_TASKS_NAME_FILE; the newline at its end is ignored."""
     text, value = GIVEN[name]
     path = tmp_path / "secret"
     path.write_text(f"{text}\n")
@@ -129,7 +129,7 @@ def test_each_is_read_from_a_file_that_a_variable_names(name, monkeypatch, tmp_p
 
 @pytest.mark.parametrize("suffix", ["", "_FILE"])
 @pytest.mark.parametrize("variable", RENAMED)
-def test_a_variable_with_its_former_name_is_refused_with_the_new_one(variable, suffix, monkeypatch):
+def test_a_former_name_of_a_variable_is_refused_with_the_new_one(variable, suffix, monkeypatch):
     monkeypatch.setenv(variable.lower() + suffix, "1")
 
     error = refusal()
@@ -138,13 +138,12 @@ def test_a_variable_with_its_former_name_is_refused_with_the_new_one(variable, s
     assert RENAMED[variable] + suffix in error.message
 
 
-def test_a_day_is_not_too_long_to_wait():
-    """It is the longest."""
+def test_the_longest_timeout_is_a_day():
     assert Settings.read(timeout_s=86_400.0).timeout_s == 86_400.0
 
 
-def test_what_is_given_comes_first_then_the_variable_then_the_file(monkeypatch, tmp_path):
-    """Of several the nearest holds; None is not given."""
+def test_precedence_is_override_variable_file(monkeypatch, tmp_path):
+    """An override of None is ignored."""
     path = tmp_path / "timeout"
     path.write_text("3")
     monkeypatch.setenv("RISK_TASKS_TIMEOUT_S_FILE", str(path))
@@ -156,8 +155,8 @@ def test_what_is_given_comes_first_then_the_variable_then_the_file(monkeypatch, 
     assert Settings.read(timeout_s=1.0).timeout_s == 1.0
 
 
-def test_nothing_else_of_the_environment_is_read(monkeypatch, tmp_path):
-    """Neither variables without the prefix, nor unknown ones with it, nor a file .env."""
+def test_other_variables_are_ignored(monkeypatch, tmp_path):
+    """Those without the prefix, unknown ones with it, and a file .env."""
     monkeypatch.setenv("TIMEOUT_S", "1")
     monkeypatch.setenv("RISK_TASKS_LUCK", "7")
     monkeypatch.chdir(tmp_path)
@@ -186,8 +185,8 @@ BAD_VALUES = [
     ("cache_ttl_s", "86400.5"),
     ("gateway_port", "-1"),
     ("gateway_port", "65536"),
-    ("gateway_most_s", "0"),
-    ("gateway_most_s", "3601"),
+    ("gateway_max_wait_s", "0"),
+    ("gateway_max_wait_s", "3601"),
     ("gateway_json_bytes", "1023"),
     ("gateway_arrow_bytes", "1023"),
     ("gateway_held_bytes", "1023"),
@@ -203,8 +202,8 @@ BAD_VALUES = [
 
 
 @pytest.mark.parametrize(("name", "text"), BAD_VALUES)
-def test_a_bad_value_is_refused_by_its_variable(name, text, monkeypatch):
-    """The operator is told which to mend, and where it is documented."""
+def test_an_invalid_value_is_refused_with_its_variable(name, text, monkeypatch):
+    """And with the page that documents it."""
     monkeypatch.setenv(f"RISK_TASKS_{name.upper()}", text)
 
     error = refusal()
@@ -214,13 +213,13 @@ def test_a_bad_value_is_refused_by_its_variable(name, text, monkeypatch):
     assert "docs/reference/settings.md" in error.remedy
 
 
-def test_a_bad_value_that_is_given_is_refused_by_the_same_name():
-    """A command's option is the variable's twin."""
+def test_an_invalid_override_is_refused_with_its_variable():
+    """Options of commands are overrides."""
     assert refusal(concurrency=0).field == "RISK_TASKS_CONCURRENCY"
 
 
-def test_a_bad_value_in_a_file_is_refused(monkeypatch, tmp_path):
-    """Under the name of the setting."""
+def test_an_invalid_value_in_a_file_is_refused(monkeypatch, tmp_path):
+    """With the name of the setting."""
     path = tmp_path / "level"
     path.write_text("loud")
     monkeypatch.setenv("RISK_TASKS_LOG_LEVEL_FILE", str(path))
@@ -243,8 +242,8 @@ def not_text(folder):
 
 
 @pytest.mark.parametrize("make", [missing, directory, not_text])
-def test_a_file_that_cannot_be_read_is_refused_by_its_variable(make, monkeypatch, tmp_path):
-    """Its path is told."""
+def test_an_unreadable_file_is_refused_with_its_variable(make, monkeypatch, tmp_path):
+    """And with its path."""
     path = make(tmp_path)
     monkeypatch.setenv("RISK_TASKS_BROKER_URL_FILE", str(path))
 
@@ -254,8 +253,8 @@ def test_a_file_that_cannot_be_read_is_refused_by_its_variable(make, monkeypatch
     assert str(path) in error.message
 
 
-def test_settings_do_not_show_their_secrets(monkeypatch):
-    """Neither in a log, nor in an error of another value."""
+def test_secrets_are_not_shown(monkeypatch):
+    """Neither in a representation nor in an error of another value."""
     monkeypatch.setenv("RISK_TASKS_BROKER_URL", SECRET)
     monkeypatch.setenv("RISK_TASKS_RESULT_URL", SECRET)
 
@@ -267,14 +266,12 @@ def test_settings_do_not_show_their_secrets(monkeypatch):
     assert "hunter2" not in str(refusal())
 
 
-def test_settings_cannot_be_changed():
-    """What a role was started with holds until it stops."""
+def test_settings_are_immutable():
     with pytest.raises(ValidationError):
         Settings.read().concurrency = 2
 
 
-def test_results_go_to_the_broker_unless_told_otherwise(monkeypatch):
-    """One server is enough."""
+def test_the_default_result_backend_is_the_broker(monkeypatch):
     monkeypatch.setenv("RISK_TASKS_BROKER_URL", "redis://one:1/0")
     assert Settings.read().result_url_or_broker.get_secret_value() == "redis://one:1/0"
 
@@ -282,8 +279,8 @@ def test_results_go_to_the_broker_unless_told_otherwise(monkeypatch):
     assert Settings.read().result_url_or_broker.get_secret_value() == "redis://two:2/0"
 
 
-def test_a_client_is_made_from_the_environment(monkeypatch):
-    """Address and time to wait; nothing is opened."""
+def test_a_client_reads_the_environment(monkeypatch):
+    """URL and timeout; it opens no connection."""
     monkeypatch.setenv("RISK_TASKS_BROKER_URL", SECRET)
     monkeypatch.setenv("RISK_TASKS_TIMEOUT_S", "2.5")
 
