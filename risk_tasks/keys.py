@@ -64,7 +64,7 @@ risk:live:gone:ID              hash    last version and attempt of a removed por
 risk:live:epoch                string  how often the market or the limits of all have changed
 risk:live:dirty                zset    portfolios to be computed, by since when (server ms)
 risk:live:critical             zset    those to be computed in the critical lane, likewise
-risk:live:underway             zset    portfolios taken to be computed, by when (server ms)
+risk:live:in_progress             zset    portfolios taken to be computed, by when (server ms)
 risk:live:wake                 list    a token if something is to be computed
 risk:live:listeners            hash    the last change delivered, by Celery queue
 risk:live:dispatch             string  whether a dispatch of changes is requested; 5 s
@@ -130,7 +130,7 @@ LIVE_KEY = "risk:live"
 LIVE_EPOCH_KEY = "risk:live:epoch"
 LIVE_DIRTY_KEY = "risk:live:dirty"
 LIVE_CRITICAL_KEY = "risk:live:critical"
-LIVE_UNDERWAY_KEY = "risk:live:underway"
+LIVE_IN_PROGRESS_KEY = "risk:live:in_progress"
 LIVE_WAKE_KEY = "risk:live:wake"
 LIVE_LISTENERS_KEY = "risk:live:listeners"
 LIVE_DISPATCH_KEY = "risk:live:dispatch"

@@ -50,7 +50,7 @@ class LiveSystem:
         give_up_at = time.monotonic() + _SETTLED_WITHIN_S
         while time.monotonic() < give_up_at:
             counts = self.store.counts()
-            if not counts.dirty and not counts.underway and not counts.outdated:
+            if not counts.dirty and not counts.in_progress and not counts.outdated:
                 return counts
             time.sleep(_POLL_S)
         raise RuntimeError(f"Not computed within {_SETTLED_WITHIN_S:g} s: {counts}.")

@@ -323,7 +323,9 @@ class ServerMetrics:
         yield _gauge(
             "live_outdated", "Live portfolios on an earlier market or limit set.", live.outdated
         )
-        yield _gauge("live_underway", "Live portfolios that are being computed.", live.underway)
+        yield _gauge(
+            "live_in_progress", "Live portfolios that are being computed.", live.in_progress
+        )
         yield _gauge(
             "live_oldest_dirty_seconds",
             "How long the oldest changed live portfolio has waited; 0 without one.",

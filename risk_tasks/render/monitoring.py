@@ -63,7 +63,7 @@ def _live(live: LiveCounts) -> str:
         parts[-1] += f" ({_seconds(live.oldest_dirty_s)})"
     if live.outdated:
         parts.append(f"{_count(live.outdated)} outdated")
-    parts += [f"{_count(live.underway)} running", f"{_count(live.changes)} sent"]
+    parts += [f"{_count(live.in_progress)} running", f"{_count(live.changes)} sent"]
     return ", ".join(parts)
 
 

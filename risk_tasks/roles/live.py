@@ -25,7 +25,7 @@ def live_upkeep(settings: Settings, client: redis.Redis) -> list[Repeater]:
         refresh_per_s=settings.live_refresh_per_s,
         visibility_timeout_s=settings.live_visibility_timeout_s,
         max_attempts=settings.live_max_attempts,
-        max_underway=settings.live_max_in_progress,
+        max_in_progress=settings.live_max_in_progress,
     )
     store = RecomputeStore(client)
     collector = LiveCollector(store, BlockBroker(client), policy)

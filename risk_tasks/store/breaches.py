@@ -42,7 +42,7 @@ class BreachStream(Store):
     """
 
     def last(self) -> str:
-        """Return the position of the last change, `BEGINNING` if there is none."""
+        """Return the position of the last change, `BEGINNING` of an empty stream."""
         entries = cast("Any", self._client.xrevrange(BREACHES_KEY, count=1))
         return text(entries[0][0]) if entries else BEGINNING
 

@@ -77,5 +77,5 @@ class IdempotencyStore(Store):
         )
 
     def release(self, key: str, owner: str) -> None:
-        """Give up the claim: the next request with the key is answered."""
+        """Release the claim: the next request with the key is answered."""
         self._settle(keys=[idempotency_key(key)], args=[owner, b"", b"", RESULT_TTL_S])

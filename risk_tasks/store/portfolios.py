@@ -44,7 +44,7 @@ class _Attributes(msgspec.Struct, omit_defaults=True):
 class LiveSummary:
     """One live portfolio and its limits that are not ok, by state.
 
-    `reported` is the version of its latest report. It and `age_s` are None before the first one.
+    `reported` is the version of its latest report and `age_s` the age: None until one is recorded.
     """
 
     portfolio_id: str
@@ -70,7 +70,7 @@ class PortfolioStore(Store):
         )
 
     def set(self, portfolio: Portfolio, event_id: str | None = None) -> int:
-        """Store `portfolio` in place of the one with its id; returns the new version.
+        """Store `portfolio`, which replaces the one with its id; returns the new version.
 
         Positions of 0 are left out.
         """

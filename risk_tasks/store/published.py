@@ -49,8 +49,8 @@ class MarketStore(Store):
     def publish_prices(self, prices: Mapping[str, float], name: str, as_of: datetime) -> str:
         """Publish the current market of `name` with new prices; returns its id.
 
-        Raises `NoMarketError` if there is none, and `InvalidMarketError` unless there is one finite
-        price for each of its instruments.
+        Raises `NoMarketError` if no market is published, and `InvalidMarketError` unless `prices`
+        has one finite price for each of its instruments.
         """
         from risk_tasks.wire.market import encode_panel
 

@@ -1,4 +1,4 @@
-"""Which live portfolios are to be computed, and the results of computing them."""
+"""Live portfolios that are due for computation, and the results."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from risk_tasks.keys import (
     LIVE_CRITICAL_KEY,
     LIVE_DIRTY_KEY,
     LIVE_EPOCH_KEY,
+    LIVE_IN_PROGRESS_KEY,
     LIVE_KEY,
-    LIVE_UNDERWAY_KEY,
     LIVE_WAKE_KEY,
     MAX_BREACHES,
 )
@@ -72,15 +72,15 @@ class Taken:
 class LiveCounts:
     """Live portfolios by state, and counters since the server was set up.
 
-    `dirty` portfolios changed, or are named by a critical event; `outdated` ones have a report on
-    an earlier market or limit set; `underway` ones are taken and have no result yet. `recorded` and
-    `late` count reports, `changes` the entries of the breach stream.
+    `dirty`: changed, or named by a critical event. `outdated`: with a report on an earlier market
+    or limit set. `in_progress`: taken, without a result yet. `recorded` and `late` count reports,
+    `changes` the entries of the breach stream.
     """
 
     portfolios: int
     dirty: int
     outdated: int
-    underway: int
+    in_progress: int
     oldest_dirty_s: float
     recorded: int
     late: int
@@ -105,17 +105,17 @@ class RecomputeStore(Store):
         return self._client.blpop([LIVE_WAKE_KEY], timeout_s) is not None
 
     def take(
-        self, *, limit: int, wait_ms: int, max_underway: int, max_refreshed: int | None = None
+        self, *, limit: int, wait_ms: int, max_in_progress: int, max_refreshed: int | None = None
     ) -> Taken:
         """Take up to `limit` portfolios that are due.
 
         Those of critical events are due at once, dirty ones as soon as there are `limit` of them or
-        one is dirty for `wait_ms`, and outdated ones if no others are. At most `max_underway` are
-        underway, and as many of critical events besides. Outdated ones are taken while fewer than
-        `max_refreshed` are underway, none for 0.
+        one is dirty for `wait_ms`, and outdated ones if no others are. At most `max_in_progress`
+        are in progress, and twice as many if critical events need them. Outdated ones are taken
+        while fewer than `max_refreshed` are in progress, none for 0.
         """
-        refreshed = max_underway if max_refreshed is None else max_refreshed
-        reason, due_ms, *attempts = self._take(args=[limit, wait_ms, max_underway, refreshed])
+        refreshed = max_in_progress if max_refreshed is None else max_refreshed
+        reason, due_ms, *attempts = self._take(args=[limit, wait_ms, max_in_progress, refreshed])
         due = None if int(due_ms) < 0 else int(due_ms)
         return Taken(text(reason), [_attempt(one) for one in attempts], due)
 
@@ -126,7 +126,7 @@ class RecomputeStore(Store):
     def record_all(
         self, results: Sequence[AttemptResult], dispatch_message: bytes
     ) -> list[int | None]:
-        """Record each of `results` by itself, in their order and in one round trip.
+        """Record each of `results` individually, in their order and in one round trip.
 
         Stores the report as the latest one, and appends the limits that changed their state to the
         breach stream. A limit that is not in the result does not apply any more: it becomes ok.
@@ -158,10 +158,10 @@ class RecomputeStore(Store):
     def retry(
         self, *, visibility_timeout_s: float, max_attempts: int, limit: int = 1_000
     ) -> list[Attempt]:
-        """Make portfolios dirty again that have been underway for `visibility_timeout_s`.
+        """Make portfolios dirty again that have been in progress for `visibility_timeout_s`.
 
         Returns those of which `max_attempts` attempts failed, each with a new attempt whose result
-        says that it was given up. They stay underway until that result is recorded.
+        says that it was given up. They stay in progress until that result is recorded.
         """
         _, *given_up = self._retry(args=[int(visibility_timeout_s * 1e3), max_attempts, limit])
         return [_attempt(one) for one in given_up]
@@ -171,18 +171,18 @@ class RecomputeStore(Store):
             pipe.time()
             pipe.get(LIVE_EPOCH_KEY)
             pipe.zrange(LIVE_DIRTY_KEY, 0, 0, withscores=True)
-            for key in (LIVE_KEY, LIVE_DIRTY_KEY, LIVE_CRITICAL_KEY, LIVE_UNDERWAY_KEY):
+            for key in (LIVE_KEY, LIVE_DIRTY_KEY, LIVE_CRITICAL_KEY, LIVE_IN_PROGRESS_KEY):
                 pipe.zcard(key)
             pipe.hmget(COUNTERS_KEY, "live_recorded", "live_late", "live_changes")
             time, epoch, oldest, *numbers, counted = pipe.execute()
         outdated = int(self._client.zcount(LIVE_KEY, "-inf", f"({int(epoch or 0)}"))
-        portfolios, dirty, critical, underway = numbers
+        portfolios, dirty, critical, in_progress = numbers
         age_s = server_s(time) - oldest[0][1] / 1e3 if oldest else 0.0
         return LiveCounts(
             portfolios,
             dirty + critical,
             outdated,
-            underway,
+            in_progress,
             max(0.0, age_s),
             *(int(count or 0) for count in counted),
         )

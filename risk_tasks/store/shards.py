@@ -92,7 +92,7 @@ class ShardStore(Store):
         return {lane: _lane_leases(*one) for lane, one in zip(moves, found, strict=True)}
 
     def leave(self, worker: str, lanes: Sequence[Lane]) -> None:
-        """Give up the leases of `worker` in `lanes` before they expire."""
+        """Release the leases of `worker` in `lanes` before they expire."""
         self._leave(args=[worker, *lanes])
 
     def leases(self, lane: Lane) -> dict[int, str]:

@@ -81,9 +81,9 @@ class SlotStore(Store):
         return server_s(self._client.time())
 
     def write(self, number: int, worker: str, slot: Slot, *, is_first: bool = True) -> float:
-        """Write the slot of a worker, in place of an earlier version; returns the server's clock.
+        """Write or replace the slot of a worker; returns the clock of the server.
 
-        `is_first`: there is no earlier version. Slots that are too old are removed then.
+        `is_first`: the slot is new. Slots that are too old are removed then.
         """
         entry = f"{number}:{worker}"
         # No transaction: `read` skips an entry whose slot is missing.
@@ -153,7 +153,7 @@ class Waiting(NamedTuple):
 class LaneBacklog:
     """Checks and bytes of a lane that wait or run, and messages that wait.
 
-    `oldest_age_s`: age of the oldest block that no worker has started, None if there is none.
+    `oldest_age_s`: age of the oldest block that no worker has started, None if all are started.
     `shards`: empty if the lane is not divided into shards.
     """
 

@@ -28,7 +28,7 @@ log = structlog.get_logger("risk_tasks")
 
 #: how long a step waits if nothing is due, and how long at most if something is due soon
 _IDLE_S, _SOON_S = 1.0, 0.02
-#: outdated portfolios are taken while fewer blocks than this are underway
+#: outdated portfolios are taken while fewer blocks than this are in progress
 _REFRESHED_BLOCKS = 4
 #: positions of one block, so that computing it takes about 10 ms
 _MAX_POSITIONS = 20_000
@@ -53,7 +53,7 @@ class LivePolicy:
     #: failed attempts after which a portfolio is given up
     max_attempts: int = 3
     #: portfolios that are taken and have no result yet
-    max_underway: int = 1_000
+    max_in_progress: int = 1_000
 
 
 class LiveCollector:
@@ -91,7 +91,7 @@ class LiveCollector:
         taken = self._store.take(
             limit=policy.batch_size,
             wait_ms=policy.window_ms,
-            max_underway=policy.max_underway,
+            max_in_progress=policy.max_in_progress,
             max_refreshed=_REFRESHED_BLOCKS * policy.batch_size
             if now_s >= self._refresh_at_s
             else 0,
@@ -170,8 +170,8 @@ class LiveRetry:
     def step(self) -> int:
         """Retry portfolios past the visibility timeout; returns how many were given up.
 
-        A portfolio that was given up has a dead letter, and all its limits are not evaluated. It is
-        computed again when it or the market changes, or when its dead letter is replayed.
+        Such a portfolio has a dead letter, and all its limits are not evaluated. It is computed
+        again when it or the market changes, or when its dead letter is replayed.
         """
         given_up = self._store.retry(
             visibility_timeout_s=self._policy.visibility_timeout_s,

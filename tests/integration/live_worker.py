@@ -34,7 +34,7 @@ class LiveWorker:
     def work(self, state: LimitState, observed: float = 0.1) -> int:
         """Return how many limits changed."""
         store = RecomputeStore(self.client)
-        taken = store.take(limit=1_000, wait_ms=0, max_underway=10_000)
+        taken = store.take(limit=1_000, wait_ms=0, max_in_progress=10_000)
         standing = LimitStanding(
             limit="gross",
             measure="gross_exposure",

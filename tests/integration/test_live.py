@@ -46,7 +46,7 @@ class Live:
 
     def at_rest(self) -> bool:
         counts = self.recomputing.counts()
-        return not (counts.dirty or counts.outdated or counts.underway)
+        return not (counts.dirty or counts.outdated or counts.in_progress)
 
     def settle(self, within_s: float = WITHIN_S) -> None:
         wait_until(self.at_rest, within_s, "everything to be computed")
@@ -298,7 +298,7 @@ def test_what_is_given_up_is_a_dead_letter_and_is_tried_once_more(server: Server
         retry = LiveRetry(store, LimitStore(client), letters, policy)
         portfolios.set(Portfolio("p", {"AAPL": 1.0}))
         for _ in range(2):
-            (attempt,) = store.take(limit=1, wait_ms=0, max_underway=9).attempts
+            (attempt,) = store.take(limit=1, wait_ms=0, max_in_progress=9).attempts
             store.start([("p", attempt.number)])
             assert retry.step() == 1
 

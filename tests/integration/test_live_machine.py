@@ -300,7 +300,7 @@ class Live(RuleBasedStateMachine):
         for _ in range(40):
             self.work()
             counts = self.store.counts()
-            if not (counts.dirty or counts.outdated or counts.underway):
+            if not (counts.dirty or counts.outdated or counts.in_progress):
                 break
             self.take_again()
         self._judge()
@@ -309,7 +309,7 @@ class Live(RuleBasedStateMachine):
 
     def _judge(self) -> None:
         counts = self.store.counts()
-        assert (counts.dirty, counts.outdated, counts.underway) == (0, 0, 0)
+        assert (counts.dirty, counts.outdated, counts.in_progress) == (0, 0, 0)
         assert counts.portfolios == len(self.held)
         changes = BreachStream(self.client).read(BEGINNING, limit=10_000)
         assert len({one.event_id for one in changes}) == len(changes)

@@ -62,7 +62,7 @@ class Recording:
         return self.limits
 
     def take(self) -> RequestBlock:
-        attempts = self.store.take(limit=50, wait_ms=0, max_underway=1_000).attempts
+        attempts = self.store.take(limit=50, wait_ms=0, max_in_progress=1_000).attempts
         marks = [AttemptMark(attempt.version, attempt.number) for attempt in attempts]
         return pack_portfolios([attempt.portfolio for attempt in attempts], TERMS, marks)
 
@@ -108,7 +108,7 @@ def test_of_each_row_its_own_report_is_kept_and_where_its_own_limits_stand(live)
         ("us", 2, "gross", "ok", "hard"),
         ("us", 2, "net", "ok", "hard"),
     }
-    assert live.store.counts().underway == 0
+    assert live.store.counts().in_progress == 0
 
 
 def test_a_standing_says_what_was_observed_in_which_unit(live):
@@ -211,7 +211,7 @@ def test_what_is_begun_is_an_attempt_and_what_only_waits_is_none(live):
     live.recorder.start(only)
     assert live.store.retry(visibility_timeout_s=-1, max_attempts=9) == []
 
-    taken = live.store.take(limit=50, wait_ms=0, max_underway=1_000)
+    taken = live.store.take(limit=50, wait_ms=0, max_in_progress=1_000)
     assert {attempt.portfolio.id: attempt.n_failed for attempt in taken.attempts} == {
         "begun": 1,
         "waits": 0,

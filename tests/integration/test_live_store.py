@@ -45,9 +45,13 @@ class Live:
     stream: BreachStream
     listeners: ListenerStore
 
-    def take(self, limit: int = 50, wait_ms: int = 0, max_underway: int = 1_000) -> list[Attempt]:
+    def take(
+        self, limit: int = 50, wait_ms: int = 0, max_in_progress: int = 1_000
+    ) -> list[Attempt]:
         return list(
-            self.recomputing.take(limit=limit, wait_ms=wait_ms, max_underway=max_underway).attempts
+            self.recomputing.take(
+                limit=limit, wait_ms=wait_ms, max_in_progress=max_in_progress
+            ).attempts
         )
 
     def record(self, attempt: Attempt, **states: LimitState) -> int | None:
@@ -166,9 +170,9 @@ def test_ten_changes_are_one_turn(live):
 
 def test_what_is_not_yet_due_is_not_taken(live):
     live.portfolios.set(Portfolio("a", {}))
-    waiting = live.recomputing.take(limit=2, wait_ms=60_000, max_underway=9)
+    waiting = live.recomputing.take(limit=2, wait_ms=60_000, max_in_progress=9)
     live.portfolios.set(Portfolio("b", {}))
-    enough = live.recomputing.take(limit=2, wait_ms=60_000, max_underway=9)
+    enough = live.recomputing.take(limit=2, wait_ms=60_000, max_in_progress=9)
 
     assert (waiting.reason, waiting.attempts) == ("nothing", [])
     assert 0 < waiting.due_ms <= 60_000
@@ -179,12 +183,12 @@ def test_no_more_than_so_many_are_underway(live):
     for name in "abc":
         live.portfolios.set(Portfolio(name, {}))
 
-    first = live.take(max_underway=2)
+    first = live.take(max_in_progress=2)
     assert [attempt.portfolio.id for attempt in first] == ["a", "b"]
-    assert live.take(max_underway=2) == []
+    assert live.take(max_in_progress=2) == []
 
     live.record(first[0])
-    assert [attempt.portfolio.id for attempt in live.take(max_underway=2)] == ["c"]
+    assert [attempt.portfolio.id for attempt in live.take(max_in_progress=2)] == ["c"]
 
 
 def test_changes_of_state_are_told_once_and_in_order(live):
@@ -266,7 +270,7 @@ def test_what_stays_underway_is_dirty_again_and_given_up_at_last(live):
 
     assert given_up.n_failed == 3
     assert live.record(given_up, gross=LimitState.NOT_EVALUATED) == 1
-    assert live.recomputing.counts().underway == 0
+    assert live.recomputing.counts().in_progress == 0
 
 
 def test_a_new_market_or_limit_set_outdates_all(live, server, market):
@@ -302,8 +306,8 @@ def test_changed_portfolios_go_before_outdated_ones(live, server, market):
         risk.publish_market(market)
     live.portfolios.change("c", {"A": 1.0})
 
-    assert live.recomputing.take(limit=9, wait_ms=0, max_underway=9).reason == "changed"
-    outdated = live.recomputing.take(limit=9, wait_ms=0, max_underway=9)
+    assert live.recomputing.take(limit=9, wait_ms=0, max_in_progress=9).reason == "changed"
+    outdated = live.recomputing.take(limit=9, wait_ms=0, max_in_progress=9)
     assert (outdated.reason, [one.portfolio.id for one in outdated.attempts]) == (
         "outdated",
         ["a", "b"],
@@ -408,10 +412,12 @@ def test_listeners_are_handed_each_change_once(live, server):
     client.close()
 
 
-def critical(live: Live, *ids: str, reason: str = "halt", max_underway: int = 1_000) -> list[str]:
+def critical(
+    live: Live, *ids: str, reason: str = "halt", max_in_progress: int = 1_000
+) -> list[str]:
     """Send a critical event, take what is due and return the ids that were taken for it."""
     live.portfolios.critical_event(reason, ids)
-    taken = live.recomputing.take(limit=50, wait_ms=60_000, max_underway=max_underway)
+    taken = live.recomputing.take(limit=50, wait_ms=60_000, max_in_progress=max_in_progress)
     assert taken.reason == "critical"
     return [attempt.portfolio.id for attempt in taken.attempts]
 
@@ -422,9 +428,9 @@ def test_portfolios_of_a_critical_event_are_taken_first_and_at_once(live):
     live.take(limit=1)
 
     assert live.recomputing.counts().dirty == 3
-    assert critical(live, "d", "c", max_underway=1) == ["c"]
-    assert live.recomputing.take(limit=9, wait_ms=0, max_underway=1).attempts == []
-    taken = live.recomputing.take(limit=9, wait_ms=0, max_underway=9)
+    assert critical(live, "d", "c", max_in_progress=1) == ["c"]
+    assert live.recomputing.take(limit=9, wait_ms=0, max_in_progress=1).attempts == []
+    taken = live.recomputing.take(limit=9, wait_ms=0, max_in_progress=9)
     assert (taken.reason, [one.portfolio.id for one in taken.attempts]) == ("critical", ["d"])
     assert [one.portfolio.id for one in live.take()] == ["b"]
 
@@ -479,7 +485,7 @@ def test_what_a_critical_event_asks_for_is_retried_in_the_critical_lane(live):
     assert critical(live, "p") == ["p"]
     assert live.recomputing.retry(visibility_timeout_s=-1, max_attempts=3) == []
 
-    taken = live.recomputing.take(limit=9, wait_ms=0, max_underway=9)
+    taken = live.recomputing.take(limit=9, wait_ms=0, max_in_progress=9)
 
     assert taken.reason == "critical"
     live.record(taken.attempts[0])
@@ -503,6 +509,6 @@ def test_an_event_for_all_is_given_to_each_of_many_portfolios(live):
         live.portfolios.set(Portfolio(name, {}))
 
     assert live.portfolios.critical_event("halt").n_portfolios == 450
-    taken = live.recomputing.take(limit=1_000, wait_ms=0, max_underway=1_000)
+    taken = live.recomputing.take(limit=1_000, wait_ms=0, max_in_progress=1_000)
     assert taken.reason == "critical"
     assert sorted(attempt.portfolio.id for attempt in taken.attempts) == sorted(names)

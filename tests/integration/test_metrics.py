@@ -256,7 +256,7 @@ def unlabelled(client) -> dict[str, float]:
 
 
 def test_a_portfolio_that_is_taken_repeatedly_is_never_dirty_for_long(server):
-    """So the alert also uses the portfolios that are underway while no report is recorded."""
+    """So the alert also uses the portfolios that are in progress while no report is recorded."""
     with connect(server.url) as client:
         PortfolioStore(client).set(Portfolio("p", {"AAPL": 1.0}))
         # It changed a minute ago.
@@ -265,8 +265,8 @@ def test_a_portfolio_that_is_taken_repeatedly_is_never_dirty_for_long(server):
         store = RecomputeStore(client)
 
         for _ in range(2):
-            assert len(store.take(limit=1, wait_ms=0, max_underway=10).attempts) == 1
-            assert unlabelled(client)["risk_tasks_live_underway"] == 1
+            assert len(store.take(limit=1, wait_ms=0, max_in_progress=10).attempts) == 1
+            assert unlabelled(client)["risk_tasks_live_in_progress"] == 1
             assert store.retry(visibility_timeout_s=0, max_attempts=3) == []
             found = unlabelled(client)
             assert found["risk_tasks_live_dirty"] == 1

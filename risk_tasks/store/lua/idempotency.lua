@@ -25,9 +25,9 @@ redis.call('HINCRBY', KEYS[1], 'beats', 1)
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 
 -- script: settle
--- Store the answer to a claimed request, or give up the claim.
+-- Store the answer to a claimed request, or release the claim.
 -- KEYS  1 entry of the idempotency key
--- ARGV  1 owner  2 head ('' to give up the claim)  3 body  4 seconds that the answer is kept
+-- ARGV  1 owner  2 head ('' to release the claim)  3 body  4 seconds that the answer is kept
 -- Returns 1, or 0 if the owner has lost the claim.
 if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end
 if ARGV[2] == '' then return redis.call('UNLINK', KEYS[1]) end

@@ -67,7 +67,7 @@ local function change_state(max_entries, id, version, attempt, limit, before, st
 end
 
 -- script: set
--- Store a portfolio in place of the one with the same id.
+-- Store a portfolio. It replaces the one with the same id.
 -- ARGV  1 id  2 event id or ''  3 seconds that an event is kept  4 attributes, JSON
 --       5.. instrument, quantity, ...
 -- Returns the version; for an event that was seen, the version that it made.
@@ -132,7 +132,7 @@ local gone = 'risk:live:gone:' .. id
 redis.call('HSET', gone, 'version', last[1], 'attempt', last[2] or 0)
 redis.call('EXPIRE', gone, ARGV[3])
 redis.call('UNLINK', PORTFOLIO .. id, POSITIONS .. id, REPORT .. id, STATES .. id)
-local sets = {'risk:live', 'risk:live:dirty', 'risk:live:critical', 'risk:live:underway'}
+local sets = {'risk:live', 'risk:live:dirty', 'risk:live:critical', 'risk:live:in_progress'}
 for _, set in ipairs(sets) do redis.call('ZREM', set, id) end
 keep_event(id, ARGV[2], last[1], ARGV[3])
 return tonumber(last[1])
@@ -166,13 +166,13 @@ return unknown
 -- Take portfolios that are due: those of critical events; else dirty ones, if there are enough or
 -- one has waited long enough; else some whose report is outdated.
 -- ARGV  1 portfolios that are enough, and the most that are taken  2 ms that one waits at most
---       3 portfolios that may be underway, twice as many with those of critical events
---       4 portfolios that may be underway if outdated ones are taken; 0 for none
+--       3 portfolios that may be in progress, twice as many with those of critical events
+--       4 portfolios that may be in progress if outdated ones are taken; 0 for none
 -- Returns {reason, ms until more may be due (-1: nothing is dirty or outdated),
 --          {id, version, attempt, failed, attributes, {instrument, quantity, ...}}, ...}
 --         where `reason` is 'critical', 'changed', 'outdated' or 'nothing'.
-local now, underway = now_ms(), redis.call('ZCARD', 'risk:live:underway')
-local function room(bound) return math.min(tonumber(ARGV[1]), bound - underway) end
+local now, n_in_progress = now_ms(), redis.call('ZCARD', 'risk:live:in_progress')
+local function room(bound) return math.min(tonumber(ARGV[1]), bound - n_in_progress) end
 local epoch = tonumber(redis.call('GET', 'risk:live:epoch') or 0)
 local reason, ids = 'nothing', {}
 local function take_from(name, free, ...)
@@ -200,7 +200,7 @@ local taken = {reason, due_ms or -1}
 for _, id in ipairs(ids) do
   redis.call('ZREM', 'risk:live:dirty', id)
   redis.call('ZREM', 'risk:live:critical', id)
-  redis.call('ZADD', 'risk:live:underway', now, id)
+  redis.call('ZADD', 'risk:live:in_progress', now, id)
   redis.call('ZADD', 'risk:live', 'XX', epoch, id)
   local attempt = redis.call('HINCRBY', PORTFOLIO .. id, 'attempt', 1)
   local held = redis.call('HMGET', PORTFOLIO .. id, 'version', 'failed', 'attributes')
@@ -247,7 +247,7 @@ redis.call('HSET', portfolio, 'recorded', attempt, 'reported', version, 'reporte
 if reason ~= '' then redis.call('HSET', portfolio, 'reason', reason) end
 if #later > 0 then redis.call('HSET', portfolio, 'events', cjson.encode(later)) end
 redis.call('SET', REPORT .. id, ARGV[4])
-if attempt == held[2] then redis.call('ZREM', 'risk:live:underway', id) end
+if attempt == held[2] then redis.call('ZREM', 'risk:live:in_progress', id) end
 
 local before, n_changed = {}, 0
 local states = redis.call('HGETALL', state_of)
@@ -273,13 +273,13 @@ end
 return n_changed
 
 -- script: retry
--- Make portfolios dirty again that have been underway for too long. One whose attempts failed often
--- enough is returned instead, with a new attempt whose report says that it was given up. Only an
+-- Make portfolios dirty again that have been in progress for too long. One whose attempts failed
+-- often enough is returned instead, with a new attempt whose report says that it was given up. Only an
 -- attempt that a worker started has failed: one that waited for a worker has not.
 -- ARGV  1 ms  2 failed attempts  3 portfolios at once
 -- Returns {how many are dirty again, {id, version, attempt, failed, attributes, {}}, ...}.
 local now = now_ms()
-local ids = redis.call('ZRANGE', 'risk:live:underway', '-inf', now - ARGV[1], 'BYSCORE',
+local ids = redis.call('ZRANGE', 'risk:live:in_progress', '-inf', now - ARGV[1], 'BYSCORE',
   'LIMIT', 0, ARGV[3])
 local given_up, n_again = {}, 0
 for _, id in ipairs(ids) do
@@ -288,11 +288,11 @@ for _, id in ipairs(ids) do
   local failed = tonumber(known[1] or 0)
   if known[2] == known[3] then failed = redis.call('HINCRBY', portfolio, 'failed', 1) end
   if failed < tonumber(ARGV[2]) then
-    redis.call('ZREM', 'risk:live:underway', id)
+    redis.call('ZREM', 'risk:live:in_progress', id)
     if known[4] then mark('risk:live:critical', id, now) else mark('risk:live:dirty', id, now) end
     n_again = n_again + 1
   else
-    redis.call('ZADD', 'risk:live:underway', now, id)
+    redis.call('ZADD', 'risk:live:in_progress', now, id)
     local held = redis.call('HMGET', portfolio, 'version', 'attributes')
     local attempt = redis.call('HINCRBY', portfolio, 'attempt', 1)
     given_up[#given_up + 1] = {id, held[1], attempt, tostring(failed), held[2], {}}

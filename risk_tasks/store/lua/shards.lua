@@ -22,10 +22,10 @@ redis.call('SET', 'risk:shards', wanted)
 return {'agreed', wanted}
 
 -- script: hold
--- Note that a worker is alive, give up and take leases, and return all leases.
+-- Note that a worker is alive, release and take leases, and return all leases.
 -- ARGV  1 worker  2 number of shards  3 ms after which a worker that was not seen is dead
 --       4 ms that the oldest block of a shard may wait before the shard is late
---       5 for each lane {lane, {shards to take}, {shards to give up}}, JSON  6 now, ms ('' for TIME)
+--       5 for each lane {lane, {shards to take}, {shards to release}}, JSON  6 now, ms ('' for TIME)
 -- Returns the number of shards if it differs, else for each lane
 -- {live workers, shards and the worker of each, late shards, the latest first}.
 local count = tonumber(redis.call('GET', 'risk:shards') or 0)
@@ -78,7 +78,7 @@ for place, one in ipairs(cjson.decode(ARGV[5])) do found[place] = hold(one[1], o
 return found
 
 -- script: leave
--- Give up all leases of a worker that stops.
+-- Release all leases of a worker that stops.
 -- ARGV  1 worker  2.. its lanes
 for place = 2, #ARGV do
   local leases = 'risk:shard_leases:' .. ARGV[place]

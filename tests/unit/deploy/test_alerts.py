@@ -34,7 +34,7 @@ HEALTH = {
     f"risk_tasks_lane_oldest_age_seconds{CRITICAL}": "0.01x120",
     f"risk_tasks_orphaned_shards{LANE}": "0x112 3x6",
     "risk_tasks_live_oldest_dirty_seconds": "0.1x112 20x6",
-    "risk_tasks_live_underway": "50x120",
+    "risk_tasks_live_in_progress": "50x120",
     "risk_tasks_live_reports_total": "0+500x120",
     f'{LATENCY}{{lane="critical",le="0.025"}}': "0+100x120",
     f'{LATENCY}{{lane="critical",le="0.05"}}': "0+100x120",
@@ -141,8 +141,8 @@ NONE_RECORDED = {"risk_tasks_live_reports_total": "500x120"}
     ("series", "ringing"),
     [
         (NONE_RECORDED, ["LiveWaits"]),
-        ({**NONE_RECORDED, "risk_tasks_live_underway": "0x120"}, []),
-        ({**NONE_RECORDED, "risk_tasks_live_underway": "0 0 9 0x117"}, []),
+        ({**NONE_RECORDED, "risk_tasks_live_in_progress": "0x120"}, []),
+        ({**NONE_RECORDED, "risk_tasks_live_in_progress": "0 0 9 0x117"}, []),
     ],
     ids=["taken again and again", "nothing to compute", "one change at a scrape"],
 )

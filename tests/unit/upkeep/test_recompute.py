@@ -136,7 +136,7 @@ def test_outdated_portfolios_follow_at_a_bounded_rate():
 
 
 def test_a_full_lane_is_no_failure():
-    """What was taken stays underway, and is taken again later."""
+    """What was taken stays in progress, and is taken again later."""
     server = Server(Taken("changed", [attempt("a"), attempt("b", n_failed=1)], None))
     server.is_full = True
 
