@@ -7,8 +7,7 @@ from pathlib import Path
 if __name__ == "__main__":
     # Until Celery takes the signal over there is nothing to finish.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    from risk_tasks.roles.schedule import read_schedule
-    from risk_tasks.roles.scheduler import run_scheduler
+    from risk_tasks.roles.scheduler import read_schedule, run_scheduler
     from risk_tasks.settings import Settings
 
     schedule = read_schedule(Path(__file__).with_name("schedule.toml"))

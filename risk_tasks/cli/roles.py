@@ -42,8 +42,7 @@ def scheduler(
     name: Name = None,
 ) -> None:
     """Run a scheduler until SIGTERM or Ctrl-C; of several, one holds the lock."""
-    from risk_tasks.roles.schedule import read_schedule
-    from risk_tasks.roles.scheduler import run_scheduler
+    from risk_tasks.roles.scheduler import read_schedule, run_scheduler
 
     read = read_schedule(schedule) if schedule else None
     raise typer.Exit(run_scheduler(read_settings(broker_url), name=name, schedule=read))

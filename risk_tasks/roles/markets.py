@@ -1,4 +1,4 @@
-"""Markets brought into a worker's memory ahead of the first block that needs them."""
+"""Markets loaded into the memory of a worker before the first block needs them."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ from collections.abc import Callable, Mapping
 from risk_tasks.roles.presence import Repeater
 
 
-class MarketsAhead:
-    """Loads what is current in a thread of its own: who renews a lease cannot wait for a panel.
+class MarketPreloader:
+    """Loads current markets in a thread of its own, so that renewing a lease does not wait for it.
 
-    `load` is called with an id, again and again, and does nothing where it holds that market.
+    `load` takes an id, and returns at once for a market that is in memory.
     """
 
     def __init__(self, load: Callable[[str], object]) -> None:
         self._load = load
         self._current: Mapping[str, str] = {}
-        self._told = threading.Event()
-        self._is_over = False
+        self._changed = threading.Event()
+        self._is_stopped = False
         self._repeater = Repeater(self._step, every_s=0.0, name="markets")
 
     def start(self) -> None:
         self._repeater.start()
 
     def stop(self) -> None:
-        self._is_over = True
-        self._told.set()
+        self._is_stopped = True
+        self._changed.set()
         self._repeater.stop()
 
-    def tell(self, current: Mapping[str, str]) -> None:
-        """Say which markets are current, by name; one that could not be loaded is tried again."""
+    def set_current(self, current: Mapping[str, str]) -> None:
+        """Set the ids of current markets by name; a market that failed to load is tried again."""
         self._current = current
-        self._told.set()
+        self._changed.set()
 
-    def hold(self) -> None:
-        """Load what was told last; raises `TransportError`."""
-        self._told.clear()
+    def load_current(self) -> None:
+        """Load the current markets; raises `TransportError`."""
+        self._changed.clear()
         for market_id in self._current.values():
             self._load(market_id)
 
     def _step(self) -> None:
-        self._told.wait()
-        if not self._is_over:
-            self.hold()
+        self._changed.wait()
+        if not self._is_stopped:
+            self.load_current()

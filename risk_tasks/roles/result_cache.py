@@ -1,4 +1,4 @@
-"""The result cache of a worker, put together."""
+"""The result cache of a worker, and its report to the server."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ from risk_tasks.store.telemetry import LookUps
 if TYPE_CHECKING:
     from risk_tasks.monitoring.prometheus import Collector
 
-#: more than a worker has threads: one without a connection would compute what another computes
+#: more than the threads of a worker: a thread without a connection would compute a result again
 _MAX_CONNECTIONS = 512
 
 
 @dataclass(frozen=True, slots=True)
 class TieredCache:
-    """Both tiers, who computes what, and what all of it did; for all threads of a process."""
+    """The tiers, single flight and counters of a process; for all of its threads."""
 
     tiers: TwoTiers
     flights: SingleFlight
     counters: CacheCounters
     breaker: CircuitBreaker
-    #: seconds that results are kept
+    #: seconds for which results are kept
     ttl_s: float
 
     def look_ups(self) -> LookUps:
-        """Return those of this process so far."""
+        """Return the look-ups of this process so far."""
         counts = self.counters.snapshot()
         return LookUps(counts.look_ups, counts.hits)
 
     def metrics(self) -> Collector:
-        """Return what tells Prometheus of this process."""
-        # Only who is scraped needs the library.
+        """Return the metrics of this process for Prometheus."""
+        # A role without an endpoint does not need the library.
         from risk_tasks.monitoring.prometheus import CacheMetrics
 
         return CacheMetrics(
@@ -60,9 +60,9 @@ class TieredCache:
 
 
 def open_cache(settings: Settings) -> TieredCache:
-    """Return the cache that `settings` describe; nothing is sent yet.
+    """Return the cache of `settings`, without a call of the server.
 
-    Raises `TransportError` for a URL that is none.
+    Raises `TransportError` for an invalid URL.
     """
     client = connect(
         settings.cache_url_or_broker.get_secret_value(),
@@ -80,7 +80,7 @@ def open_cache(settings: Settings) -> TieredCache:
 
 
 class CacheReport:
-    """Adds what a role's cache did since the last time to the sums of the fleet."""
+    """Adds the counts of a role's cache since the last report to the sums of the fleet."""
 
     def __init__(
         self,
@@ -93,20 +93,20 @@ class CacheReport:
         self._cache = cache
         self._store = store
         self._name = name
-        self._told = CacheCounts()
+        self._reported = CacheCounts()
         self._state: Mapping[str, str] = {}
 
     def flush(self) -> None:
-        """Send it; raises `TransportError`, and then the next time sends it too."""
+        """Send the counts; after a `TransportError`, the next call sends them too."""
         counts = self._cache.counters.snapshot()
         state = {
             "breaker": "open" if self._cache.breaker.is_open else "closed",
             "local_bytes": str(self._cache.tiers.local.size_bytes),
         }
-        fresh = asdict(counts.since(self._told))
-        # A fleet that waits would keep its server busy with nothing.
+        fresh = asdict(counts.since(self._reported))
+        # An idle fleet does not send reports.
         if any(fresh.values()) or state != self._state:
             self._store.add(self._name, fresh, state)
-            self._told, self._state = counts, state
+            self._reported, self._state = counts, state
         if by_measure := self._by_measure():
             self._store.add(self._name, by_measure, {})

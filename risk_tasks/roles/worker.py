@@ -23,7 +23,7 @@ from risk_tasks.model.limits import LimitSet
 from risk_tasks.queues import Lane, queues_of
 from risk_tasks.roles.compiling import compile_once
 from risk_tasks.roles.logs import configure_logs
-from risk_tasks.roles.markets import MarketsAhead
+from risk_tasks.roles.markets import MarketPreloader
 from risk_tasks.roles.memory import keep_memory
 from risk_tasks.roles.metrics import WorkerMonitoring, endpoint_fields
 from risk_tasks.roles.presence import Presence, Repeater, unique_name
@@ -115,13 +115,13 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     compiled = compile_once()
     took_s = round(time.perf_counter() - started, 3)
     log.info("worker.compiled", name=name, compiled=compiled, took_s=took_s)
-    roles, ahead = RoleStore(client), MarketsAhead(market_cache.get)
-    upkeep: list[Repeater | Presence | WorkerMonitoring | ServedShards | MarketsAhead] = [
+    roles, preloader = RoleStore(client), MarketPreloader(market_cache.get)
+    upkeep: list[Repeater | Presence | WorkerMonitoring | ServedShards | MarketPreloader] = [
         metrics,
-        ahead,
+        preloader,
         Repeater(popularity.flush, every_s=_FLUSH_EVERY_S, name="popularity"),
         Repeater(counts.flush, every_s=_FLUSH_EVERY_S, name="cache-counts"),
-        Presence(roles, "worker", name, ",".join(lanes), _looking(roles, ahead)),
+        Presence(roles, "worker", name, ",".join(lanes), _renewing(roles, preloader)),
         shards,
     ]
 
@@ -153,9 +153,9 @@ def _agree(client: redis.Redis, settings: Settings) -> int:
     return ShardStore(client).agree(settings.shards, is_served=is_served)
 
 
-def _looking(roles: RoleStore, ahead: MarketsAhead) -> Callable[[LiveRole], None]:
-    """Renew and look for markets at once: what a worker asks while it waits, a fleet asks often."""
-    return lambda role: ahead.tell(roles.renew_and_look(role))
+def _renewing(roles: RoleStore, preloader: MarketPreloader) -> Callable[[LiveRole], None]:
+    """Return a call that renews the role and reads the current markets in one round trip."""
+    return lambda role: preloader.set_current(roles.renew_and_look(role))
 
 
 def _held_limits(limits: LimitStore) -> Callable[[str], LimitSet]:

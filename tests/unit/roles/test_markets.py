@@ -1,4 +1,4 @@
-"""What a worker loads of what it is told."""
+"""Which markets a worker loads in advance."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import threading
 import pytest
 
 from risk_tasks.errors import TransportError
-from risk_tasks.roles.markets import MarketsAhead
+from risk_tasks.roles.markets import MarketPreloader
 
 
-def test_what_was_told_last_is_loaded():
-    """Each market by its id, and again by the next look, because the cache may have evicted one."""
+def test_the_current_markets_are_loaded():
+    """By id, and again the next time, because the cache may have evicted one."""
     loaded = []
-    ahead = MarketsAhead(loaded.append)
-    ahead.tell({"default": "old"})
-    ahead.tell({"default": "a", "other": "b"})
-    ahead.hold()
-    ahead.hold()
+    preloader = MarketPreloader(loaded.append)
+    preloader.set_current({"default": "old"})
+    preloader.set_current({"default": "a", "other": "b"})
+    preloader.load_current()
+    preloader.load_current()
 
     assert loaded == ["a", "b", "a", "b"]
 
 
-def test_one_that_could_not_be_loaded_is_tried_again():
+def test_a_failed_load_is_tried_again():
     answers = iter([TransportError(), None])
     loaded = []
 
@@ -32,19 +32,19 @@ def test_one_that_could_not_be_loaded_is_tried_again():
         if error:
             raise error
 
-    ahead = MarketsAhead(load)
-    ahead.tell({"default": "a"})
+    preloader = MarketPreloader(load)
+    preloader.set_current({"default": "a"})
     with pytest.raises(TransportError):
-        ahead.hold()
-    ahead.hold()
+        preloader.load_current()
+    preloader.load_current()
 
     assert loaded == ["a", "a"]
 
 
-def test_it_ends_though_nothing_is_told():
-    """Its thread waits for what never comes."""
-    ahead = MarketsAhead(print)
-    ahead.start()
-    ahead.stop()
+def test_it_stops_without_a_current_market():
+    """Its thread still waits for the first one."""
+    preloader = MarketPreloader(print)
+    preloader.start()
+    preloader.stop()
 
     assert "markets" not in {thread.name for thread in threading.enumerate()}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from risk_tasks.errors import InputFileError
-from risk_tasks.roles.schedule import Schedule, read_schedule
+from risk_tasks.roles.scheduler import Schedule, read_schedule
 from risk_tasks.store.prewarm import PrewarmPolicy
 
 ROOT = Path(__file__).parents[3]
