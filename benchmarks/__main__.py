@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from benchmarks import (
     cache,
+    coalescing,
     kernel,
     latency,
     ledger,
@@ -33,6 +34,7 @@ BENCHMARKS = {
     "latency": latency.run,
     "metrics": metrics.run,
     "users": users.run,
+    "coalescing": coalescing.run,
     "http": http.run,
     "shards": shards.run,
 }
