@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime
+from functools import wraps
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from risk_tasks.client.blocking import RiskClient
 from risk_tasks.client.breach_stream import AsyncLimitChanges, LimitChangeReader
@@ -24,10 +24,6 @@ from risk_tasks.client.connection import Connection, SentCall, timeout_error
 from risk_tasks.client.lookup import find_portfolios
 from risk_tasks.client.options import CheckOptions, read_options, read_timeout, require_computed
 from risk_tasks.client.replies import closed_error
-from risk_tasks.keys import DEFAULT_NAME
-from risk_tasks.model.limits import LimitSet
-from risk_tasks.model.live import CriticalEvent, LiveReport
-from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import RiskReport
 from risk_tasks.store.breaches import NOW
@@ -35,10 +31,25 @@ from risk_tasks.wire.reports import reports
 from risk_tasks.wire.request import Detail, pack_portfolios
 
 Result = TypeVar("Result")
+Parameters = ParamSpec("Parameters")
 
 _N_SENDING_THREADS, _N_CALLING_THREADS = 4, 32
 
 _PendingCheck = PendingRequest[Portfolio]
+
+
+def _in_thread(
+    method: Callable[Concatenate[RiskClient, Parameters], Result],
+) -> Callable[Concatenate[AsyncRiskClient, Parameters], Coroutine[Any, Any, Result]]:
+    """Return a method of the blocking client as an awaitable one, which runs it in a thread."""
+
+    @wraps(method)
+    async def call(
+        self: AsyncRiskClient, /, *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> Result:
+        return await self._call(method, self._blocking, *args, **kwargs)
+
+    return call
 
 
 class AsyncRiskClient:
@@ -125,39 +136,8 @@ class AsyncRiskClient:
             self._pending.discard(check)
         return await self._retry(check, error)
 
-    async def check_many(
-        self,
-        portfolios: Iterable[Portfolio | str],
-        *,
-        min_version: int | None = None,
-        explain: bool = False,
-        **options: Unpack[CheckOptions],
-    ) -> list[RiskReport]:
-        """Return one report for each portfolio, as `RiskClient.check_many` does."""
-        check_many = self._blocking.check_many
-        return await self._call(
-            check_many, portfolios, min_version=min_version, explain=explain, **options
-        )
-
-    async def check_table(
-        self,
-        positions: Any,
-        *,
-        portfolios: Any | None = None,
-        min_version: int | None = None,
-        return_breaches: bool = False,
-        **options: Unpack[CheckOptions],
-    ) -> Any:
-        """Return a table with a row per portfolio, as `RiskClient.check_table` does."""
-        check_table: Callable[..., Any] = self._blocking.check_table
-        return await self._call(
-            check_table,
-            positions,
-            portfolios=portfolios,
-            min_version=min_version,
-            return_breaches=return_breaches,
-            **options,
-        )
+    check_many = _in_thread(RiskClient.check_many)
+    check_table = _in_thread(RiskClient.check_table)
 
     async def submit(
         self,
@@ -174,64 +154,17 @@ class AsyncRiskClient:
         )
         return AsyncHandle(handle.check_id, self)
 
-    async def result(self, check_id: str, *, timeout_s: float | None = None) -> list[RiskReport]:
-        """Return the reports of a submitted call, as `RiskClient.result` does."""
-        return await self._call(self._blocking.result, check_id, timeout_s=timeout_s)
-
-    async def publish_market(self, snapshot: MarketSnapshot, name: str = DEFAULT_NAME) -> str:
-        """Make `snapshot` the market of later checks; returns its id."""
-        return await self._call(self._blocking.publish_market, snapshot, name)
-
-    async def load_market(self, market: str = DEFAULT_NAME) -> MarketSnapshot | None:
-        """Return the market of this name or id, None if it is not published."""
-        return await self._call(self._blocking.load_market, market)
-
-    async def publish_prices(
-        self, prices: Mapping[str, float], *, as_of: datetime, name: str = DEFAULT_NAME
-    ) -> str:
-        """Put new marks on the same return panel; returns the new id."""
-        return await self._call(self._blocking.publish_prices, prices, as_of=as_of, name=name)
-
-    async def publish_limits(self, limit_set: LimitSet, name: str = DEFAULT_NAME) -> str:
-        """Make `limit_set` the limit set of later checks; returns its version."""
-        return await self._call(self._blocking.publish_limits, limit_set, name)
-
-    async def set_portfolio(self, portfolio: Portfolio, *, event_id: str | None = None) -> int:
-        """Hold `portfolio`, as `RiskClient.set_portfolio` does; returns its new version."""
-        return await self._call(self._blocking.set_portfolio, portfolio, event_id=event_id)
-
-    async def change_positions(
-        self, portfolio_id: str, deltas: Mapping[str, float], *, event_id: str | None = None
-    ) -> int:
-        """Add `deltas` to the positions, as `RiskClient.change_positions` does.
-
-        Calls that are awaited together may arrive in any order.
-        """
-        change_positions = self._blocking.change_positions
-        return await self._call(change_positions, portfolio_id, deltas, event_id=event_id)
-
-    async def get_portfolio(self, portfolio_id: str) -> Portfolio:
-        """Return the live portfolio with its `version`; raises `UnknownPortfolioError`."""
-        return await self._call(self._blocking.get_portfolio, portfolio_id)
-
-    async def remove_portfolio(self, portfolio_id: str) -> int:
-        """Stop holding the portfolio; returns its last version."""
-        return await self._call(self._blocking.remove_portfolio, portfolio_id)
-
-    async def critical_event(
-        self,
-        reason: str,
-        portfolio_ids: Iterable[str] | None = None,
-        *,
-        event_id: str | None = None,
-    ) -> CriticalEvent:
-        """Have live portfolios checked at once, as `RiskClient.critical_event` does."""
-        critical_event = self._blocking.critical_event
-        return await self._call(critical_event, reason, portfolio_ids, event_id=event_id)
-
-    async def report(self, portfolio_id: str) -> LiveReport | None:
-        """Return the latest report of a live portfolio, None before its first."""
-        return await self._call(self._blocking.report, portfolio_id)
+    result = _in_thread(RiskClient.result)
+    publish_market = _in_thread(RiskClient.publish_market)
+    load_market = _in_thread(RiskClient.load_market)
+    publish_prices = _in_thread(RiskClient.publish_prices)
+    publish_limits = _in_thread(RiskClient.publish_limits)
+    set_portfolio = _in_thread(RiskClient.set_portfolio)
+    change_positions = _in_thread(RiskClient.change_positions)
+    get_portfolio = _in_thread(RiskClient.get_portfolio)
+    remove_portfolio = _in_thread(RiskClient.remove_portfolio)
+    critical_event = _in_thread(RiskClient.critical_event)
+    report = _in_thread(RiskClient.report)
 
     def breaches(
         self,

@@ -173,6 +173,17 @@ class RiskClient:
         **options: Unpack[CheckOptions],
     ) -> pa.Table: ...
 
+    @overload
+    def check_table(
+        self,
+        positions: Any,
+        *,
+        portfolios: Any | None = None,
+        min_version: int | None = None,
+        return_breaches: bool,
+        **options: Unpack[CheckOptions],
+    ) -> pa.Table | tuple[pa.Table, pa.Table]: ...
+
     def check_table(
         self,
         positions: Any,
