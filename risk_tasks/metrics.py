@@ -21,8 +21,8 @@ class BlockRecord(NamedTuple):
     """One block, or one JSON check; times in seconds.
 
     `queued_s` and `total_s` are by the server's clock: from accepting the block until it was
-    started, and until its answer was stored. Both are None for a JSON check, and `total_s` is None
-    for a duplicate. `fetch_s`, `compute_s` and `busy_s` are by the worker's clock: fetching the
+    started, and until its answer was stored. A JSON check has neither of them, and a duplicate has
+    no `total_s`. `fetch_s`, `compute_s` and `busy_s` are by the worker's clock: fetching the
     payload, computing the answer, and the whole time that the message occupied its thread.
     """
 

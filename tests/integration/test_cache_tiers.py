@@ -63,7 +63,7 @@ def subject(request, cache_server):
     return Subject(cache_server.url, request.param)
 
 
-def test_a_key_that_was_never_set_is_none(subject):
+def test_a_key_that_was_never_set_is_absent(subject):
     assert subject.get_many([b"a", b"b"]) == [None, None]
     assert subject.get_many([]) == []
 

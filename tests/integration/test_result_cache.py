@@ -1,4 +1,4 @@
-"""Costly measures through the result cache: the same bits, computed once, whatever is known."""
+"""Costly measures through the result cache: the same bits as the engine, computed once."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ BLOCK = make_block()
 
 
 def open_one(server: Server) -> tuple[TieredCache, ResultCache]:
-    """Return the cache of a worker, as each has its own, over one server."""
+    """Return the cache of a worker; each call returns that of another worker on the server."""
     cache = open_cache(Settings.read(broker_url=server.url))
     return cache, ResultCache(cache.tiers, cache.flights, ttl_s=60.0)
 
 
 @pytest.fixture
 def emptied(server: Server) -> Server:
-    """A server that knows no result."""
+    """A server without results."""
     for key in server.client.scan_iter(match="risk:cache:*", count=10_000):
         server.client.delete(key)
     return server
@@ -83,7 +83,7 @@ def emptied(server: Server) -> Server:
 
 @pytest.fixture
 def computed(monkeypatch) -> list[tuple[int, Sequence[MeasureName]]]:
-    """How many portfolios were computed for which measures, call by call."""
+    """The number of portfolios and the measures of each call of the engine."""
     calls: list[tuple[int, Sequence[MeasureName]]] = []
 
     def watched(block, market, names, settings):
@@ -109,8 +109,8 @@ def assert_same(found, block=BLOCK, market=MARKET, settings=SETTINGS) -> None:
         assert column.values.flags.writeable
 
 
-def test_what_was_computed_is_found_with_the_same_bits(emptied, computed):
-    """In the same worker, and in another one by way of the server."""
+def test_a_computed_result_is_found_with_the_same_bits(emptied, computed):
+    """In the same worker, and through the server in another one."""
     first, other = open_one(emptied), open_one(emptied)
     for _, results in (first, first, other, other):
         assert_same(ask(results))
@@ -127,8 +127,8 @@ def test_what_was_computed_is_found_with_the_same_bits(emptied, computed):
     }
 
 
-def test_of_a_block_that_is_known_in_part_only_the_rest_is_computed(emptied, computed):
-    """In one call, and everything in its order; the same book twice is one."""
+def test_only_the_missing_results_of_a_block_are_computed(emptied, computed):
+    """In one call, and returned in order; equal books are computed once."""
     _, results = open_one(emptied)
     known = np.arange(0, P, 3)
     ask(results, BLOCK.rows(known))
@@ -140,7 +140,7 @@ def test_of_a_block_that_is_known_in_part_only_the_rest_is_computed(emptied, com
 
 
 def test_cheap_measures_are_never_looked_up(emptied):
-    """Neither the server nor the local tier is asked."""
+    """Neither on the server nor in the local tier."""
     cache, results = open_one(emptied)
     names = parse_measures(None)
 
@@ -162,8 +162,8 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
-def test_other_inputs_are_never_answered_with_what_is_known(emptied, change):
-    """Whatever a number depends on is in its key."""
+def test_a_changed_input_is_not_answered_from_the_cache(emptied, change):
+    """A key covers everything that its result depends on."""
     _, results = open_one(emptied)
     ask(results)
 
@@ -174,7 +174,7 @@ ELSE = {
     "moment": {"market": MarketArrays.of(snapshot(as_of=datetime(2025, 1, 1, tzinfo=UTC)))},
     "scenarios": {"market": MarketArrays.of(snapshot(scenarios={"s": Scenario({}, others=-0.1)}))},
     "tags": {"market": MarketArrays.of(snapshot(tags={"I0": {"sector": "oil"}}))},
-    "a price that nobody holds": {
+    "a price of an instrument that is not held": {
         "market": MarketArrays.of(snapshot(prices=[*np.linspace(1, 8, 8)[:7], 50.0]))
     },
     "nav": {"block": replace(BLOCK, nav=np.full(P, 7.0))},
@@ -189,8 +189,8 @@ COSTLY = [
 
 @pytest.mark.parametrize("change", ELSE.values(), ids=ELSE.keys())
 @pytest.mark.parametrize("name", COSTLY, ids=str)
-def test_what_is_not_in_the_key_moves_no_bit_of_a_measure_that_is_looked_up(name, change):
-    """A costly measure that read more than values and the past would be answered wrongly."""
+def test_an_input_outside_the_key_does_not_change_a_cached_measure(name, change):
+    """A costly measure that also read other inputs would have wrong results."""
     market, block = change.get("market", MARKET), change.get("block", BLOCK)
     assert (content_digests(block, market) == content_digests(BLOCK, MARKET)).all()
 
@@ -210,7 +210,7 @@ print([key.hex() for key in _Cells(BLOCK, MARKET, NAMES[1:], SETTINGS).keys])
 
 
 def test_keys_are_the_same_in_every_process():
-    """Whatever its hash seed."""
+    """With any hash seed."""
     printed = {
         subprocess.run(
             [sys.executable, "-c", KEYS],
@@ -226,7 +226,7 @@ def test_keys_are_the_same_in_every_process():
 
 
 def test_without_a_server_everything_is_computed():
-    """And found again where it was computed."""
+    """And found again in the same worker."""
     cache = open_cache(Settings.read(broker_url="redis://127.0.0.1:1/0"))
     results = ResultCache(cache.tiers, cache.flights, ttl_s=60.0)
 
@@ -236,7 +236,7 @@ def test_without_a_server_everything_is_computed():
 
 
 def test_a_damaged_entry_is_computed_again(emptied):
-    """Never read as a number."""
+    """Its bytes are never read as a number."""
     ask(open_one(emptied)[1])
     binary = redis.Redis.from_url(emptied.url)
     for key in binary.scan_iter(match="risk:cache:*"):
@@ -249,8 +249,8 @@ def test_a_damaged_entry_is_computed_again(emptied):
     assert cache.counters.snapshot().corrupt == 2 * P
 
 
-def test_what_another_computes_is_waited_for_and_told_where_it_does_not_come(emptied, computed):
-    """Without a number, so that a limit on it is not evaluated."""
+def test_a_result_of_another_worker_is_awaited_and_not_in_time_at_the_deadline(emptied, computed):
+    """It has no value, so that a limit on it is not evaluated."""
     holder, (_, results) = open_one(emptied), open_one(emptied)
     cells = result_cache_module._Cells(BLOCK, MARKET, NAMES[1:], SETTINGS)
     with Flight(holder[0].flights, cells.keys, 30.0) as flight:
@@ -269,8 +269,8 @@ def test_what_another_computes_is_waited_for_and_told_where_it_does_not_come(emp
     assert computed == [(P, NAMES[1:])]
 
 
-def test_refreshing_computes_what_is_about_to_expire_and_nothing_else(emptied, computed):
-    """By what is left of its life."""
+def test_refresh_computes_only_results_that_are_about_to_expire(emptied, computed):
+    """By their remaining time to live."""
     _, results = open_one(emptied)
     costly = NAMES[1:]
 

@@ -50,7 +50,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signals:
-    """What was measured. Ages and work by lane; the age of an empty lane is None.
+    """What was measured. Ages and work by lane; an empty lane has the age None.
 
     `n_workers`: all workers; `n_ready`: those of them that serve. `work_s`: seconds of one thread
     for all that waits or runs; None while the cost of a check is unknown. `busy_share`: of the

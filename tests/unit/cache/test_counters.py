@@ -1,4 +1,4 @@
-"""Sums, their differences, and a ratio that is None without look-ups."""
+"""Sums, their differences, and the hit ratio."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from risk_tasks.cache import CacheCounters, CacheCounts
 from tests.unit.cache.support import Clock, Fleet, Process, values
 
 
-def test_the_ratio_is_none_without_look_ups():
+def test_without_look_ups_the_ratio_is_undefined():
     assert CacheCounts().cache_hit_ratio is None
 
 

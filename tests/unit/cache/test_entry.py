@@ -45,7 +45,7 @@ def test_every_changed_bit_is_detected(value):
 
 
 @given(entry=ENTRIES, data=st.data())
-def test_a_truncated_or_lengthened_entry_is_none(entry, data):
+def test_a_truncated_or_lengthened_entry_is_rejected(entry, data):
     whole = encode_entry(KEY, entry)
     cut = whole[: data.draw(st.integers(0, len(whole) - 1))]
 
@@ -54,18 +54,18 @@ def test_a_truncated_or_lengthened_entry_is_none(entry, data):
 
 
 @given(key=st.binary(max_size=40), other=st.binary(max_size=40), entry=ENTRIES)
-def test_the_entry_of_another_key_is_none(key, other, entry):
+def test_the_entry_of_another_key_is_rejected(key, other, entry):
     if key != other:
         assert decode_entry(other, encode_entry(key, entry)) is None
 
 
 @given(data=st.binary(max_size=100))
-def test_foreign_bytes_are_none(data):
+def test_foreign_bytes_are_rejected(data):
     assert decode_entry(KEY, data) is None
     assert decode_entry(KEY, b"RTC" + data) is None
 
 
-def test_an_entry_of_another_version_is_none():
+def test_an_entry_of_another_version_is_rejected():
     """Even where its checksum holds."""
     head = struct.pack(">3sBQf", b"RTC", FORMAT_VERSION + 1, 2**40, 0.0)
     checksum = zlib.crc32(b"value", zlib.crc32(head, zlib.crc32(KEY)))

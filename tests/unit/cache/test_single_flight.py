@@ -149,7 +149,7 @@ def test_without_a_server_a_process_computes_a_key_once(fleet, one):
 
 
 def test_a_value_that_no_tier_keeps_reaches_the_threads_that_wait(fleet):
-    """It is too large for memory and there is no server: it is passed from thread to thread."""
+    """Too large for memory, and the server is down: it is passed from thread to thread."""
     process = Process(fleet, local_bytes=0)
     fleet.is_down = True
     leader, waiter = process.start(A), process.start(A)

@@ -58,7 +58,7 @@ def test_merged_distributions_equal_one_distribution_of_all_times(pairs, cut, pe
     assert math.isclose(merged.sum_s, whole.sum_s, rel_tol=1e-12)
 
 
-def test_without_counts_there_are_no_numbers():
+def test_without_counts_mean_and_percentiles_are_undefined():
     """Also after encoding and decoding."""
     durations = Durations()
     durations.merge(Durations().document())

@@ -85,7 +85,7 @@ def test_limits_are_the_default_a_published_name_or_a_limit_set():
     assert ask(limits=own)["decision"] == "accept"
 
 
-def test_without_published_limits_the_decision_is_none():
+def test_without_published_limits_a_check_is_not_decided():
     """It is never accept."""
     document = ask(make_door(limits={}))
 

@@ -40,14 +40,14 @@ NAMES = [
     MeasureName("stress_loss", item="fall"),
     MeasureName("stress_loss", item="guess"),
 ]
-#: and those of scenarios that only worlds that are drawn have
+#: also those of scenarios that exist only in generated worlds
 DRAWN = [
     *NAMES,
     MeasureName("stress_loss", item="mixed"),
     MeasureName("stress_loss", item="replay"),
 ]
 SCENARIOS = {"fall": ({0: -0.5, 1: 0.25, 2: -0.125}, None), "guess": ({1: -0.5}, 0.25)}
-#: whatever can be told apart from 0 by what it does to a book
+#: prices that are 0, or large enough to affect a book
 prices = st.integers(0, 40).map(lambda quarters: quarters / 4) | st.floats(-10, 1e3).filter(
     lambda price: abs(price) > 1e-3
 )
@@ -346,7 +346,7 @@ def test_a_broken_limit_leaves_no_headroom_even_for_trades_that_reduce_it():
 
 
 def test_a_hard_limit_without_a_method_is_listed_as_not_bounded():
-    """Also one that cannot be evaluated; if it is broken, there is no headroom."""
+    """Also one that cannot be evaluated; if it is broken, the headroom is zero."""
     explanation = explanation_of(
         Limit("semi_deviation", hard=1e9),
         Limit("stress_loss:unheard of", hard=1.0, missing_data="skip"),
@@ -386,8 +386,8 @@ def test_precision_and_horizon_are_those_of_the_check(name, precision):
         assert report_of(larger, limits=LimitSet("s", [limit]), **how).decision == decision
 
 
-def test_there_is_no_explanation_without_a_request_or_without_a_result():
-    """And without limits there is no bound."""
+def test_without_a_request_or_a_result_the_explanation_is_absent():
+    """And without limits, trades are unbounded."""
     limits = LimitSet("s", [Limit("gross_exposure", hard=1.0)])
     unknown = Portfolio("p", {"GOLD": 1.0})
 

@@ -95,7 +95,7 @@ def test_measures_of_a_book_computed_by_hand():
     assert all(measure.status == "ok" for measure in measures.values())
 
 
-def test_without_limits_the_decision_is_none():
+def test_without_limits_a_check_is_not_decided():
     """It is never accept."""
     for report in reports_of(BOOKS):
         assert report.decision == "none"
@@ -221,7 +221,7 @@ def test_every_measure_can_have_a_limit_and_contributors(name):
     """Contributions are finite, and sum to the measure where it is additive."""
     limits = LimitSet("s", [Limit(name, hard=-1e9)])
 
-    # The days there are bound this VaR from above, and not that at 0.99.
+    # There are enough days for an upper bound of this VaR, but not of the one at 0.99.
     report = report_of(LONG, limits=limits, measures=[], settings=MeasureSettings("0.95"))
 
     breach = report.breaches[0]
