@@ -73,8 +73,7 @@ FROM worker-dependencies AS kernels
 ARG NUMBA_CPU_NAME=x86-64-v3
 ENV NUMBA_CPU_NAME=${NUMBA_CPU_NAME} NUMBA_CPU_FEATURES="" NUMBA_CACHE_DIR=/opt/kernels
 COPY --from=package /added /opt/risk-tasks
-RUN /opt/risk-tasks/bin/python -c \
-    "from risk_tasks.engine.warmup import compile_kernels; print(compile_kernels(), 'compiled')"
+RUN /opt/risk-tasks/bin/python -m risk_tasks.kernels
 
 # --- the images
 FROM runtime AS cli

@@ -19,9 +19,8 @@ import redis
 
 from benchmarks import inputs
 from risk_tasks.engine import MarketArrays
-from risk_tasks.kernels.exposure import concentration, exposure
-from risk_tasks.kernels.history import outcomes
-from risk_tasks.kernels.tail import expected_shortfall, value_at_risk
+from risk_tasks.kernels.history import expected_shortfall, outcomes, value_at_risk
+from risk_tasks.kernels.positions import concentration, exposure
 
 JOBS, N_COLUMNS, N_CHECKS = "floor:jobs", 12, 5_000
 _N_OBSERVATIONS, _N_WORST = 250, 4

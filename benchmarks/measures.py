@@ -18,7 +18,7 @@ from benchmarks.libraries.run import libraries
 from benchmarks.libraries.timing import CONFIDENCE, Beside
 from benchmarks.output import print_rows, write
 from risk_tasks.engine import MarketArrays, PortfolioBlock, compute
-from risk_tasks.engine.warmup import compile_kernels
+from risk_tasks.kernels.catalogue import compile_kernels
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureName, MeasureSettings, parse_measures
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES, Qualifier

@@ -25,6 +25,7 @@
     │   ├── QuotaExceededError        quota_exceeded
     │   └── ReportTimeoutError        timeout
     ├── DeadLetterError               dead_letter
+    ├── NotInTimeError                not_in_time
     ├── UnknownCheckError             unknown_check
     ├── ChangesTrimmedError           changes_trimmed
     ├── UnknownLetterError            unknown_letter
@@ -286,6 +287,15 @@ class QuotaExceededError(TransportError):
         self.checks_per_s = checks_per_s
         self.retry_after_s = retry_after_s
         super().__init__(message)
+
+
+class NotInTimeError(RiskTasksError):
+    """A kernel that the check needs was not compiled by the deadline.
+
+    Send it again: after the first start on a machine, workers compile for about half a minute.
+    """
+
+    code = "not_in_time"
 
 
 class DeadLetterError(RiskTasksError):

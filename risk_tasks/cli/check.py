@@ -218,7 +218,7 @@ def _check_embedded(
             tags=read_tags(tags) if tags else {},
         )
     with (
-        progress("Starting a server and a worker (a minute the first time) ...") as update,
+        progress("Starting a server and a worker ...") as update,
         embedded(timeout_s=_EMBEDDED_TIMEOUT_S) as risk,
     ):
         update(_checking(portfolios))

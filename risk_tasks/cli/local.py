@@ -44,9 +44,7 @@ def demo(as_json: AsJson = False) -> None:
     limits, book = read_limits(sample.LIMITS), read_portfolios(sample.BOOKS)
     started = time.perf_counter()
     with (
-        progress(
-            "Starting a server, two workers and a scheduler (a minute the first time) ..."
-        ) as update,
+        progress("Starting a server, two workers and a scheduler ...") as update,
         running_fleet(FleetPlan(n_workers=2, scheduler=True)) as fleet,
         RiskClient(fleet.url, timeout_s=_DEMO_TIMEOUT_S) as risk,
     ):
@@ -122,7 +120,7 @@ def dev(
         log_level="info",
     )
     with ExitStack() as stack:
-        with progress("Starting (a minute the first time) ..."):
+        with progress("Starting ..."):
             fleet = stack.enter_context(running_fleet(plan, broker_url, stopped))
         if not stopped.is_set():
             _announce(fleet, ready_file)

@@ -39,7 +39,7 @@ class FleetPlan:
     log_level: str = "warning"
     #: on, off, or None: as in the environment
     metrics: str | None = None
-    #: compiling the kernels takes a minute or two on a slow machine
+    #: the first start on a machine compiles the kernels of the standard measures
     start_timeout_s: float = 240.0
 
 

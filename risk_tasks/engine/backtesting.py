@@ -12,7 +12,7 @@ from risk_tasks.engine.block import PortfolioBlock
 from risk_tasks.engine.computation import Computation, FloatArray
 from risk_tasks.engine.market import MarketArrays
 from risk_tasks.errors import InvalidMarketError, InvalidPortfolioError, InvalidSettingsError
-from risk_tasks.kernels import tail
+from risk_tasks.kernels import history
 from risk_tasks.model.backtest import Backtest, backtest
 from risk_tasks.model.confidence import (
     VarConvention,
@@ -76,7 +76,7 @@ def rolling_value_at_risk(
     worst = np.ascontiguousarray(ordered[:, : rank + 2])
     bounds = np.empty(len(windows))
     weight = np.full(len(windows), float(position - rank))
-    tail.value_at_risk(worst, np.full(len(windows), rank), weight, bounds)
+    history.value_at_risk(worst, np.full(len(windows), rank), weight, bounds)
     return bounds
 
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from risk_tasks.engine.block import PortfolioBlock
 from risk_tasks.engine.market import MarketArrays
-from risk_tasks.kernels.exposure import concentration, exposure
 from risk_tasks.kernels.history import outcomes, profit_and_loss
+from risk_tasks.kernels.positions import concentration, exposure
 from risk_tasks.model.column import MeasureColumn
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 
@@ -145,6 +145,16 @@ class Computation:
     def n_outcomes(self) -> int:
         """T: how many outcomes there are, of one day or of several in a row."""
         return int(self.panel.shape[1])
+
+    def rows_in_float64(self, instrument: IntArray) -> tuple[IntArray, FloatArray]:
+        """Return the rows (N,) of `instrument` (N,) in a panel in float64, and that panel.
+
+        Costly kernels are compiled for float64 alone: they copy what they read.
+        """
+        if self.panel.dtype == np.float64:
+            return instrument, self.panel.astype(np.float64, copy=False)
+        rows, place = np.unique(instrument, return_inverse=True)
+        return place, self.panel[rows].astype(np.float64)
 
     @property
     def deviation(self) -> FloatArray:

@@ -21,7 +21,8 @@ from risk_tasks.engine import (
 from risk_tasks.engine.block import PortfolioBlock
 from risk_tasks.engine.computation import Computation, FloatArray, Functions
 from risk_tasks.engine.market import MarketArrays
-from risk_tasks.model.column import MeasureColumn
+from risk_tasks.kernels.jit import KernelNotReadyError
+from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 
 #: by the name of a measure, as each module lists its own
@@ -49,11 +50,20 @@ def compute(
     """Return one column of shape (P,) for each of `names`, sharing what they share.
 
     Units and signs are those of the registry. A value is finite or has an outcome that says why
-    there is none; nothing is raised for any finite input.
+    there is none; nothing is raised for any finite input. A measure whose kernel is not compiled by
+    the deadline of `kernels_until` is `NOT_IN_TIME`.
     """
     with np.errstate(all="ignore"):
         run = _computation(block, market, names, settings)
-        return {name: FUNCTIONS[name.name].column(run, name) for name in names}
+        return {name: _column(run, name) for name in names}
+
+
+def _column(run: Computation, name: MeasureName) -> MeasureColumn:
+    try:
+        return FUNCTIONS[name.name].column(run, name)
+    except KernelNotReadyError:
+        n = len(run.block)
+        return MeasureColumn.of(np.full(n, np.nan), (np.ones(n, dtype=bool), Outcome.NOT_IN_TIME))
 
 
 def contributions(

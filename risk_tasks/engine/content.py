@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+import hashlib
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
 from risk_tasks.engine.block import PortfolioBlock
 from risk_tasks.engine.market import MarketArrays
-from risk_tasks.kernels.digest import row_digests
 
 
-def content_digests(block: PortfolioBlock, market: MarketArrays) -> npt.NDArray[np.uint64]:
-    """Return (P, 2) words, 16 bytes for each portfolio: BLAKE2b of panel, instruments and values.
+def content_digests(block: PortfolioBlock, market: MarketArrays) -> list[bytes]:
+    """Return 16 bytes for each portfolio: BLAKE2b of panel, instruments and values.
 
     It is what every measure of past or simulated P&L depends on, besides its settings: new marks
     leave a portfolio's hash as it is where none of its prices changed. Cash, net asset value,
     scenarios and limits are not in it.
     """
-    words = np.empty((len(block.instrument), 2), dtype=np.uint64)
-    words[:, 0] = block.instrument
     # -0.0 is the same position as 0.0.
     value = block.quantity * market.prices[block.instrument] + 0.0
-    words[:, 1] = value.view(np.uint64)
-    head = np.frombuffer(bytes.fromhex(market.panel_id), dtype="<u8").astype(np.uint64)
-    digests = np.empty((len(block), 2), dtype=np.uint64)
-    row_digests(block.offsets, head, words, digests)
+    return position_digests(block, value, bytes.fromhex(market.panel_id))
+
+
+def position_digests(
+    block: PortfolioBlock, number: npt.NDArray[np.float64], head: bytes
+) -> list[bytes]:
+    """Return the BLAKE2b of each portfolio, 16 bytes: of `head`, then of its positions.
+
+    A position is two words of 64 bits, little-endian: its instrument and its `number` (N,).
+    """
+    words = np.empty((len(block.instrument), 2), dtype="<u8")
+    words[:, 0], words[:, 1] = block.instrument, number.view(np.uint64)
+    data, common = words.tobytes(), hashlib.blake2b(head, digest_size=16)
+    digests = []
+    for start, stop in pairwise((16 * block.offsets).tolist()):
+        digest = common.copy()
+        digest.update(data[start:stop])
+        digests.append(digest.digest())
     return digests

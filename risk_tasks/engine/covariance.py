@@ -40,12 +40,12 @@ class GivenCovariance:
         """
         size = float(np.abs(covariance).max(initial=0.0))
         if size == 0.0:
-            return cls(np.array(covariance), 0.0)
+            return cls(np.array(covariance, order="C"), 0.0)
         scaled = covariance / size
         scaled = 0.5 * scaled + 0.5 * scaled.T
         eigenvalues, vectors = np.linalg.eigh(scaled)
         if eigenvalues[0] >= -_ROUNDING * eigenvalues[-1]:
-            return cls(np.array(covariance), 0.0)
+            return cls(np.array(covariance, order="C"), 0.0)
         root = vectors * np.sqrt(np.maximum(eigenvalues, 0.0))
         length = np.sqrt((root * root).sum(axis=1))
         deviation = np.sqrt(scaled.diagonal())

@@ -24,7 +24,6 @@ from risk_tasks.engine.windows import (
     var_rank,
 )
 from risk_tasks.kernels import history as kernels
-from risk_tasks.kernels import tail
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.confidence import tail_rank
 from risk_tasks.model.measures import MeasureName
@@ -52,7 +51,7 @@ def losses_at_risk(
     rank = by_window(n_observations, np.int64, lambda n: rank_of(n)[0])
     weight = by_window(n_observations, np.float64, lambda n: rank_of(n)[1])
     losses = np.empty(len(worst))
-    tail.value_at_risk(worst, rank, weight, losses)
+    kernels.value_at_risk(worst, rank, weight, losses)
     return losses
 
 
@@ -70,7 +69,7 @@ def shortfalls(
     rank = by_window(n_observations, np.int64, lambda n: tail_rank(n, confidence))
     n_tail = by_window(n_observations, np.float64, lambda n: tail_length(n, confidence))
     losses = np.empty(len(worst))
-    tail.expected_shortfall(worst, rank, n_tail, losses)
+    kernels.expected_shortfall(worst, rank, n_tail, losses)
     return losses
 
 

@@ -14,14 +14,14 @@ from risk_tasks.engine.computation import BoolArray, Computation, FloatArray, Fu
 from risk_tasks.engine.history import losses_at_risk, shortfalls, tail_weights
 from risk_tasks.engine.simulation import Holdings, panels, worst_paths
 from risk_tasks.engine.windows import column_of, confidence_of, tail_depth, var_rank
-from risk_tasks.kernels.loadings import loadings, lower_factor
+from risk_tasks.kernels.covariance import loadings, lower_factor
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.confidence import min_observations
 from risk_tasks.model.measures import HorizonRule, MeasureName
 
 #: in a book that spreads further, a path may overflow
 _LARGEST_SPREAD = 1e150
-_NO_COVARIANCE = np.empty((0, 0))
+_EMPTY = np.empty((0, 0))
 
 
 def value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
@@ -92,15 +92,18 @@ def _loaded(run: Computation) -> tuple[Holdings, BoolArray]:
     """Return what the portfolios hold with w for sizes, and whether their paths are finite (P,)."""
     held = Holdings.of(run.block, run.value)
     weight, spread = np.empty(len(held.size)), np.empty(len(held))
-    covariance = _covariance(run)
-    loadings(held.offsets, held.instrument, held.size, run.panel, covariance, weight, spread)
+    rows, panel, covariance = _covariance(run, held.instrument)
+    loadings(held.offsets, rows, held.size, panel, covariance, weight, spread)
     usable = spread < _LARGEST_SPREAD
     weight[~np.repeat(usable, np.diff(held.offsets))] = 0.0
     return Holdings(held.offsets, held.place, held.instrument, weight), usable
 
 
-def _covariance(run: Computation) -> FloatArray:
-    return run.market.covariance.matrix if run.market.covariance else _NO_COVARIANCE
+def _covariance(run: Computation, instrument: IntArray) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Return the rows of `instrument`, and the panel or the covariance in which they are rows."""
+    if run.market.covariance:
+        return instrument, _EMPTY, run.market.covariance.matrix
+    return *run.rows_in_float64(instrument), _EMPTY
 
 
 def _parts(run: Computation, weight: FloatArray) -> FloatArray:
@@ -123,7 +126,8 @@ def _parts(run: Computation, weight: FloatArray) -> FloatArray:
     for pairs, draws, factor in panels(streams, run.settings):
         mean += (draws * (by_pair[pairs] * factor)).sum(axis=1)
     lower = np.zeros((len(streams), len(streams)))
-    lower_factor(held.instrument, held.size, run.panel, _covariance(run), lower)
+    rows, panel, covariance = _covariance(run, held.instrument)
+    lower_factor(rows, held.size, panel, covariance, lower)
     parts = np.zeros(len(run.value))
     parts[held.place] = -np.sign(held.size) * (lower * mean).sum(axis=1) * run.horizon_scale
     return parts

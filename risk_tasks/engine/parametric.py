@@ -17,7 +17,7 @@ from risk_tasks.engine.windows import (
     observed,
     spread_window,
 )
-from risk_tasks.kernels.moments import moments
+from risk_tasks.kernels.history import moments
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.confidence import tail_probability
 from risk_tasks.model.measures import MeasureName

@@ -24,7 +24,7 @@ from risk_tasks.engine.windows import (
     tail_length,
     tail_window,
 )
-from risk_tasks.kernels import tail
+from risk_tasks.kernels.history import shortfall_of_one
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.confidence import tail_rank
 from risk_tasks.model.measures import MeasureName
@@ -58,7 +58,7 @@ def component_expected_shortfall(run: Computation, name: MeasureName, place: int
     returns = run.panel[place].astype(np.float64)
     last = np.take_along_axis(run.tail, rank[:, None] - 1, axis=1)[:, 0]
     total = np.empty(len(run.block))
-    tail.shortfall_of_one(run.pnl, last, rank, n_tail, _value_held(run, place), returns, total)
+    shortfall_of_one(run.pnl, last, rank, n_tail, _value_held(run, place), returns, total)
     total *= run.horizon_scale
     return column_of(run, total, tail_window(run, confidence))
 

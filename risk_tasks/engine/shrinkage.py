@@ -9,7 +9,7 @@ import numpy as np
 
 from risk_tasks.engine.computation import Computation, FloatArray, Functions, IntArray
 from risk_tasks.engine.windows import column_of, observed, sharing_days, spread_window
-from risk_tasks.kernels.shrinkage import ledoit_wolf
+from risk_tasks.kernels.covariance import ledoit_wolf
 from risk_tasks.model.column import MeasureColumn
 from risk_tasks.model.measures import MeasureName
 
@@ -37,7 +37,9 @@ def shrunk_volatility_parts(run: Computation, name: MeasureName) -> FloatArray:
 
 def _shrunk(run: Computation) -> FloatArray:
     out = np.empty((len(run.block), 3))
-    ledoit_wolf(*_holdings(run), run.panel, out)
+    offsets, instrument, value = _holdings(run)
+    rows, panel = run.rows_in_float64(instrument)
+    ledoit_wolf(offsets, rows, value, panel, out)
     return out
 
 

@@ -16,9 +16,8 @@ import numpy.typing as npt
 from scipy import special
 
 from risk_tasks.engine.block import PortfolioBlock
-from risk_tasks.kernels.draws import normal_draws, random_bits
 from risk_tasks.kernels.history import profit_and_loss
-from risk_tasks.kernels.paths import keep_worst_pairs
+from risk_tasks.kernels.simulation import keep_worst_pairs, normal_draws, random_bits
 from risk_tasks.model.measures import Distribution, MeasureSettings
 
 FloatArray = npt.NDArray[np.float64]

@@ -7,13 +7,9 @@ observed where neither is NaN. A leg is one position traded in one direction: a 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from risk_tasks.kernels.jit import kernel, part
-
-Float1D = npt.NDArray[np.float64]
-Float2D = npt.NDArray[np.float64]
-Int1D = npt.NDArray[np.int64]
+from risk_tasks.kernels.jit import Bool1D, Count, Float1D, Float2D, Int1D, kernel, part
+from risk_tasks.kernels.parts import select, smallest
 
 #: how far a shortfall may lie from what the same outcomes make in another order
 _ROUNDING = 1e-12
@@ -39,10 +35,11 @@ def rank_exit(pnl: Float1D, slope: Float2D, level: float, rank: Int1D, out: Floa
     -----
     Each line crosses `level` once at most: crossings are counted in their order.
     """
-    y, s = np.empty(pnl.size), np.empty(pnl.size)
+    y, s, at = np.empty(pnl.size), np.empty(pnl.size), np.empty(pnl.size)
+    falls = np.empty(pnl.size, dtype=np.bool_)
     for k in range(slope.shape[0]):
         n = _observe(pnl, slope[k], y, s)
-        out[k] = _rank_exit(y, s, n, level, rank[k])
+        out[k] = _rank_exit(y, s, n, level, rank[k], at, falls)
 
 
 @kernel
@@ -68,14 +65,16 @@ def interpolated_exit(
     and no later than the upper does. Between these it is a straight line from one crossing of a
     neighbour to the next. Two lines change places once at most, which ends the walk.
     """
-    y, s = np.empty(pnl.size), np.empty(pnl.size)
+    y, s, z = np.empty(pnl.size), np.empty(pnl.size), np.empty(pnl.size)
+    is_below = np.empty(pnl.size, dtype=np.bool_)
     for k in range(slope.shape[0]):
         n = _observe(pnl, slope[k], y, s)
-        start = _rank_exit(y, s, n, level, rank[k])
-        stop = _rank_exit(y, s, n, level, rank[k] + 1)
+        start = _rank_exit(y, s, n, level, rank[k], z, is_below)
+        stop = _rank_exit(y, s, n, level, rank[k] + 1, z, is_below)
         out[k] = start
         if start < stop:
-            out[k] = min(stop, _walk(y[:n], s[:n], level, rank[k], weight[k], start))
+            walked = _walk(y[:n], s[:n], level, rank[k], weight[k], start, z, is_below)
+            out[k] = min(stop, walked)
 
 
 @kernel
@@ -139,39 +138,65 @@ def _observe(pnl: Float1D, slope: Float1D, y: Float1D, s: Float1D) -> int:
 
 
 @part
-def _rank_exit(y: Float1D, s: Float1D, n: int, level: float, rank: int) -> float:
-    at = np.empty(n)
-    falls = np.empty(n, dtype=np.bool_)
-    n_crossings, below = 0, 0
+def _rank_exit(
+    y: Float1D, s: Float1D, n: int, level: float, rank: int, at: Float1D, falls: Bool1D
+) -> float:
+    """As `rank_exit`, of one leg; `at` and `falls` (n,) are scratch."""
+    n_crossings: Count = np.int64(0)
+    n_below = 0
     for t in range(n):
         if y[t] < level:
-            below += 1
+            n_below += 1
         if (y[t] >= level and s[t] < 0.0) or (y[t] < level and s[t] > 0.0):
             at[n_crossings] = (level - y[t]) / s[t]
             falls[n_crossings] = s[t] < 0.0
             n_crossings += 1
-    if below > rank:
+    if n_below > rank:
         return 0.0
-    order = np.argsort(at[:n_crossings])
-    first = 0
-    while first < n_crossings:
-        x, last = at[order[first]], first
-        # What rises to the level at x is no longer below it there; what falls is, only beyond.
-        while last < n_crossings and at[order[last]] == x:
-            below += 1 if falls[order[last]] else -1
-            last += 1
-        if below > rank:
+    # A heap: few of all crossings are looked at.
+    for root in range(n_crossings // 2 - 1, -1, -1):
+        _sift_down(at, falls, root, n_crossings)
+    while n_crossings > 0:
+        # A line that rises to the level at x is no longer below it there; one that falls is below
+        # it only beyond x.
+        x = at[0]
+        while n_crossings > 0 and at[0] == x:
+            n_below += 1 if falls[0] else -1
+            n_crossings -= 1
+            at[0], falls[0] = at[n_crossings], falls[n_crossings]
+            _sift_down(at, falls, np.int64(0), n_crossings)
+        if n_below > rank:
             return float(x)
-        first = last
     return np.inf
 
 
 @part
-def _walk(y: Float1D, s: Float1D, level: float, rank: int, weight: float, start: float) -> float:
-    order = np.argsort(y + start * s)
-    is_below = np.zeros(y.size, dtype=np.bool_)
-    is_below[order[:rank]] = True
-    low, high, x = order[rank], order[rank + 1], start
+def _sift_down(at: Float1D, falls: Bool1D, root: Count, n: Count) -> None:
+    """Restore the heap of the first `n`, the smallest `at` on top, below `root`."""
+    while 2 * root + 1 < n:
+        child = 2 * root + 1
+        if child + 1 < n and at[child + 1] < at[child]:
+            child += 1
+        if not at[child] < at[root]:
+            return
+        at[root], at[child] = at[child], at[root]
+        falls[root], falls[child] = falls[child], falls[root]
+        root = child
+
+
+@part
+def _walk(
+    y: Float1D,
+    s: Float1D,
+    level: float,
+    rank: int,
+    weight: float,
+    x: float,
+    z: Float1D,
+    is_below: Bool1D,
+) -> float:
+    """Follow the two lines from `x` on; `z` and `is_below` (n,) are scratch."""
+    low, high = _neighbours(y, s, rank, x, z, is_below)
     while True:
         at, other = _next_meeting(y, s, is_below, low, high, x)
         height = (1.0 - weight) * (y[low] + x * s[low]) + weight * (y[high] + x * s[high])
@@ -191,8 +216,34 @@ def _walk(y: Float1D, s: Float1D, level: float, rank: int, weight: float, start:
 
 
 @part
+def _neighbours(
+    y: Float1D, s: Float1D, rank: int, x: float, z: Float1D, is_below: Bool1D
+) -> tuple[Count, Count]:
+    """The lines of `rank` and `rank` + 1 at `x`; `is_below` receives which lie below the first."""
+    for t in range(y.size):
+        z[t] = y[t] + x * s[t]
+    lower = select(z, y.size, rank + 1)
+    n_left = rank
+    for t in range(y.size):
+        n_left -= 1 if y[t] + x * s[t] < lower else 0
+    low: Count = np.int64(-1)
+    high: Count = np.int64(-1)
+    for t in range(y.size):
+        value = y[t] + x * s[t]
+        is_tied = value == lower
+        is_below[t] = value < lower or (is_tied and n_left > 0)
+        if is_tied and n_left > 0:
+            n_left -= 1
+        elif is_tied and low < 0:
+            low = t
+        elif value >= lower and (high < 0 or value < y[high] + x * s[high]):
+            high = t
+    return low, high
+
+
+@part
 def _next_meeting(
-    y: Float1D, s: Float1D, is_below: npt.NDArray[np.bool_], low: int, high: int, x: float
+    y: Float1D, s: Float1D, is_below: Bool1D, low: Count, high: Count, x: float
 ) -> tuple[float, int]:
     """Where a line next changes places with one of the two, and which; -1 for these themselves."""
     at, other = np.inf, -1
@@ -214,7 +265,8 @@ def _shortfall_rises(
     y: Float1D, s: Float1D, z: Float1D, level: float, rank: int, n_tail: float, x: float
 ) -> float:
     while x > 0.0:
-        z[:] = y + x * s
+        for t in range(y.size):
+            z[t] = y[t] + x * s[t]
         height, steepness = _tail(z, s, rank, n_tail)
         lower = x - (height - level) / steepness if steepness > 0.0 else x
         if not lower < x:
@@ -229,7 +281,8 @@ def _shortfall_falls(
 ) -> float:
     x = 0.0
     while True:
-        z[:] = y + x * s
+        for t in range(y.size):
+            z[t] = y[t] + x * s[t]
         height, steepness = _tail(z, s, rank, n_tail)
         if steepness >= 0.0:
             return np.inf
@@ -242,22 +295,26 @@ def _shortfall_falls(
 @part
 def _tail(z: Float1D, along: Float1D, rank: int, n_tail: float) -> tuple[float, float]:
     """Tail mean of -z and of -along over the smallest z; of those that tie, the smallest along."""
-    last = np.partition(z, rank - 1)[rank - 1]
-    n_less, n_ties = 0, 0
+    work = np.empty(z.size)
+    for t in range(z.size):
+        work[t] = z[t]
+    last = select(work, z.size, rank)
+    n_ties: Count = np.int64(0)
+    n_less = 0
     depth, drift = 0.0, 0.0
-    ties = np.empty(z.size)
     for t in range(z.size):
         if z[t] < last:
             n_less += 1
             depth += z[t]
             drift += along[t]
         elif z[t] == last:
-            ties[n_ties] = along[t]
+            work[n_ties] = along[t]
             n_ties += 1
-    left = n_tail - n_less
-    chosen = np.sort(ties[:n_ties])
-    for i in range(rank - n_less):
-        part_of = min(1.0, left - i)
-        depth += part_of * last
-        drift += part_of * chosen[i]
+    n_chosen, left = rank - n_less, n_tail - n_less
+    chosen = np.empty(n_chosen)
+    smallest(work, n_ties, n_chosen, chosen)
+    for i in range(n_chosen):
+        share = min(1.0, left - i)
+        depth += share * last
+        drift += share * chosen[i]
     return 0.0 - depth / n_tail, 0.0 - drift / n_tail

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from risk_tasks.kernels.jit import kernel, part
-
-Float1D = npt.NDArray[np.float64]
-Float2D = npt.NDArray[np.float64]
-Int1D = npt.NDArray[np.int64]
-Panel = npt.NDArray[np.float64] | npt.NDArray[np.float32]
+from risk_tasks.kernels.jit import Float1D, Float2D, Int1D, Panel, kernel, part
+from risk_tasks.kernels.parts import smallest, sum_of
 
 
 @kernel
@@ -77,7 +72,7 @@ def outcomes(
     for p in range(offsets.size - 1):
         _accumulate(offsets[p], offsets[p + 1], instrument, value, panel, pnl)
         n = pnl.size
-        total = _sum(pnl)
+        total = sum_of(pnl, n)
         if np.isnan(total):
             n, total = _sum_present(pnl)
         mean = total / n if n > 0 else 0.0
@@ -86,9 +81,9 @@ def outcomes(
         deviation[p] = np.sqrt(squares / (n - 1)) if n > 1 else 0.0
         n_beyond = _select(pnl, mean - reach * deviation[p], beyond)
         if n_beyond < tail.shape[1]:
-            _keep_worst(pnl, pnl.size, tail[p])
+            smallest(pnl, pnl.size, tail.shape[1], tail[p])
         else:
-            _keep_worst(beyond, n_beyond, tail[p])
+            smallest(beyond, n_beyond, tail.shape[1], tail[p])
 
 
 @kernel
@@ -120,7 +115,8 @@ def _accumulate(
 
     The four are the next that are held: what is not held moves no bit.
     """
-    pnl[:] = 0.0
+    for t in range(pnl.size):
+        pnl[t] = 0.0
     a = _next_held(value, start, stop)
     while a < stop:
         b = _next_held(value, a + 1, stop)
@@ -146,15 +142,6 @@ def _next_held(value: Float1D, j: int, stop: int) -> int:
     while j < stop and value[j] == 0.0:
         j += 1
     return j
-
-
-@part(reorders=True)
-def _sum(pnl: Float1D) -> float:
-    """NaN where any outcome is missing."""
-    total = 0.0
-    for t in range(pnl.size):
-        total += pnl[t]
-    return total
 
 
 @part(reorders=True)
@@ -197,16 +184,154 @@ def _select(pnl: Float1D, threshold: float, out: Float1D) -> int:
     return n
 
 
-@part
-def _keep_worst(outcome: Float1D, n: int, best: Float1D) -> None:
-    """Bounded insertion; NaN compares false and is passed over."""
-    best[:] = np.inf
-    k = best.size
-    for t in range(n):
-        x = outcome[t]
-        if x < best[k - 1]:
-            place = k - 1
-            while place > 0 and best[place - 1] > x:
-                best[place] = best[place - 1]
-                place -= 1
-            best[place] = x
+@kernel
+def value_at_risk(tail: Float2D, rank: Int1D, weight: Float1D, out: Float1D) -> None:
+    """Historical value-at-risk from the worst outcomes.
+
+    Parameters
+    ----------
+    tail : (P, K), base currency, profit positive
+        The worst outcomes, ascending.
+    rank : (P,)
+        How many outcomes are worse than the one that is read.
+    weight : (P,), 0 <= weight < 1
+        How far to interpolate towards the next better outcome; 0 reads an order statistic.
+    out : (P,), base currency, loss positive
+        Receives the VaR; negative for a book that gains even in its tail.
+
+    Notes
+    -----
+    Source: Hull, Options, Futures and Other Derivatives, 10th ed., 22.2; the conventions are
+    compared in `docs/reference/measures.md`.
+    """
+    for p in range(tail.shape[0]):
+        x = tail[p, rank[p]]
+        if weight[p] > 0.0:
+            x += weight[p] * (tail[p, rank[p] + 1] - x)
+        out[p] = 0.0 - x
+
+
+@kernel
+def expected_shortfall(tail: Float2D, rank: Int1D, n_tail: Float1D, out: Float1D) -> None:
+    """Historical expected shortfall: the mean of the worst n x alpha outcomes, the last in part.
+
+    ES = [sum of the k - 1 worst losses + (n alpha - (k - 1)) x the k-th] / (n alpha), computed as
+    the k-th loss plus the mean excess over it, so that rounding never puts it below the VaR.
+
+    Parameters
+    ----------
+    tail : (P, K), base currency, profit positive
+        The worst outcomes, ascending.
+    rank : (P,)
+        k = max(1, ceil(n alpha)) <= K.
+    n_tail : (P,)
+        n alpha > 0, not rounded.
+    out : (P,), base currency, loss positive
+        Never below the VaR of the k-th worst.
+
+    Notes
+    -----
+    Source: Acerbi, Tasche, "On the coherence of expected shortfall", Journal of Banking and
+    Finance 26 (2002), section 4; Rockafellar, Uryasev (2002).
+    """
+    for p in range(tail.shape[0]):
+        last = tail[p, rank[p] - 1]
+        excess = 0.0
+        for i in range(rank[p] - 1):
+            excess += last - tail[p, i]
+        out[p] = excess / n_tail[p] - last + 0.0
+
+
+@kernel
+def shortfall_of_one(
+    pnl: Float2D,
+    last: Float1D,
+    rank: Int1D,
+    n_tail: Float1D,
+    value: Float1D,
+    returns: Float1D,
+    out: Float1D,
+) -> None:
+    """What one instrument adds to the expected shortfall of each portfolio.
+
+    Parameters
+    ----------
+    pnl : (P, T), base currency, profit positive
+        NaN is a missing outcome.
+    last : (P,)
+        The k-th smallest of each row of `pnl`, to the bit.
+    rank : (P,)
+        k = max(1, ceil(n alpha)).
+    n_tail : (P,)
+        n alpha > 0, not rounded.
+    value : (P,), base currency
+        What each portfolio holds of the instrument, signed.
+    returns : (T,), fraction
+        Of the instrument; read where it is held and an outcome stands in the tail.
+    out : (P,), base currency, adds to the shortfall positive
+        Receives the mean of -V r_t over the tail, the last in part. Of outcomes equal to the last
+        the earlier ones are in the tail. 0 where nothing is held.
+
+    Notes
+    -----
+    Nothing is sorted: two passes, in the order of time. Source: Tasche, Risk contributions and
+    performance measurement (1999).
+    """
+    for p in range(pnl.shape[0]):
+        out[p] = 0.0
+        if value[p] == 0.0:
+            continue
+        n_worse = 0
+        for t in range(pnl.shape[1]):
+            n_worse += 1 if pnl[p, t] < last[p] else 0
+        n_tied = rank[p] - n_worse
+        total = 0.0
+        for t in range(pnl.shape[1]):
+            if pnl[p, t] < last[p]:
+                total -= value[p] * returns[t]
+            elif pnl[p, t] == last[p] and n_tied > 0:
+                weight = min(1.0, n_tail[p] - (rank[p] - n_tied))
+                n_tied -= 1
+                total -= weight * (value[p] * returns[t])
+        out[p] = total / n_tail[p] + 0.0
+
+
+@kernel
+def moments(pnl: Float2D, out: Float2D) -> None:
+    """Mean, spread, skewness and excess kurtosis of the outcomes of each portfolio.
+
+    Parameters
+    ----------
+    pnl : (P, T), base currency, profit positive
+        NaN is a missing outcome.
+    out : (P, 4)
+        Receives the mean and the standard deviation in base currency, the skewness and the excess
+        kurtosis without unit, all with n in the denominator. Without a spread there is no shape:
+        0. Nothing observed has zeros.
+
+    Notes
+    -----
+    Outcomes are divided by their spread before they are raised to the fourth power, which neither
+    overflows nor vanishes where the spread itself does not.
+    """
+    for p in range(pnl.shape[0]):
+        n, total, squares = 0, 0.0, 0.0
+        for t in range(pnl.shape[1]):
+            if not np.isnan(pnl[p, t]):
+                n += 1
+                total += pnl[p, t]
+        mean = total / n if n > 0 else 0.0
+        for t in range(pnl.shape[1]):
+            if not np.isnan(pnl[p, t]):
+                squares += (pnl[p, t] - mean) ** 2
+        deviation = np.sqrt(squares / n) if n > 0 else 0.0
+        cubes, fourths = 0.0, 0.0
+        if deviation > 0.0:
+            for t in range(pnl.shape[1]):
+                if not np.isnan(pnl[p, t]):
+                    u = (pnl[p, t] - mean) / deviation
+                    cubes += u * u * u
+                    fourths += u * u * u * u
+        out[p, 0], out[p, 1] = mean, deviation
+        out[p, 2] = cubes / n if deviation > 0.0 else 0.0
+        out[p, 3] = fourths / n - 3.0 if deviation > 0.0 else 0.0

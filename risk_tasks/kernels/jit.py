@@ -1,20 +1,143 @@
-"""The one place that decides how kernels are compiled."""
+"""How kernels are compiled: in one place, for declared types, and how a call waits for them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast, overload
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Annotated, Any, NamedTuple, TypeVar, cast, get_type_hints, overload
 
 import numba
-from numba.core import event
+import numpy as np
+import numpy.typing as npt
 from numba.core.registry import cpu_target
 
-Kernel = TypeVar("Kernel", bound=Callable[..., None])
-Part = TypeVar("Part", bound=Callable[..., object])
+from risk_tasks.kernels.cache import FOLDER, kept_in
+
+# The types of arrays that kernels take, each with the layout that they are compiled for.
+Float1D = Annotated[npt.NDArray[np.float64], numba.float64[::1]]
+Float2D = Annotated[npt.NDArray[np.float64], numba.float64[:, ::1]]
+Int1D = Annotated[npt.NDArray[np.int64], numba.int64[::1]]
+Bool1D = Annotated[npt.NDArray[np.bool_], numba.boolean[::1]]
+Word1D = Annotated[npt.NDArray[np.uint64], numba.uint64[::1]]
+Word2D = Annotated[npt.NDArray[np.uint64], numba.uint64[:, ::1]]
+#: returns by instrument, in either precision
+Panel = Annotated[
+    npt.NDArray[np.float64] | npt.NDArray[np.float32],
+    numba.float64[:, ::1],
+    numba.float32[:, ::1],
+]
+#: Numba takes a plain 0 for a constant, and compiles parts once more for it; not an np.int64(0)
+Count = int | np.int64
+# Arrow hands out arrays that must not be written to.
+ReadOnlyFloat1D = Annotated[
+    npt.NDArray[np.float64], numba.types.Array(numba.float64, 1, "C", readonly=True)
+]
+ReadOnlyCode1D = Annotated[
+    npt.NDArray[np.int32], numba.types.Array(numba.int32, 1, "C", readonly=True)
+]
+
+_SCALARS = {float: numba.float64, int: numba.int64, bool: numba.boolean, np.uint64: numba.uint64}
+#: how long a call without a deadline waits for a kernel
+_WAIT_S = 30.0
+
+Function = TypeVar("Function", bound=Callable[..., object])
+Types = tuple[Any, ...]
 
 
-def kernel(function: Kernel) -> Kernel:
-    """Compile `function`, arrays and scalars in, arrays out, as every kernel here is compiled.
+class KernelNotReadyError(Exception):
+    """A kernel was not compiled by the deadline of the call that needs it."""
+
+
+class Specialization(NamedTuple):
+    """A kernel for one of the types that it is declared for."""
+
+    kernel: Kernel
+    types: Types
+
+    @property
+    def key(self) -> str:
+        return f"{self.kernel.name}{self.types}"
+
+    def compile(self) -> bool:
+        """Load or compile it, and let the calls that wait for it go on.
+
+        Returns whether it was compiled, not loaded from the cache.
+        """
+        self.kernel.compiled.compile(self.types)
+        with _arrival:
+            self.kernel.awaited.discard(self.types)
+            _arrival.notify_all()
+        return self.types in self.kernel.compiled.stats.cache_misses
+
+    def defer(self) -> None:
+        """Let calls wait for it from now on, until it is compiled."""
+        self.kernel.awaited.add(self.types)
+
+
+class Kernel:
+    """A function that is compiled for declared types.
+
+    A call whose types are deferred waits until another thread has called
+    `Specialization.compile`; it raises `KernelNotReadyError` at the deadline of `kernels_until`.
+    Without that a call compiles what it needs.
+    """
+
+    def __init__(self, function: Callable[..., object], compiled: Any) -> None:
+        self.__doc__, self.__name__ = function.__doc__, function.__name__
+        self.name, self.compiled = function.__name__, compiled
+        self.awaited: set[Types] = set()
+        self._function = function
+
+    def __call__(self, *args: Any) -> None:
+        if self.awaited:
+            self._await(tuple(map(numba.typeof, args)))
+        self.compiled(*args)
+
+    def specializations(self) -> Iterator[Specialization]:
+        """Yield the declared ones; of a kernel that reads a panel, first the one in float64."""
+        hints = get_type_hints(self._function, include_extras=True)
+        del hints["return"]
+        choices = [
+            getattr(hint, "__metadata__", None) or (_SCALARS[hint],) for hint in hints.values()
+        ]
+        for n in range(max(map(len, choices))):
+            yield Specialization(self, tuple(choice[min(n, len(choice) - 1)] for choice in choices))
+
+    def _await(self, types: Types) -> None:
+        if types not in self.awaited:
+            return
+        until_s = _until_s.get()
+        left_s = _WAIT_S if until_s is None else until_s - time.monotonic()
+        with _arrival:
+            wanted.append(Specialization(self, types))
+            if not _arrival.wait_for(lambda: types not in self.awaited, max(0.0, left_s)):
+                raise KernelNotReadyError(self.name)
+
+
+#: every kernel of the modules that are imported
+KERNELS: list[Kernel] = []
+#: what calls wait for, in the order of their calls
+wanted: list[Specialization] = []
+
+_arrival = threading.Condition()
+_until_s: ContextVar[float | None] = ContextVar("kernels_until", default=None)
+
+
+@contextmanager
+def kernels_until(until_s: float) -> Iterator[None]:
+    """Let the calls within wait for kernels until `until_s` on the monotonic clock."""
+    token = _until_s.set(until_s)
+    try:
+        yield
+    finally:
+        _until_s.reset(token)
+
+
+def kernel(function: Function) -> Function:
+    """Compile `function`, arrays and scalars in, arrays out, for the types of its annotations.
 
     - `nogil`: worker threads run kernels side by side.
     - no `parallel`: Numba's thread layers abort under a thread pool or after a fork, and the
@@ -22,42 +145,37 @@ def kernel(function: Kernel) -> Kernel:
     - no `fastmath`: NaN has a meaning (a missing return), and the same inputs give the same bits.
     - `error_model="numpy"`: a division by zero is an infinity that the engine reports, not an
       exception out of a block of other people's checks.
-    - `cache`: a worker loads machine code instead of compiling for seconds. Where no directory
-      can be written, as in a read-only container, it compiles at each start instead.
+    - `cache`: a worker loads machine code instead of compiling for seconds.
     """
-    return cast("Kernel", _compile(function))
+    compiled = _compile(function)
+    if compiled is function:  # NUMBA_DISABLE_JIT
+        return function
+    KERNELS.append(Kernel(function, compiled))
+    return cast("Function", KERNELS[-1])
 
 
 @overload
-def part(function: Part) -> Part: ...
+def part(function: Function) -> Function: ...
 @overload
-def part(*, reorders: bool) -> Callable[[Part], Part]: ...
-def part(function: Part | None = None, *, reorders: bool = False) -> Part | Callable[[Part], Part]:
-    """Compile a part of the kernels beside it, which is inlined into them.
+def part(*, reorders: bool) -> Callable[[Function], Function]: ...
+def part(
+    function: Function | None = None, *, reorders: bool = False
+) -> Function | Callable[[Function], Function]:
+    """Compile a part of kernels, which is inlined into them.
 
-    A part stands in the file of its kernels: Numba's cache looks at that file alone. One that
-    `reorders` adds in the lanes of the processor: the order depends on nothing but the length and
-    the processor, so that the same inputs still give the same bits; NaN keeps its meaning.
+    One that `reorders` adds in the lanes of the processor: the order depends on nothing but the
+    length and the processor, so that the same inputs still give the same bits; NaN keeps its
+    meaning.
     """
     if function is None:
-        return lambda function: cast("Part", _compile(function, fastmath={"reassoc"}))
-    return cast("Part", _compile(function))
+        return lambda function: cast("Function", _compile(function, fastmath={"reassoc"}))
+    return cast("Function", _compile(function))
 
 
-def _compile(function: Callable[..., object], **more: Any) -> Callable[..., object]:
+def _compile(function: Callable[..., object], **more: Any) -> Any:
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", **more}
-    try:
-        return cast("Callable[..., object]", numba.njit(cache=True, **options)(function))
-    except RuntimeError:
-        return cast("Callable[..., object]", numba.njit(**options)(function))
-
-
-def recorded_compilations() -> Any:
-    """Return a context manager that yields a recorder: its `buffer` has Numba's compilations.
-
-    What is loaded from a cache is not among them.
-    """
-    return event.install_recorder("numba:compile")
+    with kept_in(FOLDER):
+        return numba.njit(cache=FOLDER is not None, **options)(function)
 
 
 def target_cpu() -> str:

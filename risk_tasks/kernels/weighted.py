@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from risk_tasks.kernels.jit import kernel, part
-
-Float1D = npt.NDArray[np.float64]
-Float2D = npt.NDArray[np.float64]
+from risk_tasks.kernels.jit import Count, Float1D, Float2D, kernel, part
+from risk_tasks.kernels.parts import median
 
 
 @kernel
@@ -60,7 +57,8 @@ def age_weighted_value_at_risk(pnl: Float2D, decay: float, n_tail: Float1D, out:
     """
     outcome, weight = np.empty(pnl.shape[1]), np.empty(pnl.shape[1])
     for p in range(pnl.shape[0]):
-        n, total, latest = 0, 0.0, 1.0
+        n: Count = np.int64(0)
+        total, latest = 0.0, 1.0
         for t in range(pnl.shape[1] - 1, -1, -1):
             if not np.isnan(pnl[p, t]):
                 outcome[n], weight[n] = pnl[p, t], latest
@@ -112,14 +110,15 @@ def volatility_ratio(pnl: Float2D, decay: float, out: Float2D) -> None:
 
 
 @part
-def _reached(outcome: Float1D, weight: Float1D, n: int, needed: float) -> float:
+def _reached(outcome: Float1D, weight: Float1D, n: Count, needed: float) -> float:
     """The outcome at which the weights from the smallest on reach `needed`; reorders both arrays.
 
     Quickselect: what lies beside the side that is looked at is never sorted.
     """
-    start, stop = 0, n
+    start: Count = 0
+    stop = n
     while True:
-        pivot = _median(outcome[start], outcome[(start + stop) // 2], outcome[stop - 1])
+        pivot = median(outcome[start], outcome[(start + stop) // 2], outcome[stop - 1])
         less, i, more = start, start, stop
         below, equal = 0.0, 0.0
         while i < more:
@@ -144,8 +143,3 @@ def _reached(outcome: Float1D, weight: Float1D, n: int, needed: float) -> float:
         else:
             needed -= below + equal
             start = more
-
-
-@part
-def _median(a: float, b: float, c: float) -> float:
-    return max(min(a, b), min(max(a, b), c))

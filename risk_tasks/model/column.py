@@ -48,7 +48,7 @@ class Outcome(IntEnum):
     TOO_FEW_PATHS = 19
     #: a replay covers enough of the book, and the rest moves by its fallback
     PARTLY_COVERED = 20
-    #: another worker was computing it, and had not finished when the time was over
+    #: at the deadline another worker was still computing it, or its kernel was not compiled
     NOT_IN_TIME = 21
 
     @property

@@ -195,11 +195,18 @@ class _Lane:
                 self.times[name].add(seconds, block.n_checks)
 
 
+_KERNELS = {
+    "kernels": "Kernels that checks may need.",
+    "kernels_ready": "Kernels that are compiled; a check that needs another one waits for it.",
+}
+
+
 class WorkerMetrics:
     """Counts records by lane; every lane and outcome exists from the start, with 0."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, kernels: Callable[[], Mapping[str, int]] = dict) -> None:
         self._threads = threads
+        self._kernels = kernels
         self._busy_s = 0.0
         self._lanes = {lane.value: _Lane() for lane in Lane}
         self._lock = Lock()
@@ -226,6 +233,8 @@ class WorkerMetrics:
         yield from (checks, blocks)
         yield _counter("busy_seconds", "Time that threads spent on messages.", self._busy_s)
         yield _gauge("threads", "Threads that compute.", self._threads)
+        for name, n in self._kernels().items():
+            yield _gauge(name, _KERNELS[name], n)
 
     def _histograms(self) -> Iterator[Metric]:
         for name, meaning in _TIMES.items():

@@ -53,6 +53,14 @@ class LaneStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KernelCount:
+    """How many kernels a worker has, and how many are compiled: checks wait for the others."""
+
+    ready: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """The whole system, as docs/guides/monitoring.md defines it; None where no value is known."""
 
@@ -68,6 +76,7 @@ class Status:
     worker_utilization: float | None
     work_per_check_ms: float | None
     busy_by_worker: dict[str, float | None]
+    kernels_by_worker: dict[str, KernelCount]
     workers: int
     schedulers: int
     dead_letters: int
@@ -107,6 +116,11 @@ def read_status(client: redis.Redis, window_s: float = WINDOW_S) -> Status:
         worker_utilization=_utilization(window.slots),
         work_per_check_ms=_work_per_check_ms(window, every.n_checks),
         busy_by_worker=_busy_by_worker(window, roles),
+        kernels_by_worker={
+            role.name: KernelCount(ready=role.kernels_ready, total=role.kernels)
+            for role in roles
+            if role.role == "worker"
+        },
         workers=n_workers,
         schedulers=sum(role.role == "scheduler" for role in roles),
         dead_letters=backlog.n_dead,

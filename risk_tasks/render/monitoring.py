@@ -30,6 +30,10 @@ def status_page(status: Status) -> RenderableType:
 
 def _headline(status: Status) -> Text:
     roles = f"{_plural(status.workers, 'worker')}, {_plural(status.schedulers, 'scheduler')}"
+    compiling = [each for each in status.kernels_by_worker.values() if each.ready < each.total]
+    if compiling:
+        ready, total = min((each.ready, each.total) for each in compiling)
+        roles = f"{_plural(status.workers, 'worker')}, {ready}/{total} kernels"
     line = Text(f"{status.count:,} checks in {status.window_s:.0f} s, {roles}")
     if status.dead_letters:
         line.append(f", {_plural(status.dead_letters, 'dead letter')}", style="red")

@@ -1,74 +1,148 @@
-"""Compiling kernels once on a machine, however many workers start at the same time."""
+"""The kernels of a worker: the standard set before it serves, the others by another process.
+
+Numba compiles under the interpreter's lock: a worker that compiled would answer nothing meanwhile.
+"""
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
 
-import numba
 import structlog
 
-from risk_tasks import kernels
-from risk_tasks.engine.warmup import compile_kernels
-from risk_tasks.service.fingerprint import ENGINE_VERSION
+from risk_tasks.kernels import jit
+from risk_tasks.kernels.cache import FOLDER, Cache
+from risk_tasks.kernels.catalogue import compile_one, kernels
+from risk_tasks.kernels.jit import Specialization
 
 log = structlog.get_logger("risk_tasks")
 
+_LOOK_EVERY_S = 0.05
+#: how long after a compiler process that failed the next one is started
+_RETRY_AFTER_S = 10.0
 
-def compile_once() -> int:
-    """Compile or load every kernel; returns how many were compiled.
 
-    Where the cache is cold, workers that start together go one after the other: the first compiles
-    for a minute, the others load what it has left. Once it is warm nobody waits.
+class KernelSupply:
+    """Makes kernels ready to be called in this process.
+
+    `prepare` returns once the standard set is ready. From `start` to `stop` a thread loads what a
+    compiler process writes to the cache: one process on a machine, at the lowest priority. Without
+    a folder to write to the thread compiles by itself. `n_ready` of `n_kernels` can be called
+    without waiting; `changed` is called when that number has changed.
     """
-    note = _note()
-    if note is None or _is_warm(note):
-        return compile_kernels()
-    with _alone(note):
-        compiled = compile_kernels()
-    try:
-        note.write_text(_version())
-    except OSError as error:
-        log.debug("worker.cache_not_noted", error=str(error))
-    return compiled
 
+    def __init__(self) -> None:
+        self._standard, self._others = kernels()
+        self.n_kernels = len(self._standard) + len(self._others)
+        self._cache = None if FOLDER is None else Cache(FOLDER)
+        self.changed: Callable[[], None] = lambda: None
+        self._compiler: subprocess.Popen[bytes] | None = None
+        self._retry_at_s = 0.0
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="kernels", daemon=True)
 
-def _note() -> Path | None:
-    """Return the file that says which kernels the cache holds, None where there can be none."""
-    # Read when it is asked: the environment sets it, and numba's own types do not know it.
-    set_to: str = getattr(numba.config, "CACHE_DIR", "")
-    folder = Path(set_to) if set_to else Path(kernels.__file__).parent / "__pycache__"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        note = folder / "risk-tasks-kernels"
-        note.touch()
-    except OSError:
-        return None
-    return note
+    @property
+    def n_ready(self) -> int:
+        return self.n_kernels - len(self._others)
 
+    @property
+    def state(self) -> dict[str, int]:
+        """What the worker's entry among the live roles says of its kernels."""
+        return {"kernels_ready": self.n_ready, "kernels": self.n_kernels}
 
-def _version() -> str:
-    sources = sorted(Path(kernels.__file__).parent.glob("*.py"))
-    changed = [f"{path.name} {path.stat().st_mtime_ns}" for path in sources]
-    return "\n".join([ENGINE_VERSION, numba.__version__, *changed])
+    def prepare(self) -> None:
+        """Compile the standard set, and load what the cache has."""
+        log.info("worker.compiling")
+        started, keys = time.perf_counter(), self._compiled()
+        if all(one.key in keys for one in self._standard):
+            compiled = sum(one.compile() for one in self._standard)
+        else:
+            compiled = self._compile_standard()
+        for one in self._others:
+            one.defer()
+        self._load()
+        took_s = round(time.perf_counter() - started, 3)
+        log.info("worker.compiled", compiled=compiled, **self.state, took_s=took_s)
 
+    def start(self) -> None:
+        self._thread.start()
 
-def _is_warm(note: Path) -> bool:
-    try:
-        return note.read_text() == _version()
-    except OSError:
-        return False
+    def stop(self) -> None:
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
+        if self._compiler is not None and self._compiler.poll() is None:
+            self._compiler.kill()  # the cache has no half files
+            self._compiler.wait()
 
+    def _compile_standard(self) -> int:
+        """One of the workers that start together compiles, the others load after it."""
+        if self._cache is None:
+            return sum(compile_one(one, None) for one in self._standard)
+        with self._cache.lock():
+            return sum(compile_one(one, self._cache) for one in self._standard)
 
-@contextmanager
-def _alone(note: Path) -> Iterator[None]:
-    try:
-        held = note.open()
-    except OSError:
-        yield
-        return
-    with held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
+    def _run(self) -> None:
+        started = time.perf_counter()
+        while self._others and not self._stopped.wait(_LOOK_EVERY_S):
+            try:
+                self._step()
+            except Exception:
+                # Checks would wait for kernels in vain if this thread ended.
+                log.exception("worker.kernels_failed")
+                self._stopped.wait(_RETRY_AFTER_S)
+        if not self._others:
+            took_s = round(time.perf_counter() - started, 3)
+            log.info("worker.kernels_ready", kernels=self.n_kernels, took_s=took_s)
+
+    def _step(self) -> None:
+        n_before = len(self._others)
+        if self._cache is None:
+            self._compile(next((one for one in jit.wanted if one in self._others), self._others[0]))
+        else:
+            self._ask(self._cache)
+            self._compile_elsewhere(self._cache)
+            self._load()
+        if len(self._others) < n_before:
+            self.changed()
+
+    def _ask(self, cache: Cache) -> None:
+        """Tell the compiler process what checks wait for."""
+        while jit.wanted:
+            cache.want(jit.wanted.pop(0).key)
+
+    def _compile_elsewhere(self, cache: Cache) -> None:
+        if self._compiler is not None and self._compiler.poll() is not None:
+            if self._compiler.returncode:
+                self._retry_at_s = time.monotonic() + _RETRY_AFTER_S
+                log.warning("worker.compiler_failed", exit_code=self._compiler.returncode)
+            self._compiler = None
+        if self._compiler is not None or time.monotonic() < self._retry_at_s:
+            return
+        lock = cache.try_lock()
+        if lock is None:
+            return
+        with lock:
+            # The process has the lock as long as it lives, whatever becomes of this one.
+            self._compiler = subprocess.Popen(  # noqa: S603 - our own interpreter
+                [sys.executable, "-m", "risk_tasks.kernels", str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[lock.fileno()],
+            )
+
+    def _load(self) -> None:
+        keys = self._compiled()
+        for one in [one for one in self._others if one.key in keys]:
+            self._compile(one)
+
+    def _compile(self, one: Specialization) -> None:
+        one.compile()
+        self._others.remove(one)
+
+    def _compiled(self) -> set[str]:
+        return set() if self._cache is None else self._cache.compiled()

@@ -18,6 +18,7 @@ from risk_tasks.store.telemetry import SlotStore
 
 if TYPE_CHECKING:
     from risk_tasks.monitoring.prometheus import Collector, Endpoint
+    from risk_tasks.roles.compiling import KernelSupply
     from risk_tasks.roles.result_cache import TieredCache
 
 log = structlog.get_logger("risk_tasks")
@@ -50,6 +51,7 @@ class WorkerMonitoring:
         client: redis.Redis,
         name: str,
         cache: TieredCache,
+        kernels: KernelSupply,
     ) -> None:
         self.recorder: Recorder = NullRecorder()
         self.endpoint: Endpoint | None = None
@@ -65,7 +67,7 @@ class WorkerMonitoring:
         if settings.metrics_port is not None:
             from risk_tasks.monitoring.prometheus import WorkerMetrics
 
-            exposed = WorkerMetrics(settings.concurrency)
+            exposed = WorkerMetrics(settings.concurrency, lambda: kernels.state)
             self.endpoint = open_endpoint(settings, "worker", lambda: exposed, cache.metrics)
             sinks.append(exposed)
         self.recorder = self._late = BufferedRecorder(sinks)

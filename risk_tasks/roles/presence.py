@@ -7,6 +7,8 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import structlog
 
@@ -77,9 +79,10 @@ class Presence:
         name: str,
         lanes: str = "",
         renew: Callable[[LiveRole], object] | None = None,
+        **fields: Any,
     ) -> None:
         self._store = store
-        self._role = LiveRole(name, role, lanes, socket.gethostname(), os.getpid())
+        self._role = LiveRole(name, role, lanes, socket.gethostname(), os.getpid(), **fields)
         renew = renew or store.renew
         self._repeater = Repeater(
             lambda: renew(self._role), every_s=_RENEW_EVERY_S, name="presence"
@@ -87,6 +90,14 @@ class Presence:
 
     def start(self) -> None:
         self._repeater.start()
+
+    def update(self, **fields: Any) -> None:
+        """Change these fields of the entry."""
+        self._role = replace(self._role, **fields)
+        try:
+            self._store.announce(self._role)
+        except TransportError as error:
+            log.warning("presence.not_updated", error=str(error))
 
     def stop(self) -> None:
         self._repeater.stop()

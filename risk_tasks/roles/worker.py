@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,7 +20,7 @@ from risk_tasks.connection import connect
 from risk_tasks.errors import InvalidSettingsError
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.queues import Lane, queues_of
-from risk_tasks.roles.compiling import compile_once
+from risk_tasks.roles.compiling import KernelSupply
 from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.markets import MarketPreloader
 from risk_tasks.roles.memory import keep_memory
@@ -96,7 +95,8 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
         PrewarmStore(client), popular, markets, market_cache.get, results, ttl_s=cache.ttl_s
     )
     counts = CacheReport(cache, CacheCountsStore(client), name, results.drain)
-    metrics = WorkerMonitoring(settings, client, name, cache)
+    kernels = KernelSupply()
+    metrics = WorkerMonitoring(settings, client, name, cache, kernels)
     documents = DocumentService(service, markets, limits)
     shards = ServedShards(ShardStore(client), name, lanes, n_shards)
     app = create_app(settings, n_shards=n_shards)
@@ -110,18 +110,21 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
         BreachDispatch(ListenerStore(client), BreachStream(client)),
     )
 
-    log.info("worker.compiling", name=name)
-    started = time.perf_counter()
-    compiled = compile_once()
-    took_s = round(time.perf_counter() - started, 3)
-    log.info("worker.compiled", name=name, compiled=compiled, took_s=took_s)
+    kernels.prepare()
     roles, preloader = RoleStore(client), MarketPreloader(market_cache.get)
-    upkeep: list[Repeater | Presence | WorkerMonitoring | ServedShards | MarketPreloader] = [
+    presence = Presence(
+        roles, "worker", name, ",".join(lanes), _renewing(roles, preloader), **kernels.state
+    )
+    kernels.changed = lambda: presence.update(**kernels.state)
+    upkeep: list[
+        Repeater | Presence | WorkerMonitoring | ServedShards | MarketPreloader | KernelSupply
+    ] = [
         metrics,
         preloader,
         Repeater(popularity.flush, every_s=_FLUSH_EVERY_S, name="popularity"),
         Repeater(counts.flush, every_s=_FLUSH_EVERY_S, name="cache-counts"),
-        Presence(roles, "worker", name, ",".join(lanes), _renewing(roles, preloader)),
+        presence,
+        kernels,
         shards,
     ]
 

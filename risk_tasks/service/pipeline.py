@@ -12,11 +12,13 @@ from risk_tasks.decisions import Evaluation, evaluate
 from risk_tasks.engine import MarketArrays, PortfolioBlock, compute
 from risk_tasks.errors import (
     NoMarketError,
+    NotInTimeError,
     RiskTasksError,
     TransportError,
     UnknownInstrumentError,
     UnknownScenarioError,
 )
+from risk_tasks.kernels.jit import KernelNotReadyError, kernels_until
 from risk_tasks.model.column import MeasureColumn
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureName, MeasureSettings
@@ -35,6 +37,8 @@ from risk_tasks.wire.request import Detail, RequestBlock, decode_request
 
 #: seconds that a check without a deadline waits for results that other workers are computing
 TIMEOUT_S = 30.0
+#: the share of the time left that a wait for a kernel leaves for the answer
+_TO_ANSWER = 0.1
 
 _REJECT = np.int8(GRAVITY.index(Decision.REJECT))
 
@@ -94,6 +98,15 @@ class Service:
     ) -> AnswerBlock:
         """Answer `request`; an error of the whole block is the error of each of its rows."""
         until_s = time.monotonic() + timeout_s
+        try:
+            with kernels_until(until_s - _TO_ANSWER * timeout_s):
+                return self._check(request, stamp, until_s)
+        except KernelNotReadyError:
+            # Of a breach or of headroom: measures that are late have an outcome of their own.
+            head = AnswerHead(stamp.market_id or None, None, stamp.limits_version or None)
+            return _refuse(head, request, describe(NotInTimeError()))
+
+    def _check(self, request: RequestBlock, stamp: Stamp, until_s: float) -> AnswerBlock:
         try:
             limits = request.terms.limits
             if limits is None and stamp.limits_version:

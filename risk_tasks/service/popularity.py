@@ -10,12 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 from cachetools import LRUCache, cached
 
 from risk_tasks.engine import MarketArrays, PortfolioBlock
-from risk_tasks.kernels.digest import row_digests
+from risk_tasks.engine.content import position_digests
 from risk_tasks.keys import MAX_POPULAR, MAX_POPULAR_BYTES
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 from risk_tasks.store.prewarm import PopularityStore
@@ -54,12 +52,8 @@ class Popularity:
         instruments, instruments_digest = _instruments(market)
         measures, document = [str(name) for name in names], settings_document(settings)
         terms = hashlib.blake2b(json.dumps([measures, document]).encode(), digest_size=16).digest()
-        words = np.empty((len(block.instrument), 2), dtype=np.uint64)
-        words[:, 0], words[:, 1] = block.instrument, block.quantity.view(np.uint64)
-        digests = np.empty((len(block), 2), dtype=np.uint64)
-        common = np.concatenate([instruments_digest, np.frombuffer(terms, "<u8")])
-        row_digests(block.offsets, common, words, digests)
-        digest_of_row = [digest.hex() for digest in digests.view("V16").reshape(-1).tolist()]
+        digests = position_digests(block, block.quantity, instruments_digest + terms)
+        digest_of_row = [digest.hex() for digest in digests]
         row_of = {digest: row for row, digest in enumerate(digest_of_row)}
 
         def request_of(digest: str) -> bytes:
@@ -93,13 +87,13 @@ class Popularity:
         self._store.add(counted)
 
 
-def _read_instruments(market: MarketArrays) -> tuple[list[str], npt.NDArray[np.uint64]]:
+def _read_instruments(market: MarketArrays) -> tuple[list[str], bytes]:
     names = list(market.index)
     digest = hashlib.blake2b(json.dumps(names).encode(), digest_size=16).digest()
-    return names, np.frombuffer(digest, "<u8")
+    return names, digest
 
 
 #: returns the instruments of a market, and a hash of their names that new returns do not change
-_instruments: Callable[[MarketArrays], tuple[list[str], npt.NDArray[np.uint64]]] = cached(
+_instruments: Callable[[MarketArrays], tuple[list[str], bytes]] = cached(
     LRUCache(8), key=lambda market: market.panel_id, lock=threading.Lock()
 )(_read_instruments)

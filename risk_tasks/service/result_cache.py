@@ -11,7 +11,6 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
 from risk_tasks.cache import CachedValue, SingleFlight, TwoTiers
 from risk_tasks.engine import MarketArrays, PortfolioBlock, compute
@@ -142,7 +141,8 @@ class _Cells:
     ) -> None:
         self._block, self._market, self.names, self._settings = block, market, names, settings
         digests = content_digests(block, market)
-        self.keys = [key for name in names for key in _keys(_prefix(name, settings), digests)]
+        prefixes = [_prefix(name, settings) for name in names]
+        self.keys = [prefix + digest for prefix in prefixes for digest in digests]
 
     def __len__(self) -> int:
         return len(self._block)
@@ -153,7 +153,10 @@ class _Cells:
         return dearest * n_cells / 1e6
 
     def compute(self, keys: Sequence[bytes], ttl_s: float) -> dict[bytes, CachedValue]:
-        """Compute the results of `keys` by one call of the engine, to be kept for `ttl_s`."""
+        """Compute the results of `keys` by one call of the engine, to be kept for `ttl_s`.
+
+        Results whose kernels were not compiled by the deadline are left out.
+        """
         started = time.perf_counter()
         cell_of = {key: cell for cell, key in enumerate(self.keys)}
         cells = [divmod(cell_of[key], len(self._block)) for key in keys]
@@ -167,6 +170,7 @@ class _Cells:
         return {
             key: CachedValue(table[at][place[row]], ttl_s, cost_s)
             for key, (at, row) in zip(keys, cells, strict=True)
+            if table[at][place[row]] != _NOT_IN_TIME
         }
 
     def columns(self, cells: Sequence[bytes]) -> Columns:
@@ -182,15 +186,6 @@ def _cells(column: MeasureColumn) -> list[bytes]:
     cells = np.empty(len(column.values), dtype=_CELL)
     cells["value"], cells["outcome"] = column.values, column.outcomes
     listed: list[bytes] = cells.view(f"V{_CELL.itemsize}").tolist()
-    return listed
-
-
-def _keys(prefix: bytes, digests: npt.NDArray[np.uint64]) -> list[bytes]:
-    """Return `prefix` followed by each digest of shape (U, 2), without a Python loop."""
-    keys = np.empty((len(digests), len(prefix) + 16), dtype=np.uint8)
-    keys[:, : len(prefix)] = np.frombuffer(prefix, dtype=np.uint8)
-    keys[:, len(prefix) :] = digests.view(np.uint8).reshape(len(digests), 16)
-    listed: list[bytes] = keys.view(f"V{keys.shape[1]}").reshape(-1).tolist()
     return listed
 
 

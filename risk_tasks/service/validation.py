@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from risk_tasks.engine import MarketArrays, PortfolioBlock
 from risk_tasks.errors import InvalidPortfolioError, RiskTasksError, UnknownInstrumentError
-from risk_tasks.kernels.validity import locate, repeated_position
+from risk_tasks.kernels.positions import locate, repeated_position
 from risk_tasks.model.report import ReportError
 from risk_tasks.wire.request import RequestBlock
 

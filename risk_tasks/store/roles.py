@@ -28,13 +28,18 @@ from risk_tasks.scripts import Script
 
 @dataclass(frozen=True, slots=True)
 class LiveRole:
-    """A role that is running; `lanes` are joined by commas, empty if it serves none."""
+    """A role that is running; `lanes` are joined by commas, empty if it serves none.
+
+    `kernels` counts the kernels of a worker, `kernels_ready` those that are compiled.
+    """
 
     name: str
     role: str
     lanes: str
     host: str
     pid: int
+    kernels_ready: int = 0
+    kernels: int = 0
 
 
 class RoleStore(Store):

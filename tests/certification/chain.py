@@ -8,7 +8,7 @@ from math import floor
 import numpy as np
 import numpy.typing as npt
 
-from risk_tasks.kernels import history, tail
+from risk_tasks.kernels import history
 from risk_tasks.model.confidence import (
     VarConvention,
     parse_confidence,
@@ -39,7 +39,7 @@ def value_at_risk(
     position = var_position(n_observed(pnl), parse_confidence(confidence), convention)
     rank, out = floor(position), np.empty(1)
     kept = outcomes(pnl, rank + 2)[0]
-    tail.value_at_risk(
+    history.value_at_risk(
         kept, np.array([rank], dtype=np.int64), np.array([float(position - rank)]), out
     )
     return float(out[0])
@@ -51,7 +51,7 @@ def expected_shortfall(pnl: Outcomes, confidence: str | float) -> float:
     rank, out = tail_rank(n, text), np.empty(1)
     kept = outcomes(pnl, rank)[0]
     n_tail = np.array([float(n * tail_probability(text))])
-    tail.expected_shortfall(kept, np.array([rank], dtype=np.int64), n_tail, out)
+    history.expected_shortfall(kept, np.array([rank], dtype=np.int64), n_tail, out)
     return float(out[0])
 
 

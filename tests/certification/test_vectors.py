@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from benchmarks.libraries.environment import LIBRARIES
-from risk_tasks.kernels import exposure
+from risk_tasks.kernels.positions import concentration
 from risk_tasks.model.confidence import VarConvention
 from tests.certification import chain
 from tests.programs import absent
@@ -214,7 +214,7 @@ def test_skfolio_measures_of_shipped_prices(shared_vectors: Vectors, ticker: str
 def shares_of(value: list[float], gross: float) -> tuple[float, float]:
     """Largest share and Herfindahl index of one portfolio."""
     out = np.empty((1, 2))
-    exposure.concentration(
+    concentration(
         np.array([0, len(value)], dtype=np.int64), np.array(value), np.array([gross]), out
     )
     return float(out[0, 0]), float(out[0, 1])

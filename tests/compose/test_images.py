@@ -92,7 +92,7 @@ COUNT = """
 import os
 from workers.kernels import unpack
 unpack(os.environ["NUMBA_CACHE_DIR"]{where})
-from risk_tasks.engine.warmup import compile_kernels
+from risk_tasks.kernels.catalogue import compile_kernels
 from risk_tasks.kernels.jit import target_cpu
 print(compile_kernels(), target_cpu())
 """

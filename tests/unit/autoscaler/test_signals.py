@@ -43,6 +43,7 @@ def status(busy_by_worker: dict[str, float | None] | None = None, **lanes: LaneS
         dead_letters=0,
         markets={},
         busy_by_worker=busy_by_worker or {},
+        kernels_by_worker={},
         lanes={name.value: lanes.get(name.value, lane()) for name in Lane},
         live=LiveCounts(**dict.fromkeys(LiveCounts.__annotations__, 0)),
         **nothing,

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from risk_tasks.engine import MarketArrays, compute
 from risk_tasks.engine.compute import FUNCTIONS
-from risk_tasks.engine.warmup import compile_kernels
 from risk_tasks.model.column import Outcome
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 from risk_tasks.model.registry import MEASURES, Qualifier
@@ -760,8 +759,3 @@ def test_a_market_is_laid_out_by_instrument():
     assert market.scenarios["fall"].change.tolist() == [-0.5, 0.125]
     assert market.scenarios["fall"].named.tolist() == [True, False]
     assert flat_world(0).market.largest_return == 0.0
-
-
-def test_a_worker_compiles_every_kernel_before_its_first_check():
-    """Warming up runs every measure and leaves nothing behind."""
-    assert compile_kernels() >= 0

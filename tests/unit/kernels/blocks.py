@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
-from risk_tasks.kernels import exposure, history, stress, tail, validity
+from risk_tasks.kernels import history, positions
 
 Array = npt.NDArray[Any]
 Book = list[tuple[int, float]]
@@ -125,7 +125,7 @@ def assert_same_bits(actual: Array, expected: Array) -> None:
 def exposures(block: Block) -> Array:
     """Run `exposure.exposure`: market value, long and short in columns."""
     out = np.full((len(block.books), 3), float(UNWRITTEN))
-    exposure.exposure(block.offsets, block.value, out)
+    positions.exposure(block.offsets, block.value, out)
     return out
 
 
@@ -138,7 +138,7 @@ def gross_of(block: Block) -> Array:
 def concentrations(block: Block) -> Array:
     """Run `exposure.concentration`: largest share and Herfindahl index in columns."""
     out = np.full((len(block.books), 2), float(UNWRITTEN))
-    exposure.concentration(block.offsets, block.value, gross_of(block), out)
+    positions.concentration(block.offsets, block.value, gross_of(block), out)
     return out
 
 
@@ -153,7 +153,7 @@ def stress_losses(block: Block, shock: Array, named: Array) -> tuple[Array, Arra
     """Run `stress.stress_loss`: losses, and how many held instruments are named."""
     out = np.full(len(block.books), float(UNWRITTEN))
     n_named = np.full(len(block.books), UNWRITTEN, dtype=np.int64)
-    stress.stress_loss(block.offsets, block.instrument, block.value, shock, named, out, n_named)
+    positions.stress_loss(block.offsets, block.instrument, block.value, shock, named, out, n_named)
     return out, n_named
 
 
@@ -177,7 +177,7 @@ def read_history(pnl: Array, n_kept: int, reach: float = 1.0) -> tuple[Array, Ar
 def values_at_risk(worst: Array, rank: Sequence[int], weight: Sequence[float]) -> Array:
     """Run `tail.value_at_risk`; a rank counts from 0."""
     out = np.full(worst.shape[0], float(UNWRITTEN))
-    tail.value_at_risk(
+    history.value_at_risk(
         worst, np.array(rank, dtype=np.int64), np.array(weight, dtype=np.float64), out
     )
     return out
@@ -186,7 +186,7 @@ def values_at_risk(worst: Array, rank: Sequence[int], weight: Sequence[float]) -
 def expected_shortfalls(worst: Array, rank: Sequence[int], n_tail: Sequence[float]) -> Array:
     """Run `tail.expected_shortfall`; a rank counts from 1."""
     out = np.full(worst.shape[0], float(UNWRITTEN))
-    tail.expected_shortfall(
+    history.expected_shortfall(
         worst, np.array(rank, dtype=np.int64), np.array(n_tail, dtype=np.float64), out
     )
     return out
@@ -198,7 +198,7 @@ def dispersions(pnl: Array) -> tuple[Array, Array]:
 
 
 def repeated_positions(block: Block) -> list[int]:
-    """Run `validity.repeated_position`."""
+    """Run `positions.repeated_position`."""
     out = np.full(len(block.books), UNWRITTEN, dtype=np.int64)
-    validity.repeated_position(block.offsets, block.instrument, len(block.panel), out)
+    positions.repeated_position(block.offsets, block.instrument, len(block.panel), out)
     return [int(place) for place in out]

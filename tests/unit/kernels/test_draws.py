@@ -9,25 +9,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_tasks.kernels import draws
+from risk_tasks.kernels import simulation
 from tests.unit.kernels.blocks import UNWRITTEN, Array, assert_same_bits
 
 words = st.integers(0, 2**64 - 1)
 
 
 def random_bits(seed: int, streams: list[int], first: int, n: int) -> Array:
-    """Run `draws.random_bits`; integers wrap around, which plain Python warns of."""
+    """Run `simulation.random_bits`; integers wrap around, which plain Python warns of."""
     out = np.full((len(streams), n), UNWRITTEN, dtype=np.uint64)
     with np.errstate(over="ignore"):
-        draws.random_bits(np.uint64(seed), np.array(streams, dtype=np.uint64), first, out)
+        simulation.random_bits(np.uint64(seed), np.array(streams, dtype=np.uint64), first, out)
     return out
 
 
 def normal_draws(seed: int, streams: list[int], first: int, n: int) -> Array:
-    """Run `draws.normal_draws`."""
+    """Run `simulation.normal_draws`."""
     out = np.full((len(streams), n), float(UNWRITTEN))
     with np.errstate(over="ignore"):
-        draws.normal_draws(np.uint64(seed), np.array(streams, dtype=np.uint64), first, out)
+        simulation.normal_draws(np.uint64(seed), np.array(streams, dtype=np.uint64), first, out)
     return out
 
 
@@ -68,10 +68,10 @@ def test_quantiles_of_the_smallest_tails_are_mirrored(exponent: int) -> None:
     """Both pieces of the approximation, to 8.2 standard deviations, with one sign or the other."""
     u = 0.5**exponent * 0.9 if exponent < 52 else 0.5**53
     expected = NormalDist().inv_cdf(u)
-    quantile = draws._central_quantile(u - 0.5) if u > 0.075 else draws._tail_quantile(u)
+    quantile = simulation._central_quantile(u - 0.5) if u > 0.075 else simulation._tail_quantile(u)
 
     assert quantile == pytest.approx(expected, rel=1e-14)
-    assert draws._tail_quantile(1.0 - 0.5**53) == -draws._tail_quantile(0.5**53)
+    assert simulation._tail_quantile(1.0 - 0.5**53) == -simulation._tail_quantile(0.5**53)
 
 
 def test_a_stream_does_not_depend_on_those_beside_it() -> None:

@@ -8,61 +8,20 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import risk_tasks.kernels
-from risk_tasks.kernels import (
-    digest,
-    draws,
-    exposure,
-    headroom,
-    history,
-    loadings,
-    moments,
-    paths,
-    shrinkage,
-    stress,
-    tail,
-    validity,
-    weighted,
-)
+from risk_tasks.kernels import catalogue, jit
 
 JIT_IS_OFF = bool(os.environ.get("NUMBA_DISABLE_JIT", "0").strip("0"))
 INSIDE = "RISK_TASKS_TEST_WITHOUT_JIT"
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parents[2]
 SOURCES = sorted(Path(risk_tasks.kernels.__file__).parent.glob("**/*.py"))
-OTHERS = [source for source in SOURCES if source.name not in ("jit.py", "__init__.py")]
-ALLOWED = ("numpy", "numba", "__future__", "typing", "collections.abc", "risk_tasks.kernels")
-KERNELS = [
-    draws.random_bits,
-    draws.normal_draws,
-    digest.row_digests,
-    exposure.exposure,
-    exposure.concentration,
-    headroom.rank_exit,
-    headroom.interpolated_exit,
-    headroom.shortfall_exit,
-    history.profit_and_loss,
-    history.outcomes,
-    history.semi_deviation,
-    loadings.loadings,
-    loadings.lower_factor,
-    moments.moments,
-    shrinkage.ledoit_wolf,
-    paths.keep_worst_pairs,
-    stress.stress_loss,
-    tail.value_at_risk,
-    tail.expected_shortfall,
-    tail.shortfall_of_one,
-    validity.repeated_position,
-    validity.locate,
-    weighted.ewma_volatility,
-    weighted.age_weighted_value_at_risk,
-    weighted.volatility_ratio,
-]
+TOOLS = ("jit.py", "cache.py", "catalogue.py", "__init__.py", "__main__.py")
+OTHERS = [source for source in SOURCES if source.name not in TOOLS]
+ALLOWED = ("numpy", "__future__", "risk_tasks.kernels")
 
 
 def imported_modules(source: Path) -> set[str]:
@@ -92,29 +51,31 @@ def test_kernels_pass_their_tests_without_jit() -> None:
     assert re.search(r"\d\d+ passed", run.stdout), "the tests were not found"
 
 
-@pytest.mark.parametrize("function", KERNELS, ids=lambda function: function.__name__)
-def test_kernel_is_compiled_unless_jit_is_off(function: Any) -> None:
-    """A kernel holds no lock and keeps its machine code; with JIT off it is the plain function."""
-    if JIT_IS_OFF:
-        assert not hasattr(function, "py_func")
-        return
+@pytest.mark.skipif(JIT_IS_OFF, reason="this whole run is without JIT")
+@pytest.mark.parametrize("kernel", jit.KERNELS, ids=lambda kernel: kernel.name)
+def test_kernel_holds_no_lock_and_is_exact(kernel: jit.Kernel) -> None:
+    options = kernel.compiled.targetoptions
 
-    assert function.targetoptions["nopython"]
-    assert function.targetoptions["nogil"]
-    assert function.targetoptions["error_model"] == "numpy"
-    assert not function.targetoptions.get("fastmath")
-    assert not function.targetoptions.get("parallel")
+    assert options["nopython"]
+    assert options["nogil"]
+    assert options["error_model"] == "numpy"
+    assert not options.get("fastmath")
+    assert not options.get("parallel")
+
+
+@pytest.mark.skipif(not JIT_IS_OFF, reason="this run is with JIT")
+def test_kernels_are_plain_functions_without_jit() -> None:
+    assert jit.KERNELS == []
+    assert catalogue.kernels() == ([], [])
 
 
 def test_every_kernel_file_is_looked_at() -> None:
     """The checks below read the files that are there."""
-    assert {"jit.py", "exposure.py", "history.py", "tail.py", "weighted.py"} <= {
-        s.name for s in SOURCES
-    }
+    assert {"history.py", "parts.py", "positions.py"} <= {source.name for source in OTHERS}
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
-def test_kernels_import_only_numpy_and_numba(source: Path) -> None:
+@pytest.mark.parametrize("source", OTHERS, ids=lambda source: source.name)
+def test_kernels_import_only_numpy(source: Path) -> None:
     """A kernel file knows arrays and scalars, and nothing of portfolios, Redis or clocks."""
     foreign = {
         name

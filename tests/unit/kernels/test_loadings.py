@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from risk_tasks.kernels import loadings
+from risk_tasks.kernels.covariance import loadings, lower_factor
 from tests.reference import monte_carlo, scenario, tail
 from tests.unit.kernels.blocks import (
     UNWRITTEN,
@@ -24,11 +24,11 @@ NONE = np.empty((0, 0))
 
 
 def loaded(block: Block, covariance: Array = NONE) -> tuple[Array, Array]:
-    """Run `loadings.loadings` on a block without positions of nothing: w, and its length."""
+    """Run `loadings` on a block without positions of nothing: w, and its length."""
     out = np.full(len(block.value), float(UNWRITTEN))
     spread = np.full(len(block.books), float(UNWRITTEN))
     with np.errstate(all="ignore"):
-        loadings.loadings(
+        loadings(
             *(block.offsets, block.instrument, block.value, block.returns),
             *(covariance, out, spread),
         )
@@ -36,11 +36,11 @@ def loaded(block: Block, covariance: Array = NONE) -> tuple[Array, Array]:
 
 
 def lower_of(block: Block, covariance: Array = NONE) -> Array:
-    """Run `loadings.lower_factor` on a block of one book."""
+    """Run `lower_factor` on a block of one book."""
     n = len(block.value)
     out = np.zeros((n, n))
     with np.errstate(all="ignore"):
-        loadings.lower_factor(block.instrument, block.value, block.returns, covariance, out)
+        lower_factor(block.instrument, block.value, block.returns, covariance, out)
     return out
 
 

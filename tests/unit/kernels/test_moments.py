@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 
-from risk_tasks.kernels.moments import moments
+from risk_tasks.kernels.history import moments
 from tests.reference import moments as naive
 from tests.unit.kernels.blocks import UNWRITTEN, Array, assert_same_bits, observed, outcome_rows
 

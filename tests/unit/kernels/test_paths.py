@@ -6,16 +6,16 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_tasks.kernels import paths
+from risk_tasks.kernels import simulation
 from tests.unit.kernels.blocks import UNWRITTEN, Array, assert_same_bits, outcome_rows
 
 
 def worst_pairs(pnl: Array, k: int, cuts: list[int]) -> list[list[float]]:
-    """Run `paths.keep_worst_pairs` on pieces of `pnl`, and sort what is kept."""
+    """Run `simulation.keep_worst_pairs` on pieces of `pnl`, and sort what is kept."""
     worst = np.full((pnl.shape[0], k), float(UNWRITTEN))
     n_kept = np.zeros(pnl.shape[0], dtype=np.int64)
     for piece in np.split(pnl, sorted(cuts), axis=1):
-        paths.keep_worst_pairs(np.ascontiguousarray(piece), worst, n_kept)
+        simulation.keep_worst_pairs(np.ascontiguousarray(piece), worst, n_kept)
     for row, n in zip(worst, n_kept, strict=True):
         assert n < k or row.max() == row[-1]
     return [sorted(row[:n].tolist()) for row, n in zip(worst, n_kept, strict=True)]
@@ -48,7 +48,7 @@ def test_a_portfolio_is_kept_alone_as_beside_others() -> None:
     """Nothing is carried from row to row."""
     pnl = np.random.default_rng(5).normal(size=(3, 700))
     together, alone = np.empty((3, 9)), np.empty((1, 9))
-    paths.keep_worst_pairs(pnl, together, np.zeros(3, dtype=np.int64))
-    paths.keep_worst_pairs(pnl[1:2], alone, np.zeros(1, dtype=np.int64))
+    simulation.keep_worst_pairs(pnl, together, np.zeros(3, dtype=np.int64))
+    simulation.keep_worst_pairs(pnl[1:2], alone, np.zeros(1, dtype=np.int64))
 
     assert_same_bits(alone[0], together[1])

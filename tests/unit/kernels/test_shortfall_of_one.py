@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 
-from risk_tasks.kernels import tail
+from risk_tasks.kernels import history
 from tests.reference import rank, scenario
 from tests.reference import tail as naive
 from tests.unit.kernels.blocks import (
@@ -26,14 +26,14 @@ NAN = float("nan")
 
 
 def parts_of(block: Block, instrument: int, confidence: str) -> Array:
-    """Run `tail.shortfall_of_one` on the books of `block`, with ranks from the twins."""
+    """Run `history.shortfall_of_one` on the books of `block`, with ranks from the twins."""
     pnl = profits(block)
     counts = [max(1, int(n)) for n in np.count_nonzero(~np.isnan(pnl), axis=1)]
     ranks = np.array([rank.tail_rank(n, confidence) for n in counts], dtype=np.int64)
     alpha = rank.tail_probability(confidence)
     worst = worst_outcomes(pnl, int(ranks.max()))
     out = np.full(len(block.books), float(UNWRITTEN))
-    tail.shortfall_of_one(
+    history.shortfall_of_one(
         pnl,
         worst[np.arange(len(ranks)), ranks - 1],
         ranks,

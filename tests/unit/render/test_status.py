@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from risk_tasks.monitoring.status import LaneStatus, Status, Times
+from risk_tasks.monitoring.status import KernelCount, LaneStatus, Status, Times
 from risk_tasks.queues import LANE_CAPACITY, Lane
 from risk_tasks.render.monitoring import status_page
 from risk_tasks.store.recompute import LiveCounts
@@ -72,6 +73,10 @@ statuses = st.builds(
     worker_utilization=ratios,
     work_per_check_ms=ms,
     busy_by_worker=st.just({}),
+    kernels_by_worker=st.dictionaries(
+        st.sampled_from(["a", "b"]),
+        st.builds(KernelCount, ready=st.integers(0, 27), total=st.just(27)),
+    ),
     workers=st.integers(0, 999),
     schedulers=st.integers(0, 99),
     dead_letters=st.integers(0, 1_000),
@@ -144,6 +149,9 @@ def test_numbers_are_short_and_keep_their_unit():
         p95_response_time_ms=25.04,
         p99_response_time_ms=1_234.5,
         cache_hit_ratio=None,
+        kernels_by_worker={
+            "w": KernelCount(ready=27, total=27),
+        },
         calculations_per_second=312_345.6,
         queue_processing_rate=12.34,
         error_rate=0.0123,
@@ -177,6 +185,10 @@ def test_numbers_are_short_and_keep_their_unit():
         *("1.2M", "1.0M", "67.1M", "537M", "1.3 s"),
     ):
         assert shown in text, shown
+
+    kernels = {**status.kernels_by_worker, "v": KernelCount(ready=12, total=27)}
+    text = page(replace(status, kernels_by_worker=kernels))[0]
+    assert text == "1,234,567 checks in 60 s, 1 worker, 12/27 kernels, 1 dead letter"
 
 
 @given(statuses.filter(lambda status: status.autoscaler is not None))

@@ -1,16 +1,11 @@
-"""How the P&L of a book depends on independent draws of the instruments that it holds."""
+"""Sample covariances of what a portfolio holds: factored for random paths, or shrunk."""
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from risk_tasks.kernels.jit import kernel, part
-
-Float1D = npt.NDArray[np.float64]
-Float2D = npt.NDArray[np.float64]
-Int1D = npt.NDArray[np.int64]
-Panel = npt.NDArray[np.float64] | npt.NDArray[np.float32]
+from risk_tasks.kernels.jit import Float1D, Float2D, Int1D, kernel, part
+from risk_tasks.kernels.parts import dot, sum_of
 
 #: what is left of a variance below this times the number of positions is rounding
 _ROUNDING = 16 * 2.0**-52
@@ -21,7 +16,7 @@ def loadings(
     offsets: Int1D,
     instrument: Int1D,
     value: Float1D,
-    panel: Panel,
+    panel: Float2D,
     covariance: Float2D,
     out: Float1D,
     spread: Float1D,
@@ -65,7 +60,7 @@ def loadings(
 
 @kernel
 def lower_factor(
-    instrument: Int1D, value: Float1D, panel: Panel, covariance: Float2D, out: Float2D
+    instrument: Int1D, value: Float1D, panel: Float2D, covariance: Float2D, out: Float2D
 ) -> None:
     """The L of one portfolio that `loadings` adds up, L L' = Cov of |V_i| r_i.
 
@@ -87,13 +82,15 @@ def lower_factor(
 
 @part
 def _factor(
-    instrument: Int1D, value: Float1D, panel: Panel, covariance: Float2D, out: Float2D
+    instrument: Int1D, value: Float1D, panel: Float2D, covariance: Float2D, out: Float2D
 ) -> float:
     """L in units of the largest position, which is returned: squares of it stay in range."""
     unit = 0.0
     for i in range(value.size):
         unit = max(unit, abs(value[i]))
-    size = np.abs(value) / unit
+    size = np.empty(value.size)
+    for i in range(value.size):
+        size[i] = abs(value[i]) / unit
     if covariance.size > 0:
         for i in range(value.size):
             for j in range(i + 1):
@@ -102,16 +99,16 @@ def _factor(
                 out[i, j] = size[i] * both * size[j]
     else:
         legs = np.empty((value.size, panel.shape[1]))
-        n = _legs(instrument, size, panel, legs)
+        n = _departures(instrument, size, panel, legs)
         for i in range(value.size):
             for j in range(i + 1):
-                out[i, j] = _dot(legs[i], legs[j], n) / (n - 1) if n > 1 else 0.0
+                out[i, j] = dot(legs[i], legs[j], n) / (n - 1) if n > 1 else 0.0
     _decompose(out)
     return unit
 
 
 @part
-def _legs(instrument: Int1D, size: Float1D, panel: Panel, out: Float2D) -> int:
+def _departures(instrument: Int1D, size: Float1D, panel: Float2D, out: Float2D) -> int:
     """The departures of size_i r_i from their means over complete observations, and how many."""
     n: int = panel.shape[1]
     total = 0.0
@@ -119,11 +116,11 @@ def _legs(instrument: Int1D, size: Float1D, panel: Panel, out: Float2D) -> int:
         returns = panel[instrument[i]]
         for t in range(n):
             out[i, t] = size[i] * returns[t]
-        total += _sum(out[i], n)
+        total += sum_of(out[i], n)
     if np.isnan(total):
         n = _drop_incomplete(out)
     for i in range(size.size):
-        mean = _sum(out[i], n) / n if n > 0 else 0.0
+        mean = sum_of(out[i], n) / n if n > 0 else 0.0
         for t in range(n):
             out[i, t] -= mean
     return n
@@ -151,7 +148,9 @@ def _decompose(matrix: Float2D) -> None:
         for j in range(i + 1):
             total += abs(matrix[i, j])
     if not np.isfinite(total):
-        matrix[:] = np.nan
+        for i in range(n):
+            for j in range(n):
+                matrix[i, j] = np.nan
         return
     for j in range(n):
         rest = matrix[j, j]
@@ -166,17 +165,86 @@ def _decompose(matrix: Float2D) -> None:
             matrix[i, j] = shared / root if root > 0.0 else 0.0
 
 
-@part(reorders=True)
-def _sum(series: Float1D, n: int) -> float:
-    total = 0.0
-    for t in range(n):
-        total += series[t]
-    return total
+@kernel
+def ledoit_wolf(
+    offsets: Int1D, instrument: Int1D, value: Float1D, panel: Float2D, out: Float2D
+) -> None:
+    """Volatility of each portfolio under the covariance of what it holds, shrunk to mu I.
+
+    S* = (1 - s) S + s mu I, S the covariance with n in the denominator over the n observations in
+    which all that is held has a return, mu the mean of its diagonal, and s = min(b, d) / d with
+    d = |S - mu I|^2 and b = sum over t of |x_t x_t' - S|^2 / n^2, |.| the root of the sum of
+    squares, x_t the returns of an observation less their means.
+
+    Parameters
+    ----------
+    offsets : (P + 1,)
+    instrument : (N,)
+        Rows of `panel`, each at most once in a portfolio; their order is that of the sums.
+    value : (N,), base currency, not 0
+    panel : (n, T), fraction
+        Returns by instrument; NaN is a missing one.
+    out : (P, 3)
+        Receives the volatility sqrt(V' S* V) in base currency, s in 0 to 1, and mu, a squared
+        fraction. Zeros where nothing is held, observed, or moves.
+
+    Notes
+    -----
+    Returns are divided by the largest departure, and values by the largest of them, before they
+    are raised to a power. Source: Ledoit, Wolf, "A well-conditioned estimator for
+    large-dimensional covariance matrices", Journal of Multivariate Analysis 88 (2004).
+    """
+    for p in range(offsets.size - 1):
+        start, m = offsets[p], offsets[p + 1] - offsets[p]
+        x = np.empty((m, panel.shape[1]))
+        n = _departures(instrument[start : start + m], np.ones(m), panel, x)
+        largest, most = 0.0, 0.0
+        for i in range(m):
+            most = max(most, abs(value[start + i]))
+            for t in range(n):
+                largest = max(largest, abs(x[i, t]))
+        out[p, 0], out[p, 1], out[p, 2] = 0.0, 0.0, 0.0
+        if largest == 0.0:
+            continue
+        for i in range(m):
+            for t in range(n):
+                x[i, t] /= largest
+        mu, shrinkage = _shrinkage(x, n)
+        pnl = np.zeros(n)
+        squares = 0.0
+        for i in range(m):
+            share = value[start + i] / most
+            squares += share * share
+            for t in range(n):
+                pnl[t] += share * x[i, t]
+        variance = (1.0 - shrinkage) * (dot(pnl, pnl, n) / n) + shrinkage * mu * squares
+        out[p, 0] = largest * most * np.sqrt(variance)
+        out[p, 1] = shrinkage
+        out[p, 2] = mu * largest * largest
 
 
-@part(reorders=True)
-def _dot(left: Float1D, right: Float1D, n: int) -> float:
-    total = 0.0
-    for t in range(n):
-        total += left[t] * right[t]
-    return total
+@part
+def _shrinkage(x: Float2D, n: int) -> tuple[float, float]:
+    """Return mu and s of the departures (m, n), written row by row."""
+    m = x.shape[0]
+    diagonal = np.empty(m)
+    norm = np.zeros(n)
+    for i in range(m):
+        diagonal[i] = dot(x[i], x[i], n) / n
+        for t in range(n):
+            norm[t] += x[i, t] * x[i, t]
+    trace, beyond = 0.0, 0.0
+    for i in range(m):
+        trace += diagonal[i]
+    mu = trace / m
+    for i in range(m):
+        for j in range(i):
+            covariance = dot(x[i], x[j], n) / n
+            beyond += 2.0 * covariance * covariance
+    around, squares = 0.0, 0.0
+    for i in range(m):
+        around += (diagonal[i] - mu) ** 2
+        squares += diagonal[i] ** 2
+    distance = beyond + around
+    spread = max(0.0, dot(norm, norm, n) / n - (beyond + squares)) / n
+    return mu, min(spread, distance) / distance if distance > 0.0 else 0.0

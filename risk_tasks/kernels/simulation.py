@@ -1,7 +1,8 @@
-"""Random draws by name and number: any of them without the ones before it.
+"""Random draws, and the worst outcomes of random paths.
 
-The j-th draw of a stream is the j-th number of `numpy.random.Philox(key=[seed, stream])`, on any
-machine and in any order of asking. Nothing is remembered between two draws.
+Draws are addressed by name and number: any of them without the ones before it. The j-th draw of a
+stream is the j-th number of `numpy.random.Philox(key=[seed, stream])`, on any machine and in any
+order. Nothing is remembered between two draws.
 
 Integers are 64 bits without a sign and wrap around; Numba makes a float of one beside a plain
 Python integer, so that every constant here has its type.
@@ -10,13 +11,9 @@ Python integer, so that every constant here has its type.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from risk_tasks.kernels.jit import kernel, part
-
-Float2D = npt.NDArray[np.float64]
-Bits1D = npt.NDArray[np.uint64]
-Bits2D = npt.NDArray[np.uint64]
+from risk_tasks.kernels.jit import Float2D, Int1D, Word1D, Word2D, kernel, part
+from risk_tasks.kernels.parts import select
 
 _HALF = np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
@@ -32,7 +29,7 @@ _CENTRAL = 0.425
 
 
 @kernel
-def random_bits(seed: np.uint64, stream: Bits1D, first: int, out: Bits2D) -> None:
+def random_bits(seed: np.uint64, stream: Word1D, first: int, out: Word2D) -> None:
     """Random bits of several streams.
 
     Parameters
@@ -57,7 +54,7 @@ def random_bits(seed: np.uint64, stream: Bits1D, first: int, out: Bits2D) -> Non
 
 
 @kernel
-def normal_draws(seed: np.uint64, stream: Bits1D, first: int, out: Float2D) -> None:
+def normal_draws(seed: np.uint64, stream: Word1D, first: int, out: Float2D) -> None:
     """Standard normal draws of several streams, one for each of the same random bits.
 
     Parameters
@@ -182,3 +179,52 @@ def _tail_quantile(u: float) -> float:
         below = below * r + 0.59983220655588793769
     z: float = above / (below * r + 1.0)
     return -z if u < 0.5 else z
+
+
+#: pairs that are looked at before what is kept is thinned out
+_PAIRS = 256
+
+
+@kernel
+def keep_worst_pairs(pnl: Float2D, worst: Float2D, n_kept: Int1D) -> None:
+    """Keep the K worst outcomes of each portfolio out of those kept before, p and -p.
+
+    Parameters
+    ----------
+    pnl : (P, C), base currency
+        One of each pair; NaN is passed over.
+    worst : (P, K), base currency, profit positive, K >= 1
+        The outcomes kept so far, in no order; receives the K smallest of these, p and -p. With K of
+        them the largest stands last.
+    n_kept : (P,)
+        How many are kept.
+
+    Notes
+    -----
+    What is kept is a matter of the outcomes and not of how they are cut into calls.
+    """
+    k = worst.shape[1]
+    kept = np.empty(2 * k + 2 * _PAIRS + 1)
+    for p in range(pnl.shape[0]):
+        n = n_kept[p]
+        for i in range(n):
+            kept[i] = worst[p, i]
+        threshold = kept[k - 1] if n == k else np.inf
+        for start in range(0, pnl.shape[1], _PAIRS):
+            # Without a branch for the processor to guess.
+            for t in range(start, min(start + _PAIRS, pnl.shape[1])):
+                x = pnl[p, t]
+                kept[n] = x
+                n += 1 if x < threshold else 0
+                kept[n] = -x
+                n += 1 if -x < threshold else 0
+            if n >= 2 * k:
+                threshold = select(kept, n, k)
+                n = k
+        # Also where just K are kept: the largest of them is to stand last.
+        if n >= k and n > n_kept[p]:
+            select(kept, n, k)
+            n = k
+        for i in range(n):
+            worst[p, i] = kept[i]
+        n_kept[p] = n

@@ -1,0 +1,14 @@
+"""`python -m risk_tasks.kernels [PARENT]`: compile what the cache lacks, at the lowest priority.
+
+Ends when the process PARENT does.
+"""
+
+import os
+import sys
+
+if __name__ == "__main__":
+    os.nice(19)
+    from risk_tasks.kernels.catalogue import compile_kernels
+
+    n_compiled = compile_kernels(*map(int, sys.argv[1:]))
+    sys.stdout.write(f"{n_compiled} compiled\n")

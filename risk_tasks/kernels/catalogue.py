@@ -1,0 +1,60 @@
+"""Every kernel, in the order in which kernels are compiled."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from risk_tasks.kernels import covariance, headroom, history, positions, simulation, weighted
+from risk_tasks.kernels.cache import FOLDER, Cache
+from risk_tasks.kernels.jit import KERNELS, Kernel, Specialization
+
+__all__ = ["compile_kernels", "covariance", "headroom", "kernels", "simulation", "weighted"]
+
+#: what checks of the standard measures need, and limits on them and on stress losses
+_STANDARD: tuple[Any, ...] = (
+    positions.locate,
+    positions.exposure,
+    positions.concentration,
+    history.outcomes,
+    history.value_at_risk,
+    history.expected_shortfall,
+    positions.stress_loss,
+    positions.coverage,
+    # a breach is explained, and so is an invalid position
+    history.profit_and_loss,
+    positions.repeated_position,
+)
+
+
+def kernels() -> tuple[list[Specialization], list[Specialization]]:
+    """Return the standard set, and the others: both empty where NUMBA_DISABLE_JIT is set."""
+    standard = [next(one.specializations()) for one in _STANDARD if isinstance(one, Kernel)]
+    others = [one for kernel in KERNELS for one in kernel.specializations() if one not in standard]
+    # A panel in float32 is rare.
+    return standard, sorted(others, key=lambda one: "float32" in one.key)
+
+
+def compile_kernels(parent: int | None = None) -> int:
+    """Compile what the cache lacks, or load what it has; return how many were compiled.
+
+    What calls wait for in other processes comes first. Ends early where the process `parent`, which
+    started this one, has ended.
+    """
+    standard, others = kernels()
+    left = {one.key: one for one in standard + others}
+    cache, n_compiled = None if FOLDER is None else Cache(FOLDER), 0
+    while left and parent in (None, os.getppid()):
+        key = next(
+            (one for one in (cache.wanted() if cache else ()) if one in left), next(iter(left))
+        )
+        n_compiled += compile_one(left.pop(key), cache)
+    return n_compiled
+
+
+def compile_one(one: Specialization, cache: Cache | None) -> bool:
+    """Compile or load `one`, and note that it is there; returns whether it was compiled."""
+    is_compiled = one.compile()
+    if cache is not None and one.key not in cache.compiled():
+        cache.note(one.key)
+    return is_compiled

@@ -1,0 +1,219 @@
+"""Sums over the positions of each portfolio: exposures, stress losses, and which are unfit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from risk_tasks.kernels.jit import (
+    Bool1D,
+    Float1D,
+    Float2D,
+    Int1D,
+    ReadOnlyCode1D,
+    ReadOnlyFloat1D,
+    kernel,
+)
+
+
+@kernel
+def exposure(offsets: Int1D, value: Float1D, out: Float2D) -> None:
+    """Market value, long and short exposure of each portfolio.
+
+    Parameters
+    ----------
+    offsets : (P + 1,)
+        Where each portfolio's positions begin.
+    value : (N,), base currency
+        Signed values of positions, long positive.
+    out : (P, 3), base currency
+        Receives the sum of V; L = sum of max(V, 0) >= 0; S = sum of max(-V, 0) >= 0.
+        An empty portfolio has zeros.
+    """
+    for p in range(offsets.size - 1):
+        total = 0.0
+        long = 0.0
+        short = 0.0
+        for j in range(offsets[p], offsets[p + 1]):
+            v = value[j]
+            total += v
+            # No branch: the signs of a book cannot be guessed.
+            long += max(0.0, v)
+            short -= min(0.0, v)
+        out[p, 0] = total
+        out[p, 1] = long
+        out[p, 2] = short
+
+
+@kernel
+def concentration(offsets: Int1D, value: Float1D, gross: Float1D, out: Float2D) -> None:
+    """Largest share of gross exposure, and the Herfindahl-Hirschman index of all shares.
+
+    Parameters
+    ----------
+    offsets : (P + 1,)
+    value : (N,), base currency
+        Signed values; an instrument stands at most once in a portfolio.
+    gross : (P,), base currency
+        L + S of each portfolio.
+    out : (P, 2), fraction
+        Receives max s and the sum of s^2, s = |V| / gross. Zeros where gross is 0.
+
+    Notes
+    -----
+    Source: Hirschman, "The Paternity of an Index", American Economic Review 54 (1964).
+    """
+    for p in range(offsets.size - 1):
+        largest = 0.0
+        squares = 0.0
+        if gross[p] > 0.0:
+            for j in range(offsets[p], offsets[p + 1]):
+                share = abs(value[j]) / gross[p]
+                squares += share * share
+                largest = max(largest, share)
+        out[p, 0] = largest
+        out[p, 1] = squares
+
+
+@kernel
+def stress_loss(
+    offsets: Int1D,
+    instrument: Int1D,
+    size: Float1D,
+    change: Float1D,
+    named: Bool1D,
+    out: Float1D,
+    n_named: Int1D,
+) -> None:
+    """Loss under one scenario, -sum of V_i s_i, or of q_i m_i where the change is absolute.
+
+    Parameters
+    ----------
+    offsets : (P + 1,)
+    instrument : (N,)
+    size : (N,)
+        What the change is of: the value in base currency, or the quantity.
+    change : (n,)
+        Of each instrument: a fraction, or base currency per unit; NaN where the scenario refuses
+        to say.
+    named : (n,)
+        Whether the scenario names the instrument itself.
+    out : (P,), base currency, loss positive
+        Receives NaN where a held instrument has no shock.
+    n_named : (P,)
+        Receives how many held instruments the scenario names.
+    """
+    for p in range(offsets.size - 1):
+        loss = 0.0
+        count = 0
+        for j in range(offsets[p], offsets[p + 1]):
+            if size[j] != 0.0:
+                loss -= size[j] * change[instrument[j]]
+                if named[instrument[j]]:
+                    count += 1
+        out[p] = loss
+        n_named[p] = count
+
+
+@kernel
+def coverage(
+    offsets: Int1D,
+    instrument: Int1D,
+    value: Float1D,
+    covered: Bool1D,
+    out: Float1D,
+    n_uncovered: Int1D,
+) -> None:
+    """Share of gross exposure in covered instruments, sum of |V_i| of these over sum of |V_i|.
+
+    Parameters
+    ----------
+    offsets : (P + 1,)
+    instrument : (N,)
+    value : (N,), base currency
+    covered : (n,)
+    out : (P,), fraction
+        Receives exactly 1 where all that is held is covered, and where nothing is held.
+    n_uncovered : (P,)
+        Receives how many held instruments are not covered.
+    """
+    for p in range(offsets.size - 1):
+        total = 0.0
+        told = 0.0
+        count = 0
+        for j in range(offsets[p], offsets[p + 1]):
+            if value[j] != 0.0:
+                total += abs(value[j])
+                if covered[instrument[j]]:
+                    told += abs(value[j])
+                else:
+                    count += 1
+        out[p] = told / total if count > 0 else 1.0
+        n_uncovered[p] = count
+
+
+@kernel
+def repeated_position(offsets: Int1D, instrument: Int1D, n_instruments: int, out: Int1D) -> None:
+    """The first position of each portfolio whose instrument stood in it before.
+
+    Parameters
+    ----------
+    offsets : (P + 1,)
+    instrument : (N,), 0 <= instrument < n_instruments
+    out : (P,)
+        Receives the position's place in the flat arrays, or -1.
+
+    Notes
+    -----
+    One pass; `last[i]` is the portfolio that held instrument i last.
+    """
+    last = np.empty(n_instruments, dtype=np.int64)
+    for i in range(n_instruments):
+        last[i] = -1
+    for p in range(offsets.size - 1):
+        out[p] = -1
+        for j in range(offsets[p], offsets[p + 1]):
+            if last[instrument[j]] == p and out[p] < 0:
+                out[p] = j
+            last[instrument[j]] = p
+
+
+@kernel
+def locate(
+    offsets: Int1D,
+    code: ReadOnlyCode1D,
+    known: Int1D,
+    n_instruments: int,
+    quantity: ReadOnlyFloat1D,
+    out: Int1D,
+    unfit: Int1D,
+) -> None:
+    """The instrument of each position, and how many positions there are that cannot be computed.
+
+    Parameters
+    ----------
+    offsets : (P + 1,)
+    code : (N,)
+        Places in `known`; negative for no instrument.
+    known : (K,)
+        Rows of the market, below `n_instruments`, negative for what it does not hold; two names
+        may stand for the same row.
+    quantity : (N,)
+    out : (N,)
+        Receives rows of the market, negative for none.
+    unfit : (1,)
+        Receives how many positions name nothing that is known, are not finite, or hold an
+        instrument that their portfolio held before.
+    """
+    last = np.empty(n_instruments, dtype=np.int64)
+    for i in range(n_instruments):
+        last[i] = -1
+    n_unfit = 0
+    for p in range(offsets.size - 1):
+        for j in range(offsets[p], offsets[p + 1]):
+            row = known[code[j]] if code[j] >= 0 else -1
+            out[j] = row
+            if row < 0 or not np.isfinite(quantity[j]) or last[row] == p:
+                n_unfit += 1
+            if row >= 0:
+                last[row] = p
+    unfit[0] = n_unfit
