@@ -24,8 +24,9 @@ endef
 demo: .venv-demo/.installed  ## real portfolios on real prices through real workers
 	.venv-demo/bin/risk-tasks demo
 
+# Long files first: the short ones fill the gaps at the end.
 test: .venv/.installed  ## what the product does: unit, certification and integration tests
-	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/unit tests/certification tests/integration
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/integration tests/certification tests/unit
 
 test-faults: .venv/.installed  ## kills, floods and restarts; FULL=1 for the full size, half an hour
 	$(BIN)/pytest tests/faults $(if $(FULL),--full)
