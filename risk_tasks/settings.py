@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     heartbeat_file: Path | None = None
     #: password of Flower, which does not start without one
     flower_password: SecretStr | None = None
-    #: live portfolios in one computation: it starts once so many have changed
+    #: changed live portfolios that start one computation
     live_batch_size: int = Field(default=50, ge=1, le=1_000)
     #: milliseconds that a changed live portfolio waits for others
     live_window_ms: int = Field(default=100, ge=0, le=60_000)

@@ -171,5 +171,5 @@ def list_listeners(broker_url: BrokerUrl = None, as_json: AsJson = False) -> Non
             {"queue": queue, "unread": client.llen(queue), "last_sent": place}
             for queue, place in places
         ]
-    nothing = "There are no listeners. Add one with: risk-tasks listeners add QUEUE"
+    nothing = "No listeners. Add one with: risk-tasks listeners add QUEUE"
     emit(rows, rows_table(rows) if rows else nothing, as_json=as_json)

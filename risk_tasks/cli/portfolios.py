@@ -135,7 +135,7 @@ def list_portfolios(broker_url: BrokerUrl = None, as_json: AsJson = False) -> No
         }
         for one in summaries
     ]
-    nothing = "There are no live portfolios. Set some with: risk-tasks positions set BOOK"
+    nothing = "No live portfolios. Set some with: risk-tasks positions set BOOK"
     emit(rows, summaries_table(summaries) if rows else nothing, as_json=as_json)
 
 
@@ -166,7 +166,7 @@ def watch(
     reader: Annotated[str | None, typer.Option(help="Name of this reader in the group.")] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Stop after N changes.")] = None,
     idle_timeout_s: Annotated[
-        float | None, typer.Option(min=0, help="Stop after so many seconds without a change.")
+        float | None, typer.Option(min=0, help="Stop after this time without a change.")
     ] = None,
     broker_url: BrokerUrl = None,
     as_json: AsJson = False,

@@ -19,8 +19,8 @@ _LOG_LINES = 15
 class RoleProcess:
     """One role, its command and its current process.
 
-    `arguments` are those of Python. The log goes to `log_path`. A variable of `environment` that is
-    None is removed.
+    `arguments` are those of Python. The log goes to `log_path`. A value of None removes
+    a variable from the environment.
     """
 
     name: str

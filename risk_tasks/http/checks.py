@@ -14,7 +14,6 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from risk_tasks.client.options import CheckOptions
 from risk_tasks.errors import (
     InvalidPortfolioError,
     InvalidSettingsError,
@@ -50,6 +49,9 @@ from risk_tasks.wire.documents import (
 )
 
 operations = Operations()
+
+#: keyword arguments of the methods of `AsyncRiskClient`
+Options = dict[str, Any]
 
 #: larger documents are read and written in a thread: they would block the event loop
 _SMALL_BYTES = 64 << 10
@@ -126,16 +128,6 @@ class Reports(Struct):
     """One report for each portfolio, in the order of the request."""
 
     reports: list[RiskReport]
-
-
-class _Options(CheckOptions, total=False):
-    explain: bool
-    min_version: int
-
-
-class _TableOptions(CheckOptions, total=False):
-    min_version: int
-    return_breaches: bool
 
 
 _TIMEOUT = Parameter(
@@ -304,23 +296,19 @@ async def _check_documents(
     return await _reports_response(await gateway.risk.check_many(portfolios, **options))
 
 
-def _read_documents(body: bytes) -> tuple[list[Portfolio | str], _Options]:
-    """Return portfolios and options; absent options stay absent, so that defaults apply."""
+def _read_documents(body: bytes) -> tuple[list[Portfolio | str], Options]:
+    """Return the portfolios and the options of their checks."""
     document = decode_json(body, CheckRequest)
-    options: _Options = {"explain": document.explain}
-    if document.min_version is not None:
-        options["min_version"] = document.min_version
-    if document.limits is not None:
-        limits = document.limits
-        options["limits"] = limits if isinstance(limits, str) else read_limit_set(limits)
-    if document.measures is not None:
-        options["measures"] = document.measures
-    if document.settings is not None:
-        options["settings"] = read_settings(document.settings)
-    if document.market is not None:
-        options["market"] = document.market
-    if document.priority != "normal":
-        options["priority"] = document.priority
+    limits, settings = document.limits, document.settings
+    options: Options = {
+        "limits": read_limit_set(limits) if isinstance(limits, LimitSetDocument) else limits,
+        "measures": document.measures,
+        "settings": None if settings is None else read_settings(settings),
+        "market": document.market,
+        "priority": document.priority.value,
+        "explain": document.explain,
+        "min_version": document.min_version,
+    }
     return [_portfolio(place, one) for place, one in enumerate(document.portfolios)], options
 
 
@@ -381,7 +369,7 @@ async def _check_table(
     return Response(await asyncio.to_thread(write_streams, tables), media_type=ARROW_TYPE)
 
 
-def _read_query(query: Mapping[str, str]) -> _TableOptions:
+def _read_query(query: Mapping[str, str]) -> Options:
     known = [one.name for one in _QUERY]
     for name in query:
         if name not in known:
@@ -395,20 +383,16 @@ def _read_query(query: Mapping[str, str]) -> _TableOptions:
         raise InvalidSettingsError(
             f"breaches is {breaches[:20]!r}: expected true or false.", field="breaches"
         )
-    options: _TableOptions = {"return_breaches": breaches == "true"}
-    if "limits" in query:
-        options["limits"] = query["limits"]
+    options: Options = {
+        name: query[name] for name in ("limits", "market", "priority") if name in query
+    }
     if "measures" in query:
         options["measures"] = query["measures"].split(",")
-    if "market" in query:
-        options["market"] = query["market"]
-    if "priority" in query:
-        options["priority"] = query["priority"]
     if "settings" in query:
         options["settings"] = _read_settings(query["settings"])
     if "min_version" in query:
         options["min_version"] = _read_version(query["min_version"])
-    return options
+    return {**options, "return_breaches": breaches == "true"}
 
 
 def _read_settings(text: str) -> Any:

@@ -209,7 +209,7 @@ def _schemas(operations: Iterable[Operation]) -> Schema:
     for operation in operations:
         kinds |= dict.fromkeys(_kinds(operation))
     _, found = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
-    schemas: Schema = _renamed(found)
+    schemas: Schema = _public(found)
     schemas["RiskReport"] = _report(schemas["RiskReport"])
     return schemas
 
@@ -221,24 +221,16 @@ def _kinds(operation: Operation) -> Iterator[type]:
             yield content.schema
 
 
-def _renamed(node: Any) -> Any:
-    """Return a schema with its public names, and descriptions without indentation."""
+def _public(node: Any) -> Any:
+    """Return a schema with the public names of classes and descriptions without indentation."""
     match node:
-        case {"$ref": str(target)}:
-            return {"$ref": target.removesuffix("Document")}
         case dict():
-            return {key.removesuffix("Document"): _named(key, value) for key, value in node.items()}
+            return {key.removesuffix("Document"): _public(value) for key, value in node.items()}
         case list():
-            return [_renamed(one) for one in node]
+            return [_public(one) for one in node]
+        case str():
+            return inspect.cleandoc(node).removesuffix("Document")
     return node
-
-
-def _named(key: str, value: Any) -> Any:
-    if isinstance(value, str) and key == "description":
-        return inspect.cleandoc(value)
-    if isinstance(value, str) and key == "title":
-        return value.removesuffix("Document")
-    return _renamed(value)
 
 
 def _report(schema: Schema) -> Schema:

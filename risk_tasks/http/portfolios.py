@@ -114,7 +114,7 @@ _READS = {"roles": (Role.READ,), "parameters": (_ID,), "problems": (404, 503)}
 )
 async def put_portfolio(gateway: Gateway, request: Request) -> Held:
     """Create or replace a live portfolio, which is checked after every change from now on."""
-    portfolio_id, event_id = _id(request), read_key(request)
+    portfolio_id, event_id = request.path_params["portfolio_id"], read_key(request)
     async with gateway.bodies.read(request, JSON_TYPE) as (_, body):
         portfolio = await asyncio.to_thread(_read_portfolio, body, portfolio_id)
         version = await gateway.risk.set_portfolio(portfolio, event_id=event_id)
@@ -130,7 +130,7 @@ async def put_portfolio(gateway: Gateway, request: Request) -> Held:
 )
 async def patch_portfolio(gateway: Gateway, request: Request) -> Held:
     """Add to the positions in one atomic step."""
-    portfolio_id, event_id = _id(request), read_key(request)
+    portfolio_id, event_id = request.path_params["portfolio_id"], read_key(request)
     async with gateway.bodies.read(request, JSON_TYPE) as (_, body):
         deltas = decode_json(body, PositionsRequest, error_type=InvalidPortfolioError).deltas
         version = await gateway.risk.change_positions(portfolio_id, deltas, event_id=event_id)
@@ -145,7 +145,7 @@ async def patch_portfolio(gateway: Gateway, request: Request) -> Held:
 )
 async def get_portfolio(gateway: Gateway, request: Request) -> Document:
     """The current state of a live portfolio."""
-    portfolio = await gateway.risk.get_portfolio(_id(request))
+    portfolio = await gateway.risk.get_portfolio(request.path_params["portfolio_id"])
     return {**portfolio_document(portfolio), "version": portfolio.version}
 
 
@@ -157,7 +157,7 @@ async def get_portfolio(gateway: Gateway, request: Request) -> Document:
 )
 async def delete_portfolio(gateway: Gateway, request: Request) -> Held:
     """Remove a live portfolio; each of its limits that is not `ok` changes to `ok`."""
-    portfolio_id = _id(request)
+    portfolio_id = request.path_params["portfolio_id"]
     return Held(portfolio_id, await gateway.risk.remove_portfolio(portfolio_id))
 
 
@@ -169,7 +169,7 @@ async def delete_portfolio(gateway: Gateway, request: Request) -> Held:
 )
 async def get_latest_report(gateway: Gateway, request: Request) -> Document:
     """The latest report of a live portfolio; 404 `no_report` until the first is complete."""
-    portfolio_id = _id(request)
+    portfolio_id = request.path_params["portfolio_id"]
     latest = await gateway.risk.report(portfolio_id)
     if latest is None:
         # An empty success could be misread as a report without a breach.
@@ -181,11 +181,6 @@ async def get_latest_report(gateway: Gateway, request: Request) -> Document:
             retry_after_s=RETRY_AFTER_S,
         )
     return live_report_document(latest)
-
-
-def _id(request: Request) -> str:
-    portfolio_id: str = request.path_params["portfolio_id"]
-    return portfolio_id
 
 
 def _read_portfolio(body: bytes, portfolio_id: str) -> Portfolio:

@@ -74,7 +74,7 @@ def full(value: float, unit: str) -> str:
 
 
 def cell(measure: Measure) -> str:
-    """Return a measure for a table: its value, or a dash with the reason that it has none.
+    """Return a measure for a table: its value, or a dash with the reason for the missing value.
 
     A star marks a degraded value, which a simpler method than the requested one computed.
     """

@@ -40,7 +40,7 @@ def on_terminal(
         try:
             while piece := os.read(ours, 65_536):
                 terminal.extend(piece)
-        except OSError:  # Linux says so where nobody has the other end open any more
+        except OSError:  # Linux raises it once the other end is closed
             return
 
     with subprocess.Popen(

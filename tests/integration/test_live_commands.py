@@ -27,7 +27,7 @@ def live(call, server):
 
 
 def test_positions_are_set_changed_shown_and_removed(live):
-    assert live("positions", "list").stdout.startswith("There are no live portfolios.")
+    assert live("positions", "list").stdout.startswith("No live portfolios.")
 
     done = live("positions", "set", "p", "AAPL=0.1", "A=B=-2", "--nav", "7", "--tag", "desk=fx")
     assert done.stdout == "p has version 1\n"
@@ -164,7 +164,7 @@ def test_watch_continues_until_ctrl_c(live, server):
 
 
 def test_listeners_are_added_listed_and_removed(live, server):
-    assert live("listeners", "list").stdout.startswith("There are no listeners.")
+    assert live("listeners", "list").stdout.startswith("No listeners.")
 
     assert live("listeners", "add", "desk").stdout == "desk receives every change from now on\n"
     assert only_json(live("listeners", "add", "desk", "--json")) == {

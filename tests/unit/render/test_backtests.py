@@ -42,7 +42,7 @@ def test_a_backtest_is_one_row_below_its_portfolio():
 
 
 def test_each_confidence_has_a_row_and_its_last_five_exceptions():
-    """The latest last; without exceptions there is no line."""
+    """The latest last; a backtest without exceptions omits the line."""
     lines = shown(record_of(100, 7), record_of(100, 2, "0.95"), record_of(100, 0, "0.9"))
 
     assert [line.split()[0] for line in lines[2:5]] == ["0.99", "0.95", "0.9"]

@@ -114,7 +114,7 @@ def test_a_breach_is_explained_with_its_figures():
 
 
 def test_a_warning_without_utilisation_is_explained_without_it():
-    """Nor are contributors shown if there are none."""
+    """The line of contributors is omitted too."""
     lines = printed(explanations([OK]))
 
     assert lines[4] == "  top-name is 44.2 %, warning at 40.0 %"

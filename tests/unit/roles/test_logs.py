@@ -102,7 +102,7 @@ def test_control_characters_in_an_exception_are_escaped(lines, log_format):
 
     def say(log) -> None:
         try:
-            raise ValueError(HOSTILE)  # noqa: TRY301 - it is to be caught here
+            raise ValueError(HOSTILE)  # noqa: TRY301 - the except clause logs it
         except ValueError:
             log.exception("block.failed")
 
