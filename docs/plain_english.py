@@ -20,8 +20,8 @@ _SUBJECT = "name the process, caller or function"
 
 #: pattern (case is ignored) -> what to write instead
 DIALECT = {
-    r"\b(?:is|are|was|were|be) no (?!longer\b|more\b|less\b|later\b|op\b)[a-z]+": "'is not a'",
-    r"\b(?:is|are|was|were|has|had|with) none\b": "name what is missing",
+    r"\b(?:is|are|was|were|be) no (?!(?:longer|more|less|later|op|such)\b)[a-z]+": "'is not a'",
+    r"(?<!there )\b(?:is|are|was|were|has|had|with) none\b": "name what is missing",
     r"\b(?:nobody|somebody|anybody|whoever|whomever|whosoever)\b": _SUBJECT,
     r"\bwhom\b": _SUBJECT,
     r"(?:^|[.:;] )[Ww]ho (?!\S+ .*\?)": "name the subject: 'A client that ...'",
@@ -52,6 +52,29 @@ DIALECT = {
     r"\bin place of\b": "instead of",
     r"\bthereby\b|\btherein\b|\bthereto\b": "a plain clause",
     r"\bis (?:a matter|the business) of\b": "a plain verb",
+    r"\b(?:stands?|stood) (?:in|on|at|beside|among|above|under|before|behind|where|below|here)\b": (
+        "is"
+    ),
+    r"\bspeaks?\b|\bspoken\b": "supports, describes",
+    r"\b(?:is|are|was|were) said\b": "name the subject: 'the report states'",
+    r"\bwhatever\b": "any, each",
+    r"\b(?:is|are|was|were|be) held against\b": "compared with",
+    r"\bhold(?:s|ing)? \w+ against\b": "compares ... with",
+    r"\bwhat (?:is|was|are|were) asked\b": "the request",
+    r"\b(?:is|are|was|were) asked (?:for|of|by|whether)\b": "requested, read, called",
+    r"\bas (?:it|they) comes?\b": "in order of arrival, unchanged",
+    r"\banew\b": "again",
+    r"\bfor ever\b": "without end, until removed",
+    r"\blone (?!surrogate)": "single",
+    r"\bas ever\b": "cut it",
+    r"\bmend(?:s|ed|ing)?\b": "fix",
+    r"\bbesides\b": "also, in addition",
+    r"\b(?:of|than) (?:ours|theirs)\b": "name it",
+    r"\b(?:goes|go|went|going) on (?!the\b|a\b|an\b)": "continues",
+    r"\bknows? of (?:no|it|them|nothing)\b": "a plain verb",
+    r"\b(?:cannot|could not|can) (?:be )?tell\b": "a plain verb: 'is unknown'",
+    r"\b(?:no|any|every)(?:body|one) (?:asks?|waits?|holds?|knows?|serves?|reads?)\b": _SUBJECT,
+    r"\bhad (?:rather|as well)\b": "should",
     r"\bmeant for\b.*\bnot meant\b": "a plain clause",
 }
 _PATTERNS = {re.compile(pattern, re.IGNORECASE): advice for pattern, advice in DIALECT.items()}
