@@ -1,4 +1,4 @@
-"""Plays the worker of live portfolios: takes what is due and records what a test says."""
+"""A worker of live portfolios for tests: it records the states that a test gives."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def report_of(portfolio_id: str, observed: float) -> RiskReport:
 
 @dataclass(frozen=True)
 class LiveWorker:
-    """Records one state for the limit `gross` of all that is dirty."""
+    """Records one state of the limit `gross` for each dirty portfolio."""
 
     client: redis.Redis
 

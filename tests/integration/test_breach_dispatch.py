@@ -1,4 +1,4 @@
-"""Changes of state handed on to Celery queues, on a real server."""
+"""Delivery of changes of state to Celery queues, on a real server."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ CRITICAL = Lane.CRITICAL.queue
 
 @dataclass
 class Desk:
-    """A stream that has changes, and those that listen."""
+    """A breach stream and the queues that listen to it."""
 
     server: Server
     listeners: ListenerStore
     stream: BreachStream
     dispatch: BreachDispatch
 
-    def told(self, queue: str) -> list[str]:
-        """Return the ids of the events in `queue`, first to be taken first."""
+    def delivered(self, queue: str) -> list[str]:
+        """Return the event ids of the messages in `queue`, the oldest first."""
         return [message["headers"]["id"] for message in self.server.messages(queue)]
 
-    def calls(self) -> int:
-        """Return how often a worker was called to hand on."""
+    def requests(self) -> int:
+        """Return the number of dispatches that were requested."""
         messages = self.server.messages(CRITICAL)
         assert {message["headers"]["task"] for message in messages} <= {LIMIT_BREACH_TASK}
         return len(messages)
@@ -64,7 +64,7 @@ def desk(server) -> Desk:
 
 @pytest.fixture
 def change(server) -> Iterator[Callable[..., None]]:
-    """Makes a change of state of each of `n` portfolios."""
+    """Changes the state of a limit of each of `n` portfolios."""
     states = iter([LimitState.HARD, LimitState.WARN, LimitState.OK] * 3)
 
     def happen(n: int = 3) -> None:
@@ -72,13 +72,13 @@ def change(server) -> Iterator[Callable[..., None]]:
         for number in range(n):
             portfolios.set(Portfolio(f"p{number}", {"A": 1.0}))
         assert LiveWorker(server.client).work(state) == n
-        # The recorder of this worker says no more than that it was there.
+        # Remove the message that recording put on the lane: it is not a task.
         server.client.delete(CRITICAL)
 
     return happen
 
 
-def test_each_listener_is_told_of_what_comes_after_its_place_once_and_in_order(desk, change):
+def test_each_listener_receives_the_changes_after_its_position_once_and_in_order(desk, change):
     change()
     place = desk.stream.last()
     change()
@@ -90,12 +90,12 @@ def test_each_listener_is_told_of_what_comes_after_its_place_once_and_in_order(d
 
     events = [one.event_id for one in desk.changes()]
     assert len(events) == 6
-    assert desk.told("all") == events
-    assert desk.told("later") == events[3:]
+    assert desk.delivered("all") == events
+    assert desk.delivered("later") == events[3:]
     assert set(desk.listeners.all().values()) == {desk.stream.last()}
 
 
-def test_a_message_is_the_task_with_the_change_as_its_arguments(desk, change):
+def test_a_message_is_a_task_with_the_change_as_arguments(desk, change):
     desk.listeners.add("desk", BEGINNING)
     change(1)
 
@@ -109,19 +109,19 @@ def test_a_message_is_the_task_with_the_change_as_its_arguments(desk, change):
     assert message["properties"]["delivery_info"]["routing_key"] == "desk"
 
 
-def test_more_than_one_reading_holds_is_told_to_the_last(desk, change, monkeypatch):
+def test_more_changes_than_one_read_returns_are_all_delivered(desk, change, monkeypatch):
     monkeypatch.setattr(dispatch_module, "MAX_PER_READ", 2)
     desk.listeners.add("desk", BEGINNING)
     change(7)
 
-    while desk.told("desk") != [one.event_id for one in desk.changes()]:
-        before = len(desk.told("desk"))
+    while desk.delivered("desk") != [one.event_id for one in desk.changes()]:
+        before = len(desk.delivered("desk"))
         desk.dispatch.step()
-        assert len(desk.told("desk")) > before
+        assert len(desk.delivered("desk")) > before
 
 
-def test_a_queue_that_nobody_reads_is_filled_no_further(desk, change, monkeypatch):
-    """And told the rest once there is room; others are not kept waiting."""
+def test_a_full_queue_receives_the_rest_when_it_has_room(desk, change, monkeypatch):
+    """Other queues do not wait for it."""
     monkeypatch.setattr(breaches_module, "MAX_UNREAD", 4)
     for queue in ("idle", "read"):
         desk.listeners.add(queue, BEGINNING)
@@ -132,18 +132,18 @@ def test_a_queue_that_nobody_reads_is_filled_no_further(desk, change, monkeypatc
     desk.dispatch.step()
 
     events = [one.event_id for one in desk.changes()]
-    assert desk.told("idle") == events[:4]
-    assert desk.told("read") == events[3:]
+    assert desk.delivered("idle") == events[:4]
+    assert desk.delivered("read") == events[3:]
     desk.dispatch.request()
-    assert desk.calls() == 0
+    assert desk.requests() == 0
 
     for _ in range(3):
         desk.server.client.rpop("idle")
     desk.dispatch.step()
-    assert desk.told("idle") == events[3:]
+    assert desk.delivered("idle") == events[3:]
 
 
-def test_who_comes_too_late_goes_on_with_what_is_left(desk, change):
+def test_a_listener_whose_changes_were_trimmed_receives_the_rest(desk, change):
     change()
     desk.listeners.add("late", desk.changes()[0].id)
     change()
@@ -152,45 +152,45 @@ def test_who_comes_too_late_goes_on_with_what_is_left(desk, change):
     with capture_logs() as lines:
         desk.dispatch.step()
 
-    assert desk.told("late") == [one.event_id for one in desk.changes()]
-    assert len(desk.told("late")) == 2
+    assert desk.delivered("late") == [one.event_id for one in desk.changes()]
+    assert len(desk.delivered("late")) == 2
     assert [(line["event"], line["queue"]) for line in lines] == [("listener.changes_lost", "late")]
 
 
-def test_a_step_whose_time_is_up_has_the_rest_done_by_another(desk, change, monkeypatch):
-    """Called once, however many steps end so before the next one begins."""
+def test_a_step_that_runs_out_of_time_requests_one_more(desk, change, monkeypatch):
+    """Only one, even if several steps run out of time before it starts."""
     desk.listeners.add("desk", BEGINNING)
     change()
     monkeypatch.setattr(dispatch_module, "STEP_S", 0.0)
 
     desk.dispatch.step()
 
-    assert (desk.told("desk"), desk.calls()) == ([], 1)
+    assert (desk.delivered("desk"), desk.requests()) == ([], 1)
     desk.dispatch.request()
-    assert desk.calls() == 1
+    assert desk.requests() == 1
 
     monkeypatch.undo()
     desk.dispatch.step()
-    assert (len(desk.told("desk")), desk.calls()) == (3, 1)
+    assert (len(desk.delivered("desk")), desk.requests()) == (3, 1)
 
 
-def test_a_worker_is_called_where_somebody_is_behind(desk, change):
+def test_a_dispatch_is_requested_if_a_queue_is_behind(desk, change):
     change()
     desk.dispatch.request()
-    assert desk.calls() == 0
+    assert desk.requests() == 0
 
     desk.listeners.add("desk", desk.stream.last())
     desk.dispatch.request()
-    assert desk.calls() == 0
+    assert desk.requests() == 0
 
     change()
     desk.server.client.delete("risk:live:dispatch")
     for _ in range(2):
         desk.dispatch.request()
-    assert desk.calls() == 1
+    assert desk.requests() == 1
 
 
-def test_where_nobody_listens_nothing_is_done(desk, change):
+def test_without_listeners_nothing_is_done(desk, change):
     change()
     before = desk.server.content()
 
@@ -202,7 +202,7 @@ def test_where_nobody_listens_nothing_is_done(desk, change):
     assert after == before
 
 
-def test_several_that_hand_on_at_once_double_nothing(desk, change, monkeypatch):
+def test_concurrent_dispatches_deliver_each_change_once(desk, change, monkeypatch):
     monkeypatch.setattr(dispatch_module, "MAX_PER_READ", 3)
     queues = [f"desk-{number}" for number in range(3)]
     for queue in queues:
@@ -219,4 +219,4 @@ def test_several_that_hand_on_at_once_double_nothing(desk, change, monkeypatch):
     with ThreadPoolExecutor(4) as several:
         list(several.map(deliver, range(4)))
 
-    assert [desk.told(queue) for queue in queues] == [events] * 3
+    assert [desk.delivered(queue) for queue in queues] == [events] * 3

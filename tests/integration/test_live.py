@@ -36,7 +36,7 @@ LIMITS = LimitSet("desk", [Limit("gross_exposure", warn=5e5, hard=1e6, id="gross
 
 @dataclass
 class Live:
-    """A system under test, and what a client of it would use."""
+    """A running system and the stores of its server."""
 
     fleet: Fleet
     portfolios: PortfolioStore
@@ -77,7 +77,7 @@ def live_on(fleet: Fleet, market: MarketSnapshot) -> Live:
 
 @pytest.fixture(scope="module")
 def live(market: MarketSnapshot) -> Iterator[Live]:
-    # What follows at once is one computation, on a machine that is busy too.
+    # Changes of one test fall into one window, even on a busy machine.
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RISK_TASKS_LIVE_WINDOW_MS", "400")
         with running_fleet(FleetPlan(n_workers=1, scheduler=True)) as fleet:
@@ -86,7 +86,7 @@ def live(market: MarketSnapshot) -> Iterator[Live]:
 
 @pytest.fixture(scope="module")
 def app(live: Live) -> Iterator[Celery]:
-    """An app as another service makes it."""
+    """The Celery app of another service."""
     app = Celery(broker=live.fleet.url, backend=live.fleet.url, set_as_current=False)
     yield app
     app.backend.result_consumer.stop()
@@ -95,7 +95,7 @@ def app(live: Live) -> Iterator[Celery]:
     app.close()
 
 
-def test_from_a_change_to_a_breach_in_the_stream(live):
+def test_a_change_that_breaks_a_limit_reaches_the_stream(live):
     name = unique("fund")
     live.portfolios.set(Portfolio(name, {"AAPL": 1.0}))
     live.settle()
@@ -113,7 +113,7 @@ def test_from_a_change_to_a_breach_in_the_stream(live):
     assert report.breaches[0].contributors[0].instrument == "AAPL"
 
 
-def test_of_the_answers_nothing_is_kept(live):
+def test_no_answer_of_a_live_check_is_stored(live):
     live.portfolios.set(Portfolio(unique("fund"), {"AAPL": 1e5}))
     live.settle()
 
@@ -138,7 +138,7 @@ def test_ten_changes_are_one_computation(live):
     assert {live.portfolios.report(name).version for name in names} == {11}
 
 
-def test_an_unknown_instrument_fails_alone_and_is_mended(live):
+def test_an_unknown_instrument_concerns_one_portfolio_and_can_be_corrected(live):
     bad, good = unique("bad"), unique("good")
     live.portfolios.set(Portfolio(bad, {"AAPL": 1.0, "NO SUCH": 1.0}))
     live.portfolios.set(Portfolio(good, {"AAPL": 1e5}))
@@ -155,7 +155,7 @@ def test_an_unknown_instrument_fails_alone_and_is_mended(live):
     assert live.portfolios.report(bad).report.status == "ok"
 
 
-def test_a_service_that_has_celery_alone(live, app):
+def test_a_service_with_celery_only_sets_and_changes_positions(live, app):
     """Versions as JSON; a task that is delivered twice changes nothing the second time."""
     name, document = unique("fund"), {"positions": {"AAPL": 1.0}, "cash": 5.0}
 
@@ -197,7 +197,6 @@ def test_a_critical_event_from_celery_is_answered_and_its_reason_reaches_listene
     live.portfolios.change(name, {"AAPL": 1e5})
     live.settle()
     live.listeners.add(queue, live.stream.last())
-    # The mark of a breach that was found before changes only with the portfolio.
     live.portfolios.change(name, {"AAPL": -1e5})
     kwargs = {"event": "exchange halt", "portfolio_ids": [name, "nobody"], "event_id": event_id}
     answers = []
@@ -247,7 +246,7 @@ def of_event(latest: LiveReport) -> LiveReport | None:
     return latest if latest.reason else None
 
 
-def test_a_listeners_queue_is_told_each_change_once(live):
+def test_a_listening_queue_receives_each_change_once(live):
     queue, names = unique("desk"), [unique("fund") for _ in range(3)]
     live.listeners.add(queue, live.stream.last())
     for quantity in (1e5, -1e5, 1e5):
@@ -271,7 +270,7 @@ def test_a_listeners_queue_is_told_each_change_once(live):
     assert (kwargs["before"], kwargs["standing"]["state"]) == ("ok", "hard")
 
 
-def test_a_new_market_has_all_computed_again(live, market):
+def test_a_new_market_recomputes_all_portfolios(live, market):
     names = [unique("fund") for _ in range(120)]
     for name in names:
         live.portfolios.set(Portfolio(name, {"AAPL": 1.0}))
@@ -290,7 +289,7 @@ def test_a_new_market_has_all_computed_again(live, market):
             risk.publish_market(market)
 
 
-def test_what_is_given_up_is_a_dead_letter_and_is_tried_once_more(server: Server):
+def test_a_portfolio_that_fails_too_often_has_a_dead_letter_that_can_be_replayed(server: Server):
     with connect(server.url) as client:
         store, portfolios = RecomputeStore(client), PortfolioStore(client)
         LimitStore(client).publish(LIMITS, "default")
@@ -314,8 +313,8 @@ def test_what_is_given_up_is_a_dead_letter_and_is_tried_once_more(server: Server
         assert (report.status, report.code) == ("error", "dead_letter")
 
 
-def test_workers_that_are_killed_lose_nothing_and_tell_nothing_twice(market):
-    """Three times, under changes of which some come twice."""
+def test_killed_workers_neither_lose_nor_repeat_a_change_of_state(market):
+    """Three kills, while changes arrive, some of them twice."""
     random, n, n_changes = Random(7), 400, 2_000
     with running_fleet(FleetPlan(n_workers=2, scheduler=True)) as fleet:
         live = live_on(fleet, market)
@@ -338,7 +337,7 @@ def test_workers_that_are_killed_lose_nothing_and_tell_nothing_twice(market):
         held = {name: dict(live.portfolios.get(name).positions) for name in names}
         told = live.stream.read(BEGINNING, limit=100_000)
         finals = {name: live.portfolios.report(name).report for name in names}
-        # What a dead worker held is recorded by another before it is found to be its own.
+        # Blocks of a dead worker may be recorded by others before the reaper removes them.
         wait_until(lambda: live.lane() == [0, 0], 30, "an empty lane")
     assert held == {name: {"AAPL": total} if total else {} for name, total in sums.items()}
     assert len({one.event_id for one in told}) == len(told)

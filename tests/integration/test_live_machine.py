@@ -1,4 +1,4 @@
-"""Live portfolios against a naive model: dictionaries, and sums held against limits by hand."""
+"""Live portfolios against a naive model of dictionaries and sums."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ States = dict[str, str]
 
 
 def naive_states(name: str, positions: Positions, market: MarketSnapshot) -> States:
-    """Hold sums against the limits; those that are ok are left out."""
+    """Compare sums with the limits; returns the states that are not ok."""
     prices = dict(zip(market.instruments, market.prices.tolist(), strict=True))
     limits = ["gross", "net", *(["absent"] if name == "p" else [])]
     if any(held not in prices for held in positions):
@@ -93,7 +93,7 @@ def naive_states(name: str, positions: Positions, market: MarketSnapshot) -> Sta
     return states
 
 
-class NotingCollector(LiveCollector):
+class RecordingCollector(LiveCollector):
     """Keeps the attempts that were sent."""
 
     issued: dict[str, int]
@@ -104,7 +104,7 @@ class NotingCollector(LiveCollector):
         super()._send(attempts, lane)
 
 
-class NotingRetry(LiveRetry):
+class RecordingRetry(LiveRetry):
     """Keeps the attempts that were given up."""
 
     given_up: list[Attempt]
@@ -115,7 +115,7 @@ class NotingRetry(LiveRetry):
 
 
 class Live(RuleBasedStateMachine):
-    """Does to real scripts what clients, the scheduler, workers and faults do, in any order."""
+    """Runs steps of clients, scheduler, workers and faults in any order on the real scripts."""
 
     url: str
 
@@ -129,10 +129,10 @@ class Live(RuleBasedStateMachine):
         self.broker = BlockBroker(self.client)
         limits = LimitStore(self.client)
         policy = LivePolicy(window_ms=0, visibility_timeout_s=900.0, refresh_per_s=1e9)
-        self.collector = NotingCollector(self.store, self.broker, policy)
+        self.collector = RecordingCollector(self.store, self.broker, policy)
         at_once = LivePolicy(visibility_timeout_s=-1.0)
         letters = DeadLetters(self.client)
-        self.retry = NotingRetry(self.store, limits, letters, at_once)
+        self.retry = RecordingRetry(self.store, limits, letters, at_once)
         recorder = LiveRecorder(self.store, limits.load)
         self.service = Service(
             MarketCache(MarketStore(self.client).load), limits.load, live=recorder
@@ -214,7 +214,7 @@ class Live(RuleBasedStateMachine):
         found = self.portfolios.get(name)
         assert (dict(found.positions), found.version) == (self.held[name], self.versions[name])
 
-    # --- the scheduler, workers, and what befalls them
+    # --- the scheduler, workers and faults
 
     @rule()
     def collect(self) -> None:
@@ -294,7 +294,7 @@ class Live(RuleBasedStateMachine):
                 self.told[name, limit].append((version, was, now))
         self.states[name] = states
 
-    # --- in the end
+    # --- at the end
 
     def teardown(self) -> None:
         for _ in range(40):
@@ -339,8 +339,8 @@ def server_url() -> Iterator[str]:
         yield url
 
 
-def test_whatever_happens_each_change_of_state_is_told_once() -> None:
-    """And positions are exact, nothing stays dirty, and no answer is left."""
+def test_each_change_of_state_is_in_the_stream_once_in_any_order_of_steps() -> None:
+    """Positions are exact, no portfolio stays dirty, and no answer remains."""
     with server_url() as url:
         machine = type("LiveOfThis", (Live,), {"url": url})
         run_state_machine_as_test(

@@ -1,4 +1,4 @@
-"""Answers of blocks of live portfolios recorded on a real server, as a worker records them."""
+"""A worker records the answers of blocks of live portfolios, on a real server."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TERMS = Terms(parse_measures(None), MeasureSettings(), detail=Detail.REPORTS)
 
 @dataclass
 class Recording:
-    """Takes what is due, computes it and records it, one step at a time."""
+    """Takes portfolios that are due, computes and records them, one step at a time."""
 
     server: Server
     market: MarketSnapshot
@@ -76,7 +76,7 @@ class Recording:
         self.recorder.record(request, answer)
         return request, answer
 
-    def told(self) -> set[tuple[str, int, str, str, str]]:
+    def changes(self) -> set[tuple[str, int, str, str, str]]:
         return {
             (one.portfolio_id, one.version, one.standing.limit, one.before, one.standing.state)
             for one in self.stream.read(BEGINNING)
@@ -88,7 +88,7 @@ def live(server, market) -> Iterator[Recording]:
     return Recording(server, market)
 
 
-def test_of_each_row_its_own_report_is_kept_and_where_its_own_limits_stand(live):
+def test_each_portfolio_gets_its_own_report_and_limit_states(live):
     live.portfolios.set(Portfolio("calm", {"AAPL": 0.01}))
     live.portfolios.set(Portfolio("known", {"AAPL": 100.0}, nav=1e9))
     live.portfolios.set(Portfolio("us", {"AAPL": 1e6}, tags={"desk": "us"}))
@@ -103,7 +103,7 @@ def test_of_each_row_its_own_report_is_kept_and_where_its_own_limits_stand(live)
         assert report_document(held.report) == report_document(report)
         assert held.report.portfolio_id == name
         assert held.version == held.current_version == (2 if name == "us" else 1)
-    assert live.told() == {
+    assert live.changes() == {
         ("known", 1, "gross", "ok", "warn"),
         ("us", 2, "gross", "ok", "hard"),
         ("us", 2, "net", "ok", "hard"),
@@ -111,7 +111,7 @@ def test_of_each_row_its_own_report_is_kept_and_where_its_own_limits_stand(live)
     assert live.store.counts().in_progress == 0
 
 
-def test_a_standing_says_what_was_observed_in_which_unit(live):
+def test_a_standing_has_the_observed_value_and_its_unit(live):
     live.portfolios.set(Portfolio("us", {"AAPL": 1e6}, tags={"desk": "us"}))
 
     live.compute()
@@ -127,7 +127,7 @@ def test_a_standing_says_what_was_observed_in_which_unit(live):
         assert (told[limit].threshold, told[limit].unit) == (threshold, "ccy")
 
 
-def test_recorded_again_nothing_changes(live):
+def test_recording_twice_changes_nothing(live):
     live.portfolios.set(Portfolio("us", {"AAPL": 1e6}))
     request, answer = live.compute()
     before = live.server.content()
@@ -141,7 +141,7 @@ def test_recorded_again_nothing_changes(live):
     assert after == before
 
 
-def test_what_a_later_turn_found_is_kept(live):
+def test_the_report_of_the_later_attempt_is_kept(live):
     live.portfolios.set(Portfolio("us", {"AAPL": 1e6}))
     early = live.take()
     live.portfolios.change("us", {"AAPL": -1e6})
@@ -151,10 +151,10 @@ def test_what_a_later_turn_found_is_kept(live):
     live.recorder.record(early, live.answer(early))
 
     assert live.portfolios.report("us").version == 2
-    assert live.told() == set()
+    assert live.changes() == set()
 
 
-def test_a_row_that_failed_is_not_evaluated_and_keeps_none_from_being_recorded(live):
+def test_limits_of_a_failed_row_are_not_evaluated_and_other_rows_are_recorded(live):
     live.portfolios.set(Portfolio("bad", {"NO SUCH": 1.0}))
     live.portfolios.set(Portfolio("known", {"AAPL": 100.0}))
 
@@ -172,7 +172,7 @@ def test_a_row_that_failed_is_not_evaluated_and_keeps_none_from_being_recorded(l
     assert live.portfolios.report("bad").report.code == "unknown_instrument"
 
 
-def test_without_limits_all_that_was_told_is_ok_again(live):
+def test_without_a_limit_set_all_limits_become_ok(live):
     live.portfolios.set(Portfolio("us", {"AAPL": 1e6}))
     live.compute()
     live.portfolios.change("us", {"AAPL": 1.0})
@@ -182,11 +182,11 @@ def test_without_limits_all_that_was_told_is_ok_again(live):
     live.recorder.record(request, live.answer(request, has_limits=False))
 
     assert live.asked == []
-    assert live.told() == {("us", 1, "gross", "ok", "hard"), ("us", 2, "gross", "hard", "ok")}
+    assert live.changes() == {("us", 1, "gross", "ok", "hard"), ("us", 2, "gross", "hard", "ok")}
     assert live.portfolios.report("us").report.decision == "none"
 
 
-def test_a_worker_is_called_where_somebody_listens(live):
+def test_a_dispatch_is_requested_only_if_a_queue_listens(live):
     critical = Lane.CRITICAL.queue
     live.portfolios.set(Portfolio("p", {"AAPL": 1e6}))
     live.compute()
@@ -201,7 +201,7 @@ def test_a_worker_is_called_where_somebody_listens(live):
     assert message["headers"]["task"] == LIMIT_BREACH_TASK
 
 
-def test_what_is_begun_is_an_attempt_and_what_only_waits_is_none(live):
+def test_only_a_started_attempt_counts_as_failed(live):
     for name in ("begun", "waits"):
         live.portfolios.set(Portfolio(name, {"AAPL": 1.0}))
     request = live.take()
@@ -218,7 +218,7 @@ def test_what_is_begun_is_an_attempt_and_what_only_waits_is_none(live):
     }
 
 
-def test_a_server_that_is_away_is_told(live):
+def test_an_unreachable_server_is_a_transport_error(live):
     live.portfolios.set(Portfolio("p", {"AAPL": 1.0}))
     request = live.take()
     answer = live.answer(request)

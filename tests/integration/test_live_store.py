@@ -1,4 +1,4 @@
-"""Live portfolios on a real server: what is held, what is taken, what is told."""
+"""The stores of live portfolios on a real server."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Live:
         of = (attempt.portfolio.id, attempt.version, attempt.number)
         return self.recomputing.record_all([AttemptResult(*of, REPORT, standings)], b"wake")[0]
 
-    def told(self) -> list[tuple[str, int, str, str, str]]:
+    def changes(self) -> list[tuple[str, int, str, str, str]]:
         return [
             (one.portfolio_id, one.version, one.standing.limit, one.before, one.standing.state)
             for one in self.stream.read(BEGINNING)
@@ -81,7 +81,7 @@ def live(server) -> Iterator[Live]:
     client.close()
 
 
-def test_what_is_set_is_held_to_the_bit(live):
+def test_quantities_are_stored_to_the_bit(live):
     held = Portfolio(
         "fund:7", {"B": 0.1 + 0.2, "A": -1e-300, "C": 0.0}, cash=0.1, tags={"desk": "é"}
     )
@@ -94,7 +94,7 @@ def test_what_is_set_is_held_to_the_bit(live):
     assert found.version == 1
 
 
-def test_deltas_add_up_as_python_adds_them(live):
+def test_deltas_are_added_as_in_python(live):
     random = Random(7)
     live.portfolios.set(Portfolio("p", {}))
     sums: dict[str, float] = {}
@@ -107,7 +107,7 @@ def test_deltas_add_up_as_python_adds_them(live):
     assert dict(live.portfolios.get("p").positions) == sums
 
 
-def test_a_position_that_closes_is_held_no_longer(live):
+def test_a_position_that_becomes_zero_is_removed(live):
     live.portfolios.set(Portfolio("p", {"A": 0.3, "B": 1.0}))
 
     live.portfolios.change("p", {"A": -0.3})
@@ -115,7 +115,7 @@ def test_a_position_that_closes_is_held_no_longer(live):
     assert dict(live.portfolios.get("p").positions) == {"B": 1.0}
 
 
-def test_an_event_twice_changes_nothing(live):
+def test_a_repeated_event_changes_nothing(live):
     live.portfolios.set(Portfolio("p", {"A": 1.0}), "opened")
     first = live.portfolios.change("p", {"A": 1.0}, "e1")
     live.portfolios.change("p", {"A": 1.0}, "e2")
@@ -135,7 +135,7 @@ def test_ids_with_colons_do_not_share_events(live):
     assert live.portfolios.get("a:b").positions["A"] == 2.0
 
 
-def test_what_would_overflow_changes_nothing(live):
+def test_an_overflow_is_refused_and_changes_nothing(live):
     live.portfolios.set(Portfolio("p", {"A": 1.7e308, "B": 1.0}))
 
     with pytest.raises(InvalidPortfolioError) as refused:
@@ -146,7 +146,7 @@ def test_what_would_overflow_changes_nothing(live):
     assert live.portfolios.get("p").version == 1
 
 
-def test_what_nobody_set_is_unknown(live):
+def test_an_id_that_was_not_set_is_unknown(live):
     for ask in (
         lambda: live.portfolios.get("p"),
         lambda: live.portfolios.change("p", {"A": 1.0}),
@@ -157,7 +157,7 @@ def test_what_nobody_set_is_unknown(live):
             ask()
 
 
-def test_ten_changes_are_one_turn(live):
+def test_ten_changes_are_one_attempt(live):
     live.portfolios.set(Portfolio("p", {"A": 1.0}))
     for _ in range(9):
         live.portfolios.change("p", {"A": 1.0})
@@ -168,7 +168,7 @@ def test_ten_changes_are_one_turn(live):
     assert live.take() == []
 
 
-def test_what_is_not_yet_due_is_not_taken(live):
+def test_portfolios_are_taken_when_enough_are_dirty_or_one_has_waited(live):
     live.portfolios.set(Portfolio("a", {}))
     waiting = live.recomputing.take(limit=2, wait_ms=60_000, max_in_progress=9)
     live.portfolios.set(Portfolio("b", {}))
@@ -179,7 +179,7 @@ def test_what_is_not_yet_due_is_not_taken(live):
     assert [attempt.portfolio.id for attempt in enough.attempts] == ["a", "b"]
 
 
-def test_no_more_than_so_many_are_underway(live):
+def test_the_number_of_portfolios_in_progress_is_bounded(live):
     for name in "abc":
         live.portfolios.set(Portfolio(name, {}))
 
@@ -191,7 +191,7 @@ def test_no_more_than_so_many_are_underway(live):
     assert [attempt.portfolio.id for attempt in live.take(max_in_progress=2)] == ["c"]
 
 
-def test_changes_of_state_are_told_once_and_in_order(live):
+def test_each_change_of_state_is_in_the_stream_once_and_in_order(live):
     live.portfolios.set(Portfolio("p", {}))
     states = [LimitState.OK, LimitState.WARN, LimitState.WARN, LimitState.HARD, LimitState.OK]
     for state in states:
@@ -200,7 +200,7 @@ def test_changes_of_state_are_told_once_and_in_order(live):
         assert live.record(attempt, gross=LimitState.NOT_EVALUATED) is None
         live.portfolios.change("p", {"A": 1.0})
 
-    assert live.told() == [
+    assert live.changes() == [
         ("p", 2, "gross", "ok", "warn"),
         ("p", 4, "gross", "warn", "hard"),
         ("p", 5, "gross", "hard", "ok"),
@@ -208,7 +208,7 @@ def test_changes_of_state_are_told_once_and_in_order(live):
     assert len({one.event_id for one in live.stream.read(BEGINNING)}) == 3
 
 
-def test_what_an_earlier_turn_found_comes_too_late(live):
+def test_the_result_of_an_earlier_attempt_is_late(live):
     live.portfolios.set(Portfolio("p", {}))
     (early,) = live.take()
     live.portfolios.change("p", {"A": 1.0})
@@ -216,11 +216,11 @@ def test_what_an_earlier_turn_found_comes_too_late(live):
 
     assert live.record(late, gross=LimitState.OK) == 0
     assert live.record(early, gross=LimitState.HARD) is None
-    assert live.told() == []
+    assert live.changes() == []
     assert live.portfolios.report("p").version == 2
 
 
-def test_a_limit_that_is_gone_is_ok_again(live):
+def test_a_limit_that_no_longer_applies_becomes_ok(live):
     live.portfolios.set(Portfolio("p", {}))
     (attempt,) = live.take()
     live.record(attempt, gross=LimitState.HARD, net=LimitState.WARN)
@@ -228,11 +228,11 @@ def test_a_limit_that_is_gone_is_ok_again(live):
     (attempt,) = live.take()
 
     assert live.record(attempt, net=LimitState.WARN) == 1
-    assert live.told()[-1] == ("p", 2, "gross", "hard", "ok")
+    assert live.changes()[-1] == ("p", 2, "gross", "hard", "ok")
     assert live.stream.read(BEGINNING)[-1].standing.observed is None
 
 
-def test_removed_and_set_again(live):
+def test_a_portfolio_that_is_removed_and_set_again_continues_its_versions(live):
     live.portfolios.set(Portfolio("p", {"A": 1.0}))
     (attempt,) = live.take()
     live.record(attempt, gross=LimitState.HARD)
@@ -245,11 +245,11 @@ def test_removed_and_set_again(live):
     (attempt,) = live.take()
     live.record(attempt, gross=LimitState.OK)
 
-    assert live.told() == [("p", 1, "gross", "ok", "hard"), ("p", 2, "gross", "hard", "ok")]
+    assert live.changes() == [("p", 1, "gross", "ok", "hard"), ("p", 2, "gross", "hard", "ok")]
     assert live.portfolios.report("p").version == 3
 
 
-def test_what_stays_underway_is_dirty_again_and_given_up_at_last(live):
+def test_an_attempt_without_a_result_is_retried_and_finally_given_up(live):
     live.portfolios.set(Portfolio("p", {}))
     for n_failed in range(2):
         (attempt,) = live.take()
@@ -273,7 +273,7 @@ def test_what_stays_underway_is_dirty_again_and_given_up_at_last(live):
     assert live.recomputing.counts().in_progress == 0
 
 
-def test_a_new_market_or_limit_set_outdates_all(live, server, market):
+def test_a_new_market_or_limit_set_makes_all_reports_outdated(live, server, market):
     for name in "abc":
         live.portfolios.set(Portfolio(name, {}))
     for attempt in live.take():
@@ -297,7 +297,7 @@ def test_a_new_market_or_limit_set_outdates_all(live, server, market):
     assert live.recomputing.counts().outdated == 3
 
 
-def test_changed_portfolios_go_before_outdated_ones(live, server, market):
+def test_changed_portfolios_are_taken_before_outdated_ones(live, server, market):
     for name in "abc":
         live.portfolios.set(Portfolio(name, {}))
     for attempt in live.take():
@@ -314,7 +314,7 @@ def test_changed_portfolios_go_before_outdated_ones(live, server, market):
     )
 
 
-def test_whoever_waits_is_woken(live):
+def test_a_change_wakes_a_waiting_collector(live):
     assert not live.recomputing.wait_for_dirty(0.01)
     live.portfolios.set(Portfolio("p", {}))
     live.portfolios.change("p", {"A": 1.0})
@@ -323,7 +323,7 @@ def test_whoever_waits_is_woken(live):
     assert not live.recomputing.wait_for_dirty(0.01)
 
 
-def test_readers_of_a_group_share_and_end_what_they_read(live):
+def test_readers_of_a_group_share_and_acknowledge_changes(live):
     live.portfolios.set(Portfolio("p", {}))
     (attempt,) = live.take()
     live.record(attempt, a=LimitState.WARN, b=LimitState.WARN, c=LimitState.HARD)
@@ -339,7 +339,7 @@ def test_readers_of_a_group_share_and_end_what_they_read(live):
     assert live.stream.read_group("desk", "one") == second
 
 
-def test_a_stream_that_no_longer_reaches_back_is_told(live, server):
+def test_reading_after_a_trimmed_position_is_an_error(live, server):
     live.portfolios.set(Portfolio("p", {}))
     for state in (LimitState.WARN, LimitState.HARD, LimitState.OK):
         (attempt,) = live.take()
@@ -356,7 +356,7 @@ def test_a_stream_that_no_longer_reaches_back_is_told(live, server):
     client.close()
 
 
-def test_readers_of_a_group_are_told_of_what_is_gone(live, server):
+def test_a_group_whose_changes_were_trimmed_gets_an_error_once(live, server):
     client = connect(server.url)
     live.portfolios.set(Portfolio("p", {}))
     for state in (LimitState.WARN, LimitState.HARD, LimitState.OK, LimitState.WARN):
@@ -377,7 +377,7 @@ def test_readers_of_a_group_are_told_of_what_is_gone(live, server):
     client.close()
 
 
-def test_a_group_begins_where_it_is_told(live):
+def test_a_group_starts_at_the_given_position(live):
     live.portfolios.set(Portfolio("p", {}))
     (attempt,) = live.take()
     live.record(attempt, gross=LimitState.HARD)
@@ -390,7 +390,7 @@ def test_a_group_begins_where_it_is_told(live):
     assert [one.before for one in live.stream.read_group("desk", "one")] == ["hard"]
 
 
-def test_listeners_are_handed_each_change_once(live, server):
+def test_each_change_is_delivered_to_a_listener_once(live, server):
     client = connect(server.url)
     live.portfolios.set(Portfolio("p", {}))
     (attempt,) = live.take()
@@ -480,7 +480,7 @@ def test_one_report_that_answers_several_events_holds_all_their_reasons(live):
     assert live.portfolios.report("p").reason == "later"
 
 
-def test_what_a_critical_event_asks_for_is_retried_in_the_critical_lane(live):
+def test_a_check_of_a_critical_event_is_retried_in_the_critical_lane(live):
     live.portfolios.set(Portfolio("p", {}))
     assert critical(live, "p") == ["p"]
     assert live.recomputing.retry(visibility_timeout_s=-1, max_attempts=3) == []
@@ -503,7 +503,7 @@ def test_a_removed_portfolio_is_not_checked_for_an_earlier_event(live):
     assert live.portfolios.report("p").reason is None
 
 
-def test_an_event_for_all_is_given_to_each_of_many_portfolios(live):
+def test_a_critical_event_without_ids_is_for_all_portfolios(live):
     names = [f"p{number}" for number in range(450)]
     for name in names:
         live.portfolios.set(Portfolio(name, {}))

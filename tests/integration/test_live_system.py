@@ -1,4 +1,4 @@
-"""Live portfolios from the client through scheduler and worker, and back."""
+"""Live portfolios from the client through scheduler and worker and back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LIMITS = LimitSet("live", [Limit("gross_exposure", hard=1_000_000.0, id="gross")
 
 @pytest.fixture(scope="module")
 def live_fleet(market) -> Iterator[Fleet]:
-    """A fleet of these tests alone: live portfolios are held against the default limits."""
+    """A fleet of its own, because live portfolios use the default limits."""
     with running_fleet(FleetPlan(n_workers=1, scheduler=True, log_level="info")) as fleet:
         with RiskClient(fleet.url) as risk:
             risk.publish_market(market)
@@ -26,8 +26,8 @@ def live_fleet(market) -> Iterator[Fleet]:
         yield fleet
 
 
-def test_a_change_that_breaks_a_limit_is_told(live_fleet, clients, call):
-    """By the stream, by the latest report, and by a check; what heals it is told too."""
+def test_a_change_that_breaks_a_limit_is_reported(live_fleet, clients, call):
+    """In the stream, in the latest report and by a check; so is the end of the breach."""
     risk, name = clients(live_fleet.url, timeout_s=20), unique("live")
     risk.set_portfolio(Portfolio(name, {"AAPL": 1.0}))
     changes = risk.breaches(idle_timeout_s=30)
@@ -52,8 +52,8 @@ def test_a_change_that_breaks_a_limit_is_told(live_fleet, clients, call):
     assert only_json(call("report", name, "--json", "--broker-url", live_fleet.url))["version"]
 
 
-def test_new_limits_are_told_of_too(live_fleet, clients):
-    """Nobody changed the portfolio."""
+def test_a_new_limit_set_changes_states(live_fleet, clients):
+    """Without a change of the portfolio."""
     risk, name = clients(live_fleet.url, timeout_s=20), unique("live")
     risk.set_portfolio(Portfolio(name, {"AAPL": 10.0}))
     wait_until(lambda: risk.report(name), 30)

@@ -1,4 +1,4 @@
-"""Markets that change while checks run: what is stamped holds, and no check fails for it."""
+"""Markets that change while checks run: a check uses the market of its stamp."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LATER = datetime(2023, 1, 3, 21, tzinfo=UTC)
 
 @pytest.fixture
 def name(risk, market) -> str:
-    """A name of this test's own, with the sample market on it."""
+    """A market name of this test, with the sample market."""
     name = unique("market")
     risk.publish_market(market, name)
     return name
@@ -44,8 +44,8 @@ def value(risk: RiskClient, portfolio: Portfolio, market: str) -> float:
     return report.measures["market_value"].value
 
 
-def test_a_market_is_known_by_its_name_and_by_its_id(risk, market, name, share):
-    """Publishing it again is the same market."""
+def test_a_market_is_found_by_name_and_by_id(risk, market, name, share):
+    """Publishing the same content again returns the same id."""
     assert risk.publish_market(market, name) == market.id
 
     by_name, by_id = (risk.check(share, market=given) for given in (name, market.id))
@@ -57,7 +57,7 @@ def test_a_market_is_known_by_its_name_and_by_its_id(risk, market, name, share):
 
 
 def test_new_prices_are_a_new_market_on_the_same_panel(risk, market, name, prices):
-    """The returns are not sent again; name, moment and prices are new."""
+    """The returns are not sent again; id, time and prices are new."""
     market_id = risk.publish_prices(prices, as_of=LATER, name=name)
 
     loaded = risk.load_market(name)
@@ -68,8 +68,8 @@ def test_new_prices_are_a_new_market_on_the_same_panel(risk, market, name, price
     assert dict(loaded.scenarios) == dict(market.scenarios)
 
 
-def test_a_check_after_publishing_sees_the_new_prices(risk, market, name, prices, share):
-    """At once, each time; and the old market still answers by its id."""
+def test_a_check_after_publishing_uses_the_new_prices(risk, market, name, prices, share):
+    """Each time; and the old market can still be used by its id."""
     old = value(risk, share, name)
     for times in range(1, 6):
         marks = {name: price * times for name, price in prices.items()}
@@ -99,8 +99,8 @@ BAD_PRICES = {
 
 
 @pytest.mark.parametrize(("change", "named"), BAD_PRICES.values(), ids=BAD_PRICES.keys())
-def test_prices_too_many_too_few_or_none_are_refused(risk, market, name, prices, change, named):
-    """The instrument is named, and the market stays what it was."""
+def test_unknown_missing_or_invalid_prices_are_refused(risk, market, name, prices, change, named):
+    """The error names the instrument, and the market is unchanged."""
     with pytest.raises(InvalidMarketError) as caught:
         risk.publish_prices(change(prices), as_of=LATER, name=name)
 
@@ -114,7 +114,7 @@ def test_prices_need_a_market(risk, prices):
         risk.publish_prices(prices, as_of=LATER, name=unique())
 
 
-def test_a_time_without_zone_is_refused(risk, name, prices):
+def test_a_time_without_a_time_zone_is_refused(risk, name, prices):
     with pytest.raises(InvalidMarketError) as caught:
         risk.publish_prices(prices, as_of=datetime(2023, 1, 3), name=name)
 
@@ -130,7 +130,7 @@ def small(n: int = 1, shift: float = 0.0) -> MarketSnapshot:
 
 
 def lifetimes(server, *markets: MarketSnapshot) -> list[tuple[int, int]]:
-    """Return how many seconds market and panel have left; -1 is for ever."""
+    """Return the remaining seconds of markets and panels; -1 means no expiry."""
     client = server.client
     return [(client.ttl(market_key(m.id)), client.ttl(panel_key(m.panel_id))) for m in markets]
 
@@ -141,8 +141,8 @@ def publisher(server) -> Iterator[RiskClient]:
         yield risk
 
 
-def test_a_superseded_market_lives_on_for_a_day(server, publisher):
-    """Blocks that were stamped with it find it; then it goes, and its panel with it."""
+def test_a_superseded_market_is_kept_for_a_day(server, publisher):
+    """For blocks with its stamp; then it expires, and its panel too."""
     old, new = small(shift=0.0), small(shift=0.01)
     publisher.publish_market(old)
     publisher.publish_market(new)
@@ -154,8 +154,8 @@ def test_a_superseded_market_lives_on_for_a_day(server, publisher):
         assert SUPERSEDED_MARKET_TTL_S - 60 < left <= SUPERSEDED_MARKET_TTL_S
 
 
-def test_a_panel_that_is_in_use_stays(server, publisher):
-    """New marks supersede the old ones, not the returns that both stand on."""
+def test_a_panel_in_use_does_not_expire(server, publisher):
+    """New prices supersede the old prices, not the returns of both."""
     old = small()
     publisher.publish_market(old)
     publisher.publish_prices({"I0": 2.0}, as_of=LATER, name="default")
@@ -166,8 +166,8 @@ def test_a_panel_that_is_in_use_stays(server, publisher):
     assert panel_left == -1
 
 
-def test_a_market_under_another_name_stays(server, publisher):
-    """It is superseded only where no name has it any more."""
+def test_a_market_with_another_name_does_not_expire(server, publisher):
+    """It is superseded only if no name points to it."""
     shared = small()
     for name in ("a", "b"):
         publisher.publish_market(shared, name)
@@ -179,8 +179,8 @@ def test_a_market_under_another_name_stays(server, publisher):
     assert all(left > 0 for left in lifetimes(server, shared)[0])
 
 
-def test_a_market_published_once_more_is_kept(server, publisher):
-    """What was superseded and comes back lives for ever again, with its panel."""
+def test_a_market_that_is_published_again_does_not_expire(server, publisher):
+    """Nor does its panel."""
     old = small()
     for market in (old, small(shift=0.01), old):
         publisher.publish_market(market)
@@ -188,8 +188,8 @@ def test_a_market_published_once_more_is_kept(server, publisher):
     assert lifetimes(server, old) == [(-1, -1)]
 
 
-def test_prices_bring_back_a_panel_that_was_about_to_go(server, publisher, monkeypatch):
-    """Another market came between reading the old one and putting new marks on its panel."""
+def test_new_prices_keep_a_panel_that_was_about_to_expire(server, publisher, monkeypatch):
+    """Another market is published between reading the old one and publishing its new prices."""
     publisher.publish_market(small())
     load = MarketStore.load
 
@@ -207,8 +207,8 @@ def test_prices_bring_back_a_panel_that_was_about_to_go(server, publisher, monke
     assert lifetimes(server, current) == [(-1, -1)]
 
 
-def test_prices_bring_a_panel_that_is_gone(server, publisher, monkeypatch):
-    """It expired between reading the market and putting new marks on it: it is sent again."""
+def test_new_prices_send_the_panel_again_if_it_has_expired(server, publisher, monkeypatch):
+    """It expires between reading the market and publishing its new prices."""
     publisher.publish_market(small())
     load = MarketStore.load
 
@@ -224,8 +224,7 @@ def test_prices_bring_a_panel_that_is_gone(server, publisher, monkeypatch):
     assert publisher.load_market().id == market_id
 
 
-def test_a_damaged_limit_set_is_undecodable(server, publisher):
-    """And not an error of the parser."""
+def test_a_damaged_limit_set_is_a_decode_error(server, publisher):
     limit_set = LimitSet("damaged", [Limit("volatility", hard=1.0)])
     publisher.publish_limits(limit_set)
     server.client.set(limits_key(limit_set.version), b"{")
@@ -234,8 +233,8 @@ def test_a_damaged_limit_set_is_undecodable(server, publisher):
         LimitStore(server.client).load(limit_set.version)
 
 
-def test_limits_once_stamped_stay_for_the_blocks_that_have_them(server, publisher):
-    """A version is kept under its content for ever."""
+def test_a_version_of_a_limit_set_is_kept(server, publisher):
+    """Blocks with its stamp find it after another version was published."""
     old = LimitSet("s", [Limit("volatility", hard=1.0)])
     new = replace(old, limits=[Limit("volatility", hard=2.0)])
 

@@ -1,4 +1,4 @@
-"""Changes of live portfolios as plain JSON, on a real server: versions, and what is refused."""
+"""Changes of live portfolios and critical events as plain JSON, on a real server."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def held(version: int) -> dict[str, Any]:
     return {"status": "ok", "portfolio_id": "p", "version": version}
 
 
-def test_a_portfolio_is_held_changed_and_removed(service, portfolios):
+def test_a_portfolio_is_set_changed_and_removed(service, portfolios):
     assert service.update({"portfolio": BOOK}, [], "t1") == held(1)
     assert service.change({"portfolio_id": "p", "deltas": {"A": 2, "B": 0.5}}, [], "t2") == held(2)
 
@@ -43,13 +43,13 @@ def test_a_portfolio_is_held_changed_and_removed(service, portfolios):
     assert portfolios.ids() == []
 
 
-def test_its_id_may_stand_beside_the_portfolio(service, portfolios):
+def test_an_update_accepts_a_portfolio_with_its_id(service, portfolios):
     assert service.update({"portfolio": BOOK, "portfolio_id": "p"}, [], "t1") == held(1)
     assert portfolios.ids() == ["p"]
 
 
-def test_a_task_that_is_delivered_twice_changes_nothing_the_second_time(service, portfolios):
-    """Nor once others came in between."""
+def test_a_repeated_task_changes_nothing(service, portfolios):
+    """Even if other tasks came in between."""
     change = {"portfolio_id": "p", "deltas": {"A": 2}}
     service.update({"portfolio": BOOK}, [], "t1")
     service.change(change, [], "t2")
@@ -62,7 +62,7 @@ def test_a_task_that_is_delivered_twice_changes_nothing_the_second_time(service,
         assert service.update({"portfolio_id": "p"}, [], "t4") == held(3)
 
 
-def test_the_id_of_an_event_stands_before_that_of_its_task(service, portfolios):
+def test_an_event_id_takes_precedence_over_the_id_of_the_task(service, portfolios):
     change = {"portfolio_id": "p", "deltas": {"A": 2}, "event_id": "fill-7"}
     service.update({"portfolio": BOOK}, [], "t1")
 
@@ -103,7 +103,7 @@ def test_the_id_of_an_event_stands_before_that_of_its_task(service, portfolios):
         ({"portfolio_id": "p", "delta": {"A": 1}}, "invalid_settings", "delta"),
     ],
 )
-def test_a_change_that_is_refused_changes_nothing(service, server, request_, code, field):
+def test_an_invalid_change_is_refused_and_changes_nothing(service, server, request_, code, field):
     service.update({"portfolio": {"id": "p", "positions": {"A": 1, "TOP": 1.7e308}}}, [], "t1")
     before = server.content()
 
@@ -128,7 +128,7 @@ def test_a_change_that_is_refused_changes_nothing(service, server, request_, cod
         ({"portfolio": BOOK, "deltas": {"A": 1}}, "invalid_settings", "deltas"),
     ],
 )
-def test_an_update_that_is_refused_changes_nothing(service, server, request_, code, field):
+def test_an_invalid_update_is_refused_and_changes_nothing(service, server, request_, code, field):
     service.update({"portfolio": {"id": "p", "positions": {"A": 1}}}, [], "t1")
     before = server.content()
 
@@ -140,15 +140,14 @@ def test_an_update_that_is_refused_changes_nothing(service, server, request_, co
     assert server.content() == before
 
 
-def test_nothing_stands_by_position(service, server):
+def test_arguments_by_position_are_refused(service, server):
     for do in (service.change, service.update):
         answer = do({"portfolio": BOOK}, [BOOK], "t1")
         assert (answer["code"], answer["field"]) == ("invalid_settings", "args")
     assert server.key_names() == set()
 
 
-def test_a_server_that_is_away_is_no_answer():
-    """The task repeats it: an error of the server answered as one of the request would lose it."""
+def test_an_unreachable_server_raises_so_that_the_task_is_repeated():
     with connect(f"redis://127.0.0.1:{free_port()}/0", n_retries=0) as nobody:
         service = PositionService(PortfolioStore(nobody))
         with pytest.raises(TransportError):
@@ -168,9 +167,7 @@ def test_a_critical_event_counts_its_portfolios_and_names_unknown_ids(service, p
     assert service.critical_event({"event": "flash crash"}, [], "t2") == event(3)
 
 
-def test_a_critical_event_that_is_sent_twice_changes_nothing_the_second_time(
-    service, portfolios, server
-):
+def test_a_repeated_critical_event_changes_nothing(service, portfolios, server):
     portfolios.set(Portfolio("p", {"A": 1.0}))
     halt = {"event": "halt", "portfolio_ids": ["p", "none"], "event_id": "halt-1"}
     assert service.critical_event(halt, [], "t1") == event(1, "none")

@@ -1,4 +1,4 @@
-"""Who looks after the ledger, how often it goes round, and what it says about it."""
+"""The reaper and the sweeper: locks, rounds and log lines."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def lock_ms(server) -> int:
     return server.client.pttl(REAPER_LOCK_KEY)
 
 
-def test_one_of_two_reapers_looks_and_keeps_the_lock(server):
-    """Each of its looks renews it."""
+def test_only_the_reaper_with_the_lock_works(server):
+    """Each run renews the lock."""
     owner, other = Reaper(server.client), Reaper(server.client)
 
     assert owner.reap() == NOTHING
@@ -40,8 +40,8 @@ def test_one_of_two_reapers_looks_and_keeps_the_lock(server):
     assert 0 <= REAPER_LOCK_TTL_S * 1_000 - lock_ms(server) < 1_000
 
 
-def test_the_lock_of_a_reaper_that_is_gone_goes_to_another(server):
-    """Who had it and comes back finds it taken."""
+def test_another_reaper_takes_the_lock_of_a_stopped_one(server):
+    """A reaper that returns does not get the lock back."""
     gone, other = Reaper(server.client), Reaper(server.client)
     gone.reap()
     server.client.delete(REAPER_LOCK_KEY)
@@ -51,8 +51,8 @@ def test_the_lock_of_a_reaper_that_is_gone_goes_to_another(server):
 
 
 @pytest.mark.parametrize("what", ["requeued", "expired", "dead_lettered"])
-def test_a_reaper_says_what_it_did(server, broker, sender, hand, what):
-    """And nothing where there was nothing to do."""
+def test_a_reaper_logs_its_work(server, broker, sender, hand, what):
+    """It logs nothing if there was nothing to do."""
     reaper = Reaper(server.client)
     block_id = sender.send()
     hand.take()
@@ -75,8 +75,10 @@ def test_a_reaper_says_what_it_did(server, broker, sender, hand, what):
 
 
 @pytest.mark.parametrize(("n_blocks", "n_clients"), [(210, 0), (0, 210)])
-def test_a_sweep_goes_on_while_there_is_either(server, broker, sender, n_blocks, n_clients):
-    """Blocks without clients that are gone, and clients that left no blocks."""
+def test_a_sweep_continues_while_blocks_or_clients_are_left(
+    server, broker, sender, n_blocks, n_clients
+):
+    """Also if there are only blocks, or only clients."""
     for _ in range(n_blocks):
         server.client.zadd(LEDGER_KEY, {sender.send(): 1})
     seen_ms = server.now_ms() - 1_000 * (CLIENT_GONE_S + 1)
@@ -86,8 +88,7 @@ def test_a_sweep_goes_on_while_there_is_either(server, broker, sender, n_blocks,
     assert sweep(broker) == Swept(n_blocks, n_clients, 0)
 
 
-def test_a_sweep_looks_once_more_than_it_finds():
-    """A round that finds neither block nor client is its last."""
+def test_a_sweep_ends_after_a_round_that_finds_nothing():
     rounds = [Swept(1, 0, 0), Swept(0, 1, 2), Swept(0, 0, 0), Swept(9, 9, 9)]
 
     class Canned:
@@ -98,8 +99,8 @@ def test_a_sweep_looks_once_more_than_it_finds():
     assert rounds == [(9, 9, 9)]
 
 
-def test_a_sweep_ends_though_there_is_always_more():
-    """The rest is left to the next one."""
+def test_a_sweep_ends_even_if_every_round_finds_something():
+    """The next sweep removes the rest."""
 
     class Endless:
         def sweep(self):

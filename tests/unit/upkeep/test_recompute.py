@@ -1,4 +1,4 @@
-"""When live portfolios are taken, in which blocks, and how fast they follow a new market."""
+"""When live portfolios are taken, in which blocks, and how fast they are refreshed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def attempt(name: str, n_failed: int = 0, n_positions: int = 1, number: int = 7)
 
 
 class Server:
-    """Plays the store and the broker, and the time."""
+    """Stands in for the store, the broker and the clock."""
 
     def __init__(self, *taken: Taken) -> None:
         self.now_s = 100.0
@@ -59,13 +59,13 @@ def names(blocks) -> list[list[str]]:
     return [[one.portfolio.id for one in block] for block in blocks]
 
 
-def test_what_failed_before_goes_alone():
+def test_a_portfolio_with_a_failed_attempt_is_a_block_of_its_own():
     attempts = [attempt("a"), attempt("b", n_failed=1), attempt("c"), attempt("d", n_failed=2)]
 
     assert sorted(names(blocks_of(attempts))) == [["a", "c"], ["b"], ["d"]]
 
 
-def test_a_block_holds_so_many_positions_and_one_portfolio_at_least(monkeypatch):
+def test_the_positions_of_a_block_are_bounded_unless_one_portfolio_has_more(monkeypatch):
     monkeypatch.setattr(recompute, "_MAX_POSITIONS", 10)
     attempts = [
         attempt("a", n_positions=11),
@@ -78,7 +78,7 @@ def test_a_block_holds_so_many_positions_and_one_portfolio_at_least(monkeypatch)
     assert names(blocks_of([])) == []
 
 
-def test_a_block_says_which_turns_it_is_of_and_its_answer_is_nobodys():
+def test_a_block_has_its_attempts_and_its_answer_is_not_kept():
     server = Server(Taken("changed", [attempt("a"), attempt("b", number=9)], None))
 
     server.collector(visibility_timeout_s=15.0).step()
@@ -100,7 +100,7 @@ def test_portfolios_of_a_critical_event_go_to_the_critical_lane():
     assert [terms["lane"] for _, terms in server.sent] == [Lane.CRITICAL, Lane.CRITICAL]
 
 
-def test_one_waits_for_a_token_only_where_nothing_was_due():
+def test_the_collector_waits_for_a_change_only_if_nothing_was_due():
     server = Server(NOTHING, NOTHING, Taken("changed", [attempt("a")], None), NOTHING, NOTHING)
     collector = server.collector()
 
@@ -113,7 +113,7 @@ def test_one_waits_for_a_token_only_where_nothing_was_due():
     assert waits == [[1.0], [1.0], [1.0], [], [1.0]]
 
 
-def test_what_is_due_soon_is_looked_at_soon():
+def test_the_collector_looks_again_when_something_is_due_soon():
     server = Server(Taken("nothing", [], 5), Taken("nothing", [], 80), NOTHING)
     collector = server.collector()
 
@@ -123,7 +123,7 @@ def test_what_is_due_soon_is_looked_at_soon():
     assert server.waited == [1.0, pytest.approx(0.005), pytest.approx(0.02)]
 
 
-def test_outdated_portfolios_follow_at_a_bounded_rate():
+def test_outdated_portfolios_are_refreshed_at_a_bounded_rate():
     outdated = Taken("outdated", [attempt(f"p{n}") for n in range(50)], 20)
     server = Server(outdated, Taken("nothing", [], 20), outdated, outdated)
     collector = server.collector(refresh_per_s=5_000.0, batch_size=50)
@@ -135,8 +135,8 @@ def test_outdated_portfolios_follow_at_a_bounded_rate():
     assert server.waited == [1.0, pytest.approx(0.01)]
 
 
-def test_a_full_lane_is_no_failure():
-    """What was taken stays in progress, and is taken again later."""
+def test_a_full_lane_is_not_an_error():
+    """The portfolios stay in progress, and are retried later."""
     server = Server(Taken("changed", [attempt("a"), attempt("b", n_failed=1)], None))
     server.is_full = True
 
