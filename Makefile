@@ -19,19 +19,22 @@ fi
 @touch $(1)/.installed
 endef
 
-.PHONY: demo test test-faults test-benchmarks test-browser test-compose secrets libraries certify check lint types contracts docs site bench load lock clean
+.PHONY: demo kernels test test-faults test-benchmarks test-browser test-compose secrets libraries certify check lint types contracts docs site bench load lock clean
 
 demo: .venv-demo/.installed  ## real portfolios on real prices through real workers
 	.venv-demo/bin/risk-tasks demo
 
+kernels: .venv/.installed  ## compile the kernels that this machine lacks: half a minute, once
+	@$(BIN)/python -m risk_tasks.kernels
+
 # Long files first: the short ones fill the gaps at the end.
-test: .venv/.installed  ## what the product does: unit, certification and integration tests
+test: .venv/.installed kernels  ## what the product does: unit, certification and integration tests
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/integration tests/certification tests/unit
 
-test-faults: .venv/.installed  ## kills, floods and restarts; FULL=1 for the full size, half an hour
+test-faults: .venv/.installed kernels  ## kills, floods and restarts; FULL=1 for the full size, half an hour
 	$(BIN)/pytest tests/faults $(if $(FULL),--full)
 
-test-benchmarks: .venv/.installed  ## the programs that measure, at a small size
+test-benchmarks: .venv/.installed kernels  ## the programs that measure, at a small size
 	$(BIN)/pytest tests/benchmarks
 
 test-browser: site  ## the documentation site in Chromium

@@ -23,7 +23,7 @@ from tests.programs import require
 
 pytestmark = pytest.mark.integration
 
-N_KILLS, N_CALLERS = 3, 8
+N_KILLS, N_CALLERS = 2, 8
 #: nginx uses a restarted gateway again within this time
 _APART_S = 4
 
