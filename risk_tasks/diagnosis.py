@@ -17,7 +17,7 @@ from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.monitoring.status import read_shards
 from risk_tasks.queues import SHARDED_LANES, Lane
 from risk_tasks.store.published import LimitStore, MarketStore
-from risk_tasks.store.roles import LiveRole, RoleStore
+from risk_tasks.store.roles import RoleStore, RunningRole
 from risk_tasks.store.shards import ShardStore
 
 #: the Lua scripts need UNLINK, LPOP with a count, and effects replication
@@ -67,7 +67,7 @@ def _examine(client: redis.Redis, url: str) -> Iterator[Finding]:
         yield _version(server)
         yield _eviction(server)
         yield _persistence(server)
-    roles = RoleStore(client).live()
+    roles = RoleStore(client).running()
     yield from _roles(roles)
     market_id = MarketStore(client).current().get(DEFAULT_NAME)
     yield _published("market", market_id, "risk-tasks market publish PRICES")
@@ -112,7 +112,7 @@ def _persistence(server: dict[str, Any]) -> Finding:
     )
 
 
-def _roles(roles: list[LiveRole]) -> Iterator[Finding]:
+def _roles(roles: list[RunningRole]) -> Iterator[Finding]:
     for lane in Lane:
         serving = [role.name for role in roles if lane in role.lanes.split(",")]
         yield Finding(

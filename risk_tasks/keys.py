@@ -37,7 +37,7 @@ risk:market:ID                 hash    marks and scenarios, panel id; superseded
 risk:panel:ID                  string  returns; as the markets on it
 risk:limit_sets                hash    version by name; for ever
 risk:limits:VERSION            string  a limit set, JSON; for ever
-risk:role:NAME                 hash    role, lanes, pid, host of a live role; 3 s, renewed
+risk:role:NAME                 hash    role, lanes, pid, host of a running role; 3 s, renewed
 risk:roles                     set     names of roles, and of some that have died; for ever
 risk:cache:KEY                 string  a result by content hash; 900 s, or evicted (cache's server)
 risk:lease:KEY                 string  who computes a result; seconds (cache's server)

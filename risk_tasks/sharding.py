@@ -1,8 +1,8 @@
 """Which shard a portfolio is in and which worker leases it. No input, no output, no clock.
 
 Shards are leased without a coordinator. Every worker reads the same leases and the same list of
-live workers, releases the shards that exceed its share and takes free ones up to its share. A shard
-moves only when a worker has more than its share.
+running workers, releases the shards that exceed its share and takes free ones up to its share. A
+shard moves only when a worker has more than its share.
 """
 
 from __future__ import annotations

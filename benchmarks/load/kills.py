@@ -73,7 +73,7 @@ def _await_another(worker: RoleProcess, pid: int, roles: RoleStore) -> None:
     """Wait until the process in the place of `pid` says that it serves."""
     give_up_s = time.monotonic() + _SERVES_WITHIN_S
     while time.monotonic() < give_up_s:
-        if worker.pid != pid and worker.pid in {role.pid for role in roles.live()}:
+        if worker.pid != pid and worker.pid in {role.pid for role in roles.running()}:
             return
         time.sleep(_POLL_S)
 

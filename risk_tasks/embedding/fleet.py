@@ -124,7 +124,7 @@ class Fleet:
                         f"{process.name} exited before it was ready:\n{process.log_tail()}"
                     )
             try:
-                serving = {role.pid for role in self._roles.live()}
+                serving = {role.pid for role in self._roles.running()}
             except TransportError:
                 serving = set()
             if all(process.pid in serving for process in self.processes):

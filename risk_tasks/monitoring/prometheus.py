@@ -270,7 +270,7 @@ _LANE_GAUGES: Mapping[str, tuple[str, Callable[[LaneBacklog], float]]] = {
 }
 _SHARD_GAUGES: Mapping[str, tuple[str, Callable[[LaneShards], float]]] = {
     "shards": ("Shards of a lane.", lambda lane: len(lane.shards)),
-    "orphaned_shards": ("Shards that no live worker leases.", lambda lane: len(lane.orphaned)),
+    "orphaned_shards": ("Shards that no running worker leases.", lambda lane: len(lane.orphaned)),
     "shard_imbalance": (
         "The largest share of the leases over the mean share; 0 without leases.",
         lambda lane: lane.imbalance or 0.0,
@@ -305,7 +305,7 @@ class ServerMetrics:
         return []
 
     def _lanes(self, backlog: Backlog) -> Iterator[Metric]:
-        lanes, roles = backlog.lanes, RoleStore(self._client).live()
+        lanes, roles = backlog.lanes, RoleStore(self._client).running()
         for name, (meaning, value) in _LANE_GAUGES.items():
             yield _by_lane(name, meaning, {lane: value(lanes[lane]) for lane in Lane})
         checks = {lane: LANE_CAPACITY[lane].checks for lane in Lane}

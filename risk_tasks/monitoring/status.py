@@ -15,7 +15,7 @@ from risk_tasks.monitoring.recording import LaneCounts
 from risk_tasks.queues import LANE_CAPACITY, SHARDED_LANES, Lane
 from risk_tasks.store.published import MarketStore
 from risk_tasks.store.recompute import LiveCounts, RecomputeStore
-from risk_tasks.store.roles import AutoscalerReport, AutoscalerStore, LiveRole, RoleStore
+from risk_tasks.store.roles import AutoscalerReport, AutoscalerStore, RoleStore, RunningRole
 from risk_tasks.store.shards import ShardStore
 from risk_tasks.store.telemetry import LaneBacklog, Slot, SlotStore, Waiting, Window, read_backlog
 
@@ -94,7 +94,7 @@ def read_status(client: redis.Redis, window_s: float = WINDOW_S) -> Status:
     """
     window = SlotStore(client).read(window_s)
     backlog = read_backlog(client)
-    roles = RoleStore(client).live()
+    roles = RoleStore(client).running()
     by_lane = _merged(window)
     every = LaneCounts()
     for counts in by_lane.values():
@@ -162,8 +162,8 @@ def _work_per_check_ms(window: Window, n_checks: int) -> float | None:
     return None if work_s is None else work_s * 1e3
 
 
-def _busy_by_worker(window: Window, roles: list[LiveRole]) -> dict[str, float | None]:
-    """Return the utilization of each live worker; None for one without records."""
+def _busy_by_worker(window: Window, roles: list[RunningRole]) -> dict[str, float | None]:
+    """Return the utilization of each running worker; None for one without records."""
     slots: dict[str, list[Slot]] = {}
     for process, measured in window.by_worker.items():
         # A process appends a part of its own to the name of its worker.
@@ -188,7 +188,7 @@ def _lane_status(
     lane: Lane,
     backlog: LaneBacklog,
     counts: LaneCounts,
-    roles: list[LiveRole],
+    roles: list[RunningRole],
     n_unanswered: int,
 ) -> LaneStatus:
     capacity = LANE_CAPACITY[lane]
@@ -223,7 +223,7 @@ def _times(durations: Durations) -> Times:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardStatus:
-    """One shard: its worker, None without a live one, and what waits in it."""
+    """One shard: its worker, None without a running one, and what waits in it."""
 
     shard: int
     worker: str | None
@@ -236,7 +236,7 @@ class LaneShards:
     """The shards of a lane.
 
     `imbalance`: the largest share of the leases over the mean share; None without leases.
-    `orphaned`: shards that no live worker leases; their blocks wait until another worker helps.
+    `orphaned`: shards that no running worker leases; their blocks wait until another worker helps.
     """
 
     workers: dict[str, int]

@@ -51,7 +51,7 @@ class KernelSupply:
 
     @property
     def state(self) -> dict[str, int]:
-        """What the worker's entry among the live roles says of its kernels."""
+        """What the worker's entry among the running roles says of its kernels."""
         return {"kernels_ready": self.n_ready, "kernels": self.n_kernels}
 
     def prepare(self) -> None:

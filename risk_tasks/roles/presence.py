@@ -1,4 +1,4 @@
-"""The entry of a live role on the server, and periodic work in threads."""
+"""The entry of a running role on the server, and periodic work in threads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import structlog
 
 from risk_tasks.errors import RiskTasksError, TransportError
 from risk_tasks.keys import ROLE_TTL_S
-from risk_tasks.store.roles import LiveRole, RoleStore
+from risk_tasks.store.roles import RoleStore, RunningRole
 
 log = structlog.get_logger("risk_tasks")
 
@@ -67,7 +67,7 @@ def unique_name(role: str) -> str:
 
 
 class Presence:
-    """The entry of a live role on the server, from `start` until `stop`.
+    """The entry of a running role on the server, from `start` until `stop`.
 
     `renew` renews the entry, and may read further data in the same round trip.
     """
@@ -78,11 +78,11 @@ class Presence:
         role: str,
         name: str,
         lanes: str = "",
-        renew: Callable[[LiveRole], object] | None = None,
+        renew: Callable[[RunningRole], object] | None = None,
         **fields: Any,
     ) -> None:
         self._store = store
-        self._role = LiveRole(name, role, lanes, socket.gethostname(), os.getpid(), **fields)
+        self._role = RunningRole(name, role, lanes, socket.gethostname(), os.getpid(), **fields)
         renew = renew or store.renew
         self._repeater = Repeater(
             lambda: renew(self._role), every_s=_RENEW_EVERY_S, name="presence"

@@ -44,7 +44,7 @@ from risk_tasks.store.portfolios import PortfolioStore
 from risk_tasks.store.prewarm import PopularityStore, PrewarmStore
 from risk_tasks.store.published import LimitStore, MarketStore
 from risk_tasks.store.recompute import RecomputeStore
-from risk_tasks.store.roles import CacheCountsStore, LiveRole, RoleStore
+from risk_tasks.store.roles import CacheCountsStore, RoleStore, RunningRole
 from risk_tasks.store.shards import ShardStore
 from risk_tasks.upkeep.breach_dispatch import BreachDispatch
 
@@ -152,11 +152,11 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
 
 def _agree(client: redis.Redis, settings: Settings) -> int:
     """Return how many shards there are; raises `ShardCountError` where others say otherwise."""
-    is_served = any(role.role == "worker" for role in RoleStore(client).live())
+    is_served = any(role.role == "worker" for role in RoleStore(client).running())
     return ShardStore(client).agree(settings.shards, is_served=is_served)
 
 
-def _renewing(roles: RoleStore, preloader: MarketPreloader) -> Callable[[LiveRole], None]:
+def _renewing(roles: RoleStore, preloader: MarketPreloader) -> Callable[[RunningRole], None]:
     """Return a call that renews the role and reads the current markets in one round trip."""
     return lambda role: preloader.set_current(roles.renew_and_look(role))
 

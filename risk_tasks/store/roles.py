@@ -27,7 +27,7 @@ from risk_tasks.scripts import Script
 
 
 @dataclass(frozen=True, slots=True)
-class LiveRole:
+class RunningRole:
     """A role that is running; `lanes` are joined by commas, empty if it serves none.
 
     `kernels` counts the kernels of a worker, `kernels_ready` those that are compiled.
@@ -45,7 +45,7 @@ class LiveRole:
 class RoleStore(Store):
     """Announces roles and lists those that are running."""
 
-    def announce(self, role: LiveRole) -> None:
+    def announce(self, role: RunningRole) -> None:
         """Write the entry of `role`, which expires unless it is renewed."""
         with self._client.pipeline(transaction=True) as pipe:
             fields: Any = asdict(role)
@@ -54,7 +54,7 @@ class RoleStore(Store):
             pipe.sadd(ROLES_KEY, role.name)
             pipe.execute()
 
-    def renew(self, role: LiveRole) -> None:
+    def renew(self, role: RunningRole) -> None:
         """Renew the entry of `role`; call it well within `ROLE_TTL_S`.
 
         One command, unless the entry has expired and is written again.
@@ -62,7 +62,7 @@ class RoleStore(Store):
         if not self._client.expire(role_key(role.name), ROLE_TTL_S):
             self.announce(role)
 
-    def renew_and_look(self, role: LiveRole) -> dict[str, str]:
+    def renew_and_look(self, role: RunningRole) -> dict[str, str]:
         """Renew, and return the id of the current market of each name, in one round trip."""
         with self._client.pipeline(transaction=False) as pipe:
             pipe.expire(role_key(role.name), ROLE_TTL_S)
@@ -72,16 +72,16 @@ class RoleStore(Store):
             self.announce(role)
         return {text(name): text(market_id) for name, market_id in names.items()}
 
-    def withdraw(self, role: LiveRole) -> None:
+    def withdraw(self, role: RunningRole) -> None:
         with self._client.pipeline(transaction=True) as pipe:
             pipe.delete(role_key(role.name))
             pipe.srem(ROLES_KEY, role.name)
             pipe.execute()
 
-    def live(self) -> list[LiveRole]:
+    def running(self) -> list[RunningRole]:
         """Return the running roles in the order of their names."""
         entries = _read_named(self._client, ROLES_KEY, role_key)
-        return [msgspec.convert(fields, LiveRole, strict=False) for fields in entries.values()]
+        return [msgspec.convert(fields, RunningRole, strict=False) for fields in entries.values()]
 
 
 class CacheCountsStore(Store):

@@ -97,7 +97,7 @@ class System:
         """Wait until every role has said that it serves."""
         store = RoleStore(connect(self.server.url))
         wait_until(
-            lambda: {role.pid for role in self.roles.values()} <= {r.pid for r in store.live()},
+            lambda: {role.pid for role in self.roles.values()} <= {r.pid for r in store.running()},
             within_s,
             "roles that serve",
         )

@@ -12,7 +12,7 @@ from risk_tasks.errors import TransportError
 from risk_tasks.keys import AUTOSCALER_KEY, AUTOSCALER_LOCK_KEY, AUTOSCALER_TTL_S
 from risk_tasks.monitoring.status import read_status
 from risk_tasks.queues import Lane
-from risk_tasks.store.roles import AutoscalerStore, LiveRole, RoleStore
+from risk_tasks.store.roles import AutoscalerStore, RoleStore, RunningRole
 from tests.integration.support import REPOSITORY, ended, only_json, running, wait_until
 from tests.integration.test_status import FakeWorker
 from tests.unit.monitoring.records import block
@@ -86,7 +86,7 @@ def scaled(server):
 
 
 def announce(client, worker: FakeWorker, host: str) -> None:
-    RoleStore(client).announce(LiveRole(worker.name, "worker", ",".join(Lane), host, 1))
+    RoleStore(client).announce(RunningRole(worker.name, "worker", ",".join(Lane), host, 1))
 
 
 def test_a_backlog_adds_workers_and_idleness_removes_them_one_by_one(scaled, server, sender):
@@ -221,7 +221,7 @@ def test_a_dry_run_decides_on_live_workers_and_stops_on_a_signal(server, tmp_pat
         assert (report.workers, report.wanted, report.reason) == (0, 1, "too_few")
         every = ",".join(Lane)
         for number, lanes in enumerate([every, every, "critical"]):
-            RoleStore(client).announce(LiveRole(f"w-{number}", "worker", lanes, "host", 1))
+            RoleStore(client).announce(RunningRole(f"w-{number}", "worker", lanes, "host", 1))
         wait_until(lambda: read().workers == 2, 3, "two workers of all lanes")
         assert (tmp_path / "heartbeat").exists()
         assert ended(process, log) == 0

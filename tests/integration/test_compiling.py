@@ -107,7 +107,7 @@ def test_a_check_whose_kernel_is_not_compiled_by_its_deadline_is_not_in_time(
         running("-m", "workers", log=log, cwd=REPOSITORY, settings=settings) as worker,
         ThreadPoolExecutor(1) as pool,
     ):
-        wait_until(lambda: RoleStore(server.client).live(), STARTS_WITHIN_S)
+        wait_until(lambda: RoleStore(server.client).running(), STARTS_WITHIN_S)
         late = pool.submit(risk.check, BOOK, measures=["market_value"], limits=limits)
         assert risk.check(BOOK).status == "ok"
         assert not late.done()

@@ -60,7 +60,7 @@ def test_the_ready_file_lists_urls_and_processes(system):
     assert not any(is_gone(pid) for pid in ready["pids"].values())
     with redis.Redis.from_url(ready["broker_url"]) as client:
         assert client.info("server")["process_id"] == ready["pids"]["server"]
-        lanes = {role.pid: role.lanes for role in RoleStore(client).live()}
+        lanes = {role.pid: role.lanes for role in RoleStore(client).running()}
     assert lanes[ready["pids"]["worker-1"]] == "critical,normal,batch"
     assert lanes[ready["pids"]["worker-critical"]] == "critical"
     assert answers(ready["broker_url"])
@@ -79,7 +79,9 @@ def test_a_dead_role_is_restarted(system, name):
     with redis.Redis.from_url(system.ready()["broker_url"]) as client:
         roles = RoleStore(client)
         wait_until(
-            lambda: after[name] in {role.pid for role in roles.live()}, READY_TIMEOUT_S, "serving"
+            lambda: after[name] in {role.pid for role in roles.running()},
+            READY_TIMEOUT_S,
+            "serving",
         )
     assert answers(system.ready()["broker_url"])
 
@@ -154,4 +156,4 @@ def test_a_given_server_is_used_and_left_running(server, tmp_path):
         assert system.process.wait(30) == 0
 
     assert server.client.ping()
-    assert RoleStore(server.client).live() == []
+    assert RoleStore(server.client).running() == []

@@ -400,7 +400,7 @@ def test_a_gateway_without_its_broker_is_live_and_not_ready(server, tmp_path):
     nowhere = "redis://127.0.0.1:1/0"
     with gateway(server.url, tmp_path) as there, there.client() as client:
         assert client.get("/readyz").status_code == 200
-        assert RoleStore(server.client).live()[0].role == "gateway"
+        assert RoleStore(server.client).running()[0].role == "gateway"
     arguments = {"RISK_TASKS_BROKER_URL": nowhere}
     with gateway(nowhere, tmp_path, arguments) as alone, alone.client() as client:
         assert client.get("/livez").json() == {"status": "live"}
@@ -431,7 +431,7 @@ def test_sigterm_finishes_requests_and_exits_with_0(server, tmp_path):
             "gateway.problem",
             "gateway.stopped",
         ]
-    assert RoleStore(server.client).live() == []
+    assert RoleStore(server.client).running() == []
 
 
 def test_metrics_are_exposed_by_route(http):

@@ -27,7 +27,7 @@ from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.registry import STANDARD_MEASURES
 from risk_tasks.queues import Lane
 from risk_tasks.settings import Settings
-from risk_tasks.store.roles import LiveRole, RoleStore
+from risk_tasks.store.roles import RoleStore, RunningRole
 from risk_tasks.wire.answer import decode_answer
 from risk_tasks.wire.request import Terms, encode_request, pack_portfolios
 from tests.integration.support import (
@@ -46,9 +46,9 @@ pytestmark = pytest.mark.integration
 STARTS_WITHIN_S = 60
 
 
-def role_of(server: Server, pid: int) -> LiveRole | None:
-    """Return the entry of the process in the live roles."""
-    return next((role for role in RoleStore(server.client).live() if role.pid == pid), None)
+def role_of(server: Server, pid: int) -> RunningRole | None:
+    """Return the entry of the process in the running roles."""
+    return next((role for role in RoleStore(server.client).running() if role.pid == pid), None)
 
 
 def events(log) -> list[str]:
@@ -82,7 +82,7 @@ def test_a_worker_container_starts_serves_and_stops(
 
     settings = {"RISK_TASKS_BROKER_URL_FILE": url_file, "RISK_TASKS_LANES": "normal,batch"}
     with running("-m", "workers", log=log, cwd=REPOSITORY, settings=settings) as worker:
-        role = wait_until(lambda: role_of(server, worker.pid), STARTS_WITHIN_S, "a live worker")
+        role = wait_until(lambda: role_of(server, worker.pid), STARTS_WITHIN_S, "a running worker")
         assert (role.role, role.lanes) == ("worker", "normal,batch")
         assert risk.check(Portfolio("p", {"AAPL": 1.0})).status == "ok"
         with pytest.raises(ReportTimeoutError):
@@ -145,7 +145,7 @@ def await_presence(client: redis.Redis, name: str) -> None:
 
 def test_a_role_renews_its_entry(fleet, fleet_server):
     """The entry expires some seconds after the death of its role."""
-    (name,) = {r.name for r in RoleStore(fleet_server.client).live() if r.role == "scheduler"}
+    (name,) = {r.name for r in RoleStore(fleet_server.client).running() if r.role == "scheduler"}
     assert 0 < fleet_server.client.pttl(role_key(name)) <= ROLE_TTL_S * 1_000
 
     await_presence(fleet_server.client, name)
@@ -236,7 +236,7 @@ def test_a_worker_can_be_stopped_before_it_is_ready(server, tmp_path):
         worker.send_signal(signal.SIGTERM)
 
         assert worker.wait(20) == 0
-    assert RoleStore(server.client).live() == []
+    assert RoleStore(server.client).running() == []
 
 
 # --- stopping under load

@@ -11,7 +11,7 @@ from risk_tasks.metrics import BlockOutcome
 from risk_tasks.monitoring.recording import SlotWriter
 from risk_tasks.monitoring.status import read_status
 from risk_tasks.queues import Lane
-from risk_tasks.store.roles import LiveRole, RoleStore
+from risk_tasks.store.roles import RoleStore, RunningRole
 from risk_tasks.store.telemetry import Slot, SlotStore, slot_number
 from tests.integration.support import PAYLOAD, Server, only_json, unique
 from tests.unit.monitoring.records import block, json_check
@@ -61,11 +61,11 @@ def worker(server, client) -> FakeWorker:
 def test_status_has_the_busy_share_of_each_live_worker(client, server):
     """By name; the records of dead workers count only for the sums."""
     alive, dead = FakeWorker(server, client), FakeWorker(server, client)
-    RoleStore(client).announce(LiveRole(alive.name, "worker", "normal", "host", 1))
+    RoleStore(client).announce(RunningRole(alive.name, "worker", "normal", "host", 1))
     alive.record(block(n_checks=100, busy_s=0.5), covered_s=2.0)
     dead.record(block(n_checks=100, busy_s=1.5), covered_s=2.0)
     for name, role in (("new", "worker"), ("beat", "scheduler")):
-        RoleStore(client).announce(LiveRole(name, role, "", "host", 1))
+        RoleStore(client).announce(RunningRole(name, role, "", "host", 1))
     status = read_status(client)
 
     assert status.busy_by_worker == {alive.name: pytest.approx(0.25), "new": None}
@@ -86,7 +86,7 @@ def test_two_processes_of_one_name_are_one_worker(client, server):
         at_s[0] = 1.0
         slots.count([block(busy_s=0.5)])
         slots.write()
-    RoleStore(client).announce(LiveRole(name, "worker", "normal", "host", 1))
+    RoleStore(client).announce(RunningRole(name, "worker", "normal", "host", 1))
 
     assert read_status(client).busy_by_worker == {name: pytest.approx(0.5)}
 
@@ -199,8 +199,8 @@ def test_a_lane_has_depth_age_and_workers(client, server, sender):
     """Depth in checks and bytes, and the age of its oldest block."""
     for _ in range(2):
         sender.send(lane=Lane.CRITICAL, n_checks=7)
-    RoleStore(client).announce(LiveRole("w", "worker", "critical,normal", "host", 1))
-    RoleStore(client).announce(LiveRole("s", "scheduler", "", "host", 2))
+    RoleStore(client).announce(RunningRole("w", "worker", "critical,normal", "host", 1))
+    RoleStore(client).announce(RunningRole("s", "scheduler", "", "host", 2))
     status = read_status(client)
 
     lane = status.lanes["critical"]

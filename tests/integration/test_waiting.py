@@ -18,7 +18,7 @@ from risk_tasks.settings import Settings
 from risk_tasks.sharding import Moves
 from risk_tasks.store.prewarm import PopularityStore
 from risk_tasks.store.published import MarketStore
-from risk_tasks.store.roles import CacheCountsStore, LiveRole, RoleStore, forget_gone
+from risk_tasks.store.roles import CacheCountsStore, RoleStore, RunningRole, forget_gone
 from risk_tasks.store.shards import ShardStore
 from risk_tasks.store.telemetry import Slot, SlotStore, slot_number
 from tests.integration.support import unique, wait_until
@@ -26,7 +26,7 @@ from tests.integration.support import unique, wait_until
 pytestmark = pytest.mark.integration
 
 _WATCHED_S = 6.0
-ROLE = LiveRole("w", "worker", "normal", "host", 1)
+ROLE = RunningRole("w", "worker", "normal", "host", 1)
 
 
 def calls(client) -> Counter[str]:
@@ -82,7 +82,7 @@ def test_a_role_says_with_one_command_that_it_lives_on(server):
 
     assert commands == {"expire": 1}
     assert server.client.pttl(role_key("w")) > 1_000
-    assert roles.live() == [ROLE]
+    assert roles.running() == [ROLE]
 
 
 def test_a_worker_asks_for_the_markets_in_the_same_breath(server):
@@ -102,11 +102,11 @@ def test_an_entry_that_is_gone_comes_back_whole(server, say):
     roles = RoleStore(server.client)
     roles.announce(ROLE)
     server.client.delete(role_key("w"), ROLES_KEY)
-    assert roles.live() == []
+    assert roles.running() == []
 
     say(roles, ROLE)
 
-    assert roles.live() == [ROLE]
+    assert roles.running() == [ROLE]
     assert 0 < server.client.pttl(role_key("w")) <= ROLE_TTL_S * 1_000
 
 
@@ -126,7 +126,7 @@ def test_who_lists_the_living_forgets_the_others(server):
     roles.announce(ROLE)
     server.client.sadd(ROLES_KEY, "gone")
 
-    assert roles.live() == [ROLE]
+    assert roles.running() == [ROLE]
     assert server.client.smembers(ROLES_KEY) == {b"w"}
 
 

@@ -212,7 +212,7 @@ def run_autoscaler(settings: AutoscalerSettings) -> int:
 
 def _driver(settings: AutoscalerSettings, client: redis.Redis) -> Driver:
     if settings.autoscaler_driver == "dry-run":
-        return DryRunDriver(RoleStore(client).live)
+        return DryRunDriver(RoleStore(client).running)
     engine = Engine(settings.autoscaler_socket)
     project = settings.autoscaler_project or own_project(engine, socket.gethostname())
     return DockerDriver(engine, project, settings.autoscaler_service)

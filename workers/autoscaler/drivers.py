@@ -16,7 +16,7 @@ import structlog
 
 from risk_tasks.errors import RiskTasksError
 from risk_tasks.queues import Lane
-from risk_tasks.store.roles import LiveRole
+from risk_tasks.store.roles import RunningRole
 
 log = structlog.get_logger("risk_tasks")
 
@@ -79,17 +79,17 @@ def idlest(workers: Sequence[Worker], busy_by_host: Mapping[str, float]) -> Work
 
 
 class DryRunDriver:
-    """The live workers that serve every lane; it changes none of them."""
+    """The running workers that serve every lane; it changes none of them."""
 
     name = "dry-run"
 
-    def __init__(self, live: Callable[[], Sequence[LiveRole]]) -> None:
-        self._live = live
+    def __init__(self, running: Callable[[], Sequence[RunningRole]]) -> None:
+        self._running = running
 
     def workers(self) -> list[Worker]:
         return [
             Worker(role.name, role.name, role.host, number)
-            for number, role in enumerate(self._live(), 1)
+            for number, role in enumerate(self._running(), 1)
             if role.role == "worker" and set(role.lanes.split(",")) == set(Lane)
         ]
 

@@ -27,7 +27,7 @@ return {'agreed', wanted}
 --       4 ms that the oldest block of a shard may wait before the shard is late
 --       5 for each lane {lane, {shards to take}, {shards to release}}, JSON  6 now, ms ('' for TIME)
 -- Returns the number of shards if it differs, else for each lane
--- {live workers, shards and the worker of each, late shards, the latest first}.
+-- {running workers, shards and the worker of each, late shards, the latest first}.
 local count = tonumber(redis.call('GET', 'risk:shards') or 0)
 if count == 0 then
   redis.call('SET', 'risk:shards', ARGV[2])
