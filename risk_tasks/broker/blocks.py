@@ -11,7 +11,7 @@ import redis
 
 from risk_tasks import scripts
 from risk_tasks.broker.envelope import envelope
-from risk_tasks.connection import text, transport_errors
+from risk_tasks.connection import Store, text
 from risk_tasks.errors import QueueFullError, QuotaExceededError, UnknownLimitSetError
 from risk_tasks.keys import (
     CLIENT_GONE_S,
@@ -107,11 +107,11 @@ class _Script(scripts.Script):
         return self.run_all([self.command(keys, args), command], transaction=False)
 
 
-class BlockBroker:
+class BlockBroker(Store):
     """The operations over one connection pool; safe to share between threads."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._client = client
+        super().__init__(client)
         #: the number of shards, as the last call of `enqueue` returned it
         self.n_shards = 1
         self._enqueue = _Script(client, "enqueue")
@@ -144,28 +144,27 @@ class BlockBroker:
         and then stores nothing.
         """
         capacity = LANE_CAPACITY[lane]
-        with transport_errors(self._client):
-            outcome, *rest = self._enqueue.with_data(
-                payload,
-                *("SET", payload_key(block_id), payload),
-                keys=[block_key(block_id), lane_key(lane), payload_key(block_id)],
-                args=[
-                    block_id,
-                    client_id,
-                    envelope(block_id, lane, summary),
-                    lane.value,
-                    n_checks,
-                    capacity.checks,
-                    capacity.size_bytes,
-                    int(timeout_s * 1e3),
-                    stamp.market,
-                    stamp.limits,
-                    stamp.if_missing.value,
-                    quota_name if lane is Lane.CRITICAL else "",
-                    "" if keeps_answer else "ignore_result",
-                    "" if shard is None else shard,
-                ],
-            )
+        outcome, *rest = self._enqueue.with_data(
+            payload,
+            *("SET", payload_key(block_id), payload),
+            keys=[block_key(block_id), lane_key(lane), payload_key(block_id)],
+            args=[
+                block_id,
+                client_id,
+                envelope(block_id, lane, summary),
+                lane.value,
+                n_checks,
+                capacity.checks,
+                capacity.size_bytes,
+                int(timeout_s * 1e3),
+                stamp.market,
+                stamp.limits,
+                stamp.if_missing.value,
+                quota_name if lane is Lane.CRITICAL else "",
+                "" if keeps_answer else "ignore_result",
+                "" if shard is None else shard,
+            ],
+        )
         match text(outcome):
             case "full":
                 raise _full(lane, text(rest[0]), *(int(number) for number in rest[1:]))
@@ -184,12 +183,11 @@ class BlockBroker:
 
     def start(self, block_id: str, *, worker: str) -> StartedBlock | None:
         """Start a block; None if it was answered, has expired or was swept."""
-        with transport_errors(self._client):
-            (outcome, *rest), payload = self._start.then(
-                *("GET", payload_key(block_id)),
-                keys=[block_key(block_id)],
-                args=[block_id, worker, RESULT_TTL_S],
-            )
+        (outcome, *rest), payload = self._start.then(
+            *("GET", payload_key(block_id)),
+            keys=[block_key(block_id)],
+            args=[block_id, worker, RESULT_TTL_S],
+        )
         if outcome != b"started" or payload is None:
             return None
         market_id, limits_version, queued_ms, left_ms, lane, n_checks, ignores_result = rest
@@ -209,34 +207,31 @@ class BlockBroker:
         None if another answer came first, which is kept. For a block without `keeps_answer` nothing
         is stored.
         """
-        with transport_errors(self._client):
-            total_ms = self._finish.with_data(
-                answer,
-                *("SET", answer_key(block_id), answer, "EX", RESULT_TTL_S),
-                keys=[block_key(block_id), answer_key(block_id), result_key(block_id)],
-                args=[block_id, RESULT_TTL_S],
-            )
+        total_ms = self._finish.with_data(
+            answer,
+            *("SET", answer_key(block_id), answer, "EX", RESULT_TTL_S),
+            keys=[block_key(block_id), answer_key(block_id), result_key(block_id)],
+            args=[block_id, RESULT_TTL_S],
+        )
         return None if total_ms is None else float(total_ms)
 
     def sweep(self, *, grace_s: float = OVERDUE_GRACE_S, gone_s: float = CLIENT_GONE_S) -> Swept:
         """Remove up to 100 abandoned blocks, and the replies of up to 100 clients that are gone."""
-        with transport_errors(self._client):
-            counts = self._sweep(args=[int(grace_s * 1e3), int(gone_s * 1e3), RESULT_TTL_S])
+        counts = self._sweep(args=[int(grace_s * 1e3), int(gone_s * 1e3), RESULT_TTL_S])
         return Swept(*(int(count) for count in counts))
 
     def reap(self, *, fetch_grace_s: float = FETCH_GRACE_S) -> Reaped:
         """Requeue, expire or dead-letter overdue blocks: 100 per dead worker, 200 per queue."""
-        with transport_errors(self._client):
-            counts = self._reap(
-                args=[
-                    int(fetch_grace_s * 1e3),
-                    MAX_REQUEUES,
-                    RESULT_TTL_S,
-                    MAX_DEAD,
-                    MAX_DEAD_BYTES,
-                    *(lane.value for lane in Lane),
-                ]
-            )
+        counts = self._reap(
+            args=[
+                int(fetch_grace_s * 1e3),
+                MAX_REQUEUES,
+                RESULT_TTL_S,
+                MAX_DEAD,
+                MAX_DEAD_BYTES,
+                *(lane.value for lane in Lane),
+            ]
+        )
         return Reaped(*(int(count) for count in counts))
 
 

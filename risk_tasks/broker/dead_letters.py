@@ -10,7 +10,7 @@ from typing import cast
 
 import redis
 
-from risk_tasks.connection import text, transport_errors
+from risk_tasks.connection import Store, text
 from risk_tasks.errors import InvalidSettingsError, UnknownLetterError
 from risk_tasks.keys import DEAD_KEY, MAX_DEAD, MAX_DEAD_BYTES, block_key, dead_key, payload_key
 from risk_tasks.scripts import Script
@@ -38,11 +38,11 @@ class DeadLetter:
         return bool(self.payload) or self.portfolio_id is not None
 
 
-class DeadLetters:
+class DeadLetters(Store):
     """The dead letters of one server, newest first; the last `MAX_DEAD` are kept."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._client = client
+        super().__init__(client)
         self._quarantine, self._add_portfolio, self._remove, self._replay = (
             Script(client, "risk_tasks.broker", "dead_letters", name, after=("common",))
             for name in ("quarantine", "add_portfolio", "remove", "replay")
@@ -52,8 +52,7 @@ class DeadLetters:
         """Keep the first 64 KiB of a malformed message; returns the id of the letter."""
         letter_id = f"malformed-{uuid.uuid4().hex}"
         args = [letter_id, message[:_MAX_MESSAGE_BYTES], lane, reason, MAX_DEAD, MAX_DEAD_BYTES]
-        with transport_errors(self._client):
-            self._quarantine(args=args)
+        self._quarantine(args=args)
         return letter_id
 
     def add_portfolio(self, portfolio_id: str, version: int, *, attempts: int, lane: str) -> str:
@@ -62,14 +61,12 @@ class DeadLetters:
         reason = f"its computation started {attempts} times and never finished"
         envelope = json.dumps({"portfolio_id": portfolio_id, "version": version})
         args = [letter_id, portfolio_id, lane, reason, attempts, envelope, MAX_DEAD, MAX_DEAD_BYTES]
-        with transport_errors(self._client):
-            self._add_portfolio(args=args)
+        self._add_portfolio(args=args)
         return letter_id
 
     def letters(self, limit: int = MAX_DEAD) -> list[DeadLetter]:
         """Return up to `limit` letters, newest first."""
-        with transport_errors(self._client):
-            ids = cast("list[bytes]", self._client.zrevrange(DEAD_KEY, 0, limit - 1))
+        ids = cast("list[bytes]", self._client.zrevrange(DEAD_KEY, 0, limit - 1))
         found = [self._find(text(letter_id)) for letter_id in ids]
         return [letter for letter in found if letter is not None]
 
@@ -85,11 +82,10 @@ class DeadLetters:
 
         Raises `UnknownLetterError`, or `InvalidSettingsError` for a malformed message.
         """
-        with transport_errors(self._client):
-            outcome = self._replay(
-                keys=[dead_key(letter_id), block_key(letter_id)],
-                args=[letter_id, int(timeout_s * 1e3)],
-            )
+        outcome = self._replay(
+            keys=[dead_key(letter_id), block_key(letter_id)],
+            args=[letter_id, int(timeout_s * 1e3)],
+        )
         if text(outcome) == "unknown":
             raise _unknown(letter_id)
         if text(outcome) == "malformed":
@@ -102,12 +98,11 @@ class DeadLetters:
     def remove(self, letter_id: str) -> None:
         """Remove one letter; raises `UnknownLetterError`."""
         keys = [dead_key(letter_id), payload_key(letter_id)]
-        with transport_errors(self._client):
-            if not self._remove(keys=keys, args=[letter_id]):
-                raise _unknown(letter_id)
+        if not self._remove(keys=keys, args=[letter_id]):
+            raise _unknown(letter_id)
 
     def _find(self, letter_id: str) -> DeadLetter | None:
-        with transport_errors(self._client), self._client.pipeline(transaction=True) as pipe:
+        with self._client.pipeline(transaction=True) as pipe:
             pipe.hgetall(dead_key(letter_id)).get(payload_key(letter_id))
             entry, payload = pipe.execute()
         if not entry:

@@ -1,12 +1,10 @@
-"""The number of shards, and which worker leases which."""
+"""The number of shards, and the leases of shards by workers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-import msgspec
 import redis
 
 from risk_tasks.connection import Store, text
@@ -14,23 +12,21 @@ from risk_tasks.errors import ShardCountError
 from risk_tasks.keys import SHARD_LEASE_TTL_S, SHARDS_KEY, shard_leases_key
 from risk_tasks.queues import HELP_AFTER_S, SHARDED_LANES, Lane
 from risk_tasks.scripts import Script
-from risk_tasks.sharding import Moves
 
 _REMEDIES = {
     "served": "Give this role the same number, or stop every worker first.",
-    "waiting": "Start workers with that number and let them finish what waits, then stop them.",
+    "waiting": "Start workers with the old number, let them finish the waiting blocks, stop them.",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class LaneLeases:
-    """The live `workers` of a lane, the worker of each shard, and late shards, the latest first.
+class LeasedShards:
+    """The shards of a lane that a worker leases, and all late shards, longest wait first.
 
-    A lease may name a dead worker. A shard is late if its oldest block waits too long.
+    A shard is late if its oldest block has waited longer than `HELP_AFTER_S`.
     """
 
-    workers: tuple[str, ...] = ()
-    leases: Mapping[int, str] = field(default_factory=dict)
+    own: tuple[int, ...] = ()
     late: tuple[int, ...] = ()
 
 
@@ -40,73 +36,56 @@ class ShardStore(Store):
     def __init__(self, client: redis.Redis, now_s: Callable[[], float] | None = None) -> None:
         super().__init__(client)
         self._now_s = now_s
-        self._agree, self._hold, self._leave = (
+        self._agree, self._renew, self._leave = (
             Script(client, "risk_tasks.store", "shards", name)
-            for name in ("agree", "hold", "leave")
+            for name in ("agree", "renew", "leave")
         )
 
     def count(self) -> int:
-        """Return the number of shards of the normal and the batch lane, 1 unless it was set."""
+        """Return the number of shards of the normal and the batch lane; 1 if none was set."""
         return int(self._client.get(SHARDS_KEY) or 1)
 
     def agree(self, n_shards: int | None, *, is_served: bool) -> int:
-        """Set the number of shards, or read it for None; returns it.
+        """Set the number of shards, unless `n_shards` is None; returns the number.
 
-        `is_served`: whether workers run. Raises `ShardCountError` if another number is in use.
+        `is_served`: whether workers are alive. Raises `ShardCountError` if the number differs and
+        workers are alive or blocks wait in a shard.
         """
         args = ["" if n_shards is None else n_shards, int(is_served), *SHARDED_LANES]
-        outcome, kept = self._agree(args=args)
+        outcome, current = self._agree(args=args)
         if text(outcome) == "agreed":
-            return int(kept)
+            return int(current)
         raise ShardCountError(
-            f"The lanes of this system have {int(kept)} shards, not {n_shards}.",
+            f"The lanes have {int(current)} shards, not {n_shards}.",
             field="RISK_TASKS_SHARDS",
             remedy=_REMEDIES[text(outcome)],
         )
 
-    def hold(
-        self, worker: str, n_shards: int, moves: Mapping[Lane, Moves]
-    ) -> dict[Lane, LaneLeases]:
-        """Note that `worker` is alive, make its `moves`, and return the leases.
+    def renew(self, worker: str, n_shards: int, lanes: Sequence[Lane]) -> dict[Lane, LeasedShards]:
+        """Renew the leases of `worker` and return its share of the shards of each lane.
 
-        Call it well within `SHARD_LEASE_TTL_S`. A shard that another worker took first stays with
-        that worker. Raises `ShardCountError` if there are no longer `n_shards`.
+        Call it well within `SHARD_LEASE_TTL_S`; after that the shards go to other workers. Raises
+        `ShardCountError` if the number of shards has changed.
         """
-        asked = [(lane.value, one.take, one.give_up) for lane, one in moves.items()]
-        found = self._hold(
-            args=[
-                worker,
-                n_shards,
-                int(SHARD_LEASE_TTL_S * 1e3),
-                int(HELP_AFTER_S * 1e3),
-                msgspec.json.encode(asked),
-                "" if self._now_s is None else int(self._now_s() * 1e3),
-            ]
-        )
+        ttl_ms, late_ms = int(SHARD_LEASE_TTL_S * 1e3), int(HELP_AFTER_S * 1e3)
+        now_ms = "" if self._now_s is None else int(self._now_s() * 1e3)
+        found = self._renew(args=[worker, n_shards, ttl_ms, late_ms, now_ms, *lanes])
         if isinstance(found, int):
             raise ShardCountError(
-                f"The lanes of this system now have {found} shards, not {n_shards}.",
+                f"The lanes now have {found} shards, not {n_shards}.",
                 field="RISK_TASKS_SHARDS",
-                remedy="Start this worker again.",
+                remedy="Restart this worker.",
             )
-        return {lane: _lane_leases(*one) for lane, one in zip(moves, found, strict=True)}
+        return {
+            lane: LeasedShards(tuple(sorted(own)), tuple(late))
+            for lane, (own, late) in zip(lanes, found, strict=True)
+        }
 
     def leave(self, worker: str, lanes: Sequence[Lane]) -> None:
-        """Release the leases of `worker` in `lanes` before they expire."""
+        """Release the shards of `worker`, so that other workers get them before it times out."""
         self._leave(args=[worker, *lanes])
 
     def leases(self, lane: Lane) -> dict[int, str]:
-        """Return the worker of each leased shard; some may be dead."""
-        return _leases(self._client.hgetall(shard_leases_key(lane)))
-
-
-def _lane_leases(workers: Sequence[Any], leases: Sequence[Any], late: Sequence[Any]) -> LaneLeases:
-    return LaneLeases(
-        tuple(text(one) for one in workers),
-        _leases(dict(zip(leases[::2], leases[1::2], strict=True))),
-        tuple(int(one) for one in late),
-    )
-
-
-def _leases(found: Any) -> dict[int, str]:
-    return {int(shard): text(worker) for shard, worker in found.items()}
+        """Return the worker of each leased shard; it may have died within the last seconds."""
+        found = self._client.hgetall(shard_leases_key(lane))
+        return {int(shard): text(worker) for shard, worker in found.items()}

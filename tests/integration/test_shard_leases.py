@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import ceil
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -26,7 +27,6 @@ from risk_tasks.keys import (
 )
 from risk_tasks.queues import Lane
 from risk_tasks.roles.shards import ServedShards
-from risk_tasks.sharding import Moves
 from risk_tasks.store.shards import ShardStore
 from risk_tasks.store.telemetry import read_backlog
 
@@ -42,10 +42,10 @@ def store(server) -> ShardStore:
         yield ShardStore(client)
 
 
-# --- how many there are
+# --- the number of shards
 
 
-def test_a_new_system_has_one_shard_and_the_first_who_says_says_for_all(store):
+def test_a_new_system_has_one_shard_and_the_first_role_sets_the_number(store):
     assert store.count() == 1
     assert store.agree(None, is_served=False) == 1
     assert store.agree(16, is_served=False) == 16
@@ -54,10 +54,10 @@ def test_a_new_system_has_one_shard_and_the_first_who_says_says_for_all(store):
     assert store.count() == 16
 
 
-def test_another_number_is_refused_while_somebody_serves(store):
+def test_another_number_is_refused_while_workers_are_alive(store):
     store.agree(16, is_served=False)
 
-    with pytest.raises(ShardCountError, match="16 shards, not 4") as refused:
+    with pytest.raises(ShardCountError, match="have 16 shards, not 4") as refused:
         store.agree(4, is_served=True)
 
     assert refused.value.field == "RISK_TASKS_SHARDS"
@@ -71,24 +71,24 @@ def test_another_number_is_refused_while_blocks_wait_in_a_shard(server, store, s
 
     with pytest.raises(ShardCountError) as refused:
         store.agree(4, is_served=False)
-    assert "finish what waits" in refused.value.remedy
+    assert "finish the waiting blocks" in refused.value.remedy
 
     server.client.delete("risk.normal.11")
     assert store.agree(4, is_served=False) == 4
 
 
-def test_a_worker_that_missed_a_change_is_told(store):
+def test_a_worker_with_an_outdated_number_is_refused(store):
     store.agree(4, is_served=False)
 
     with pytest.raises(ShardCountError, match="now have 4 shards, not 16"):
-        store.hold("late", 16, {NORMAL: Moves()})
+        store.renew("late", 16, [NORMAL])
 
 
-def test_a_server_that_lost_everything_learns_the_number_from_its_workers(server, store):
+def test_a_server_that_lost_its_data_gets_the_number_from_its_workers(server, store):
     store.agree(4, is_served=False)
     server.client.flushall()
 
-    store.hold("a", 4, {NORMAL: Moves()})
+    store.renew("a", 4, [NORMAL])
 
     assert store.count() == 4
 
@@ -96,7 +96,7 @@ def test_a_server_that_lost_everything_learns_the_number_from_its_workers(server
 # --- blocks and shards
 
 
-def test_a_block_goes_to_the_list_of_its_shard_and_is_counted_in_its_lane(
+def test_a_block_goes_to_the_queue_of_its_shard_and_is_counted_in_its_lane(
     server, store, broker, sender
 ):
     store.agree(4, is_served=False)
@@ -114,7 +114,7 @@ def test_a_block_goes_to_the_list_of_its_shard_and_is_counted_in_its_lane(
 
 
 @pytest.mark.parametrize("shard", [None, 4, 99])
-def test_who_knows_no_shard_or_another_number_files_where_every_worker_looks(
+def test_a_block_without_a_shard_or_beyond_the_number_goes_to_the_queue_of_its_lane(
     server, store, sender, shard
 ):
     store.agree(4, is_served=False)
@@ -124,7 +124,7 @@ def test_who_knows_no_shard_or_another_number_files_where_every_worker_looks(
     assert len(server.messages("risk.normal")) == 1
 
 
-def test_nothing_is_left_of_a_block_of_a_shard_once_it_is_answered(server, store, broker, sender):
+def test_an_answered_block_of_a_shard_leaves_nothing_behind(server, store, broker, sender):
     store.agree(4, is_served=False)
     block_id = sender.send(shard=2)
     server.client.rpop("risk.normal.2")
@@ -136,7 +136,7 @@ def test_nothing_is_left_of_a_block_of_a_shard_once_it_is_answered(server, store
     assert server.lane(NORMAL) == (0, 0)
 
 
-def test_what_was_fetched_from_a_shard_and_never_started_is_put_back_for_anybody(
+def test_a_block_fetched_from_a_shard_and_not_started_is_requeued_for_every_worker(
     server, store, broker, sender
 ):
     store.agree(4, is_served=False)
@@ -157,8 +157,8 @@ def test_what_was_fetched_from_a_shard_and_never_started_is_put_back_for_anybody
     assert server.client.zcard(waiting_key(NORMAL)) == 0
 
 
-def test_a_long_shard_hides_nothing_that_another_one_lost(server, store, broker, sender):
-    """What waits in one is older than what another lost: each list is held against its own."""
+def test_a_lost_block_is_found_beside_a_long_shard(server, store, broker, sender):
+    """Older blocks that wait in one shard do not hide a younger block that another shard lost."""
     store.agree(4, is_served=False)
     old = [sender.send(shard=1) for _ in range(250)]
     lost = sender.send(shard=2)
@@ -171,8 +171,8 @@ def test_a_long_shard_hides_nothing_that_another_one_lost(server, store, broker,
     assert [m["headers"]["id"] for m in server.messages("risk.normal")] == [lost]
 
 
-def test_a_block_that_a_worker_gave_back_waits_in_the_lanes_own_list(server, store, broker, sender):
-    """As kombu restores it at the end of a worker: by the routing key of the message."""
+def test_a_block_that_kombu_restores_waits_in_the_queue_of_its_lane(server, store, broker, sender):
+    """At the end of a worker kombu restores it by the routing key of the message."""
     store.agree(4, is_served=False)
     block_id = sender.send(shard=2)
     server.client.rpush("risk.normal", server.client.rpop("risk.normal.2"))
@@ -194,38 +194,129 @@ def _age(server, key: str, *block_ids: str, by_ms: int = 10_000) -> None:
 # --- leases
 
 
-def test_shards_are_late_where_their_oldest_block_waits_the_latest_first(server, store, sender):
+def test_late_shards_are_those_whose_oldest_block_waits_longest_wait_first(server, store, sender):
     store.agree(4, is_served=False)
     blocks = {shard: sender.send(shard=shard) for shard in (0, 1, 3)}
     _age(server, waiting_key(NORMAL, 1), blocks[1], by_ms=400)
     _age(server, waiting_key(NORMAL, 3), blocks[3], by_ms=900)
 
-    found = store.hold("a", 4, {NORMAL: Moves(), BATCH: Moves()})
+    found = store.renew("a", 4, [NORMAL, BATCH])
 
     assert found[NORMAL].late == (3, 1)
     assert found[BATCH].late == ()
 
 
-def test_a_shard_that_is_taken_stays_with_whoever_was_first(store):
-    store.agree(4, is_served=False)
-    store.hold("a", 4, {NORMAL: Moves(take=(0, 1))})
+class Fleet:
+    """Workers that renew their leases in turn, with a clock that a test moves."""
 
-    found = store.hold("b", 4, {NORMAL: Moves(take=(1, 2))})
+    def __init__(self, server, n_shards: int) -> None:
+        server.client.flushall()
+        self.now_s = 1_000.0
+        self.store = ShardStore(server.client, lambda: self.now_s)
+        self.store.agree(n_shards, is_served=False)
+        self.n_shards = n_shards
+        self.server = server
 
-    assert found[NORMAL].leases == {0: "a", 1: "a", 2: "b"}
-    assert found[NORMAL].workers == ("a", "b")
-    assert store.leases(NORMAL) == {0: "a", 1: "a", 2: "b"}
+    def renew(self, names) -> dict[int, str]:
+        """Let each worker renew once, check that shares are even, and return all leases."""
+        own = {name: self.store.renew(name, self.n_shards, [NORMAL])[NORMAL].own for name in names}
+        own = {name: self.store.renew(name, self.n_shards, [NORMAL])[NORMAL].own for name in names}
+        sizes = [len(shards) for shards in own.values()]
+        assert max(sizes) - min(sizes) <= 1
+        leases = self.store.leases(NORMAL)
+        assert leases == {shard: name for name, shards in own.items() for shard in shards}
+        assert sorted(leases) == list(range(self.n_shards))
+        return leases
 
 
-def test_nobody_gives_up_what_is_anothers(store):
-    store.agree(4, is_served=False)
-    store.hold("a", 4, {NORMAL: Moves(take=(0,))})
+def moved(before: dict[int, str], after: dict[int, str]) -> int:
+    return sum(before[shard] != after[shard] for shard in before)
 
-    assert store.hold("b", 4, {NORMAL: Moves(give_up=(0,))})[NORMAL].leases == {0: "a"}
+
+NAMES = st.lists(st.text("abcdef", min_size=1, max_size=4), min_size=1, max_size=12, unique=True)
+SHARDS = st.integers(1, 80)
+on_a_server = settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@on_a_server
+@given(NAMES, SHARDS)
+def test_a_worker_that_joins_takes_its_share_and_no_other_shard_moves(server, names, n_shards):
+    fleet = Fleet(server, n_shards)
+    before = fleet.renew(names)
+
+    after = fleet.renew([*names, "z"])
+
+    assert {after[shard] for shard in before if before[shard] != after[shard]} <= {"z"}
+    assert moved(before, after) <= n_shards / len(names)
+
+
+@on_a_server
+@given(NAMES, SHARDS, st.data(), st.booleans())
+def test_only_the_shards_of_a_worker_that_leaves_or_dies_move(
+    server, names, n_shards, data, is_dead
+):
+    names = [*names, "z"]
+    fleet, gone = Fleet(server, n_shards), data.draw(st.sampled_from(names))
+    before = fleet.renew(names)
+
+    others = [name for name in names if name != gone]
+    if is_dead:
+        for _ in range(3):
+            fleet.now_s += SHARD_LEASE_TTL_S / 2
+            for name in others:
+                fleet.store.renew(name, n_shards, [NORMAL])
+    else:
+        fleet.store.leave(gone, [NORMAL])
+    after = fleet.renew(others)
+
+    assert all(before[shard] == gone for shard in before if before[shard] != after[shard])
+    assert moved(before, after) <= ceil(n_shards / len(names))
+
+
+@on_a_server
+@given(NAMES, SHARDS, st.data())
+def test_any_leases_become_even_after_one_renewal_of_each(server, names, n_shards, data):
+    """Also leases that the scripts would not write, of live and of dead workers."""
+    fleet = Fleet(server, n_shards)
+    holders = st.sampled_from([*names, "x", "y"])
+    leases = data.draw(st.dictionaries(st.integers(0, n_shards - 1), holders, min_size=1))
+    server.client.hset(shard_leases_key(NORMAL), mapping=leases)
+
+    fleet.renew(names)
+
+
+@on_a_server
+@given(st.lists(st.sampled_from(["join", "leave"]), max_size=25), st.integers(12, 80))
+def test_each_change_of_the_fleet_moves_at_most_two_shares(server, events, n_shards):
+    """The bar: 2/n of the portfolios, with no more workers than shards."""
+    fleet, names = Fleet(server, n_shards), ["w0"]
+    leases = fleet.renew(names)
+    for number, event in enumerate(events, 1):
+        n = len(names)
+        if event == "join" and n < 12:
+            names = [*names, f"w{number}"]
+        elif event == "leave" and n > 1:
+            fleet.store.leave(names[0], [NORMAL])
+            names = names[1:]
+        else:
+            continue
+        after = fleet.renew(names)
+        assert moved(leases, after) <= 2 * n_shards / n
+        leases = after
+
+
+def test_with_more_workers_than_shards_some_lease_none(server):
+    assert sorted(Fleet(server, 2).renew(["a", "b", "c"]).values()) in (
+        ["a", "b"],
+        ["a", "c"],
+        ["b", "c"],
+    )
 
 
 class Leasing(RuleBasedStateMachine):
-    """Workers come, go, die and stand still; time goes on, and those that live look around."""
+    """Workers join, leave, die and pause; time passes, and live workers renew their leases."""
 
     server: object
 
@@ -236,7 +327,7 @@ class Leasing(RuleBasedStateMachine):
         self.store = ShardStore(self.server.client, lambda: self.now_s)
         self.store.agree(N_SHARDS, is_served=False)
         self.alive: dict[str, ServedShards] = {}
-        self.still: dict[str, ServedShards] = {}
+        self.paused: dict[str, ServedShards] = {}
         self.n_made = 0
         self.served_at = dict.fromkeys(range(N_SHARDS), self.now_s)
         self.worst_s = 0.0
@@ -269,16 +360,16 @@ class Leasing(RuleBasedStateMachine):
 
     @precondition(lambda self: self.alive)
     @rule(data=st.data())
-    def stand_still(self, data) -> None:
+    def pause(self, data) -> None:
         name = data.draw(st.sampled_from(sorted(self.alive)))
-        self.still[name] = self.alive.pop(name)
+        self.paused[name] = self.alive.pop(name)
 
-    @precondition(lambda self: self.still)
+    @precondition(lambda self: self.paused)
     @rule(data=st.data())
-    def go_on(self, data) -> None:
-        """With what it believed when it stood still."""
-        name = data.draw(st.sampled_from(sorted(self.still)))
-        self.alive[name] = self.still.pop(name)
+    def resume(self, data) -> None:
+        """With the order that it had before the pause."""
+        name = data.draw(st.sampled_from(sorted(self.paused)))
+        self.alive[name] = self.paused.pop(name)
         self.alive[name].look()
 
     @rule(seconds=st.sampled_from([0.25, 0.5, 1.0, 3.75]), turn=st.integers(0, 4))
@@ -300,7 +391,7 @@ class Leasing(RuleBasedStateMachine):
         self.worst_s = max(self.worst_s, longest_s)
 
     @rule()
-    def come_to_rest(self) -> None:
+    def settle(self) -> None:
         self.pass_time(SHARD_LEASE_TTL_S + 1.0, 0)
         if self.alive:
             shares = Counter(dict.fromkeys(self.alive, 0))
@@ -312,17 +403,17 @@ class Leasing(RuleBasedStateMachine):
             assert sorted(looked) == sorted(f"risk.normal.{shard}" for shard in range(N_SHARDS))
 
     @invariant()
-    def nobody_waits_for_more_than_five_seconds(self) -> None:
+    def no_shard_waits_longer_than_five_seconds(self) -> None:
         assert self.worst_s <= 5.0
 
     @invariant()
-    def the_lanes_are_leased_alike(self) -> None:
-        """A portfolio meets the same worker in both."""
+    def both_lanes_have_the_same_leases(self) -> None:
+        """So that a portfolio has the same worker in both."""
         assert self.leases(NORMAL) == self.leases(BATCH)
 
 
 @pytest.mark.timeout(300)
-def test_leases_under_all_comings_and_goings(server):
+def test_leases_while_workers_join_leave_die_and_pause(server):
     machine = type("Leasing", (Leasing,), {"server": server})
     run_state_machine_as_test(
         machine,

@@ -15,7 +15,6 @@ from risk_tasks.queues import Lane
 from risk_tasks.roles.result_cache import CacheReport, open_cache
 from risk_tasks.service import Popularity
 from risk_tasks.settings import Settings
-from risk_tasks.sharding import Moves
 from risk_tasks.store.prewarm import PopularityStore
 from risk_tasks.store.published import MarketStore
 from risk_tasks.store.roles import CacheCountsStore, RoleStore, RunningRole, forget_gone
@@ -133,11 +132,10 @@ def test_who_lists_the_living_forgets_the_others(server):
 def test_leases_are_renewed_by_as_many_commands_however_many_shards_there_are(server):
     """As long as nothing waits in any."""
     shards = ShardStore(server.client)
-    moves = {Lane.NORMAL: Moves()}
-    shards.hold("w", 64, moves)
+    shards.renew("w", 64, [Lane.NORMAL])
 
     with counted(server.client) as commands:
-        shards.hold("w", 64, moves)
+        shards.renew("w", 64, [Lane.NORMAL])
 
     assert (commands["exists"], commands["zrange"], commands["evalsha"]) == (1, 1, 1)
     assert sum(commands.values()) == 10

@@ -1,18 +1,18 @@
--- The number of shards, and which worker leases which.
+-- The number of shards, and the leases of shards by workers.
 
 -- script: agree
--- Set or read the number of shards. It changes only if no worker serves the present shards and no
--- message waits in them.
--- ARGV  1 number ('' to read it)  2 '1' if a worker serves the present shards  3.. lanes
+-- Set the number of shards, or read it. It changes only while no worker serves and no block waits
+-- in a shard.
+-- ARGV  1 number of shards ('': only read it)  2 1 if workers serve, else 0  3.. lanes
 -- Returns {'agreed', number}, {'served', number} or {'waiting', number}.
-local kept = tonumber(redis.call('GET', 'risk:shards') or 1)
-local wanted = tonumber(ARGV[1]) or kept
-if wanted ~= kept then
-  if ARGV[2] == '1' then return {'served', kept} end
+local current = tonumber(redis.call('GET', 'risk:shards') or 1)
+local wanted = tonumber(ARGV[1]) or current
+if wanted ~= current then
+  if ARGV[2] == '1' then return {'served', current} end
   for place = 3, #ARGV do
-    for shard = 0, kept - 1 do
+    for shard = 0, current - 1 do
       if redis.call('EXISTS', 'risk.' .. ARGV[place] .. '.' .. shard) == 1 then
-        return {'waiting', kept}
+        return {'waiting', current}
       end
     end
     redis.call('UNLINK', 'risk:shard_leases:' .. ARGV[place], 'risk:shard_workers:' .. ARGV[place])
@@ -21,64 +21,84 @@ end
 redis.call('SET', 'risk:shards', wanted)
 return {'agreed', wanted}
 
--- script: hold
--- Note that a worker is alive, release and take leases, and return all leases.
+-- script: renew
+-- Record that a worker is alive, and give every live worker its share of the shards of each lane.
 -- ARGV  1 worker  2 number of shards  3 ms after which a worker that was not seen is dead
---       4 ms that the oldest block of a shard may wait before the shard is late
---       5 for each lane {lane, {shards to take}, {shards to release}}, JSON  6 now, ms ('' for TIME)
--- Returns the number of shards if it differs, else for each lane
--- {running workers, shards and the worker of each, late shards, the latest first}.
+--       4 ms after which a waiting block makes its shard late  5 now in ms ('': the server's time)
+--       6.. lanes
+-- Returns the number of shards if it is not ARGV[2], else for each lane {shards of the worker, late
+-- shards with the longest wait first}.
 local count = tonumber(redis.call('GET', 'risk:shards') or 0)
 if count == 0 then
-  redis.call('SET', 'risk:shards', ARGV[2])
+  count = tonumber(ARGV[2])
+  redis.call('SET', 'risk:shards', count)
 elseif count ~= tonumber(ARGV[2]) then
   return count
 end
 local time = redis.call('TIME')
-local now = tonumber(ARGV[6]) or time[1] * 1000 + math.floor(time[2] / 1000)
+local now = tonumber(ARGV[5]) or time[1] * 1000 + math.floor(time[2] / 1000)
+local shards = {}
+for shard = 0, count - 1 do table.insert(shards, shard) end
 
-local function late_shards(lane)
-  local waiting, late = {}, {}
-  for shard = 0, ARGV[2] - 1 do
-    table.insert(waiting, 'risk:waiting:' .. lane .. '.' .. shard)
+-- Shares differ by at most one. A shard moves only if its worker is dead or has more than its share;
+-- the larger shares stay with the workers that hold most, so that the fewest shards move.
+local function assign(lane, workers)
+  local leases, held, free = 'risk:shard_leases:' .. lane, {}, {}
+  for _, worker in ipairs(workers) do held[worker] = {} end
+  for place, worker in ipairs(redis.call('HMGET', leases, unpack(shards))) do
+    table.insert(held[worker] or free, shards[place])
   end
-  -- Every worker calls this four times a second: if nothing waits, one command is enough.
-  if redis.call('EXISTS', unpack(waiting)) == 0 then return late end
-  for shard = 0, ARGV[2] - 1 do
-    local oldest = redis.call('ZRANGE', waiting[shard + 1], 0, 0, 'WITHSCORES')
-    if oldest[1] and now - oldest[2] > tonumber(ARGV[4]) then
-      table.insert(late, {shard, tonumber(oldest[2])})
+  table.sort(workers, function(one, other)
+    if #held[one] ~= #held[other] then return #held[one] > #held[other] end
+    return one < other
+  end)
+  local least, n_larger = math.floor(count / #workers), count % #workers
+  local function share(place) return least + (place <= n_larger and 1 or 0) end
+  for place, worker in ipairs(workers) do
+    while #held[worker] > share(place) do table.insert(free, table.remove(held[worker])) end
+  end
+  for place, worker in ipairs(workers) do
+    while #held[worker] < share(place) do
+      local shard = table.remove(free, 1)
+      table.insert(held[worker], shard)
+      redis.call('HSET', leases, shard, worker)
     end
   end
-  table.sort(late, function(one, other) return one[2] < other[2] end)
-  for place, one in ipairs(late) do late[place] = one[1] end
+  redis.call('EXPIRE', leases, 60)
+  return held[ARGV[1]]
+end
+
+local function late_shards(lane)
+  local waiting, late, since = {}, {}, {}
+  for place, shard in ipairs(shards) do
+    waiting[place] = 'risk:waiting:' .. lane .. '.' .. shard
+  end
+  -- Every worker calls this four times a second: if no block waits, it is one command.
+  if redis.call('EXISTS', unpack(waiting)) == 0 then return late end
+  for place, shard in ipairs(shards) do
+    local oldest = redis.call('ZRANGE', waiting[place], 0, 0, 'WITHSCORES')
+    if oldest[1] and now - oldest[2] > tonumber(ARGV[4]) then
+      table.insert(late, shard)
+      since[shard] = tonumber(oldest[2])
+    end
+  end
+  table.sort(late, function(one, other) return since[one] < since[other] end)
   return late
 end
 
-local function hold(lane, take, give_up)
-  local leases, workers = 'risk:shard_leases:' .. lane, 'risk:shard_workers:' .. lane
+local found = {}
+for place = 6, #ARGV do
+  local workers = 'risk:shard_workers:' .. ARGV[place]
   redis.call('ZADD', workers, now, ARGV[1])
   redis.call('ZREMRANGEBYSCORE', workers, '-inf', '(' .. now - ARGV[3])
-  for _, shard in ipairs(give_up) do
-    if redis.call('HGET', leases, shard) == ARGV[1] then redis.call('HDEL', leases, shard) end
-  end
-  for _, shard in ipairs(take) do
-    local held = redis.call('HGET', leases, shard)
-    if not held or not redis.call('ZSCORE', workers, held) then
-      redis.call('HSET', leases, shard, ARGV[1])
-    end
-  end
   redis.call('EXPIRE', workers, 60)
-  redis.call('EXPIRE', leases, 60)
-  return {redis.call('ZRANGE', workers, 0, -1), redis.call('HGETALL', leases), late_shards(lane)}
+  table.insert(found, {assign(ARGV[place], redis.call('ZRANGE', workers, 0, -1)),
+    late_shards(ARGV[place])})
 end
-
-local found = {}
-for place, one in ipairs(cjson.decode(ARGV[5])) do found[place] = hold(one[1], one[2], one[3]) end
 return found
 
 -- script: leave
--- Release all leases of a worker that stops.
+-- Delete the leases of a worker that stops.
 -- ARGV  1 worker  2.. its lanes
 for place = 2, #ARGV do
   local leases = 'risk:shard_leases:' .. ARGV[place]
