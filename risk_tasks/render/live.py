@@ -22,7 +22,7 @@ _MAX_LIMITS = 3
 
 
 def change_line(change: LimitChange) -> Text:
-    """Return a line with time, portfolio, limit, both states and the observed value."""
+    """Return a line with time, portfolio, limit, both states, observed value and reasons."""
     standing = change.standing
     line = Text.assemble(
         f"{change.at:%Y-%m-%d %H:%M:%S}.{change.at.microsecond // 1000:03}  ",
@@ -38,14 +38,18 @@ def change_line(change: LimitChange) -> Text:
             line.append(f", threshold {full(standing.threshold, standing.unit)}")
     if standing.reason:
         line.append(f"  {words(standing.reason)}")
+    if change.reason:
+        line.append(f"  because of {change.reason}")
     return line
 
 
 def age_line(latest: LiveReport) -> Text:
-    """Return a line with the version and age of a report, and the later version, if any."""
+    """Return a line with version, age and reason of a report, and the later version, if any."""
     line = Text(f"Version {latest.version}, {_age(latest.age_s)} old")
     if latest.current_version > latest.version:
         line.append(f"; version {latest.current_version} is being computed", style="yellow")
+    if latest.reason:
+        line.append(f"; checked because of {latest.reason}")
     return line
 
 

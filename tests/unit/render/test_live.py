@@ -66,6 +66,14 @@ def test_a_change_shows_observed_value_threshold_and_reason(standing, end):
     assert change_line(replace(CHANGE, standing=replace(HARD, **standing))).plain.endswith(end)
 
 
+def test_a_change_and_a_report_name_the_critical_event():
+    line = change_line(replace(CHANGE, reason="[exchange] halt")).plain
+    assert line.endswith("threshold 50,000  because of [exchange] halt")
+
+    latest = replace(latest_report(1.0, 4), reason="[exchange] halt")
+    assert age_line(latest).plain.endswith("old; checked because of [exchange] halt")
+
+
 def test_positions_keep_their_digits():
     text = shown(positions_table(Portfolio("[p]", {"A[1]": 0.1 + 0.2}, cash=1.5, version=3)))
 
@@ -94,6 +102,10 @@ def test_a_list_of_portfolios_names_three_limits_of_each():
     ],
 )
 def test_a_report_shows_its_age(age_s, current, line):
+    assert age_line(latest_report(age_s, current)).plain == line
+
+
+def latest_report(age_s: float, current_version: int) -> LiveReport:
     report = RiskReport(
         portfolio_id="p",
         market_id=None,
@@ -102,6 +114,4 @@ def test_a_report_shows_its_age(age_s, current, line):
         status="ok",
         decision="accept",
     )
-    latest = LiveReport(report=report, version=4, current_version=current, age_s=age_s)
-
-    assert age_line(latest).plain == line
+    return LiveReport(report=report, version=4, current_version=current_version, age_s=age_s)
