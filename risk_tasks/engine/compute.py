@@ -10,11 +10,9 @@ import numpy as np
 from risk_tasks.engine import (
     exposures,
     history,
-    interval,
     monte_carlo,
     parametric,
     positions,
-    shrinkage,
     stress,
     weighted,
 )
@@ -30,12 +28,10 @@ FUNCTIONS: Mapping[str, Functions] = MappingProxyType(
     {
         **exposures.FUNCTIONS,
         **history.FUNCTIONS,
-        **interval.FUNCTIONS,
         **parametric.FUNCTIONS,
         **weighted.FUNCTIONS,
         **monte_carlo.FUNCTIONS,
         **positions.FUNCTIONS,
-        **shrinkage.FUNCTIONS,
         **stress.FUNCTIONS,
     }
 )

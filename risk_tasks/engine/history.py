@@ -6,17 +6,24 @@ horizon; units and signs are those of the registry.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
+from scipy import special
 
-from risk_tasks.engine.computation import Computation, FloatArray, Functions, IntArray
-from risk_tasks.engine.windows import (
+from risk_tasks.engine.computation import (
+    Computation,
+    FloatArray,
+    Functions,
+    IntArray,
     by_window,
     column_of,
     confidence_of,
     normal_quantile,
     observed,
+    sharing_days,
     spread_window,
     tail_depth,
     tail_length,
@@ -25,8 +32,8 @@ from risk_tasks.engine.windows import (
 )
 from risk_tasks.kernels import history as kernels
 from risk_tasks.model.column import MeasureColumn, Outcome
-from risk_tasks.model.confidence import tail_rank
-from risk_tasks.model.measures import MeasureName
+from risk_tasks.model.confidence import tail_probability, tail_rank
+from risk_tasks.model.measures import MeasureName, MeasureSettings
 
 
 def volatility(run: Computation, name: MeasureName) -> MeasureColumn:
@@ -172,10 +179,80 @@ def _z(run: Computation, name: MeasureName) -> float:
     return normal_quantile(confidence_of(name, run.settings))
 
 
+# --- the interval of a historical VaR: order statistics at binomial ranks
+
+#: the probability that the interval covers the true quantile is at least this
+_COVERAGE = 0.95
+
+#: the rank among n outcomes, 1 the worst, at a confidence; 0 and n + 1 are beyond them
+RankOf = Callable[[int, str], int]
+
+
+def upper_rank(n_observations: int, confidence: str) -> int:
+    """Return l, the rank of the larger loss; 0 where the window cannot bound it."""
+    return _binomial_quantile(n_observations, confidence, (1 - _COVERAGE) / 2)
+
+
+def lower_rank(n_observations: int, confidence: str) -> int:
+    """Return u, the rank of the smaller loss; n + 1 where the window cannot bound it."""
+    return _binomial_quantile(n_observations, confidence, (1 + _COVERAGE) / 2) + 1
+
+
+@lru_cache(maxsize=4096)
+def _binomial_quantile(n: int, confidence: str, probability: float) -> int:
+    """Return the smallest x with P(X <= x) >= `probability`, X binomial (n, alpha).
+
+    X counts the outcomes below the true alpha-quantile, of n independent ones. The interval is
+    that of the outcomes of rank l and u, rank 1 being the worst, where l and u - 1 are the smallest
+    x with P(X <= x) >= 0.025 and >= 0.975. It misses the quantile on either side with a probability
+    of 0.025 at most, whatever the distribution: P(l <= X < u) >= 0.95. Source: David, Nagaraja,
+    Order Statistics, 3rd ed. (2003), ch. 7.1.
+    """
+    alpha = float(tail_probability(confidence))
+    return bisect_left(range(n), probability, key=lambda x: float(special.bdtr(x, n, alpha)))
+
+
+def _functions(rank_of: RankOf) -> Functions:
+    """Return the functions of the bound that stands at a rank."""
+
+    def place(n: int, confidence: str) -> int:
+        """From 0, and the last there is where the bound is beyond it."""
+        return min(max(rank_of(n, confidence), 1), n) - 1
+
+    def column(run: Computation, name: MeasureName) -> MeasureColumn:
+        confidence = confidence_of(name, run.settings)
+        n = run.n_observations
+        losses = losses_at_risk(run.tail, n, lambda n: (place(n, confidence), 0.0))
+        rank = by_window(n, np.int64, lambda n: rank_of(n, confidence))
+        # A book without exposure has no end that could be open.
+        beyond = ((rank < 1) | (rank > n)) & (run.gross > 0.0)
+        return column_of(
+            run,
+            losses * run.horizon_scale,
+            tail_window(run, confidence),
+            sharing_days(run),
+            (beyond, Outcome.OPEN_ENDED),
+            (losses < 0, Outcome.NEGATIVE_VAR),
+        )
+
+    def parts(run: Computation, name: MeasureName) -> FloatArray:
+        pnl, legs = observed(run)
+        rank = place(len(pnl), confidence_of(name, run.settings))
+        return parts_at_risk(run, (rank, 0.0), pnl, legs)
+
+    def depth(n_observations: int, name: MeasureName, settings: MeasureSettings) -> int:
+        n = max(1, n_observations)
+        return place(n, confidence_of(name, settings)) + 1
+
+    return Functions(column, parts, depth)
+
+
 FUNCTIONS = {
     "volatility": Functions(volatility, deviation_parts),
     "value_at_risk": Functions(value_at_risk, value_at_risk_parts, tail_depth),
     "expected_shortfall": Functions(expected_shortfall, expected_shortfall_parts, tail_depth),
     "parametric_value_at_risk": Functions(parametric_value_at_risk, parametric_parts),
     "semi_deviation": Functions(semi_deviation, semi_deviation_parts),
+    "value_at_risk_lower": _functions(lower_rank),
+    "value_at_risk_upper": _functions(upper_rank),
 }

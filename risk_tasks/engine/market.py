@@ -1,20 +1,196 @@
-"""A market in the layout that kernels read."""
+"""A market in the layout that kernels read: returns, scenarios, random streams and covariance."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
 
-from risk_tasks.engine.covariance import GivenCovariance
-from risk_tasks.engine.panels import DerivedPanels, Panel
-from risk_tasks.engine.shocks import DateArray, ShockArrays, lay_out
-from risk_tasks.engine.simulation import streams_of
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureSettings, Precision
+from risk_tasks.model.scenario import Replay, Scenario
+
+FloatArray = npt.NDArray[np.float64]
+
+#: an eigenvalue this far below 0, as a share of the largest, is rounding
+_ROUNDING = 1e-12
+#: a larger repair makes another market of it
+_LARGEST_REPAIR = 0.25
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GivenCovariance:
+    """`matrix` (n, n), per day, without eigenvalues below 0 but for rounding.
+
+    `repair` is how far it was moved for that, as a share of its Frobenius norm.
+    """
+
+    matrix: FloatArray
+    repair: float
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether it was moved so far that no number stands on it."""
+        return self.repair > _LARGEST_REPAIR
+
+    @classmethod
+    def of(cls, covariance: FloatArray) -> GivenCovariance:
+        """Repair `covariance` (n, n), symmetric, where it has eigenvalues below 0.
+
+        Those are cut off, and rows and columns scaled back to the standard deviations that they
+        had. Source: Rebonato, Jäckel, "The most general methodology to create a valid correlation
+        matrix for risk management and option pricing purposes", Journal of Risk 2 (1999).
+        """
+        size = float(np.abs(covariance).max(initial=0.0))
+        if size == 0.0:
+            return cls(np.array(covariance, order="C"), 0.0)
+        scaled = covariance / size
+        scaled = 0.5 * scaled + 0.5 * scaled.T
+        eigenvalues, vectors = np.linalg.eigh(scaled)
+        if eigenvalues[0] >= -_ROUNDING * eigenvalues[-1]:
+            return cls(np.array(covariance, order="C"), 0.0)
+        root = vectors * np.sqrt(np.maximum(eigenvalues, 0.0))
+        length = np.sqrt((root * root).sum(axis=1))
+        deviation = np.sqrt(scaled.diagonal())
+        root *= (deviation / np.where(length > 0.0, length, 1.0))[:, None]
+        repaired = root @ root.T
+        np.fill_diagonal(repaired, scaled.diagonal())
+        moved = float(np.linalg.norm(scaled - repaired) / np.linalg.norm(scaled))
+        return cls(repaired * size, moved)
+
+
+Panel = npt.NDArray[np.float64] | npt.NDArray[np.float32]
+
+#: each is as large as the panel that it is made of
+_MOST = 4
+
+
+class DerivedPanels:
+    """The few that were asked for last, shared by markets of the same returns and by threads."""
+
+    def __init__(self, panel: npt.NDArray[np.float64]) -> None:
+        self._panel = panel
+        self._made: OrderedDict[tuple[Precision, int], Panel] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, precision: Precision, days: int) -> Panel:
+        """Return the returns (n, T - days + 1) over so many days, each a day after the one before.
+
+        They are sums of one-day returns, NaN where one is missing, added in float64.
+        """
+        if precision is Precision.FLOAT64 and days == 1:
+            return self._panel
+        with self._lock:
+            made = self._made.pop((precision, days), None)
+            if made is None:
+                made = self._make(precision, days)
+            self._made[precision, days] = made
+            if len(self._made) > _MOST:
+                self._made.popitem(last=False)
+            return made
+
+    def _make(self, precision: Precision, days: int) -> Panel:
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = _sums(self._panel, days)
+            return total if precision is Precision.FLOAT64 else total.astype(np.float32)
+
+
+def _sums(panel: npt.NDArray[np.float64], days: int) -> npt.NDArray[np.float64]:
+    """By halves: a sum of a year takes eight additions."""
+    if days == 1:
+        return panel
+    half, width = days // 2, max(0, panel.shape[1] - days + 1)
+    sums = _sums(panel, half)
+    total: npt.NDArray[np.float64] = sums[:, :width] + sums[:, half : half + width]
+    return total + panel[:, days - 1 : days - 1 + width] if days % 2 else total
+
+
+BoolArray = npt.NDArray[np.bool_]
+DateArray = npt.NDArray[np.datetime64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShockArrays:
+    """One scenario over all instruments.
+
+    `change` (n,) is a fraction of an instrument's value, or, where `absolute` (n,) holds, base
+    currency per unit; NaN where it is untold. `absolute` is None where no change is. `named` (n,)
+    marks what the scenario names itself, or by a tag, or covers; `covered` (n,) what it tells
+    without the fallback of a replay, which fills in as long as `min_coverage` of a book's gross
+    exposure is covered.
+    """
+
+    change: FloatArray
+    named: BoolArray
+    covered: BoolArray
+    absolute: BoolArray | None = None
+    min_coverage: float = 1.0
+
+
+def lay_out(snapshot: MarketSnapshot, dates: DateArray | None) -> dict[str, ShockArrays]:
+    """Return the scenarios of `snapshot`, whose observations have these `dates`, by name."""
+    return {
+        name: _replayed(scenario, snapshot.returns, dates)
+        if isinstance(scenario, Replay)
+        else _shocked(scenario, snapshot)
+        for name, scenario in snapshot.scenarios.items()
+    }
+
+
+def _shocked(scenario: Scenario, snapshot: MarketSnapshot) -> ShockArrays:
+    n, index = len(snapshot.instruments), snapshot.index
+    change = np.full(n, np.nan if scenario.others is None else scenario.others)
+    named, absolute = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
+    relative: Mapping[str, float] = {**scenario.tagged(snapshot.tags), **scenario.shocks}
+    for changes, is_absolute in ((relative, False), (scenario.moves, True)):
+        for instrument, by in changes.items():
+            if instrument in index:
+                place = index[instrument]
+                change[place], named[place], absolute[place] = by, True, is_absolute
+    return ShockArrays(change, named, ~np.isnan(change), absolute if absolute.any() else None)
+
+
+def _replayed(replay: Replay, returns: FloatArray, dates: DateArray | None) -> ShockArrays:
+    change = window_returns(returns, dates, replay.start, replay.end)
+    covered = ~np.isnan(change)
+    if replay.others is not None:
+        change[~covered] = replay.others
+    return ShockArrays(change, covered, covered, min_coverage=replay.min_coverage)
+
+
+def window_returns(
+    returns: FloatArray, dates: DateArray | None, start: date, end: date
+) -> FloatArray:
+    """Return prod(1 + r) - 1 of each instrument over the observations from `start` to `end`.
+
+    `returns` has shape (T, n), `dates` (T,), the result (n,). It is NaN where a return within is
+    missing or the product is too large for a number, and throughout where there is no observation
+    or the dates do not reach from `start` to `end`.
+    """
+    grown = np.full(returns.shape[1], np.nan)
+    first, last = np.datetime64(start), np.datetime64(end)
+    if dates is None or not dates.size or first < dates[0] or last > dates[-1]:
+        return grown
+    within = returns[np.searchsorted(dates, first) : np.searchsorted(dates, last, side="right")]
+    if len(within):
+        grown[:] = 1.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        # Row by row: no order is promised for a reduction of NumPy.
+        for row in within:
+            grown *= 1.0 + row
+    return np.where(np.isfinite(grown), grown - 1.0, np.nan)
+
+
+def streams_of(instruments: Sequence[str]) -> npt.NDArray[np.uint64]:
+    """Return the stream of draws of each instrument: the first 64 bits of SHA-256 of its name."""
+    digests = b"".join(hashlib.sha256(name.encode()).digest()[:8] for name in instruments)
+    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

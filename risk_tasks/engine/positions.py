@@ -12,8 +12,11 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from risk_tasks.engine.computation import BoolArray, Computation, FloatArray, Functions
-from risk_tasks.engine.windows import (
+from risk_tasks.engine.computation import (
+    BoolArray,
+    Computation,
+    FloatArray,
+    Functions,
     by_window,
     column_of,
     confidence_of,

@@ -13,7 +13,7 @@ from risk_tasks.engine.computation import (
     Functions,
     IntArray,
 )
-from risk_tasks.engine.shocks import ShockArrays
+from risk_tasks.engine.market import ShockArrays
 from risk_tasks.kernels import positions as kernels
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import MeasureName

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from risk_tasks.engine.computation import Computation, FloatArray, Functions, worst_outcomes
-from risk_tasks.engine.history import losses_at_risk, parts_at_risk
-from risk_tasks.engine.windows import (
+from risk_tasks.engine.computation import (
+    Computation,
+    FloatArray,
+    Functions,
     by_window,
     column_of,
     confidence_of,
@@ -17,7 +18,9 @@ from risk_tasks.engine.windows import (
     tail_length,
     tail_window,
     var_rank,
+    worst_outcomes,
 )
+from risk_tasks.engine.history import losses_at_risk, parts_at_risk
 from risk_tasks.kernels import weighted
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import MeasureName

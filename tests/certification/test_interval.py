@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from risk_tasks.engine.interval import lower_rank, upper_rank
+from risk_tasks.engine.history import lower_rank, upper_rank
 from tests.certification.worth_one import column, measured
 
 LEVELS = [("0.90", 0.10), ("0.95", 0.05), ("0.975", 0.025), ("0.99", 0.01), ("0.999", 0.001)]

@@ -12,8 +12,8 @@ import scipy.stats
 
 from risk_tasks import sample
 from risk_tasks.engine import MarketArrays, PortfolioBlock, compute
-from risk_tasks.engine.covariance import GivenCovariance
-from risk_tasks.engine.simulation import panels, streams_of
+from risk_tasks.engine.market import GivenCovariance, streams_of
+from risk_tasks.engine.monte_carlo import panels
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 from risk_tasks.readers import read_market, read_portfolios
 

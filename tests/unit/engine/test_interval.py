@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from risk_tasks.decisions import evaluate
 from risk_tasks.engine import compute, contributions
-from risk_tasks.engine.interval import lower_rank, upper_rank
+from risk_tasks.engine.history import lower_rank, upper_rank
 from risk_tasks.model.column import Outcome
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.measures import MeasureName, MeasureSettings

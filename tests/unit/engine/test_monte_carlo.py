@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as how_many
 
-from risk_tasks.engine import compute, contributions, simulation
-from risk_tasks.engine.covariance import GivenCovariance
-from risk_tasks.engine.market import MarketArrays
+from risk_tasks.engine import compute, contributions
+from risk_tasks.engine import monte_carlo as engine
+from risk_tasks.engine.market import GivenCovariance, MarketArrays
 from risk_tasks.model.column import Outcome
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 from tests.reference import monte_carlo, tail
@@ -80,8 +80,8 @@ def test_how_paths_and_portfolios_are_cut_moves_no_bit(distribution, monkeypatch
     world, settings = random_world(), replace(SETTINGS, distribution=distribution)
     whole = measured(world, settings)
     for bound in ("_DRAWS_BYTES", "_PNL_BYTES", "_WORST_BYTES"):
-        monkeypatch.setattr(simulation, bound, 1)
-    monkeypatch.setattr(simulation, "_FEWEST_PAIRS", 8)
+        monkeypatch.setattr(engine, bound, 1)
+    monkeypatch.setattr(engine, "_FEWEST_PAIRS", 8)
 
     assert_same(measured(world, settings), whole, len(world.books))
 

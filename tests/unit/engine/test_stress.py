@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from risk_tasks.engine import compute, contributions
-from risk_tasks.engine.shocks import window_returns
+from risk_tasks.engine.market import window_returns
 from risk_tasks.model.column import Outcome
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 from risk_tasks.model.scenario import Replay, Scenario

@@ -5,25 +5,17 @@ What is found holds but for rounding; the caller checks the book that it leads t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 
 import numpy as np
 
-from risk_tasks.engine import headroom_exposures, headroom_history, headroom_stress
 from risk_tasks.engine.block import PortfolioBlock
 from risk_tasks.engine.computation import Computation, FloatArray
+from risk_tasks.engine.headroom.exits import EXITS, SCENARIO_LOSSES
+from risk_tasks.engine.headroom.trades import Trades
 from risk_tasks.engine.market import MarketArrays
-from risk_tasks.engine.trades import Trades
 from risk_tasks.model.limits import Comparison
 from risk_tasks.model.measures import MeasureName, MeasureSettings
-
-Exit = Callable[[Trades, MeasureName, float, float], FloatArray]
-
-#: by the name of a measure; what is not here has no room that can be told
-EXITS: Mapping[str, Exit] = MappingProxyType(
-    {**headroom_exposures.EXITS, **headroom_history.EXITS, **headroom_stress.EXITS}
-)
 
 #: the measures that have headroom
 BOUNDED = frozenset(EXITS)
@@ -50,7 +42,7 @@ def largest_trades(
 def _units(trades: Trades, name: MeasureName, exits: FloatArray) -> FloatArray:
     """Return `exits` in units; what is worth nothing moves only the loss of absolute moves."""
     unmoved = trades.value_per_unit == 0.0
-    at_rest = exits if name.name in headroom_stress.EXITS else np.full(len(exits), np.inf)
+    at_rest = exits if name.name in SCENARIO_LOSSES else np.full(len(exits), np.inf)
     units = np.where(unmoved, at_rest, exits / np.abs(trades.value_per_unit))
     return np.where(np.isnan(units), 0.0, units)
 
