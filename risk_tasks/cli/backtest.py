@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from risk_tasks import sample
-from risk_tasks.cli.console import AsJson, Update, emit, notes, progress
-from risk_tasks.cli.published import market_summary
+from risk_tasks.cli.console import AsJson, Update, emit, progress
+from risk_tasks.cli.published import market_summary, read_market_files
 from risk_tasks.errors import RiskTasksError, StartError
 from risk_tasks.model.backtest import Backtest, BacktestReport
 from risk_tasks.model.confidence import VarConvention, parse_confidence
@@ -18,7 +17,7 @@ from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.traffic_light import Zone
-from risk_tasks.readers import read_market, read_portfolios
+from risk_tasks.readers import read_portfolios
 from risk_tasks.render.backtests import backtest_tables
 from risk_tasks.wire.documents import report_document
 from risk_tasks.wire.request import Terms, pack_portfolios
@@ -46,10 +45,7 @@ def backtest(
     with progress("Reading the book ..."):
         portfolios = read_portfolios(book)
     levels = list(dict.fromkeys(map(parse_confidence, confidence or ["0.99"])))
-    if prices is None:
-        notes.print("No --prices given: using the sample prices of 20 US shares.", style="dim")
-    with progress("Reading prices ..."):
-        market = read_market(prices or sample.PRICES)
+    market = read_market_files(prices)
     with progress("Loading the kernels ...") as update:
         reports = _backtest_book(portfolios, market, levels, window, update)
     document = {

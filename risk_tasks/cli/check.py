@@ -14,8 +14,8 @@ import typer
 from rich.console import Console, Group, RenderableType
 
 from risk_tasks import sample
-from risk_tasks.cli.console import AsJson, json_text, notes, printed, progress, read_settings
-from risk_tasks.cli.published import market_summary
+from risk_tasks.cli.console import AsJson, json_text, printed, progress, read_settings
+from risk_tasks.cli.published import market_summary, read_market_files
 from risk_tasks.client import RiskClient
 from risk_tasks.client.options import CheckOptions
 from risk_tasks.errors import InvalidSettingsError, NoMarketError
@@ -24,10 +24,7 @@ from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import Decision, RiskReport
 from risk_tasks.readers import (
     read_limits,
-    read_market,
     read_portfolios,
-    read_scenarios,
-    read_tags,
 )
 from risk_tasks.render.reports import explanations, headroom_tables, report_tables, reports_csv
 from risk_tasks.wire.documents import Document, report_document
@@ -208,15 +205,8 @@ def _check_embedded(
         ) from None
 
     prices, scenarios, tags = files
-    if prices is None:
-        notes.print("No --prices given: using the sample prices of 20 US shares.", style="dim")
-        scenarios = scenarios or sample.SCENARIOS
-    with progress("Reading prices ..."):
-        market = read_market(
-            prices or sample.PRICES,
-            scenarios=read_scenarios(scenarios) if scenarios else {},
-            tags=read_tags(tags) if tags else {},
-        )
+    scenarios = scenarios or (sample.SCENARIOS if prices is None else None)
+    market = read_market_files(prices, scenarios, tags)
     with (
         progress("Starting a server and a worker ...") as update,
         embedded(timeout_s=_EMBEDDED_TIMEOUT_S) as risk,

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from risk_tasks.cli.console import AsJson, BrokerUrl, Commands, emit, progress, url_of
+from risk_tasks import sample
+from risk_tasks.cli.console import AsJson, BrokerUrl, Commands, emit, notes, progress, url_of
 from risk_tasks.client import RiskClient
 from risk_tasks.connection import connect
 from risk_tasks.errors import UnknownLimitSetError
@@ -28,6 +29,25 @@ app.add_typer(market, name="market")
 app.add_typer(limits, name="limits")
 
 Name = Annotated[str, typer.Option(help="The name to publish under.")]
+
+
+def read_market_files(
+    prices: Path | None,
+    scenarios: Path | None = None,
+    tags: Path | None = None,
+    *,
+    window_days: int | None = None,
+) -> MarketSnapshot:
+    """Return the market in these files, without `prices` that of the sample."""
+    if prices is None:
+        notes.print("No --prices given: using the sample prices of 20 US shares.", style="dim")
+    with progress("Reading prices ..."):
+        return read_market(
+            prices or sample.PRICES,
+            window_days=window_days,
+            scenarios=read_scenarios(scenarios) if scenarios else {},
+            tags=read_tags(tags) if tags else {},
+        )
 
 
 def market_summary(snapshot: MarketSnapshot) -> dict[str, Any]:
@@ -58,13 +78,7 @@ def publish_market(
     as_json: AsJson = False,
 ) -> None:
     """Publish prices as the market of all later checks."""
-    with progress("Reading prices ..."):
-        snapshot = read_market(
-            prices,
-            window_days=window_days,
-            scenarios=read_scenarios(scenarios) if scenarios else {},
-            tags=read_tags(tags) if tags else {},
-        )
+    snapshot = read_market_files(prices, scenarios, tags, window_days=window_days)
     with RiskClient(url_of(broker_url)) as risk, progress("Publishing ..."):
         risk.publish_market(snapshot, name)
     line = (

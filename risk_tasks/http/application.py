@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 import structlog
@@ -24,8 +24,6 @@ from risk_tasks.http.openapi import TEXT, Content, Operation, Operations, Succes
 from risk_tasks.http.problems import ProblemError
 
 log = structlog.get_logger("risk_tasks")
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 operations = Operations()
 
@@ -90,31 +88,26 @@ OPERATIONS: tuple[Operation, ...] = (
 
 def create_application(gateway: Gateway) -> Starlette:
     """Return an application with all operations. Neither starts nor connects anything."""
-    by_path: dict[str, dict[str, Endpoint]] = {}
+    by_path: dict[str, dict[str, Operation]] = {}
     for operation in OPERATIONS:
-        by_path.setdefault(operation.path, {})[operation.method] = _endpoint(gateway, operation)
-    # One route for all methods of a path: a 405 then lists all of them.
-    routes = [Route(path, _by_method(found), methods=[*found]) for path, found in by_path.items()]
+        by_path.setdefault(operation.path, {})[operation.method] = operation
+    routes = [_route(gateway, path, by_method) for path, by_method in by_path.items()]
     return Starlette(routes=routes, exception_handlers={HTTPException: _unmatched})
 
 
-def _by_method(endpoints: Mapping[str, Endpoint]) -> Endpoint:
-    async def endpoint(request: Request) -> Response:
-        return await endpoints["GET" if request.method == "HEAD" else request.method](request)
+def _route(gateway: Gateway, path: str, by_method: Mapping[str, Operation]) -> Route:
+    """Return the route of a path: one for all methods, so that a 405 lists all of them."""
 
-    return endpoint
-
-
-def _endpoint(gateway: Gateway, operation: Operation) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         started = time.perf_counter()
+        operation = by_method["GET" if request.method == "HEAD" else request.method]
         with gateway.metrics.in_flight.track_inprogress():
             response = await _respond(gateway, operation, request)
         duration_s = time.perf_counter() - started
-        gateway.metrics.record(operation.path, request.method, response.status_code, duration_s)
+        gateway.metrics.record(path, request.method, response.status_code, duration_s)
         return response
 
-    return endpoint
+    return Route(path, endpoint, methods=[*by_method])
 
 
 async def _respond(gateway: Gateway, operation: Operation, request: Request) -> Response:
