@@ -60,8 +60,8 @@ class AsyncRiskClient:
         async with AsyncRiskClient("redis://localhost:6379/0") as risk:
             reports = await asyncio.gather(*(risk.check(book) for book in books))
 
-    A single check goes out at once. Checks that come while others are under way share a message:
-    it goes at `max_checks`, or when its first check has waited `max_wait_s` (2 ms; 50 ms at most).
+    A single check goes at once. Checks that arrive while others are in progress share a message: it
+    goes at `max_checks`, or when its first check has waited `max_wait_s` (2 ms; 50 ms at most).
     Each check keeps its own deadline and errors, and may be cancelled without effect on others.
 
     The connections are those of a blocking client, which works in a few threads.

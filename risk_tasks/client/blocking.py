@@ -145,7 +145,7 @@ class RiskClient:
         """Return one report for each portfolio, or id of a live one, in their order.
 
         A portfolio that cannot be computed has a report with status `error` and decision
-        `reject`; the others are answered. Raises as `check` does if there is no answer at all.
+        `reject`; the others are answered. Raises as `check` does if no answer arrives.
         """
         found = self._find(portfolios, min_version)
         call = read_options(Detail.of_reports(explain), self._timeout_s, **options)
@@ -266,7 +266,7 @@ class RiskClient:
         return reports(ids, answers)[start:stop]
 
     def set_portfolio(self, portfolio: Portfolio, *, event_id: str | None = None) -> int:
-        """Hold `portfolio` as a live portfolio, in place of any other of its id.
+        """Hold `portfolio` as a live portfolio; it replaces any other of its id.
 
         Returns its new version. Positions are kept to the last bit; those of 0 are not held. An
         `event_id` that was used for this portfolio within a day changes nothing, and returns the
@@ -405,7 +405,7 @@ class RiskClient:
     def _coalescer(self) -> ThreadCoalescer:
         """Return that of this process, with its connections; raises `TransportError` once closed.
 
-        There is no lock, which a fork could inherit in the locked state: a second coalescer that is
+        It takes no lock: a fork could inherit it in the locked state. A second coalescer that is
         made at the same time has opened no connection, and is dropped.
         """
         if self._closed:

@@ -77,28 +77,28 @@ class _Gathering(Generic[Item]):
 class Coalescer(Generic[Item]):
     """Collects items by key; those of one key may share a message. Time is an argument.
 
-    While nothing is under way, an item goes at once, so that a lone one never waits. While
+    While nothing is in progress, an item goes at once, so that a lone one never waits. While
     something is, items gather until they fill a message, or the first has waited long enough.
     """
 
     def __init__(self, policy: CoalescingPolicy) -> None:
         self._policy = policy
         self._gathering: dict[Hashable, _Gathering[Item]] = {}
-        self.n_under_way = 0
+        self.n_in_progress = 0
 
     def begin(self) -> None:
-        """Count something as under way, until `end`."""
-        self.n_under_way += 1
+        """Count a call or a message as in progress, until `end`."""
+        self.n_in_progress += 1
 
     def end(self) -> None:
-        """Count something as no longer under way, whether it succeeded or failed."""
-        self.n_under_way -= 1
+        """Count one fewer in progress, after success or failure."""
+        self.n_in_progress -= 1
 
     def is_gathering(self, key: Hashable) -> bool:
         return key in self._gathering
 
     def add(self, key: Hashable, item: Item, now: float, size: int = 1) -> list[Item] | None:
-        """Add an item of `size` checks; returns the message to send now, which is under way.
+        """Add an item of `size` checks; returns the message to send now, which is in progress.
 
         The last item may make a message larger than the bound.
         """
@@ -107,15 +107,15 @@ class Coalescer(Generic[Item]):
             gathering = self._gathering[key] = _Gathering(now)
         gathering.items.append(item)
         gathering.size += size
-        if self.n_under_way == 0 or gathering.size >= self._policy.max_checks:
+        if self.n_in_progress == 0 or gathering.size >= self._policy.max_checks:
             return self._take(key)
         return None
 
     def due(self, now: float) -> list[list[Item]]:
-        """Return the messages to send now, which are under way from here on."""
+        """Return the messages to send now, which are in progress from here on."""
         messages = []
         for key, gathering in list(self._gathering.items()):
-            if self.n_under_way == 0 or now >= gathering.since + self._policy.max_wait_s:
+            if self.n_in_progress == 0 or now >= gathering.since + self._policy.max_wait_s:
                 messages.append(self._take(key))
         return messages
 
@@ -125,7 +125,7 @@ class Coalescer(Generic[Item]):
         return min(since) + self._policy.max_wait_s if since else None
 
     def _take(self, key: Hashable) -> list[Item]:
-        self.n_under_way += 1
+        self.n_in_progress += 1
         return self._gathering.pop(key).items
 
 
@@ -161,9 +161,9 @@ def fan_out_error(
 ) -> None:
     """Give each request of a message its error.
 
-    By an error that another request of the message may have caused, each is to be sent again
-    individually; `may_retry` defaults to whether there are others. A timeout names the rows of the
-    request.
+    After an error that another request of the message may have caused, the error of each request is
+    `RetryIndividuallyError`; `may_retry` is true by default if the message has others. The id in a
+    timeout names the rows of the request.
     """
     may_retry = len(requests) > 1 if may_retry is None else may_retry
     own: Exception = RetryIndividuallyError(error) if may_retry and _is_shared(error) else error
@@ -292,8 +292,8 @@ class ThreadCoalescer:
         with self._changed:
             if self._closed:
                 raise closed_error()
-            # The call itself is under way.
-            is_alone = self._coalescer.n_under_way == 1 and not self._coalescer.is_gathering(key)
+            # The call itself is in progress.
+            is_alone = self._coalescer.n_in_progress == 1 and not self._coalescer.is_gathering(key)
             if is_alone or not len(request) or size > _MAX_SHARED_SIZE:
                 return None
             now = self._clock()

@@ -86,7 +86,7 @@ class Connection:
         self.portfolios = PortfolioStore(self._client)
 
     def cpu_lock(self, n_positions: int) -> AbstractContextManager[object]:
-        """Return the lock for work on so many positions; none if there are many.
+        """Return the lock for work on `n_positions`; no lock from `LONG_ROWS` on.
 
         Arrow and NumPy release the interpreter at every call. Threads that each make many short
         calls would spend more time on taking it again than on their work; long calls run in

@@ -136,7 +136,7 @@ def not_live() -> InvalidSettingsError:
     return InvalidSettingsError(
         "min_version applies to live portfolios only, which are named by their id.",
         field="min_version",
-        remedy="Leave it out, or give ids in place of portfolios.",
+        remedy="Leave it out, or give ids instead of portfolios.",
     )
 
 

@@ -84,9 +84,9 @@ def partition(
 ) -> Partition:
     """Cut a request into blocks of equal cost, each under one limit set.
 
-    `limit_sets` (P,) names the limit set of each portfolio, null for that of `stamp`. `owners` is
-    None if the lane has no shards. Portfolios whose measures are cached go to the worker that owns
-    their shard, unless the blocks have to `keep_order`.
+    `limit_sets` (P,) names the limit set of each portfolio, null for that of `stamp`. A lane
+    without shards has no `owners`. Portfolios whose measures are cached go to the worker that owns
+    their shard, unless `keep_order` is set.
     """
     blocks: list[Block] = []
     sent: list[Rows] = []

@@ -1,4 +1,4 @@
-"""The JSON door for those who have Celery: one check as a Signature, for canvases."""
+"""One check as a Celery signature, for canvases and for producers without a client."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def signature(
 
     Its result is the report as JSON, or `{"status": "error", "code", "field", "remedy", ...}` for
     a bad request. It has Celery's guarantees: no ledger, no bounded lanes, no deadline. Raises
-    `InvalidSettingsError` for a lane that is none, `UnknownMeasureError` for such a measure.
+    `InvalidSettingsError` for an unknown lane and `UnknownMeasureError` for an unknown measure.
     """
     request = {
         "portfolio": portfolio_document(portfolio)
@@ -43,7 +43,7 @@ def signature(
         if isinstance(settings, MeasureSettings)
         else settings,
         "market": market,
-        # Said only where it is so: a worker of an older version refuses what it does not know.
+        # Only if true: an older worker refuses arguments that it does not know.
         "explain": True if Detail.of_reports(explain) is Detail.EXPLAINED else None,
     }
     given = {name: value for name, value in request.items() if value is not None}

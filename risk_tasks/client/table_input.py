@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from risk_tasks.errors import InvalidTableError
 from risk_tasks.wire.request import RequestBlock, Terms, codes_of
 
-#: calls of so many positions gain by threads that run in parallel; shorter ones lose
+#: from this number of positions, work is faster in parallel threads; below, it is slower
 LONG_ROWS = 100_000
 
 _RADIX = 1 << 16

@@ -1,4 +1,4 @@
-"""The asyncio client over real workers: what is one caller's reaches that caller alone."""
+"""The asyncio client over real workers: each caller gets its own reports and errors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run(fleet, work, **terms):
 
 
 def test_reports_are_those_of_the_blocking_client_bit_by_bit(risk, fleet, book):
-    """Alone or in company."""
+    """Alone or in a shared message."""
 
     async def work(client):
         alone = [await client.check(portfolio) for portfolio in book]
@@ -46,7 +46,7 @@ def test_reports_are_those_of_the_blocking_client_bit_by_bit(risk, fleet, book):
 
 
 def test_concurrent_checks_share_blocks_and_a_lone_one_does_not_wait(fleet, market):
-    """Of three hundred at once the first goes alone; reports of one block share their times."""
+    """The first of three hundred goes alone; reports of one block share their timings."""
     portfolios = books(300, market.instruments)
 
     async def work(client):
@@ -61,8 +61,8 @@ def test_concurrent_checks_share_blocks_and_a_lone_one_does_not_wait(fleet, mark
     assert sizes[1:] == [100, 100, 99]
 
 
-def test_an_error_reaches_the_check_that_it_belongs_to(fleet, book):
-    """The others of its block are answered."""
+def test_an_error_of_one_portfolio_reaches_its_check_only(fleet, book):
+    """The other checks of the block are answered."""
 
     async def work(client):
         checks = [book[0], Portfolio("odd", {"GOLD": 1.0}), book[1]]
@@ -75,8 +75,8 @@ def test_an_error_reaches_the_check_that_it_belongs_to(fleet, book):
     assert (first.portfolio_id, last.portfolio_id) == (book[0].id, book[1].id)
 
 
-def test_a_shared_check_reports_what_a_check_raises(fleet, risk, book):
-    """As `check_many`; terms that are none are raised by both."""
+def test_check_shared_reports_the_errors_that_check_raises(fleet, risk, book):
+    """As in `check_many`; both raise for invalid arguments."""
     odd = Portfolio("odd", {"GOLD": 1.0})
 
     async def work(client):
@@ -88,8 +88,8 @@ def test_a_shared_check_reports_what_a_check_raises(fleet, risk, book):
     assert untimed(run(fleet, work)) == untimed(risk.check_many([odd, book[0]]))
 
 
-def test_checks_under_other_terms_do_not_share_a_block(fleet, book):
-    """Limits, measures and lanes are each check's own."""
+def test_checks_with_other_options_do_not_share_a_block(fleet, book):
+    """Each check has its own limits, measures and lane."""
     strict = LimitSet("strict", [Limit("gross_exposure", hard=1.0)])
     lax = LimitSet("lax", [Limit("gross_exposure", hard=1e18)])
 
@@ -113,8 +113,8 @@ def test_checks_under_other_terms_do_not_share_a_block(fleet, book):
     assert explained.explanation.headroom
 
 
-def test_a_storm_of_cancellations_leaves_the_others_alone(fleet, market):
-    """Two of three callers go, some before their block was sent, some after."""
+def test_many_cancellations_do_not_affect_other_checks(fleet, market):
+    """Two of three checks are cancelled, some before their block is sent, some after."""
     portfolios = books(200, market.instruments)
 
     async def work(client):
@@ -127,9 +127,9 @@ def test_a_storm_of_cancellations_leaves_the_others_alone(fleet, market):
                 await asyncio.sleep(0.001)
         found = await asyncio.gather(*tasks, return_exceptions=True)
         again = await client.check(portfolios[0])
-        return found, again, client._pending, client._coalescer.n_under_way
+        return found, again, client._pending, client._coalescer.n_in_progress
 
-    found, again, waiting, n_under_way = run(fleet, work)
+    found, again, waiting, n_in_progress = run(fleet, work)
 
     for number, (portfolio, outcome) in enumerate(zip(portfolios, found, strict=True)):
         if number % 3 == 0:
@@ -139,11 +139,11 @@ def test_a_storm_of_cancellations_leaves_the_others_alone(fleet, market):
                 outcome.portfolio_id == portfolio.id
             )
     assert again.portfolio_id == portfolios[0].id
-    assert (waiting, n_under_way) == (set(), 0)
+    assert (waiting, n_in_progress) == (set(), 0)
 
 
-def test_a_deadline_is_that_of_the_check(bare_fleet, fleet):
-    """The impatient one is told in its time, with the id of its call; the other is answered."""
+def test_each_check_has_its_own_deadline(bare_fleet, fleet):
+    """One check times out; the other is answered."""
     assert bare_fleet.url != fleet.url
 
     async def work(client):
@@ -159,8 +159,8 @@ def test_a_deadline_is_that_of_the_check(bare_fleet, fleet):
     assert run(fleet, work).portfolio_id == "one"
 
 
-def test_a_full_lane_is_told_to_every_check_of_the_block(server, market, monkeypatch):
-    """Nobody serves: the first check fills the lane, and the others are refused together."""
+def test_a_full_lane_is_an_error_of_every_check(server, market, monkeypatch):
+    """No worker serves: the first check fills the lane, and all others are refused."""
     monkeypatch.setitem(LANE_CAPACITY, Lane.NORMAL, LaneCapacity(1, 1 << 20))
 
     async def work(client):
@@ -178,8 +178,8 @@ def test_a_full_lane_is_told_to_every_check_of_the_block(server, market, monkeyp
     assert others[0].retry_after_s > 0
 
 
-def test_a_closed_client_says_so_and_leaves_nobody_waiting(server):
-    """On a server that nobody serves."""
+def test_a_closed_client_raises_in_waiting_and_in_later_calls(server):
+    """On a server without workers."""
 
     async def work():
         client = AsyncRiskClient(server.url, timeout_s=20)
@@ -199,7 +199,7 @@ def test_a_closed_client_says_so_and_leaves_nobody_waiting(server):
 
 
 def test_closing_does_not_wait_for_the_calls_that_it_ends(server, market):
-    """However many of them hold a thread each, on a server that nobody serves."""
+    """Forty of them hold a thread each, on a server without workers."""
 
     async def work():
         client = AsyncRiskClient(server.url, timeout_s=20)
@@ -213,8 +213,8 @@ def test_closing_does_not_wait_for_the_calls_that_it_ends(server, market):
     assert {type(outcome) for outcome in found} == {TransportError}
 
 
-def test_calls_that_wait_long_do_not_hold_up_a_check(server, market):
-    """Ten of them on a server that nobody serves."""
+def test_calls_that_wait_long_do_not_delay_a_check(server, market):
+    """Ten of them, on a server without workers."""
 
     async def work(client):
         slow = [asyncio.create_task(client.check_many([ONE], timeout_s=3)) for _ in range(10)]
@@ -226,8 +226,8 @@ def test_calls_that_wait_long_do_not_hold_up_a_check(server, market):
     assert {type(outcome) for outcome in run(server, work)} == {ReportTimeoutError}
 
 
-def test_a_url_that_is_none_is_told_and_nobody_waits():
-    """Wherever in sending a check something fails, its caller hears of it."""
+def test_an_invalid_url_raises_at_once():
+    """An error while a check is sent reaches its caller."""
 
     async def work():
         async with AsyncRiskClient("nonsense", timeout_s=5) as client:
@@ -237,8 +237,8 @@ def test_a_url_that_is_none_is_told_and_nobody_waits():
         asyncio.run(asyncio.wait_for(work(), 4))
 
 
-def test_every_other_method_is_the_blocking_clients(fleet, book, market):
-    """Markets, limits, tables, and calls that are read by their id."""
+def test_the_other_methods_return_what_the_blocking_client_returns(fleet, book, market):
+    """Markets, limits, tables, and results by check id."""
     import pyarrow as pa
 
     name = unique("async")
@@ -268,6 +268,6 @@ def test_every_other_method_is_the_blocking_clients(fleet, book, market):
     assert [report.portfolio_id for report in reports] == [portfolio.id for portfolio in book]
 
 
-def test_a_client_stands_by_its_name_without_its_password():
+def test_the_repr_of_a_client_hides_its_password():
     assert repr(AsyncRiskClient("redis://:secret@h:1/0")).startswith("AsyncRiskClient('redis://")
     assert "secret" not in repr(AsyncRiskClient("redis://:secret@h:1/0"))

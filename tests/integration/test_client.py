@@ -1,4 +1,4 @@
-"""The client against real workers: the same reports as the pipeline gives in this process."""
+"""The client over real workers has the reports that the pipeline computes in this process."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ TERMS = {
 
 @pytest.mark.parametrize("terms", TERMS.values(), ids=TERMS.keys())
 def test_reports_are_those_of_the_pipeline_bit_by_bit(risk, in_process, book, limit_set, terms):
-    """Measures, decisions, breaches, gaps and hashes pass the wire as they are."""
+    """Measures, decisions, breaches, gaps and hashes arrive unchanged."""
     sent = risk.check_many(book, limits=limit_set, **terms)
 
     assert untimed(sent) == untimed(in_process(book, limits=limit_set, **terms))
 
 
-def test_the_sample_book_is_decided_as_it_says(risk, book, limit_set):
-    """What stands beside each portfolio in books.toml."""
+def test_the_sample_book_has_the_decisions_in_its_comments(risk, book, limit_set):
+    """The comment beside each portfolio in books.toml names its decision."""
     decisions = {
         report.portfolio_id: report.decision for report in risk.check_many(book, limits=limit_set)
     }
@@ -77,8 +77,8 @@ def test_the_sample_book_is_decided_as_it_says(risk, book, limit_set):
     }
 
 
-def test_one_check_is_one_report(risk, in_process, book, limit_set, market):
-    """With market, time and limits that it was held against, and how long it took."""
+def test_one_check_has_one_report(risk, in_process, book, limit_set, market):
+    """With the market, the time and the limits of the check, and its timings."""
     report = risk.check(book[0], limits=limit_set)
 
     assert untimed([report]) == untimed(in_process(book[:1], limits=limit_set))
@@ -93,7 +93,7 @@ def test_one_check_is_one_report(risk, in_process, book, limit_set, market):
 def test_many_portfolios_keep_their_order_over_several_blocks(
     risk, in_process, market, monkeypatch
 ):
-    """Six thousand portfolios are three blocks at least, and come back as they were sent."""
+    """Six thousand portfolios are at least three blocks."""
     portfolios = books(6_000, market.instruments)
     monkeypatch.setattr("risk_tasks.client.partitioning.LARGEST", BlockBounds(2_500, 50_000))
 
@@ -106,7 +106,7 @@ def test_many_portfolios_keep_their_order_over_several_blocks(
 
 
 def test_a_large_portfolio_is_a_block_of_its_own(risk, market, monkeypatch):
-    """Blocks are bounded in positions, and no portfolio is ever cut."""
+    """Blocks are bounded in positions, and no portfolio is cut."""
     monkeypatch.setattr("risk_tasks.client.partitioning.LARGEST", BlockBounds(10, 15))
     small = books(30, market.instruments, seed=3)
     large = Portfolio(unique(), dict.fromkeys(market.instruments, 2.0))
@@ -120,7 +120,7 @@ def test_a_large_portfolio_is_a_block_of_its_own(risk, market, monkeypatch):
 
 
 def test_reports_of_a_block_equal_those_sent_one_by_one(risk, market, limit_set):
-    """Neighbours in a block have no part in each other's numbers."""
+    """Portfolios of a block do not affect each other's numbers."""
     portfolios = books(25, market.instruments, seed=11)
 
     together = risk.check_many(portfolios, limits=limit_set)
@@ -129,12 +129,12 @@ def test_reports_of_a_block_equal_those_sent_one_by_one(risk, market, limit_set)
     assert untimed(together) == untimed(apart)
 
 
-def test_no_portfolios_are_no_reports(risk):
+def test_an_empty_list_has_no_reports(risk):
     assert risk.check_many([]) == []
 
 
 def test_portfolios_may_come_from_a_generator(risk, book, limit_set):
-    """And be asked for twice under the same id: each place has its own report."""
+    """An id may repeat: each place has its own report."""
     twice = (portfolio for portfolio in [*book, *book])
 
     sent = untimed(risk.check_many(twice, limits=limit_set))
@@ -149,8 +149,8 @@ def test_every_lane_is_served(risk, lane):
     assert report.status == "ok"
 
 
-def test_the_hash_of_the_inputs_tells_them_apart(risk):
-    """Whatever a number may depend on is in it; the same inputs have the same one."""
+def test_the_input_hash_differs_with_any_input(risk):
+    """The same inputs have the same hash."""
     name = unique()
     inputs = [
         Portfolio(name, {"AAPL": 1.0}),
@@ -183,7 +183,7 @@ def hundred(market) -> Portfolio:
 
 @pytest.mark.parametrize(("gross", "decision"), [(99.0, "reject"), (101.0, "accept")])
 def test_limits_may_be_passed_or_named(risk, hundred, gross, decision):
-    """Inline or published under a name, the same limits decide the same."""
+    """Inline and published limits have the same decisions."""
     limits, name = cap(gross), unique("limits")
     version = risk.publish_limits(limits, name)
 
@@ -196,7 +196,7 @@ def test_limits_may_be_passed_or_named(risk, hundred, gross, decision):
 
 
 def test_the_latest_limits_of_a_name_decide(risk, hundred):
-    """A check sent after publishing returned is held against what was published."""
+    """A check that is sent after publishing uses the published limits."""
     name = unique("limits")
     decisions = []
     for gross in (101.0, 99.0, 101.0):
@@ -207,7 +207,7 @@ def test_the_latest_limits_of_a_name_decide(risk, hundred):
 
 
 def test_an_unknown_limit_set_is_refused(risk, hundred):
-    """Never read as no limits."""
+    """It never means "no limits"."""
     name = unique("limits")
 
     for ask in (risk.check, lambda portfolio, **terms: risk.check_many([portfolio], **terms)):
@@ -216,8 +216,8 @@ def test_an_unknown_limit_set_is_refused(risk, hundred):
         assert caught.value.field == "limits"
 
 
-def test_without_limits_there_is_no_decision(bare, clients, market, hundred):
-    """None published reads as `none`, never as `accept`; once published they decide."""
+def test_a_check_without_limits_has_no_decision(bare, clients, market, hundred):
+    """Without published limits it is never `accept`; published ones decide."""
     risk = clients(bare.url, timeout_s=20)
     risk.publish_market(market)
 
@@ -255,7 +255,7 @@ BAD_ARGUMENTS = {
     ("arguments", "error", "field"), BAD_ARGUMENTS.values(), ids=BAD_ARGUMENTS.keys()
 )
 def test_a_bad_argument_is_refused_before_anything_is_sent(server, arguments, error, field):
-    """The field is that of the argument."""
+    """The error names the argument."""
     with RiskClient(server.url) as risk, pytest.raises(error) as caught:
         risk.check(Portfolio("p", {}), **arguments)
 
@@ -263,7 +263,7 @@ def test_a_bad_argument_is_refused_before_anything_is_sent(server, arguments, er
     assert server.key_names() == set()
 
 
-def test_what_is_no_portfolio_is_refused_by_its_place(risk, book):
+def test_an_item_that_is_not_a_portfolio_is_refused_by_its_place(risk, book):
     with pytest.raises(InvalidPortfolioError) as caught:
         risk.check_many([book[0], {"id": "p", "positions": {}}])
 
@@ -271,7 +271,7 @@ def test_what_is_no_portfolio_is_refused_by_its_place(risk, book):
 
 
 def test_a_client_may_be_made_from_the_environment(fleet, monkeypatch, tmp_path, hundred):
-    """Its URL may stand in a file, as containers hand over secrets."""
+    """Its URL may be in a file, such as a secret of a container."""
     path = tmp_path / "url"
     path.write_text(fleet.url + "\n")
     monkeypatch.delenv("RISK_TASKS_BROKER_URL", raising=False)
@@ -283,7 +283,7 @@ def test_a_client_may_be_made_from_the_environment(fleet, monkeypatch, tmp_path,
 
 
 def test_threads_share_a_client(risk, in_process, market, limit_set):
-    """Thirty-two threads at once: each has the answer to its own question."""
+    """Each of thirty-two threads gets its own answer."""
     portfolios = books(96, market.instruments, seed=5)
 
     with ThreadPoolExecutor(32) as pool:
@@ -293,7 +293,7 @@ def test_threads_share_a_client(risk, in_process, market, limit_set):
 
 
 def test_answered_checks_leave_nothing_of_their_client(fleet, fleet_server, clients, book):
-    """No payload, ledger entry, answer, reply or result of Celery outlives its reading."""
+    """No payload, ledger entry, answer, reply or Celery result is left after it was read."""
     risk = clients(fleet.url, timeout_s=20)
     for _ in range(5):
         risk.check_many(book)
@@ -304,12 +304,12 @@ def test_answered_checks_leave_nothing_of_their_client(fleet, fleet_server, clie
         names = [*fleet_server.key_names(), *(block.decode() for block in in_ledger)]
         return [name for name in names if client_id in name]
 
-    # An answer is removed once it was handed on.
+    # An answer is removed after the caller has it.
     wait_until(lambda: left() == [], 3)
 
 
-def test_a_table_larger_than_its_lane_is_answered_as_room_comes(risk, market, monkeypatch):
-    """Forty blocks through a lane that holds five: the call waits for its own to make room."""
+def test_a_call_larger_than_its_lane_waits_for_its_own_blocks(risk, market, monkeypatch):
+    """Forty blocks go through a lane that holds five."""
     monkeypatch.setattr("risk_tasks.client.partitioning.LARGEST", BlockBounds(10, 50_000))
     monkeypatch.setitem(LANE_CAPACITY, Lane.BATCH, LaneCapacity(50, 64 << 20))
     refused = []
@@ -332,10 +332,8 @@ def test_a_table_larger_than_its_lane_is_answered_as_room_comes(risk, market, mo
     assert refused
 
 
-def test_a_call_larger_than_its_quota_is_answered_as_the_quota_fills(
-    fleet, fleet_server, market, monkeypatch
-):
-    """In blocks, of which each waits its turn: refused as a whole, it could never pass."""
+def test_a_call_larger_than_its_quota_waits_for_the_quota(fleet, fleet_server, market, monkeypatch):
+    """Its blocks are accepted in sequence; as a whole it exceeds the quota."""
     monkeypatch.setattr("risk_tasks.client.partitioning.LARGEST", BlockBounds(10, 50_000))
     name = unique("quota")
     fleet_server.client.hset(QUOTAS_KEY, name, 40)
@@ -351,7 +349,7 @@ def test_a_call_larger_than_its_quota_is_answered_as_the_quota_fills(
 
 
 def test_a_call_that_finds_no_room_in_time_is_refused(server, clients, monkeypatch):
-    """Nobody serves the lane: the room never comes."""
+    """No worker serves the lane."""
     monkeypatch.setattr("risk_tasks.client.partitioning.LARGEST", BlockBounds(1, 50_000))
     monkeypatch.setitem(LANE_CAPACITY, Lane.BATCH, LaneCapacity(1, 64 << 20))
     started = time.monotonic()
@@ -366,7 +364,7 @@ def test_a_call_that_finds_no_room_in_time_is_refused(server, clients, monkeypat
 
 
 def test_sixty_four_threads_share_one_client(risk, market):
-    """Each gets the report of its own portfolio, whoever reads the replies."""
+    """Each gets the report of its own portfolio."""
     portfolios = books(64, market.instruments, seed=64)
 
     with ThreadPoolExecutor(64) as pool:
@@ -378,10 +376,8 @@ def test_sixty_four_threads_share_one_client(risk, market):
 
 
 @pytest.mark.parametrize("way", ["check", "submit"])
-def test_an_explained_check_says_how_much_room_there_is(
-    risk, service, market, book, limit_set, way
-):
-    """As the pipeline does; the largest trade is accepted and a larger one is not."""
+def test_an_explained_check_has_the_headroom(risk, service, market, book, limit_set, way):
+    """That of the pipeline; the largest trade is accepted and a larger one is not."""
     portfolio = book[0]
     terms = Terms(parse_measures(None), MeasureSettings(), limit_set, Detail.EXPLAINED)
     answer = service.check(pack_portfolios([portfolio], terms), Stamp(market.id))

@@ -1,4 +1,4 @@
-"""A client closed, shared and forked: what it leaves open, and whose answers it reads."""
+"""A client that is closed, shared between threads, or inherited across a fork."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ONE = Portfolio("one", {"AAPL": 1.0})
 
 
 def test_a_closed_client_says_so(bare, clients, market):
-    """And its thread has ended."""
+    """Its thread has ended."""
     before = set(threading.enumerate())
     risk = clients(bare.url, timeout_s=20)
     risk.publish_market(market)
@@ -35,7 +35,7 @@ def test_a_closed_client_says_so(bare, clients, market):
 
 
 def test_closing_ends_the_wait_of_other_threads(server, clients):
-    """Whoever waits is told at once, with an error of ours."""
+    """Waiting calls raise `TransportError` at once."""
     risk = clients(server.url, timeout_s=30)
 
     with ThreadPoolExecutor(1) as pool:
@@ -49,8 +49,8 @@ def test_closing_ends_the_wait_of_other_threads(server, clients):
     assert time.monotonic() - started < 3
 
 
-def test_a_call_that_begins_while_the_client_closes_is_told_at_once(server, clients, monkeypatch):
-    """Nobody would read its answer, and nothing of it is sent."""
+def test_a_call_that_starts_while_the_client_closes_raises_at_once(server, clients, monkeypatch):
+    """Nothing of it is sent."""
     risk = clients(server.url, timeout_s=30)
     connection = risk._connection
     partition = connection._partition
@@ -65,7 +65,7 @@ def test_a_call_that_begins_while_the_client_closes_is_told_at_once(server, clie
 
 
 def test_a_client_may_be_closed_twice_and_unused(server):
-    """Closing what was never opened sends nothing."""
+    """Closing an unused client sends nothing."""
     risk = RiskClient(server.url)
     risk.close()
     risk.close()
@@ -99,7 +99,7 @@ def child(start, queue):
 context = multiprocessing.get_context("fork")
 queue = context.Queue()
 with ThreadPoolExecutor(1) as pool:
-    # The parent is in the middle of its own checks, its reply thread waiting, as it forks.
+    # The parent forks during its own checks, while its reply thread waits.
     own = pool.submit(right, 1)
     children = [context.Process(target=child, args=(100 * n, queue)) for n in (1, 2)]
     for process in children:

@@ -1,4 +1,4 @@
-"""Live portfolios as the clients see them; the worker is played by the test."""
+"""Live portfolios by both clients; the test acts as the worker."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def told(changes: list[LimitChange]) -> list[tuple[str, int, str, str]]:
 
 
 def swing(client: RiskClient, worker: LiveWorker, *states: LimitState) -> None:
-    """Change `p` once for each state, which it then has."""
+    """Change `p` once for each state."""
     for state in states:
         client.change_positions("p", {"A": 1.0})
         worker.work(state)
@@ -79,7 +79,7 @@ def test_a_sum_beyond_float64_changes_nothing(client):
     assert client.get_portfolio("p").version == 1
 
 
-def test_the_latest_report_says_of_which_version_it_is(client, worker):
+def test_the_latest_report_has_its_version(client, worker):
     client.set_portfolio(Portfolio("p", {"A": 1.0}))
     assert client.report("p") is None
 
@@ -116,8 +116,8 @@ def test_a_critical_event_is_sent_by_both_clients(client, worker):
     assert asyncio.run(for_all()) == 1
 
 
-def test_live_portfolios_are_checked_as_any_other(fleet, risk, market):
-    """By id, beside others, blocking, submitted and awaited."""
+def test_live_portfolios_are_checked_by_id(fleet, risk, market):
+    """Among other portfolios, blocking, submitted and awaited."""
     one, two = books(2, market.instruments)
     risk.set_portfolio(one)
     version = risk.change_positions(one.id, {"AAPL": 5.0})
@@ -163,7 +163,7 @@ def test_changes_after_the_call_are_iterated(client, worker):
     assert told(changes) == [("p", 6, "ok", "warn")]
 
 
-def test_an_iteration_goes_on_from_any_change(client, worker):
+def test_an_iteration_continues_from_any_change(client, worker):
     client.set_portfolio(Portfolio("p", {}))
     swing(client, worker, *[WARN, OK] * 120)
 
@@ -172,8 +172,8 @@ def test_an_iteration_goes_on_from_any_change(client, worker):
     assert list(client.breaches(every[99].id, idle_timeout_s=0)) == every[100:]
 
 
-def test_a_reader_waits_for_what_comes(client, worker, clients, server):
-    """In another thread than the one that changes, until its client is closed."""
+def test_a_reader_waits_for_changes(client, worker, clients, server):
+    """In another thread, until its client is closed."""
     client.set_portfolio(Portfolio("p", {}))
     watching = clients(server.url)
     changes, found = watching.breaches(), []
@@ -195,7 +195,7 @@ def test_a_reader_waits_for_what_comes(client, worker, clients, server):
         watching.breaches()
 
 
-def test_a_reader_is_told_where_changes_are_gone(client, worker, server):
+def test_a_reader_raises_if_changes_were_deleted(client, worker, server):
     client.set_portfolio(Portfolio("p", {}))
     swing(client, worker, WARN, HARD, OK)
     first = next(client.breaches("0"))
@@ -205,7 +205,7 @@ def test_a_reader_is_told_where_changes_are_gone(client, worker, server):
         next(client.breaches(first.id))
 
 
-def test_readers_of_a_group_share_changes_and_end_what_they_had(client, worker):
+def test_readers_of_a_group_share_and_acknowledge_changes(client, worker):
     client.set_portfolio(Portfolio("p", {}))
     swing(client, worker, *[WARN, OK] * 3)
 
@@ -215,12 +215,12 @@ def test_readers_of_a_group_share_changes_and_end_what_they_had(client, worker):
 
     every = list(client.breaches("0", idle_timeout_s=0))
     assert read("one", 3) == every[:3]
-    # The third was handed out and not ended: a reader of the same name has it again.
+    # The third was returned and not acknowledged: a reader of the same name gets it again.
     assert read("one") == every[2:]
     assert read("two") == []
 
 
-def test_what_a_reader_left_goes_to_another(client, worker, monkeypatch):
+def test_pending_changes_of_a_reader_go_to_another(client, worker, monkeypatch):
     monkeypatch.setattr("risk_tasks.client.breach_stream.CLAIM_AFTER_S", 0.0)
     client.set_portfolio(Portfolio("p", {}))
     swing(client, worker, *[WARN, OK] * 3)
@@ -233,7 +233,7 @@ def test_what_a_reader_left_goes_to_another(client, worker, monkeypatch):
 
 
 def test_an_answer_that_is_lost_is_read_again(server, client, worker, clients):
-    """With a group the server counts it as delivered: it comes first, once, and in order."""
+    """In a group the server counts it as delivered: it comes first, once, in order."""
     client.set_portfolio(Portfolio("p", {}))
     swing(client, worker, *[WARN, OK] * 60)
     every = list(client.breaches("0", idle_timeout_s=0))
@@ -250,7 +250,7 @@ def test_an_answer_that_is_lost_is_read_again(server, client, worker, clients):
 
 @pytest.fixture
 def durable(tmp_path) -> Iterator[ValkeyServer]:
-    """A server that keeps what it holds over a restart."""
+    """A server that keeps its data over a restart."""
     server = ValkeyServer(
         port=free_port(), data_dir=tmp_path, config={"appendonly": "yes", "appendfsync": "always"}
     )
@@ -288,7 +288,7 @@ def test_an_iteration_survives_a_restart_of_the_server(durable, tmp_path, client
     changing.close()
 
 
-def test_silence_of_a_server_that_is_away_is_no_silence(durable, clients):
+def test_an_idle_timeout_raises_if_the_server_is_down(durable, clients):
     client = clients(f"redis://127.0.0.1:{durable.port}/0")
     changes = client.breaches(idle_timeout_s=0.3)
     assert list(changes) == []
@@ -300,7 +300,7 @@ def test_silence_of_a_server_that_is_away_is_no_silence(durable, clients):
 
 
 def test_the_asyncio_client_does_the_same(server, worker, client):
-    """And a wait that is cancelled loses nothing."""
+    """A wait that is cancelled loses nothing."""
 
     async def work():
         async with AsyncRiskClient(server.url) as risk:

@@ -1,4 +1,4 @@
-"""Calls of several threads that share blocks: each has what it would have had alone."""
+"""Calls of several threads that share a message: each gets the same as alone."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def together(risk: RiskClient, calls: Sequence[Callable[[], Any]]) -> list[Any]:
 
 
 def service_report(service: Service, market: MarketSnapshot, portfolio: Portfolio) -> RiskReport:
-    """Return what the pipeline says of one portfolio."""
+    """Return the report of the pipeline for one portfolio."""
     terms = Terms(parse_measures(None), MeasureSettings())
     answer = service.check(pack_portfolios([portfolio], terms), Stamp(market.id))
     return reports([portfolio.id], [answer])[0]
@@ -67,10 +67,10 @@ def messages(monkeypatch):
     return sizes
 
 
-def test_tables_of_several_threads_are_those_of_each_alone(
+def test_tables_of_several_threads_equal_those_of_each_alone(
     fleet, clients, market, limit_set, messages
 ):
-    """To the bit, in one message; ids repeat, and one table holds a portfolio that is none."""
+    """To the bit, in one message; ids repeat, and one table has an invalid portfolio."""
     risk = clients(fleet.url, timeout_s=20)
     asked = [books(n, market.instruments, seed=n) for n in (3, 5, 1)]
     asked[1].append(ODD)
@@ -93,8 +93,8 @@ def test_tables_of_several_threads_are_those_of_each_alone(
     assert sum(len(breaches) for _, breaches in found)
 
 
-def test_checks_of_several_threads_are_those_of_each_alone(fleet, clients, book, messages):
-    """A bad one is told to its caller; tables and reports do not mix."""
+def test_checks_of_several_threads_equal_those_of_each_alone(fleet, clients, book, messages):
+    """An error reaches its own caller; tables and reports do not share a message."""
     risk = clients(fleet.url, timeout_s=20)
     positions = positions_of([book[0]])
     alone = [risk.check_many(book), risk.check(book[0]), risk.check_table(positions)]
@@ -118,8 +118,8 @@ def test_checks_of_several_threads_are_those_of_each_alone(fleet, clients, book,
     assert odd.field == "positions['GOLD']"
 
 
-def test_a_late_answer_is_read_by_each_for_itself(server, clients, hand, service, market):
-    """By the id that its own error named, whoever else was in the block."""
+def test_each_call_reads_its_own_rows_of_a_late_answer(server, clients, hand, service, market):
+    """By the check id of its own error."""
     clients(server.url).publish_market(market)
     risk = clients(server.url, timeout_s=0.5)
     asked = [books(n, market.instruments, seed=n) for n in (2, 3)]

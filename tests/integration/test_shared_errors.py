@@ -149,7 +149,7 @@ def failing_worker(market, tmp_path_factory) -> Iterator[str]:
 def deadly_server(server, hand, service, market) -> Iterator[str]:
     """The URL of a server whose workers die of blocks with a portfolio `poison`.
 
-    Blocks of dead workers are put back and buried by the real scripts; others are answered by the
+    The real scripts requeue and bury blocks of dead workers; other blocks are answered by the
     real pipeline.
     """
     with RiskClient(server.url) as risk:
@@ -200,7 +200,9 @@ def test_only_the_poison_becomes_a_dead_letter(deadly_server, call):
 
 
 @pytest.mark.parametrize("call", WAYS)
-def test_a_full_lane_refuses_no_call_that_fits_by_itself(server, deadly_server, call, monkeypatch):
+def test_a_full_lane_accepts_a_call_that_fits_individually(
+    server, deadly_server, call, monkeypatch
+):
     """One check waits already, and two fit: a message of three is refused, each of them is not."""
     monkeypatch.setitem(LANE_CAPACITY, Lane.NORMAL, LaneCapacity(2, 1 << 20))
     server.client.hset(lane_key(Lane.NORMAL), mapping={"checks": 1, "bytes": 1})
@@ -212,7 +214,7 @@ def test_a_full_lane_refuses_no_call_that_fits_by_itself(server, deadly_server, 
 
 
 @pytest.mark.parametrize("call", [by_asyncio, by_http])
-def test_a_quota_refuses_no_call_that_it_allows_by_itself(server, call, monkeypatch):
+def test_a_quota_accepts_a_call_that_it_allows_individually(server, call, monkeypatch):
     """Two of three critical checks are left; in threads, critical checks share no message."""
     name = unique("quota")
     server.client.hset(QUOTAS_KEY, name, 3)

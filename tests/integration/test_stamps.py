@@ -1,4 +1,4 @@
-"""Markets and limits that change while checks run: one stamp a call, and no check fails for it."""
+"""Markets and limits change while checks run: one stamp per call, and no check fails."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LATER = datetime(2023, 1, 3, 21, tzinfo=UTC)
 
 @contextmanager
 def repeating(work: Callable[[int], object]) -> Iterator[Callable[[], int]]:
-    """Call `work` with 0, 1, 2, ... in another thread; yields how often it did so far."""
+    """Call `work` with 0, 1, 2, ... in another thread; yields the number of calls so far."""
     stopped, done, failed = threading.Event(), [0], []
 
     def run() -> None:
@@ -52,13 +52,13 @@ def repeating(work: Callable[[int], object]) -> Iterator[Callable[[], int]]:
 
 @pytest.fixture
 def small_blocks(monkeypatch) -> None:
-    """Let a few hundred portfolios be many blocks."""
+    """Blocks of twenty checks."""
     monkeypatch.setattr("risk_tasks.client.partitioning.LARGEST", BlockBounds(20, 50_000))
 
 
 @dataclass
 class Moving:
-    """Names, and the market ids and limits versions that they had, oldest first."""
+    """Names, and their market ids and limits versions, oldest first."""
 
     market: str
     limits: str
@@ -67,7 +67,7 @@ class Moving:
 
 @pytest.fixture
 def never_at_rest(risk, market, monkeypatch) -> Moving:
-    """A market and limits under names of their own, published anew before every block."""
+    """A market and limits that are published again before every block."""
     moving = Moving(unique("market"), unique("limits"), [])
 
     def publish() -> None:
@@ -89,7 +89,7 @@ def never_at_rest(risk, market, monkeypatch) -> Moving:
 
 
 def test_all_blocks_of_a_call_have_one_stamp(risk, market, never_at_rest, small_blocks):
-    """That of the first block, though market and limits change between any two."""
+    """That of the first block, although market and limits change between all blocks."""
     now = never_at_rest
 
     sent = risk.check_many(books(100, market.instruments), market=now.market, limits=now.limits)
@@ -99,7 +99,7 @@ def test_all_blocks_of_a_call_have_one_stamp(risk, market, never_at_rest, small_
 
 
 def test_blocks_under_several_limit_sets_have_one_market(risk, market, never_at_rest):
-    """A table whose portfolios name their own limit sets is one call too."""
+    """Also a table with several limit sets is one call."""
     ids, now = [unique() for _ in range(4)], never_at_rest
     sets = [unique("limits") for _ in ids]
     for name in sets:
@@ -120,8 +120,8 @@ def test_blocks_under_several_limit_sets_have_one_market(risk, market, never_at_
     assert table.column("market_value").to_pylist() == [2.0 * price] * 4
 
 
-def test_calls_beside_a_publisher_are_each_of_one_market(risk, market, small_blocks):
-    """Fifty blocks a call, prices that never rest: one market in a call."""
+def test_each_call_has_one_market_while_prices_are_published(risk, market, small_blocks):
+    """Fifty blocks a call."""
     name = unique("market")
     risk.publish_market(market, name)
     portfolios = books(1_000, market.instruments)
@@ -158,7 +158,7 @@ def in_process(market: MarketSnapshot, shares: list[Portfolio]) -> dict[str, obj
 
 
 def test_swapping_the_market_under_load_never_fails_a_check(risk, market):
-    """Every answer is right under one of the two markets, whichever it was stamped with."""
+    """Every answer is correct under the market of its stamp."""
     name = unique("swapped")
     other = MarketSnapshot(
         LATER, market.instruments, market.prices * 3.0, market.returns * 0.5, scenarios={}

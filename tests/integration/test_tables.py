@@ -1,4 +1,4 @@
-"""Tables in, tables out, over real workers; every number is that of `check_many`."""
+"""Tables over real workers have the numbers of `check_many`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def positions_of(portfolios: Sequence[Portfolio]) -> pa.Table:
 
 
 def about(portfolios: Sequence[Portfolio]) -> pa.Table:
-    """Return a row per portfolio: what stands beside its positions."""
+    """Return a row per portfolio: its cash, nav and tags."""
     tags = sorted({tag for p in portfolios for tag in p.tags})
     return pa.table(
         {
@@ -40,7 +40,7 @@ def about(portfolios: Sequence[Portfolio]) -> pa.Table:
 
 
 def assert_same(table: pa.Table, reports: Sequence[RiskReport]) -> None:
-    """Each row says what the report of its place says, to the bit, of each measure asked for."""
+    """Each row equals its report, to the bit, in each requested measure."""
     assert table.column("portfolio_id").to_pylist() == [r.portfolio_id for r in reports]
     for row, report in zip(table.to_pylist(), reports, strict=True):
         for name in STANDARD_MEASURES:
@@ -53,12 +53,12 @@ def assert_same(table: pa.Table, reports: Sequence[RiskReport]) -> None:
 
 @pytest.fixture(scope="module")
 def portfolios(book, market) -> list[Portfolio]:
-    """The sample book, of which one has no position, and thirty others."""
+    """The sample book, with one portfolio without positions, and thirty others."""
     return [*(p for p in book if p.positions), *books(30, market.instruments, seed=21)]
 
 
-def test_a_table_has_a_row_per_portfolio_as_it_is_reported(risk, portfolios, limit_set):
-    """In order of first appearance, with every standard measure, and null for what is not ok."""
+def test_a_table_has_the_numbers_of_the_reports(risk, portfolios, limit_set):
+    """In order of first appearance, with every standard measure, null unless ok."""
     table = risk.check_table(
         positions_of(portfolios), portfolios=about(portfolios), limits=limit_set
     )
@@ -80,7 +80,7 @@ def as_dictionaries(table: pa.Table) -> pa.Table:
 
 
 def as_chunks(table: pa.Table) -> pa.Table:
-    """Cut where portfolios are cut as well, each piece with dictionaries of its own."""
+    """Cut inside portfolios as well, each piece with its own dictionaries."""
     cut = [table.slice(start, 7) for start in range(0, len(table), 7)]
     return pa.concat_tables([as_dictionaries(piece) for piece in cut])
 
@@ -94,7 +94,7 @@ def as_large_strings(table: pa.Table) -> pa.Table:
 
 
 class OnlyStream:
-    """Any frame: it speaks Arrow and nothing else is known of it."""
+    """A frame that speaks Arrow and has nothing else."""
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
@@ -116,8 +116,8 @@ def test_any_frame_that_speaks_arrow_is_read_the_same(risk, portfolios, limit_se
     assert risk.check_table(frame(given), portfolios=frame(beside), limits=limit_set).equals(plain)
 
 
-def test_positions_of_portfolios_may_stand_mixed(risk, portfolios):
-    """Rows are gathered by portfolio, in order of first appearance; whole numbers are read."""
+def test_rows_of_several_portfolios_may_be_mixed(risk, portfolios):
+    """Rows are grouped by portfolio, in order of first appearance."""
     by_instrument = positions_of(portfolios).sort_by("instrument")
     order = list(dict.fromkeys(by_instrument.column("portfolio_id").to_pylist()))
     by_id = {p.id: p for p in portfolios}
@@ -127,13 +127,13 @@ def test_positions_of_portfolios_may_stand_mixed(risk, portfolios):
     assert table.column("portfolio_id").to_pylist() == order
     expected = risk.check_many([by_id[name] for name in order], measures=["gross_exposure"])
     got = table.column("gross_exposure").to_pylist()
-    # The order of positions within a portfolio is another one, and so is that of summation.
+    # The positions of a portfolio are in another order, and so is their summation.
     wanted = [report.measures["gross_exposure"].value for report in expected]
     assert got == pytest.approx(wanted, rel=1e-13)
 
 
 def test_a_portfolio_without_positions_is_answered_too(risk):
-    """It stands only in the second table, and comes after the others."""
+    """It is only in the second table, and comes last."""
     ids = [unique(), unique()]
     positions = pa.table({"portfolio_id": [ids[0]], "instrument": ["AAPL"], "quantity": [1]})
     beside = pa.table({"portfolio_id": [ids[1], ids[0]], "nav": [10.0, 1_000.0]})
@@ -148,8 +148,8 @@ def test_a_portfolio_without_positions_is_answered_too(risk):
     assert table.column("status").to_pylist() == ["ok", "ok"]
 
 
-def test_no_positions_are_a_table_without_rows(risk):
-    """Its columns are those of any other."""
+def test_a_table_without_positions_has_an_answer_without_rows(risk):
+    """With all columns."""
     empty = pa.table({"portfolio_id": [], "instrument": [], "quantity": []})
 
     table, breaches = risk.check_table(
@@ -161,7 +161,7 @@ def test_no_positions_are_a_table_without_rows(risk):
 
 
 def test_large_tables_go_in_several_blocks(risk, market):
-    """Rows come back in the order of first appearance."""
+    """Rows are in order of first appearance."""
     portfolios = books(6_000, market.instruments, seed=9)
 
     table = risk.check_table(positions_of(portfolios), measures=["net_exposure"])
@@ -176,7 +176,7 @@ def test_large_tables_go_in_several_blocks(risk, market):
 
 
 def test_breaches_come_in_a_second_table(risk, portfolios, limit_set):
-    """A row per breach, as the reports tell them."""
+    """A row per breach, as in the reports."""
     table, breaches = risk.check_table(
         positions_of(portfolios),
         portfolios=about(portfolios),
@@ -203,7 +203,7 @@ def test_breaches_come_in_a_second_table(risk, portfolios, limit_set):
 
 @pytest.fixture
 def named_sets(risk) -> dict[str, str]:
-    """Two published sets: one that nothing passes, one that everything does."""
+    """Two published limit sets: one rejects everything, one accepts everything."""
     names = {word: unique(word) for word in ("strict", "lax")}
     for word, threshold in (("strict", 0.0), ("lax", 1e12)):
         limits = LimitSet(names[word], [Limit("gross_exposure", hard=threshold)])
@@ -215,8 +215,8 @@ def with_sets(portfolios: Sequence[Portfolio], names: Sequence[str | None]) -> p
     return about(portfolios).append_column("limit_set", pa.array(names, pa.string()))
 
 
-def test_each_portfolio_is_held_against_its_own_limit_set(risk, market, named_sets):
-    """Rows and breaches keep their portfolios, whatever the order of the sets."""
+def test_each_portfolio_is_checked_against_its_own_limit_set(risk, market, named_sets):
+    """Rows and breaches are in the order of the portfolios, not of the limit sets."""
     portfolios = books(9, market.instruments, seed=2)
     sets = [named_sets["strict"], None, named_sets["lax"]] * 3
 
@@ -237,10 +237,8 @@ def test_each_portfolio_is_held_against_its_own_limit_set(risk, market, named_se
     assert observed == {name: gross[name] for name in strict}
 
 
-def test_a_portfolios_own_limit_set_comes_before_limits_that_came_with_the_call(
-    risk, market, named_sets
-):
-    """However the call's limits were given, what the row names is what it is held against."""
+def test_the_limit_set_of_a_row_overrides_that_of_the_call(risk, market, named_sets):
+    """Whether the call gives limits inline or by name."""
     portfolios = books(2, market.instruments, seed=2)
     beside = with_sets(portfolios, [named_sets["strict"], None])
     inline = LimitSet("inline", [Limit("gross_exposure", hard=1e12)])
@@ -250,8 +248,8 @@ def test_a_portfolios_own_limit_set_comes_before_limits_that_came_with_the_call(
     assert table.column("decision").to_pylist() == ["reject", "accept"]
 
 
-def test_an_unknown_limit_set_of_one_portfolio_is_that_portfolios_error(risk, market, named_sets):
-    """The others are answered, as with any bad request among many."""
+def test_an_unknown_limit_set_is_an_error_of_its_portfolio_only(risk, market, named_sets):
+    """The others are answered."""
     portfolios = books(3, market.instruments, seed=2)
     beside = with_sets(portfolios, [named_sets["lax"], unique("nowhere"), named_sets["strict"]])
 
@@ -262,8 +260,8 @@ def test_an_unknown_limit_set_of_one_portfolio_is_that_portfolios_error(risk, ma
     assert table.column("code").to_pylist() == [None, "unknown_limit_set", None]
 
 
-def test_a_blank_is_no_way_round_the_limits(risk, market, named_sets):
-    """An empty text, as spreadsheets write what is not there, is neither a name nor a null."""
+def test_an_empty_limit_set_name_is_refused(risk, market, named_sets):
+    """Spreadsheets write an empty text for a missing cell; it is neither a name nor a null."""
     portfolios = books(2, market.instruments, seed=2)
     beside = with_sets(portfolios, ["", named_sets["strict"]])
 
@@ -273,8 +271,8 @@ def test_a_blank_is_no_way_round_the_limits(risk, market, named_sets):
     assert caught.value.field == "portfolios.limit_set"
 
 
-def test_a_set_that_is_named_default_must_be_published_too(bare, clients, market):
-    """A row that names its set is never decided without it."""
+def test_a_limit_set_named_default_must_be_published(bare, clients, market):
+    """A row that names a limit set is never decided without it."""
     risk: RiskClient = clients(bare.url, timeout_s=20)
     risk.publish_market(market)
     portfolios = books(1, market.instruments)
@@ -286,11 +284,11 @@ def test_a_set_that_is_named_default_must_be_published_too(bare, clients, market
     assert table.column("decision").to_pylist() == ["reject"]
 
 
-# --- what is no table, and what is no portfolio
+# --- invalid tables and invalid rows
 
 
-def test_bad_rows_are_their_portfolios_errors(risk, market):
-    """The others are answered; an errant portfolio has no measures and is rejected."""
+def test_a_bad_row_is_an_error_of_its_portfolio_only(risk, market):
+    """The others are answered; a portfolio with a bad row is rejected without measures."""
     good, unknown, infinite, twice, missing = (unique(word) for word in "abcde")
     rows = [
         (good, "AAPL", 1.0),
@@ -348,7 +346,7 @@ BAD_TABLES = {
     ("positions", "portfolios", "field"), BAD_TABLES.values(), ids=BAD_TABLES.keys()
 )
 def test_a_bad_table_is_refused_by_its_column(risk, positions, portfolios, field):
-    """Nothing is guessed from the rest of it."""
+    """The error names the column."""
     tables = [
         pa.table(given) if isinstance(given, dict) else given for given in (positions, portfolios)
     ]

@@ -1,4 +1,4 @@
-"""What a role that waits asks of its server: one server carries as many as it can answer."""
+"""The commands that an idle role sends to its server, which bound the number of roles."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ ROLE = RunningRole("w", "worker", "normal", "host", 1)
 
 
 def calls(client) -> Counter[str]:
-    """How often each command was answered since the server began."""
+    """The number of calls of each command since the server started."""
     stats = client.info("commandstats")
     return Counter({name.removeprefix("cmdstat_"): one["calls"] for name, one in stats.items()})
 
 
 @contextmanager
 def counted(client) -> Iterator[dict[str, int]]:
-    """The commands by name that are answered within; whole at the end."""
+    """Count the commands inside the block; complete at its end."""
     found: dict[str, int] = {}
     before = calls(client)
     yield found
@@ -45,8 +45,8 @@ def counted(client) -> Iterator[dict[str, int]]:
             found[name] = n - before.get(name, 0)
 
 
-def test_a_worker_that_waits_asks_five_times_a_second(bare):
-    """Eight, with what comes every fifteen seconds; events that nobody hears are every fourth."""
+def test_an_idle_worker_sends_five_commands_a_second(bare):
+    """Eight with those of every fifteen seconds; one in four is an event without a listener."""
     with counted(bare.client) as commands:
         time.sleep(_WATCHED_S)
 
@@ -56,13 +56,13 @@ def test_a_worker_that_waits_asks_five_times_a_second(bare):
     assert commands["expire"] >= _WATCHED_S / 2
 
 
-def test_a_worker_loads_a_market_that_nobody_asked_for_yet(bare, market):
-    """The first block upon it does not wait for it."""
+def test_a_worker_loads_a_new_market_before_its_first_block(bare, market):
+    """The first block does not wait for the market."""
     name = unique("market")
     with counted(bare.client) as commands:
         # Other tests of this server have read hashes too.
         n_before = calls(bare.client)["hmget"]
-        # Of prices that no other test has: one that is held already is not loaded.
+        # With prices of its own: a market that is held already is not loaded.
         prices = np.array(market.prices) * np.random.default_rng().uniform(0.5, 1.5)
         MarketStore(bare.client).publish(market.with_prices(prices, as_of=market.as_of), name)
         wait_until(lambda: calls(bare.client)["hmget"] > n_before, 10, "a load")
@@ -71,7 +71,7 @@ def test_a_worker_loads_a_market_that_nobody_asked_for_yet(bare, market):
     assert commands["hmget"] == 1
 
 
-def test_a_role_says_with_one_command_that_it_lives_on(server):
+def test_a_role_renews_its_entry_with_one_command(server):
     roles = RoleStore(server.client)
     roles.renew(ROLE)
     server.client.expire(role_key("w"), 1)
@@ -84,7 +84,7 @@ def test_a_role_says_with_one_command_that_it_lives_on(server):
     assert roles.running() == [ROLE]
 
 
-def test_a_worker_asks_for_the_markets_in_the_same_breath(server):
+def test_a_worker_reads_the_markets_in_the_same_round_trip(server):
     roles = RoleStore(server.client)
     server.client.hset(MARKETS_KEY, "default", "an-id")
     roles.renew_and_look(ROLE)
@@ -96,8 +96,8 @@ def test_a_worker_asks_for_the_markets_in_the_same_breath(server):
 
 
 @pytest.mark.parametrize("say", [RoleStore.renew, RoleStore.renew_and_look])
-def test_an_entry_that_is_gone_comes_back_whole(server, say):
-    """Its role was away for longer than its life, or the server was emptied."""
+def test_an_expired_entry_is_written_again(server, say):
+    """The role did not renew it in time, or the server was emptied."""
     roles = RoleStore(server.client)
     roles.announce(ROLE)
     server.client.delete(role_key("w"), ROLES_KEY)
@@ -109,8 +109,8 @@ def test_an_entry_that_is_gone_comes_back_whole(server, say):
     assert 0 < server.client.pttl(role_key("w")) <= ROLE_TTL_S * 1_000
 
 
-def test_a_name_that_was_said_again_in_between_stays_listed(server):
-    """Who looked saw no entry; it is there by the time that the name would be forgotten."""
+def test_a_name_that_is_renewed_while_it_is_removed_stays_listed(server):
+    """The entry was missing when it was read, and exists when the name would be removed."""
     roles = RoleStore(server.client)
     roles.announce(ROLE)
     server.client.sadd(ROLES_KEY, "gone")
@@ -120,7 +120,7 @@ def test_a_name_that_was_said_again_in_between_stays_listed(server):
     assert server.client.smembers(ROLES_KEY) == {b"w"}
 
 
-def test_who_lists_the_living_forgets_the_others(server):
+def test_listing_the_roles_removes_expired_names(server):
     roles = RoleStore(server.client)
     roles.announce(ROLE)
     server.client.sadd(ROLES_KEY, "gone")
@@ -129,8 +129,8 @@ def test_who_lists_the_living_forgets_the_others(server):
     assert server.client.smembers(ROLES_KEY) == {b"w"}
 
 
-def test_leases_are_renewed_by_as_many_commands_however_many_shards_there_are(server):
-    """As long as nothing waits in any."""
+def test_the_commands_that_renew_leases_do_not_depend_on_the_number_of_shards(server):
+    """While all shards are empty."""
     shards = ShardStore(server.client)
     shards.renew("w", 64, [Lane.NORMAL])
 
@@ -141,8 +141,8 @@ def test_leases_are_renewed_by_as_many_commands_however_many_shards_there_are(se
     assert sum(commands.values()) == 10
 
 
-def test_a_slot_that_is_written_again_is_three_commands(server):
-    """The first of it forgets the old ones too."""
+def test_writing_a_slot_again_takes_three_commands(server):
+    """The first one also removes old slots."""
     slots = SlotStore(server.client)
     number = slot_number(slots.now_s())
 
@@ -156,8 +156,8 @@ def test_a_slot_that_is_written_again_is_three_commands(server):
     assert [slot.covered_s for slot in slots.read(5).slots] == [2.0]
 
 
-def test_a_cache_that_nobody_asks_and_what_nobody_asked_for_are_not_told(server):
-    """Once it has said how it stands."""
+def test_an_unused_cache_and_unchanged_counts_are_not_written(server):
+    """After the first time."""
     cache = open_cache(Settings.read(broker_url=server.url))
     report = CacheReport(cache, CacheCountsStore(server.client), "w")
     popularity = Popularity(PopularityStore(server.client))

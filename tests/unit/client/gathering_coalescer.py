@@ -25,7 +25,7 @@ class GatheringCoalescer(ThreadCoalescer):
         self._begin()
 
     def release(self, n_requests):
-        """Wait until so many requests gather, then let them go."""
+        """Wait until `n_requests` gather, then let them go."""
         try:
             for _ in range(n_requests):
                 assert self.n_gathered.acquire(timeout=20)

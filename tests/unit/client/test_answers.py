@@ -72,7 +72,7 @@ IDS = ["p", "q", "r", "s"]
 
 
 def test_a_row_per_portfolio_and_a_column_per_measure():
-    """Null unless the status is ok; what only a limit names is left out."""
+    """Null unless the status is ok; a measure that only a limit names has no column."""
     table = answer_table(pa.array(IDS), MEASURES, [FIRST, REFUSED, LAST])
 
     assert table.to_pydict() == {
@@ -88,7 +88,7 @@ def test_a_row_per_portfolio_and_a_column_per_measure():
 
 
 def test_the_columns_have_their_types_even_without_rows():
-    """An empty answer, and one of a block that was refused, are tables as any other."""
+    """Also of an empty answer, and of a block that was refused."""
     expected = pa.schema(
         [
             ("portfolio_id", pa.string()),
@@ -107,16 +107,16 @@ def test_the_columns_have_their_types_even_without_rows():
         assert table.num_rows == len(ids)
 
 
-def test_no_cell_holds_what_is_no_number():
-    """Nulls are nulls in every library, and no NaN."""
+def test_no_cell_is_nan():
+    """Every library reads a null as a null."""
     table = answer_table(pa.array(IDS), MEASURES, [FIRST, REFUSED, LAST])
 
     for name in COLUMNS:
         assert not any(cell != cell for cell in table[name].to_pylist())  # noqa: PLR0124
 
 
-def test_a_row_per_breach_under_the_portfolio_that_it_is_of():
-    """Rows are counted through all blocks."""
+def test_a_row_per_breach_has_the_id_of_its_portfolio():
+    """Over several blocks."""
     decoded = [decode_answer(encode_answer(one)) for one in (FIRST, REFUSED, LAST)]
     table = breach_table(pa.array(IDS), decoded)
 
@@ -130,7 +130,7 @@ def test_a_row_per_breach_under_the_portfolio_that_it_is_of():
 
 
 def test_breaches_have_their_columns_even_without_rows():
-    """The fields of a breach, after the portfolio's id."""
+    """The id of the portfolio, then the fields of a breach."""
     table = breach_table(pa.array([], pa.string()), [])
 
     assert table.num_rows == 0
@@ -140,8 +140,8 @@ def test_breaches_have_their_columns_even_without_rows():
     ]
 
 
-def test_tables_of_several_callers_are_taken_apart_by_rows():
-    """Each with the breaches of its own portfolios; there may be none."""
+def test_tables_are_sliced_by_rows_of_portfolios():
+    """Each slice has the breaches of its own portfolios, perhaps none."""
     decoded = [decode_answer(encode_answer(one)) for one in (FIRST, REFUSED, LAST)]
     tables = decode_tables(MEASURES, with_breaches=True)(pa.array(IDS), decoded)
 
@@ -153,7 +153,6 @@ def test_tables_of_several_callers_are_taken_apart_by_rows():
 
 
 def test_tables_without_breaches_stay_without():
-    """Where nobody asked for them."""
     tables = decode_tables(MEASURES, with_breaches=False)(pa.array(IDS[:2]), [FIRST])
 
     assert tables.breaches is None

@@ -1,4 +1,4 @@
-"""Blocks as large as their cost allows, learnt from what blocks have cost."""
+"""Block sizes: predicted from the registry of measures and from measured costs."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def sizes(sizer, request):
 
 
 def test_a_small_call_is_one_message():
-    """A second one costs more than it saves."""
+    """A second message costs more than it saves."""
     assert sizes(BlockSizer(), asked(10)) == [10]
 
 
 @pytest.mark.parametrize("us_per_check", [2.0, 20.0, 500.0])
 def test_blocks_are_of_equal_cost_and_not_beyond_the_bound(us_per_check):
-    """What such checks cost last time decides, whatever the registry says."""
+    """The measured cost decides, not the registry."""
     sizer, request = BlockSizer(), asked(3_000)
     sizer.learn(request, [answer(3_000, us_per_check * 3)])
 
@@ -47,8 +47,8 @@ def test_blocks_are_of_equal_cost_and_not_beyond_the_bound(us_per_check):
     assert len(found) == 1 or min(found[:-1]) >= max(found) - 1
 
 
-def test_a_call_is_cut_where_it_would_hold_a_worker_too_long():
-    """Neither earlier, since a message costs what hundreds of checks do, nor later."""
+def test_a_call_is_cut_only_above_the_target_cost():
+    """A message costs as much as hundreds of checks."""
     for cost_us, n_blocks in ((TARGET_BLOCK_US - 1_000, 1), (TARGET_BLOCK_US + 1_000, 2)):
         sizer, request = BlockSizer(), asked(3_000)
         sizer.learn(request, [answer(3_000, cost_us / 1e3)])
@@ -56,8 +56,8 @@ def test_a_call_is_cut_where_it_would_hold_a_worker_too_long():
         assert len(sizes(sizer, request)) == n_blocks
 
 
-def test_other_measures_have_a_sizer_of_their_own():
-    """A dear measure does not make cheap ones into small blocks."""
+def test_a_cost_is_learned_for_its_measures_only():
+    """An expensive measure does not make the blocks of cheap ones small."""
     sizer, request = BlockSizer(), asked(3_000)
     usual = sizer.bounds(request)
     cheap = replace(request, terms=replace(TERMS, measures=parse_measures(["net_exposure"])))
@@ -68,15 +68,15 @@ def test_other_measures_have_a_sizer_of_their_own():
 
 
 def test_no_cost_makes_a_block_larger_than_the_largest():
-    """Checks that cost nothing still have their bytes."""
+    """Checks that cost nothing still take bytes."""
     sizer, request = BlockSizer(), asked(30_000, 1)
     sizer.learn(request, [answer(30_000, 5.0)])
 
     assert max(sizes(sizer, request)) <= LARGEST.max_checks
 
 
-def test_a_small_block_teaches_nothing():
-    """A market that was loaded for it would make every later block tiny."""
+def test_a_small_block_raises_no_cost():
+    """Its time may be that of loading a market."""
     sizer, request = BlockSizer(), asked(3_000)
     usual = sizer.bounds(request)
 
@@ -85,8 +85,8 @@ def test_a_small_block_teaches_nothing():
     assert sizer.bounds(request) == usual
 
 
-def test_a_cold_first_block_is_forgotten():
-    """Its market was loaded; what comes after costs 15 us a check and 500 us a block."""
+def test_the_cost_of_a_cold_first_block_is_corrected():
+    """It loaded its market; later blocks cost 15 us a check and 500 us a block."""
     sizer, request = BlockSizer(), asked(3_000)
     sizer.learn(request, [answer(3_000, 300_000.0)])
     assert len(sizes(sizer, request)) > 1_000
@@ -98,8 +98,8 @@ def test_a_cold_first_block_is_forgotten():
     assert len(sizes(sizer, request)) == 2
 
 
-def test_answers_without_times_teach_nothing_that_breaks():
-    """As those of a block that was refused as a whole."""
+def test_answers_without_times_are_ignored():
+    """Such as that of a block that was refused as a whole."""
     sizer, request = BlockSizer(), asked(3)
     sizer.learn(
         request, [AnswerBlock(AnswerHead(), np.zeros(3, np.int8), np.zeros(3, np.int32), {})]
@@ -110,7 +110,7 @@ def test_answers_without_times_teach_nothing_that_breaks():
 
 
 def test_more_paths_make_smaller_blocks():
-    """What random paths cost grows with them, before any answer tells."""
+    """The registry knows the cost of a path, before any answer is measured."""
     names = parse_measures(["monte_carlo_value_at_risk"])
     terms = [replace(TERMS, measures=names, settings=MeasureSettings(n_paths=n)) for n in PATHS]
 
@@ -119,8 +119,8 @@ def test_more_paths_make_smaller_blocks():
     assert 2 <= blocks[0] < blocks[1] / 5
 
 
-def test_what_was_looked_up_may_have_to_be_computed_the_next_time():
-    """A block of results that were known tells nothing of what they cost on a new market."""
+def test_a_cost_from_cached_results_does_not_lower_the_prediction():
+    """On a new market the results have to be computed."""
     terms = replace(TERMS, measures=parse_measures(["monte_carlo_value_at_risk"]))
     sizer, request = BlockSizer(), replace(asked(500), terms=terms)
     cold = sizes(sizer, request)

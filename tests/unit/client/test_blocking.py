@@ -1,4 +1,4 @@
-"""The blocking client over a service in this process, in place of server and workers."""
+"""The blocking client over a service in this process, without server and workers."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def risk(connection):
 
 
 def test_leaving_the_client_closes_the_connection_of_this_process_once(risk, connection):
-    """That of a parent process is the parent's."""
+    """The connection of a parent process stays open."""
     inherited = LocalConnection()
     risk._coalescers[0] = ThreadCoalescer(inherited)
 
@@ -119,7 +119,7 @@ def test_leaving_the_client_closes_the_connection_of_this_process_once(risk, con
 
 
 def test_many_checks_are_answered_in_their_order(risk, connection):
-    """Through several blocks, an unfit portfolio among them, an id twice."""
+    """In several blocks, with an invalid portfolio and an id that repeats."""
     asked = [*BOOKS, BAD, *BOOKS[:2]]
 
     reports = risk.check_many(iter(asked))
@@ -134,7 +134,7 @@ def test_many_checks_are_answered_in_their_order(risk, connection):
 
 
 def test_live_portfolios_are_checked_by_their_ids(risk, connection):
-    """Among others, looked up once; one that is not there is an error in its place alone."""
+    """Ids are looked up once, together; one that is not held is an error in its place only."""
     asked = ["gone", BOOKS[1], "fund", "fund", BOOKS[2], "lost"]
 
     reports = risk.check_many(asked, min_version=3)
@@ -151,7 +151,7 @@ def test_live_portfolios_are_checked_by_their_ids(risk, connection):
 
 
 def test_a_table_of_ids_has_a_row_for_each_live_portfolio(risk, connection):
-    """As `check_many` reports it; who is not there, or not yet, is a row that rejects."""
+    """As in `check_many`; an id that is not held, or is too old, has a row that rejects."""
     table, breaches = risk.check_table(
         pa.table({"portfolio_id": ["gone", "fund", "gone"]}), min_version=3, return_breaches=True
     )
@@ -169,15 +169,15 @@ def test_a_table_of_ids_has_a_row_for_each_live_portfolio(risk, connection):
 
 
 @pytest.mark.parametrize("version", [0, True, 1.5])
-def test_a_version_that_is_none_is_refused_for_a_table(risk, version):
+def test_an_invalid_version_is_refused_for_a_table(risk, version):
     for table in ({"portfolio_id": ["fund"]}, POSITIONS):
         with pytest.raises(InvalidSettingsError) as refused:
             risk.check_table(pa.table(table), min_version=version)
         assert refused.value.field == "min_version"
 
 
-def test_what_is_submitted_is_there(risk):
-    """Its answers are read by whoever has the id: there is no place for an error of ours."""
+def test_submit_refuses_ids_that_cannot_be_checked(risk):
+    """Answers are read by id, so that the client cannot add its own errors to them."""
     with pytest.raises(UnknownPortfolioError):
         risk.submit(["fund", "gone"])
     with pytest.raises(StaleVersionError):
@@ -185,37 +185,40 @@ def test_what_is_submitted_is_there(risk):
 
 
 REFUSED = {
-    "an id for a list": (lambda risk: risk.check_many("fund"), InvalidPortfolioError),
-    "an id for a portfolio": (lambda risk: risk.set_portfolio("p"), InvalidPortfolioError),
-    "no id of a portfolio": (lambda risk: risk.get_portfolio(""), InvalidPortfolioError),
-    "no id to remove": (lambda risk: risk.remove_portfolio(None), InvalidPortfolioError),
-    "no id to report": (lambda risk: risk.report(7), InvalidPortfolioError),
+    "an id as a list": (lambda risk: risk.check_many("fund"), InvalidPortfolioError),
+    "an id as a portfolio": (lambda risk: risk.set_portfolio("p"), InvalidPortfolioError),
+    "an empty id": (lambda risk: risk.get_portfolio(""), InvalidPortfolioError),
+    "None as an id to remove": (lambda risk: risk.remove_portfolio(None), InvalidPortfolioError),
+    "a number as an id to report": (lambda risk: risk.report(7), InvalidPortfolioError),
     "no deltas": (lambda risk: risk.change_positions("p", {}), InvalidPortfolioError),
-    "deltas of no names": (lambda risk: risk.change_positions("p", {"": 1}), InvalidPortfolioError),
+    "a delta without a name": (
+        lambda risk: risk.change_positions("p", {"": 1}),
+        InvalidPortfolioError,
+    ),
     "a list of deltas": (lambda risk: risk.change_positions("p", [1]), InvalidPortfolioError),
-    "a delta that is none": (
+    "an infinite delta": (
         lambda risk: risk.change_positions("p", {"A": 1.0, "B": float("inf")}),
         InvalidPortfolioError,
     ),
-    "a text for a delta": (
+    "a text as a delta": (
         lambda risk: risk.change_positions("p", {"A": "1"}),
         InvalidPortfolioError,
     ),
-    "no event": (lambda risk: risk.change_positions("p", {"A": 1}, event_id=""), INVALID),
-    "a number for an event": (lambda risk: risk.set_portfolio(BOOKS[0], event_id=1), INVALID),
-    "no place": (lambda risk: risk.breaches("yesterday"), INVALID),
-    "a group of nobody": (lambda risk: risk.breaches("0", group="desk"), INVALID),
-    "a reader of nothing": (lambda risk: risk.breaches("0", reader="one"), INVALID),
+    "an empty event id": (lambda risk: risk.change_positions("p", {"A": 1}, event_id=""), INVALID),
+    "a number as an event id": (lambda risk: risk.set_portfolio(BOOKS[0], event_id=1), INVALID),
+    "an invalid position": (lambda risk: risk.breaches("yesterday"), INVALID),
+    "a group without a reader": (lambda risk: risk.breaches("0", group="desk"), INVALID),
+    "a reader without a group": (lambda risk: risk.breaches("0", reader="one"), INVALID),
     "a group without a name": (lambda risk: risk.breaches("0", group="", reader="one"), INVALID),
-    "no time": (lambda risk: risk.breaches("0", idle_timeout_s=-1), INVALID),
-    "a portfolio for a list": (lambda risk: risk.check_many(BOOKS[0]), InvalidPortfolioError),
-    "nothing for a list": (lambda risk: risk.submit(None), InvalidPortfolioError),
-    "no market": (lambda risk: risk.publish_market(None), InvalidMarketError),
-    "no limit set": (lambda risk: risk.publish_limits("strict"), InvalidLimitError),
+    "a negative idle timeout": (lambda risk: risk.breaches("0", idle_timeout_s=-1), INVALID),
+    "a portfolio as a list": (lambda risk: risk.check_many(BOOKS[0]), InvalidPortfolioError),
+    "None as a list": (lambda risk: risk.submit(None), InvalidPortfolioError),
+    "None as a market": (lambda risk: risk.publish_market(None), InvalidMarketError),
+    "a name as a limit set": (lambda risk: risk.publish_limits("strict"), InvalidLimitError),
     "a market without a name": (lambda risk: risk.publish_market(MARKET, ""), InvalidSettingsError),
     "limits without a name": (lambda risk: risk.publish_limits(STRICT, None), InvalidSettingsError),
-    "no id": (lambda risk: risk.result(None), UnknownCheckError),
-    "a time that is none": (
+    "None as a check id": (lambda risk: risk.result(None), UnknownCheckError),
+    "a timeout that is not a number": (
         lambda risk: risk.result("a.1", timeout_s=float("nan")),
         InvalidSettingsError,
     ),
@@ -223,21 +226,20 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("call", "error"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_is_none_of_what_is_asked_for_is_refused_before_anything_is_sent(call, error):
-    """By one of our errors, with what to do."""
+def test_a_bad_argument_is_refused_before_anything_is_sent(call, error):
+    """With a remedy."""
     with pytest.raises(error) as caught:
         call(RiskClient("redis://nobody:1/0"))
 
     assert caught.value.remedy
 
 
-def test_no_checks_are_no_reports(risk):
-    """Nothing is asked for nothing."""
+def test_an_empty_list_has_no_reports(risk):
     assert risk.check_many([]) == []
 
 
-def test_one_check_is_one_report(risk):
-    """With the options that all checks share."""
+def test_one_check_has_one_report(risk):
+    """With the options of all checks."""
     report = risk.check(BOOKS[0], measures=["volatility"], limits=STRICT)
 
     assert list(report.measures) == ["volatility", "gross_exposure"]
@@ -262,7 +264,7 @@ BAD_CHECKS = [
 def test_a_bad_request_in_one_check_is_raised_with_its_field(
     risk, portfolio, options, error, field
 ):
-    """As the class that its code names, with message and remedy."""
+    """As the class of its code, with message and remedy."""
     with pytest.raises(RequestError) as caught:
         risk.check(portfolio, **options)
 
@@ -272,8 +274,8 @@ def test_a_bad_request_in_one_check_is_raised_with_its_field(
     assert caught.value.remedy
 
 
-def test_a_missing_market_is_no_bad_request(risk, connection):
-    """The report says so; the caller asked for nothing wrong."""
+def test_a_missing_market_is_reported_and_not_raised(risk, connection):
+    """The request itself is valid."""
     connection._market_id = ""
 
     report = risk.check(BOOKS[0])
@@ -296,8 +298,8 @@ ABOUT = {
 
 
 @pytest.mark.parametrize("frame", [pa.table, pl.DataFrame], ids=["pyarrow", "polars"])
-def test_a_table_is_answered_as_its_portfolios_are(risk, frame):
-    """A row each in order of first appearance, under the limits that each names."""
+def test_a_table_has_the_answers_of_its_portfolios(risk, frame):
+    """A row per portfolio in order of first appearance, each under its own limit set."""
     table = risk.check_table(frame(POSITIONS), portfolios=frame(ABOUT))
 
     assert isinstance(table, pa.Table)
@@ -318,7 +320,7 @@ def test_a_table_is_answered_as_its_portfolios_are(risk, frame):
 
 
 def test_breaches_of_a_table_are_a_second_table(risk):
-    """A row for each, with the portfolio that it is of."""
+    """A row per breach, with the id of its portfolio."""
     positions, about = pa.table(POSITIONS), pa.table(ABOUT)
 
     table, breaches = risk.check_table(positions, portfolios=about, return_breaches=True)
@@ -332,15 +334,15 @@ def test_breaches_of_a_table_are_a_second_table(risk):
 
 
 def test_a_table_without_rows_has_an_answer_without_rows(risk):
-    """With all its columns."""
+    """All columns are there."""
     table, breaches = risk.check_table(pa.table(POSITIONS).slice(0, 0), return_breaches=True)
 
     assert (table.num_rows, breaches.num_rows) == (0, 0)
     assert table.column_names[0] == "portfolio_id"
 
 
-def test_limits_of_ones_own_hold_for_every_row_of_a_table(risk):
-    """A set that comes with the call needs no published one."""
+def test_an_inline_limit_set_applies_to_every_row_of_a_table(risk):
+    """It need not be published."""
     table = risk.check_table(pa.table(POSITIONS), limits=STRICT, measures=[])
 
     assert table["decision"].to_pylist() == ["reject"] * 4
@@ -348,7 +350,7 @@ def test_limits_of_ones_own_hold_for_every_row_of_a_table(risk):
 
 
 def test_a_bad_table_is_refused_before_anything_is_sent(risk, connection):
-    """The column is named."""
+    """The error names the column."""
     with pytest.raises(InvalidTableError) as caught:
         risk.check_table({"portfolio_id": ["p"], "instrument": ["AAPL"]})
 

@@ -1,4 +1,4 @@
-"""When checks go alone, when they share a block, and how long they wait: without a clock."""
+"""When checks go alone, when they share a message and how long they wait, without a clock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TWO = CoalescingPolicy(max_checks=2, max_wait_s=0.01)
 
 
 def test_a_lone_check_goes_at_once():
-    """Also the next one, when the first has been answered."""
+    """Also the next one, after the first is answered."""
     coalescer = Coalescer(TWO)
 
     assert coalescer.add("kind", "a", 0.0) == ["a"]
@@ -21,8 +21,8 @@ def test_a_lone_check_goes_at_once():
     assert coalescer.add("kind", "b", 1.0) == ["b"]
 
 
-def test_checks_gather_while_a_block_is_under_way():
-    """Until they are enough."""
+def test_checks_gather_while_a_message_is_in_progress():
+    """Until they fill a message."""
     coalescer = Coalescer(TWO)
     coalescer.add("kind", "first", 0.0)
 
@@ -32,8 +32,8 @@ def test_checks_gather_while_a_block_is_under_way():
     assert coalescer.next_at() is None
 
 
-def test_nobody_waits_longer_than_the_bound():
-    """The first of a block sets its time, and nothing goes before it."""
+def test_no_check_waits_longer_than_the_bound():
+    """The first check of a message sets its time."""
     coalescer = Coalescer(TWO)
     coalescer.add("kind", "first", 0.0)
     coalescer.add("kind", "a", 0.5)
@@ -43,8 +43,7 @@ def test_nobody_waits_longer_than_the_bound():
     assert (coalescer.due(9.9)) == []
 
 
-def test_an_answer_sends_what_gathered():
-    """Nothing is under way any more, so that there is nothing to wait for."""
+def test_gathered_checks_go_when_nothing_is_in_progress():
     coalescer = Coalescer(TWO)
     coalescer.add("kind", "first", 0.0)
     coalescer.add("kind", "a", 0.001)
@@ -54,8 +53,7 @@ def test_an_answer_sends_what_gathered():
     assert (coalescer.due(0.001)) == [["a"]]
 
 
-def test_checks_of_other_terms_never_share_a_block():
-    """Each kind gathers by itself."""
+def test_checks_with_other_keys_do_not_share_a_message():
     coalescer = Coalescer(TWO)
     coalescer.add("one", "first", 0.0)
     assert coalescer.add("one", "a", 0.0) is None
@@ -64,8 +62,7 @@ def test_checks_of_other_terms_never_share_a_block():
     assert coalescer.due(1.0) == [["a"], ["b"]]
 
 
-def test_checks_gather_while_something_else_is_under_way():
-    """A block that holds them need not be."""
+def test_checks_gather_while_another_call_is_in_progress():
     coalescer = Coalescer(TWO)
     coalescer.begin()
 
@@ -77,7 +74,7 @@ def test_checks_gather_while_something_else_is_under_way():
 
 
 def test_an_item_may_be_several_checks():
-    """A block goes by how many they are together."""
+    """The bound counts checks, not items."""
     coalescer = Coalescer(CoalescingPolicy(max_checks=10, max_wait_s=0.01))
     coalescer.begin()
 
@@ -92,7 +89,7 @@ def test_an_item_may_be_several_checks():
     st.lists(st.sampled_from(["add one", "add other", "begin", "arrive", "wait"]), max_size=60),
 )
 def test_every_check_leaves_once_in_order_and_in_time(max_checks, steps):
-    """Whatever happens: blocks are bounded, of one kind, and none waits past its bound."""
+    """In any sequence of events: messages are bounded, of one key, and in time."""
     company = CoalescingPolicy(max_checks=max_checks, max_wait_s=0.01)
     coalescer, now, n, under_way = Coalescer(company), 0.0, 0, 0
     left, came = {"one": [], "other": []}, {"one": [], "other": []}
@@ -139,8 +136,8 @@ def test_every_check_leaves_once_in_order_and_in_time(max_checks, steps):
         ({"max_wait_s": float("nan")}, "max_wait_s"),
     ],
 )
-def test_bounds_that_are_none_are_refused(terms, field):
-    """By their name."""
+def test_invalid_bounds_are_refused(terms, field):
+    """By the name of the argument."""
     with pytest.raises(InvalidSettingsError) as caught:
         CoalescingPolicy(**terms)
     assert caught.value.field == field

@@ -1,4 +1,4 @@
-"""Connections: nothing is sent before it is needed, and no password is ever shown."""
+"""Connections: nothing is sent before it is needed, and no message shows a password."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ URLS = {
 
 @pytest.mark.parametrize(("url", "expected"), URLS.values(), ids=URLS.keys())
 def test_an_address_is_shown_without_its_password(url, expected):
-    """The rest is as it was."""
+    """The rest is unchanged."""
     assert masked(url) == expected
 
 
@@ -46,15 +46,15 @@ LEAKS = {
 
 
 @pytest.mark.parametrize("url", LEAKS.values(), ids=LEAKS.keys())
-def test_a_password_is_masked_even_where_the_address_is_written_badly(url):
-    """Marks that should have been escaped do not bring it to light."""
+def test_a_password_is_masked_also_in_an_invalid_address(url):
+    """Characters that should have been escaped do not reveal it."""
     assert SECRET not in masked(url)
     assert SECRET not in repr(RiskClient(url))
 
 
 @pytest.mark.parametrize("url", LEAKS.values(), ids=LEAKS.keys())
 def test_no_error_of_a_bad_address_shows_a_password(url):
-    """Whether or not it can be read; and not in what led to the error, which a log prints too."""
+    """Neither in the error nor in its causes, which a log prints too."""
     try:
         connect(url)
     except TransportError as error:
@@ -64,7 +64,7 @@ def test_no_error_of_a_bad_address_shows_a_password(url):
 
 @given(st.text(min_size=1, max_size=12), st.none() | st.integers(1, 65535))
 def test_no_password_is_shown_whatever_it_is(password, port):
-    """Two addresses that differ by an escaped password only look the same."""
+    """Two addresses that differ only by their password look the same."""
     host = "host" if port is None else f"host:{port}"
 
     shown = masked(f"redis://me:{quote(password, safe='')}@{host}/0")
@@ -73,8 +73,8 @@ def test_no_password_is_shown_whatever_it_is(password, port):
 
 
 @pytest.mark.parametrize("url", ["host:6379", "http://host", "", "redis://host:port/0", None, 6379])
-def test_what_is_no_address_of_a_server_is_refused(url):
-    """With how one is written."""
+def test_an_invalid_address_is_refused(url):
+    """The error shows a valid one."""
     with pytest.raises(TransportError, match="redis://HOST:PORT/0"):
         connect(url)
 
@@ -91,20 +91,20 @@ def test_an_error_of_the_server_names_it_and_no_password():
 
 
 def call_on_a_socket():
-    """Call a server on a socket that is not there."""
+    """Call a server on a socket that does not exist."""
     client = connect("unix:///nowhere/redis.sock")
     with transport_errors(client):
         client.ping()
 
 
-def test_a_server_on_a_socket_is_called_or_refused_as_any_other():
-    """An address that the library knows is no reason for an error that is not ours."""
+def test_an_address_of_a_socket_is_used_or_refused():
+    """Always with an error of risk_tasks."""
     with pytest.raises(TransportError, match=r"/nowhere/redis\.sock"):
         call_on_a_socket()
 
 
-def test_a_server_that_is_down_is_told_within_two_seconds():
-    """Two tries to connect and the pause between them, or one answer that does not come."""
+def test_a_server_that_is_down_raises_within_two_seconds():
+    """After two attempts to connect and a pause, or one answer that does not arrive."""
     kwargs = connect("redis://host").connection_pool.connection_kwargs
 
     retry = kwargs["retry"]
@@ -114,19 +114,19 @@ def test_a_server_that_is_down_is_told_within_two_seconds():
     assert kwargs["socket_keepalive"]
 
 
-def test_an_error_of_ones_own_passes_as_it_is():
-    """Only what the server's library raises is turned."""
+def test_an_error_of_risk_tasks_is_not_converted():
+    """Only errors of the Redis library are."""
     with pytest.raises(KeyError), transport_errors(connect("redis://host")):
         raise KeyError
 
 
 def test_names_of_the_server_are_texts():
-    """Whether its answers are decoded or not."""
+    """Both from decoded and from raw answers."""
     assert text("größe".encode()) == text("größe") == "größe"
 
 
-def test_a_client_shows_its_address_and_time_to_wait():
-    """And nothing that is secret."""
+def test_a_client_shows_its_address_and_timeout():
+    """Without a secret."""
     client = RiskClient(f"redis://:{SECRET}@host:6379/0", timeout_s=2.5)
 
     assert repr(client) == "RiskClient('redis://:***@host:6379/0', timeout_s=2.5)"
@@ -134,7 +134,7 @@ def test_a_client_shows_its_address_and_time_to_wait():
 
 
 def test_making_a_client_sends_nothing():
-    """Nobody listens, and nobody notices before the first call."""
+    """No server listens at this address."""
     with RiskClient("redis://127.0.0.1:1/0") as client:
         with pytest.raises(InvalidPortfolioError) as caught:
             client.check_many([7])
@@ -144,7 +144,7 @@ def test_making_a_client_sends_nothing():
 
 
 def test_a_closed_client_says_so():
-    """Closing twice is closing once."""
+    """A second close changes nothing."""
     client = RiskClient("redis://127.0.0.1:1/0")
     assert repr(client).endswith("timeout_s=5)")
     client.close()
@@ -155,7 +155,7 @@ def test_a_closed_client_says_so():
 
 
 def test_a_call_without_a_server_says_which_did_not_answer():
-    """Within the time that design allows, and as an error of ours."""
+    """In time, as an error of risk_tasks."""
     with (
         RiskClient("redis://127.0.0.1:1/0") as client,
         pytest.raises(RiskTasksError, match=r"127\.0\.0\.1:1"),

@@ -1,4 +1,4 @@
-"""Requests cut into blocks, and parted by limit set: nothing is lost, doubled or moved."""
+"""Requests are cut into blocks and split by limit set: no portfolio is lost or repeated."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ bounds = st.builds(BlockBounds, st.integers(1, 5), st.integers(1, 9))
 
 
 @given(requests, bounds)
-def test_blocks_in_a_row_are_the_whole(request_, bounds):
-    """Every portfolio once, in order, with all that is known of it; no block is empty."""
+def test_the_blocks_are_the_whole_request_in_order(request_, bounds):
+    """Every portfolio once, with all of its fields; no block is empty."""
     blocks = list(cut(request_, bounds))
 
     assert [row for block in blocks for row in rows_of(block)] == rows_of(request_)
@@ -32,7 +32,7 @@ def test_blocks_in_a_row_are_the_whole(request_, bounds):
 
 @given(requests, bounds)
 def test_blocks_keep_within_their_bounds(request_, bounds):
-    """In checks and in positions, save one portfolio that is larger by itself."""
+    """In checks and in positions, unless a single portfolio is larger."""
     for block in cut(request_, bounds):
         assert len(block) <= bounds.max_checks
         assert len(block.instrument) <= bounds.max_positions or len(block) == 1
@@ -40,7 +40,6 @@ def test_blocks_keep_within_their_bounds(request_, bounds):
 
 @given(requests, bounds)
 def test_a_block_is_cut_only_where_the_next_portfolio_would_not_fit(request_, bounds):
-    """Fewer messages are better."""
     blocks = list(cut(request_, bounds))
 
     for block, following in pairwise(blocks):
@@ -50,13 +49,12 @@ def test_a_block_is_cut_only_where_the_next_portfolio_would_not_fit(request_, bo
 
 @given(requests, bounds)
 def test_a_block_is_a_message_of_its_own(request_, bounds):
-    """It is encoded and read without the others."""
+    """It is encoded and decoded without the others."""
     for block in cut(request_, bounds):
         assert rows_of(decode_request(encode_request(block))) == rows_of(block)
 
 
-def test_a_portfolio_larger_than_a_block_is_a_block_by_itself():
-    """Its neighbours are not taken along."""
+def test_a_portfolio_larger_than_a_block_is_a_block_of_its_own():
     rows = [row_of(place, size) for place, size in enumerate((1, 5, 1, 0))]
 
     blocks = cut(request_of(rows), BlockBounds(max_checks=9, max_positions=3))
@@ -65,7 +63,7 @@ def test_a_portfolio_larger_than_a_block_is_a_block_by_itself():
 
 
 def test_the_last_block_may_be_a_small_one():
-    """Portfolios of nothing are counted too."""
+    """Empty portfolios count too."""
     request = request_of([Row("p", [], None, None, {})] * 10_001)
 
     blocks = cut(request, BlockBounds(max_checks=2_500, max_positions=1))
@@ -74,8 +72,8 @@ def test_the_last_block_may_be_a_small_one():
 
 
 @given(requests, st.data())
-def test_selected_rows_stand_in_the_order_asked_for(request_, data):
-    """As often as they are asked for."""
+def test_selected_rows_are_in_the_given_order(request_, data):
+    """A row may be selected several times."""
     place = st.integers(0, max(0, len(request_) - 1))
     places = data.draw(st.lists(place, max_size=8) if len(request_) else st.just([]))
 
@@ -92,7 +90,7 @@ limit_set_names = st.none() | st.sampled_from(["default", "strict", "lax"])
 
 @given(requests, st.data(), st.sampled_from(["default", "", "house"]))
 def test_parts_by_limit_set_hold_every_portfolio_once(request_, data, default):
-    """Each under the set that it names, the others under the default; order leads back."""
+    """Each under the limit set that it names, the others under that of the call."""
     n = len(request_)
     names = data.draw(st.lists(limit_set_names, min_size=n, max_size=n))
 
@@ -120,8 +118,8 @@ def test_without_limit_sets_the_request_is_one_part():
     assert rows.tolist() == [0, 1, 2]
 
 
-def test_a_portfolio_that_names_its_limits_is_not_held_against_those_of_the_call():
-    """Its part carries no limits of its own and fails alone; the others keep those of the call."""
+def test_a_portfolio_with_its_own_limit_set_ignores_that_of_the_call():
+    """Its part carries no inline limits and fails alone; the others keep those of the call."""
     own = LimitSet("own", [Limit("volatility", hard=1.0)])
     request = request_of([row_of(0, 1), row_of(1, 2)])
     request = replace(request, terms=replace(TERMS, limits=own))
@@ -138,7 +136,6 @@ def test_a_portfolio_that_names_its_limits_is_not_held_against_those_of_the_call
 
 @pytest.mark.parametrize("names", [["a", "b", "a", None, "b"], [None, "b", None, "a", "a"]])
 def test_portfolios_of_one_limit_set_stay_in_their_order(names):
-    """A part holds its portfolios as they came."""
     rows = [Row(f"p{place}", [], None, None, {}) for place in range(5)]
 
     parts = by_limit_set(request_of(rows), DEFAULT, pa.array(names, pa.string()))

@@ -1,4 +1,4 @@
-"""Tables of ids: read, and given back with rows for those that were left out."""
+"""Tables of ids are read, and get rows for the ids that are rejected."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def refused_row(portfolio_id: str, code: str) -> dict[str, object]:
 
 
 @given(st.lists(st.sampled_from([None, UnknownPortfolioError(), StaleVersionError()]), max_size=12))
-def test_each_row_stands_where_it_was_asked_for(errors):
-    """Held against rows put together one by one."""
+def test_each_rejected_id_has_a_row_in_its_place(errors):
+    """Compared with rows that are built one by one."""
     names = [f"p{place}" for place in range(len(errors))]
     expected = [
         row_of(name, place) if error is None else refused_row(name, error.code)
@@ -53,7 +53,7 @@ def test_each_row_stands_where_it_was_asked_for(errors):
     assert table.to_pylist() == expected
 
 
-def test_a_table_of_ids_alone_has_ids_only_portfolios():
+def test_a_table_of_ids_alone_names_live_portfolios():
     assert has_ids_only(pa.table({"portfolio_id": ["a"]}))
     assert not has_ids_only(pa.table({"portfolio_id": ["a"], "instrument": ["A"]}))
     assert not has_ids_only(pa.table({"id": ["a"]}))
@@ -74,13 +74,17 @@ def test_ids_are_read_once_each_in_order_of_first_appearance(encode):
 BAD = {
     "null": (pa.array(["a", None]), None, "positions.portfolio_id"),
     "empty": (pa.array(["a", ""]), None, "positions.portfolio_id"),
-    "no text": (pa.array([b"\xff"]), None, "positions.portfolio_id"),
-    "said of": (pa.array(["a"]), pa.table({"portfolio_id": ["a"], "nav": [1.0]}), "portfolios"),
+    "bytes that are not UTF-8": (pa.array([b"\xff"]), None, "positions.portfolio_id"),
+    "a second table": (
+        pa.array(["a"]),
+        pa.table({"portfolio_id": ["a"], "nav": [1.0]}),
+        "portfolios",
+    ),
 }
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_what_is_no_table_of_ids_is_refused(what):
+def test_an_invalid_table_of_ids_is_refused(what):
     column, portfolios, field = BAD[what]
 
     with pytest.raises(InvalidTableError) as refused:

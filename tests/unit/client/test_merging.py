@@ -1,4 +1,4 @@
-"""The requests of several callers as one."""
+"""The requests of several callers are merged into one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.unit.client.support import Row, request_of, requests, row_of, rows_of
 
 @given(st.lists(requests, min_size=1, max_size=4))
 def test_a_merged_request_holds_the_portfolios_of_all_in_order(asked):
-    """Also on the wire; ids repeat, since every request begins with the same."""
+    """Also when encoded; the ids of the requests repeat."""
     merged = merge_requests(asked)
 
     expected = [row for request in asked for row in rows_of(request)]
@@ -25,8 +25,8 @@ def test_a_merged_request_holds_the_portfolios_of_all_in_order(asked):
     assert len(set(merged.instrument_names)) == len(merged.instrument_names)
 
 
-def test_a_position_without_a_name_keeps_to_having_none():
-    """In the middle of others, whose names are known by other codes."""
+def test_a_position_without_a_name_stays_without():
+    """Among others, whose codes change."""
     unnamed = replace(request_of([row_of(0, 3)]), instrument=np.array([0, -1, 2], dtype=np.int32))
 
     merged = merge_requests([request_of([row_of(5, 4)]), unnamed])
@@ -34,8 +34,8 @@ def test_a_position_without_a_name_keeps_to_having_none():
     assert [name for name, _ in rows_of(merged)[1].positions] == ["A", None, "C"]
 
 
-def test_tags_of_some_are_not_those_of_others():
-    """A request without any may stand before one that has some, and after."""
+def test_each_request_keeps_its_own_tags():
+    """Also a request without tags, before and after one with tags."""
     plain, tagged = request_of([row_of(2, 2)]), request_of([row_of(1, 1)])
     plain = replace(plain, tags=())
 
@@ -48,7 +48,7 @@ def test_tags_of_some_are_not_those_of_others():
 
 
 def test_slices_of_larger_arrays_may_be_merged():
-    """What is cut of a request begins elsewhere than its arrays do."""
+    """Their offsets do not start at 0 in the larger arrays."""
     row = Row("p", [("A", 1.0)], 2.0, 3.0, {})
     request = request_of([row])
     cash = pa.array([9.0, 2.0])[1:]

@@ -1,4 +1,4 @@
-"""The arguments that every check shares: read once, refused by name."""
+"""The keyword arguments of every check: read once, and refused by name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BAD_ARGUMENTS = {
     "limits empty": ({"limits": ""}, "limits", "invalid_limit"),
     "limits of a lone surrogate": ({"limits": "\ud800"}, "limits", "invalid_limit"),
     "market of a lone surrogate": ({"market": "\ud800"}, "market", "invalid_settings"),
-    "limits a truth": ({"limits": False}, "limits", "invalid_limit"),
+    "limits a boolean": ({"limits": False}, "limits", "invalid_limit"),
     "measures a text": ({"measures": "volatility"}, "measures", "unknown_measure"),
     "measures a number": ({"measures": 5}, "measures", "unknown_measure"),
     "measures unknown": ({"measures": ["luck"]}, "measures", "unknown_measure"),
@@ -46,7 +46,7 @@ BAD_ARGUMENTS = {
     "time infinite": ({"timeout_s": float("inf")}, "timeout_s", "invalid_settings"),
     "more than a day": ({"timeout_s": 86_400.5}, "timeout_s", "invalid_settings"),
     "time a text": ({"timeout_s": "5"}, "timeout_s", "invalid_settings"),
-    "time a truth": ({"timeout_s": True}, "timeout_s", "invalid_settings"),
+    "time a boolean": ({"timeout_s": True}, "timeout_s", "invalid_settings"),
 }
 
 
@@ -62,7 +62,7 @@ def test_a_bad_argument_is_refused_by_its_name(options, field, code):
     assert caught.value.remedy
 
 
-def test_what_is_not_given_has_the_defaults_of_the_design():
+def test_options_have_the_defaults_of_the_design():
     """Standard measures, 99 % for a day, default market and limits, the normal lane."""
     call = read_options(Detail.SUMMARY, 7.5)
 
@@ -74,8 +74,8 @@ def test_what_is_not_given_has_the_defaults_of_the_design():
     assert (call.lane, call.timeout_s) == (Lane.NORMAL, 7.5)
 
 
-def test_none_is_as_good_as_not_given():
-    """A caller may pass its own optional arguments on."""
+def test_none_means_the_default():
+    """A caller may pass on its own optional arguments."""
     given = read_options(
         Detail.REPORTS,
         5.0,
@@ -89,8 +89,8 @@ def test_none_is_as_good_as_not_given():
     assert given == read_options(Detail.REPORTS, 5.0)
 
 
-def test_limits_are_ones_own_or_those_of_a_name_that_must_exist():
-    """Only the default may be missing; a name that was given may not."""
+def test_limits_are_inline_or_have_a_name_that_must_be_published():
+    """Only the default may be missing, if no name is given."""
     own = read_options(Detail.REPORTS, 5.0, limits=LIMITS)
     named = read_options(Detail.REPORTS, 5.0, limits="strict")
 
@@ -101,8 +101,8 @@ def test_limits_are_ones_own_or_those_of_a_name_that_must_exist():
     assert read_options(Detail.REPORTS, 5.0, limits="default").stamp.if_missing is IfMissing.REFUSE
 
 
-def test_an_empty_limit_set_of_ones_own_is_ones_own():
-    """It is not taken for none given."""
+def test_an_empty_inline_limit_set_is_used():
+    """It does not mean the default."""
     empty = LimitSet("nothing", [])
 
     call = read_options(Detail.REPORTS, 5.0, limits=empty)
@@ -113,26 +113,24 @@ def test_an_empty_limit_set_of_ones_own_is_ones_own():
 
 @pytest.mark.parametrize("lane", ["critical", "normal", "batch", Lane.CRITICAL])
 def test_a_priority_is_a_lane(lane):
-    """By its name."""
     assert read_options(Detail.REPORTS, 5.0, priority=lane).lane is Lane(lane)
 
 
 @pytest.mark.parametrize("timeout_s", [3, 3.0, np.float64(3)], ids=repr)
 def test_a_time_to_wait_is_a_number_of_seconds(timeout_s):
-    """It comes before the client's own."""
+    """It overrides the timeout of the client."""
     call = read_options(Detail.REPORTS, 5.0, timeout_s=timeout_s)
 
     assert call.timeout_s == 3.0
     assert type(call.timeout_s) is float
 
 
-def test_a_day_is_not_too_long_to_wait():
-    """It is the longest."""
+def test_the_longest_timeout_is_a_day():
     assert read_options(Detail.REPORTS, 86_400).timeout_s == 86_400.0
 
 
-def test_measures_settings_and_market_are_those_given():
-    """Repeats are dropped; a market may be named or be an id."""
+def test_measures_settings_and_market_are_read():
+    """Repeated measures are dropped; a market is given by name or id."""
     settings = MeasureSettings(Decimal("0.95"), 10, "linear")
 
     call = read_options(
@@ -149,7 +147,7 @@ def test_measures_settings_and_market_are_those_given():
 
 
 def test_the_options_of_a_check_are_those_of_the_design():
-    """`CheckOptions` types what `read_options` takes."""
+    """`CheckOptions` has the arguments that `read_options` accepts."""
     assert list(CheckOptions.__annotations__) == OPTIONS
     assert not CheckOptions.__total__
 

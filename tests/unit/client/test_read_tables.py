@@ -1,4 +1,4 @@
-"""Tables of positions and of portfolios, of any library and encoding, become one request."""
+"""Tables of positions and of portfolios, from any library and encoding, become one request."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ TABLES = {
         portfolio_id=encoded("portfolio_id", pa.int8()),
         instrument=encoded("instrument", pa.uint16()),
     ),
-    "dictionary with more than is there": lambda: table(
+    "dictionary with unused entries": lambda: table(
         portfolio_id=pa.DictionaryArray.from_arrays(
             pa.array([2, 0, 2, 0]), pa.array(["hedge", "none", "core"])
         )
     ),
-    "dictionary that says a name twice": lambda: table(
+    "dictionary with a repeated entry": lambda: table(
         portfolio_id=pa.DictionaryArray.from_arrays(
             pa.array([0, 1, 2, 3]), pa.array(["core", "hedge", "core", "hedge"])
         ),
@@ -118,20 +118,20 @@ TABLES = {
 
 @pytest.mark.parametrize("make", TABLES.values(), ids=TABLES.keys())
 def test_any_table_of_positions_is_read_the_same(make):
-    """Portfolios in order of first appearance, positions in theirs, whatever holds them."""
+    """Portfolios in order of first appearance, their positions in order."""
     assert read(make()) == (EXPECTED, [None, None])
 
 
 @pytest.mark.parametrize("make", TABLES.values(), ids=TABLES.keys())
 def test_a_long_table_is_read_the_same(make, monkeypatch):
-    """Its two columns of texts by two threads."""
+    """Two threads read its two columns of texts."""
     monkeypatch.setattr("risk_tasks.client.table_input.LONG_ROWS", 0)
 
     assert read(make()) == (EXPECTED, [None, None])
 
 
 def test_a_pandas_frame_is_read_the_same():
-    """With its plain and with its categorical texts."""
+    """With plain and with categorical texts."""
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(POSITIONS)
 
@@ -140,7 +140,7 @@ def test_a_pandas_frame_is_read_the_same():
 
 
 def test_whole_numbers_are_quantities():
-    """Of signed and of unsigned kinds."""
+    """Signed and unsigned."""
     quantities = pa.array([100, 2, 5, 0], pa.uint8())
 
     rows, _ = read(table(quantity=quantities))
@@ -188,16 +188,16 @@ ABOUTS = {
 
 
 @pytest.mark.parametrize("make", ABOUTS.values(), ids=ABOUTS.keys())
-def test_a_table_of_portfolios_says_cash_nav_limit_set_and_tags(make):
-    """Each row is that of its id; portfolios that only it names come last, in its order."""
+def test_a_table_of_portfolios_has_cash_nav_limit_set_and_tags(make):
+    """Rows are matched by id; portfolios that only this table names come last, in its order."""
     rows, limit_sets = read(table(), make())
 
     assert rows == ABOUT_ROWS
     assert limit_sets == ["lax", "strict", None]
 
 
-def test_a_table_of_portfolios_may_say_little_or_of_few():
-    """What it does not say is unknown."""
+def test_a_table_of_portfolios_may_lack_columns_and_rows():
+    """The missing cells are null."""
     about = pa.table({"portfolio_id": ["hedge"], "nav": [3]})
 
     assert read(table(), about) == (
@@ -207,7 +207,7 @@ def test_a_table_of_portfolios_may_say_little_or_of_few():
 
 
 def test_tables_without_rows_are_requests_without_portfolios():
-    """Positions of nothing; portfolios of nothing; both."""
+    """Either table may be empty, or both."""
     empty = table().slice(0, 0)
 
     assert read(empty) == ([], [])
@@ -215,8 +215,8 @@ def test_tables_without_rows_are_requests_without_portfolios():
     assert [row.id for row in read(empty, pa.table(ABOUT))[0]] == ABOUT["portfolio_id"]
 
 
-def test_what_is_missing_in_a_position_is_for_the_worker_to_refuse():
-    """A null instrument or quantity makes a row unfit, not the table."""
+def test_a_position_with_a_null_is_sent_to_the_worker():
+    """The worker rejects its portfolio only; the table is valid."""
     rows, _ = read(
         table(instrument=["AAPL", None, "MSFT", "AAPL"], quantity=[100.0, 1.0, None, 0.0])
     )
@@ -226,7 +226,6 @@ def test_what_is_missing_in_a_position_is_for_the_worker_to_refuse():
 
 
 def test_a_null_in_the_dictionary_is_a_null():
-    """As if its row had none."""
     names = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, 0]), pa.array(["AAPL", None, "MSFT"]))
 
     rows, _ = read(table(instrument=names))
@@ -234,8 +233,8 @@ def test_a_null_in_the_dictionary_is_a_null():
     assert rows[1].positions == [(None, -2.5), ("AAPL", 0.0)]
 
 
-def test_instruments_twice_in_a_portfolio_are_for_the_worker_to_refuse():
-    """Both positions reach it."""
+def test_a_repeated_instrument_is_sent_to_the_worker():
+    """Both positions are sent."""
     rows, _ = read(table(portfolio_id=["p"] * 4))
 
     assert [name for name, _ in rows[0].positions] == ["AAPL", "XOM", "MSFT", "AAPL"]
@@ -261,11 +260,11 @@ BAD_POSITIONS = {
     ),
     "quantity a word": (lambda: table(quantity=["1", "2", "x", "4"]), "positions.quantity"),
     "quantity a list": (lambda: table(quantity=[[1.0]] * 4), "positions.quantity"),
-    "quantity a moment": (
+    "quantity a timestamp": (
         lambda: table(quantity=pa.array([1, 2, 3, 4], pa.timestamp("s"))),
         "positions.quantity",
     ),
-    "quantity a truth": (lambda: table(quantity=[True] * 4), "positions.quantity"),
+    "quantity a boolean": (lambda: table(quantity=[True] * 4), "positions.quantity"),
     "ids lists": (lambda: table(portfolio_id=[["a"]] * 4), "positions.portfolio_id"),
     "instruments lists": (lambda: table(instrument=[["a"]] * 4), "positions.instrument"),
     "ids no utf-8": (lambda: table(portfolio_id=[b"\xff"] * 4), "positions.portfolio_id"),
@@ -278,7 +277,7 @@ BAD_POSITIONS = {
 
 @pytest.mark.parametrize(("make", "field"), BAD_POSITIONS.values(), ids=BAD_POSITIONS.keys())
 def test_a_bad_table_of_positions_is_refused_by_its_column(make, field):
-    """The table and the column are named."""
+    """The error names the table and the column."""
     with pytest.raises(InvalidTableError) as caught:
         read(make())
 
@@ -315,7 +314,7 @@ BAD_ABOUTS = {
 
 @pytest.mark.parametrize(("make", "field"), BAD_ABOUTS.values(), ids=BAD_ABOUTS.keys())
 def test_a_bad_table_of_portfolios_is_refused_by_its_column(make, field):
-    """The table and the column are named."""
+    """The error names the table and the column."""
     with pytest.raises(InvalidTableError) as caught:
         read(table(), make())
 
@@ -323,16 +322,16 @@ def test_a_bad_table_of_portfolios_is_refused_by_its_column(make, field):
     assert caught.value.remedy
 
 
-def test_the_row_without_an_id_is_told():
-    """The first of them, counted from 0."""
+def test_the_error_names_the_first_row_without_an_id():
+    """Rows are counted from 0."""
     with pytest.raises(InvalidTableError, match="Row 1 has no portfolio_id"):
         read(table(portfolio_id=["a", None, "b", None]))
     with pytest.raises(InvalidTableError, match="Row 2 has no portfolio_id"):
         read(table(), about(portfolio_id=["a", "b", None]))
 
 
-def test_an_empty_name_of_a_limit_set_is_not_a_way_round_the_limits():
-    """An empty cell of a CSV names no set: it is the default, or refused, and never none."""
+def test_an_empty_name_of_a_limit_set_never_means_no_limits():
+    """An empty cell of a CSV means the default or is refused; it never means "no limits"."""
     empty = about(limit_set=["", "", "lax"])
     try:
         _, limit_sets = read(table(), empty)
@@ -347,8 +346,8 @@ lines = st.lists(st.tuples(names, names, st.integers(-9, 9).map(float)), max_siz
 
 
 @given(lines, st.booleans(), st.lists(names, unique=True, max_size=4), st.data())
-def test_a_table_is_gathered_as_a_dictionary_would_gather_it(lines, as_categories, others, data):
-    """Unsorted lines of any portfolios, plain or encoded, and portfolios that hold nothing."""
+def test_rows_are_grouped_as_a_dictionary_groups_them(lines, as_categories, others, data):
+    """Unsorted rows, plain or dictionary-encoded, and portfolios without positions."""
     columns = [[line[place] for line in lines] for place in range(3)]
     ids, instruments = (pa.array(column, pa.string()) for column in columns[:2])
     if as_categories:

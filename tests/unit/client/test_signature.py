@@ -1,4 +1,4 @@
-"""One check as a Celery signature, for those who have Celery alone."""
+"""One check as a Celery signature."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DOCUMENT = {
 }
 
 
-def test_a_signature_names_the_task_and_carries_only_what_is_given():
+def test_a_signature_has_the_task_and_the_given_arguments_only():
     """For the queue of the normal lane."""
     made = signature(PORTFOLIO)
 
@@ -33,7 +33,7 @@ def test_a_signature_names_the_task_and_carries_only_what_is_given():
 
 
 def test_models_are_carried_as_documents_and_documents_as_they_are():
-    """All of it is plain JSON."""
+    """All arguments are JSON."""
     limits = LimitSet("s", [Limit("volatility", hard=1.0)])
     made = signature(
         PORTFOLIO,
@@ -60,25 +60,24 @@ def test_models_are_carried_as_documents_and_documents_as_they_are():
 
 
 def test_a_named_limit_set_is_carried_by_its_name():
-    """It is looked up when the check is computed."""
+    """The worker looks it up."""
     assert signature(PORTFOLIO, limits="strict").kwargs["limits"] == "strict"
 
 
 def test_an_unknown_lane_is_refused():
-    """Nothing serves it."""
     with pytest.raises(InvalidSettingsError, match="urgent"):
         signature(PORTFOLIO, priority="urgent")
 
 
 @pytest.mark.parametrize("measures", ["value_at_risk", 5, ["luck"]])
-def test_measures_that_are_none_are_refused_before_anything_is_sent(measures):
-    """A text is not taken for a list of its letters."""
+def test_invalid_measures_are_refused_before_anything_is_sent(measures):
+    """A text is not read as a list of its letters."""
     with pytest.raises(UnknownMeasureError):
         signature(PORTFOLIO, measures=measures)
 
 
-def test_explain_is_carried_where_it_is_asked_for():
-    """Left out where it is not: an older worker refuses what it does not know."""
+def test_explain_is_sent_only_if_it_is_true():
+    """An older worker refuses arguments that it does not know."""
     assert signature(PORTFOLIO, explain=True).kwargs["explain"] is True
     assert "explain" not in signature(PORTFOLIO, explain=False).kwargs
     with pytest.raises(InvalidSettingsError, match="true or false"):
