@@ -73,7 +73,7 @@ def _look_ups() -> dict[str, list[float]]:
 
 def _recall(settings: Settings) -> tuple[ResultCache, TieredCache]:
     cache = open_cache(settings)
-    return ResultCache(cache.tiers, cache.flights, ttl_s=600.0), cache
+    return ResultCache(cache.flights, ttl_s=600.0), cache
 
 
 def _ways(

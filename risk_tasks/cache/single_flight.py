@@ -17,7 +17,6 @@ from enum import IntEnum
 from types import TracebackType
 from typing import Self
 
-from risk_tasks.cache.counters import CacheCounters
 from risk_tasks.cache.server import CacheServer
 from risk_tasks.cache.tiers import CachedValue, SharedTier, TwoTiers, in_chunks
 from risk_tasks.scripts import Script
@@ -90,14 +89,13 @@ class SingleFlight:
         self,
         tiers: TwoTiers,
         leases: Leases,
-        counters: CacheCounters,
         *,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self.tiers = tiers
         self.leases = leases
-        self.counters = counters
+        self.counters = tiers.counters
         self.clock = clock
         self.pause = pause
         self._reservations: dict[bytes, Reservation] = {}

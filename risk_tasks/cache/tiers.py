@@ -200,7 +200,7 @@ class TwoTiers:
     def __init__(self, local: LocalTier, shared: SharedTier, counters: CacheCounters) -> None:
         self.local = local
         self.shared = shared
-        self._counters = counters
+        self.counters = counters
 
     def get_many(
         self, keys: Sequence[bytes], *, is_counted: bool = True
@@ -215,7 +215,7 @@ class TwoTiers:
         values = [one if one is not None else next(rest) for one in here]
         if is_counted:
             n_shared = sum(one is not None for one in there)
-            self._counters.add(
+            self.counters.add(
                 local_hits=len(keys) - len(absent),
                 local_misses=len(absent),
                 shared_hits=n_shared,

@@ -17,7 +17,7 @@ from prometheus_client.core import (
     Metric,
 )
 
-from risk_tasks.cache import CacheCounts
+from risk_tasks.cache import CircuitBreaker, TwoTiers
 from risk_tasks.errors import StartError, TransportError
 from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.metrics import BlockOutcome, BlockRecord
@@ -114,18 +114,12 @@ _CACHE_COUNTERS = {
 class CacheMetrics:
     """Reads the counters of the result cache at each scrape."""
 
-    def __init__(
-        self,
-        counts: Callable[[], CacheCounts],
-        local_bytes: Callable[[], int],
-        breaker_is_open: Callable[[], bool],
-    ) -> None:
-        self._counts = counts
-        self._local_bytes = local_bytes
-        self._breaker_is_open = breaker_is_open
+    def __init__(self, tiers: TwoTiers, breaker: CircuitBreaker) -> None:
+        self._tiers = tiers
+        self._breaker = breaker
 
     def collect(self) -> Iterator[Metric]:
-        counts = self._counts()
+        counts = self._tiers.counters.snapshot()
         look_ups = CounterMetricFamily(
             f"{PREFIX}_cache_look_ups", "Results looked up in a tier.", labels=["tier", "outcome"]
         )
@@ -138,11 +132,13 @@ class CacheMetrics:
         yield look_ups
         for field, (name, meaning) in _CACHE_COUNTERS.items():
             yield _counter(name, meaning, getattr(counts, field))
-        yield _gauge("cache_local_bytes", "Bytes that the local tier holds.", self._local_bytes())
+        yield _gauge(
+            "cache_local_bytes", "Bytes that the local tier holds.", self._tiers.local.size_bytes
+        )
         yield _gauge(
             "cache_breaker_open",
             "Whether the circuit breaker of the shared tier is open.",
-            self._breaker_is_open(),
+            self._breaker.is_open,
         )
 
 

@@ -52,11 +52,7 @@ class TieredCache:
         # A role without an endpoint does not need the library.
         from risk_tasks.monitoring.prometheus import CacheMetrics
 
-        return CacheMetrics(
-            self.counters.snapshot,
-            lambda: self.tiers.local.size_bytes,
-            lambda: self.breaker.is_open,
-        )
+        return CacheMetrics(self.tiers, self.breaker)
 
 
 def open_cache(settings: Settings) -> TieredCache:
@@ -75,7 +71,7 @@ def open_cache(settings: Settings) -> TieredCache:
     server = CacheServer(client, counters, breaker)
     shared = SharedTier(server, CACHE_PREFIX, counters)
     tiers = TwoTiers(LocalTier(settings.cache_local_bytes, counters), shared, counters)
-    flight = SingleFlight(tiers, Leases(server, shared, LEASE_PREFIX), counters)
+    flight = SingleFlight(tiers, Leases(server, shared, LEASE_PREFIX))
     return TieredCache(tiers, flight, counters, breaker, settings.cache_ttl_s)
 
 

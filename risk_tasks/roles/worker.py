@@ -87,7 +87,7 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     market_cache = MarketCache(markets.load, capacity=settings.markets_held)
     cache, popular = open_cache(settings), PopularityStore(client)
     popularity = Popularity(popular)
-    results = ResultCache(cache.tiers, cache.flights, ttl_s=cache.ttl_s, popularity=popularity)
+    results = ResultCache(cache.flights, ttl_s=cache.ttl_s, popularity=popularity)
     held_limits = _held_limits(limits)
     live = LiveRecorder(RecomputeStore(client), held_limits)
     service = Service(market_cache, held_limits, results, live)

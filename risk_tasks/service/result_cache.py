@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from risk_tasks.cache import CachedValue, SingleFlight, TwoTiers
+from risk_tasks.cache import CachedValue, SingleFlight
 from risk_tasks.engine import MarketArrays, PortfolioBlock, compute
 from risk_tasks.engine.content import content_digests
 from risk_tasks.model.column import MeasureColumn, Outcome
@@ -43,14 +43,13 @@ class ResultCache:
 
     def __init__(
         self,
-        tiers: TwoTiers,
-        flight: SingleFlight,
+        flights: SingleFlight,
         *,
         ttl_s: float,
         popularity: Popularity | None = None,
     ) -> None:
-        self._tiers = tiers
-        self._flight = flight
+        self._flights = flights
+        self._tiers = flights.tiers
         self._ttl_s = ttl_s
         self._popularity = popularity
         self._counts: Counter[str] = Counter()
@@ -112,7 +111,7 @@ class ResultCache:
         missing = [key for key in keys if key not in found]
         self._count(cells, found)
         if missing:
-            found |= self._flight.compute_once(
+            found |= self._flights.compute_once(
                 missing,
                 lambda mine: cells.compute(mine, self._ttl_s),
                 lease_s=max(_SHORTEST_LEASE_S, cells.cost_s(len(missing)) * _LEASE_FACTOR),

@@ -49,7 +49,7 @@ class Cache:
         self.local = LocalTier(AMPLE_BYTES, self.counters, clock=self.clock)
         self.tiers = TwoTiers(self.local, self.shared, self.counters)
         self.leases = Leases(server, self.shared, self.prefix + b"lease:")
-        self.flights = SingleFlight(self.tiers, self.leases, self.counters)
+        self.flights = SingleFlight(self.tiers, self.leases)
 
     def counts(self):
         return self.counters.snapshot()

@@ -113,7 +113,7 @@ class Process:
         local = LocalTier(self.local_bytes, self.counters, clock=self.fleet.clock)
         self.tiers = TwoTiers(local, FleetTier(self.fleet, self.counters), self.counters)
         self.flights = SingleFlight(
-            self.tiers, self.fleet, self.counters, clock=self.fleet.clock, pause=self._pause
+            self.tiers, self.fleet, clock=self.fleet.clock, pause=self._pause
         )
 
     def _pause(self, pause_s: float) -> None:
