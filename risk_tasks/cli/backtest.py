@@ -54,7 +54,7 @@ def backtest(
         "var_convention": VarConvention.CONSERVATIVE,
         "reports": [report_document(report) for report in reports],
     }
-    emit(document, backtest_tables(reports, window, market.as_of), as_json=as_json)
+    emit(document, lambda: backtest_tables(reports, window, market.as_of), as_json=as_json)
     if exit_code and not all(_passes(report) for report in reports):
         raise typer.Exit(EXIT_RED)
 

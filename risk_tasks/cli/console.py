@@ -60,11 +60,21 @@ def url_of(broker_url: str | None) -> str:
 
 
 def emit(
-    document: object, shown: RenderableType, *, as_json: bool, width: int | None = None
+    document: object,
+    shown: RenderableType | Callable[[], RenderableType],
+    *,
+    as_json: bool,
+    width: int | None = None,
 ) -> None:
-    """Print `document` as JSON, or `shown` for people; `width` is in characters."""
+    """Print `document` as JSON, or `shown` for people; `width` is in characters.
+
+    A large table is passed as a function, which is not called for JSON.
+    """
     with progress("Writing ..."):
-        text = json_text(document) if as_json else printed(shown, Console(width=width))
+        if as_json:
+            text = json_text(document)
+        else:
+            text = printed(shown() if callable(shown) else shown, Console(width=width))
     sys.stdout.write(text)
 
 

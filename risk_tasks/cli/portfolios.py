@@ -136,7 +136,7 @@ def list_portfolios(broker_url: BrokerUrl = None, as_json: AsJson = False) -> No
         for one in summaries
     ]
     nothing = "No live portfolios. Set some with: risk-tasks positions set BOOK"
-    emit(rows, summaries_table(summaries) if rows else nothing, as_json=as_json)
+    emit(rows, lambda: summaries_table(summaries) if rows else nothing, as_json=as_json)
 
 
 @app.command()
