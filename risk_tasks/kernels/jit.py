@@ -59,6 +59,7 @@ class Specialization(NamedTuple):
 
     @property
     def key(self) -> str:
+        """The name of the kernel and its argument types: the key in the cache."""
         return f"{self.kernel.name}{self.types}"
 
     def compile(self) -> bool:

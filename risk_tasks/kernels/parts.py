@@ -27,6 +27,7 @@ def dot(left: Float1D, right: Float1D, n: Count) -> float:
 
 @part
 def median(a: float, b: float, c: float) -> float:
+    """Return the middle one of three values."""
     return max(min(a, b), min(max(a, b), c))
 
 

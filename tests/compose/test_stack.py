@@ -141,7 +141,7 @@ CHECK = ["check", "/work/books.toml", "--json"]
 def test_the_doctor_finds_no_problem(stack):
     done = stack.cli("doctor", "--json")
 
-    found = {finding["what"]: finding["state"] for finding in json.loads(done.stdout)}
+    found = {finding["subject"]: finding["state"] for finding in json.loads(done.stdout)}
     assert done.returncode == 0, done.stdout
     assert set(found.values()) == {"ok"}
 

@@ -132,8 +132,9 @@ def test_a_long_table_is_read_the_same(make, monkeypatch):
 
 def test_a_pandas_frame_is_read_the_same():
     """With plain and with categorical texts."""
-    pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame(POSITIONS)
+    import pandas as pd
+
+    frame = pd.DataFrame(POSITIONS)
 
     assert read(frame)[0] == EXPECTED
     assert read(frame.astype({"portfolio_id": "category"}))[0] == EXPECTED

@@ -55,9 +55,10 @@ def test_a_reader_of_record_batches_is_a_market():
 
 def test_a_pandas_frame_is_a_market():
     """A date that is the index counts as a column, and NaN is a missing price."""
-    pandas = pytest.importorskip("pandas")
-    index = pandas.DatetimeIndex(DAYS, name="date")
-    frame = pandas.DataFrame({"AAPL": [100.0, 110.0], "XOM": [float("nan"), 50.0]}, index=index)
+    import pandas as pd
+
+    index = pd.DatetimeIndex(DAYS, name="date")
+    frame = pd.DataFrame({"AAPL": [100.0, 110.0], "XOM": [float("nan"), 50.0]}, index=index)
 
     assert read_market(frame).id == read_market(pa.table(COLUMNS)).id
 

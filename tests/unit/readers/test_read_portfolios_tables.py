@@ -85,9 +85,9 @@ def test_any_arrow_frame_is_read_as_the_file_is(frame):
 
 def test_a_pandas_frame_is_read_as_the_file_is():
     """NaN, which is how pandas writes what is missing, is missing."""
-    pandas = pytest.importorskip("pandas")
+    import pandas as pd
 
-    assert read_portfolios(pandas.DataFrame(COLUMNS)) == PORTFOLIOS
+    assert read_portfolios(pd.DataFrame(COLUMNS)) == PORTFOLIOS
 
 
 def test_parquet_is_read_as_the_file_is(tmp_path):
