@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 from zlib import crc32
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 _MIB = 1 << 20
 
@@ -101,4 +103,6 @@ def shard_of(portfolio_id: str, n_shards: int) -> int:
 
 def shards_of(portfolio_ids: Iterable[bytes], n_shards: int) -> npt.NDArray[np.int64]:
     """Return the shard of each portfolio; ids are UTF-8 bytes."""
+    import numpy as np  # here, since Flower's container has no NumPy
+
     return np.fromiter(map(crc32, portfolio_ids), np.int64) % n_shards
