@@ -1,4 +1,4 @@
-"""`/v1/portfolios`: live portfolios, their changes and their latest reports."""
+"""Live portfolios over HTTP: changes, checks after an event, and latest reports."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from typing import Annotated
 from msgspec import Meta, Struct
 from starlette.requests import Request
 
-from risk_tasks.errors import InvalidPortfolioError
+from risk_tasks.errors import InvalidPortfolioError, InvalidSettingsError
 from risk_tasks.http.authentication import Role
 from risk_tasks.http.bodies import JSON_TYPE, decode_json
 from risk_tasks.http.gateway import Gateway
 from risk_tasks.http.idempotency import KEY_HEADER, KEY_PATTERN, read_key
 from risk_tasks.http.openapi import Content, Operations, Parameter, Success
 from risk_tasks.http.problems import RETRY_AFTER_S, ProblemError
+from risk_tasks.model.live import CriticalEvent
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import RiskReport
 from risk_tasks.wire.documents import (
+    MAX_EVENT_PORTFOLIOS,
+    MAX_REASON_CHARS,
     Document,
     PortfolioDocument,
     live_report_document,
@@ -56,6 +59,15 @@ class PositionsRequest(Struct, forbid_unknown_fields=True):
     """Changes of positions, in units by instrument."""
 
     deltas: Annotated[dict[str, float], Meta(min_length=1)]
+
+
+class CriticalEventRequest(Struct, forbid_unknown_fields=True):
+    """A reason to check live portfolios at once: all of them if `portfolio_ids` is absent."""
+
+    event: Annotated[str, Meta(min_length=1, max_length=MAX_REASON_CHARS)]
+    portfolio_ids: (
+        Annotated[list[str], Meta(min_length=1, max_length=MAX_EVENT_PORTFOLIOS)] | None
+    ) = None
 
 
 class Held(Struct):
@@ -181,6 +193,29 @@ async def get_latest_report(gateway: Gateway, request: Request) -> Document:
             retry_after_s=RETRY_AFTER_S,
         )
     return live_report_document(latest)
+
+
+@operations.add(
+    "POST",
+    "/v1/critical-events",
+    Success(200, "How many portfolios are checked.", (Content(JSON_TYPE, CriticalEvent),)),
+    bodies=(
+        Content(
+            JSON_TYPE,
+            CriticalEventRequest,
+            {"halt": {"event": "exchange halt", "portfolio_ids": ["fund-7", "fund-8"]}},
+        ),
+    ),
+    **(_CHANGES | {"parameters": (_EVENT,), "problems": (400, 408, 413, 415, 422, 503)}),
+)
+async def post_critical_event(gateway: Gateway, request: Request) -> CriticalEvent:
+    """Check live portfolios at once, in the critical lane; their reports have the reason."""
+    event_id = read_key(request)
+    async with gateway.bodies.read(request, JSON_TYPE) as (_, body):
+        wanted = decode_json(body, CriticalEventRequest, error_type=InvalidSettingsError)
+        return await gateway.risk.critical_event(
+            wanted.event, wanted.portfolio_ids, event_id=event_id
+        )
 
 
 def _read_portfolio(body: bytes, portfolio_id: str) -> Portfolio:

@@ -226,3 +226,39 @@ def test_an_invalid_table_of_ids_is_a_problem(http, held):
     for name in ("", None):
         answer = post_arrow(http, pa.table({"portfolio_id": pa.array([name], pa.string())}))
         assert refused(answer, 422, "invalid_table")["field"] == "positions.portfolio_id"
+
+
+def test_a_critical_event_checks_live_portfolios_at_once(http, held):
+    key = {"Idempotency-Key": unique("event")}
+    body = {"event": "exchange halt", "portfolio_ids": [held, "nobody"]}
+
+    answers = [http.post("/v1/critical-events", json=body, headers=key) for _ in "12"]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert [answer.json() for answer in answers] == [
+        {"n_portfolios": 1, "unknown_ids": ["nobody"]}
+    ] * 2
+
+    def reason() -> str | None:
+        latest = http.get(f"{path_of(held)}/report")
+        return latest.json()["reason"] if latest.status_code == 200 else None
+
+    assert wait_until(reason, 20) == "exchange halt"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, None),
+        ({"event": ""}, "event"),
+        ({"event": "x" * 257}, "event"),
+        ({"event": "halt", "portfolio_ids": []}, "portfolio_ids"),
+        ({"event": "halt", "portfolio_ids": "p"}, "portfolio_ids"),
+        ({"event": "halt", "ids": ["p"]}, None),
+    ],
+)
+def test_a_malformed_critical_event_is_refused(http, body, field):
+    answer = http.post("/v1/critical-events", json=body)
+
+    assert answer.status_code == 422
+    assert answer.json().get("field") == field
