@@ -254,7 +254,7 @@ PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
 
 
 def written(name: str) -> str:
-    """Return the page of this name with each of its generated parts written anew."""
+    """Return the page of this name with each of its generated parts as the code has it now."""
     page = (DOCS / name).read_text(encoding="utf-8")
     for mark, write in PARTS[name].items():
         found = re.compile(rf"(<!-- {mark}: .*? -->\n).*?(<!-- end -->)", re.DOTALL)

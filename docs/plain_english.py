@@ -20,8 +20,8 @@ _SUBJECT = "name the process, caller or function"
 
 #: pattern (case is ignored) -> what to write instead
 DIALECT = {
-    r"\b(?:is|are|was|were|be) no (?!(?:longer|more|less|later|op|such)\b)[a-z]+": "'is not a'",
-    r"(?<!there )\b(?:is|are|was|were|has|had|with) none\b": "name what is missing",
+    r"(?<!there )\b(?:is|are|was|were|be) no (?!(?:more|less|op|such|[a-z]+er)\b)[a-z]+": "'is not a'",
+    r"(?<!there )\b(?:is|are|was|were|has|had|with) (?-i:none)\b": "name what is missing",
     r"\b(?:nobody|somebody|anybody|whoever|whomever|whosoever)\b": _SUBJECT,
     r"\bwhom\b": _SUBJECT,
     r"(?:^|[.:;] )[Ww]ho (?!\S+ .*\?)": "name the subject: 'A client that ...'",

@@ -29,7 +29,7 @@ def libraries_markdown(measures: Iterable[str]) -> str:
             "| --- | --- | --- | --- |",
             *map(_row, AGREEMENTS),
             "",
-            f"Beside no function of theirs: {rest}.",
+            f"No function of these libraries computes: {rest}.",
         ]
     )
 
