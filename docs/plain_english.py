@@ -20,7 +20,7 @@ _SUBJECT = "name the process, caller or function"
 
 #: pattern (case is ignored) -> what to write instead
 DIALECT = {
-    r"(?<!there )\b(?:is|are|was|were|be) no (?!(?:more|less|op|such|[a-z]+er)\b)[a-z]+": "'is not a'",
+    r"(?<!there )\b(?:is|are|was|were|be) no (?!(?:more|less|op|such|[a-z]+er)\b)[a-z]+": "not a",
     r"(?<!there )\b(?:is|are|was|were|has|had|with) (?-i:none)\b": "name what is missing",
     r"\b(?:nobody|somebody|anybody|whoever|whomever|whosoever)\b": _SUBJECT,
     r"\bwhom\b": _SUBJECT,
