@@ -41,13 +41,13 @@ risk:role:NAME                 hash    role, lanes, pid, host of a running role;
 risk:roles                     set     names of roles, and of some that have died; for ever
 risk:cache:KEY                 string  a result by content hash; 900 s, or evicted (cache's server)
 risk:lease:KEY                 string  who computes a result; seconds (cache's server)
-risk:popular                   zset    requests by decayed count, as powers of 2; the first 10,000
-risk:popular:DIGEST            string  what is asked; as its member of risk:popular, 1 day at most
-risk:prewarm                   hash    the last run of prewarming, and sums of all; 1 day
-risk:prewarm:slot              string  the slot of time that was planned last; 100 slots
-risk:prewarm:left              list    digests that the last run has not warmed yet; 1 day
-risk:prewarm:warm              zset    digests by when they were warmed (server s); as results
-risk:prewarm:work              string  whether somebody works a run off; 5 s, renewed
+risk:popular                   zset    requests by log2 of decayed counts; the 10,000 highest
+risk:popular:DIGEST            string  the request, JSON; as its member above, 1 day at most
+risk:prewarm                   hash    the last run of prewarming, and totals of all runs; 1 day
+risk:prewarm:slot              string  the last interval that was planned; 100 intervals
+risk:prewarm:left              list    digests that the last run has not computed yet; 1 day
+risk:prewarm:warm              zset    digests by when they were computed (server s); as results
+risk:prewarm:work              string  lock of the worker that computes a run; 5 s, renewed
 risk:cache_counts              set     names of roles that have a hash below; for ever
 risk:cache_counts:NAME         hash    what the cache did in a role; 1 day after the last of it
 risk:slot:ID                   string  what a worker measured in one slot, JSON; 300 s

@@ -69,7 +69,7 @@ def test_a_key_that_was_never_set_is_absent(subject):
 
 
 def test_values_come_in_the_order_of_their_keys(subject):
-    """Whatever their bytes, and also for a key that is given twice."""
+    """With any bytes, and also for a key that is given twice."""
     entries = {b"": b"empty key", b"\x00\xff": b"", b"k": bytes(range(256)) * 400}
     subject.set_many(entries, TTL_S)
 
