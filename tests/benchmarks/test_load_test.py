@@ -1,4 +1,4 @@
-"""The load test, small, on a system of its own: verdict and page follow from its figures."""
+"""The load test at a small size: its verdict and its page follow from its figures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def load_test(*options: object, cwd, timeout_s: float = 500) -> subprocess.CompletedProcess[str]:
-    """Run the script as a user does, from anywhere."""
+    """Run the script in `cwd`, as a user does."""
     return subprocess.run(
         [sys.executable, REPOSITORY / "tests/risk_engine_load_test.py", *map(str, options)],
         cwd=cwd,
@@ -29,7 +29,7 @@ def load_test(*options: object, cwd, timeout_s: float = 500) -> subprocess.Compl
 
 @pytest.fixture(scope="module")
 def validated(tmp_path_factory):
-    """One whole run, its page and its document."""
+    """One complete run, its page and its document."""
     folder = tmp_path_factory.mktemp("load")
     options = ("--quick", "--validate-optimizations", "--report", "load.html", "--json")
     done = load_test(*options, cwd=folder)
@@ -37,8 +37,8 @@ def validated(tmp_path_factory):
     return done, json.loads(done.stdout), (folder / "load.html").read_text()
 
 
-def test_every_stage_is_run_and_every_check_answered(validated):
-    """Also those that were with a worker that was killed."""
+def test_every_stage_runs_and_every_check_is_answered(validated):
+    """Also the checks of a worker that was killed."""
     _, document, _ = validated
     figures = document["figures"]
 
@@ -68,7 +68,7 @@ def test_verdict_and_exit_code_follow_from_the_criteria(validated):
     assert done.stderr == ""
 
 
-def test_times_are_not_judged_when_it_is_quick(validated):
+def test_a_quick_run_does_not_judge_times(validated):
     _, document, _ = validated
     judged = [one["name"] for one in document["criteria"] if one["passed"] is not None]
 
@@ -81,7 +81,7 @@ def test_times_are_not_judged_when_it_is_quick(validated):
 
 
 def test_a_running_system_is_measured_and_keeps_its_market_and_its_workers(fleet, risk, tmp_path):
-    """Its last line says that nothing was judged."""
+    """The last line says that nothing was judged."""
     before, pids = risk.load_market().id, fleet.pids
     options = ("--quick", "--broker-url", fleet.url, "--concurrent-users", 2)
     done = load_test(*options, cwd=tmp_path)
@@ -101,14 +101,14 @@ def test_a_running_system_is_measured_and_keeps_its_market_and_its_workers(fleet
         ("--report", "/no/such/folder/load.html"),
     ],
 )
-def test_wrong_usage_is_found_before_anything_starts(options, tmp_path):
+def test_wrong_usage_is_reported_before_anything_starts(options, tmp_path):
     done = load_test("--quick", *options, cwd=tmp_path)
 
     assert done.returncode == 2
     assert str(options[0]) in done.stderr.replace("'", "")
 
 
-def test_a_system_that_is_not_there_is_one_line_and_exit_code_1(tmp_path):
+def test_an_unreachable_system_is_one_line_and_exit_code_1(tmp_path):
     done = load_test("--quick", "--broker-url", "redis://127.0.0.1:1/0", cwd=tmp_path)
 
     assert done.returncode == 1

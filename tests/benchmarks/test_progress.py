@@ -16,8 +16,8 @@ command.main(["second", "--full", "first"])
 """
 
 
-def test_a_benchmark_stands_below_what_it_prints():
-    """On the same terminal; rows that go elsewhere go there alone."""
+def test_the_running_benchmark_is_shown_below_the_printed_rows():
+    """On the same terminal; rows that are redirected do not appear on it."""
     elsewhere = on_terminal(["-c", BENCHMARK], cwd=REPOSITORY)
     beside = on_terminal(["-c", BENCHMARK], cwd=REPOSITORY, stdout_too=True)
 
@@ -30,7 +30,7 @@ def test_a_benchmark_stands_below_what_it_prints():
     assert beside.terminal.index("another") > beside.terminal.index(messages[0])
 
 
-def test_a_benchmark_prints_its_rows_alone_on_no_terminal():
+def test_without_a_terminal_only_rows_are_printed():
     done = subprocess.run(
         [sys.executable, "-c", BENCHMARK],
         cwd=REPOSITORY,

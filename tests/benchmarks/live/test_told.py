@@ -1,4 +1,4 @@
-"""The benchmark of live portfolios finds what is wrong of what was told."""
+"""The benchmark of live portfolios finds mistakes in the reported changes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CHAIN = [change(2, OK, HARD), change(3, HARD, WARN), change(7, WARN, OK), change
 NOW = {("p", "net"): WARN, ("q", "net"): OK}
 
 
-def test_a_chain_that_leads_to_what_is_so_has_no_mistake():
+def test_a_chain_that_ends_in_the_current_states_has_no_mistake():
     assert mistakes(CHAIN, NOW) == []
 
 
@@ -53,5 +53,5 @@ def test_a_chain_that_leads_to_what_is_so_has_no_mistake():
         ([*CHAIN, replace(CHAIN[3], event_id="e9", before=WARN)], NOW, "and it was warn"),
     ],
 )
-def test_what_is_lost_doubled_or_out_of_order_is_found(told, states, line):
+def test_lost_duplicate_and_reordered_changes_are_found(told, states, line):
     assert any(line in mistake for mistake in mistakes(told, states))

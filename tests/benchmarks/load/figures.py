@@ -1,4 +1,4 @@
-"""Figures that keep every promise, and ways to make one of them worse."""
+"""Figures that meet every target, and functions that make one of them worse."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from benchmarks.load.judging import LEVEL_MS
 
 
 def asked(ms, n_failed=0):
-    """One way whose times are all `ms`."""
+    """Return the figures of a client whose calls all take `ms`."""
     return Asked(Times(ms, ms, ms, ms, 20), 1_000.0, n_failed)
 
 
 def level(n, blocks_ms=None, **more):
-    """A level at its target, or at 90 ms where that is 120."""
+    """Return a level at its target, or at 90 ms where the target is 120."""
     blocks = asked(min(LEVEL_MS[n], 90.0) if n == 20_000 else LEVEL_MS[n])
     made = Level(n, blocks, asked(400.0), asked(500.0))
     if blocks_ms is not None:
@@ -44,7 +44,7 @@ GOOD = Figures(
 
 
 def with_level(n, **more):
-    """`GOOD` with one level made anew."""
+    """Return `GOOD` with one level replaced."""
     return replace(
         GOOD,
         levels=tuple(level(n, **more) if each.outstanding == n else each for each in GOOD.levels),

@@ -1,4 +1,4 @@
-"""Times run from when a call was due: what waits behind a stall is counted."""
+"""Times are measured from the moment a call is due, so that calls behind a stall count as slow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from risk_tasks.histograms import Durations
 
 
 class Clock:
-    """Time that passes where somebody sleeps."""
+    """A clock that advances only by sleeping."""
 
     def __init__(self):
         self.now_s = 0.0
@@ -30,7 +30,7 @@ def clock(monkeypatch):
     return clock
 
 
-def test_a_stall_is_in_the_times_of_the_calls_behind_it(clock):
+def test_a_stall_counts_in_the_times_of_the_calls_behind_it(clock):
     """Calls are due each second and take 0.1 s; the second takes 2.5 s and delays two others."""
     takes_s = iter([0.1, 2.5, 0.1, 0.1, 0.1])
 
@@ -57,7 +57,7 @@ def test_no_call_is_made_before_it_is_due(clock):
     assert started == [0.5, 2.5, 4.5]
 
 
-def test_every_user_asks_in_every_round():
+def test_every_user_calls_in_every_round():
     calls = drive([lambda: (1, 0), lambda: (2, 0)], Schedule(0.0, 0.0), lambda n: n < 3)
 
     assert sorted((call.number, call.n_checks) for call in calls) == [
@@ -74,7 +74,7 @@ def test_a_round_counts_checks_and_not_calls():
     assert times.p95_ms == pytest.approx(100, rel=1e-3)
 
 
-def test_a_level_is_the_median_of_its_rounds_and_the_worst_of_all():
+def test_a_level_has_the_median_of_its_rounds_and_the_worst_time_of_all():
     rounds = []
     for seconds in (0.01, 0.02, 0.9):
         rounds.append(Durations())

@@ -1,4 +1,4 @@
-"""What was promised is judged by the figures alone, and each promise fails by itself."""
+"""Each criterion follows from the figures, and each can fail independently of the others."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def failed(figures, targets=TARGETS):
     return [one.name for one in judge(figures, targets) if one.passed is False]
 
 
-def test_figures_at_their_bounds_keep_every_promise():
-    """15, 25, 60, 120, 200 ms; below 100 up to 20,000; and the six that are no level's."""
+def test_figures_at_their_bounds_pass_every_criterion():
+    """Each of five levels at its target, and the six criteria that belong to no level."""
     criteria = judge(GOOD, TARGETS)
 
     assert [one.passed for one in criteria] == [True] * (5 + 4 + 5 + 1 + 1 + 2 + 1 + 1 + 1)
@@ -27,7 +27,7 @@ def test_figures_at_their_bounds_keep_every_promise():
 
 
 @pytest.mark.parametrize("n", LEVEL_MS)
-def test_a_level_beyond_its_target_fails(n):
+def test_a_level_above_its_target_fails(n):
     beyond = failed(with_level(n, blocks_ms=LEVEL_MS[n] + 0.1))
 
     assert f"p95 of blocks at {n:,}" in beyond
@@ -42,7 +42,7 @@ def test_the_target_response_time_holds_up_to_20_000(n, is_judged):
 
 
 @pytest.mark.parametrize("statistic", ["mean", "p95", "p99"])
-def test_the_time_that_is_asked_for_is_judged(statistic):
+def test_the_requested_statistic_is_judged(statistic):
     names = ("mean", "p95", "p99")
     times = Times(
         **{f"{each}_ms": 20.0 if each == statistic else 1.0 for each in names},
@@ -56,7 +56,7 @@ def test_the_time_that_is_asked_for_is_judged(statistic):
     assert [failed(slow, Targets(statistic=each)) for each in others] == [[], []]
 
 
-def test_single_checks_are_held_against_the_sequential_engine():
+def test_single_checks_are_compared_with_the_sequential_engine():
     slower = with_level(5_000, singles=asked(500.0))
 
     assert failed(slower) == ["p95 of single checks at 5,000, under one by one"]
@@ -86,7 +86,7 @@ def test_a_backlog_fails():
 
 
 @pytest.mark.parametrize(("own_ms", "status_ms"), [(70.0, 45.0), (49.0, 70.0)])
-def test_status_that_is_two_buckets_off_fails(own_ms, status_ms):
+def test_a_status_two_buckets_off_fails(own_ms, status_ms):
     """Buckets end at 50, 60 and 120 ms."""
     off = replace(GOOD.normal, told=(Told(95, own_ms, status_ms),))
 
@@ -94,30 +94,30 @@ def test_status_that_is_two_buckets_off_fails(own_ms, status_ms):
 
 
 @pytest.mark.parametrize("kills", [Kills((1.0,), ((0.0, 1.0),), 10_000, 11), Kills((), (), 10, 0)])
-def test_less_than_three_nines_and_nobody_killed_fail(kills):
+def test_less_than_99_9_percent_fails_and_so_does_a_run_without_kills(kills):
     assert failed(replace(GOOD, kills=kills)) == ["availability while workers are killed"]
 
 
 def test_capacity_below_four_fifths_of_linear_fails():
-    """For each number of workers; the standard set is told and not judged."""
+    """For each number of workers; the standard set is reported and not judged."""
     scaling = Scaling((1, 2, 4), (100.0, 100.0, 100.0), (100.0, 159.0, 330.0))
 
     assert failed(replace(GOOD, scaling=scaling)) == ["capacity of 2 workers"]
 
 
-def test_what_was_not_run_is_not_judged():
+def test_a_stage_that_did_not_run_is_not_judged():
     criteria = judge(Figures(GOOD.levels), TARGETS)
 
     assert [one.found for one in criteria if one.passed is None] == ["not run"] * 6
 
 
-def test_on_one_core_nothing_is_said_of_several_workers():
+def test_scaling_is_not_judged_on_one_core():
     alone = judge(replace(GOOD, scaling=Scaling((1,), (1.0,), (1.0,))), TARGETS)
 
     assert [one.name for one in alone if one.passed is None] == ["capacity by workers"]
 
 
-def test_without_times_only_what_no_clock_tells_is_judged():
+def test_without_times_only_criteria_without_a_clock_are_judged():
     slow = with_level(500, blocks_ms=1e6)
     kept = [one.name for one in judge(slow, Targets(timed=False)) if one.passed is not None]
 
@@ -137,15 +137,15 @@ def test_without_times_only_what_no_clock_tells_is_judged():
         ([None], "FAIL: 0 passed, 0 failed, 1 not judged", 1),
     ],
 )
-def test_the_verdict_and_the_exit_code_follow(passed, line, code):
-    """Nothing judged is nothing kept."""
+def test_the_verdict_and_the_exit_code_follow_from_the_criteria(passed, line, code):
+    """Without a judged criterion the run fails."""
     criteria = [Criterion("", "", "", each) for each in passed]
 
     assert verdict(criteria) == line
     assert Report(GOOD, criteria, {}).exit_code == code
 
 
-def test_where_nobody_asked_for_a_verdict_there_is_none():
+def test_without_a_request_for_a_verdict_there_is_none():
     report = Report(GOOD, None, {})
 
     assert report.verdict.startswith("NOT JUDGED")

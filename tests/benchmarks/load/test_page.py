@@ -1,4 +1,4 @@
-"""The page says what the report says, and needs nothing beside itself."""
+"""The page has the content of the report and loads no other file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def report():
 
 
 class Texts(HTMLParser):
-    """Every text and every attribute of a page."""
+    """Collects every text and every attribute of a page."""
 
     def __init__(self, html):
         super().__init__()
@@ -58,7 +58,7 @@ def test_stages_that_were_not_run_have_no_plot():
     assert found.tags.count("svg") == 2
 
 
-def test_words_are_escaped():
+def test_text_is_escaped():
     html = page(Report(GOOD, [Criterion("<b>name</b>", "&", "<", passed=False)], {"a": "<i>"}))
 
     assert "<b>" not in html

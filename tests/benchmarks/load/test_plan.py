@@ -1,4 +1,4 @@
-"""What the options make of the plan, and the shares of the users."""
+"""The plan that the options give, and the portfolios of each user."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def test_the_usual_options_give_the_five_levels():
     ("users", "most", "levels"),
     [(10, 2_500, (500, 1_000, 5_000, 20_000, 25_000)), (1, 3, (3,)), (600, 1, (600,))],
 )
-def test_no_level_is_above_what_all_users_may_ask(users, most, levels):
-    """Nor below one check a user."""
+def test_no_level_is_above_the_requests_of_all_users(users, most, levels):
+    """No level is below one check per user."""
     assert planned(users=users, most=most, cores=1).levels == levels
 
 
@@ -38,12 +38,12 @@ def test_a_time_has_a_unit(text, ms):
 
 
 @pytest.mark.parametrize("text", ["100", "", "0ms", "-1ms", "ms", "1h", "nanms"])
-def test_what_is_no_time_is_refused(text):
+def test_an_invalid_time_is_refused(text):
     with pytest.raises(typer.BadParameter, match="give such as 100ms"):
         read_ms(text)
 
 
-def test_users_share_the_portfolios_and_know_of_no_others():
+def test_each_portfolio_belongs_to_one_user():
     positions = inputs.table(10, encoded=True)
     tables = shares(positions, 7, 3)
 

@@ -1,4 +1,4 @@
-"""What stands beside ours answers the same question."""
+"""The sequential engine that the load test compares with ours computes the same numbers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def engine(snapshot):
 
 
 def test_it_has_the_numbers_of_our_engine(engine, snapshot):
-    """All of the standard set but the one that needs a net asset value."""
+    """All standard measures, save the one that needs a net asset value."""
     (portfolio,) = inputs.portfolios(1)
     instrument, quantity = inputs.arrays(1)
     offsets = np.array([0, inputs.N_POSITIONS])

@@ -29,13 +29,13 @@ def panels() -> list[dict[str, Any]]:
 
 
 def queries() -> dict[str, dict[str, str]]:
-    """What KEDA asks Prometheus, by the name of the trigger."""
+    """Return the queries of KEDA by the name of their trigger."""
     triggers = yaml.safe_load(SCALED_OBJECT.read_text())["spec"]["triggers"]
     return {trigger["name"]: trigger["metadata"] for trigger in triggers}
 
 
 def expressions() -> Iterator[tuple[str, str]]:
-    """Every expression with the name of what it is for."""
+    """Return every expression by the name of its alert, panel or trigger."""
     for rule in rules():
         yield rule["alert"], rule["expr"]
     for panel in panels():
@@ -46,18 +46,18 @@ def expressions() -> Iterator[tuple[str, str]]:
 
 
 def metrics_in(expression: str) -> set[str]:
-    """Every name that is neither a function, nor a label, nor a word of the language."""
+    """Return the names that are not functions, labels or keywords of the language."""
     bare = re.sub(r'"[^"]*"', "", expression)
     bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]", " ", bare)
     bare = re.sub(r"\b(by|without|on|ignoring)\s*\([^)]*\)", " ", bare)
     names = re.findall(r"(?<![\w:])[a-zA-Z_:][\w:]*(?![\w:]|\s*\()", bare)
-    # What stands before `by (...)` is an aggregation, and so a function.
+    # The word before `by (...)` is an aggregation, which is a function.
     aggregations = re.findall(r"(\w+)\s+(?:by|without)\b", expression)
     return set(names) - _WORDS - set(aggregations)
 
 
 def labels_in(expression: str) -> set[str]:
-    """The labels that are matched or kept, with their values where they are compared."""
+    """Return the labels that are matched or kept, with the values that they are compared with."""
     matched = re.findall(
         r"(\w+)\s*(?:=~|!~|!=|=)", " ".join(re.findall(r"\{([^}]*)\}", expression))
     )

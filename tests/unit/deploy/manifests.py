@@ -1,4 +1,4 @@
-"""The manifests in `deploy/kubernetes`, and what says whether one is valid."""
+"""The manifests in `deploy/kubernetes`, and their validation."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import yaml
 from tests.unit.deploy.expressions import DEPLOY
 
 FOLDER = DEPLOY / "kubernetes"
-#: whose schemas come with the validator
+#: the versions whose schemas the validator has
 VERSIONS = ("1.30", "1.37")
 _KEDA = json.loads(Path(__file__).with_name("keda-scaledobject.schema.json").read_text())
 
 
 def documents() -> Iterator[dict[str, Any]]:
-    """Every object, but for the list of files."""
+    """Return every object, save the list of files."""
     for path in sorted(FOLDER.glob("*.yaml")):
         for document in yaml.safe_load_all(path.read_text()):
             if document["kind"] != "Kustomization":
@@ -28,7 +28,7 @@ def documents() -> Iterator[dict[str, Any]]:
 
 
 def pods() -> dict[str, dict[str, Any]]:
-    """What each workload makes its pods by, by the workload's name."""
+    """Return the pod template of each workload by its name."""
     return {
         document["metadata"]["name"]: document["spec"]["template"]
         for document in documents()
@@ -37,7 +37,7 @@ def pods() -> dict[str, dict[str, Any]]:
 
 
 def check(document: dict[str, Any], version: str = VERSIONS[-1]) -> None:
-    """Raise `jsonschema.ValidationError` for what a cluster of `version` would refuse."""
+    """Raise `jsonschema.ValidationError` for an object that a cluster of `version` refuses."""
     if document["kind"] != "ScaledObject":
         kubernetes_validate.validate(document, version, strict=True)
         return

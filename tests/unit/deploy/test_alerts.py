@@ -1,4 +1,4 @@
-"""The alerts, by Prometheus' own tool: each rings in its own plight, and none in health."""
+"""The alerts, evaluated by promtool: each fires in its own fault, and none without a fault."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ ERROR = '{lane="normal",outcome="error"}'
 FAILED = '{lane="normal",outcome="failed"}'
 LATENCY = "risk_tasks_check_latency_seconds_bucket"
 
-#: values at every fifteen seconds for half an hour; what ends otherwise has begun 45 s ago
-HEALTH = {
+#: a value every 15 s for half an hour; a series that changes at its end changed 45 s ago
+HEALTHY = {
     "risk_tasks_broker_up": "1x120",
     f"risk_tasks_workers{LANE}": "2x120",
     "risk_tasks_default_market": "1x120",
@@ -54,8 +54,8 @@ HEALTH = {
     "risk_tasks_cache_corrupt_entries_total": "2x120",
 }
 
-#: what is otherwise, by the alert that it rings
-PLIGHTS: dict[str, dict[str, str | None]] = {
+#: the series that differ in a fault, by the alert that fires
+FAULTS: dict[str, dict[str, str | None]] = {
     "BrokerDown": {"risk_tasks_broker_up": "0x120"},
     "NoScheduler": {"risk_tasks_broker_up": None},
     "NoWorkers": {f"risk_tasks_workers{LANE}": "0x120"},
@@ -121,15 +121,15 @@ def test_the_rules_and_the_scrape_example_are_valid(promtool):
     run(promtool, "check", "config", ALERTS.with_name("prometheus.yml"))
 
 
-def test_none_rings_in_health(promtool, tmp_path):
-    """Faults of yesterday stand in counters and ring no more."""
-    check(promtool, tmp_path, case(HEALTH, []))
+def test_no_alert_fires_without_a_fault(promtool, tmp_path):
+    """Counters still contain faults of the day before."""
+    check(promtool, tmp_path, case(HEALTHY, []))
 
 
-@pytest.mark.parametrize("name", PLIGHTS)
-def test_each_rings_in_its_plight_and_no_other(promtool, tmp_path, name):
-    """All else is as in health."""
-    series = {key: values for key, values in {**HEALTH, **PLIGHTS[name]}.items() if values}
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_alert_fires_in_its_fault_and_no_other_does(promtool, tmp_path, name):
+    """All other series are healthy."""
+    series = {key: values for key, values in {**HEALTHY, **FAULTS[name]}.items() if values}
 
     check(promtool, tmp_path, case(series, [name]))
 
@@ -146,15 +146,15 @@ NONE_RECORDED = {"risk_tasks_live_reports_total": "500x120"}
     ],
     ids=["taken again and again", "nothing to compute", "one change at a scrape"],
 )
-def test_live_portfolios_that_are_taken_and_never_recorded_ring_though_none_is_dirty_for_long(
+def test_live_portfolios_that_are_taken_and_never_recorded_fire_an_alert(
     promtool, tmp_path, series, ringing
 ):
-    check(promtool, tmp_path, case({**HEALTH, **series}, ringing))
+    check(promtool, tmp_path, case({**HEALTHY, **series}, ringing))
 
 
-def test_each_alert_has_a_plight_here_and_its_first_steps_in_the_documents():
-    """At the place that it names."""
-    assert [rule["alert"] for rule in rules()] == [f"RiskTasks{name}" for name in PLIGHTS]
+def test_each_alert_has_a_fault_here_and_first_steps_in_the_documentation():
+    """Its runbook link leads to them."""
+    assert [rule["alert"] for rule in rules()] == [f"RiskTasks{name}" for name in FAULTS]
     for rule in rules():
         page, anchor = rule["annotations"]["runbook"].split("#")
         heading = rf"^### {rule['alert']}\n"
@@ -162,8 +162,8 @@ def test_each_alert_has_a_plight_here_and_its_first_steps_in_the_documents():
         assert re.search(heading, (ROOT / page).read_text(), re.MULTILINE), rule["alert"]
 
 
-def test_every_panel_says_what_it_shows_and_none_lies_on_another():
-    """Titles and texts, on a grid of 24 columns."""
+def test_every_panel_has_a_title_and_a_description_and_no_two_overlap():
+    """The grid has 24 columns."""
     taken: set[tuple[int, int]] = set()
     for panel in panels():
         assert panel["title"], DASHBOARD
@@ -181,7 +181,7 @@ def test_every_panel_says_what_it_shows_and_none_lies_on_another():
 
 #: 50 checks a second of 10 ms each
 WORKING = {
-    **HEALTH,
+    **HEALTHY,
     f"risk_tasks_lane_checks{LANE}": "600x120",
     'risk_tasks_lane_checks{lane="batch"}': "3000x120",
     f"risk_tasks_checks_total{OK}": "0+750x120",
@@ -200,10 +200,10 @@ ASLEEP = {**WORKING, f"risk_tasks_checks_total{OK}": "5x120"}
     ],
     ids=["working", "nothing ended", "nothing scraped"],
 )
-def test_keda_is_told_seconds_of_work_and_nothing_where_nothing_is_known(
+def test_the_query_of_keda_returns_seconds_of_work_and_0_where_the_cost_is_unknown(
     promtool, tmp_path, series, values
 ):
-    """By promtool: 600 checks of 10 ms are 6 s; 0 where nobody knows what one costs."""
+    """600 checks of 10 ms are 6 s; 0 where the time of a check is not measured."""
     test = {
         "interval": "15s",
         "input_series": [{"series": name, "values": shape} for name, shape in series.items()],

@@ -1,4 +1,4 @@
-"""That names are found in expressions at all, on which the test of the live metrics rests."""
+"""Names are found in expressions; the test of the live metrics depends on it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.unit.deploy.expressions import expressions, labels_in, metrics_in
         ("a:rate5m offset 5m", {"a:rate5m"}),
     ],
 )
-def test_metrics_are_told_from_the_words_of_the_language(expression, names):
+def test_metrics_are_distinguished_from_keywords(expression, names):
     assert metrics_in(expression) == names
 
 
 def test_every_expression_names_a_metric():
-    """And there are dozens."""
+    """There are dozens of expressions."""
     found = list(expressions())
 
     assert len(found) > 40

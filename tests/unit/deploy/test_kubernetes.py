@@ -1,4 +1,4 @@
-"""The manifests are valid, hardened, and of one piece; no cluster and no network is asked."""
+"""The manifests are valid, hardened and consistent; the tests use no cluster and no network."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.unit.deploy.manifests import FOLDER, VERSIONS, check, documents, pods
 
 COMPOSE = yaml.safe_load((DEPLOY.parent / "docker-compose.yml").read_text())
 ALL = {f"{one['kind']}/{one['metadata']['name']}": one for one in documents()}
-#: as the services of Compose are called
+#: the names of the services in docker-compose.yml
 SERVICE = {"scheduler": "beat"}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", ALL)
-def test_each_is_valid_and_has_no_field_that_nobody_knows(name, version):
+def test_each_manifest_is_valid_and_has_no_unknown_field(name, version):
     check(ALL[name], version)
 
 
@@ -62,14 +62,14 @@ BEHAVIOR = ("spec", "advanced", "horizontalPodAutoscalerConfig", "behavior")
     ],
     ids=str,
 )
-def test_what_a_cluster_would_refuse_is_refused(document):
+def test_an_invalid_manifest_is_refused(document):
     with pytest.raises(jsonschema.ValidationError):
         check(document)
 
 
 @pytest.mark.parametrize("name", pods())
-def test_each_pod_may_do_no_more_than_its_container_of_compose(name):
-    """User, root, capabilities, image; memory, processor and time to go are those of Compose."""
+def test_each_pod_has_the_rights_and_bounds_of_its_compose_service(name):
+    """User, file system, capabilities, image, memory, processor and grace period."""
     spec = pods()[name]["spec"]
     (container,) = spec["containers"]
     compose = COMPOSE["services"][SERVICE.get(name, name)]
@@ -93,8 +93,8 @@ def test_each_pod_may_do_no_more_than_its_container_of_compose(name):
     assert "readinessProbe" in container
 
 
-def test_settings_and_secrets_that_are_named_are_there():
-    """Each file of a secret is mounted where the setting looks for it."""
+def test_named_settings_and_secrets_exist():
+    """Each file of a secret is mounted at the path in its setting."""
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     kept = set(ALL["Secret/risk-tasks"]["stringData"])
     for name, pod in pods().items():
@@ -112,7 +112,7 @@ def test_settings_and_secrets_that_are_named_are_there():
     assert set(ALL["Secret/risk-tasks"]["stringData"].values()) == {""}
 
 
-def test_whoever_selects_selects_something():
+def test_every_selector_selects_something():
     """Services, budgets, policies and deployments by labels; the scaled object by name."""
     labels = [pod["metadata"]["labels"] for pod in pods().values()]
     for name, document in ALL.items():
@@ -126,7 +126,7 @@ def test_whoever_selects_selects_something():
     assert "replicas" not in ALL[f"Deployment/{target}"]["spec"]
 
 
-def test_the_list_names_every_file_but_the_form_and_what_needs_keda():
+def test_the_kustomization_lists_every_file_save_the_template_and_the_scaled_object():
     listed = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())["resources"]
     apart = {"kustomization.yaml", "secret.template.yaml", SCALED_OBJECT.name}
 
