@@ -1,4 +1,4 @@
-"""`market`, `limits` and `measures`: what checks are computed on, held against and made of."""
+"""`market`, `limits` and `measures`: the inputs of checks."""
 
 from __future__ import annotations
 

@@ -116,7 +116,9 @@ async def _respond(gateway: Gateway, operation: Operation, request: Request) -> 
         answer = await operation.handler(gateway, request)
         return answer if isinstance(answer, Response) else json_response(answer)
     except ClientDisconnect:
-        return ProblemError(400, "gone", "The client disconnected.").response()
+        return ProblemError(
+            400, "gone", "The client disconnected.", remedy="Send the request again."
+        ).response()
     except Exception as error:
         problem = ProblemError.of(error)
         if problem.code == "error":

@@ -86,7 +86,7 @@ class LivePortfolio(PortfolioDocument, kw_only=True):
 class LatestReport(Struct):
     """The report of `version`; a later `current_version` is still being computed.
 
-    `reason` is that of the critical event that asked for the report, else null.
+    `reason` is that of the critical event that requested the report, else null.
     """
 
     version: int

@@ -152,10 +152,10 @@ def test_workers_publish_task_events_only_while_flower_runs(fleet, tmp_path):
     with (
         redis.Redis.from_url(fleet.url) as client,
         RiskClient(fleet.url, timeout_s=20) as risk,
-        _events(client) as told,
+        _events(client) as published,
     ):
         risk.check(Portfolio("p", {}))
-        assert told() == []
+        assert published() == []
 
         password = tmp_path / "password"
         password.write_text("tulip")
@@ -166,15 +166,15 @@ def test_workers_publish_task_events_only_while_flower_runs(fleet, tmp_path):
         log = tmp_path / "flower.log"
         arguments = ["-m", "risk_tasks", "flower", "--port", str(free_port())]
         with running(*arguments, log=log, settings=settings) as flower:
-            wait_until(lambda: risk.check(Portfolio("p", {})) and told(), 40, "events")
+            wait_until(lambda: risk.check(Portfolio("p", {})) and published(), 40, "events")
             assert ended(flower, log) == 0
         assert "tulip" not in log.read_text()
 
         # The last command reaches each worker at a different time.
-        wait_until(lambda: risk.check(Portfolio("p", {})) and not told(), 20, "silence")
+        wait_until(lambda: risk.check(Portfolio("p", {})) and not published(), 20, "silence")
         for _ in range(10):
             risk.check(Portfolio("p", {}))
-        assert told() == []
+        assert published() == []
 
 
 @contextmanager
@@ -184,13 +184,13 @@ def _events(client: redis.Redis) -> Iterator[Any]:
         events.psubscribe("*celeryev*task*")
         events.get_message(timeout=1)
 
-        def told() -> list[Any]:
+        def published() -> list[Any]:
             found = []
             while message := events.get_message(timeout=0.3):
                 found.append(message)
             return found
 
-        yield told
+        yield published
 
 
 def test_flower_does_not_start_without_a_password():

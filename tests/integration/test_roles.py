@@ -90,24 +90,24 @@ def test_a_worker_container_starts_serves_and_stops(
 
         assert ended(worker, log) == 0
 
-    told = server.client.lrange(reply_key("ordered"), 0, -1)
-    served = [reply.split()[0].decode() for reply in told]
+    replies = server.client.lrange(reply_key("ordered"), 0, -1)
+    served = [reply.split()[0].decode() for reply in replies]
     assert served == [*in_normal, *in_batch]
     assert server.counter("expired") == 4
     assert late not in str(server.key_names())
     assert role_of(server, worker.pid) is None
-    told = events(log)
-    assert told.count("block.not_started") == 1
+    logged = events(log)
+    assert logged.count("block.not_started") == 1
     assert (
-        told.index("worker.compiling")
-        < told.index("worker.ready")
-        < told.index("worker.draining")
-        < told.index("worker.stopped")
+        logged.index("worker.compiling")
+        < logged.index("worker.ready")
+        < logged.index("worker.draining")
+        < logged.index("worker.stopped")
     )
 
 
 def test_kernels_are_compiled_before_the_first_block(server, clients, market, limit_set, tmp_path):
-    """A check never waits for a compiler, whatever it asks for."""
+    """A check never waits for the compiler."""
     log = tmp_path / "worker.log"
     risk = clients(server.url, timeout_s=60)
     risk.publish_market(market)

@@ -89,11 +89,11 @@ def test_control_characters_in_values_are_escaped(lines, log_format):
         log.warning(HOSTILE)
         logging.getLogger("celery").warning("from %s", HOSTILE)
 
-    told = lines(say, log_format)
+    written = lines(say, log_format)
 
-    assert len(told) == 3
-    assert all(is_plain(line) for line in told), told
-    assert all("\\x1b" in line or "\\u001b" in line for line in told)
+    assert len(written) == 3
+    assert all(is_plain(line) for line in written), written
+    assert all("\\x1b" in line or "\\u001b" in line for line in written)
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
@@ -106,11 +106,11 @@ def test_control_characters_in_an_exception_are_escaped(lines, log_format):
         except ValueError:
             log.exception("block.failed")
 
-    told = lines(say, log_format)
+    written = lines(say, log_format)
 
-    assert (len(told) == 1) == (log_format == "json")
-    assert all(is_plain(line.replace("\n", "")) for line in told), told
-    assert any("ValueError" in line for line in told)
+    assert (len(written) == 1) == (log_format == "json")
+    assert all(is_plain(line.replace("\n", "")) for line in written), written
+    assert any("ValueError" in line for line in written)
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
@@ -127,14 +127,14 @@ def test_passwords_are_masked(lines, log_format):
         except ConnectionError:
             log.exception("lost")
 
-    told = "\n".join(lines(say, log_format))
+    written = "\n".join(lines(say, log_format))
 
-    assert "hunter2" not in told
-    assert told.count("user:***@host:6379") >= 7
-    assert told.count("?password=***") == 1
-    assert "kept" in told
+    assert "hunter2" not in written
+    assert written.count("user:***@host:6379") >= 7
+    assert written.count("?password=***") == 1
+    assert "kept" in written
     if log_format == "json":
-        assert all(json.loads(line) for line in told.splitlines())
+        assert all(json.loads(line) for line in written.splitlines())
 
 
 def test_warnings_of_libraries_are_log_lines(lines):

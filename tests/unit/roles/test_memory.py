@@ -30,7 +30,7 @@ thread.join()
 """
 
 
-def told(*, keeps: bool) -> tuple[int, int]:
+def page_faults(*, keeps: bool) -> tuple[int, int]:
     program = PROGRAM.format(keeps=keeps)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     kept, faults = done.stdout.split()
@@ -39,8 +39,8 @@ def told(*, keeps: bool) -> tuple[int, int]:
 
 def test_freed_memory_is_kept_for_the_next_block():
     """Otherwise each block would map hundreds of pages."""
-    kept, few = told(keeps=True)
-    _, many = told(keeps=False)
+    kept, few = page_faults(keeps=True)
+    _, many = page_faults(keeps=False)
 
     assert kept == 1
     assert many > 20 * 200
