@@ -1,4 +1,4 @@
-"""Lua scripts: where their text is, and the one way in which they are called."""
+"""Loads and calls the Lua scripts of the broker, the cache and the store."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _SECTION = re.compile(r"^-- script: (\w+)$", re.MULTILINE)
 class Script:
     """A script of the file `lua/FILE.lua` of a package.
 
-    A file holds one script, or several that each begin with a line `-- script: NAME`. What stands
-    before the first of these is part of every script of the file; so is what stands there in the
-    files named in `after`. A script may run twice, since a lost connection is retried.
+    A file has one script, or several that each start with a line `-- script: NAME`. The text before
+    the first of these lines, the head, is part of every script of the file. The heads of the files
+    `after` come before it. A script must be safe to repeat, because lost connections are retried.
     """
 
     def __init__(
@@ -50,9 +50,9 @@ class Script:
     def run_all(self, commands: Sequence[Command], *, transaction: bool) -> list[Any]:
         """Run `commands`, calls of this script among them, in one round trip.
 
-        Where the server does not have the script yet, all of them run again.
+        If the server does not have the script, it is loaded and all commands run again.
         """
-        # A pipeline of redis-py asks the server for its scripts by one more round trip each time.
+        # Not by the scripts of a redis-py pipeline: it adds SCRIPT EXISTS to each execution.
         return self._loaded(lambda: self._execute(commands, transaction))
 
     def _execute(self, commands: Sequence[Command], transaction: bool) -> list[Any]:
@@ -64,7 +64,7 @@ class Script:
     def _loaded(self, call: Callable[[], Result]) -> Result:
         try:
             return call()
-        except NoScriptError:  # a server that has just started, or whose scripts were flushed
+        except NoScriptError:  # after a restart or SCRIPT FLUSH
             self._client.script_load(self._text)
             return call()
 
@@ -78,7 +78,7 @@ def _text(package: str, parts: Sequence[str], name: str | None) -> str:
 
 @cache
 def _read(package: str, file: str) -> tuple[str, dict[str, str]]:
-    """Return what stands before the first script of a file, and the scripts by name."""
+    """Return the head of a file and its scripts by name."""
     head, *named = _SECTION.split((files(package) / "lua" / f"{file}.lua").read_text())
     return head, dict(zip(named[::2], named[1::2], strict=True))
 

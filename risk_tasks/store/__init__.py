@@ -1,1 +1,1 @@
-"""Everything that is stored on the server besides the blocks of the broker."""
+"""Data on the server, except the blocks of the broker."""

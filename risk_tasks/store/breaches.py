@@ -49,7 +49,7 @@ class BreachStream(Store):
     def position(self, since: str) -> str:
         """Return the position that `since` means, for `NOW` that of the last change.
 
-        Raises `InvalidSettingsError` for what is not a position.
+        Raises `InvalidSettingsError` for an invalid position.
         """
         return self.last() if since == NOW else _position(since)
 
@@ -58,7 +58,7 @@ class BreachStream(Store):
     ) -> list[LimitChange]:
         """Return up to `limit` changes after `since`; waits `timeout_s` for the first one.
 
-        Raises `InvalidSettingsError` for what is not a position, and `ChangesTrimmedError` if
+        Raises `InvalidSettingsError` for an invalid position, and `ChangesTrimmedError` if
         changes after it may be gone. `BEGINNING` means the oldest change that is kept.
         """
         since = self.position(since)
@@ -147,7 +147,7 @@ class ListenerStore(Store):
         """Deliver the changes after `since` to `queue`; False if it listens already.
 
         Raises `InvalidSettingsError` for the queue of a lane, whose messages workers would take,
-        and for what is not a position.
+        and for an invalid position.
         """
         _position(since)
         if not queue or queue in {lane.queue for lane in Lane}:

@@ -33,7 +33,7 @@ _AT_ONCE = 200
 
 
 class _Attributes(msgspec.Struct, omit_defaults=True):
-    """What is stored of a portfolio besides its positions."""
+    """Stored attributes of a portfolio."""
 
     cash: float | None = None
     nav: float | None = None
@@ -141,7 +141,7 @@ class PortfolioStore(Store):
         ]
         event = CriticalEvent(
             n_portfolios=len(ids) - len(missing),
-            # Where all are meant, one that was removed just now is not asked for.
+            # A portfolio that was removed since `ids` is not an unknown id of the caller.
             unknown_ids=() if portfolio_ids is None else tuple(missing),
         )
         if key is not None:
@@ -255,5 +255,5 @@ def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _words(numbers: Mapping[str, float]) -> list[str]:
-    """Return names and numbers in turn; 17 digits hold every bit of a float64."""
+    """Return alternating names and numbers; 17 digits hold every bit of a float64."""
     return [word for name, number in numbers.items() for word in (name, f"{number:.17g}")]

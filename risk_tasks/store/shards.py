@@ -46,7 +46,7 @@ class ShardStore(Store):
         return int(self._client.get(SHARDS_KEY) or 1)
 
     def agree(self, n_shards: int | None, *, is_served: bool) -> int:
-        """Set the number of shards, unless `n_shards` is None; returns the number.
+        """Set the number of shards and return it; for None, only return it.
 
         `is_served`: whether workers are alive. Raises `ShardCountError` if the number differs and
         workers are alive or blocks wait in a shard.

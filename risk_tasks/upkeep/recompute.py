@@ -26,7 +26,7 @@ from risk_tasks.wire.request import AttemptMark, Detail, Terms, encode_request, 
 
 log = structlog.get_logger("risk_tasks")
 
-#: how long a step waits if nothing is due, and how long at most if something is due soon
+#: longest wait of a step if nothing is due, and if something is due soon
 _IDLE_S, _SOON_S = 1.0, 0.02
 #: outdated portfolios are taken while fewer blocks than this are in progress
 _REFRESHED_BLOCKS = 4
@@ -42,7 +42,7 @@ _STAMP = StampRequest(DEFAULT_NAME, DEFAULT_NAME, IfMissing.NONE)
 class LivePolicy:
     """When live portfolios are computed, and how many at once."""
 
-    #: dirty portfolios that are due at once, and the most that one block holds
+    #: dirty portfolios that are due at once; limit of one block
     batch_size: int = 50
     #: ms after which a dirty portfolio is due in any case
     window_ms: int = 100

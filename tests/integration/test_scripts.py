@@ -1,4 +1,4 @@
-"""The one way in which Lua scripts are called, on a real server."""
+"""Loading and calling of Lua scripts on a real server."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ return unknown
 -- script: take
 -- Take portfolios that are due: those of critical events; else dirty ones, if there are enough or
 -- one has waited long enough; else some whose report is outdated.
--- ARGV  1 portfolios that are enough, and the most that are taken  2 ms that one waits at most
+-- ARGV  1 dirty portfolios that are enough; limit of this call  2 ms after which one is enough
 --       3 portfolios that may be in progress, twice as many with those of critical events
 --       4 portfolios that may be in progress if outdated ones are taken; 0 for none
 -- Returns {reason, ms until more may be due (-1: nothing is dirty or outdated),
@@ -192,7 +192,7 @@ if due_ms ~= 0 or room(ARGV[3]) <= 0 then
   take_from('outdated', room(ARGV[4]), 'risk:live', '-inf', '(' .. epoch, 'BYSCORE', 'LIMIT', 0,
     room(ARGV[4]))
 end
--- What waits only for room, and what is outdated, is looked for again soon.
+-- If portfolios wait only for room, or are outdated, the collector looks again soon.
 if #ids == 0 and (due_ms == 0 or redis.call('EXISTS', 'risk:live:critical') == 1) then due_ms = 20 end
 if not due_ms and redis.call('ZCOUNT', 'risk:live', '-inf', '(' .. epoch) > 0 then due_ms = 20 end
 
@@ -252,7 +252,7 @@ if attempt == held[2] then redis.call('ZREM', 'risk:live:in_progress', id) end
 local before, n_changed = {}, 0
 local states = redis.call('HGETALL', state_of)
 for place = 1, #states, 2 do before[states[place]] = states[place + 1] end
-local function stands(limit, state, standing)
+local function set_state(limit, state, standing)
   local was = before[limit] or 'ok'
   before[limit] = nil
   if was == state then return end
@@ -261,10 +261,10 @@ local function stands(limit, state, standing)
   change_state(ARGV[5], id, version, attempt, limit, was, state, standing, reason)
   n_changed = n_changed + 1
 end
-for place = 7, #ARGV, 3 do stands(ARGV[place], ARGV[place + 1], ARGV[place + 2]) end
+for place = 7, #ARGV, 3 do set_state(ARGV[place], ARGV[place + 1], ARGV[place + 2]) end
 -- Limits that had a state and do not apply any more.
 for place = 1, #states, 2 do
-  if before[states[place]] then stands(states[place], 'ok', '') end
+  if before[states[place]] then set_state(states[place], 'ok', '') end
 end
 if n_changed > 0 and redis.call('HLEN', 'risk:live:listeners') > 0
   and redis.call('SET', 'risk:live:dispatch', 1, 'NX', 'EX', 5) then
