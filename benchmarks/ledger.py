@@ -23,7 +23,7 @@ from risk_tasks.connection import connect
 from risk_tasks.embedding.server import running_server
 from risk_tasks.keys import reply_key, result_key
 from risk_tasks.model.measures import MeasureSettings, parse_measures
-from risk_tasks.model.stamp import Stamp
+from risk_tasks.model.report import Stamp
 from risk_tasks.queues import Lane
 from risk_tasks.service import MarketCache, Service
 from risk_tasks.wire.request import Detail, Terms, encode_request, pack_portfolios

@@ -1,16 +1,9 @@
-"""Names of tasks, lanes and queues, the capacities of lanes, and the shards of portfolios."""
+"""Names of tasks, lanes and queues, the capacities of lanes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
-from zlib import crc32
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 _MIB = 1 << 20
 
@@ -94,15 +87,3 @@ def queues_of(lane: Lane, n_shards: int) -> list[str]:
 def lane_of_queue(queue: str) -> str:
     """Return the name of the lane that a queue belongs to."""
     return queue.removeprefix("risk.").partition(".")[0]
-
-
-def shard_of(portfolio_id: str, n_shards: int) -> int:
-    """Return the shard of a portfolio, 0 to `n_shards` - 1: CRC-32 of its UTF-8 bytes."""
-    return crc32(portfolio_id.encode()) % n_shards
-
-
-def shards_of(portfolio_ids: Iterable[bytes], n_shards: int) -> npt.NDArray[np.int64]:
-    """Return the shard of each portfolio; ids are UTF-8 bytes."""
-    import numpy as np  # here, since Flower's container has no NumPy
-
-    return np.fromiter(map(crc32, portfolio_ids), np.int64) % n_shards

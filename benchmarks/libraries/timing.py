@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.inputs import N_POSITIONS
 from benchmarks.libraries.agreements import AGREEMENTS, Agreement
 from benchmarks.libraries.run import Libraries
-from risk_tasks.model.confidence import tail_probability
+from risk_tasks.model.measures import tail_probability
 
 CONFIDENCE = "0.99"
 #: as these libraries are used, and all books in one call where the function takes columns

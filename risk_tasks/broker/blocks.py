@@ -24,7 +24,7 @@ from risk_tasks.keys import (
     payload_key,
     result_key,
 )
-from risk_tasks.model.stamp import Stamp
+from risk_tasks.model.report import Stamp
 from risk_tasks.queues import FETCH_GRACE_S, LANE_CAPACITY, MAX_REQUEUES, OVERDUE_GRACE_S, Lane
 
 #: copying this many bytes through Lua is cheaper than a command of their own

@@ -11,12 +11,10 @@ import typer
 from risk_tasks.cli.console import AsJson, Update, emit, progress
 from risk_tasks.cli.published import market_summary, read_market_files
 from risk_tasks.errors import RiskTasksError, StartError
-from risk_tasks.model.backtest import Backtest, BacktestReport
-from risk_tasks.model.confidence import VarConvention, parse_confidence
+from risk_tasks.model.backtest import Backtest, BacktestReport, Zone
 from risk_tasks.model.market import MarketSnapshot
-from risk_tasks.model.measures import MeasureSettings
+from risk_tasks.model.measures import MeasureSettings, VarConvention, parse_confidence
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.model.traffic_light import Zone
 from risk_tasks.readers import read_portfolios
 from risk_tasks.render.backtests import backtest_tables
 from risk_tasks.wire.documents import report_document

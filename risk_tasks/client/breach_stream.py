@@ -17,8 +17,7 @@ import redis
 from risk_tasks.connection import connect
 from risk_tasks.errors import InvalidSettingsError, TransportError
 from risk_tasks.model.live import LimitChange
-from risk_tasks.model.name import is_name
-from risk_tasks.model.number import as_finite
+from risk_tasks.model.values import as_finite, is_name
 from risk_tasks.store.breaches import NOW, BreachStream
 
 #: the longest read of the stream: a closed client is noticed after it

@@ -33,7 +33,7 @@ from risk_tasks.errors import (
     ReportTimeoutError,
     RiskTasksError,
 )
-from risk_tasks.model.number import as_finite
+from risk_tasks.model.values import as_finite
 from risk_tasks.queues import Lane
 from risk_tasks.wire.request import RequestBlock
 

@@ -18,9 +18,9 @@ from risk_tasks.errors import (
     RequestError,
     StaleVersionError,
 )
-from risk_tasks.model.name import is_name
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import Decision, ReportError, ReportStatus, RiskReport
+from risk_tasks.model.values import is_name
 from risk_tasks.store.portfolios import unknown
 
 #: ids of live portfolios -> the portfolios, None for an id that is not held

@@ -17,9 +17,8 @@ from risk_tasks.errors import (
 from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureSettings, parse_measures
-from risk_tasks.model.name import is_name
-from risk_tasks.model.number import as_finite
 from risk_tasks.model.report import RiskReport
+from risk_tasks.model.values import as_finite, is_name
 from risk_tasks.queues import CHECK_BLOCK_TASK, LANE_OF_KIND, Lane
 from risk_tasks.wire.request import Detail, Terms
 

@@ -21,8 +21,8 @@ import pyarrow as pa
 
 from risk_tasks.broker.blocks import IfMissing, StampRequest
 from risk_tasks.model.measures import MeasureName
-from risk_tasks.queues import SHARDED_LANES, Lane, shard_of, shards_of
-from risk_tasks.store.shards import ShardStore
+from risk_tasks.queues import SHARDED_LANES, Lane
+from risk_tasks.store.shards import ShardStore, shard_of, shards_of
 from risk_tasks.wire.answer import AnswerBlock
 from risk_tasks.wire.request import Detail, RequestBlock, Terms
 

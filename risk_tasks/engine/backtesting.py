@@ -14,13 +14,13 @@ from risk_tasks.engine.market import MarketArrays
 from risk_tasks.errors import InvalidMarketError, InvalidPortfolioError, InvalidSettingsError
 from risk_tasks.kernels import history
 from risk_tasks.model.backtest import Backtest, backtest
-from risk_tasks.model.confidence import (
+from risk_tasks.model.measures import (
+    MeasureSettings,
     VarConvention,
     min_observations,
     parse_confidence,
     var_position,
 )
-from risk_tasks.model.measures import MeasureSettings
 
 #: a trading year, as in Basel 1996
 WINDOW = 250

@@ -16,14 +16,15 @@ from risk_tasks.engine.market import MarketArrays
 from risk_tasks.kernels.history import outcomes, profit_and_loss
 from risk_tasks.kernels.positions import concentration, exposure
 from risk_tasks.model.column import MeasureColumn, Outcome
-from risk_tasks.model.confidence import (
+from risk_tasks.model.measures import (
+    MeasureName,
+    MeasureSettings,
     VarConvention,
     min_observations,
     tail_probability,
     tail_rank,
     var_position,
 )
-from risk_tasks.model.measures import MeasureName, MeasureSettings
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]

@@ -32,8 +32,7 @@ from risk_tasks.engine.computation import (
 )
 from risk_tasks.kernels import history as kernels
 from risk_tasks.model.column import MeasureColumn, Outcome
-from risk_tasks.model.confidence import tail_probability, tail_rank
-from risk_tasks.model.measures import MeasureName, MeasureSettings
+from risk_tasks.model.measures import MeasureName, MeasureSettings, tail_probability, tail_rank
 
 
 def volatility(run: Computation, name: MeasureName) -> MeasureColumn:

@@ -32,8 +32,13 @@ from risk_tasks.kernels.covariance import loadings, lower_factor
 from risk_tasks.kernels.history import profit_and_loss
 from risk_tasks.kernels.simulation import keep_worst_pairs, normal_draws, random_bits
 from risk_tasks.model.column import MeasureColumn, Outcome
-from risk_tasks.model.confidence import min_observations
-from risk_tasks.model.measures import Distribution, HorizonRule, MeasureName, MeasureSettings
+from risk_tasks.model.measures import (
+    Distribution,
+    HorizonRule,
+    MeasureName,
+    MeasureSettings,
+    min_observations,
+)
 
 BitArray = npt.NDArray[np.uint64]
 

@@ -25,8 +25,7 @@ from risk_tasks.engine.history import deviation_parts
 from risk_tasks.kernels.covariance import ledoit_wolf
 from risk_tasks.kernels.history import moments
 from risk_tasks.model.column import MeasureColumn, Outcome
-from risk_tasks.model.confidence import tail_probability
-from risk_tasks.model.measures import MeasureName
+from risk_tasks.model.measures import MeasureName, tail_probability
 
 
 def student_value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:

@@ -29,8 +29,7 @@ from risk_tasks.engine.computation import (
 )
 from risk_tasks.kernels.history import shortfall_of_one
 from risk_tasks.model.column import MeasureColumn, Outcome
-from risk_tasks.model.confidence import tail_rank
-from risk_tasks.model.measures import MeasureName
+from risk_tasks.model.measures import MeasureName, tail_rank
 
 #: a column (P,) of the instrument at a place in the market
 ColumnOfPlace = Callable[[Computation, MeasureName, int], MeasureColumn]

@@ -1,33 +1,187 @@
-"""A backtest: how often losses went beyond the value-at-risk, and what that says about it."""
+"""Backtests: exceptions to the value-at-risk, likelihood-ratio tests and traffic-light zones.
+
+Counts and confidence are integers and fractions until the logarithm, so that a record with exactly
+the expected number of exceptions has a statistic of exactly 0. 0 log 0 is 0.
+
+Sources: Kupiec, Techniques for Verifying the Accuracy of Risk Measurement Models, Journal of
+Derivatives 3 (1995); Christoffersen, Evaluating Interval Forecasts, International Economic Review
+39 (1998); Basel Committee on Banking Supervision, Supervisory framework for the use of
+"backtesting" in conjunction with the internal models approach (January 1996), Table 2; Minimum
+capital requirements for market risk, MAR32.9 and MAR32.18.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+from math import erfc, exp, log, sqrt
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from risk_tasks.errors import RequestError
-from risk_tasks.model.confidence import parse_confidence, tail_probability
-from risk_tasks.model.likelihood import (
-    Transitions,
-    chi_square_survival,
-    conditional_coverage,
-    independence,
-    proportion_of_failures,
-)
+from risk_tasks.model.measures import parse_confidence, tail_probability
 from risk_tasks.model.report import ReportError
-from risk_tasks.model.traffic_light import (
-    Zone,
-    cumulative_probability,
-    frtb_desk_threshold,
-    frtb_multiplier,
-    plus_factor,
-    zone_of,
-)
+
+
+class Transitions(NamedTuple):
+    """How often a day of one kind followed one of another: n01 exceptions after a day without."""
+
+    n00: int
+    n01: int
+    n10: int
+    n11: int
+
+    @classmethod
+    def of(cls, is_exception: npt.NDArray[np.bool_]) -> Transitions:
+        """Count the T - 1 transitions of `is_exception` (T,), oldest first."""
+        kinds = 2 * is_exception[:-1].astype(np.int64) + is_exception[1:]
+        return cls(*np.bincount(kinds, minlength=4).tolist())
+
+
+def proportion_of_failures(n_observations: int, n_exceptions: int, confidence: str) -> float:
+    """Return Kupiec's LR_pof of N exceptions in T > 0 days, never negative; 1 degree of freedom.
+
+    2 [N log((N / T) / alpha) + (T - N) log((1 - N / T) / (1 - alpha))], finite for 0 <= N <= T.
+    """
+    alpha = tail_probability(confidence)
+    calm = n_observations - n_exceptions
+    return _ratio(
+        _term(n_exceptions, n_exceptions * alpha.denominator, n_observations * alpha.numerator),
+        _term(
+            calm,
+            calm * alpha.denominator,
+            n_observations * (alpha.denominator - alpha.numerator),
+        ),
+    )
+
+
+def independence(transitions: Transitions) -> float:
+    """Return Christoffersen's LR_ind, never negative; 1 degree of freedom.
+
+    2 sum of n_ij log(n_ij n / (n_i. n_.j)): exceptions whose probability depends on the day before
+    against exceptions that are independent. Finite for every count; 0 where the days are all of
+    one kind, from which no dependence can be told.
+    """
+    n00, n01, n10, n11 = transitions
+    n = n00 + n01 + n10 + n11
+    calm, after = n00 + n01, n10 + n11
+    return _ratio(
+        _term(n00, n00 * n, calm * (n00 + n10)),
+        _term(n01, n01 * n, calm * (n01 + n11)),
+        _term(n10, n10 * n, after * (n00 + n10)),
+        _term(n11, n11 * n, after * (n01 + n11)),
+    )
+
+
+def conditional_coverage(transitions: Transitions, confidence: str) -> float:
+    """Return Christoffersen's LR_cc, never negative; 2 degrees of freedom.
+
+    Both likelihoods are conditional on the first day, so that LR_cc is LR_ind plus the LR_pof of
+    the T - 1 >= 1 days that follow another.
+    """
+    n, n_exceptions = sum(transitions), transitions.n01 + transitions.n11
+    return proportion_of_failures(n, n_exceptions, confidence) + independence(transitions)
+
+
+def chi_square_survival(statistic: float, degrees_of_freedom: int) -> float:
+    """Return P(chi-square >= `statistic`), 0 to 1, in closed form for 1 or 2 degrees of freedom."""
+    if degrees_of_freedom == 1:
+        return erfc(sqrt(statistic / 2))
+    if degrees_of_freedom == 2:
+        return exp(-statistic / 2)
+    raise ValueError(degrees_of_freedom)
+
+
+def _ratio(*terms: float) -> float:
+    """The likelihood that is maximised is never the smaller one: less than 0 is rounding."""
+    return max(0.0, 2 * sum(terms))
+
+
+def _term(count: int, numerator: int, denominator: int) -> float:
+    return count * log(numerator / denominator) if count else 0.0
+
+
+class Zone(StrEnum):
+    """How far a record of exceptions speaks against the VaR."""
+
+    GREEN = "green"
+    YELLOW = "yellow"
+    RED = "red"
+
+
+_YELLOW_FROM = Fraction(95, 100)
+_RED_FROM = Fraction(9999, 10_000)
+
+#: the supervisors' tables are those of a year at 0.99
+_TABLE_DAYS, _TABLE_CONFIDENCE = 250, "0.99"
+#: by the number of exceptions; the last stands for more
+_PLUS_FACTOR = (0.0, 0.0, 0.0, 0.0, 0.0, 0.40, 0.50, 0.65, 0.75, 0.85, 1.00)
+_FRTB_MULTIPLIER = (1.50, 1.50, 1.50, 1.50, 1.50, 1.70, 1.76, 1.83, 1.88, 1.92, 2.00)
+#: exceptions of a trading desk in twelve months, by confidence
+_FRTB_DESK_THRESHOLD = {"0.99": 12, "0.975": 30}
+
+
+def cumulative_probability(n_observations: int, n_exceptions: int, confidence: str) -> float:
+    """Return P(X <= `n_exceptions`) of the binomial, 0 to 1: exact until it is rounded once."""
+    part, whole = _cumulative(n_observations, n_exceptions, confidence)
+    return part / whole
+
+
+def zone_of(n_observations: int, n_exceptions: int, confidence: str) -> Zone:
+    """Return the zone of so many exceptions, for any number of days and any confidence.
+
+    Yellow from the smallest N with P(X <= N) >= 0.95, red from 0.9999, compared as fractions. A
+    record without an exception is green however short it is.
+    """
+    part, whole = _cumulative(n_observations, n_exceptions, confidence)
+    if not n_exceptions or not _reaches(part, whole, _YELLOW_FROM):
+        return Zone.GREEN
+    return Zone.RED if _reaches(part, whole, _RED_FROM) else Zone.YELLOW
+
+
+def plus_factor(n_observations: int, n_exceptions: int, confidence: str) -> float | None:
+    """Return what Basel 1996 adds to the multiplier of 3; None but for 250 days at 0.99."""
+    return _looked_up(_PLUS_FACTOR, n_observations, n_exceptions, confidence)
+
+
+def frtb_multiplier(n_observations: int, n_exceptions: int, confidence: str) -> float | None:
+    """Return the multiplier of MAR32.9, 1.5 to 2; None but for 250 days at 0.99."""
+    return _looked_up(_FRTB_MULTIPLIER, n_observations, n_exceptions, confidence)
+
+
+def frtb_desk_threshold(n_observations: int, confidence: str) -> int | None:
+    """Return the most exceptions that leave a desk on its model, MAR32.18; None off its table."""
+    return _FRTB_DESK_THRESHOLD.get(confidence) if n_observations == _TABLE_DAYS else None
+
+
+def _looked_up(
+    table: tuple[float, ...], n_observations: int, n_exceptions: int, confidence: str
+) -> float | None:
+    if (n_observations, confidence) != (_TABLE_DAYS, _TABLE_CONFIDENCE):
+        return None
+    return table[min(n_exceptions, len(table) - 1)]
+
+
+def _reaches(part: int, whole: int, level: Fraction) -> bool:
+    return part * level.denominator >= whole * level.numerator
+
+
+def _cumulative(n_observations: int, n_exceptions: int, confidence: str) -> tuple[int, int]:
+    """P(X <= N) as a fraction that is not reduced: its terms have thousands of digits."""
+    alpha = tail_probability(confidence)
+    failure, success = alpha.numerator, alpha.denominator - alpha.numerator
+    term = total = success**n_observations
+    for k in range(n_exceptions):
+        term = term * (n_observations - k) * failure // ((k + 1) * success)
+        total += term
+    return total, alpha.denominator**n_observations
+
 
 #: a test of what follows what needs two days
 _ONE_DAY = "one_day"

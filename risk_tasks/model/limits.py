@@ -12,8 +12,7 @@ from types import MappingProxyType
 
 from risk_tasks.errors import InvalidLimitError, RequestError
 from risk_tasks.model.measures import MeasureName
-from risk_tasks.model.name import is_name, is_utf8
-from risk_tasks.model.number import as_finite
+from risk_tasks.model.values import as_finite, is_name, is_utf8
 
 #: the tag that every portfolio has without being given it
 PORTFOLIO_ID_TAG = "portfolio_id"

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from risk_tasks.errors import InvalidPortfolioError
-from risk_tasks.model.name import is_name, is_utf8
-from risk_tasks.model.number import as_finite
+from risk_tasks.model.values import as_finite, is_name, is_utf8
 
 
 @dataclass(frozen=True, slots=True)

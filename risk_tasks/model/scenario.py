@@ -8,8 +8,7 @@ from datetime import date, datetime
 from types import MappingProxyType
 
 from risk_tasks.errors import InvalidMarketError
-from risk_tasks.model.name import is_name
-from risk_tasks.model.number import as_finite
+from risk_tasks.model.values import as_finite, is_name
 
 Tags = Mapping[str, Mapping[str, str]]
 

@@ -6,10 +6,8 @@ which has no file and no lines, `field` names row (counted from 0, as frames cou
 Nothing is guessed: unknown keys, repeated rows and numbers that are none are refused.
 """
 
-from risk_tasks.readers.limits import read_limits
 from risk_tasks.readers.market import read_market
 from risk_tasks.readers.portfolios import read_portfolios
-from risk_tasks.readers.scenarios import read_scenarios
-from risk_tasks.readers.tags import read_tags
+from risk_tasks.readers.toml_files import read_limits, read_scenarios, read_tags
 
 __all__ = ["read_limits", "read_market", "read_portfolios", "read_scenarios", "read_tags"]

@@ -11,9 +11,7 @@ import numpy as np
 from risk_tasks.errors import InvalidMarketError
 from risk_tasks.model.market import FloatArray1D, FloatArray2D, MarketSnapshot
 from risk_tasks.model.scenario import Stress, Tags
-from risk_tasks.readers.dates import read_dates
-from risk_tasks.readers.sources import Source, read_table
-from risk_tasks.readers.tables import Table
+from risk_tasks.readers.tables import Source, Table, read_dates, read_table
 
 _NO_SCENARIOS: Mapping[str, Stress] = MappingProxyType({})
 _NO_TAGS: Tags = MappingProxyType({})

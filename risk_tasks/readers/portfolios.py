@@ -1,20 +1,117 @@
-"""Portfolios from TOML, or from a table of positions."""
+"""Portfolios from TOML, or from a table with one row per position."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
+from typing import TypeVar
 
 from risk_tasks.errors import InputFileError, InvalidTableError
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.readers.documents import (
+from risk_tasks.readers.tables import Source, Table, read_table
+from risk_tasks.readers.toml_files import (
     check_keys,
     check_numbers,
     model_errors_at,
     read_document,
 )
-from risk_tasks.readers.positions import portfolios_of
-from risk_tasks.readers.sources import Source, read_table
+
+_POSITION = ("portfolio_id", "instrument", "quantity")
+_AMOUNTS = ("cash", "nav")
+
+T = TypeVar("T")
+
+
+def portfolios_of(table: Table) -> list[Portfolio]:
+    """Return the portfolios of `table`, in order of first appearance.
+
+    Raises the table's error naming row and column.
+    """
+    table.require(*_POSITION)
+    instruments = table.texts("instrument")
+    quantities = _numbers(table, "quantity")
+    amounts = {name: _numbers(table, name) for name in _AMOUNTS if name in table.names}
+    tag_names = [name for name in table.names if name not in _POSITION + _AMOUNTS]
+    tags = {name: table.texts(name) for name in tag_names}
+    portfolios = []
+    for portfolio_id, rows in _rows_by_portfolio(table).items():
+        agreed = {name: _agreed(table, name, values, rows) for name, values in amounts.items()}
+        labels = {name: _agreed(table, name, values, rows) for name, values in tags.items()}
+        portfolios.append(
+            Portfolio(
+                portfolio_id,
+                _positions(table, instruments, quantities, rows),
+                cash=agreed.get("cash"),
+                nav=agreed.get("nav"),
+                tags={name: label for name, label in labels.items() if label is not None},
+            )
+        )
+    return portfolios
+
+
+def _numbers(table: Table, name: str) -> list[float | None]:
+    return [None if isnan(number) else number for number in table.numbers(name).tolist()]
+
+
+def _rows_by_portfolio(table: Table) -> dict[str, list[int]]:
+    rows_by_portfolio: dict[str, list[int]] = {}
+    for row, portfolio_id in enumerate(table.texts("portfolio_id")):
+        if not portfolio_id:
+            raise table.refuse("The portfolio is missing.", row=row, column="portfolio_id")
+        rows_by_portfolio.setdefault(portfolio_id, []).append(row)
+    return rows_by_portfolio
+
+
+def _agreed(table: Table, name: str, values: Sequence[T], rows: list[int]) -> T:
+    """Return the one value of all `rows`."""
+    first = rows[0]
+    for row in rows:
+        if values[row] != values[first]:
+            raise table.refuse(
+                f"{values[row]!r} differs from {values[first]!r} on {table.row_name(first)}, "
+                "for the same portfolio.",
+                row=row,
+                column=name,
+                remedy="What belongs to a portfolio is the same on all of its rows.",
+            )
+    return values[first]
+
+
+def _positions(
+    table: Table,
+    instruments: Sequence[str | None],
+    quantities: Sequence[float | None],
+    rows: list[int],
+) -> dict[str, float]:
+    """Return what the portfolio of `rows` holds; a row with neither cell holds nothing."""
+    row_by_instrument: dict[str | None, int] = {}
+    positions: dict[str, float] = {}
+    for row in rows:
+        instrument, quantity = instruments[row] or None, quantities[row]
+        if instrument in row_by_instrument:
+            earlier = table.row_name(row_by_instrument[instrument])
+            raise table.refuse(
+                f"{instrument or 'The empty portfolio'} stands twice, here and on {earlier}.",
+                row=row,
+                column="instrument",
+                remedy="Keep one of the two rows, or add the quantities up.",
+            )
+        row_by_instrument[instrument] = row
+        if instrument is not None and quantity is not None:
+            positions[instrument] = quantity
+        elif instrument is not None or quantity is not None:
+            column = "instrument" if instrument is None else "quantity"
+            raise table.refuse(f"The {column} is missing.", row=row, column=column)
+    if None in row_by_instrument and positions:
+        raise table.refuse(
+            "The row declares a portfolio without positions, which has some on other rows.",
+            row=row_by_instrument[None],
+            column="instrument",
+        )
+    return positions
+
 
 _KEYS = {"id": str, "cash": float, "nav": float, "tags": dict, "positions": dict}
 

@@ -1,17 +1,27 @@
-"""A table of outside data, with the words to name a place in it."""
+"""Tables of outside data: CSV, Parquet, and frames that export Arrow."""
 
 from __future__ import annotations
 
+import csv
 import difflib
-from collections.abc import Callable
+import io
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
 
-from risk_tasks.errors import RiskTasksError
+from risk_tasks.errors import InputFileError, RiskTasksError
+from risk_tasks.readers.files import read_bytes, read_text
 
 
 @dataclass(frozen=True)
@@ -120,3 +130,206 @@ def _is_number(cell: Any) -> bool:
     except pa.ArrowInvalid:
         return False
     return True
+
+
+def read_csv(path: Path) -> Table:
+    """Return the table in `path`, every cell as text, so that what is wrong in one can be named.
+
+    Commas separate, the first line names the columns, blank lines are skipped, and blanks around
+    a cell are not part of it. An empty cell is missing.
+
+    Raises `InputFileError` naming file and line.
+    """
+    text = read_text(path)
+    try:
+        columns = _parse_csv(text, path.name)
+    except (pa.ArrowException, csv.Error) as error:
+        reason = " ".join(str(error).split())
+        raise InputFileError(f"The file is not CSV: {reason}.", field=path.name) from error
+    trimmed = pa.Table.from_arrays(
+        [_trimmed(column) for column in columns.columns],
+        names=[name.strip() for name in columns.column_names],
+    )
+    return Table(trimmed, path.name, InputFileError, lambda row: _line_name(text, row + 1))
+
+
+def _parse_csv(text: str, name: str) -> pa.Table:
+    refused: list[pacsv.InvalidRow] = []
+
+    def refuse(row: pacsv.InvalidRow) -> str:
+        refused.append(row)
+        return "error"
+
+    header = next(row for row, _ in _records(text))
+    try:
+        return pacsv.read_csv(
+            # a header alone is a table without rows only when its line ends
+            pa.BufferReader(text.encode() + b"\n"),
+            read_options=pacsv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
+            parse_options=pacsv.ParseOptions(invalid_row_handler=refuse),
+            convert_options=pacsv.ConvertOptions(column_types=dict.fromkeys(header, pa.string())),
+        )
+    except pa.ArrowInvalid:
+        if not refused:
+            raise
+        row = refused[0]
+        raise InputFileError(
+            f"The line has {row.actual_columns} cells, but the header has {row.expected_columns}.",
+            field=f"{name}, {_line_name(text, row.number - 1)}",
+        ) from None
+
+
+#: a line is shorter than this: 100,000 instruments still fit
+_BLOCK_BYTES = 1 << 24
+
+
+def _trimmed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    cells = pc.utf8_trim_whitespace(column)
+    return pc.if_else(pc.equal(cells, ""), None, cells)
+
+
+def _records(text: str) -> Iterator[tuple[list[str], int]]:
+    """Yield each record that is not blank, and the line on which it begins."""
+    records = csv.reader(io.StringIO(text, newline=""))
+    line = 1
+    for record in records:
+        if record:
+            yield record, line
+        line = records.line_num + 1
+
+
+def _line_name(text: str, number: int) -> str:
+    """Return "line N" for a record, the header being record 0."""
+    try:
+        _, line = next(islice(_records(text), number, None))
+    except (csv.Error, StopIteration):  # what pyarrow reads, but not the csv module
+        return f"row {number}"
+    return f"line {line}"
+
+
+@runtime_checkable
+class ArrowFrame(Protocol):
+    """A frame of any library that exports Arrow: pyarrow, polars, pandas, DuckDB."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+Source: TypeAlias = str | os.PathLike[str] | ArrowFrame
+
+
+def read_table(source: Source, *, frame_error: type[RiskTasksError]) -> Table:
+    """Return the table in `source`: a path to `.csv` or `.parquet`, or a frame.
+
+    Raises `InputFileError` for what is wrong in a file, and `frame_error` for a frame.
+    """
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        reader = _READERS.get(path.suffix.lower())
+        if reader is None:
+            read_bytes(path)  # a path that leads nowhere is the more telling error
+            raise InputFileError(
+                f"{path.suffix!r} is not the ending of a table.",
+                field=str(path),
+                remedy="Give a .csv or .parquet file; portfolios may also be in a .toml file.",
+            )
+        return reader(path)
+    if not isinstance(source, ArrowFrame):
+        raise frame_error(f"{type(source).__name__} is neither a path nor an Arrow frame.")
+    try:
+        columns = _validated(pa.table(source))
+    except _ARROW_ERRORS as error:
+        raise frame_error(f"The frame is not a table: {_reason(error)}.") from error
+    return Table(columns, "", frame_error, "row {}".format)
+
+
+def _read_parquet(path: Path) -> Table:
+    data = pa.BufferReader(read_bytes(path))
+    try:
+        columns = _validated(pq.ParquetFile(data).read(use_threads=False))
+    except _ARROW_ERRORS as error:
+        raise InputFileError(
+            f"The file is not Parquet: {_reason(error)}.", field=path.name
+        ) from error
+    return Table(columns, path.name, InputFileError, "row {}".format)
+
+
+#: what pyarrow raises for bad data: its own kinds, and the last two for damaged pages and texts
+_ARROW_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
+
+
+def _validated(columns: pa.Table) -> pa.Table:
+    """Return `columns` once every text and name in them is known to be UTF-8."""
+    columns.validate(full=True)
+    return columns.rename_columns([str(name) for name in columns.column_names])
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")
+
+
+_READERS: dict[str, Callable[[Path], Table]] = {".csv": read_csv, ".parquet": _read_parquet}
+
+
+_DATE_REMEDY = "Write it as 2022-12-28, or as 2022-12-28T16:00:00-05:00."
+
+
+def read_dates(table: Table, name: str) -> list[datetime]:
+    """Return column `name` as moments in UTC, each after the one before.
+
+    The column holds ISO text, dates or timestamps. A date is its midnight in UTC, and a time
+    without zone is in UTC.
+
+    Raises the table's error naming row and column for anything else.
+    """
+    kind = table.columns[name].type
+    if is_text(kind):
+        moments = _parse_dates(table, name)
+    elif pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        moments = _convert_dates(table, name)
+    else:
+        raise table.refuse(f"The column holds {kind}, not dates.", column=name, remedy=_DATE_REMEDY)
+    _require_ascending(table, name, moments)
+    return moments
+
+
+def _parse_dates(table: Table, name: str) -> list[datetime]:
+    moments = []
+    for row, text in enumerate(table.texts(name)):
+        try:
+            moment = datetime.fromisoformat(text or "")
+            aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            moments.append(aware.astimezone(UTC))
+        except (ValueError, OverflowError):
+            raise table.refuse(
+                f"{text!r} is not a date." if text else "The date is missing.",
+                row=row,
+                column=name,
+                remedy=_DATE_REMEDY,
+            ) from None
+    return moments
+
+
+def _convert_dates(table: Table, name: str) -> list[datetime]:
+    # By way of UTC and then without zone: pyarrow would look for a time zone database.
+    in_utc = pc.CastOptions(pa.timestamp("us", "UTC"), allow_time_truncate=True)
+    try:
+        moments = pc.cast(table.columns[name], options=in_utc).cast(pa.timestamp("us")).to_pylist()
+    except (pa.ArrowInvalid, OverflowError) as error:
+        raise table.refuse(f"A date is out of range: {error}.", column=name) from error
+    if None in moments:
+        raise table.refuse("The date is missing.", row=moments.index(None), column=name)
+    return [moment.replace(tzinfo=UTC) for moment in moments]
+
+
+def _require_ascending(table: Table, name: str, moments: list[datetime]) -> None:
+    for row in range(1, len(moments)):
+        before, moment = moments[row - 1], moments[row]
+        if moment > before:
+            continue
+        relation = "is the same as" if moment == before else "is before"
+        raise table.refuse(
+            f"{moment:%Y-%m-%d %H:%M} {relation} that of {table.row_name(row - 1)}.",
+            row=row,
+            column=name,
+            remedy="Sort the rows by date, oldest first, one row a date.",
+        )

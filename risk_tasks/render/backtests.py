@@ -9,8 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from risk_tasks.model.backtest import Backtest, BacktestReport
-from risk_tasks.model.traffic_light import Zone
+from risk_tasks.model.backtest import Backtest, BacktestReport, Zone
 from risk_tasks.render.tables import plain_table, words
 
 _N_EXCEPTIONS = 5

@@ -10,8 +10,16 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from risk_tasks.model.explanation import Explanation, Headroom, LimitUse
-from risk_tasks.model.report import Breach, Decision, MeasureStatus, RiskReport, Severity
+from risk_tasks.model.report import (
+    Breach,
+    Decision,
+    Explanation,
+    Headroom,
+    LimitUse,
+    MeasureStatus,
+    RiskReport,
+    Severity,
+)
 from risk_tasks.render.tables import DEGRADED_MARK, cell, full, plain_table, words
 
 _LABEL_WIDTH, _COLUMN_WIDTH = 20, 13

@@ -15,9 +15,8 @@ from risk_tasks.errors import (
 from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureSettings, parse_measures
-from risk_tasks.model.name import is_name
-from risk_tasks.model.report import Decision, ReportError, ReportStatus, RiskReport
-from risk_tasks.model.stamp import Stamp
+from risk_tasks.model.report import Decision, ReportError, ReportStatus, RiskReport, Stamp
+from risk_tasks.model.values import is_name
 from risk_tasks.service.pipeline import Service
 from risk_tasks.service.validation import describe
 from risk_tasks.store.published import LimitStore, MarketStore

@@ -11,10 +11,9 @@ from risk_tasks.decisions import Evaluation, passes, utilisation
 from risk_tasks.engine import BOUNDED, MarketArrays, PortfolioBlock, compute, largest_trades
 from risk_tasks.engine.computation import BoolArray, FloatArray, IntArray
 from risk_tasks.model.column import MeasureColumn
-from risk_tasks.model.explanation import Explanation, Headroom, LimitUse
 from risk_tasks.model.limits import Comparison, Limit
 from risk_tasks.model.measures import MeasureName, MeasureSettings
-from risk_tasks.model.report import Severity
+from risk_tasks.model.report import Explanation, Headroom, LimitUse, Severity
 
 #: a trade is reduced at most this often, each time by a larger multiple of the rounding error
 _N_STEPS, _FIRST_STEP, _FASTER = 14, 2.0**-52, 8.0

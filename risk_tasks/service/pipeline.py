@@ -23,8 +23,7 @@ from risk_tasks.model.column import MeasureColumn
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 from risk_tasks.model.registry import Qualifier
-from risk_tasks.model.report import GRAVITY, Decision, ReportError
-from risk_tasks.model.stamp import Stamp
+from risk_tasks.model.report import GRAVITY, Decision, ReportError, Stamp
 from risk_tasks.service.explanation import explain_breaches, explain_gaps
 from risk_tasks.service.fingerprint import input_hashes
 from risk_tasks.service.headroom import EvaluatedBlock, explain_limits

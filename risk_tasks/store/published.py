@@ -25,7 +25,7 @@ from risk_tasks.keys import (
 )
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.market import MarketSnapshot
-from risk_tasks.model.number import as_finite
+from risk_tasks.model.values import as_finite
 from risk_tasks.scripts import Script
 
 

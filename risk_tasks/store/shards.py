@@ -1,10 +1,13 @@
-"""The number of shards, and the leases of shards by workers."""
+"""The shard of a portfolio, the number of shards, and the leases of shards by workers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from zlib import crc32
 
+import numpy as np
+import numpy.typing as npt
 import redis
 
 from risk_tasks.connection import Store, text
@@ -17,6 +20,16 @@ _REMEDIES = {
     "served": "Give this role the same number, or stop every worker first.",
     "waiting": "Start workers with the old number, let them finish the waiting blocks, stop them.",
 }
+
+
+def shard_of(portfolio_id: str, n_shards: int) -> int:
+    """Return the shard of a portfolio, 0 to `n_shards` - 1: CRC-32 of its UTF-8 bytes."""
+    return crc32(portfolio_id.encode()) % n_shards
+
+
+def shards_of(portfolio_ids: Iterable[bytes], n_shards: int) -> npt.NDArray[np.int64]:
+    """Return the shard of each portfolio; ids are UTF-8 bytes."""
+    return np.fromiter(map(crc32, portfolio_ids), np.int64) % n_shards
 
 
 @dataclass(frozen=True, slots=True)

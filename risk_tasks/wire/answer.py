@@ -17,12 +17,14 @@ import pyarrow as pa
 
 from risk_tasks.errors import DeadLetterError, DecodeError, ReportTimeoutError, RiskTasksError
 from risk_tasks.model.column import HAS_VALUE, MeasureColumn, Outcome
-from risk_tasks.model.explanation import Explanation, Headroom, LimitUse
 from risk_tasks.model.measures import MeasureName
 from risk_tasks.model.report import (
     GRAVITY,
     Breach,
     Contributor,
+    Explanation,
+    Headroom,
+    LimitUse,
     NotEvaluated,
     ReportError,
     TailScenario,

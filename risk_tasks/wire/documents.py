@@ -20,15 +20,13 @@ from risk_tasks.errors import (
     RequestError,
 )
 from risk_tasks.model.backtest import BacktestReport
-from risk_tasks.model.explanation import Explanation
 from risk_tasks.model.limits import Limit, LimitSet, limit_document
 from risk_tasks.model.live import LimitChange, LiveReport
 from risk_tasks.model.measures import MeasureSettings
-from risk_tasks.model.name import is_name
-from risk_tasks.model.number import as_finite
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.model.report import Breach, Decision, ReportStatus, RiskReport
+from risk_tasks.model.report import Breach, Decision, Explanation, ReportStatus, RiskReport
 from risk_tasks.model.scenario import Replay, Scenario, Stress
+from risk_tasks.model.values import as_finite, is_name
 from risk_tasks.wire.framing import decoding
 
 #: portfolios that one critical event names at most

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from risk_tasks.kernels import history
-from risk_tasks.model.confidence import (
+from risk_tasks.model.measures import (
     VarConvention,
     parse_confidence,
     tail_probability,

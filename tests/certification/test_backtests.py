@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from risk_tasks.model.backtest import Backtest, backtest_of
-from risk_tasks.model.confidence import parse_confidence
-from risk_tasks.model.likelihood import (
+from risk_tasks.model.backtest import (
+    Backtest,
     Transitions,
+    backtest_of,
     chi_square_survival,
+    cumulative_probability,
     proportion_of_failures,
 )
-from risk_tasks.model.traffic_light import cumulative_probability
+from risk_tasks.model.measures import parse_confidence
 
 Vectors = Callable[[str], Any]
 

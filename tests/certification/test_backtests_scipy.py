@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from risk_tasks.model.confidence import tail_probability
-from risk_tasks.model.likelihood import (
+from risk_tasks.model.backtest import (
     Transitions,
     chi_square_survival,
     conditional_coverage,
+    cumulative_probability,
     independence,
 )
-from risk_tasks.model.traffic_light import cumulative_probability
+from risk_tasks.model.measures import tail_probability
 from tests.certification.test_backtests import at, of
 
 

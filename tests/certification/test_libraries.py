@@ -21,9 +21,8 @@ from benchmarks.libraries.run import Libraries, libraries
 from risk_tasks import read_market, sample
 from risk_tasks.engine import MarketArrays, PortfolioBlock, compute
 from risk_tasks.model.column import MeasureColumn
-from risk_tasks.model.confidence import tail_probability
 from risk_tasks.model.market import MarketSnapshot
-from risk_tasks.model.measures import MeasureName, MeasureSettings
+from risk_tasks.model.measures import MeasureName, MeasureSettings, tail_probability
 from risk_tasks.model.registry import MEASURES, Qualifier, Unit
 from tests.programs import absent
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from risk_tasks.model.confidence import VarConvention
+from risk_tasks.model.measures import VarConvention
 from tests.certification import chain
 from tests.reference import tail as naive
 

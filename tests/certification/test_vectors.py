@@ -16,7 +16,7 @@ import pytest
 
 from benchmarks.libraries.environment import LIBRARIES
 from risk_tasks.kernels.positions import concentration
-from risk_tasks.model.confidence import VarConvention
+from risk_tasks.model.measures import VarConvention
 from tests.certification import chain
 from tests.programs import absent
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.model.report import RiskReport
-from risk_tasks.model.stamp import Stamp
+from risk_tasks.model.report import RiskReport, Stamp
 from risk_tasks.service import MarketCache, Service
 from risk_tasks.wire.reports import reports
 from risk_tasks.wire.request import Terms, pack_portfolios

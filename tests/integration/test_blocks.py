@@ -27,7 +27,7 @@ from risk_tasks.keys import (
     result_key,
     waiting_key,
 )
-from risk_tasks.model.stamp import Stamp
+from risk_tasks.model.report import Stamp
 from risk_tasks.queues import LANE_CAPACITY, Lane, LaneCapacity
 from tests.integration.support import PAYLOAD, Sender, unique, wait_until
 

@@ -23,7 +23,7 @@ from risk_tasks.errors import (
 from risk_tasks.keys import LEDGER_KEY, QUOTAS_KEY
 from risk_tasks.model.measures import parse_measures
 from risk_tasks.model.registry import STANDARD_MEASURES
-from risk_tasks.model.stamp import Stamp
+from risk_tasks.model.report import Stamp
 from risk_tasks.queues import LANE_CAPACITY, Lane, LaneCapacity
 from risk_tasks.wire.reports import reports
 from risk_tasks.wire.request import Detail, Terms, pack_portfolios

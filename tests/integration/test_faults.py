@@ -17,7 +17,7 @@ from risk_tasks import Portfolio, RiskClient
 from risk_tasks.client.partitioning import BlockBounds
 from risk_tasks.errors import ReportTimeoutError, RequestError, TransportError
 from risk_tasks.keys import CLIENTS_KEY, result_key
-from risk_tasks.model.stamp import Stamp
+from risk_tasks.model.report import Stamp
 from risk_tasks.queues import Lane
 from tests.integration.proxy import Proxy
 from tests.integration.support import HandWorker, unique, wait_until

@@ -30,7 +30,7 @@ from risk_tasks.keys import (
     role_key,
     waiting_key,
 )
-from risk_tasks.model.stamp import Stamp
+from risk_tasks.model.report import Stamp
 from risk_tasks.queues import FETCH_GRACE_S, LANE_OF_KIND, MAX_REQUEUES, Lane
 from tests.integration.support import command, only_json, running, unique, wait_until
 

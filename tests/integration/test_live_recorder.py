@@ -14,7 +14,7 @@ from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.model.stamp import Stamp
+from risk_tasks.model.report import Stamp
 from risk_tasks.queues import LIMIT_BREACH_TASK, Lane
 from risk_tasks.service import MarketCache, Service
 from risk_tasks.service.live import LiveRecorder

@@ -15,8 +15,7 @@ from risk_tasks.errors import ReportTimeoutError, RiskTasksError, UnknownInstrum
 from risk_tasks.keys import block_key
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureSettings, parse_measures
-from risk_tasks.model.report import RiskReport
-from risk_tasks.model.stamp import Stamp
+from risk_tasks.model.report import RiskReport, Stamp
 from risk_tasks.service.pipeline import Service
 from risk_tasks.wire.reports import reports
 from risk_tasks.wire.request import Terms, pack_portfolios

@@ -19,7 +19,7 @@ from risk_tasks.errors import RiskTasksError
 from risk_tasks.http.application import create_application
 from risk_tasks.http.gateway import Gateway
 from risk_tasks.keys import QUOTAS_KEY, lane_key
-from risk_tasks.model.stamp import Stamp
+from risk_tasks.model.report import Stamp
 from risk_tasks.queues import LANE_CAPACITY, MAX_REQUEUES, Lane, LaneCapacity
 from risk_tasks.store.idempotency import IdempotencyStore
 from risk_tasks.wire.documents import portfolio_document

@@ -15,7 +15,7 @@ from risk_tasks import Limit, LimitSet, MarketSnapshot, MeasureSettings, Portfol
 from risk_tasks.broker.blocks import BlockBroker
 from risk_tasks.client.partitioning import BlockBounds
 from risk_tasks.model.measures import parse_measures
-from risk_tasks.model.stamp import Stamp
+from risk_tasks.model.report import Stamp
 from risk_tasks.service import MarketCache, Service
 from risk_tasks.wire.reports import reports
 from risk_tasks.wire.request import Terms, pack_portfolios

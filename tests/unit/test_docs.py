@@ -11,8 +11,7 @@ import pytest
 from docs import generate
 from risk_tasks import errors
 from risk_tasks.model.column import Outcome
-from risk_tasks.model.confidence import VarConvention
-from risk_tasks.model.measures import MeasureSettings, Precision
+from risk_tasks.model.measures import MeasureSettings, Precision, VarConvention
 from risk_tasks.model.registry import MEASURES
 
 ROOT = Path(__file__).parents[2]

@@ -155,8 +155,6 @@ DOCUMENTED = [
     PACKAGE / "engine" / "compute.py",
     PACKAGE / "engine" / "backtesting.py",
     PACKAGE / "model" / "backtest.py",
-    PACKAGE / "model" / "likelihood.py",
-    PACKAGE / "model" / "traffic_light.py",
     PACKAGE / "client" / "blocking.py",
 ]
 # Methods that every Python programmer knows, and overloads, need no words.

@@ -28,8 +28,7 @@ from risk_tasks.engine.market import ShockArrays
 from risk_tasks.engine.parametric import student_factors
 from risk_tasks.engine.stress import losses
 from risk_tasks.kernels import headroom as kernels
-from risk_tasks.model.confidence import tail_rank
-from risk_tasks.model.measures import MeasureName
+from risk_tasks.model.measures import MeasureName, tail_rank
 
 
 def net_exit(trades: Trades, name: MeasureName, level: float, sign: float) -> FloatArray:

@@ -31,7 +31,7 @@ from risk_tasks.errors import (
 )
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.model.stamp import Stamp
+from risk_tasks.model.report import Stamp
 from risk_tasks.wire.answer import decode_answer
 from risk_tasks.wire.request import encode_request
 from tests.unit.service.support import BOOKS, MARKET, make_service, report_of

@@ -20,7 +20,8 @@ from risk_tasks.client.partitioning import (
     partition,
 )
 from risk_tasks.model.measures import parse_measures
-from risk_tasks.queues import Lane, shard_of
+from risk_tasks.queues import Lane
+from risk_tasks.store.shards import shard_of
 from tests.unit.client.support import TERMS, request_of, row_of, rows_of
 
 STAMP = StampRequest("", "")

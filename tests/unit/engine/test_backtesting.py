@@ -17,8 +17,13 @@ from risk_tasks.engine.backtesting import (
     rolling_value_at_risk,
 )
 from risk_tasks.errors import InvalidMarketError, InvalidPortfolioError, InvalidSettingsError
-from risk_tasks.model.confidence import VarConvention, min_observations, tail_probability
-from risk_tasks.model.measures import MeasureName, MeasureSettings
+from risk_tasks.model.measures import (
+    MeasureName,
+    MeasureSettings,
+    VarConvention,
+    min_observations,
+    tail_probability,
+)
 from tests.reference import backtest as naive
 from tests.reference import scenario
 from tests.unit.engine.books import NAN, Book, World, block_of, worlds

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 
 from risk_tasks.engine import compute, outcomes_behind
-from risk_tasks.model.confidence import tail_rank
-from risk_tasks.model.measures import MeasureName
+from risk_tasks.model.measures import MeasureName, tail_rank
 from risk_tasks.model.registry import MEASURES
 from tests.reference import exposure, scenario
 from tests.unit.engine.books import over_the_horizon, root_of_time, settings, worlds

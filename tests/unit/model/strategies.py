@@ -7,10 +7,15 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import numpy as np
 from hypothesis import strategies as st
 
-from risk_tasks.model.confidence import VarConvention
 from risk_tasks.model.limits import Comparison, Limit, LimitSet, MissingData
 from risk_tasks.model.market import MarketSnapshot
-from risk_tasks.model.measures import Distribution, HorizonRule, MeasureSettings, Precision
+from risk_tasks.model.measures import (
+    Distribution,
+    HorizonRule,
+    MeasureSettings,
+    Precision,
+    VarConvention,
+)
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES, Qualifier
 from risk_tasks.model.scenario import Replay, Scenario

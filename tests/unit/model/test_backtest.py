@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from risk_tasks.errors import InvalidSettingsError, RequestError
 from risk_tasks.model.backtest import backtest
-from risk_tasks.model.confidence import tail_probability
+from risk_tasks.model.measures import tail_probability
 from tests.reference import backtest as naive
 
 amounts = st.integers(-40, 40).map(lambda eighths: eighths / 8) | st.floats(-1e6, 1e6)

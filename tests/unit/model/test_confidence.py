@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from risk_tasks.errors import InvalidSettingsError
-from risk_tasks.model.confidence import (
+from risk_tasks.model.measures import (
     VarConvention,
     min_observations,
     parse_confidence,

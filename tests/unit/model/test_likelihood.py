@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_tasks.model.confidence import tail_probability
-from risk_tasks.model.likelihood import (
+from risk_tasks.model.backtest import (
     Transitions,
     chi_square_survival,
     conditional_coverage,
     independence,
     proportion_of_failures,
 )
+from risk_tasks.model.measures import tail_probability
 from tests.reference import backtest as naive
 
 #: logarithms of counts up to some thousands, added up in another order

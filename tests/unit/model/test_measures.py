@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from risk_tasks.errors import InvalidSettingsError, UnknownMeasureError
-from risk_tasks.model.confidence import VarConvention
 from risk_tasks.model.measures import (
     Distribution,
     HorizonRule,
     MeasureName,
     MeasureSettings,
     Precision,
+    VarConvention,
     parse_measures,
 )
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES, Qualifier, Unit

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_tasks.model.number import as_finite
+from risk_tasks.model.values import as_finite
 
 NUMBERS = [3, 3.0, Decimal("3.0"), Fraction(3), np.float64(3), np.float32(3), np.int64(3)]
 NO_NUMBERS = [

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_tasks.model.confidence import tail_probability
-from risk_tasks.model.traffic_light import (
+from risk_tasks.model.backtest import (
     Zone,
     cumulative_probability,
     frtb_desk_threshold,
@@ -17,6 +16,7 @@ from risk_tasks.model.traffic_light import (
     plus_factor,
     zone_of,
 )
+from risk_tasks.model.measures import tail_probability
 from tests.reference import backtest as naive
 
 confidences = st.sampled_from(["0.5", "0.9", "0.95", "0.975", "0.99", "0.999", "0.00001"])

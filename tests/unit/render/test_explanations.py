@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from risk_tasks.model.explanation import Explanation, Headroom, LimitUse
+from risk_tasks.model.report import Explanation, Headroom, LimitUse
 from risk_tasks.render.reports import headroom_tables
 from tests.unit.render.test_reports import OK, QUIET, printed
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from risk_tasks.broker.consumer import LaneCycle
-from risk_tasks.queues import HELP_AFTER_S, Lane, shards_of
+from risk_tasks.queues import HELP_AFTER_S, Lane
 from risk_tasks.roles.shards import ServedShards
-from risk_tasks.store.shards import LeasedShards
+from risk_tasks.store.shards import LeasedShards, shards_of
 
 NORMAL = Lane.NORMAL
 N_SHARDS, N_BOOKS, CHECK_S, FOR_S, LOOK_S = 64, 2_000, 0.01, 12.0, 0.25

@@ -12,8 +12,8 @@ from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.model.report import Stamp
 from risk_tasks.model.scenario import Scenario
-from risk_tasks.model.stamp import Stamp
 from risk_tasks.service import MarketCache, Service
 from risk_tasks.wire.answer import decode_answer
 from risk_tasks.wire.reports import reports

@@ -11,11 +11,11 @@ from hypothesis import settings as how_many
 from hypothesis import strategies as st
 
 from risk_tasks.engine import BOUNDED, compute
-from risk_tasks.model.explanation import Explanation, LimitUse
 from risk_tasks.model.limits import Comparison, Limit, LimitSet
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.registry import MEASURES
+from risk_tasks.model.report import Explanation, LimitUse
 from risk_tasks.model.scenario import Scenario
 from risk_tasks.wire.request import Detail
 from tests.reference.decisions import passes

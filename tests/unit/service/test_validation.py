@@ -15,8 +15,7 @@ from risk_tasks.errors import TransportError, WireError
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.model.report import GRAVITY
-from risk_tasks.model.stamp import Stamp
+from risk_tasks.model.report import GRAVITY, Stamp
 from risk_tasks.service import MarketCache, Service
 from risk_tasks.wire.answer import decode_answer
 from risk_tasks.wire.framing import MAX_ROWS_CHECKS

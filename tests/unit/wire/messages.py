@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from risk_tasks.model.column import MeasureColumn, Outcome
-from risk_tasks.model.explanation import Explanation, Headroom, LimitUse
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureName, MeasureSettings, parse_measures
@@ -20,6 +19,9 @@ from risk_tasks.model.report import (
     GRAVITY,
     Breach,
     Contributor,
+    Explanation,
+    Headroom,
+    LimitUse,
     NotEvaluated,
     ReportError,
     TailScenario,

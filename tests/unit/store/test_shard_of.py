@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_tasks.queues import shard_of, shards_of
+from risk_tasks.store.shards import shard_of, shards_of
 
 
 def crc_32(data: bytes) -> int:

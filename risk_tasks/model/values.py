@@ -1,4 +1,4 @@
-"""Numbers as they come from outside."""
+"""Names and numbers from outside."""
 
 from __future__ import annotations
 
@@ -6,6 +6,21 @@ from math import isfinite
 from typing import SupportsFloat
 
 import numpy as np
+
+
+def is_name(name: object) -> bool:
+    """Whether `name` is a text, not empty, that a message can carry: no lone surrogate."""
+    return isinstance(name, str) and bool(name) and is_utf8(name)
+
+
+def is_utf8(text: str) -> bool:
+    """Whether `text` can be written as UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
 
 #: what has a float all the same
 _NO_NUMBERS = (str, bytes, bool, np.bool_, np.ndarray, np.complexfloating, np.flexible)

@@ -1,1 +1,0 @@
-"""The measures, by what they read; `model/registry.py` puts them together."""
