@@ -1,7 +1,7 @@
-"""The kernels that the image brings, laid where Numba looks for them.
+"""Copies the kernels of the image to the folder of Numba's cache.
 
-The root of a container is read-only, and Numba reads no cache in a folder that it cannot write to:
-it would compile for half a minute instead.
+The root of a container is read-only, and Numba ignores a cache in a folder that it cannot write to:
+the worker would compile instead.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-#: where the image's build compiled them
+#: the kernels that the build of the image compiled
 BAKED = Path("/opt/kernels")
 
 
 def unpack(into: str | None, baked: Path = BAKED) -> None:
-    """Copy the baked kernels into the folder `into`, which NUMBA_CACHE_DIR names; else nothing."""
+    """Copy the kernels in `baked` to the folder `into` (NUMBA_CACHE_DIR), if both are given."""
     if into and baked.is_dir() and Path(into) != baked:
         shutil.copytree(baked, into, dirs_exist_ok=True)

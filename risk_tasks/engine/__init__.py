@@ -1,4 +1,4 @@
-"""Columns and a market in, measures out. No Redis, no Celery, no clock."""
+"""Computes measures from arrays of portfolios and a market, without Redis, Celery or a clock."""
 
 from risk_tasks.engine.block import PortfolioBlock
 from risk_tasks.engine.compute import compute, contributions, outcomes_behind

@@ -1,4 +1,4 @@
-"""The historical VaR of a portfolio, told each day from the days before it, and held against it."""
+"""Backtests of the historical VaR: each day's VaR, from the days before it, against its P&L."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def rolling_backtest(
     window: int = WINDOW,
     convention: VarConvention = VarConvention.CONSERVATIVE,
 ) -> Backtest:
-    """Test the one-day historical VaR of the one portfolio in `block` on the market's own past.
+    """Backtest the one-day historical VaR of the one portfolio in `block` on the market's returns.
 
-    Every day from the window's end is tested: the VaR of the `window` days before it against its
-    P&L. Both are hypothetical, those of the book as it is held now: quantities and prices of
-    today, returns of that day. A day on which a held instrument has no return is left out of
-    windows and record; `exceptions` count days of the market back from its last.
+    Every day after the first `window` is tested: its P&L against the VaR of the `window` days
+    before it. Both are hypothetical: today's quantities and prices with the returns of that day. A
+    day on which a held instrument has no return is excluded. `exceptions` are days of the market,
+    counted back from its last day.
 
-    Raises `InvalidSettingsError` for a confidence that is none and for a window that does not
-    reach its tail, `InvalidMarketError` where fewer than `window` + 1 days have a return for all
-    that is held, and `InvalidPortfolioError` where the P&L is too large for a double.
+    Raises `InvalidSettingsError` for an invalid confidence, or a window that is too short for its
+    tail; `InvalidMarketError` if fewer than `window` + 1 days have returns for all positions; and
+    `InvalidPortfolioError` if the P&L is too large for a double.
     """
     confidence = parse_confidence(confidence)
     check_window(window, confidence)
@@ -57,7 +57,7 @@ def rolling_backtest(
     seen = pnl[days]
     bounds = rolling_value_at_risk(seen, window, confidence, convention)
     result = backtest(seen[window:], bounds, confidence)
-    # The record counts the days that it holds, and 0 is its last; a reader counts the market's.
+    # `result` counts tested days; report days of the market instead.
     exceptions = days[np.array(result.exceptions, dtype=np.int64) - 1] - (len(pnl) - 1)
     return replace(result, exceptions=tuple(exceptions.tolist()))
 
@@ -65,7 +65,7 @@ def rolling_backtest(
 def rolling_value_at_risk(
     pnl: FloatArray, window: int, confidence: str, convention: VarConvention
 ) -> FloatArray:
-    """Return the VaR before each day of `pnl` (T,) but the first `window`: (T - window,).
+    """Return the VaR (T - window,) of each day of `pnl` (T,) after the first `window` days.
 
     `pnl` is finite, oldest first, profit positive; VaR is loss positive, in the same currency.
     """
@@ -81,18 +81,18 @@ def rolling_value_at_risk(
 
 
 def check_window(window: int, confidence: str) -> None:
-    """Raise `InvalidSettingsError` unless `window` is a number of days that reaches the tail."""
+    """Raise `InvalidSettingsError` unless `window` is an integer that suffices for the tail."""
     least = min_observations(confidence)
     if isinstance(window, bool) or not isinstance(window, int) or window < least:
         raise InvalidSettingsError(
-            f"A window of {window!r} days does not reach the tail beyond {confidence}.",
+            f"A window of {window!r} days is too short for the tail beyond {confidence}.",
             field="window",
             remedy=f"Give {least} days or more, or a lower confidence.",
         )
 
 
 def check_history(n_days: int, window: int) -> None:
-    """Raise `InvalidMarketError` unless there is a day left to test."""
+    """Raise `InvalidMarketError` unless at least one day remains to be tested."""
     if n_days <= window:
         raise InvalidMarketError(
             f"A window of {window} days needs {window + 1} days of returns; there are {n_days}.",

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PortfolioBlock:
-    """P portfolios with N positions in CSR form, every number finite and every instrument known.
+    """P portfolios with N positions in CSR form: finite quantities of instruments of the market.
 
-    `offsets` (P + 1,) int64; `instrument` (N,) int64, places in the market; `quantity` (N,)
+    `offsets` (P + 1,) int64; `instrument` (N,) int64, indices into the market; `quantity` (N,)
     float64, signed units; `cash`, `nav` (P,) float64, base currency, NaN for unknown.
     """
 
@@ -26,7 +26,7 @@ class PortfolioBlock:
         return len(self.offsets) - 1
 
     def row(self, place: int) -> PortfolioBlock:
-        """Return the block of the one portfolio at `place`."""
+        """Return a block of one portfolio, that at index `place`."""
         start, stop = int(self.offsets[place]), int(self.offsets[place + 1])
         return PortfolioBlock(
             offsets=np.array([0, stop - start], dtype=np.int64),
@@ -37,7 +37,7 @@ class PortfolioBlock:
         )
 
     def rows(self, places: npt.NDArray[np.int64]) -> PortfolioBlock:
-        """Return the block of the portfolios at `places`, in that order."""
+        """Return a block of the portfolios at the indices `places`, in that order."""
         sizes = np.diff(self.offsets)[places]
         offsets = np.concatenate([[0], np.cumsum(sizes)])
         flat = np.repeat(self.offsets[places] - offsets[:-1], sizes) + np.arange(offsets[-1])

@@ -1,4 +1,4 @@
-"""What the measures of one block share, computed once and only when one of them needs it."""
+"""Intermediate results that the measures of one block share, and the choice of ranks."""
 
 from __future__ import annotations
 
@@ -32,16 +32,17 @@ IntArray = npt.NDArray[np.int64]
 
 Shared = TypeVar("Shared")
 
-#: squares of anything larger overflow
+#: the square of a larger P&L overflows
 _LARGEST_PNL = 1e150
-#: standard deviations that reach everything
+#: no outcome is this many standard deviations below the mean
 _FAR = 40.0
 
 
 class Computation:
     """One block against one market, for the measures in `names`.
 
-    `n_worst` is how deep any of them reads into the tail of the past.
+    Each result is computed once, when a measure needs it. `n_worst` is the number of worst past
+    outcomes that the measures read.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Computation:
         self.block = block
         self.market = market
         self.settings = settings
-        #: from the days of one outcome to those of the horizon
+        #: scales P&L over the days of one outcome to the horizon, by the square root of time
         self.horizon_scale = float(np.sqrt(settings.horizon_days / settings.outcome_days))
         self.panel = market.panel_for(settings)
         self.names = names
@@ -63,7 +64,7 @@ class Computation:
         self._shared: dict[Callable[[Computation], Any], Any] = {}
 
     def shared(self, make: Callable[[Computation], Shared]) -> Shared:
-        """Return what `make` makes of this computation: once, whichever measures ask for it."""
+        """Return `make(self)`, computed once for all measures."""
         if make not in self._shared:
             self._shared[make] = make(self)
         made: Shared = self._shared[make]
@@ -100,7 +101,7 @@ class Computation:
 
     @cached_property
     def all_exposed(self) -> bool:
-        """Whether every portfolio has a finite exposure: most blocks need no look at each."""
+        """Whether every portfolio has a positive, finite exposure, so that no row needs a mark."""
         return bool(self.gross.min(initial=np.inf) > 0 and self.gross.max(initial=0.0) < np.inf)
 
     @cached_property
@@ -110,7 +111,7 @@ class Computation:
 
     @cached_property
     def all_observed(self) -> bool:
-        """Whether every portfolio has the whole window, and P&L that can be squared."""
+        """Whether every portfolio has all observations, and P&L that can be squared."""
         return self.has_full_windows and not self.overflows.any()
 
     @cached_property
@@ -127,7 +128,7 @@ class Computation:
 
     @cached_property
     def overflows(self) -> BoolArray:
-        """(P,): P&L too large to be squared, or to be told from a missing return."""
+        """(P,): whether the P&L is too large to be squared, or to differ from a missing return."""
         largest = max(1.0, self.market.largest_return * self.settings.outcome_days)
         if largest > np.finfo(self.panel.dtype).max:
             return np.ones(len(self.block), dtype=bool)
@@ -142,17 +143,17 @@ class Computation:
 
     @property
     def tail(self) -> FloatArray:
-        """(P, n_worst): the worst P&L, ascending; +inf beyond the observations there are."""
+        """(P, n_worst): the worst P&L, ascending; +inf if there are fewer observations."""
         return self._outcomes[0]
 
     @property
     def n_observations(self) -> npt.NDArray[np.int64]:
-        """(P,): how many observations have a return for all that is held."""
+        """(P,): the number of observations with a return for every position."""
         return self._outcomes[1]
 
     @property
     def n_outcomes(self) -> int:
-        """T: how many outcomes there are, of one day or of several in a row."""
+        """T: the number of outcomes, each over one day or over several consecutive days."""
         return int(self.panel.shape[1])
 
     def rows_in_float64(self, instrument: IntArray) -> tuple[IntArray, FloatArray]:
@@ -172,9 +173,9 @@ class Computation:
 
 
 class Functions(NamedTuple):
-    """How one measure is computed: `column` (P,) over a block, `parts` (N,) of the one book in it.
+    """How one measure is computed: `column` (P,) for a block, `parts` (N,) for a block of one book.
 
-    `depth` says how many of the worst outcomes it reads; None for a measure that reads no tail.
+    `depth` is the number of worst outcomes that it reads; None if it reads no tail.
     """
 
     column: Callable[[Computation, MeasureName], MeasureColumn]
@@ -189,7 +190,7 @@ def worst_outcomes(
     panel: FloatArray | npt.NDArray[np.float32],
     n_worst: int,
 ) -> tuple[FloatArray, IntArray, FloatArray]:
-    """Return the worst P&L (P, n_worst), how many there are (P,) and their deviation (P,)."""
+    """Return the worst P&L (P, n_worst), the number of outcomes (P,) and their deviation (P,)."""
     p = len(offsets) - 1
     tail, n_observations, deviation = (
         np.empty((p, n_worst)),
@@ -203,7 +204,7 @@ def worst_outcomes(
 
 @lru_cache(maxsize=256)
 def _reach(n_worst: int, n_observations: int) -> float:
-    """How far below the mean about twice as many outcomes lie as are wanted, were they normal."""
+    """Return how far below the mean about twice the wanted outcomes lie, if they are normal."""
     share = (2 * n_worst + 4) / max(1, n_observations)
     return -NormalDist().inv_cdf(share) if share < 1 else -_FAR
 
@@ -212,20 +213,20 @@ Number = TypeVar("Number", np.int64, np.float64)
 
 
 def confidence_of(name: MeasureName, settings: MeasureSettings) -> str:
-    """Return the confidence that `name` asks for, or the settings' where it asks for none."""
+    """Return the confidence of `name`, by default that of the settings."""
     return name.confidence or str(settings.confidence)
 
 
 @lru_cache(maxsize=1024)
 def tail_depth(n_observations: int, name: MeasureName, settings: MeasureSettings) -> int:
-    """Return how many worst outcomes `name` reads from a window of `n_observations`."""
+    """Return the number of worst outcomes that `name` reads of `n_observations`."""
     confidence = confidence_of(name, settings)
     position = var_position(n_observations, confidence, VarConvention(settings.var_convention))
     return max(tail_rank(n_observations, confidence), ceil(position) + 1, 1)
 
 
 def var_rank(run: Computation, name: MeasureName, n_observations: int) -> tuple[int, float]:
-    """Return the rank that the VaR is read from, and how far towards the next it lies."""
+    """Return the rank of the VaR, and the weight of the next better outcome."""
     convention = VarConvention(run.settings.var_convention)
     return _split_position(n_observations, confidence_of(name, run.settings), convention)
 
@@ -240,40 +241,40 @@ def _split_position(
 
 @lru_cache(maxsize=1024)
 def tail_length(n_observations: int, confidence: str) -> float:
-    """Return n alpha, which need not be a whole number."""
+    """Return n alpha, not rounded."""
     return float(n_observations * tail_probability(confidence))
 
 
 @lru_cache(maxsize=256)
 def normal_quantile(confidence: str) -> float:
-    """Return z(c); by its tail where so near to 1 that a float cannot tell."""
+    """Return z(c), computed from the tail if c rounds to 1."""
     if float(confidence) < 1.0:
         return NormalDist().inv_cdf(float(confidence))
     return -NormalDist().inv_cdf(float(tail_probability(confidence)))
 
 
 def spread_window(run: Computation) -> int:
-    """Return how many outcomes a spread takes: two at least that share no day."""
+    """Return the least number of outcomes of a volatility: two that have no day in common."""
     return run.settings.outcome_days + 1
 
 
 def tail_window(run: Computation, confidence: str) -> int:
-    """Return how many outcomes a tail takes: 1 / alpha, and 1 more where they share days.
+    """Return the least number of outcomes of a tail: 1 / alpha, and 1 more if outcomes overlap.
 
-    So many of h days each are h + 1 / alpha days.
+    Overlapping outcomes of h days then cover h + 1 / alpha days.
     """
     return min_observations(confidence) + (1 if run.settings.outcome_days > 1 else 0)
 
 
-def sharing_days(run: Computation) -> tuple[BoolArray, Outcome]:
-    """Return the mark of a measure whose method supposes outcomes that share no day."""
+def overlapping(run: Computation) -> tuple[BoolArray, Outcome]:
+    """Return the mark of a measure that is not defined for overlapping outcomes."""
     return (run.gross > 0.0) & (run.settings.outcome_days > 1), Outcome.OVERLAPPING
 
 
 def by_window(
     n_observations: IntArray, kind: type[Number], of: Callable[[int], float]
 ) -> npt.NDArray[Number]:
-    """Evaluate `of` once for each length of window (P,), 1 standing for none at all."""
+    """Evaluate `of` once for each distinct number of observations (P,); at least 1."""
     if len(n_observations) and (n_observations == n_observations[0]).all():
         return np.full(len(n_observations), of(max(1, int(n_observations[0]))), dtype=kind)
     lengths, place = np.unique(n_observations, return_inverse=True)
@@ -286,7 +287,7 @@ def column_of(
     n_required: int,
     *marks: tuple[BoolArray, Outcome],
 ) -> MeasureColumn:
-    """Return `values` (P,) with none where the P&L overflows or the window is too short."""
+    """Return `values` (P,), marked if the P&L overflows or the window is too short."""
     if run.all_observed and run.n_outcomes >= n_required:
         return MeasureColumn.of(values, *marks)
     return MeasureColumn.of(
@@ -298,7 +299,7 @@ def column_of(
 
 
 def observed(run: Computation) -> tuple[FloatArray, FloatArray]:
-    """Return the observed P&L (T,) of the one portfolio in `run` and of its positions (N, T)."""
+    """Return the observed P&L (T,) of the one portfolio in `run`, and of its positions (N, T)."""
     held = run.value != 0.0
     returns = np.where(held[:, None], run.panel[run.block.instrument], 0.0)
     seen = ~np.isnan(run.pnl[0])

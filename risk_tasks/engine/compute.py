@@ -1,4 +1,4 @@
-"""Which function computes which measure, and the two questions that are asked of the engine."""
+"""The functions of each measure, and the entry points of the engine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from risk_tasks.kernels.jit import KernelNotReadyError
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 
-#: by the name of a measure, as each module lists its own
+#: the functions of every measure, by its name
 FUNCTIONS: Mapping[str, Functions] = MappingProxyType(
     {
         **exposures.FUNCTIONS,
@@ -43,10 +43,10 @@ def compute(
     names: Sequence[MeasureName],
     settings: MeasureSettings,
 ) -> dict[MeasureName, MeasureColumn]:
-    """Return one column of shape (P,) for each of `names`, sharing what they share.
+    """Return one column (P,) for each of `names`; intermediate results are shared.
 
-    Units and signs are those of the registry. A value is finite or has an outcome that says why
-    there is none; nothing is raised for any finite input. A measure whose kernel is not compiled by
+    Units and signs are those of the registry. A value is finite, or its outcome says why it is
+    absent; no finite input raises an error. A measure whose kernel is not compiled by
     the deadline of `kernels_until` is `NOT_IN_TIME`.
     """
     with np.errstate(all="ignore"):
@@ -69,10 +69,10 @@ def contributions(
     settings: MeasureSettings,
     place: int,
 ) -> FloatArray:
-    """Return what each position of the portfolio at `place` adds to `name`, in its unit.
+    """Return the contribution of each position of the portfolio at `place` to `name`, in its unit.
 
-    Shape: (positions of that portfolio,). The parts sum to the measure, except for the shares
-    behind `concentration`, which sum to 1.
+    Shape: (positions of that portfolio,). Contributions sum to the measure, except those to
+    `concentration`, which sum to 1.
     """
     with np.errstate(all="ignore"):
         run = _computation(block.row(place), market, [name], settings)
@@ -87,10 +87,10 @@ def outcomes_behind(
     place: int,
     n: int,
 ) -> list[tuple[int, float]]:
-    """Return the past outcomes that `name` of the portfolio at `place` is read from, `n` at most.
+    """Return at most `n` past outcomes that determine `name` of the portfolio at `place`.
 
-    By their last day's place in the market's returns, and their P&L, base currency, the worst
-    first; none for a measure that is not read from single ones.
+    Each is the index of its last day in the market's returns and its P&L in base currency, the
+    worst first. The list is empty for a measure that does not depend on single outcomes.
     """
     outcomes_of = history.OUTCOMES.get(name.name)
     if outcomes_of is None:

@@ -1,4 +1,4 @@
-"""What the numbers of a portfolio depend on, as one hash for each."""
+"""Hashes of what the measures of a portfolio depend on."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from risk_tasks.engine.market import MarketArrays
 def content_digests(block: PortfolioBlock, market: MarketArrays) -> list[bytes]:
     """Return 16 bytes for each portfolio: BLAKE2b of panel, instruments and values.
 
-    It is what every measure of past or simulated P&L depends on, besides its settings: new marks
-    leave a portfolio's hash as it is where none of its prices changed. Cash, net asset value,
-    scenarios and limits are not in it.
+    Measures of past or simulated P&L depend on nothing else but their settings: new prices change
+    the hash of a portfolio only if they change one of its positions. Cash, net asset value,
+    scenarios and limits are not part of it.
     """
     # -0.0 is the same position as 0.0.
     value = block.quantity * market.prices[block.instrument] + 0.0

@@ -1,6 +1,6 @@
-"""Measures of what is held today: no history enters.
+"""Measures of the current positions, without history.
 
-A measure is a column (P,), its parts are (N,) for the one book in the block; units and signs are
+A measure returns a column (P,); its parts are (N,) for a block of one book. Units and signs are
 those of the registry.
 """
 

@@ -1,6 +1,6 @@
 """Measures of P&L over the past returns: volatility, value-at-risk, expected shortfall.
 
-A measure is a column (P,), its parts are (N,) for the one book in the block, both scaled to the
+A measure returns a column (P,); its parts are (N,) for a block of one book. Both are scaled to the
 horizon; units and signs are those of the registry.
 """
 
@@ -23,7 +23,7 @@ from risk_tasks.engine.computation import (
     confidence_of,
     normal_quantile,
     observed,
-    sharing_days,
+    overlapping,
     spread_window,
     tail_depth,
     tail_length,
@@ -53,7 +53,7 @@ def value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
 def losses_at_risk(
     worst: FloatArray, n_observations: IntArray, rank_of: Callable[[int], tuple[int, float]]
 ) -> FloatArray:
-    """Return the loss (P,) at the rank among so many outcomes, or between it and the next."""
+    """Return the loss (P,) at a rank, interpolated towards the next better outcome."""
     rank = by_window(n_observations, np.int64, lambda n: rank_of(n)[0])
     weight = by_window(n_observations, np.float64, lambda n: rank_of(n)[1])
     losses = np.empty(len(worst))
@@ -70,7 +70,7 @@ def expected_shortfall(run: Computation, name: MeasureName) -> MeasureColumn:
 def shortfalls(
     run: Computation, name: MeasureName, worst: FloatArray, n_observations: IntArray
 ) -> FloatArray:
-    """Return the one-day shortfall (P,) of the worst of so many outcomes, loss positive."""
+    """Return the one-day expected shortfall (P,), loss positive."""
     confidence = confidence_of(name, run.settings)
     rank = by_window(n_observations, np.int64, lambda n: tail_rank(n, confidence))
     n_tail = by_window(n_observations, np.float64, lambda n: tail_length(n, confidence))
@@ -86,7 +86,7 @@ def semi_deviation(run: Computation, name: MeasureName) -> MeasureColumn:
 
 
 def semi_deviation_parts(run: Computation, name: MeasureName) -> FloatArray:
-    """Euler parts: how each position's own departure weighs in the outcomes below the mean."""
+    """Euler parts: each position's deviation, averaged over the outcomes below the mean."""
     pnl, legs = observed(run)
     below = np.minimum(pnl - pnl.mean(), 0.0)
     spread = float(np.sqrt((below * below).sum() / (len(pnl) - 1)))
@@ -120,7 +120,7 @@ def value_at_risk_parts(run: Computation, name: MeasureName) -> FloatArray:
 def parts_at_risk(
     run: Computation, place: tuple[int, float], pnl: FloatArray, legs: FloatArray
 ) -> FloatArray:
-    """Each position's loss in the scenario of this rank, or so far from it towards the next."""
+    """Each position's loss in the outcome of a rank, interpolated towards the next better one."""
     order = np.argsort(pnl, kind="stable")
     rank, weight = place
     losses = -legs[:, order[rank]]
@@ -130,7 +130,7 @@ def parts_at_risk(
 
 
 def expected_shortfall_parts(run: Computation, name: MeasureName) -> FloatArray:
-    """Each position's mean loss over the tail scenarios, the last weighted in part."""
+    """Each position's mean loss over the tail; the last outcome has a fractional weight."""
     pnl, legs = observed(run)
     weight = tail_weights(len(pnl), confidence_of(name, run.settings))
     losses = -legs[:, np.argsort(pnl, kind="stable")[: len(weight)]]
@@ -152,12 +152,12 @@ def _seen(run: Computation) -> IntArray:
 
 
 def _worst(run: Computation) -> IntArray:
-    """Return the outcomes of the one portfolio in `run`, the worst first; of ties the earlier."""
+    """Return the outcomes of the one portfolio in `run`, the worst first, ties by time."""
     seen = _seen(run)
     return seen[np.argsort(run.pnl[0][seen], kind="stable")]
 
 
-#: which past outcomes a measure is read from, for those that are read from some of them
+#: the past outcomes that determine a measure, for measures that depend on single outcomes
 OUTCOMES = {
     "value_at_risk": value_at_risk_outcomes,
     "expected_shortfall": expected_shortfall_outcomes,
@@ -165,7 +165,7 @@ OUTCOMES = {
 
 
 def tail_weights(n_observations: int, confidence: str) -> FloatArray:
-    """Return what each of the worst outcomes weighs in the shortfall, the last in part."""
+    """Return the weights of the worst outcomes in the shortfall; the last is fractional."""
     k = tail_rank(n_observations, confidence)
     n_tail = tail_length(n_observations, confidence)
     weight = np.ones(k)
@@ -183,17 +183,17 @@ def _z(run: Computation, name: MeasureName) -> float:
 #: the probability that the interval covers the true quantile is at least this
 _COVERAGE = 0.95
 
-#: the rank among n outcomes, 1 the worst, at a confidence; 0 and n + 1 are beyond them
+#: returns a rank among n outcomes, 1 being the worst; 0 and n + 1 are outside
 RankOf = Callable[[int, str], int]
 
 
 def upper_rank(n_observations: int, confidence: str) -> int:
-    """Return l, the rank of the larger loss; 0 where the window cannot bound it."""
+    """Return l, the rank of the larger loss; 0 if the window is too short to bound it."""
     return _binomial_quantile(n_observations, confidence, (1 - _COVERAGE) / 2)
 
 
 def lower_rank(n_observations: int, confidence: str) -> int:
-    """Return u, the rank of the smaller loss; n + 1 where the window cannot bound it."""
+    """Return u, the rank of the smaller loss; n + 1 if the window is too short to bound it."""
     return _binomial_quantile(n_observations, confidence, (1 + _COVERAGE) / 2) + 1
 
 
@@ -204,7 +204,7 @@ def _binomial_quantile(n: int, confidence: str, probability: float) -> int:
     X counts the outcomes below the true alpha-quantile, of n independent ones. The interval is
     that of the outcomes of rank l and u, rank 1 being the worst, where l and u - 1 are the smallest
     x with P(X <= x) >= 0.025 and >= 0.975. It misses the quantile on either side with a probability
-    of 0.025 at most, whatever the distribution: P(l <= X < u) >= 0.95. Source: David, Nagaraja,
+    of 0.025 at most, for any distribution: P(l <= X < u) >= 0.95. Source: David, Nagaraja,
     Order Statistics, 3rd ed. (2003), ch. 7.1.
     """
     alpha = float(tail_probability(confidence))
@@ -212,10 +212,10 @@ def _binomial_quantile(n: int, confidence: str, probability: float) -> int:
 
 
 def _functions(rank_of: RankOf) -> Functions:
-    """Return the functions of the bound that stands at a rank."""
+    """Return the functions of the bound at a rank."""
 
     def place(n: int, confidence: str) -> int:
-        """From 0, and the last there is where the bound is beyond it."""
+        """Return the rank counted from 0, within the outcomes."""
         return min(max(rank_of(n, confidence), 1), n) - 1
 
     def column(run: Computation, name: MeasureName) -> MeasureColumn:
@@ -223,13 +223,13 @@ def _functions(rank_of: RankOf) -> Functions:
         n = run.n_observations
         losses = losses_at_risk(run.tail, n, lambda n: (place(n, confidence), 0.0))
         rank = by_window(n, np.int64, lambda n: rank_of(n, confidence))
-        # A book without exposure has no end that could be open.
+        # The bounds of a portfolio without exposure are 0.
         beyond = ((rank < 1) | (rank > n)) & (run.gross > 0.0)
         return column_of(
             run,
             losses * run.horizon_scale,
             tail_window(run, confidence),
-            sharing_days(run),
+            overlapping(run),
             (beyond, Outcome.OPEN_ENDED),
             (losses < 0, Outcome.NEGATIVE_VAR),
         )

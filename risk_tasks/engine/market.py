@@ -18,17 +18,17 @@ from risk_tasks.model.scenario import Replay, Scenario
 
 FloatArray = npt.NDArray[np.float64]
 
-#: an eigenvalue this far below 0, as a share of the largest, is rounding
+#: an eigenvalue that is less negative, relative to the largest, is rounding
 _ROUNDING = 1e-12
-#: a larger repair makes another market of it
+#: a covariance that needs a larger repair is refused
 _LARGEST_REPAIR = 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GivenCovariance:
-    """`matrix` (n, n), per day, without eigenvalues below 0 but for rounding.
+    """A supplied covariance `matrix` (n, n), per day, without negative eigenvalues up to rounding.
 
-    `repair` is how far it was moved for that, as a share of its Frobenius norm.
+    `repair` is the size of the correction relative to the Frobenius norm.
     """
 
     matrix: FloatArray
@@ -36,16 +36,16 @@ class GivenCovariance:
 
     @property
     def is_refused(self) -> bool:
-        """Whether it was moved so far that no number stands on it."""
+        """Whether the correction is so large that no measure may use the matrix."""
         return self.repair > _LARGEST_REPAIR
 
     @classmethod
     def of(cls, covariance: FloatArray) -> GivenCovariance:
-        """Repair `covariance` (n, n), symmetric, where it has eigenvalues below 0.
+        """Repair `covariance` (n, n), symmetric, if it has negative eigenvalues.
 
-        Those are cut off, and rows and columns scaled back to the standard deviations that they
-        had. Source: Rebonato, Jäckel, "The most general methodology to create a valid correlation
-        matrix for risk management and option pricing purposes", Journal of Risk 2 (1999).
+        They are set to 0, and rows and columns are scaled to their former standard deviations.
+        Source: Rebonato, Jäckel, "The most general methodology to create a valid correlation matrix
+        for risk management and option pricing purposes", Journal of Risk 2 (1999).
         """
         size = float(np.abs(covariance).max(initial=0.0))
         if size == 0.0:
@@ -67,12 +67,12 @@ class GivenCovariance:
 
 Panel = npt.NDArray[np.float64] | npt.NDArray[np.float32]
 
-#: each is as large as the panel that it is made of
+#: the number of derived panels; each is as large as its source
 _MOST = 4
 
 
 class DerivedPanels:
-    """The few that were asked for last, shared by markets of the same returns and by threads."""
+    """The most recently used panels derived from one panel; shared by markets and by threads."""
 
     def __init__(self, panel: npt.NDArray[np.float64]) -> None:
         self._panel = panel
@@ -80,9 +80,9 @@ class DerivedPanels:
         self._lock = Lock()
 
     def get(self, precision: Precision, days: int) -> Panel:
-        """Return the returns (n, T - days + 1) over so many days, each a day after the one before.
+        """Return the returns (n, T - days + 1) over `days` consecutive days, one for each last day.
 
-        They are sums of one-day returns, NaN where one is missing, added in float64.
+        They are sums of one-day returns in float64; NaN if one is missing.
         """
         if precision is Precision.FLOAT64 and days == 1:
             return self._panel
@@ -102,7 +102,7 @@ class DerivedPanels:
 
 
 def _sums(panel: npt.NDArray[np.float64], days: int) -> npt.NDArray[np.float64]:
-    """By halves: a sum of a year takes eight additions."""
+    """Sum by halves: a year takes eight additions."""
     if days == 1:
         return panel
     half, width = days // 2, max(0, panel.shape[1] - days + 1)
@@ -119,11 +119,11 @@ DateArray = npt.NDArray[np.datetime64]
 class ShockArrays:
     """One scenario over all instruments.
 
-    `change` (n,) is a fraction of an instrument's value, or, where `absolute` (n,) holds, base
-    currency per unit; NaN where it is untold. `absolute` is None where no change is. `named` (n,)
-    marks what the scenario names itself, or by a tag, or covers; `covered` (n,) what it tells
-    without the fallback of a replay, which fills in as long as `min_coverage` of a book's gross
-    exposure is covered.
+    `change` (n,) is a fraction of an instrument's value or, if `absolute` (n,) is true, base
+    currency per unit; NaN if the scenario has none. `absolute` is None if no change is absolute.
+    `named` (n,) marks the instruments that the scenario names, by name or tag, or that a replay
+    covers. `covered` (n,) marks those with a change that is not the fallback of a replay; the
+    fallback is used only if at least `min_coverage` of a portfolio's gross exposure is covered.
     """
 
     change: FloatArray
@@ -134,7 +134,7 @@ class ShockArrays:
 
 
 def lay_out(snapshot: MarketSnapshot, dates: DateArray | None) -> dict[str, ShockArrays]:
-    """Return the scenarios of `snapshot`, whose observations have these `dates`, by name."""
+    """Return the scenarios of `snapshot` by name; `dates` (T,) are those of its observations."""
     return {
         name: _replayed(scenario, snapshot.returns, dates)
         if isinstance(scenario, Replay)
@@ -169,9 +169,9 @@ def window_returns(
 ) -> FloatArray:
     """Return prod(1 + r) - 1 of each instrument over the observations from `start` to `end`.
 
-    `returns` has shape (T, n), `dates` (T,), the result (n,). It is NaN where a return within is
-    missing or the product is too large for a number, and throughout where there is no observation
-    or the dates do not reach from `start` to `end`.
+    `returns` has shape (T, n), `dates` (T,), the result (n,). It is NaN if a return is
+    missing or the product overflows, and for every instrument if there is no observation or the
+    dates do not include `start` and `end`.
     """
     grown = np.full(returns.shape[1], np.nan)
     first, last = np.datetime64(start), np.datetime64(end)
@@ -181,24 +181,24 @@ def window_returns(
     if len(within):
         grown[:] = 1.0
     with np.errstate(over="ignore", invalid="ignore"):
-        # Row by row: no order is promised for a reduction of NumPy.
+        # Row by row, because NumPy does not specify the order of a reduction.
         for row in within:
             grown *= 1.0 + row
     return np.where(np.isfinite(grown), grown - 1.0, np.nan)
 
 
 def streams_of(instruments: Sequence[str]) -> npt.NDArray[np.uint64]:
-    """Return the stream of draws of each instrument: the first 64 bits of SHA-256 of its name."""
+    """Return the random stream of each instrument: the first 64 bits of SHA-256 of its name."""
     digests = b"".join(hashlib.sha256(name.encode()).digest()[:8] for name in instruments)
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MarketArrays:
-    """What a worker holds of a market.
+    """A market as a worker keeps it in memory.
 
-    `prices` (n,); `panel` (n, T), one row of returns per instrument so that a position reads
-    memory in order; `largest_return` bounds |r| and with it what can overflow.
+    `prices` (n,); `panel` (n, T), one row of returns per instrument, so that a position reads
+    contiguous memory; `largest_return` bounds |r|.
     """
 
     id: str
@@ -208,23 +208,23 @@ class MarketArrays:
     prices: npt.NDArray[np.float64]
     panel: npt.NDArray[np.float64]
     largest_return: float
-    #: what is made of `panel` when it is asked for, shared as `panel` is
+    #: panels derived from `panel` on demand, shared like `panel`
     derived: DerivedPanels
     scenarios: Mapping[str, ShockArrays]
-    #: (n,), what the random draws of an instrument are told by
+    #: (n,), the random stream of each instrument
     streams: npt.NDArray[np.uint64]
     covariance: GivenCovariance | None
-    #: (T,), that of each observation; None where they are not known
+    #: (T,), the date of each observation; None if unknown
     dates: DateArray | None
 
     @classmethod
     def of(cls, snapshot: MarketSnapshot, *, like: MarketArrays | None = None) -> MarketArrays:
-        """Lay out `snapshot`; where `like` has the same panel, its arrays are shared."""
+        """Lay out `snapshot`; share the arrays of `like` if it has the same panel."""
         if like is not None and like.panel_id == snapshot.panel_id:
             panel, largest, derived = like.panel, like.largest_return, like.derived
             streams, covariance = like.streams, like.covariance
         else:
-            # A copy of its own: Numba compiles once more for an array that is read-only.
+            # A copy, because kernels are not compiled for read-only panels.
             panel = np.array(snapshot.returns.T, order="C")
             largest = float(np.nanmax(np.abs(panel), initial=0.0))
             derived = DerivedPanels(panel)

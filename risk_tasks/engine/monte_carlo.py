@@ -1,6 +1,9 @@
-"""Measures of random paths: what is drawn is the covariance of returns, with a mean of 0.
+"""Monte Carlo measures: random paths drawn from the covariance of returns, with a mean of 0.
 
-A measure is a column (P,), its parts are (N,) for the one book in the block, both scaled to the
+A path is one day of returns. Paths come in antithetic pairs, z and -z. Draws depend on seed,
+instrument and path alone, so that all portfolios have the same paths.
+
+A measure returns a column (P,); its parts are (N,) for a block of one book. Both are scaled to the
 horizon; units and signs are those of the registry.
 """
 
@@ -42,26 +45,26 @@ from risk_tasks.model.measures import (
 
 BitArray = npt.NDArray[np.uint64]
 
-#: draws that are held at a time: what portfolios read again and again stays near the processor
+#: draws per chunk, so that what each portfolio reads stays in the cache of the processor
 _DRAWS_BYTES = 2 << 20
-#: the P&L of several portfolios before the worst are picked from it
+#: P&L of the portfolios whose worst outcomes are selected together
 _PNL_BYTES = 1 << 20
-#: the worst outcomes of as many portfolios as are simulated together
+#: worst outcomes of the portfolios that are simulated together
 _WORST_BYTES = 64 << 20
 _FEWEST_PAIRS = 64
 _MOST_PAIRS = 8192
 
 
-#: of what all instruments of a path share; no instrument is without a name
+#: the stream of the factor that all instruments of a path share; no instrument has an empty name
 _SHARED_STREAM = streams_of([""])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Holdings:
-    """What P portfolios hold, N positions in all: `PortfolioBlock` without positions of nothing.
+    """The N positions of P portfolios that are not worth 0.
 
-    `place` (N,) is where a position stands in the block; in a portfolio positions stand in the
-    order of the market. `size` (N,) is what each is multiplied by, V or w.
+    `place` (N,) is the index of a position in the block; the positions of a portfolio are in the
+    order of the market. `size` (N,) is the multiplier of each, V or w.
     """
 
     offsets: IntArray
@@ -78,7 +81,7 @@ class Holdings:
         return cls(offsets, place, block.instrument[place], value[place])
 
     def rows(self, start: int, stop: int) -> Holdings:
-        """Return those of the portfolios from `start` on, before `stop`."""
+        """Return the holdings of the portfolios from `start` to before `stop`."""
         first, last = self.offsets[start], self.offsets[stop]
         return Holdings(
             self.offsets[start : stop + 1] - first,
@@ -96,10 +99,9 @@ def worst_paths(
 ) -> Iterator[tuple[slice, FloatArray]]:
     """Yield the worst of `settings.n_paths` one-day outcomes of each portfolio.
 
-    By groups of portfolios: their rows, and (rows, `n_worst`), ascending. Memory is bounded
-    whatever the number of paths and portfolios: by 64 MiB for the worst, or one row of them where
-    that is more; by 2 MiB of draws, or 64 pairs of each instrument where that is more; and a few
-    MiB beside.
+    By groups of portfolios: their rows, and (rows, `n_worst`), ascending. Memory does not grow with
+    the number of paths or portfolios: 64 MiB of worst outcomes, but at least one row; 2 MiB of
+    draws, but at least 64 pairs of each instrument; and a few MiB more.
     """
     together = max(1, _WORST_BYTES // (8 * n_worst))
     for start in range(0, len(holdings), together):
@@ -128,9 +130,9 @@ def _worst_of(
 
 
 class Panel(NamedTuple):
-    """Some of all pairs of paths: `draws` (streams, pairs), normal and independent.
+    """A chunk of the pairs of paths: `draws` (streams, pairs), normal and independent.
 
-    `factor` (pairs,) is what each is multiplied by: 1 or, for Student's, what its path shares.
+    `factor` (pairs,) multiplies each pair: 1, or the shared factor of Student's distribution.
     """
 
     pairs: slice
@@ -139,7 +141,7 @@ class Panel(NamedTuple):
 
 
 def panels(streams: BitArray, settings: MeasureSettings) -> Iterator[Panel]:
-    """Yield all pairs of paths, one of each and some at a time, for these streams."""
+    """Yield all pairs of paths of `streams` in chunks, one path of each pair."""
     n_pairs, n_streams = settings.n_paths // 2, len(streams)
     together = min(_DRAWS_BYTES // (8 * max(1, n_streams)), _MOST_PAIRS, n_pairs)
     together = max(_FEWEST_PAIRS, together // 4 * 4)
@@ -151,9 +153,9 @@ def panels(streams: BitArray, settings: MeasureSettings) -> Iterator[Panel]:
 
 
 def _factor(settings: MeasureSettings, first: int, n: int) -> FloatArray:
-    """Return 1 or sqrt((nu - 2) / X) for n pairs, X chi-square with nu degrees of freedom.
+    """Return 1, or sqrt((nu - 2) / X) for n pairs, X chi-square with nu degrees of freedom.
 
-    X is its quantile at a random u, exact for any nu.
+    X is the quantile at a random u, exact for any nu.
     """
     if settings.distribution is Distribution.NORMAL:
         return np.ones(n)
@@ -164,7 +166,7 @@ def _factor(settings: MeasureSettings, first: int, n: int) -> FloatArray:
     return np.sqrt((freedom - 2) / 2 / half)
 
 
-#: in a book that spreads further, a path may overflow
+#: paths of a portfolio with a larger standard deviation may overflow
 _LARGEST_SPREAD = 1e150
 _EMPTY = np.empty((0, 0))
 
@@ -186,7 +188,7 @@ def covariance_repair(run: Computation, name: MeasureName) -> MeasureColumn:
 
 
 def simulated_losses(run: Computation) -> dict[MeasureName, FloatArray]:
-    """Return the one-day loss (P,) of each measure of random paths that is asked for."""
+    """Return the one-day loss (P,) of each requested Monte Carlo measure."""
     names = [name for name in run.names if name.name in _LOSSES]
     losses = {name: np.zeros(len(run.block)) for name in names}
     if run.market.covariance and run.market.covariance.is_refused:
@@ -219,12 +221,12 @@ def expected_shortfall_parts(run: Computation, name: MeasureName) -> FloatArray:
 
 
 def no_parts(run: Computation, name: MeasureName) -> FloatArray:
-    """It is of the market: no position adds to it."""
+    """Return zeros: the measure belongs to the market, not to positions."""
     return np.zeros(len(run.value))
 
 
 def _daily(run: Computation) -> Computation:
-    """Return `run` over one-day outcomes: paths are days, whatever the rule of the horizon."""
+    """Return `run` over one-day outcomes: a path is one day under every horizon rule."""
     return run if run.settings.outcome_days == 1 else run.shared(_of_days)
 
 
@@ -234,7 +236,7 @@ def _of_days(run: Computation) -> Computation:
 
 
 def _loaded(run: Computation) -> tuple[Holdings, BoolArray]:
-    """Return what the portfolios hold with w for sizes, and whether their paths are finite (P,)."""
+    """Return the holdings with w as sizes, and whether each portfolio's paths are finite (P,)."""
     held = Holdings.of(run.block, run.value)
     weight, spread = np.empty(len(held.size)), np.empty(len(held))
     rows, panel, covariance = _covariance(run, held.instrument)
@@ -245,16 +247,16 @@ def _loaded(run: Computation) -> tuple[Holdings, BoolArray]:
 
 
 def _covariance(run: Computation, instrument: IntArray) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Return the rows of `instrument`, and the panel or the covariance in which they are rows."""
+    """Return the rows of `instrument`, and the panel or covariance that has these rows."""
     if run.market.covariance:
         return instrument, _EMPTY, run.market.covariance.matrix
     return *run.rows_in_float64(instrument), _EMPTY
 
 
 def _parts(run: Computation, weight: FloatArray) -> FloatArray:
-    """Each position's mean loss over the worst paths of the one book in `run`, weighed so.
+    """Return each position's mean loss over the worst paths of the one book in `run`.
 
-    What a path does to an instrument is L z; of equal paths the earlier ones are read.
+    `weight` is that of each of the worst paths, ties by their number. The P&L of positions is L z.
     """
     held, (loaded, _) = Holdings.of(run.block, run.value), _loaded(run)
     streams = run.market.streams[held.instrument]

@@ -18,7 +18,7 @@ from risk_tasks.engine.computation import (
     confidence_of,
     normal_quantile,
     observed,
-    sharing_days,
+    overlapping,
     spread_window,
 )
 from risk_tasks.engine.history import deviation_parts
@@ -47,7 +47,7 @@ def student_expected_shortfall_parts(run: Computation, name: MeasureName) -> Flo
 
 
 def student_factors(run: Computation, name: MeasureName) -> tuple[float, float]:
-    """Return what the Student VaR and ES are in one-day volatilities."""
+    """Return the Student VaR and ES in units of the one-day volatility."""
     freedom = run.settings.degrees_of_freedom
     return _student_factors(freedom, confidence_of(name, run.settings))
 
@@ -112,7 +112,7 @@ def _expansion(z: float, skewness: FloatArray, kurtosis: FloatArray) -> FloatArr
 
 
 def _expands(skewness: FloatArray, kurtosis: FloatArray) -> BoolArray:
-    """Whether the expansion rises with z everywhere: its derivative has no two roots."""
+    """Whether the expansion increases in z everywhere: its derivative has at most one root."""
     a = kurtosis / 8 - skewness**2 / 6
     c = 1 - kurtosis / 8 + 5 * skewness**2 / 36
     fits: BoolArray = (a >= 0) & (skewness**2 / 9 - 4 * a * c <= 0)
@@ -120,7 +120,7 @@ def _expands(skewness: FloatArray, kurtosis: FloatArray) -> BoolArray:
 
 
 def _z(run: Computation, name: MeasureName) -> float:
-    """Return the normal quantile at alpha, below 0 in the tail."""
+    """Return the normal quantile at alpha, negative in the tail."""
     return -normal_quantile(confidence_of(name, run.settings))
 
 
@@ -129,16 +129,16 @@ def _z(run: Computation, name: MeasureName) -> float:
 
 def shrunk_volatility(run: Computation, name: MeasureName) -> MeasureColumn:
     spread = _shrunk(run)[:, 0]
-    return column_of(run, spread * run.horizon_scale, spread_window(run), sharing_days(run))
+    return column_of(run, spread * run.horizon_scale, spread_window(run), overlapping(run))
 
 
 def shrunk_volatility_parts(run: Computation, name: MeasureName) -> FloatArray:
-    """Euler parts: V_i (S* V)_i over the volatility, V of all that is held of the instrument."""
+    """Euler parts: V_i (S* V)_i over the volatility, V summed by instrument."""
     spread, shrinkage, mu = _shrunk(run)[0]
     if spread == 0.0:
         return np.zeros(len(run.value))
     pnl, legs = observed(run)
-    # In units of the spread: squares of small positions would vanish.
+    # In units of the spread: squares of small positions would underflow.
     centred, value = (pnl - pnl.mean()) / spread, run.value / spread
     _, same = np.unique(run.block.instrument, return_inverse=True)
     of_instrument = np.bincount(same, weights=value)[same]
@@ -157,9 +157,9 @@ def _shrunk(run: Computation) -> FloatArray:
 
 
 def _holdings(run: Computation) -> tuple[IntArray, IntArray, FloatArray]:
-    """Return offsets, instruments and values of what is held, in the order of the market.
+    """Return offsets, instruments and values of the positions, in the order of the market.
 
-    Positions in one instrument are one; neither their order nor what is not held moves a bit.
+    Positions in one instrument are added; the result does not depend on their order.
     """
     held, n = np.flatnonzero(run.value), len(run.market.prices)
     owner = np.searchsorted(run.block.offsets, held, side="right") - 1

@@ -1,6 +1,6 @@
-"""Measures of one instrument in a book: what it adds to the risk of the whole.
+"""Measures of one instrument in a portfolio: its contribution to the risk of the whole.
 
-A measure is a column (P,), its parts are (N,) for the one book in the block, both scaled to the
+A measure returns a column (P,); its parts are (N,) for a block of one book. Both are scaled to the
 horizon; units and signs are those of the registry.
 """
 
@@ -31,7 +31,7 @@ from risk_tasks.kernels.history import shortfall_of_one
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import MeasureName, tail_rank
 
-#: a column (P,) of the instrument at a place in the market
+#: computes a column (P,) for the instrument at an index of the market
 ColumnOfPlace = Callable[[Computation, MeasureName, int], MeasureColumn]
 
 
@@ -41,7 +41,7 @@ def marginal_value_at_risk(run: Computation, name: MeasureName, place: int) -> M
 
 
 def component_value_at_risk(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
-    # Adding 0.0 takes the sign off a zero, here and below.
+    # Adding 0.0 turns -0.0 into 0.0, here and below.
     part = _value_held(run, place) * _marginal(run, name, place) + 0.0
     return column_of(run, part, spread_window(run))
 
@@ -67,7 +67,7 @@ def component_expected_shortfall(run: Computation, name: MeasureName, place: int
 
 def beta(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
     seen = np.where(np.isnan(run.pnl), np.nan, run.panel[place])
-    # Told by its ends: the variance of what never moves need not be 0 after rounding.
+    # By extremes: the variance of a constant series need not be 0 after rounding.
     still = np.fmax.reduce(seen, axis=1, initial=-np.inf) <= np.fmin.reduce(
         seen, axis=1, initial=np.inf
     )
@@ -85,7 +85,7 @@ def beta(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
 
 
 def beta_parts(run: Computation, name: MeasureName) -> FloatArray:
-    """How far each position alone moves with the instrument, for the value of the whole."""
+    """Return the beta of each position, relative to the value of the whole portfolio."""
     _, legs = observed(run)
     returns = run.panel[run.market.index[name.item or ""]][~np.isnan(run.pnl[0])]
     departure = returns - returns.mean()
@@ -94,7 +94,7 @@ def beta_parts(run: Computation, name: MeasureName) -> FloatArray:
 
 
 def _functions(of_place: ColumnOfPlace) -> Functions:
-    """Return the functions of a measure that belongs to the position in one instrument alone."""
+    """Return the functions of a measure to which only one instrument contributes."""
 
     def column(run: Computation, name: MeasureName) -> MeasureColumn:
         place = run.market.index.get(name.item or "")
@@ -116,7 +116,7 @@ def _scale(run: Computation, name: MeasureName) -> float:
 
 
 def _value_held(run: Computation, place: int) -> FloatArray:
-    """Return (P,): what each book holds of the instrument, 0 where it holds none."""
+    """Return (P,): the value of each portfolio's position in the instrument, else 0."""
     found: npt.NDArray[np.int64] = np.flatnonzero(run.block.instrument == place)
     held = np.zeros(len(run.block))
     held[np.searchsorted(run.block.offsets, found, side="right") - 1] = run.value[found]
@@ -124,14 +124,14 @@ def _value_held(run: Computation, place: int) -> FloatArray:
 
 
 def _marginal(run: Computation, name: MeasureName, place: int) -> FloatArray:
-    """Return (P,): z cov(r_i, P&L) / sd over the observations of each book; 0 where sd is 0."""
+    """Return (P,): z cov(r_i, P&L) / sd over the observations of each portfolio; 0 if sd is 0."""
     spread = np.where(run.deviation == 0.0, np.inf, run.deviation)
     marginal: FloatArray = _scale(run, name) * _covariance(run, run.pnl, place) / spread + 0.0
     return marginal
 
 
 def _covariance(run: Computation, series: FloatArray, place: int) -> FloatArray:
-    """Return (P,): sample covariance of `series` (P, T), NaN for missing, with an instrument's."""
+    """Return (P,): sample covariance of `series` (P, T), NaN if missing, with an instrument."""
     n = np.maximum(run.n_observations, 2)
     mean = np.nansum(series, axis=1, keepdims=True) / n[:, None]
     departure = np.where(np.isnan(series), 0.0, series - mean)
@@ -141,7 +141,7 @@ def _covariance(run: Computation, series: FloatArray, place: int) -> FloatArray:
 
 
 def _lacks_returns(run: Computation, place: int) -> BoolArray:
-    """Return (P,): whether the instrument has no return where the book has them all."""
+    """Return (P,): whether the instrument lacks a return in an outcome that is observed."""
     gaps: BoolArray = (np.isnan(run.panel[place]) & ~np.isnan(run.pnl)).any(axis=1)
     return gaps
 

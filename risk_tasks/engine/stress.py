@@ -19,34 +19,34 @@ from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import MeasureName
 
 
-class _Told(NamedTuple):
-    """What a scenario says of each portfolio, all (P,).
+class _Losses(NamedTuple):
+    """The result of a scenario for each portfolio, all (P,).
 
-    `loss` is NaN where a held instrument has no change; `n_named` counts the held instruments that
-    are named, `untold` marks what has no number, `partly` what leans on the fallback of a replay.
+    `loss` is NaN if a position has no change; `n_named` counts the positions that are named,
+    `undefined` marks portfolios without a number, `partly` those that use the fallback of a replay.
     """
 
     loss: FloatArray
     n_named: IntArray
-    untold: BoolArray
+    undefined: BoolArray
     partly: BoolArray
 
 
 def stress_loss(run: Computation, name: MeasureName) -> MeasureColumn:
     scenario = run.market.scenarios.get(name.item or "")
-    return _unknown(run) if scenario is None else _column(run, _tell(run, scenario))
+    return _unknown(run) if scenario is None else _column(run, _losses(run, scenario))
 
 
 def worst_stress_loss(run: Computation, name: MeasureName) -> MeasureColumn:
-    """What one scenario refuses to tell might be the worst: then there is no number."""
+    """Undefined if one scenario is: it might be the worst."""
     if not run.market.scenarios:
         return _unknown(run)
-    told = [_tell(run, scenario) for scenario in run.market.scenarios.values()]
-    loss, n_named, untold, partly = zip(*told, strict=True)
-    worst = _Told(
+    found = [_losses(run, scenario) for scenario in run.market.scenarios.values()]
+    loss, n_named, undefined, partly = zip(*found, strict=True)
+    worst = _Losses(
         np.max(loss, axis=0),
         np.sum(n_named, axis=0),
-        np.logical_or.reduce(untold),
+        np.logical_or.reduce(undefined),
         np.logical_or.reduce(partly),
     )
     return _column(run, worst)
@@ -69,7 +69,7 @@ def _unknown(run: Computation) -> MeasureColumn:
     return MeasureColumn.of(np.zeros(n), (np.ones(n, dtype=bool), Outcome.UNKNOWN_SCENARIO))
 
 
-def _tell(run: Computation, scenario: ShockArrays) -> _Told:
+def _losses(run: Computation, scenario: ShockArrays) -> _Losses:
     n = len(run.block)
     loss, n_named = np.empty(n), np.empty(n, dtype=np.int64)
     kernels.stress_loss(
@@ -81,23 +81,23 @@ def _tell(run: Computation, scenario: ShockArrays) -> _Told:
         loss,
         n_named,
     )
-    untold, partly = np.isnan(loss), np.zeros(n, dtype=bool)
+    undefined, partly = np.isnan(loss), np.zeros(n, dtype=bool)
     if scenario.min_coverage < 1:
         share, n_uncovered = _coverage(run, scenario)
         partly = n_uncovered > 0
-        untold |= share < scenario.min_coverage
-    return _Told(loss, n_named, untold, partly)
+        undefined |= share < scenario.min_coverage
+    return _Losses(loss, n_named, undefined, partly)
 
 
 def _size(run: Computation, scenario: ShockArrays) -> FloatArray:
-    """What the changes are of, (N,): values, and quantities where they are absolute."""
+    """Return what the changes multiply (N,): values, or quantities if they are absolute."""
     if scenario.absolute is None:
         return run.value
     return np.where(scenario.absolute[run.block.instrument], run.block.quantity, run.value)
 
 
 def _coverage(run: Computation, scenario: ShockArrays) -> tuple[FloatArray, IntArray]:
-    """Return the covered share of gross exposure and how many holdings are not covered, (P,)."""
+    """Return the covered share of gross exposure, and the number of positions not covered, (P,)."""
     share, n_uncovered = np.empty(len(run.block)), np.empty(len(run.block), dtype=np.int64)
     kernels.coverage(
         run.block.offsets,
@@ -110,13 +110,13 @@ def _coverage(run: Computation, scenario: ShockArrays) -> tuple[FloatArray, IntA
     return share, n_uncovered
 
 
-def _column(run: Computation, told: _Told) -> MeasureColumn:
+def _column(run: Computation, found: _Losses) -> MeasureColumn:
     return MeasureColumn.of(
-        told.loss,
+        found.loss,
         (~np.isfinite(run.gross), Outcome.NOT_FINITE),
-        (told.untold, Outcome.NOT_IN_SCENARIO),
-        (told.partly, Outcome.PARTLY_COVERED),
-        (told.n_named == 0, Outcome.NO_EXPOSURE),
+        (found.undefined, Outcome.NOT_IN_SCENARIO),
+        (found.partly, Outcome.PARTLY_COVERED),
+        (found.n_named == 0, Outcome.NO_EXPOSURE),
     )
 
 
@@ -125,13 +125,13 @@ def stress_parts(run: Computation, name: MeasureName) -> FloatArray:
 
 
 def worst_stress_parts(run: Computation, name: MeasureName) -> FloatArray:
-    """Each position's loss in the worst scenario, the first of several that are as bad."""
+    """Each position's loss in the worst scenario, the first one if several are equal."""
     parts = [losses(run, scenario) for scenario in run.market.scenarios.values()]
     return max(parts, key=np.sum)
 
 
 def losses(run: Computation, scenario: ShockArrays) -> FloatArray:
-    """Return what each position loses (N,); NaN where it is held and the scenario untold."""
+    """Return the loss of each position (N,); NaN if the scenario has no change for it."""
     size, change = _size(run, scenario), scenario.change[run.block.instrument]
     parts: FloatArray = -size * np.where(size == 0.0, 0.0, change)
     return parts

@@ -1,4 +1,4 @@
-"""Measures of past P&L in which the latest observations weigh most."""
+"""Measures of past P&L that weight recent observations most."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from risk_tasks.engine.computation import (
     column_of,
     confidence_of,
     observed,
-    sharing_days,
+    overlapping,
     spread_window,
     tail_depth,
     tail_length,
@@ -29,7 +29,7 @@ from risk_tasks.model.measures import MeasureName
 def ewma_volatility(run: Computation, name: MeasureName) -> MeasureColumn:
     spread = np.empty(len(run.block))
     weighted.ewma_volatility(run.pnl, run.settings.decay, spread)
-    return column_of(run, spread * run.horizon_scale, spread_window(run), sharing_days(run))
+    return column_of(run, spread * run.horizon_scale, spread_window(run), overlapping(run))
 
 
 def ewma_volatility_parts(run: Computation, name: MeasureName) -> FloatArray:
@@ -52,7 +52,7 @@ def age_weighted_value_at_risk(run: Computation, name: MeasureName) -> MeasureCo
 
 
 def age_weighted_value_at_risk_parts(run: Computation, name: MeasureName) -> FloatArray:
-    """Each position's loss in the scenario that the VaR is read from."""
+    """Each position's loss in the outcome that is the VaR."""
     pnl, legs = observed(run)
     scene = int(np.argmax(pnl == -_age_weighted_losses(run, name)[0]))
     return -legs[:, scene] * run.horizon_scale
@@ -67,7 +67,7 @@ def _age_weighted_losses(run: Computation, name: MeasureName) -> FloatArray:
 
 
 def filtered_value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
-    """Rank the scaled P&L as that of portfolios which hold one instrument, worth 1, each."""
+    """Rank the scaled P&L as the returns of single-instrument portfolios of value 1."""
     scaled, p = run.pnl * _volatility_ratio(run), len(run.block)
     depth = tail_depth(run.n_outcomes, name, run.settings)
     worst, n_scaled, _ = worst_outcomes(np.arange(p + 1), np.arange(p), np.ones(p), scaled, depth)
@@ -75,11 +75,11 @@ def filtered_value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn
     required = tail_window(run, confidence_of(name, run.settings))
     too_short = (n_scaled < required, Outcome.WINDOW_TOO_SHORT)
     gains = (losses < 0, Outcome.NEGATIVE_VAR)
-    return column_of(run, losses * run.horizon_scale, required, too_short, sharing_days(run), gains)
+    return column_of(run, losses * run.horizon_scale, required, too_short, overlapping(run), gains)
 
 
 def filtered_value_at_risk_parts(run: Computation, name: MeasureName) -> FloatArray:
-    """Each position's loss in the scenario of the VaR, scaled as the P&L of the whole is."""
+    """Each position's loss in the outcome of the VaR, scaled like the P&L of the whole."""
     pnl, legs = observed(run)
     ratio = _volatility_ratio(run)[0][~np.isnan(run.pnl[0])]
     kept = ~np.isnan(pnl * ratio)

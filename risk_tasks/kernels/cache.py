@@ -1,7 +1,7 @@
 """Where the machine code of kernels is kept, and which of it is there.
 
 The folder is one for each version of the sources, of Numba, of Python and of the processor, so that
-code of another version is never taken for ours. Processes of one machine share it.
+code of another version is never used. The processes of one machine share it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _SOURCES = Path(__file__).parent
 def open_folder() -> Path | None:
     """Return the first folder that can be written to; None where there is none.
 
-    In this order: NUMBA_CACHE_DIR, the folder of the sources, the user's cache, and a folder of
-    this user alone among the temporary ones.
+    The order is NUMBA_CACHE_DIR, the folder of the sources, the user's cache folder, and a private
+    temporary folder.
     """
     for choose in (_named, _beside_sources, _of_user, _temporary):
         try:
@@ -59,7 +59,7 @@ def _of_user() -> Path:
 
 
 def _temporary() -> Path:
-    """Machine code is run as it is found: nobody else may have written it."""
+    """Return a folder that no other user can write to: what it has is executed."""
     folder = Path(tempfile.gettempdir()) / f"risk-tasks-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
@@ -93,7 +93,7 @@ def kept_in(folder: Path | None) -> Iterator[None]:
 class Cache:
     """The folder's journal, which names what is compiled, its wish list, and its lock.
 
-    A folder that was there and is gone, or cannot be written to any more, holds nothing.
+    A folder that was removed is empty.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from risk_tasks.kernels.jit import Float1D, Float2D, Int1D, kernel, part
 from risk_tasks.kernels.parts import dot, sum_of
 
-#: what is left of a variance below this times the number of positions is rounding
+#: a remaining variance below this, relative and per position, is rounding
 _ROUNDING = 16 * 2.0**-52
 
 
@@ -27,18 +27,18 @@ def loadings(
     ----------
     offsets : (P + 1,)
     instrument : (N,)
-        Rows of `panel`, each once in a portfolio. Their order is that of L and so moves what each
-        draw does, though not the distribution of all.
+        Rows of `panel`, each once in a portfolio. L depends on their order; the distribution of
+        the P&L does not.
     value : (N,), base currency, not 0
     panel : (n, T), fraction
-        Returns by instrument; NaN is a missing one, which drops the observation for a portfolio
-        that holds the instrument. The covariance has n - 1 in the denominator; 0 where n < 2.
+        Returns by instrument. NaN is a missing return: portfolios with the instrument ignore the
+        observation. The covariance has n - 1 in the denominator; 0 if n < 2.
     covariance : (n, n), per day
-        Read instead of `panel` where it is not empty.
+        Used instead of `panel` unless empty.
     out : (N,), base currency
         Receives w.
     spread : (P,), base currency
-        Receives |w|, the standard deviation of the P&L; not finite where the covariance is not.
+        Receives |w|, the standard deviation of the P&L; not finite if the covariance is not.
 
     Notes
     -----
@@ -62,7 +62,7 @@ def loadings(
 def lower_factor(
     instrument: Int1D, value: Float1D, panel: Float2D, covariance: Float2D, out: Float2D
 ) -> None:
-    """The L of one portfolio that `loadings` adds up, L L' = Cov of |V_i| r_i.
+    """The L of `loadings` for one portfolio, L L' = Cov of |V_i| r_i.
 
     Parameters
     ----------
@@ -71,8 +71,8 @@ def lower_factor(
     panel : (n, T), fraction
     covariance : (n, n), per day, or empty
     out : (N, N), base currency, zeros
-        Receives L, lower triangular. A variance that the instruments before explain up to
-        rounding has a column of zeros.
+        Receives L, lower triangular. An instrument that earlier ones explain up to rounding has a
+        column of zeros.
     """
     unit = _factor(instrument, value, panel, covariance, out)
     for i in range(value.size):
@@ -84,7 +84,7 @@ def lower_factor(
 def _factor(
     instrument: Int1D, value: Float1D, panel: Float2D, covariance: Float2D, out: Float2D
 ) -> float:
-    """L in units of the largest position, which is returned: squares of it stay in range."""
+    """Write L in units of the largest position, against overflow; return that unit."""
     unit = 0.0
     for i in range(value.size):
         unit = max(unit, abs(value[i]))
@@ -109,7 +109,7 @@ def _factor(
 
 @part
 def _departures(instrument: Int1D, size: Float1D, panel: Float2D, out: Float2D) -> int:
-    """The departures of size_i r_i from their means over complete observations, and how many."""
+    """Write the deviations of size_i r_i over complete observations; return their number."""
     n: int = panel.shape[1]
     total = 0.0
     for i in range(size.size):
@@ -128,7 +128,7 @@ def _departures(instrument: Int1D, size: Float1D, panel: Float2D, out: Float2D) 
 
 @part
 def _drop_incomplete(legs: Float2D) -> int:
-    """Move the observations in which nothing is missing to the front, and count them."""
+    """Move complete observations to the front; return their number."""
     n = 0
     for t in range(legs.shape[1]):
         complete = True
@@ -141,7 +141,7 @@ def _drop_incomplete(legs: Float2D) -> int:
 
 @part
 def _decompose(matrix: Float2D) -> None:
-    """Cholesky in place, in the lower triangle; NaN all over where anything is not finite."""
+    """Cholesky decomposition in place, in the lower triangle; all NaN if an entry is not finite."""
     n = matrix.shape[0]
     total = 0.0
     for i in range(n):
@@ -169,12 +169,12 @@ def _decompose(matrix: Float2D) -> None:
 def ledoit_wolf(
     offsets: Int1D, instrument: Int1D, value: Float1D, panel: Float2D, out: Float2D
 ) -> None:
-    """Volatility of each portfolio under the covariance of what it holds, shrunk to mu I.
+    """Volatility of each portfolio, by the covariance of its instruments shrunk towards mu I.
 
     S* = (1 - s) S + s mu I, S the covariance with n in the denominator over the n observations in
-    which all that is held has a return, mu the mean of its diagonal, and s = min(b, d) / d with
-    d = |S - mu I|^2 and b = sum over t of |x_t x_t' - S|^2 / n^2, |.| the root of the sum of
-    squares, x_t the returns of an observation less their means.
+    which every held instrument has a return, mu the mean of its diagonal, and s = min(b, d) / d
+    with d = |S - mu I|^2 and b = sum over t of |x_t x_t' - S|^2 / n^2, |.| the root of the sum of
+    squares, x_t the deviations of the returns of an observation.
 
     Parameters
     ----------
@@ -186,12 +186,12 @@ def ledoit_wolf(
         Returns by instrument; NaN is a missing one.
     out : (P, 3)
         Receives the volatility sqrt(V' S* V) in base currency, s in 0 to 1, and mu, a squared
-        fraction. Zeros where nothing is held, observed, or moves.
+        fraction. Zeros if nothing is held or observed, or no return varies.
 
     Notes
     -----
-    Returns are divided by the largest departure, and values by the largest of them, before they
-    are raised to a power. Source: Ledoit, Wolf, "A well-conditioned estimator for
+    Returns are divided by the largest deviation, and values by the largest value, before they are
+    raised to a power. Source: Ledoit, Wolf, "A well-conditioned estimator for
     large-dimensional covariance matrices", Journal of Multivariate Analysis 88 (2004).
     """
     for p in range(offsets.size - 1):
@@ -225,7 +225,7 @@ def ledoit_wolf(
 
 @part
 def _shrinkage(x: Float2D, n: int) -> tuple[float, float]:
-    """Return mu and s of the departures (m, n), written row by row."""
+    """Return mu and s of the deviations (m, n) by row."""
     m = x.shape[0]
     diagonal = np.empty(m)
     norm = np.zeros(n)

@@ -1,7 +1,7 @@
-"""How far a position may move before a measure of past P&L passes a level.
+"""The largest trade in a position before a measure of past P&L passes a level.
 
-Outcomes are lines in the value x >= 0 that is traded, y_t(x) = pnl_t + x slope_t. An outcome is
-observed where neither is NaN. A leg is one position traded in one direction: a row of `slope`.
+Outcomes are lines in the traded value x >= 0: y_t(x) = pnl_t + x slope_t. An outcome is observed
+if neither is NaN. A leg is one position traded in one direction: a row of `slope`.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ import numpy as np
 from risk_tasks.kernels.jit import Bool1D, Count, Float1D, Float2D, Int1D, kernel, part
 from risk_tasks.kernels.parts import select, smallest
 
-#: how far a shortfall may lie from what the same outcomes make in another order
+#: relative rounding of a shortfall of the same outcomes in another order
 _ROUNDING = 1e-12
 
 
 @kernel
 def rank_exit(pnl: Float1D, slope: Float2D, level: float, rank: Int1D, out: Float1D) -> None:
-    """Where the outcome of a rank first falls below a level.
+    """The first x beyond which the outcome of a rank is below a level.
 
     Parameters
     ----------
     pnl : (T,), base currency, profit positive
     slope : (K, T), fraction
-        Returns of what is traded, times the direction.
+        Returns of the traded instrument, times the direction of the trade.
     level : base currency, profit positive
     rank : (K,), 0 <= rank
-        How many outcomes may lie below `level`.
+        The number of outcomes that may be below `level`.
     out : (K,), base currency
         Receives the largest x such that on [0, x] no more than `rank` outcomes lie below `level`;
-        +inf where that holds everywhere.
+        +inf if there is no such end.
 
     Notes
     -----
-    Each line crosses `level` once at most: crossings are counted in their order.
+    Each line crosses `level` at most once; crossings are counted in ascending order.
     """
     y, s, at = np.empty(pnl.size), np.empty(pnl.size), np.empty(pnl.size)
     falls = np.empty(pnl.size, dtype=np.bool_)
@@ -46,24 +46,24 @@ def rank_exit(pnl: Float1D, slope: Float2D, level: float, rank: Int1D, out: Floa
 def interpolated_exit(
     pnl: Float1D, slope: Float2D, level: float, rank: Int1D, weight: Float1D, out: Float1D
 ) -> None:
-    """Where the value between the outcomes of two ranks first falls below a level.
+    """The first x beyond which the value between two ranks is below a level.
 
     Parameters
     ----------
     pnl, slope, level : as of `rank_exit`
     rank : (K,), 0 <= rank < observed outcomes - 1
-        How many outcomes are worse than the lower of the two.
+        The number of outcomes below the lower of the two.
     weight : (K,), 0 < weight < 1
-        How far towards the next better outcome the value lies.
+        Weight of the next better outcome.
     out : (K,), base currency
-        Receives the largest x such that on [0, x] the value is not below `level`, +inf where it
+        Receives the largest x such that on [0, x] the value is not below `level`; +inf if it
         never is.
 
     Notes
     -----
-    The value lies between the two outcomes, so that it falls below `level` no sooner than the lower
-    and no later than the upper does. Between these it is a straight line from one crossing of a
-    neighbour to the next. Two lines change places once at most, which ends the walk.
+    The value is between the two outcomes: it falls below `level` not before the lower and not after
+    the upper does. In between it is piecewise linear, with a piece from each crossing of one of the
+    two lines to the next. Two lines cross at most once, so that the walk ends.
     """
     y, s, z = np.empty(pnl.size), np.empty(pnl.size), np.empty(pnl.size)
     is_below = np.empty(pnl.size, dtype=np.bool_)
@@ -87,7 +87,7 @@ def shortfall_exit(
     n_tail: Float1D,
     out: Float1D,
 ) -> None:
-    """Where the expected shortfall first passes a level.
+    """The first x beyond which the expected shortfall passes a level.
 
     Parameters
     ----------
@@ -96,15 +96,15 @@ def shortfall_exit(
     rises : bool
         Whether it passes `level` upwards; else downwards.
     rank, n_tail : (K,)
-        As of `tail.expected_shortfall`, for the outcomes that each leg observes.
+        As of `history.expected_shortfall`, for the observed outcomes of each leg.
     out : (K,), base currency
         Receives the largest x such that on [0, x] the shortfall does not pass, +inf for never.
 
     Notes
     -----
-    The shortfall is convex in x and made of straight pieces, so that Newton's steps reach the
-    crossing exactly and in as many steps as there are pieces at most: downwards from x = 0, upwards
-    from beyond all pieces. Convexity: Rockafellar, Uryasev (2002).
+    The shortfall is convex and piecewise linear in x, so that Newton's method reaches the crossing
+    exactly, in at most as many steps as there are pieces: downwards from x = 0, upwards from the
+    last piece. Convexity: Rockafellar, Uryasev (2002).
     """
     y, s, z = np.empty(pnl.size), np.empty(pnl.size), np.empty(pnl.size)
     for k in range(slope.shape[0]):
@@ -112,14 +112,14 @@ def shortfall_exit(
         k_tail, a = rank[k], n_tail[k]
         height, _ = _tail(y[:n], s[:n], k_tail, a)
         over = height - level if rises else level - height
-        # Beyond it from the first unit on, by more than rounding: there is no way to it.
+        # Already beyond the level, by more than rounding: no headroom.
         if over > _ROUNDING * (abs(height) + abs(level)):
             out[k] = 0.0
             continue
         if not rises:
             out[k] = _shortfall_falls(y[:n], s[:n], z[:n], level, k_tail, a)
             continue
-        # The last piece of all: of the steepest lines, in their order at infinity.
+        # The last piece: the lines in their order at infinity, by slope.
         steepness, height = _tail(s[:n], y[:n], k_tail, a)
         out[k] = np.inf
         if steepness > 0.0:
@@ -153,7 +153,7 @@ def _rank_exit(
             n_crossings += 1
     if n_below > rank:
         return 0.0
-    # A heap: few of all crossings are looked at.
+    # A heap, because few of the crossings are needed.
     for root in range(n_crossings // 2 - 1, -1, -1):
         _sift_down(at, falls, root, n_crossings)
     while n_crossings > 0:
@@ -245,7 +245,7 @@ def _neighbours(
 def _next_meeting(
     y: Float1D, s: Float1D, is_below: Bool1D, low: Count, high: Count, x: float
 ) -> tuple[float, int]:
-    """Where a line next changes places with one of the two, and which; -1 for these themselves."""
+    """Return where a line next crosses one of the two, and which; -1 for the two themselves."""
     at, other = np.inf, -1
     if s[low] > s[high]:
         at = max(x, (y[high] - y[low]) / (s[low] - s[high]))
@@ -294,7 +294,7 @@ def _shortfall_falls(
 
 @part
 def _tail(z: Float1D, along: Float1D, rank: int, n_tail: float) -> tuple[float, float]:
-    """Tail mean of -z and of -along over the smallest z; of those that tie, the smallest along."""
+    """Return the tail means of -z and of -along over the smallest z; ties by the smallest along."""
     work = np.empty(z.size)
     for t in range(z.size):
         work[t] = z[t]

@@ -1,4 +1,4 @@
-"""P&L of each portfolio over the past returns, and what is read from it, in one pass."""
+"""P&L of each portfolio over the past returns, its tail, and its moments."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def outcomes(
     n_observations: Int1D,
     deviation: Float1D,
 ) -> None:
-    """The K worst outcomes of each portfolio, and how many there are and how far they spread.
+    """The K worst outcomes of each portfolio, the number of outcomes and their deviation.
 
     Parameters
     ----------
@@ -52,10 +52,10 @@ def outcomes(
     panel : (n, T), fraction
         Returns by instrument; NaN is a missing one.
     reach : standard deviations
-        The worst are first looked for further than this below the mean, then everywhere: it
-        decides how long the search takes, never what it finds.
+        The worst are first searched further than this below the mean, then everywhere. It
+        affects the time of the search, never its result.
     tail : (P, K), base currency, profit positive
-        Receives the K smallest P&L, ascending; +inf where there are fewer than K.
+        Receives the K smallest P&L, ascending; +inf if there are fewer than K.
     n_observations : (P,)
         Receives how many observations have a return for all that is held.
     deviation : (P,), base currency, never negative
@@ -63,8 +63,8 @@ def outcomes(
 
     Notes
     -----
-    The P&L of one portfolio stays in the nearest cache and is never written out. Equals
-    sqrt(V' Cov V) of the sample covariance over the same observations. What was tried is in
+    The P&L of one portfolio stays in the first-level cache. The deviation equals sqrt(V' Cov V) of
+    the sample covariance over the same observations. Alternatives that were measured are in
     `docs/decisions/0002-kernels.md`.
     """
     pnl = np.empty(panel.shape[1])
@@ -88,7 +88,7 @@ def outcomes(
 
 @kernel
 def semi_deviation(pnl: Float2D, out: Float1D) -> None:
-    """How far the outcomes of each portfolio that lie below their mean spread from it.
+    """Semi-deviation: the deviation of each portfolio's outcomes below their mean.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def _accumulate(
 ) -> None:
     """Four positions a pass: each pass reads and writes all of `pnl`.
 
-    The four are the next that are held: what is not held moves no bit.
+    Positions worth 0 are skipped, so that they change no bit.
     """
     for t in range(pnl.size):
         pnl[t] = 0.0
@@ -138,7 +138,7 @@ def _accumulate(
 
 @part
 def _next_held(value: Float1D, j: int, stop: int) -> int:
-    """A missing return of what is not held is not missed."""
+    """Return the next position from `j` on that is not worth 0, or `stop`."""
     while j < stop and value[j] == 0.0:
         j += 1
     return j
@@ -146,7 +146,7 @@ def _next_held(value: Float1D, j: int, stop: int) -> int:
 
 @part(reorders=True)
 def _sum_squares(pnl: Float1D, mean: float) -> float:
-    """Around the mean, so that a large one does not cancel the spread."""
+    """Around the mean: a large mean would cancel the deviation."""
     squares = 0.0
     for t in range(pnl.size):
         excess = pnl[t] - mean
@@ -176,7 +176,7 @@ def _sum_squares_present(pnl: Float1D, mean: float) -> float:
 
 @part
 def _select(pnl: Float1D, threshold: float, out: Float1D) -> int:
-    """Copy what does not exceed `threshold`, without a branch for the processor to guess."""
+    """Copy what does not exceed `threshold`, without a branch to predict."""
     n = 0
     for t in range(pnl.size):
         out[n] = pnl[t]
@@ -193,11 +193,11 @@ def value_at_risk(tail: Float2D, rank: Int1D, weight: Float1D, out: Float1D) -> 
     tail : (P, K), base currency, profit positive
         The worst outcomes, ascending.
     rank : (P,)
-        How many outcomes are worse than the one that is read.
+        The number of outcomes that are worse than the VaR.
     weight : (P,), 0 <= weight < 1
-        How far to interpolate towards the next better outcome; 0 reads an order statistic.
+        Weight of the next better outcome; 0 for an order statistic.
     out : (P,), base currency, loss positive
-        Receives the VaR; negative for a book that gains even in its tail.
+        Receives the VaR; negative if the portfolio gains even in its tail.
 
     Notes
     -----
@@ -252,7 +252,7 @@ def shortfall_of_one(
     returns: Float1D,
     out: Float1D,
 ) -> None:
-    """What one instrument adds to the expected shortfall of each portfolio.
+    """The contribution of one instrument to the expected shortfall of each portfolio.
 
     Parameters
     ----------
@@ -265,16 +265,16 @@ def shortfall_of_one(
     n_tail : (P,)
         n alpha > 0, not rounded.
     value : (P,), base currency
-        What each portfolio holds of the instrument, signed.
+        Value of each portfolio's position in the instrument, signed.
     returns : (T,), fraction
-        Of the instrument; read where it is held and an outcome stands in the tail.
-    out : (P,), base currency, adds to the shortfall positive
-        Receives the mean of -V r_t over the tail, the last in part. Of outcomes equal to the last
-        the earlier ones are in the tail. 0 where nothing is held.
+        Of the instrument.
+    out : (P,), base currency, positive if it adds to the shortfall
+        Receives the mean of -V r_t over the tail; the last outcome has a fractional weight, and
+        ties with it enter by time. 0 if the instrument is not held.
 
     Notes
     -----
-    Nothing is sorted: two passes, in the order of time. Source: Tasche, Risk contributions and
+    Two passes in the order of time, without a sort. Source: Tasche, Risk contributions and
     performance measurement (1999).
     """
     for p in range(pnl.shape[0]):
@@ -306,13 +306,13 @@ def moments(pnl: Float2D, out: Float2D) -> None:
         NaN is a missing outcome.
     out : (P, 4)
         Receives the mean and the standard deviation in base currency, the skewness and the excess
-        kurtosis without unit, all with n in the denominator. Without a spread there is no shape:
-        0. Nothing observed has zeros.
+        kurtosis without unit, all with n in the denominator. Skewness and kurtosis are 0 if the
+        deviation is; all are 0 without observations.
 
     Notes
     -----
-    Outcomes are divided by their spread before they are raised to the fourth power, which neither
-    overflows nor vanishes where the spread itself does not.
+    Outcomes are divided by their deviation before they are raised to the fourth power, to avoid
+    overflow and underflow.
     """
     for p in range(pnl.shape[0]):
         n, total, squares = 0, 0.0, 0.0

@@ -1,4 +1,4 @@
-"""Sums over the positions of each portfolio: exposures, stress losses, and which are unfit."""
+"""Sums over the positions of each portfolio, and checks of positions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def exposure(offsets: Int1D, value: Float1D, out: Float2D) -> None:
     Parameters
     ----------
     offsets : (P + 1,)
-        Where each portfolio's positions begin.
+        Index of the first position of each portfolio.
     value : (N,), base currency
         Signed values of positions, long positive.
     out : (P, 3), base currency
@@ -36,7 +36,7 @@ def exposure(offsets: Int1D, value: Float1D, out: Float2D) -> None:
         for j in range(offsets[p], offsets[p + 1]):
             v = value[j]
             total += v
-            # No branch: the signs of a book cannot be guessed.
+            # Without a branch: the signs of positions cannot be predicted.
             long += max(0.0, v)
             short -= min(0.0, v)
         out[p, 0] = total
@@ -52,7 +52,7 @@ def concentration(offsets: Int1D, value: Float1D, gross: Float1D, out: Float2D) 
     ----------
     offsets : (P + 1,)
     value : (N,), base currency
-        Signed values; an instrument stands at most once in a portfolio.
+        Signed values; each instrument at most once in a portfolio.
     gross : (P,), base currency
         L + S of each portfolio.
     out : (P, 2), fraction
@@ -91,14 +91,13 @@ def stress_loss(
     offsets : (P + 1,)
     instrument : (N,)
     size : (N,)
-        What the change is of: the value in base currency, or the quantity.
+        The value in base currency, or the quantity if the change is absolute.
     change : (n,)
-        Of each instrument: a fraction, or base currency per unit; NaN where the scenario refuses
-        to say.
+        Of each instrument: a fraction, or base currency per unit; NaN if the scenario has none.
     named : (n,)
         Whether the scenario names the instrument itself.
     out : (P,), base currency, loss positive
-        Receives NaN where a held instrument has no shock.
+        Receives NaN if a held instrument has no change.
     n_named : (P,)
         Receives how many held instruments the scenario names.
     """
@@ -123,7 +122,7 @@ def coverage(
     out: Float1D,
     n_uncovered: Int1D,
 ) -> None:
-    """Share of gross exposure in covered instruments, sum of |V_i| of these over sum of |V_i|.
+    """Share of gross exposure in covered instruments: their sum of |V_i| over that of all.
 
     Parameters
     ----------
@@ -132,35 +131,35 @@ def coverage(
     value : (N,), base currency
     covered : (n,)
     out : (P,), fraction
-        Receives exactly 1 where all that is held is covered, and where nothing is held.
+        Receives exactly 1 if every held instrument is covered, or nothing is held.
     n_uncovered : (P,)
         Receives how many held instruments are not covered.
     """
     for p in range(offsets.size - 1):
         total = 0.0
-        told = 0.0
+        known = 0.0
         count = 0
         for j in range(offsets[p], offsets[p + 1]):
             if value[j] != 0.0:
                 total += abs(value[j])
                 if covered[instrument[j]]:
-                    told += abs(value[j])
+                    known += abs(value[j])
                 else:
                     count += 1
-        out[p] = told / total if count > 0 else 1.0
+        out[p] = known / total if count > 0 else 1.0
         n_uncovered[p] = count
 
 
 @kernel
 def repeated_position(offsets: Int1D, instrument: Int1D, n_instruments: int, out: Int1D) -> None:
-    """The first position of each portfolio whose instrument stood in it before.
+    """The first position of each portfolio in an instrument of an earlier position.
 
     Parameters
     ----------
     offsets : (P + 1,)
     instrument : (N,), 0 <= instrument < n_instruments
     out : (P,)
-        Receives the position's place in the flat arrays, or -1.
+        Receives the position's index in the flat arrays, or -1.
 
     Notes
     -----
@@ -187,22 +186,22 @@ def locate(
     out: Int1D,
     unfit: Int1D,
 ) -> None:
-    """The instrument of each position, and how many positions there are that cannot be computed.
+    """The instrument of each position, and the number of positions that cannot be computed.
 
     Parameters
     ----------
     offsets : (P + 1,)
     code : (N,)
-        Places in `known`; negative for no instrument.
+        Indices into `known`; negative for no instrument.
     known : (K,)
-        Rows of the market, below `n_instruments`, negative for what it does not hold; two names
-        may stand for the same row.
+        Rows of the market, below `n_instruments`, negative for an unknown instrument; two names
+        may have the same row.
     quantity : (N,)
     out : (N,)
         Receives rows of the market, negative for none.
     unfit : (1,)
-        Receives how many positions name nothing that is known, are not finite, or hold an
-        instrument that their portfolio held before.
+        Receives the number of positions whose instrument is unknown, whose quantity is not finite,
+        or whose instrument an earlier position of the portfolio has.
     """
     last = np.empty(n_instruments, dtype=np.int64)
     for i in range(n_instruments):

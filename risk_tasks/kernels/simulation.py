@@ -24,7 +24,7 @@ _STEP_1 = np.uint64(0xBB67AE8584CAA73B)
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 _SPARE = np.uint64(12)
-#: so far from 1/2 one quotient of polynomials is the quantile
+#: up to this distance from 1/2 the central formula holds
 _CENTRAL = 0.425
 
 
@@ -37,7 +37,7 @@ def random_bits(seed: np.uint64, stream: Word1D, first: int, out: Word2D) -> Non
     seed : uint64
     stream : (n,)
     first : a multiple of 4
-        The place in its stream of the first draw that is wanted.
+        Index in its stream of the first draw.
     out : (n, C)
         Receives draws first, first + 1, ... of each stream.
 
@@ -62,7 +62,7 @@ def normal_draws(seed: np.uint64, stream: Word1D, first: int, out: Float2D) -> N
     seed : uint64
     stream : (n,)
     first : a multiple of 4
-        The place in its stream of the first draw that is wanted.
+        Index in its stream of the first draw.
     out : (n, C), no unit
         Receives the normal quantile of u = (k + 1/2) / 2^52, k being the upper 52 bits: within 8.3,
         never infinite, and -z is as likely as z.
@@ -79,8 +79,8 @@ def normal_draws(seed: np.uint64, stream: Word1D, first: int, out: Float2D) -> N
             a, b, c, d = _philox(np.uint64((first + start) // 4), seed, stream[i])
             u[start], u[start + 1] = _uniform(a), _uniform(b)
             u[start + 2], u[start + 3] = _uniform(c), _uniform(d)
-        # All as if they were near the middle, in the lanes of the processor; then those that are
-        # not, found without a branch for it to guess.
+        # First all by the central formula, vectorised; then those in the tails again, found
+        # without a branch to predict.
         for j in range(n):
             out[i, j] = _central_quantile(u[j] - 0.5)
         n_tail = 0
@@ -119,7 +119,7 @@ def _high(x: np.uint64, y: np.uint64) -> np.uint64:
 
 @part
 def _uniform(bits: np.uint64) -> float:
-    """Strictly between 0 and 1, and exact, as 1 - u is."""
+    """Return u strictly between 0 and 1; u and 1 - u are exact."""
     return (float(np.int64(bits >> _SPARE)) + 0.5) * 2.0**-52
 
 
@@ -181,27 +181,27 @@ def _tail_quantile(u: float) -> float:
     return -z if u < 0.5 else z
 
 
-#: pairs that are looked at before what is kept is thinned out
+#: pairs between two selections of the worst outcomes
 _PAIRS = 256
 
 
 @kernel
 def keep_worst_pairs(pnl: Float2D, worst: Float2D, n_kept: Int1D) -> None:
-    """Keep the K worst outcomes of each portfolio out of those kept before, p and -p.
+    """Keep the K worst of the outcomes kept before and of new pairs p, -p, of each portfolio.
 
     Parameters
     ----------
     pnl : (P, C), base currency
-        One of each pair; NaN is passed over.
+        One of each pair; NaN is ignored.
     worst : (P, K), base currency, profit positive, K >= 1
-        The outcomes kept so far, in no order; receives the K smallest of these, p and -p. With K of
-        them the largest stands last.
+        The outcomes kept so far, unordered; receives the K smallest of these, p and -p. With K
+        outcomes the largest is the last.
     n_kept : (P,)
-        How many are kept.
+        The number of outcomes kept.
 
     Notes
     -----
-    What is kept is a matter of the outcomes and not of how they are cut into calls.
+    The result does not depend on the partition of outcomes into calls.
     """
     k = worst.shape[1]
     kept = np.empty(2 * k + 2 * _PAIRS + 1)
@@ -211,7 +211,7 @@ def keep_worst_pairs(pnl: Float2D, worst: Float2D, n_kept: Int1D) -> None:
             kept[i] = worst[p, i]
         threshold = kept[k - 1] if n == k else np.inf
         for start in range(0, pnl.shape[1], _PAIRS):
-            # Without a branch for the processor to guess.
+            # Without a branch to predict.
             for t in range(start, min(start + _PAIRS, pnl.shape[1])):
                 x = pnl[p, t]
                 kept[n] = x
@@ -221,7 +221,7 @@ def keep_worst_pairs(pnl: Float2D, worst: Float2D, n_kept: Int1D) -> None:
             if n >= 2 * k:
                 threshold = select(kept, n, k)
                 n = k
-        # Also where just K are kept: the largest of them is to stand last.
+        # Also with exactly K outcomes: the largest must be the last.
         if n >= k and n > n_kept[p]:
             select(kept, n, k)
             n = k

@@ -1,4 +1,4 @@
-"""Past outcomes weighed by their age."""
+"""Measures that weight past outcomes by their age."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def ewma_volatility(pnl: Float2D, decay: float, out: Float1D) -> None:
     Parameters
     ----------
     pnl : (P, T), base currency, profit positive
-        Oldest first. NaN is a missing outcome, which neither counts nor ages the others.
+        Oldest first. NaN is a missing outcome: it does not count, nor age the others.
     decay : 0 < decay < 1
-        What the weight of an outcome is to that of the next one.
+        Ratio of the weight of an outcome to that of the next one.
     out : (P,), base currency, never negative
-        Receives the volatility around a mean of 0; 0 where nothing is observed.
+        Receives the volatility around a mean of 0; 0 without observations.
 
     Notes
     -----
@@ -36,20 +36,19 @@ def ewma_volatility(pnl: Float2D, decay: float, out: Float1D) -> None:
 
 @kernel
 def age_weighted_value_at_risk(pnl: Float2D, decay: float, n_tail: Float1D, out: Float1D) -> None:
-    """Smallest loss at which the weights, added from the worst outcome on, reach the tail.
+    """Smallest loss at which the weights, summed from the worst outcome, reach the tail.
 
     Parameters
     ----------
     pnl : (P, T), base currency, profit positive
-        Oldest first. NaN is a missing outcome, which neither counts nor ages the others.
+        Oldest first. NaN is a missing outcome: it does not count, nor age the others.
     decay : 0 < decay <= 1
-        What the weight of an outcome is to that of the next one. With 1 weights are counts, which
+        Ratio of the weight of an outcome to that of the next one. With 1 weights are counts, which
         add without rounding.
     n_tail : (P,)
         n alpha > 0 for the n outcomes that are observed, not rounded.
     out : (P,), base currency, loss positive
-        Receives the VaR; negative for a book that gains even in its tail, 0 where nothing is
-        observed.
+        Receives the VaR; negative if the portfolio gains even in its tail, 0 without observations.
 
     Notes
     -----
@@ -70,18 +69,17 @@ def age_weighted_value_at_risk(pnl: Float2D, decay: float, n_tail: Float1D, out:
 
 @kernel
 def volatility_ratio(pnl: Float2D, decay: float, out: Float2D) -> None:
-    """What each outcome is multiplied by to be one of the volatility of now, s_(n+1) / s_t.
+    """The ratio of current volatility to that of each outcome, s_(n+1) / s_t.
 
     Parameters
     ----------
     pnl : (P, T), base currency, profit positive
-        Oldest first. NaN is a missing outcome, which neither counts nor ages the others.
+        Oldest first. NaN is a missing outcome: it does not count, nor age the others.
     decay : 0 < decay < 1
         s_(t+1)^2 = decay s_t^2 + (1 - decay) p_t^2, so that s_t is forecast before its outcome is
-        seen. The first is the mean square of all that is observed.
+        seen. The first variance is the mean square of all observed outcomes.
     out : (P, T), no unit
-        Receives NaN for a missing outcome, and where s_t = 0: unless the outcome is 0 as well,
-        which no ratio moves and which has 0.
+        Receives NaN for a missing outcome, and if s_t = 0, unless the outcome is 0 as well: then 0.
 
     Notes
     -----
@@ -111,9 +109,9 @@ def volatility_ratio(pnl: Float2D, decay: float, out: Float2D) -> None:
 
 @part
 def _reached(outcome: Float1D, weight: Float1D, n: Count, needed: float) -> float:
-    """The outcome at which the weights from the smallest on reach `needed`; reorders both arrays.
+    """Return the outcome at which weights from the smallest on reach `needed`; reorder both arrays.
 
-    Quickselect: what lies beside the side that is looked at is never sorted.
+    Quickselect: neither side is sorted.
     """
     start: Count = 0
     stop = n

@@ -1,6 +1,6 @@
 """The kernels of a worker: the standard set before it serves, the others by another process.
 
-Numba compiles under the interpreter's lock: a worker that compiled would answer nothing meanwhile.
+Numba holds the interpreter's lock while it compiles: a worker that compiled could not answer.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class KernelSupply:
     """Makes kernels ready to be called in this process.
 
     `prepare` returns once the standard set is ready. From `start` to `stop` a thread loads what a
-    compiler process writes to the cache: one process on a machine, at the lowest priority. Without
-    a folder to write to the thread compiles by itself. `n_ready` of `n_kernels` can be called
-    without waiting; `changed` is called when that number has changed.
+    compiler process writes to the cache. A machine has one such process, of the lowest priority.
+    Without a writable folder, the thread compiles in this process. `n_ready` of `n_kernels` can be
+    called without waiting; `changed` is called when that number has changed.
     """
 
     def __init__(self) -> None:
@@ -111,7 +111,7 @@ class KernelSupply:
             self.changed()
 
     def _ask(self, cache: Cache) -> None:
-        """Tell the compiler process what checks wait for."""
+        """Pass what checks wait for to the compiler process."""
         while jit.wanted:
             cache.want(jit.wanted.pop(0).key)
 
@@ -127,7 +127,7 @@ class KernelSupply:
         if lock is None:
             return
         with lock:
-            # The process has the lock as long as it lives, whatever becomes of this one.
+            # The process keeps the lock until it ends, even if this worker is killed.
             self._compiler = subprocess.Popen(  # noqa: S603 - our own interpreter
                 [sys.executable, "-m", "risk_tasks.kernels", str(os.getpid())],
                 stdin=subprocess.DEVNULL,

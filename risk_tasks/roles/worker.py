@@ -1,4 +1,4 @@
-"""The worker: kernels compiled, markets in memory, then a stock Celery worker."""
+"""The worker: it compiles the standard kernels, loads markets, and runs a Celery worker."""
 
 from __future__ import annotations
 
@@ -50,31 +50,31 @@ from risk_tasks.upkeep.breach_dispatch import BreachDispatch
 
 log = structlog.get_logger("risk_tasks")
 
-#: how soon what is asked for, and what the cache did, is told to the server
+#: interval at which popularity and cache counts are sent to the server
 _FLUSH_EVERY_S = 1.0
-#: how often Flower is told, which waits for two; less often, each would have a PING before it
+#: interval of heartbeat events; Flower expects two. At longer intervals each needs a PING first
 _EVENT_HEARTBEAT_S = 4.0
-#: a worker of the batch lane alone gives way to the others on its machine
+#: niceness of a worker that serves only the batch lane
 _BATCH_NICENESS = 10
 
 
 def read_lanes(text: str) -> list[Lane]:
-    """Return the lanes in `text`, joined by commas; raises `InvalidSettingsError` for another."""
+    """Return the lanes in `text`, separated by commas; raises `InvalidSettingsError`."""
     try:
         lanes = [Lane(name.strip()) for name in text.split(",") if name.strip()]
     except ValueError:
         lanes = []
     if not lanes:
         raise InvalidSettingsError(
-            f"{text!r} names no lanes, or others.",
+            f"Unknown lanes {text!r}: expected some of {','.join(Lane)}.",
             field="lanes",
-            remedy=f"Join some of {','.join(Lane)}.",
+            remedy="Separate the lanes by commas.",
         )
     return lanes
 
 
 def run_worker(settings: Settings, *, name: str | None = None) -> int:
-    """Serve until SIGTERM or SIGINT, finish what is started, and return the exit code."""
+    """Serve until SIGTERM or SIGINT, finish the started messages, and return the exit code."""
     configure_logs(settings.log_level, settings.log_format)
     keep_memory()
     lanes = read_lanes(settings.lanes)
@@ -151,7 +151,7 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
 
 
 def _agree(client: redis.Redis, settings: Settings) -> int:
-    """Return how many shards there are; raises `ShardCountError` where others say otherwise."""
+    """Return the number of shards; raises `ShardCountError` if other roles use another number."""
     is_served = any(role.role == "worker" for role in RoleStore(client).running())
     return ShardStore(client).agree(settings.shards, is_served=is_served)
 
@@ -162,7 +162,7 @@ def _renewing(roles: RoleStore, preloader: MarketPreloader) -> Callable[[Running
 
 
 def _held_limits(limits: LimitStore) -> Callable[[str], LimitSet]:
-    """Limit sets never change under their version, so that each is fetched once."""
+    """Return a cached loader: a version of a limit set never changes."""
     load: Callable[[str], LimitSet] = cached(LRUCache(64), lock=threading.Lock())(limits.load)
     return load
 

@@ -39,7 +39,7 @@ def at(alpha: float) -> str:
 
 
 def of(n_observations: int, n_exceptions: int, confidence: str = "0.99") -> Backtest:
-    """The backtest of so many exceptions, which come first."""
+    """The backtest of a record that begins with its exceptions."""
     return backtest_of(np.arange(n_observations) < n_exceptions, confidence)
 
 
@@ -185,7 +185,7 @@ def test_errors_of_both_types(shared_vectors: Vectors) -> None:
 
 
 def test_a_wrong_published_ratio_is_not_ours(shared_vectors: Vectors) -> None:
-    """The page's 0.189 is no LR_pof of three exceptions in 250 days; 0.0949 is."""
+    """The published 0.189 is not the LR_pof of three exceptions in 250 days; 0.0949 is."""
     vector = shared_vectors("backtest_tables")["ryanoconnell_example"]
 
     actual = of(vector["T"], vector["N"], at(vector["p"])).kupiec_lr

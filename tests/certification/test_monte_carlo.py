@@ -150,7 +150,7 @@ def test_a_repair_keeps_the_standard_deviations() -> None:
 
 
 @pytest.mark.parametrize("bad", [np.zeros((3, 3)), np.empty((0, 0)), np.ones((3, 3)), np.eye(3)])
-def test_what_needs_no_repair_is_left_to_the_bit(bad: np.ndarray) -> None:
+def test_a_valid_covariance_keeps_its_bits(bad: np.ndarray) -> None:
     """Singular ones, and one of what never moves."""
     given = GivenCovariance.of(bad)
 
@@ -158,8 +158,8 @@ def test_what_needs_no_repair_is_left_to_the_bit(bad: np.ndarray) -> None:
     assert given.repair == 0.0
 
 
-def test_what_never_moves_stays_so() -> None:
-    """A covariance with something of variance 0 belongs to no returns."""
+def test_a_variance_of_0_stays_0() -> None:
+    """A covariance with an instrument of variance 0 is not valid."""
     given = GivenCovariance.of(np.array([[0.0, 1e-3], [1e-3, 1.0]]))
 
     assert given.matrix.tolist() == [[0.0, 0.0], [0.0, 1.0]]

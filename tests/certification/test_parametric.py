@@ -1,4 +1,4 @@
-"""Measures that suppose a distribution, against printed tables, quadrature and other libraries."""
+"""Measures that assume a distribution, against printed tables, quadrature and other libraries."""
 
 from __future__ import annotations
 

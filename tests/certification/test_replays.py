@@ -1,4 +1,4 @@
-"""Replays of published windows against prices that somebody else published."""
+"""Replays of published windows against published prices."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def prices() -> dict[date, np.ndarray]:
 
 
 def windows(vector: dict[str, Any], last: date) -> list[tuple[date, date]]:
-    """The published windows; one of them goes on to the last day that there is."""
+    """The published windows; one of them ends at the last day."""
     return [
         (
             date.fromisoformat(of["from"]),

@@ -1,4 +1,4 @@
-"""Kernels and ranks against numbers that others published."""
+"""Kernels and ranks against published numbers."""
 
 from __future__ import annotations
 

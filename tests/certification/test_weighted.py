@@ -1,4 +1,4 @@
-"""Measures that weigh outcomes by their age, against a textbook, polars and numpy."""
+"""Measures that weight outcomes by their age, against a textbook, polars and numpy."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_filtered_value_at_risk_of_an_even_volatility_is_the_historical_one() ->
 
 
 def test_filtered_value_at_risk_follows_the_volatility_of_now() -> None:
-    """Moves that have doubled for long are all told at twice what they were."""
+    """Outcomes before a lasting doubling of volatility are scaled by two."""
     quiet = fat_tailed(500, seed=9)
     wild = np.concatenate([quiet, 2 * quiet])
 

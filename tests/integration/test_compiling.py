@@ -118,7 +118,7 @@ def test_a_check_whose_kernel_is_not_compiled_by_its_deadline_is_not_in_time(
         assert (measure.status, measure.reason, measure.value) == ("error", "not_in_time", None)
         assert report.decision == "reject"
 
-        # Headroom that is not told would read as room without an end.
+        # Missing headroom would look like unlimited headroom.
         bounded = LimitSet("room", [Limit("expected_shortfall", hard=1e12)])
         report = risk.check(BOOK, limits=bounded, explain=True)
         assert (report.status, report.decision) == ("error", "reject")

@@ -1,4 +1,4 @@
-"""What follows from limits, one limit and one portfolio at a time; `design.md` section 4.
+"""Decisions by limits, one limit and one portfolio at a time; `design.md` section 4.
 
 A limit is a mapping of `id, measure, warn, hard, applies_to, missing_data, comparison`, where
 `applies_to` is a list of values by tag. A measure is `(value, reason)`, the value None where there
@@ -25,7 +25,7 @@ def applies(limit: Limit, portfolio_id: str, tags: Mapping[str, str]) -> bool:
 
 
 def size(limit: Limit, observed: float) -> float:
-    """What is held against the threshold: the number, or its magnitude."""
+    """What is compared with the threshold: the number, or its magnitude."""
     return abs(observed) if limit["comparison"] == "absolute" else observed
 
 

@@ -1,4 +1,4 @@
-"""The twin of each measure of the past: one line a measure, and what it takes to have a number."""
+"""The twin of each measure of the past, and its required observations."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _open_ended(pnl: Sequence[float], value: float | None) -> str:
 
 
 def _apart(confidence: str, days: int) -> int:
-    """Two that share no day."""
+    """Two that have no day in common."""
     return days + 1
 
 
@@ -73,7 +73,7 @@ def _of_an_outcome(n: int, confidence: str, settings: Settings) -> float:
 
 
 def _of_student(factor: Callable[[float, str], float]) -> Twin:
-    """So many standard deviations."""
+    """A multiple of the standard deviation."""
     return Twin(
         lambda pnl, confidence, settings: (
             factor(settings.degrees_of_freedom, confidence) * tail.standard_deviation(pnl)

@@ -1,4 +1,4 @@
-"""What a portfolio would gain or lose, observation by observation or under one shock."""
+"""P&L of a portfolio, by observation or under one scenario."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Panel = Sequence[Sequence[Any]]
 
 
 def is_missing(value: float | None) -> bool:
-    """A return that is not there: None or NaN."""
+    """A missing return: None or NaN."""
     return value is None or math.isnan(value)
 
 
@@ -36,7 +36,7 @@ def profit_and_loss(positions: Sequence[Position], panel: Panel, n_observations:
 
 
 def over_days(steps: Sequence[Any], days: int) -> list[Any]:
-    """x_t + ... + x_(t+h-1) for each t with so many left; NaN where one is missing."""
+    """x_t + ... + x_(t+h-1) for each t with h values left; NaN if one is missing."""
     windows = [steps[t : t + days] for t in range(len(steps) - days + 1)]
     return [math.nan if any(map(is_missing, w)) else math.fsum(w) for w in windows]
 

@@ -1,4 +1,4 @@
-"""What the losses of a portfolio say: quantile, tail average, spread, and who contributes to them.
+"""Quantile, tail average and deviation of the losses of a portfolio, and contributions to them.
 
 `pnl` is a list of P&Ls without missing ones. Where positions and a panel are given instead, the
 observations that miss a return of a held instrument are passed over.

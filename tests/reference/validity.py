@@ -1,4 +1,4 @@
-"""What makes a portfolio unanswerable before any number is computed."""
+"""Errors of a portfolio that are found before it is computed."""
 
 from __future__ import annotations
 

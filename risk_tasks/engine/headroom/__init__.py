@@ -1,6 +1,6 @@
-"""How much more of each position a limit leaves room for: the largest trade that does not break it.
+"""Headroom: the largest trade in each position that does not break a limit.
 
-What is found holds but for rounding; the caller checks the book that it leads to.
+Results are exact up to rounding; the caller checks the portfolio after the trade.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ def largest_trades(
     settings: MeasureSettings,
     bounds: Sequence[tuple[MeasureName, Comparison, float]],
 ) -> FloatArray:
-    """Return for each bound, (B, 2 N), how many units may be bought, then sold, of each position.
+    """Return (B, 2 N): for each bound, the units of each position to buy, then those to sell.
 
-    `book` is one portfolio that keeps within every bound: a measure of `EXITS`, and a threshold
-    that it is not to be beyond. The number is the largest q >= 0 such that it keeps within for
-    every trade of [0, q], all else being as it is; +inf where there is no such largest.
+    `book` is one portfolio within every bound, a measure of `EXITS` with its threshold. Each number
+    is the largest q >= 0 such that the portfolio stays within the bound for every trade of [0, q]
+    in that position alone; +inf if no trade breaks it.
     """
     with np.errstate(all="ignore"):
         trades = Trades(Computation(book, market, settings, 1))
@@ -40,7 +40,7 @@ def largest_trades(
 
 
 def _units(trades: Trades, name: MeasureName, exits: FloatArray) -> FloatArray:
-    """Return `exits` in units; what is worth nothing moves only the loss of absolute moves."""
+    """Return `exits` in units; a position of price 0 changes only losses of absolute moves."""
     unmoved = trades.value_per_unit == 0.0
     at_rest = exits if name.name in SCENARIO_LOSSES else np.full(len(exits), np.inf)
     units = np.where(unmoved, at_rest, exits / np.abs(trades.value_per_unit))

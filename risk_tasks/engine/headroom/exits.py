@@ -51,7 +51,7 @@ def short_exit(trades: Trades, name: MeasureName, level: float, sign: float) -> 
 def straight_exit(
     trades: Trades, at_start: FloatArray | float, slope: FloatArray, level: float, sign: float
 ) -> FloatArray:
-    """Return the exit of a straight line from `at_start` on."""
+    """Return the exit of a line that starts at `at_start`."""
     zero = np.zeros(len(trades))
     return first_exit([zero], lambda *_: (sign * (at_start - level) + zero, sign * slope, zero))
 
@@ -59,7 +59,7 @@ def straight_exit(
 def _sides_exit(
     trades: Trades, of_long: float, of_short: float, level: float, sign: float
 ) -> FloatArray:
-    """Return the exit of so much of the long and so much of the short exposure."""
+    """Return the exit of `of_long` times the long plus `of_short` times the short exposure."""
     _, long, short = trades.run.exposures[0]
     held = _side(trades.value, of_long, of_short)
 
@@ -79,7 +79,7 @@ def _side(value: FloatArray, of_long: float, of_short: float) -> FloatArray:
 
 
 def leverage_exit(trades: Trades, name: MeasureName, level: float, sign: float) -> FloatArray:
-    """Gross is held against `level` times the net asset value, which moves where it is implied."""
+    """Compare gross with `level` times the net asset value, which the trade changes if implied."""
     run = trades.run
     nav, implied = run.nav[0], bool(np.isnan(run.block.nav[0]))
     nav_slope = trades.direction if implied else np.zeros(len(trades))
@@ -90,12 +90,12 @@ def leverage_exit(trades: Trades, name: MeasureName, level: float, sign: float) 
         return sign * over, sign * (growth - level * nav_slope), np.zeros(len(trades))
 
     exits = first_exit([np.zeros(len(trades)), trades.turn], excess)
-    # Without a net asset value there is no leverage to tell.
+    # Leverage is undefined without a positive net asset value.
     return np.where(nav_slope < 0.0, np.minimum(exits, nav), exits)
 
 
 def concentration_exit(trades: Trades, name: MeasureName, level: float, sign: float) -> FloatArray:
-    """The larger of the position and the largest other one is held against gross."""
+    """Compare the larger of this and the largest other position with `level` times gross."""
     gross, _, largest = trades.others
 
     def excess(start: FloatArray, inside: FloatArray) -> Parabola:
@@ -114,14 +114,14 @@ def concentration_exit(trades: Trades, name: MeasureName, level: float, sign: fl
 
 
 def herfindahl_exit(trades: Trades, name: MeasureName, level: float, sign: float) -> FloatArray:
-    """The sum of squares is held against the square of gross."""
+    """Compare the sum of squares with `level` times the square of gross."""
     gross, squares, _ = trades.others
 
     def excess(start: FloatArray, inside: FloatArray) -> Parabola:
         size, growth = trades.size(start, inside)
         over = squares + size * size - level * (gross + size) ** 2
         slope = 2.0 * growth * (size - level * (gross + size))
-        # A position that cannot move does not grow.
+        # A position of price 0 does not grow.
         bend = (1.0 - level) * growth * growth
         return sign * over, sign * slope, sign * bend
 
@@ -130,16 +130,16 @@ def herfindahl_exit(trades: Trades, name: MeasureName, level: float, sign: float
 
 
 def _of_shares(trades: Trades, exits: FloatArray, level: float, sign: float) -> FloatArray:
-    """Return `exits` of what lies from 0 to 1, and is 1 for a position that stands alone."""
+    """Return `exits` of a share, which lies in [0, 1] and is 1 for a single position."""
     if (sign > 0.0 and level >= 1.0) or (sign < 0.0 and level <= 0.0):
         return np.full(len(trades), np.inf)
     alone = trades.others[0] == 0.0
     return np.where(alone, 0.0 if sign * (1.0 - level) > 0.0 else np.inf, exits)
 
 
-#: how far a number may lie from what the same outcomes make in another order
+#: relative rounding of a sum of outcomes in another order
 _ROUNDING = 1e-9
-#: an outcome that is the level itself does not pass it
+#: an outcome equal to the level is not beyond it
 _SLACK = 1e-15
 
 
@@ -149,7 +149,7 @@ def volatility_exit(trades: Trades, name: MeasureName, level: float, sign: float
 
 def ewma_exit(trades: Trades, name: MeasureName, level: float, sign: float) -> FloatArray:
     if trades.run.settings.outcome_days > 1:
-        return np.zeros(len(trades))  # what shares days is not told
+        return np.zeros(len(trades))  # not defined for overlapping outcomes
     return _spread_exit(trades, trades.ewma_variance, level, sign)
 
 
@@ -169,7 +169,7 @@ def student_shortfall_exit(
 
 
 def _factored_exit(trades: Trades, factor: float, level: float, sign: float) -> FloatArray:
-    """Return the exit of so many volatilities, which may be fewer than none."""
+    """Return the exit of `factor` volatilities; `factor` may be negative."""
     if factor == 0.0:
         return np.where(trades.n_observations < spread_window(trades.run), 0.0, np.inf)
     towards = sign if factor > 0.0 else -sign
@@ -177,7 +177,7 @@ def _factored_exit(trades: Trades, factor: float, level: float, sign: float) -> 
 
 
 def _spread_exit(trades: Trades, variance: Parabola, level: float, sign: float) -> FloatArray:
-    """Return the exit of the root of a parabola: its square is held against that of `level`."""
+    """Return the exit of the root of a parabola, by comparing its square with that of `level`."""
     level = level / trades.run.horizon_scale
     a, b, c = variance
     if sign < 0.0 and level <= 0.0:
@@ -188,15 +188,15 @@ def _spread_exit(trades: Trades, variance: Parabola, level: float, sign: float) 
         square = level * level
         zero = np.zeros(len(trades))
         exits = first_exit([zero], lambda *_: (sign * (a - square), sign * b, sign * c))
-        # Beyond it from the first unit on: what is not held yet brings its own missing returns.
+        # A new position may have missing returns, and exceed the level at once.
         beyond = sign * (a - square) > _ROUNDING * (a + square)
         exits = np.where(beyond, 0.0, exits)
     return np.where(trades.n_observations < spread_window(trades.run), 0.0, exits)
 
 
 def value_at_risk_exit(trades: Trades, name: MeasureName, level: float, sign: float) -> FloatArray:
-    """Outcomes that pass the level are counted; from below, those of the book turned over."""
-    run, (told, n, pnl, slope) = trades.run, _lines(trades, name)
+    """Count the outcomes beyond the level; below it, those of the negated portfolio."""
+    run, (enough, n, pnl, slope) = trades.run, _lines(trades, name)
     rank = by_window(n, np.int64, lambda n: var_rank(run, name, n)[0])
     weight = by_window(n, np.float64, lambda n: var_rank(run, name, n)[1])
     if sign < 0.0:
@@ -213,28 +213,28 @@ def value_at_risk_exit(trades: Trades, name: MeasureName, level: float, sign: fl
         kernels.interpolated_exit(pnl, slope[between], level, rank[between], weight[between], some)
         found[between] = some
     exits = np.zeros(len(trades))
-    exits[told] = found
+    exits[enough] = found
     return exits
 
 
 def shortfall_exit(trades: Trades, name: MeasureName, level: float, sign: float) -> FloatArray:
     confidence = confidence_of(name, trades.run.settings)
-    told, n, pnl, slope = _lines(trades, name)
+    enough, n, pnl, slope = _lines(trades, name)
     rank = by_window(n, np.int64, lambda n: tail_rank(n, confidence))
     n_tail = by_window(n, np.float64, lambda n: tail_length(n, confidence))
     level = level / trades.run.horizon_scale
     found = np.empty(len(n))
     kernels.shortfall_exit(pnl, slope, level, sign > 0.0, rank, n_tail, found)
     exits = np.zeros(len(trades))
-    exits[told] = found
+    exits[enough] = found
     return exits
 
 
 def _lines(trades: Trades, name: MeasureName) -> tuple[BoolArray, IntArray, FloatArray, FloatArray]:
-    """Return which legs are told, (K,), and of those the observations, P&L and slopes."""
+    """Return which legs have enough observations (K,), and their counts, P&L and slopes."""
     required = tail_window(trades.run, confidence_of(name, trades.run.settings))
-    told = trades.n_observations >= required
-    return told, trades.n_observations[told], trades.run.pnl[0], trades.slope[told]
+    enough = trades.n_observations >= required
+    return enough, trades.n_observations[enough], trades.run.pnl[0], trades.slope[enough]
 
 
 def stress_exit(trades: Trades, name: MeasureName, level: float, sign: float) -> FloatArray:
@@ -242,26 +242,28 @@ def stress_exit(trades: Trades, name: MeasureName, level: float, sign: float) ->
 
 
 def worst_stress_exit(trades: Trades, name: MeasureName, level: float, sign: float) -> FloatArray:
-    """The worst is below `level` only where all of them are, which is one stretch of each line."""
+    """The worst loss is below `level` only if all losses are: an interval of x for each line."""
     scenarios = trades.run.market.scenarios.values()
     if sign > 0.0:
         exits: FloatArray = np.min([_exit(trades, one, level, sign) for one in scenarios], axis=0)
         return exits
-    told = np.min([_told_exit(trades, one) for one in scenarios], axis=0)
+    known = np.min([_shock_exit(trades, one) for one in scenarios], axis=0)
     lines = [_line(trades, one) for one in scenarios]
     starts = np.max([_enters(loss - level, slope) for loss, slope in lines], axis=0)
     stops = np.min([_leaves(loss - level, slope) for loss, slope in lines], axis=0)
-    first: FloatArray = np.minimum(told, np.where(starts < stops, starts, np.inf))
+    first: FloatArray = np.minimum(known, np.where(starts < stops, starts, np.inf))
     return first
 
 
 def _exit(trades: Trades, scenario: ShockArrays, level: float, sign: float) -> FloatArray:
     loss, slope = _line(trades, scenario)
-    return np.minimum(_told_exit(trades, scenario), straight_exit(trades, loss, slope, level, sign))
+    return np.minimum(
+        _shock_exit(trades, scenario), straight_exit(trades, loss, slope, level, sign)
+    )
 
 
 def _line(trades: Trades, scenario: ShockArrays) -> tuple[float, FloatArray]:
-    """Return the loss of the book as it is, and what each unit of x adds (K,); 0 where untold."""
+    """Return the current loss, and its slope in x (K,); 0 for an instrument without a shock."""
     change = scenario.change[trades.instrument]
     if scenario.absolute is not None:
         per_unit = scenario.absolute[trades.instrument]
@@ -270,20 +272,20 @@ def _line(trades: Trades, scenario: ShockArrays) -> tuple[float, FloatArray]:
     return float(losses(trades.run, scenario).sum()), slope
 
 
-def _told_exit(trades: Trades, scenario: ShockArrays) -> FloatArray:
-    """Return up to where the scenario tells the loss: all of it, and of enough of the book."""
+def _shock_exit(trades: Trades, scenario: ShockArrays) -> FloatArray:
+    """Return up to which x the scenario has a shock for every position, and enough coverage."""
     change, moves = scenario.change[trades.instrument], trades.direction != 0.0
     if scenario.absolute is not None:
-        # A unit that is worth nothing and loses something has no x.
+        # A position of price 0 with an absolute loss has no traded value.
         lost = scenario.absolute[trades.instrument] & (change != 0.0)
         moves |= lost
         change = np.where(lost & (trades.direction == 0.0), np.nan, change)
-    told = np.where(moves & np.isnan(change), 0.0, np.inf)
-    return np.minimum(told, _coverage_exit(trades, scenario))
+    known = np.where(moves & np.isnan(change), 0.0, np.inf)
+    return np.minimum(known, _coverage_exit(trades, scenario))
 
 
 def _coverage_exit(trades: Trades, scenario: ShockArrays) -> FloatArray:
-    """Return up to where a replay covers as much of the gross exposure as it asks for."""
+    """Return up to which x a replay covers the required share of gross exposure."""
     least, zero = scenario.min_coverage, np.zeros(len(trades))
     if least >= 1.0:
         return zero + np.inf
@@ -301,14 +303,14 @@ def _coverage_exit(trades: Trades, scenario: ShockArrays) -> FloatArray:
 
 
 def _enters(over: float, slope: FloatArray) -> FloatArray:
-    """Return from where on, x >= 0, a line is below 0: +inf for nowhere."""
+    """Return the smallest x >= 0 from which a line is below 0; +inf if none."""
     if over < 0.0:
         return np.zeros(len(slope))
     return np.where(slope < 0.0, -over / slope, np.inf)
 
 
 def _leaves(over: float, slope: FloatArray) -> FloatArray:
-    """Return up to where a line that is below 0 somewhere stays so."""
+    """Return the x up to which a line that is below 0 somewhere stays below 0."""
     if over >= 0.0:
         return np.full(len(slope), np.inf)
     return np.where(slope > 0.0, -over / slope, np.inf)

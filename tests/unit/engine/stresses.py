@@ -1,4 +1,4 @@
-"""What scenarios should say of generated books, by the naive twins."""
+"""Expected stress measures of generated books, by the naive twins."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def expected_of(world, book, name):
 
 
 def _worst(found):
-    """One that is not told might be worse than all."""
+    """An undefined one might be the worst."""
     if not found:
         return Outcome.UNKNOWN_SCENARIO, None
     outcome = next(of for of in GRAVEST_FIRST if of in {outcome for outcome, _ in found})
@@ -73,7 +73,7 @@ def changes_of(world, scenario):
 
 
 def _covered(world, scenario):
-    """The places of which the scenario tells what happens, a fallback of a replay aside."""
+    """The indices with a change in the scenario, without the fallback of a replay."""
     if not isinstance(scenario, Replay):
         return {i for i, change in changes_of(world, scenario).items() if change is not None}
     window = (scenario.start, scenario.end)

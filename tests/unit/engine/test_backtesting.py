@@ -1,4 +1,4 @@
-"""Rolling backtests of books, beside naive twins that go through the days one by one."""
+"""Rolling backtests against naive twins that compute day by day."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_rolling_var_agrees_with_its_naive_twin(pnl, confidence, convention):
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=9, max_size=30), levels, conventions)
 def test_the_var_of_a_day_is_the_measure_of_the_window_before_it(pnl, confidence, convention):
-    """Bit for bit what a check would have said on the evening before."""
+    """Bit for bit the measure of a check on the day before."""
     window = 6
     settings = MeasureSettings(confidence, var_convention=convention)
     name = MeasureName("value_at_risk")
@@ -108,7 +108,7 @@ def test_the_var_of_a_day_is_the_measure_of_the_window_before_it(pnl, confidence
         assert measured.values[0] == bound
 
 
-def test_todays_loss_does_not_move_its_own_bound():
+def test_the_loss_of_a_day_does_not_change_its_own_var():
     """A crash is an exception on its day, and bounds the days after it."""
     returns = [-0.01, 0.01] * 3 + [-0.5, -0.4, 0.0, 0.0]
 
@@ -118,7 +118,7 @@ def test_todays_loss_does_not_move_its_own_bound():
     assert actual.n_observations == 6
 
 
-def test_the_book_is_that_of_today():
+def test_the_backtest_uses_the_current_positions():
     """A short gains where a long loses, at the price of today."""
     returns = [0.01, -0.01, 0.01, -0.01, 0.3, -0.6]
     world = world_of([returns])
@@ -149,7 +149,7 @@ def test_a_book_without_positions_has_no_exception():
 
 
 def test_one_more_day_than_the_window_is_one_day_of_record():
-    """And as many as the window are none."""
+    """As many days as the window give an empty record."""
     returns = [0.0, -0.1, 0.1, 0.0, -0.2]
 
     assert rolled(world_of([returns]), "0.75", window=4).n_observations == 1
@@ -160,7 +160,7 @@ def test_one_more_day_than_the_window_is_one_day_of_record():
 
 
 @pytest.mark.parametrize("window", [99, 0, -1, 250.0, True, "250", None])
-def test_a_window_that_does_not_reach_the_tail_is_refused(window):
+def test_a_window_that_is_too_short_for_the_tail_is_refused(window):
     """As `window_too_short` refuses a measure."""
     with pytest.raises(InvalidSettingsError) as refused:
         check_window(window, "0.99")
@@ -170,15 +170,15 @@ def test_a_window_that_does_not_reach_the_tail_is_refused(window):
     check_window(100, "0.99")
 
 
-def test_a_history_is_checked_by_itself():
-    """Before any book is looked at."""
+def test_the_length_of_a_history_is_checked_first():
+    """Before any portfolio is computed."""
     check_history(251, 250)
     with pytest.raises(InvalidMarketError, match="251 days"):
         check_history(250, 250)
 
 
 def test_pnl_too_large_for_a_double_is_refused():
-    """Rather than read as a day without a return."""
+    """It is not treated as a missing return."""
     world = World([Book([(0, 1e200), (1, -1e200)])], [1e200, 1e200], [[0.1] * 9, [0.2] * 9])
 
     with pytest.raises(InvalidPortfolioError, match="too large"):
@@ -186,7 +186,7 @@ def test_pnl_too_large_for_a_double_is_refused():
 
 
 def test_a_confidence_is_read_through_its_text():
-    """And refused where it is none."""
+    """An invalid one is refused."""
     world = world_of([[0.0, -0.1, 0.1, 0.0, -0.2, 0.1]])
 
     assert rolled(world, 0.75, window=4) == rolled(world, "0.750", window=4)

@@ -1,4 +1,4 @@
-"""The engine against slow and obvious twins, and what holds for every number of it."""
+"""The engine against its naive twins, and properties of every measure."""
 
 from __future__ import annotations
 
@@ -316,7 +316,7 @@ def test_a_portfolio_has_the_same_bits_alone_and_in_a_block_in_any_order(world, 
 @how_many(max_examples=30)
 @given(worlds(min_books=1), settings)
 def test_a_measure_has_the_same_bits_alone_and_beside_all_others(world, settings):
-    """What measures share is not moved by which of them are asked for."""
+    """Shared intermediate results do not depend on which measures are requested."""
     market = world.market
     together = compute(world.block, market, EVERYTHING, settings)
 
@@ -327,7 +327,7 @@ def test_a_measure_has_the_same_bits_alone_and_beside_all_others(world, settings
 
 @how_many(max_examples=30)
 @given(worlds(min_books=1), settings, st.data())
-def test_a_position_of_nothing_changes_nothing(world, settings, data):
+def test_a_position_of_quantity_0_changes_nothing(world, settings, data):
     """Quantity 0 of an instrument without returns, without a shock, and dear: not one bit moves."""
     zero = data.draw(st.sampled_from([0.0, -0.0]))
     absent = len(world.prices)
@@ -466,18 +466,18 @@ WINDOWS = [
 
 @pytest.mark.parametrize("convention", ["conservative", "loss_quantile", "linear"])
 @pytest.mark.parametrize(("confidence", "n", "expected"), WINDOWS)
-def test_a_tail_needs_a_window_that_reaches_it(confidence, n, expected, convention):
+def test_a_tail_needs_enough_observations(confidence, n, expected, convention):
     """1 / (1 - confidence) observations are enough, and one less is not."""
     world = flat_world(n, Book([(0, 100.0)]))
 
     found = outcomes(world, *TAIL, settings=MeasureSettings(confidence, 1, convention))
 
-    # Of two outcomes the better one is a gain, and so told as a VaR below zero.
+    # Of two outcomes the better one is a gain, and so a VaR below zero.
     statuses = {name: [of.status for of in row] for name, row in found.items()}
     assert statuses == {name: [expected.status] for name in TAIL}
 
 
-def test_observations_that_are_missing_are_not_counted():
+def test_missing_observations_are_not_counted():
     """Of a hundred, one without a return of what is held leaves too few; the others have enough."""
     world = flat_world(
         100, Book([(1, 1.0)]), Book([(0, 1.0)]), Book([(0, 1.0), (1, 0.0)]), n_missing=1
@@ -489,8 +489,8 @@ def test_observations_that_are_missing_are_not_counted():
     assert [found[name] for name in TAIL] == [expected] * len(TAIL)
 
 
-def test_the_window_that_is_needed_is_that_of_the_confidence_asked_for():
-    """A qualified name is judged by its own level, not by the settings'."""
+def test_the_required_window_is_that_of_the_confidence_of_the_name():
+    """A qualified name has its own confidence, not that of the settings."""
     found = outcomes(flat_world(20, Book([(0, 1.0)])), "value_at_risk", "value_at_risk@0.95")
 
     assert found["value_at_risk"] == [Outcome.WINDOW_TOO_SHORT]
@@ -548,7 +548,7 @@ NAVS = [
 def test_leverage_is_undefined_where_the_net_asset_value_is_unknown_or_not_positive(
     book, expected, value
 ):
-    """A nav that is given comes first, then market value plus cash; zero is no nav."""
+    """A given nav comes first, then market value plus cash; zero is not valid."""
     name = MeasureName("gross_leverage")
     world = flat_world(0, book)
 
@@ -573,7 +573,9 @@ STRESSES = [
 
 
 @pytest.mark.parametrize(("scenario", "book", "expected", "value"), STRESSES)
-def test_a_stress_loss_is_told_only_where_the_scenario_says_so(scenario, book, expected, value):
+def test_a_stress_loss_is_undefined_without_a_shock_of_every_position(
+    scenario, book, expected, value
+):
     """A holding that the scenario neither names nor covers leaves the loss undefined."""
     name = MeasureName("stress_loss", item=scenario)
     scenarios = {"some": ({0: -0.5}, None), "all": ({0: -0.5}, -0.25)}
@@ -610,7 +612,7 @@ def test_an_empty_book_has_zeros_without_a_sign():
         assert column.outcomes.tolist() == [expected] * 2, str(name)
 
 
-def test_what_is_not_held_adds_a_zero_without_a_sign():
+def test_an_instrument_that_is_not_held_contributes_positive_zero():
     """Though the book would be hedged by it."""
     steps = [(-1) ** t * (t + 1) / 1024 for t in range(100)]
     world = World([Book([(0, 1.0)], nav=1.0)], [1.0, 1.0], [steps, [-step for step in steps]])
@@ -626,7 +628,7 @@ def test_what_is_not_held_adds_a_zero_without_a_sign():
 
 @pytest.mark.parametrize("kind", ["", "age_weighted_", "filtered_"])
 def test_a_book_that_gains_even_in_its_tail_has_a_negative_value_at_risk(kind):
-    """It is told as it is, not cut off at 0."""
+    """It is reported as it is, not cut off at 0."""
     world = World([Book([(0, 100.0)]), Book([(0, -100.0)])], [1.0], [[0.25] * 100])
     name = MeasureName(f"{kind}value_at_risk")
 
@@ -636,7 +638,7 @@ def test_a_book_that_gains_even_in_its_tail_has_a_negative_value_at_risk(kind):
     assert column.outcomes.tolist() == [Outcome.NEGATIVE_VAR, Outcome.OK]
 
 
-def test_a_filtered_value_at_risk_counts_what_it_can_scale():
+def test_a_filtered_value_at_risk_counts_only_scalable_outcomes():
     """A move after so long a calm that none was forecast has no scale; the calm itself has one."""
     calm = [0.0] * 30
     fell, still = [-0.5, *calm, -0.25], [-0.5, *calm, 0.0]
@@ -659,7 +661,7 @@ huge = st.sampled_from([1e300, -1e300, 1e308, -1e308, 1.5e154, 1e150, -1e160]) |
 
 
 @given(worlds(min_books=1, quantity=huge, price=huge), settings)
-def test_what_overflows_is_never_told_as_a_number(world, settings):
+def test_a_measure_that_overflows_is_never_a_number(world, settings):
     """Nothing is raised, no number that is ok is infinite or missing, no share is invented."""
     columns = compute(world.block, world.market, EVERYTHING, settings)
 
@@ -685,7 +687,7 @@ OVERFLOWS = [
 
 
 @pytest.mark.parametrize(("book", "worth"), OVERFLOWS)
-def test_a_book_beyond_all_floats_has_no_number_at_all(book, worth):
+def test_a_book_that_overflows_has_no_measure(book, worth):
     """Above all no concentration of 0, which a limit would take for a well spread book."""
     steps = [(-1) ** t / 64 for t in range(100)]
     world = World([book], worth, [steps, steps], {"fall": ({0: -0.5, 1: -0.5}, None)})
@@ -698,7 +700,7 @@ def test_a_book_beyond_all_floats_has_no_number_at_all(book, worth):
     assert found == {str(name): "NOT_FINITE" for name in names}
 
 
-def test_a_net_asset_value_beyond_all_floats_gives_no_leverage():
+def test_a_net_asset_value_that_overflows_gives_no_leverage():
     """A leverage of 0 would pass every limit."""
     name = MeasureName("gross_leverage")
     world = flat_world(0, Book([(0, 1e308)], cash=1e308))
@@ -709,7 +711,7 @@ def test_a_net_asset_value_beyond_all_floats_gives_no_leverage():
 
 
 def test_a_profit_too_large_to_be_squared_has_no_risk_but_exposures():
-    """The exposures of such a book are finite, its volatility is not told."""
+    """The exposures of such a book are finite; its volatility is undefined."""
     world = flat_world(100, Book([(0, 1e200)]))
 
     columns = compute(world.block, world.market, BUT_STRESS, MeasureSettings())
@@ -731,7 +733,7 @@ def test_large_returns_overflow_as_large_books_do():
     }
 
 
-def test_the_same_panel_is_laid_out_once():
+def test_markets_with_the_same_panel_share_it():
     """New marks share the returns of the market beside them; another panel is not taken for it."""
     world = flat_world(5, scenarios={"fall": ({0: -0.5}, None)})
     first = world.market
@@ -746,7 +748,7 @@ def test_the_same_panel_is_laid_out_once():
 
 
 def test_a_market_is_laid_out_by_instrument():
-    """Shocks of instruments that the market has not are passed over."""
+    """Shocks of instruments that the market does not have are ignored."""
     world = World([], [1.0, 2.0], [[0.5, NAN], [-0.75, 0.25]], {"fall": ({0: -0.5, 7: 1.0}, 0.125)})
 
     market = world.market

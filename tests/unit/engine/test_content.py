@@ -1,4 +1,4 @@
-"""The hash of what the numbers of a portfolio depend on."""
+"""The hash of the inputs of a portfolio's measures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each position adds to a measure: parts that make up the whole."""
+"""Contributions of positions to a measure."""
 
 from __future__ import annotations
 
@@ -131,8 +131,8 @@ def test_parts_of_a_stress_are_the_losses_of_each_position():
     assert parts.tolist() == [4.0, 2.0, 2.0, 0.0]
 
 
-def test_a_position_of_nothing_outside_the_scenario_has_no_part():
-    """A shock that is untold, times nothing, is nothing."""
+def test_a_position_worth_0_without_a_shock_contributes_0():
+    """A missing shock times 0 is 0."""
     world = World([Book([(0, 8.0), (1, 0.0)])], [1.0, 1.0], [[], []], {"fall": ({0: -0.5}, None)})
     name = MeasureName("stress_loss", item="fall")
 
@@ -151,7 +151,7 @@ SPREADS = [
 
 
 @pytest.mark.parametrize("name", SPREADS)
-def test_a_book_that_never_moves_has_no_parts(name):
+def test_a_book_without_variance_has_contributions_of_0(name):
     """Nothing is divided by a spread of 0."""
     world = World([Book([(0, 8.0), (1, 8.0)])], [1.0, 1.0], [[0.25, 0.25], [0.5, 0.5]])
 
@@ -160,8 +160,8 @@ def test_a_book_that_never_moves_has_no_parts(name):
     assert parts.tolist() == [0.0, 0.0]
 
 
-def test_a_book_that_is_worth_nothing_has_no_parts_of_an_ewma_volatility():
-    """Around a mean of 0 a book that moves evenly has a spread; one that never moves has none."""
+def test_a_book_worth_0_has_ewma_contributions_of_0():
+    """Around a mean of 0 constant P&L has a volatility; P&L of 0 does not."""
     world = World([Book([(0, 8.0), (1, 8.0)])], [1.0, 1.0], [[0.0, 0.0], [0.0, 0.0]])
     name = MeasureName("ewma_volatility")
 
@@ -171,7 +171,7 @@ def test_a_book_that_is_worth_nothing_has_no_parts_of_an_ewma_volatility():
 
 
 def test_parts_are_those_of_the_portfolio_at_the_place():
-    """The others in the block are not looked at."""
+    """Other portfolios in the block do not matter."""
     books = [Book([(0, 1.0)]), Book([(1, 2.0), (0, 3.0)]), Book([])]
     world = World(books, [10.0, 20.0], [[], []])
     name, settings = MeasureName("market_value"), MeasureSettings()

@@ -1,4 +1,4 @@
-"""The interval of a historical VaR: its ranks, and what holds for its ends."""
+"""The interval of a historical VaR: its ranks and its bounds."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def year(*books):
     return World(list(books), [1.0, 1.0], panel_of(3, (2, 250), 0.0))
 
 
-def test_an_open_end_has_no_number_and_a_limit_on_it_rejects():
+def test_an_unbounded_end_is_undefined_and_a_limit_on_it_rejects():
     """Of a book that holds nothing all ends are 0."""
     world = year(Book([(0, 8.0)]), Book([]), Book([(0, 0.0)]))
     name = NAMES[2]
@@ -76,8 +76,8 @@ def test_an_open_end_has_no_number_and_a_limit_on_it_rejects():
     assert found.gravity.tolist()[0] > found.gravity.tolist()[1]
 
 
-def test_a_limit_may_stand_on_the_upper_bound():
-    """It is broken by what the VaR itself would pass."""
+def test_a_limit_on_the_upper_bound_is_evaluated():
+    """It is broken although the VaR is within it."""
     world = year(Book([(0, 8.0)]))
     names = [MeasureName.parse(f"value_at_risk{end}@0.95") for end in ("", "_upper")]
     columns = compute(world.block, world.market, names, MeasureSettings())

@@ -1,4 +1,4 @@
-"""Random paths: whose draws they are, what they cost in memory, and what is read from them."""
+"""Monte Carlo measures: their draws, their memory and their values."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_measures_are_those_of_the_twin(distribution, convention):
 
 
 @pytest.mark.parametrize("distribution", ["normal", "student"])
-def test_how_paths_and_portfolios_are_cut_moves_no_bit(distribution, monkeypatch):
+def test_chunks_of_paths_and_portfolios_change_no_bit(distribution, monkeypatch):
     """A few pairs of one portfolio at a time, or all at once."""
     world, settings = random_world(), replace(SETTINGS, distribution=distribution)
     whole = measured(world, settings)
@@ -113,7 +113,7 @@ def test_bits_are_the_same_in_another_process():
 
 
 def test_seed_and_number_of_paths_make_other_draws():
-    """And the same path is the same whatever the distribution is called."""
+    """Equal paths are equal under every distribution."""
     world = random_world()
     changes = ({"seed": 4}, {"n_paths": 2_004}, {"distribution": "normal"})
     found = [
@@ -135,7 +135,7 @@ def test_the_shortfall_is_never_below_the_value_at_risk(world, settings):
     assert (shortfall.values[var.is_ok] >= var.values[var.is_ok]).all()
 
 
-def test_a_book_that_cannot_move_has_no_risk():
+def test_a_book_without_variance_has_no_risk():
     """Empty, of nothing, or of what stood still: 0 without a sign."""
     world = World([Book([]), Book([(0, 0.0)]), Book([(0, 5.0)])], [1.0], [[0.0] * 5])
 
@@ -144,8 +144,8 @@ def test_a_book_that_cannot_move_has_no_risk():
         assert not column.outcomes.any()
 
 
-def test_what_is_held_long_loses_on_the_paths_on_which_it_gains_held_short():
-    """Common random numbers: the two books are one, mirrored."""
+def test_a_short_position_gains_on_the_paths_on_which_a_long_one_loses():
+    """Both books have the same random numbers."""
     world = World([Book([(0, 5.0)]), Book([(0, -5.0)])], [1.0], panel_of(3, (1, 50), 0.0))
 
     for column in measured(world).values():
@@ -160,7 +160,7 @@ def test_one_observation_has_no_covariance(n_observations):
         assert Outcome(column.outcomes[0]) is Outcome.WINDOW_TOO_SHORT
 
 
-def test_a_tail_needs_paths_that_reach_it():
+def test_a_tail_needs_enough_paths():
     """A thousand paths have one in a thousand, and nothing rarer."""
     world, settings = random_world(1), MeasureSettings(n_paths=1_000)
     names = [
@@ -198,8 +198,8 @@ def three(correlation, world_books):
     return world, with_covariance(world, correlation * 1e-4)
 
 
-def test_a_covariance_that_is_repaired_is_told():
-    """With a number, by a remark, and how far it was moved; an empty book needs none."""
+def test_a_repaired_covariance_is_reported():
+    """The measure is degraded; an empty book is unaffected."""
     world, market = three(BAD, [Book([(0, 2.0), (1, -1.0)]), Book([])])
     repaired = GivenCovariance.of(BAD * 1e-4)
     columns = compute(world.block, market, [*NAMES, REPAIR], SETTINGS)
@@ -217,8 +217,8 @@ def test_a_covariance_that_is_repaired_is_told():
     assert contributions(world.block, market, REPAIR, SETTINGS, 0).tolist() == [0.0, 0.0]
 
 
-def test_a_covariance_that_is_too_far_from_any_is_refused():
-    """No number stands on it; how far it is can be limited all the same."""
+def test_a_covariance_that_needs_too_large_a_repair_is_refused():
+    """No measure uses it; a limit on covariance_repair still works."""
     world, market = three(np.array([[1, 1, -1], [1, 1, 1], [-1, 1, 1.0]]), [Book([(0, 1.0)])])
     columns = compute(world.block, market, [*NAMES, REPAIR], SETTINGS)
 
@@ -230,7 +230,7 @@ def test_a_covariance_that_is_too_far_from_any_is_refused():
 
 @pytest.mark.parametrize("scale", [1e-300, 1.0, 1e308])
 def test_what_overflows_has_no_number(scale):
-    """Whatever covariance is given, and however much is held of it."""
+    """For any covariance and any quantity."""
     world = World([Book([(0, q), (1, -q)]) for q in (1e-320, 1.0, 1e308)], [1.0] * 2, [[]] * 2)
     market = with_covariance(world, np.array([[1.0, 0.5], [0.5, 1.0]]) * scale)
 
@@ -240,7 +240,7 @@ def test_what_overflows_has_no_number(scale):
         assert column.outcomes[1] == (Outcome.NOT_FINITE if scale == 1e308 else Outcome.OK)
 
 
-def test_new_marks_share_the_draws_and_the_covariance():
+def test_new_prices_share_the_streams_and_the_covariance():
     """Neither names are hashed again nor eigenvalues found."""
     world = random_world()
     first = with_covariance(world, np.eye(8))
@@ -254,7 +254,7 @@ def test_new_marks_share_the_draws_and_the_covariance():
 
 
 def test_parts_are_those_of_the_portfolio_at_the_place_in_its_own_order():
-    """A position of nothing has none, wherever it stands."""
+    """A position worth 0 contributes 0."""
     world = random_world()
     book = Book([(5, 0.0), (3, 2.0), (0, -1.0)])
     alone = Book([(0, -1.0), (3, 2.0)])

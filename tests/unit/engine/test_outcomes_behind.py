@@ -1,4 +1,4 @@
-"""The past outcomes that a number is read from, against the naive P&L."""
+"""The past outcomes that determine a measure, against the naive P&L."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def pnl_of(world, book, chosen):
 
 
 @given(worlds(min_books=1), settings)
-def test_a_value_at_risk_lies_at_the_outcomes_it_is_read_from(world, chosen):
+def test_the_value_at_risk_is_the_loss_of_its_outcomes(world, chosen):
     """At one of them, or between two."""
     name = MeasureName("value_at_risk")
     column = compute(world.block, world.market, [name], chosen)[name]
@@ -40,8 +40,8 @@ def test_a_value_at_risk_lies_at_the_outcomes_it_is_read_from(world, chosen):
 
 
 @given(worlds(min_books=1), settings)
-def test_an_expected_shortfall_rests_on_the_worst(world, chosen):
-    """As many as its tail has, or as are asked for, the worst first and of ties the earlier."""
+def test_the_expected_shortfall_is_the_mean_of_its_outcomes(world, chosen):
+    """As many as its tail has, or as requested, the worst first, ties by time."""
     name = MeasureName("expected_shortfall", confidence="0.75")
     column = compute(world.block, world.market, [name], chosen)[name]
     for row, book in enumerate(world.books):
@@ -57,6 +57,6 @@ def test_an_expected_shortfall_rests_on_the_worst(world, chosen):
 
 
 @pytest.mark.parametrize("name", sorted(set(MEASURES) - {"value_at_risk", "expected_shortfall"}))
-def test_other_measures_are_read_from_no_single_outcome(name):
+def test_other_measures_have_no_single_outcomes(name):
     """Nothing is computed for them."""
     assert outcomes_behind(None, None, MeasureName(name), None, 0, 5) == []

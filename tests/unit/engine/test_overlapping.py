@@ -101,8 +101,8 @@ WINDOWS = [
 
 
 @pytest.mark.parametrize(("name", "confidence", "days", "n", "expected"), WINDOWS)
-def test_a_horizon_needs_a_window_that_is_longer_by_it(name, confidence, days, n, expected):
-    """So many days are enough and one less is not, however much longer the horizon is."""
+def test_a_horizon_needs_a_longer_window(name, confidence, days, n, expected):
+    """This many days suffice and one less does not, for every horizon."""
     steps = [(-1) ** t * (t + 1) / 1024 for t in range(n)]
     world = World([Book([(0, 8.0)])], [1.0], [[step - 0.125 for step in steps]])
 
@@ -110,7 +110,7 @@ def test_a_horizon_needs_a_window_that_is_longer_by_it(name, confidence, days, n
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_supposes_outcomes_of_their_own_days_has_no_number(name):
+def test_measures_that_need_disjoint_outcomes_are_undefined(name):
     """Not for what is held; a book of nothing has no risk under any rule."""
     world = World([Book([(0, 8.0)])], [1.0], panel_of(5, (1, 40), 0.0))
     empty = replace(world, books=[Book([])])
@@ -120,7 +120,7 @@ def test_what_supposes_outcomes_of_their_own_days_has_no_number(name):
     assert outcome_of(world, name, over(1, "0.5")) is not Outcome.OVERLAPPING
 
 
-def test_a_sum_beyond_all_floats_is_told():
+def test_a_sum_that_overflows_is_not_finite():
     """Days that can be squared one by one, and not their sum."""
     world = World([Book([(0, 1e149)])], [1.0], [[0.9] * 40])
 
@@ -128,8 +128,8 @@ def test_a_sum_beyond_all_floats_is_told():
     assert outcome_of(world, "volatility", over(15)) is Outcome.NOT_FINITE
 
 
-def test_summed_panels_are_made_once_and_shared_with_new_marks():
-    """The four that were asked for last; the one-day panel is the market's own."""
+def test_summed_panels_are_made_once_and_shared_with_new_prices():
+    """The four most recently used; the one-day panel is the market's own."""
     world = World([], [1.0, 2.0], panel_of(5, (2, 30), 0.0))
     first = world.market
     again = MarketArrays.of(world.snapshot, like=first)

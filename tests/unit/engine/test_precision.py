@@ -1,4 +1,4 @@
-"""What `precision="float32"` promises: how far a number may be off, and what stays as it is."""
+"""What `precision="float32"` guarantees: the bounds of errors, and what is unchanged."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def bound_of(name: MeasureName, gross, largest, settings: MeasureSettings, n):
 
 
 @given(worlds(min_observations=2), settings)
-def test_a_measure_of_the_past_is_within_the_bound_that_is_documented(world, settings):
+def test_a_measure_of_the_past_is_within_its_documented_bound(world, settings):
     """And all others are the same to the bit."""
     block, market = world.block, world.market
     exact = compute(block, market, ALL, settings)
@@ -66,7 +66,7 @@ def test_a_measure_of_the_past_is_within_the_bound_that_is_documented(world, set
 
 @given(worlds(), settings)
 def test_a_measure_without_a_bound_is_that_of_the_rounded_returns(world, settings):
-    """To the bit: what is read in half the memory is summed in float64 all the same."""
+    """To the bit: float32 returns are summed in float64."""
     settings = replace(settings, horizon_rule="sqrt_time")
     names = [name for name in ALL if name.name in OF_HISTORY]
     names = [name for name in names if OF_HISTORY[name.name].moved_by is None]
@@ -89,8 +89,8 @@ def returns_seen(world: World, book: Book) -> list[bool]:
     ]
 
 
-def test_it_reads_another_panel_than_float64():
-    """Else there would be nothing to bound."""
+def test_float32_uses_another_panel_than_float64():
+    """Otherwise the bounds would test nothing."""
     world = World([Book([(0, 1.0)])], [1.0], [[0.1, -0.3, 0.2, -0.7]])
     name = MeasureName("value_at_risk")
     values = {
@@ -117,7 +117,7 @@ def test_contributions_sum_to_the_measure_that_was_rounded(world, settings):
     assert parts.sum() == pytest.approx(column.values[0], abs=1e-12 * scale)
 
 
-def test_a_return_beyond_float32_is_told_and_not_taken_for_a_missing_one():
+def test_a_return_beyond_float32_is_not_finite_instead_of_missing():
     """The other portfolios of the market have no number either: doubt fails closed."""
     panel = [[0.1, 1e39, -0.1, 0.2], [0.1, 0.2, 0.3, -0.4]]
     world = World([Book([(0, 1.0)]), Book([(1, 1.0)])], [1.0, 1.0], panel)
@@ -128,7 +128,7 @@ def test_a_return_beyond_float32_is_told_and_not_taken_for_a_missing_one():
     assert np.isnan(column.values).all()
 
 
-def test_the_rounded_panel_is_shared_with_new_marks():
+def test_new_prices_share_the_rounded_panel():
     """`publish_prices` copies neither of the two."""
     world = World([], [1.0, 2.0], panel_of(5, (2, 30), 0.0))
     first = world.market

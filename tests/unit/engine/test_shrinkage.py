@@ -1,4 +1,4 @@
-"""Volatility by a shrunk covariance: what of a book moves it, and what does not."""
+"""Volatility by a shrunk covariance, and what it depends on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def spreads(world, books):
 
 @how_many(max_examples=30)
 @given(worlds(min_books=1, min_observations=2), st.randoms(use_true_random=False))
-def test_the_order_of_positions_moves_no_bit(world, random):
+def test_the_order_of_positions_changes_no_bit(world, random):
     """Sums are in the order of the market."""
     shuffled = [
         Book(random.sample(book.positions, len(book.positions)), book.cash, book.nav)
@@ -31,7 +31,7 @@ def test_the_order_of_positions_moves_no_bit(world, random):
     assert spreads(world, shuffled) == spreads(world, world.books)
 
 
-def test_positions_in_one_instrument_are_one():
+def test_positions_in_one_instrument_are_added():
     """Their parts share what the one would add; those that cancel are not held at all."""
     world = World([], [1.0] * 3, [*panel_of(3, (2, 30), 0.0), [NAN] * 30])
     split = Book([(0, 8.0), (1, -4.0), (0, 24.0)])
@@ -71,7 +71,7 @@ def test_tiny_and_huge_returns_shrink_alike():
         np.testing.assert_allclose(spread(2.0**power) / 2.0**power, spread(1.0), rtol=1e-12)
 
 
-def test_a_book_that_never_moves_has_no_parts():
+def test_a_book_without_variance_has_contributions_of_0():
     """Nothing is divided by a spread of 0."""
     world = World([Book([(0, 8.0), (1, 8.0)])], [1.0, 1.0], [[0.25, 0.25], [0.5, 0.5]])
 

@@ -1,4 +1,4 @@
-"""Scenarios of every kind: moves, shocks by tag, windows of the past and what they cover."""
+"""Scenarios: absolute moves, shocks by tag, and replays with their coverage."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def told(world, measure="stress_loss", item="s"):
     return Outcome(column.outcomes[0]), float(column.values[0])
 
 
-def test_a_move_is_lost_per_unit_whatever_the_price():
+def test_an_absolute_move_is_lost_per_unit_at_any_price():
     """A long position loses what the price falls by, also one that is worth nothing now."""
     fall = Scenario({}, moves={"I0": -3.0, "I1": -3.0})
 
@@ -42,7 +42,7 @@ def test_a_move_is_lost_per_unit_whatever_the_price():
         assert told(world) == (Outcome.OK, 9.0)
 
 
-def test_a_relative_shock_of_what_is_worth_nothing_is_nothing():
+def test_a_relative_shock_of_a_position_worth_0_is_0():
     """It is not held, as everywhere else: also where the scenario does not name it."""
     world = world_of(Book([(0, 5.0)]), Scenario({"I0": -0.5}), prices=(0.0, 20.0))
 
@@ -53,8 +53,8 @@ def test_a_relative_shock_of_what_is_worth_nothing_is_nothing():
     )
 
 
-def test_what_is_named_comes_before_its_tags_and_these_before_the_others():
-    """Each instrument moves as the nearest says."""
+def test_a_named_shock_precedes_a_tag_and_a_tag_precedes_others():
+    """Each instrument has its most specific shock."""
     scenario = Scenario(
         {"I0": -0.5}, moves={"I1": 1.0}, by_tag={"sector": {"tech": 0.25}}, others=0.125
     )
@@ -81,7 +81,7 @@ def test_parts_of_a_scenario_of_every_kind_sum_to_its_loss():
     assert told(world) == (Outcome.OK, 26.0)
 
 
-def test_a_replay_compounds_what_the_window_did():
+def test_a_replay_compounds_the_returns_of_its_window():
     """1.5 x 1.5 - 1 from the second to the third day, of what is held now."""
     replay = Replay(DAYS[1], DAYS[2])
 
@@ -121,8 +121,8 @@ COVERAGES = [
 
 
 @pytest.mark.parametrize(("replay", "outcome", "loss", "share"), COVERAGES)
-def test_a_replay_tells_what_it_covers_and_how_much_that_is(replay, outcome, loss, share):
-    """Below the least coverage there is no number; above it the rest moves by the fallback."""
+def test_a_replay_reports_its_loss_and_its_coverage(replay, outcome, loss, share):
+    """Below the least coverage the loss is undefined; above it the rest has the fallback."""
     world = world_of(BOOK, replay, panel=GAP)
 
     assert told(world, "stress_coverage") == (Outcome.OK, share)
@@ -141,14 +141,14 @@ def test_a_gap_in_what_is_not_held_leaves_a_book_covered():
 
 
 def test_a_window_between_two_dates_covers_nothing():
-    """Nothing is not what the market did in it."""
+    """An empty window is not a return of 0."""
     world = world_of(Book([(0, 1.0)]), Replay(date(2024, 3, 9), date(2024, 3, 10)))
     world.dates[3] = date(2024, 3, 11)
 
     assert told(world)[0] is Outcome.NOT_IN_SCENARIO
 
 
-def test_an_empty_book_is_covered_and_loses_nothing():
+def test_an_empty_book_is_covered_and_loses_0():
     """A floor under its coverage is not broken by it."""
     world = world_of(Book([]), Replay(date(1999, 1, 1), date(1999, 2, 1)))
 
@@ -156,8 +156,8 @@ def test_an_empty_book_is_covered_and_loses_nothing():
     assert told(world, "stress_coverage") == (Outcome.NO_EXPOSURE, 1.0)
 
 
-def test_the_worst_scenario_is_as_sure_as_the_least_sure_of_all():
-    """What is told in part might be the worst if it were told in full."""
+def test_the_worst_stress_loss_has_the_worst_status_of_all_scenarios():
+    """A partly covered scenario might be the worst."""
     replay = Replay(DAYS[1], DAYS[2], min_coverage=0.5, others=0.0)
     world = world_of(BOOK, replay, panel=GAP)
     world.more["flood"] = Scenario({}, others=-0.9)
@@ -175,15 +175,15 @@ def test_parts_of_a_coverage_are_the_covered_shares():
     assert parts.tolist() == [0.0, 0.75]
 
 
-def test_what_grows_beyond_all_numbers_is_not_covered():
-    """A loss of infinity is none."""
+def test_a_return_that_overflows_is_not_covered():
+    """An infinite loss is not valid."""
     world = world_of(Book([(0, 1.0)]), Replay(DAYS[0], DAYS[3]), panel=((1e300,) * 4, (0.0,) * 4))
 
     assert told(world)[0] is Outcome.NOT_IN_SCENARIO
     assert told(world, "stress_coverage") == (Outcome.OK, 0.0)
 
 
-def test_a_loss_beyond_all_numbers_is_not_told():
+def test_a_loss_that_overflows_is_undefined():
     """Neither of a book nor of a move."""
     move = Scenario({}, moves={"I0": -1e300})
 
@@ -216,7 +216,7 @@ def test_window_returns_agree_with_their_twin_and_need_no_neighbours(rows, a, b)
 
 
 def test_a_window_of_a_year_has_the_same_bits_alone_and_beside_others():
-    """However a library would multiply a column."""
+    """For any order of multiplication in a library."""
     panel = np.random.default_rng(3).normal(0.0, 0.02, (250, 5))
     dates = np.datetime64(DAYS[0]) + np.arange(250)
     together = window_returns(panel, dates, DAYS[0], DAYS[0] + timedelta(249))

@@ -74,8 +74,8 @@ def test_quantiles_of_the_smallest_tails_are_mirrored(exponent: int) -> None:
     assert simulation._tail_quantile(1.0 - 0.5**53) == -simulation._tail_quantile(0.5**53)
 
 
-def test_a_stream_does_not_depend_on_those_beside_it() -> None:
-    """Nor on how many draws are asked for at once."""
+def test_a_stream_does_not_depend_on_other_streams() -> None:
+    """Nor on the number of draws requested at once."""
     together = normal_draws(7, [11, 12], 0, 16)
 
     assert_same_bits(normal_draws(7, [12], 0, 16)[0], together[1])

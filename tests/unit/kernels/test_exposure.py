@@ -63,7 +63,7 @@ def test_gross_leverage_agrees_with_the_naive_ratio(block: Block) -> None:
 
 @given(blocks())
 def test_long_and_short_are_never_negative(block: Block) -> None:
-    """Both sides are sizes, whatever the signs of the values."""
+    """Long and short exposure are not negative."""
     actual = exposures(block)
 
     assert np.all(actual[:, 1:] >= 0.0)

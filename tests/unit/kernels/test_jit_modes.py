@@ -1,4 +1,4 @@
-"""How kernels are compiled: in one place, and to what their source says."""
+"""Kernels are compiled by one decorator, and agree with plain Python."""
 
 from __future__ import annotations
 
@@ -69,14 +69,14 @@ def test_kernels_are_plain_functions_without_jit() -> None:
     assert catalogue.kernels() == ([], [])
 
 
-def test_every_kernel_file_is_looked_at() -> None:
+def test_the_kernel_files_are_found() -> None:
     """The checks below read the files that are there."""
     assert {"history.py", "parts.py", "positions.py"} <= {source.name for source in OTHERS}
 
 
 @pytest.mark.parametrize("source", OTHERS, ids=lambda source: source.name)
 def test_kernels_import_only_numpy(source: Path) -> None:
-    """A kernel file knows arrays and scalars, and nothing of portfolios, Redis or clocks."""
+    """A kernel file depends on arrays and scalars alone."""
     foreign = {
         name
         for name in imported_modules(source)
@@ -87,8 +87,8 @@ def test_kernels_import_only_numpy(source: Path) -> None:
 
 
 @pytest.mark.parametrize("source", OTHERS, ids=lambda source: source.name)
-def test_numba_options_stand_in_one_file(source: Path) -> None:
-    """Outside jit.py nobody compiles and nobody chooses an option."""
+def test_only_jit_py_sets_numba_options(source: Path) -> None:
+    """Other files neither import Numba nor set options."""
     text = source.read_text(encoding="utf-8")
 
     assert "numba" not in imported_modules(source)
@@ -96,7 +96,7 @@ def test_numba_options_stand_in_one_file(source: Path) -> None:
 
 
 def test_no_kernel_is_parallel_or_inexact() -> None:
-    """All that jit.py itself gives up, and for parts alone, is the order of a sum."""
+    """The only relaxation is the order of a sum, in parts."""
     text = next(s for s in SOURCES if s.name == "jit.py").read_text(encoding="utf-8")
 
     assert re.findall(r"parallel\"?\s*[=:]", text) == []

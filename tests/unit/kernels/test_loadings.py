@@ -91,7 +91,7 @@ def test_loadings_are_numpys_and_those_of_the_twin(n: int) -> None:
 
 
 def test_a_covariance_that_is_given_is_read_instead_of_the_past() -> None:
-    """In the places of the market, whatever is missing in the panel."""
+    """By the rows of the market; missing returns do not matter."""
     block = block_of([[(2, 4.0), (0, -2.0)]], [[NAN], [NAN], [NAN]], 1)
     covariance = np.array([[4.0, 9.0, 1.0], [9.0, 81.0, 9.0], [1.0, 9.0, 1.0]])
 

@@ -29,12 +29,14 @@ def expected_of(pnl: Array, k: int) -> list[list[float]]:
 
 
 @given(outcome_rows(), st.integers(1, 90), st.lists(st.integers(0, 40), max_size=4))
-def test_the_worst_are_kept_however_paths_are_cut(pnl: Array, k: int, cuts: list[int]) -> None:
+def test_the_worst_outcomes_do_not_depend_on_the_chunks(
+    pnl: Array, k: int, cuts: list[int]
+) -> None:
     """Ties, missing outcomes and fewer outcomes than places among them."""
     assert worst_pairs(pnl, k, cuts) == expected_of(pnl, k)
 
 
-def test_many_pairs_are_thinned_out_on_the_way() -> None:
+def test_many_pairs_are_reduced_in_between() -> None:
     """A thousand and one pairs, of which the worst come last, first, and all over."""
     random = np.random.default_rng(3)
     x = np.sort(random.standard_t(3, 1001))
@@ -44,7 +46,7 @@ def test_many_pairs_are_thinned_out_on_the_way() -> None:
         assert worst_pairs(rows, k, [64, 576]) == expected_of(rows, k)
 
 
-def test_a_portfolio_is_kept_alone_as_beside_others() -> None:
+def test_a_portfolio_does_not_depend_on_others() -> None:
     """Nothing is carried from row to row."""
     pnl = np.random.default_rng(5).normal(size=(3, 700))
     together, alone = np.empty((3, 9)), np.empty((1, 9))

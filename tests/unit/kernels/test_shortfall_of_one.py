@@ -1,4 +1,4 @@
-"""What one instrument adds to an expected shortfall, without a sort."""
+"""The contribution of one instrument to an expected shortfall."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def parts_of(block: Block, instrument: int, confidence: str) -> Array:
 
 @given(blocks(min_books=1), confidences)
 def test_a_part_of_the_shortfall_agrees_with_its_naive_twin(block: Block, confidence: str) -> None:
-    """Of whatever is held, long or short; 0 of what is not, and where nothing is observed."""
+    """Long or short; 0 if the instrument is not held, or nothing is observed."""
     expected = []
     for book in block.books:
         parts = [0.0] * len(book)
@@ -76,7 +76,7 @@ def test_of_tied_outcomes_the_earlier_ones_are_in_the_tail() -> None:
     assert parts_of(block, 0, "0.75").tolist() == [-8 * (-0.5 - 0.25 * 0.5) / 1.5]
 
 
-def test_what_is_not_held_has_a_zero_without_a_sign() -> None:
+def test_an_instrument_that_is_not_held_contributes_positive_zero() -> None:
     """Though it has no return on the worst day."""
     block = block_of([[(0, 8.0), (1, -0.0)], []], [[-0.5, 0.25], [NAN, 0.5]], 2)
 

@@ -1,4 +1,4 @@
-"""Portfolios that name an instrument twice."""
+"""Portfolios with two positions in one instrument."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_first_repeated_position_agrees_with_the_naive_scan(books: list[list[int
 
 @given(blocks())
 def test_books_that_name_each_instrument_once_are_valid(block: Block) -> None:
-    """The same instrument in several portfolios is no repetition."""
+    """The same instrument in several portfolios is not a repetition."""
     assert repeated_positions(block) == [-1] * len(block.books)
 
 

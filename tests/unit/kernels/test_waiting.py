@@ -122,7 +122,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return temporary
 
 
-def test_the_folder_that_numba_is_told_is_used(
+def test_the_folder_in_numba_cache_dir_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(numba.core.config, "CACHE_DIR", str(tmp_path))
@@ -133,7 +133,7 @@ def test_the_folder_that_numba_is_told_is_used(
     assert folder.parent == tmp_path
 
 
-def test_where_nothing_else_can_be_written_a_temporary_folder_of_the_user_alone_is_used(
+def test_without_another_writable_folder_a_private_temporary_folder_is_used(
     nowhere: Path,
 ) -> None:
     folder = open_folder()
@@ -151,7 +151,7 @@ def test_a_temporary_folder_that_others_can_write_to_is_not_used(nowhere: Path) 
     assert open_folder() is None
 
 
-def test_a_link_in_place_of_the_temporary_folder_is_not_followed(nowhere: Path) -> None:
+def test_a_symbolic_link_as_temporary_folder_is_not_used(nowhere: Path) -> None:
     (nowhere / "elsewhere").mkdir(mode=0o700)
     (nowhere / f"risk-tasks-{os.getuid()}").symlink_to(nowhere / "elsewhere")
 

@@ -1,4 +1,4 @@
-"""Outcomes weighed by their age."""
+"""Measures that weight outcomes by their age."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def age_weighted_values_at_risk(pnl: Array, decay: float, confidence: str) -> Ar
 def test_age_weighted_value_at_risk_is_that_of_its_naive_twin(
     pnl: Array, decay: float, confidence: str
 ) -> None:
-    """Exactly: it is one of the outcomes, whatever order their weights are added in."""
+    """Exactly: it is one of the outcomes, for any order of summation."""
     expected = [naive.age_weighted_value_at_risk(observed(row), confidence, decay) for row in pnl]
 
     actual = age_weighted_values_at_risk(pnl, decay, confidence)
@@ -113,7 +113,7 @@ def test_scaled_outcomes_are_those_of_the_naive_twin(pnl: Array, decay: float) -
         np.testing.assert_allclose(observed(found), expected, rtol=1e-11, atol=0)
 
 
-def test_each_outcome_is_scaled_by_what_was_forecast_before_it() -> None:
+def test_each_outcome_is_scaled_by_the_forecast_before_it() -> None:
     """Mean square 8; forecasts 8, after a gap 8 still, then 12, and 6 for the day to come."""
     pnl = np.array([[8.0**0.5, NAN, 4.0, 0.0]])
 
@@ -123,7 +123,7 @@ def test_each_outcome_is_scaled_by_what_was_forecast_before_it() -> None:
     np.testing.assert_allclose(found[0, [0, 2, 3]] ** 2, [6 / 8, 6 / 8, 6 / 12], rtol=1e-14)
 
 
-def test_nothing_is_scaled_by_a_volatility_of_nothing() -> None:
+def test_an_outcome_with_a_forecast_volatility_of_0_is_not_scaled() -> None:
     """0 stays 0; what moved although nothing was forecast is missing."""
     calm = np.zeros((1, 3))
     sudden = np.array([[1.0, 0.0, 0.0, 1.0]])

@@ -1,4 +1,4 @@
-"""The naive contributions, checked by what Euler's theorem and hand calculation say of them."""
+"""The naive contributions, checked by Euler's theorem and by hand."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_contributions_of_a_book_worked_by_hand() -> None:
 
 
 def test_contributions_pass_over_observations_with_a_gap() -> None:
-    """A day on which a held instrument has no return is no scenario; one not held has no share."""
+    """A day without a return of a held instrument is excluded; other instruments do not matter."""
     book = [(0, 100.0), (1, 0.0)]
     panel = [[-0.25, NAN, -0.5], [NAN, NAN, NAN]]
 

@@ -145,7 +145,7 @@ def test_a_warm_cache_needs_no_compiler_process(folder, compilers, supplies):
     assert compilers == []
 
 
-def test_where_nothing_can_be_written_the_worker_compiles_by_itself(
+def test_without_a_writable_folder_the_worker_compiles_in_its_process(
     compilers, supplies, monkeypatch
 ):
     monkeypatch.setattr(compiling, "FOLDER", None)
@@ -160,7 +160,7 @@ def test_where_nothing_can_be_written_the_worker_compiles_by_itself(
 
 
 def test_a_compiler_process_ends_with_its_worker(tmp_path: Path):
-    """One that goes on would hold the lock, and a core, for nobody."""
+    """Otherwise it would hold the lock and a core in vain."""
     program = (
         "import os, subprocess, sys\n"
         "command = [sys.executable, '-m', 'risk_tasks.kernels', str(os.getpid())]\n"
