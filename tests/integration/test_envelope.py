@@ -150,7 +150,7 @@ def test_a_stock_worker_runs_it(send, market):
 
 def test_a_payload_that_is_none_is_answered_at_once(send):
     """Whoever waits is told, and the worker goes on."""
-    with pytest.raises(RiskTasksError, match=r"Expected risk\.request"):
+    with pytest.raises(RiskTasksError, match=r"expected risk\.request"):
         decode_answer(send(b"no arrow"))
 
 

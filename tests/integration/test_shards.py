@@ -153,7 +153,7 @@ def test_status_and_doctor_tell_of_the_shards(cut, call):
     assert "normal: 6 shards, 2 workers, largest share 1.00 of the mean" in page
     assert max(map(len, page.splitlines())) <= 80
 
-    found = {one.what: one for one in examine(cut.url)}
+    found = {one.subject: one for one in examine(cut.url)}
     assert found["shards of normal"].state is State.OK
     assert found["answer from batch"].state is State.OK
 
@@ -164,10 +164,10 @@ def test_orphaned_shards_are_told_and_so_is_what_waits_beyond_the_last(server, s
     sender.send(shard=3)
     server.client.lpush("risk.normal.9", "stray")
 
-    found = {one.what: one for one in examine(server.url)}
+    found = {one.subject: one for one in examine(server.url)}
 
     assert found["shards of normal"].state is State.BAD
-    assert "nobody leases 0, 1, 2, 3, where 1 messages wait" in found["shards of normal"].found
+    assert "no worker leases 0, 1, 2, 3, with 1 messages" in found["shards of normal"].found
     assert found["shards of batch"].state is State.WARN
     assert found["stranded messages"].found == "1 in risk.normal.9"
     values = {
@@ -184,4 +184,4 @@ def test_orphaned_shards_are_told_and_so_is_what_waits_beyond_the_last(server, s
 def test_a_system_that_is_not_cut_says_so(server, call):
     assert only_json(call("status", "--shards", "--json", "--broker-url", server.url)) == {}
     page = call("status", "--shards", "--broker-url", server.url).stdout
-    assert page.strip() == "The lanes are not cut into shards."
+    assert page.strip() == "The lanes have no shards."
