@@ -1,4 +1,4 @@
-"""Run every benchmark, or those that are named; `--full` is for those that have a full size."""
+"""Run every benchmark, or the named ones; `--full` applies to those that have a full size."""
 
 import sys
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ BENCHMARKS = {
 
 
 def main(words: Sequence[str]) -> None:
-    """Run those of `words`; which one runs stands below what it prints."""
+    """Run the benchmarks named in `words`; a line of progress names the running one."""
     names = [word for word in words if word != "--full"] or list(BENCHMARKS)
     for number, name in enumerate(names, 1):
         with progress(f"Measuring {name}, {number} of {len(names)} ...", still=True):

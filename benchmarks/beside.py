@@ -1,4 +1,4 @@
-"""A peer's job on a server of its own: what it leaves behind is not the next one's burden."""
+"""The job of a peer on a server of its own, so that what it leaves there burdens no other peer."""
 
 from __future__ import annotations
 

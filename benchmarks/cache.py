@@ -1,7 +1,8 @@
-"""What a look-up in the result cache costs, and how much of a day's traffic it answers.
+"""The cost of a look-up in the result cache, and its hit ratio on the traffic of a day.
 
-Look-ups: a block of checks in one process, rounds of all ways interleaved. Traffic: portfolios of a
-Zipf law through two workers and a scheduler, with prewarming and without, over a change of panel.
+Look-ups: a block of checks in one process; the rounds of all variants alternate. Traffic:
+portfolios of a Zipf law through two workers and a scheduler, with prewarming and without, across a
+change of panel.
 """
 
 from __future__ import annotations
@@ -144,7 +145,7 @@ def _other_panel() -> MarketSnapshot:
 
 
 def _ask_for_a_while(risk: RiskClient, books: list[Portfolio], for_s: float) -> None:
-    """Ask for books of a Zipf law (exponent 1.1), fifty at a time."""
+    """Check books of a Zipf law (exponent 1.1), fifty per call."""
     dice = np.random.default_rng(9)
     weight = np.arange(1, len(books) + 1) ** -1.1
     until = time.monotonic() + for_s

@@ -1,4 +1,4 @@
-"""Virtual environments for the programs that are compared with ours: `build/NAME-venv`."""
+"""Virtual environments for the programs that are compared with this one: `build/NAME-venv`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment that holds what a file of requirements lists, without risk_tasks."""
+    """A virtual environment of the packages in a requirements file, without risk_tasks."""
 
     name: str
     requirements: Path
@@ -24,14 +24,14 @@ class Environment:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the requirements of today are installed in it."""
+        """Whether the current requirements are installed in it."""
         installed = self._installed
         return installed.exists() and installed.read_text() == self.requirements.read_text()
 
     def ensure(self) -> Path:
-        """Make the environment where it is missing or outdated, and return its Python.
+        """Create the environment if it is missing or outdated, and return its Python.
 
-        Raises `RuntimeError` with what pip said where it cannot be made.
+        Raises `RuntimeError` with the output of pip if that fails.
         """
         if self.is_ready:
             return self.python
@@ -47,7 +47,7 @@ class Environment:
 
     @property
     def folder(self) -> Path:
-        """The folder of the environment, whether or not it was made."""
+        """The folder of the environment, which may not exist."""
         return ROOT / "build" / f"{self.name}-venv"
 
     @property

@@ -1,7 +1,7 @@
-"""The floor: bare Redis lists, worker processes, our kernels, and nothing else.
+"""The floor: bare Redis lists, worker processes and our kernels.
 
-No Celery, no names, no versions, no ledger, no statuses: arrays in, arrays out. What
-`check_table` takes beyond this is the price of all of that.
+No Celery, names, versions, ledger or statuses: arrays in, arrays out. The time of `check_table`
+beyond this is the price of all of them.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def compute(
 
 
 def work(url: str) -> None:
-    """Serve jobs for ever."""
+    """Serve jobs until the process is killed."""
     client = redis.Redis.from_url(url, socket_timeout=None)
     market = MarketArrays.of(inputs.market(_N_OBSERVATIONS))
     while True:

@@ -1,4 +1,4 @@
-"""One block in process: our kernels beside what NumPy and SciPy can do, and beside their bounds."""
+"""One block in process: our kernels compared with NumPy and SciPy, and with their bounds."""
 
 from __future__ import annotations
 

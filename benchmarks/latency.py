@@ -1,4 +1,4 @@
-"""One check at a time on the critical lane, beside no-ops through other queues and a bare echo."""
+"""One check at a time on the critical lane, compared with other queues' no-ops and a bare echo."""
 
 from __future__ import annotations
 

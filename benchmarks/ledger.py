@@ -1,7 +1,7 @@
-"""What the guarantees cost: the same blocks through the ledger's scripts, and through bare keys.
+"""The cost of the guarantees: the same blocks through the ledger's scripts and through bare keys.
 
-One process takes each block all the way - put on its lane, fetched, computed, answered, read - so
-that the two ways differ in their scripts alone. Their rounds alternate.
+One process takes each block through all steps: enqueue, fetch, compute, answer, read. So the two
+variants differ only in their scripts. Their rounds alternate.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LANE = Lane.NORMAL
 
 
 class Bare:
-    """A payload, a message, an answer and a reply, and nothing that would bring them back."""
+    """A payload, a message, an answer and a reply, without anything that could recover them."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client

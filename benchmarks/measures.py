@@ -1,7 +1,7 @@
-"""What each measure costs: microseconds per check, alone, all together, and in risk libraries.
+"""The cost of each measure: microseconds per check, individually, together, and in risk libraries.
 
-Blocks of 1,000 portfolios x 20 positions x 1,000 observations on one thread; the rounds of all
-measures and of all libraries are interleaved, so that a slow moment of the machine falls on each.
+Blocks of 1,000 portfolios x 20 positions x 1,000 observations on one thread. The rounds of all
+measures and libraries alternate, so that a slow moment of the machine affects all of them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from risk_tasks.model.measures import MeasureName, MeasureSettings, parse_measur
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES, Qualifier
 
 N_PORTFOLIOS, N_OBSERVATIONS, N_ROUNDS = 1_000, 1_000, 5
-#: ours are quick, and taken more often in each round
+#: our calls are short, and run more often in each round
 N_TURNS = 3
 NAV = 1e7
 
@@ -54,7 +54,7 @@ def run() -> None:
         "positions": inputs.N_POSITIONS,
         "observations": N_OBSERVATIONS,
         "rounds": N_ROUNDS,
-        "turns of ours in a round": N_TURNS,
+        "repeats of our calls in a round": N_TURNS,
     }
     write("measures", sizes, {**cost_us, **beside.rows()}, beside.versions)
 

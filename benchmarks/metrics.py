@@ -1,4 +1,4 @@
-"""What measuring costs: the same system with metrics on and off, in turns."""
+"""The cost of metrics: the same system with metrics on and off, in alternation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from risk_tasks.client import RiskClient
 from risk_tasks.embedding import FleetPlan, running_fleet
 
 N_CHECKS, N_ROUNDS = 50_000, 30
-#: single checks in turns of so many, which are as short as a moment of the machine
+#: single checks in alternating groups of this number, which are short
 N_CALLS, N_TURNS = 50, 40
 WAYS = ("on", "off")
 
@@ -56,7 +56,7 @@ def run() -> None:
 def _in_turns(
     call: Callable[[str], object], *, n_turns: int, n_calls: int
 ) -> dict[str, list[float]]:
-    """Return the median of each turn in ms; which way is first changes from turn to turn."""
+    """Return the median of each turn in ms; the order of the two alternates."""
     took_ms: dict[str, list[float]] = {way: [] for way in WAYS}
     for way in WAYS * 2:
         call(way)

@@ -1,4 +1,4 @@
-"""How every benchmark prints and writes what it measured."""
+"""How every benchmark prints and writes its measurements."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def write(
     rows: Mapping[str, Sequence[float]],
     versions: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Write build/bench/NAME.json: sizes, versions and those of others, the spread of each row."""
+    """Write build/bench/NAME.json: sizes, versions, and the spread of each row."""
     known = {
         "python": platform.python_version(),
         "numpy": np.__version__,

@@ -1,9 +1,9 @@
-"""What affinity finds in the workers' own memory, and what shards cost where nothing is remembered.
+"""The gain of shards for the workers' local cache, and the cost of shards without it.
 
 Hit ratio: portfolios of a Zipf law through fleets of 1, 2 and 4 workers over 16 shards, by a client
-that sends by owner and by one that knows of no shards, in turns. Throughput: two workers over 16
-shards and two over one, whose rounds alternate. Imbalance: lone checks of a Zipf law, of which
-nothing is remembered, over 64 shards and four workers that are never idle.
+that sends by owner and by one without shards, in alternation. Throughput: two workers over 16
+shards and two over one, whose rounds alternate. Imbalance: single checks of a Zipf law that are not
+cached, over 64 shards and four workers that are never idle.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def run() -> None:
 
 
 def _hit_ratios(n_workers: int) -> dict[str, list[float]]:
-    """Return by way the ratio in each of two turns, each of which begins with nothing known."""
+    """Return by way the ratio in each of two turns, each of which begins with an empty cache."""
     found: dict[str, list[float]] = {"by owner": [], "by chance": []}
     books = inputs.portfolios(N_BOOKS)
     with _fleet(n_workers, N_SHARDS) as (fleet, _):
@@ -69,7 +69,7 @@ def _hit_ratios(n_workers: int) -> dict[str, list[float]]:
                     else:
                         client.check(books[0])
                     before = _settled(counts)
-                    # Another seed: what the other way computed is not found.
+                    # Another seed, so that the results of the other way are not found.
                     _ask(client, books, seed=2 * turn + number)
                     found[way].append(_ratio(before, _settled(counts)))
     return found
@@ -97,7 +97,7 @@ def _ratio(before: dict[str, float], after: dict[str, float]) -> float:
 
 
 def _imbalance() -> float:
-    """Return what the busiest worker computed, by the mean."""
+    """Return the checks of the busiest worker over the mean."""
     dice, books = np.random.default_rng(9), inputs.portfolios(N_BOOKS)
     weight = np.arange(1, len(books) + 1) ** -1.1
     waiting: deque[Handle] = deque()
@@ -115,7 +115,7 @@ def _imbalance() -> float:
 
 
 def _computed(client: redis.Redis) -> list[int]:
-    """Return how many checks each worker ended, by what it measured."""
+    """Return the number of checks that each worker ended, by its own measurements."""
     sums: Counter[str] = Counter()
     for key in client.scan_iter(match=slot_key("*"), count=1_000):
         _, worker = key.decode().removeprefix(slot_key("")).split(":", 1)
@@ -139,7 +139,7 @@ def _throughput() -> dict[str, list[float]]:
             way()
         rows: dict[str, list[float]] = {name: [] for name in ways}
         for number in range(N_ROUNDS):
-            # Whoever comes second finds the other's data in the processor's caches.
+            # The second of the two finds the data of the first in the processor's caches.
             for name in sorted(ways, reverse=bool(number % 2)):
                 started = time.perf_counter()
                 ways[name]()
@@ -149,7 +149,7 @@ def _throughput() -> dict[str, list[float]]:
 
 @contextmanager
 def _fleet(n_workers: int, n_shards: int) -> Iterator[tuple[Fleet, RiskClient]]:
-    """Run workers that have shared the shards among them."""
+    """Run workers that have divided the shards among them."""
     with (
         running_fleet(FleetPlan(n_workers=n_workers, n_shards=n_shards)) as fleet,
         RiskClient(fleet.url, timeout_s=120) as risk,

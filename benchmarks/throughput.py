@@ -1,4 +1,4 @@
-"""50,000 portfolios x 20 positions x 250 days end to end, beside the floor and beside no queue."""
+"""50,000 portfolios x 20 positions x 250 days end to end, compared with the floor and no queue."""
 
 from __future__ import annotations
 

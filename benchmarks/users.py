@@ -1,4 +1,4 @@
-"""Ten users who each await thousands of single checks, beside Celery with a message per check."""
+"""Ten users who each await thousands of single checks; Celery with a message per check."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ N_USERS, OUTSTANDING, N_BY_CELERY = 10, (500, 1_000, 5_000, 20_000, 50_000), 2_0
 
 
 async def _ask(url: str, portfolios: list[Portfolio]) -> dict[int, tuple[float, list[float]]]:
-    """Return for each number outstanding how long all took, and each check's own time in ms."""
+    """Return for each number outstanding the total time and the time of each check in ms."""
     found: dict[int, tuple[float, list[float]]] = {}
     async with AsyncRiskClient(url, timeout_s=120) as risk:
         await risk.publish_market(inputs.market(250))

@@ -48,7 +48,7 @@ def compute(
 def compute_by_gather(
     snapshot: MarketSnapshot, instrument: np.ndarray, quantity: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """The same as it is more often written: gather, contract, sort; 500 portfolios at a time."""
+    """The more common form: gather, contract, sort; 500 portfolios at a time."""
     panel, found = np.ascontiguousarray(snapshot.returns.T), []
     value = (quantity * snapshot.prices[instrument]).reshape(-1, N_POSITIONS)
     places = instrument.reshape(-1, N_POSITIONS)

@@ -1,4 +1,4 @@
-"""Flower beside a running system: it asks the workers for their events, and reads them."""
+"""Flower on a running system: it enables the workers' events, and reads them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _STARTS_WITHIN_S = 60.0
 
 @contextmanager
 def watched(url: str, folder: Path, check: Callable[[], object]) -> Iterator[None]:
-    """Run Flower on a socket in `folder`, from when the events of a `check` are on their way.
+    """Run Flower on a socket in `folder` once the events of a `check` arrive.
 
-    Raises `RuntimeError` where none are.
+    Raises `RuntimeError` if none arrives.
     """
     command = [
         *(str(PEERS.ensure()), "-m", "celery", "--broker", url),
@@ -44,4 +44,4 @@ def _await_events(url: str, check: Callable[[], object]) -> None:
             message = events.get_message(timeout=0.2)
             if message and message["type"] == "pmessage":
                 return
-    raise RuntimeError(f"No worker told of a task within {_STARTS_WITHIN_S:g} s.")
+    raise RuntimeError(f"No event of a task arrived within {_STARTS_WITHIN_S:g} s.")

@@ -1,1 +1,1 @@
-"""How far the system scales: what a block costs, a simulation of it, and real fleets beside it."""
+"""How far the system scales: the cost of a block, a simulation, and real fleets as its test."""

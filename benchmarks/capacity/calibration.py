@@ -1,4 +1,4 @@
-"""Costs of a load, by a fleet of one worker under calls of two sizes."""
+"""The costs of a load, measured on one worker with calls of two sizes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def calibrate(load: CapacityLoad, *, n_users: int, lasting_s: float) -> Costs:
 
 
 def _idle_s(server: int) -> float:
-    """Return the server's processor time a second while nobody asks it for work."""
+    """Return the processor time of an idle server, in seconds per second."""
     before_s, began_s = spent_s(server), time.perf_counter()
     time.sleep(_IDLE_S)
     return (spent_s(server) - before_s) / (time.perf_counter() - began_s)

@@ -1,4 +1,4 @@
-"""Calibrate, hold the simulation against real fleets, and ask it how far the system scales."""
+"""Calibrate, compare the simulation with real fleets, and predict how far the system scales."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from risk_tasks.embedding import FleetPlan, running_fleet
 
 WORKERS, FAR = (1, 2, 4, 8), (1, 2, 4, 8, 16, 32, 64, 125, 250, 500, 1_000)
 _LASTING_S = 6.0
-#: so many users for each worker keep its lane from running empty
+#: this number of users per worker keeps its lane filled
 _USERS_A_WORKER, _USERS_MORE = 2, 1
 
 
@@ -40,37 +40,37 @@ def _validate(load: CapacityLoad, costs: Costs, n_cores: int) -> list[dict[str, 
         with running_fleet(FleetPlan(n_workers=n)) as fleet:
             prepare(fleet)
             real = drive(fleet, load, load.n_checks, n_users=n_users, lasting_s=_LASTING_S)
-        told = simulate(costs, Setting(n, n_users, load.n_checks, n_cores))
-        error = told.calls_per_s / real.calls_per_s - 1
+        predicted = simulate(costs, Setting(n, n_users, load.n_checks, n_cores))
+        error = predicted.calls_per_s / real.calls_per_s - 1
         rows.append(
             {
                 "workers": n,
                 "users": n_users,
                 "measured_per_s": real.calls_per_s * load.n_checks,
-                "predicted_per_s": told.calls_per_s * load.n_checks,
+                "predicted_per_s": predicted.calls_per_s * load.n_checks,
                 "error": error,
                 "measured_p50_ms": real.p50_s * 1e3,
-                "predicted_p50_ms": told.p50_s * 1e3,
+                "predicted_p50_ms": predicted.p50_s * 1e3,
             }
         )
         print(
             f"  {n} workers, {n_users} users: {rows[-1]['measured_per_s']:>10,.0f} measured, "
             f"{rows[-1]['predicted_per_s']:>10,.0f} predicted ({error:+.0%}); "
-            f"p50 {real.p50_s * 1e3:.1f} and {told.p50_s * 1e3:.1f} ms"
+            f"p50 {real.p50_s * 1e3:.1f} and {predicted.p50_s * 1e3:.1f} ms"
         )
     return rows
 
 
 def _extrapolate(load: CapacityLoad, costs: Costs) -> list[dict[str, float]]:
-    """Ask the simulation of machines enough: a core for each process."""
+    """Simulate machines with a core for each process."""
     print(f"{load.name}: predicted, a core for each process")
     rows = []
     for n in FAR:
         n_users = _USERS_A_WORKER * n + _USERS_MORE
-        # Long enough that each user's call is answered several times, though the server is full.
+        # Long enough that each user gets several answers, even from a saturated server.
         lasting_s = 2.0 + 6.0 * n_users * costs.server.of(load.n_checks)
-        told = simulate(costs, Setting(n, n_users, load.n_checks), lasting_s=lasting_s)
-        per_s = told.calls_per_s * load.n_checks
+        predicted = simulate(costs, Setting(n, n_users, load.n_checks), lasting_s=lasting_s)
+        per_s = predicted.calls_per_s * load.n_checks
         spent_s = (
             costs.client.of(load.n_checks)
             + costs.server.of(load.n_checks)
@@ -80,17 +80,18 @@ def _extrapolate(load: CapacityLoad, costs: Costs) -> list[dict[str, float]]:
             {
                 "workers": n,
                 "per_s": per_s,
-                "server_busy": told.server_busy + n * costs.idle_s,
-                "workers_busy": told.workers_busy,
+                "server_busy": predicted.server_busy + n * costs.idle_s,
+                "workers_busy": predicted.workers_busy,
                 "core_us_a_check": spent_s * 1e6 + n * costs.idle_s / max(per_s, 1e-9) * 1e6,
-                "p50_ms": told.p50_s * 1e3,
+                "p50_ms": predicted.p50_s * 1e3,
             }
         )
         if not per_s:
-            print(f"  {n:>5,} workers: none, as those that wait fill the server by themselves")
+            print(f"  {n:>5,} workers: none: the polls of waiting workers fill the server")
             continue
         print(
             f"  {n:>5,} workers: {per_s:>12,.0f} checks/s, server {rows[-1]['server_busy']:.0%}, "
-            f"{rows[-1]['core_us_a_check']:.1f} us of cores a check, p50 {told.p50_s * 1e3:.1f} ms"
+            f"{rows[-1]['core_us_a_check']:.1f} us of cores a check, "
+            f"p50 {predicted.p50_s * 1e3:.1f} ms"
         )
     return rows

@@ -1,4 +1,4 @@
-"""What a block of checks costs each process that it passes."""
+"""The cost of a block of checks in each process that it passes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Seconds of processor time: so many for a block, and so many for each of its checks."""
+    """Processor seconds: a constant per block, and a constant per check."""
 
     block_s: float
     check_s: float
@@ -17,7 +17,7 @@ class Line:
 
     @classmethod
     def through(cls, small: tuple[int, float], large: tuple[int, float]) -> Line:
-        """Return the line through two measurements, each (checks of a block, seconds of it)."""
+        """Return the line through two measurements, each (checks of a block, seconds)."""
         (n, s), (more, longer_s) = small, large
         check_s = max(0.0, (longer_s - s) / (more - n))
         return cls(max(0.0, s - n * check_s), check_s)
@@ -25,11 +25,11 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """One load on one machine. `idle_s`: the server's time for a worker that waits, a second."""
+    """One load on one machine. `idle_s`: server time per second that one waiting worker costs."""
 
     client: Line
     server: Line
     worker: Line
     idle_s: float
-    #: of a call of the server that finds it idle, besides its processor time
+    #: added latency of a call that finds the server idle
     round_trip_s: float

@@ -1,4 +1,4 @@
-"""Real users against a real fleet, and what its processes spent meanwhile."""
+"""Real users on a real fleet, and the processor time of its processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from risk_tasks.embedding import Fleet
 
 @dataclass(frozen=True, slots=True)
 class Driven:
-    """What users saw, and processor seconds for each of their calls by kind of process."""
+    """Results of the users, and processor seconds per call by kind of process."""
 
     n_calls: int
     calls_per_s: float
@@ -37,7 +37,7 @@ def prepare(fleet: Fleet) -> None:
 def drive(
     fleet: Fleet, load: CapacityLoad, n_checks: int, *, n_users: int, lasting_s: float
 ) -> Driven:
-    """Let `n_users` processes ask, each one call after the other."""
+    """Let `n_users` processes call, each sequentially."""
     pids = fleet.pids
     workers = [pid for name, pid in pids.items() if name.startswith("worker")]
     with ExitStack() as stack:

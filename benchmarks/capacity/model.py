@@ -23,7 +23,7 @@ _WARM_SHARE = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Who is there. `n_cores` is shared by all; None where everybody has a core of its own."""
+    """The simulated system. `n_cores` is shared by all; None gives each process its own core."""
 
     n_workers: int
     n_users: int
@@ -63,9 +63,9 @@ class _System:
             yield self.env.timeout(seconds)
 
     def visit(self) -> Iterator[simpy.Event]:
-        """Call the server once: its share of a block, and the way there and back."""
+        """Call the server once: its share of a block, and the latency of the trip."""
         n_idle = self.setting.n_workers
-        # What workers ask while they wait slows every call by its share of the server's time.
+        # The polls of waiting workers slow every call by their share of the server's time.
         slowed = 1.0 / max(1e-9, 1.0 - min(0.999, n_idle * self.costs.idle_s))
         seconds = self.costs.server.of(self.setting.n_checks) / _N_VISITS * slowed
         yield self.env.timeout(self.costs.round_trip_s)
@@ -103,7 +103,7 @@ class _System:
 
 
 def simulate(costs: Costs, setting: Setting, *, lasting_s: float = 5.0) -> Predicted:
-    """Run the simulation for `lasting_s` of its own time; its first fifth is not counted."""
+    """Run the simulation for `lasting_s` of simulated time; its first fifth is not counted."""
     system = _System(costs, setting)
     for _ in range(setting.n_users):
         system.env.process(system.user())

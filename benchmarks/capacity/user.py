@@ -1,7 +1,7 @@
-"""One user in a process of its own: asks for the same table again and again.
+"""One user in a process of its own, which checks the same table repeatedly.
 
-`python -m benchmarks.capacity.user URL LOAD CHECKS SECONDS`; waits for a line before it begins, and
-prints what it did as JSON.
+`python -m benchmarks.capacity.user URL LOAD CHECKS SECONDS` waits for a line of input before it
+begins, and prints its results as JSON.
 """
 
 from __future__ import annotations

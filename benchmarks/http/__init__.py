@@ -1,1 +1,1 @@
-"""The gateway beside a FastAPI route that does nothing, and beside `check_table`."""
+"""The gateway compared with a FastAPI no-op route, and with `check_table`."""

@@ -1,4 +1,4 @@
-"""The environment of the route that does nothing."""
+"""The environment of the no-op route."""
 
 from pathlib import Path
 

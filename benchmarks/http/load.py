@@ -1,4 +1,4 @@
-"""Many callers at once, each with one connection and one request after the other."""
+"""Many concurrent callers, each with one connection and sequential requests."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Load:
-    """`latencies_ms` of each request, and how many were answered in a second."""
+    """`latencies_ms` of each request, and requests answered per second."""
 
     latencies_ms: list[float]
     per_s: float
 
 
 def load(port: int, path: str, body: bytes, *, n_callers: int, n_requests: int) -> Load:
-    """Send `n_requests` from each caller; raises where one is not answered with 200."""
+    """Send `n_requests` from each caller; raises on an answer other than 200."""
     return uvloop.run(_all(port, path, body, n_callers, n_requests))
 
 

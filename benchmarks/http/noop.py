@@ -1,4 +1,4 @@
-"""A FastAPI route that does nothing, as a process of its own: `python noop.py PORT`."""
+"""A FastAPI no-op route in a process of its own: `python noop.py PORT`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""200 callers with a check each beside a route that does nothing; 10,000 checks in one POST."""
+"""200 callers with one check each, compared with a no-op route; 10,000 checks in one POST."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def run() -> None:
 
 
 def _singles(gateway_port: int, noop_port: int) -> dict[str, list[float]]:
-    """Return the times of a check by the gateway and of the no-op, in turns."""
+    """Return the times of a check through the gateway and of the no-op, in alternation."""
     (portfolio,) = inputs.portfolios(1)
     body = msgspec.json.encode({"portfolios": [portfolio_document(portfolio)]})
     ways = {"a check": (gateway_port, "/v1/checks"), "a FastAPI no-op": (noop_port, "/noop")}
@@ -63,7 +63,7 @@ def _singles(gateway_port: int, noop_port: int) -> dict[str, list[float]]:
 
 
 def _in_one(port: int, risk: RiskClient) -> dict[str, list[float]]:
-    """Return the times of one POST of many checks and of the same by `check_table`, in turns."""
+    """Return the times of one POST of many checks and of `check_table`, in alternation."""
     table = inputs.table(N_IN_ONE, encoded=True)
     body = write_streams([table])
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)

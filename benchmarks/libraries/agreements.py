@@ -1,6 +1,6 @@
-"""Which library has the same number, and under which convention.
+"""The libraries' functions that return our numbers, and under which convention.
 
-One table, of which the certification holds each row, the benchmark times those that are equal, and
+The certification tests each row of this table, the benchmark times the rows that are equal, and
 docs/reference/measures.md shows all.
 """
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
-#: both sides sum in float64, in orders of their own
+#: both sum in float64, in different orders
 EXACT = 1e-9
-#: theirs are finite differences, ours derivatives; beside the largest part
+#: theirs are finite differences, ours derivatives; relative to the largest part
 DIFFERENCES = 1e-7
 
 
 class Where(StrEnum):
-    """For which n and alpha a library has our number."""
+    """The n and alpha for which a library has our number."""
 
     ALWAYS = "always"
     WHOLE = "n alpha whole"
@@ -32,11 +32,11 @@ class Where(StrEnum):
 
 @dataclass(frozen=True)
 class Agreement:
-    """One function of a library beside one of our measures.
+    """One function of a library compared with one of our measures.
 
-    `library` is the name of its package, `function` what is called, both as in `calls.CALLS`; `how`
-    is what makes the two equal, or why they are not. `var_convention` is ours, where it is not the
-    standard one.
+    `library` is the name of its package and `function` the called function, both as in
+    `calls.CALLS`. `how` is what makes the two equal, or why they differ. `var_convention` is ours
+    if it is not the standard one.
     """
 
     measure: str
@@ -57,12 +57,12 @@ class Agreement:
 
     @property
     def ours(self) -> str:
-        """Our measure, with what is not standard about it."""
+        """Our measure, with its settings that are not standard."""
         return ", ".join([self.measure, *self.settings.values()])
 
     @property
     def of_positions(self) -> bool:
-        """Tell whether there is a number for each position."""
+        """Whether there is a number for each position."""
         return self.measure.startswith("component_")
 
 

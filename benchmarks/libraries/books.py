@@ -1,4 +1,4 @@
-"""Books as a library takes them: returns, and weights of net asset value, which may be short."""
+"""Books in the form of the libraries: returns, and weights of net asset value, short ones too."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IntArray = npt.NDArray[np.int64]
 
 
 class Level(NamedTuple):
-    """A confidence and what is left to 1, each as the float of its own decimal text."""
+    """A confidence and its alpha, each as the float of its own decimal text."""
 
     confidence: float
     alpha: float
@@ -45,7 +45,7 @@ class Book:
 
     @cached_property
     def returns(self) -> FloatArray:
-        """(n, k) returns of what is held, oldest first."""
+        """(n, k) returns of the positions, oldest first."""
         return self._rows.T
 
     @cached_property
@@ -55,7 +55,7 @@ class Book:
 
     @property
     def index(self) -> FloatArray:
-        """(n,) returns of what betas are against: the first instrument."""
+        """(n,) returns of the reference instrument of betas: the first one."""
         return self._panel[0]
 
 
@@ -85,18 +85,18 @@ class Books:
             yield Book(held, self.weights[start:stop], self.panel, level)
 
     def together(self, level: Level) -> Columns:
-        """Return all of them by one sparse product, one portfolio's days side by side in memory."""
+        """Return all portfolios by one sparse product, the days of each side by side in memory."""
         shape = (len(self), len(self.panel))
         held = sparse.csr_array((self.weights, self.instrument, self.offsets), shape=shape)
         return Columns((held @ self.panel).T, self.panel[0], level)
 
     def last(self, n_days: int) -> Books:
-        """Return the same portfolios on the last days alone."""
+        """Return the same portfolios on the last days only."""
         panel = np.ascontiguousarray(self.panel[:, -n_days:])
         return Books(self.offsets, self.instrument, self.weights, panel)
 
     def write(self, path: Path) -> None:
-        """Write what `read` reads."""
+        """Write the file that `read` reads."""
         np.savez(path, **vars(self))
 
     @classmethod

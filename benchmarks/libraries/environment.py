@@ -1,4 +1,4 @@
-"""The environment of the risk libraries that we are compared with: `build/libraries-venv`."""
+"""The environment of the risk libraries in the comparison: `build/libraries-venv`."""
 
 from __future__ import annotations
 

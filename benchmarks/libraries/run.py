@@ -1,4 +1,4 @@
-"""Ask the libraries from our own environment."""
+"""Call the libraries from our own environment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TAIL = 2_000
 
 @dataclass(frozen=True)
 class Libraries:
-    """A process of the libraries' environment that knows some books."""
+    """A process of the libraries' environment that has loaded some books."""
 
     process: subprocess.Popen[str]
     log: IO[bytes]
@@ -30,7 +30,7 @@ class Libraries:
     def ask(self, **question: Any) -> Any:
         """Return the answer of `worker`.
 
-        Raises `RuntimeError` with the end of its log where it ended.
+        Raises `RuntimeError` with the end of its log if the process ended.
         """
         stdin, stdout = self.process.stdin, self.process.stdout
         assert stdin is not None
@@ -50,14 +50,14 @@ class Libraries:
 
 @contextmanager
 def libraries(books: Books) -> Iterator[Libraries]:
-    """Start the libraries' environment, which is there, on `books`."""
+    """Start a process of the libraries' environment on `books`."""
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as log:
         path = Path(folder) / "books.npz"
         books.write(path)
         process = subprocess.Popen(
             [str(LIBRARIES.python), "-m", "benchmarks.libraries.worker", str(path)],
             cwd=ROOT,
-            # One thread of algebra, as our kernels have one.
+            # One thread of linear algebra, as our kernels use one.
             env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""What the libraries take for the numbers that are ours, beside what we take."""
+"""Times of the libraries for the numbers that are equal to ours, compared with our times."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from benchmarks.libraries.run import Libraries
 from risk_tasks.model.measures import tail_probability
 
 CONFIDENCE = "0.99"
-#: as these libraries are used, and all books in one call where the function takes columns
+#: as these libraries are used, and all books in one call if the function takes columns
 WAYS = ("each", "together")
 
 
 class Beside:
-    """The calls whose numbers are ours on a window of `n_days`, in microseconds a book.
+    """The calls with our numbers on a window of `n_days`, in microseconds per book.
 
     A call that returns all parts of a book counts for one of them, as ours does.
     """
@@ -36,7 +36,7 @@ class Beside:
             if one.call in calls[way] and one.where.holds(n_days, alpha)
         }
         for one, way in self.cost_us:
-            self._seconds(one, way)  # imports, and what they compile
+            self._seconds(one, way)  # imports and compilation
 
     def take_turn(self) -> None:
         """Time each call once."""
@@ -48,7 +48,7 @@ class Beside:
         return {f"{a.ours} by {a.call}, {way}": us for (a, way), us in self.cost_us.items()}
 
     def print_against(self, ours_us: Mapping[str, Sequence[float]]) -> None:
-        """Print the fastest of each way beside ours, and how many times what we take."""
+        """Print the fastest of each way with our time, and the ratio."""
         print(f"\n{'microseconds per book':<40}{'ours':>9}", end="")
         print("".join(f"{way:>12}{'times':>8}" for way in WAYS) + "  by")
         for label, of_positions in {one.ours: one.of_positions for one, _ in self.cost_us}.items():

@@ -1,8 +1,9 @@
-"""Runs in the environment of the libraries: answers one line of JSON with another.
+"""Runs in the environment of the libraries; answers each line of JSON with another.
 
-`{"ask": "versions"}`; `{"ask": "calls"}` for what may be called, of each book and of all together;
-`{"ask": "values", "window": 250, "confidence": "0.99"}` for what every function says of every book;
-`{"ask": "seconds", "call": ..., "way": ..., "confidence": ...}` for what one takes, a book.
+`{"ask": "versions"}`; `{"ask": "calls"}` for the available calls, of each book and of all together;
+`{"ask": "values", "window": 250, "confidence": "0.99"}` for the value of every function on every
+book; `{"ask": "seconds", "call": ..., "way": ..., "confidence": ...}` for the time of one call per
+book.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 from benchmarks.libraries.books import Books, Level
 from benchmarks.libraries.calls import CALLS, MODULES, OF_COLUMNS
 
-#: book after book is timed until so much has passed, and for so many at least
+#: books are timed until this time has passed, and at least this number of them
 _ENOUGH_S, _FEWEST = 0.25, 5
 
 
@@ -29,7 +30,7 @@ def versions() -> dict[str, str]:
 
 
 def values(books: Books, level: Level) -> dict[str, dict[str, list[Any]]]:
-    """What each call says of each book, in the order of the books."""
+    """The value of each call for each book, in the order of the books."""
     each, together = list(books.each(level)), books.together(level)
     return {
         "each": {name: [_plain(call(book)) for book in each] for name, call in CALLS.items()},
@@ -38,7 +39,7 @@ def values(books: Books, level: Level) -> dict[str, dict[str, list[Any]]]:
 
 
 def seconds(books: Books, call: str, way: str, level: Level) -> float:
-    """Seconds a book, from its weights and the returns of the market on."""
+    """Seconds per book, from its weights and the returns of the market."""
     started = time.perf_counter()
     if way == "together":
         CALLS[call](books.together(level))
@@ -67,10 +68,10 @@ def _plain(number: Any) -> Any:
 
 
 if __name__ == "__main__":
-    # Deprecations of others' code in others' versions.
+    # Deprecations in the code of others.
     warnings.simplefilter("ignore")
     asked_of = Books.read(Path(sys.argv[1]))
-    # Libraries print; what is read is only what is answered.
+    # Libraries print to standard output; only the answer may go there.
     answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
         print(json.dumps(answer(asked_of, json.loads(line))), file=answers, flush=True)

@@ -1,5 +1,6 @@
-"""Live portfolios under load: how soon a change is told, how few computations it takes, and what
-is left of a million changes when workers are killed.
+"""Live portfolios under load: latency, computations per change, and exactness under kills.
+
+The exactness run sends a million changes while workers are killed.
 """
 
 from benchmarks.live.run import run, run_exactness

@@ -1,4 +1,4 @@
-"""What portfolios are to hold, by adding floats up: pure functions."""
+"""The positions that portfolios must have, by adding floats: pure functions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PRICES = dict(zip(MARKET.instruments, MARKET.prices.tolist(), strict=True))
 
 @dataclass(slots=True)
 class Book:
-    """What one portfolio is to hold."""
+    """The expected state of one portfolio."""
 
     positions: dict[str, float] = field(default_factory=dict)
     version: int = 1
@@ -40,7 +40,7 @@ class Book:
 
 
 class Done(msgspec.Struct):
-    """What one user did: changes sent, how many of them twice, and what is to be held by name."""
+    """The work of one user: changes sent, changes sent twice, and the expected state by name."""
 
     n_changes: int
     n_twice: int
@@ -48,6 +48,6 @@ class Done(msgspec.Struct):
 
 
 def some_deltas(dice: random.Random) -> dict[str, float]:
-    """Return sums that no order but their own would give."""
+    """Return increments whose sum depends on their order."""
     names = dice.sample(MARKET.instruments[:_N_INSTRUMENTS], dice.randint(1, 3))
     return {name: dice.gauss(0.0, 10.0 ** dice.randint(-3, 3)) for name in names}

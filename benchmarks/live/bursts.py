@@ -1,4 +1,4 @@
-"""How many computations a change takes, in bursts and one by one, at equal load."""
+"""How many computations a change takes, in bursts and individually, at equal load."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _DELTA = {MARKET.instruments[1]: 0.25}
 
 @dataclass(frozen=True, slots=True)
 class Bursts:
-    """Computations for each change."""
+    """Computations per change."""
 
     in_bursts: float
     one_by_one: float
 
 
 def measure(system: LiveSystem, plan: Plan) -> Bursts:
-    """Send as many changes, as fast, to one portfolio after the other, and each to another.
+    """Send changes at one rate, in bursts to one portfolio each and spread over all portfolios.
 
-    So many as a burst has are sent at once, and bursts as often as the pace allows.
+    The changes of a burst are sent at once, and bursts as often as the rate allows.
     """
     return Bursts(
         _computed(system, plan, lambda change: change // plan.burst),

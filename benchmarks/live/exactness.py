@@ -1,4 +1,4 @@
-"""What is left of many changes, some of them sent twice, while workers are killed."""
+"""Many changes, some of them sent twice, while workers are killed: what is lost or wrong."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from benchmarks.live.books import Book
 from benchmarks.live.plan import Plan
 from benchmarks.live.pushing import Users, users
+from benchmarks.live.state_check import StateCheck
 from benchmarks.live.system import LaneWatch, Listener, LiveSystem
-from benchmarks.live.told import Told
 from benchmarks.load.kills import reviving
 from risk_tasks.embedding import Fleet
 
@@ -21,30 +21,30 @@ _POLL_S, _TELL_S = 0.02, 5.0
 
 @dataclass(frozen=True, slots=True)
 class Exactness:
-    """How much was done, and what was wrong of it."""
+    """How many changes were sent, and how many results are wrong."""
 
     n_changes: int
     n_twice: int
     n_killed: int
-    n_told: int
-    #: until all were sent, and until the last was computed
+    n_read: int
+    #: seconds until all were sent, and until the last was computed
     sent_s: float
     took_s: float
-    #: portfolios whose positions or versions are not those of adding up
+    #: portfolios whose positions or versions differ from the sums
     wrong_portfolios: int
     mistakes: list[str]
-    #: share of its capacity that the fullest lane held at most
+    #: the highest share of its capacity that a lane held
     fullest_lane: float
-    #: by which the server's memory grew, most of it the ids of events
+    #: growth of the server's memory, most of it the ids of events
     server_grew_bytes: int
-    #: the most that this process held
+    #: peak memory of this process
     checker_bytes: int
 
 
 def measure(system: LiveSystem, plan: Plan) -> Exactness:
-    """Change portfolios, each by one user, and kill a worker at even shares of the changes."""
-    told = Told()
-    listener = Listener(system, lambda _, change: told.add(change))
+    """Change portfolios, each by one user, and kill a worker at equal shares of the changes."""
+    check = StateCheck()
+    listener = Listener(system, lambda _, change: check.add(change))
     before_bytes = system.used_bytes()
     try:
         with (
@@ -54,7 +54,7 @@ def measure(system: LiveSystem, plan: Plan) -> Exactness:
         ):
             pushing.begin()
             started = time.perf_counter()
-            n_killed = _kill(system.fleet, plan, pushing, told)
+            n_killed = _kill(system.fleet, plan, pushing, check)
             done = pushing.done()
             sent_s = time.perf_counter() - started
             system.settle()
@@ -67,11 +67,11 @@ def measure(system: LiveSystem, plan: Plan) -> Exactness:
         sum(one.n_changes for one in done),
         sum(one.n_twice for one in done),
         n_killed,
-        told.n,
+        check.n,
         sent_s,
         took_s,
         sum(not _is_held(system, name, book) for name, book in books.items()),
-        told.mistakes(states),
+        check.mistakes(states),
         lanes.fullest,
         system.used_bytes() - before_bytes,
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10,
@@ -83,10 +83,10 @@ def _is_held(system: LiveSystem, name: str, book: Book) -> bool:
     return held.version == book.version and dict(held.positions) == book.positions
 
 
-def _kill(fleet: Fleet, plan: Plan, pushing: Users, told: Told) -> int:
-    """Kill a worker each time when so many changes more were sent; return how many were.
+def _kill(fleet: Fleet, plan: Plan, pushing: Users, check: StateCheck) -> int:
+    """Kill a worker after each share of the changes; returns the number of kills.
 
-    Until all are sent, a line tells now and then how far it is.
+    A line of progress is printed until all changes are sent.
     """
     workers = [one for one in fleet.processes if one.name.startswith("worker-")]
     n_killed, tell_at = 0, time.monotonic() + _TELL_S
@@ -100,8 +100,8 @@ def _kill(fleet: Fleet, plan: Plan, pushing: Users, told: Told) -> int:
         if time.monotonic() >= tell_at:
             tell_at += _TELL_S
             print(
-                f"  {pushing.n_sent:,} of {plan.n_changes:,} sent, {told.n:,} changes of state "
-                f"told, {n_killed} workers killed",
+                f"  {pushing.n_sent:,} of {plan.n_changes:,} sent, {check.n:,} changes of state "
+                f"read, {n_killed} workers killed",
                 flush=True,
             )
     return n_killed

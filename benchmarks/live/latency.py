@@ -1,7 +1,7 @@
-"""How long a change takes from `change_positions` to the change of state that is read.
+"""How long a change takes from `change_positions` until its change of state is read.
 
-The load is open, as in `benchmarks.load.driving`: a change is due at a moment that is fixed
-beforehand, and one that could only be sent late counts from when it was due.
+The load is open, as in `benchmarks.load.driving`: each change has a due time that is fixed in
+advance, and the latency of a change that is sent late counts from its due time.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from benchmarks.live.system import HARD_AT, MARKET, Listener, LiveSystem, name_o
 from benchmarks.load.driving import Schedule
 from risk_tasks.histograms import Durations
 
-#: so much of the first instrument breaks the hard limit, and without it nothing is broken
+#: this quantity of the first instrument breaks the hard limit; without it nothing is broken
 _SWING = {MARKET.instruments[0]: 2 * HARD_AT / float(MARKET.prices[0])}
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """From when a change was due, and from when its call returned, until it was read."""
+    """Latency from the due time of a change, and from the return of its call, until it is read."""
 
     from_due: Durations
     from_return: Durations
@@ -30,7 +30,7 @@ class Latency:
 
 
 def measure(system: LiveSystem, plan: Plan) -> Latency:
-    """Let each change of a portfolio break its limit, or mend it, at a steady pace."""
+    """Let each change of a portfolio break or restore its limit, at a steady rate."""
     n_changes = int(plan.changes_per_s * plan.lasting_s)
     heard: list[tuple[float, str, int]] = []
     listener = Listener(
@@ -66,6 +66,6 @@ def _latency(
     for at_s, name, version in heard:
         due_s, returned_s = sent[name, version]
         from_due.add(at_s - due_s)
-        # A change may be told before its own call has returned.
+        # The change of state may be read before the call that caused it returns.
         from_return.add(max(0.0, at_s - returned_s))
     return Latency(from_due, from_return, len(sent), len(heard))

@@ -1,4 +1,4 @@
-"""How much is done: `QUICK` unless `--full` is on the command line."""
+"""The size of the run: `QUICK` unless `--full` is on the command line."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ class Plan:
     """Sizes of the three parts; `n_users` divides `n_portfolios`."""
 
     n_portfolios: int
-    #: changes a second, and how long
+    #: changes per second, and seconds
     changes_per_s: float
     lasting_s: float
-    #: changes in bursts, and of one portfolio in each
+    #: changes in bursts, and changes of one portfolio in each burst
     n_in_bursts: int
     burst: int
-    #: changes while workers are killed, how fast, and how many of them are sent twice
+    #: changes while workers are killed, changes per second, and how many are sent twice
     n_changes: int
     n_changes_per_s: float
     share_twice: float
     n_kills: int
-    #: each in a process of its own while workers are killed, else threads of one
+    #: users while workers are killed, each in its own process; otherwise threads of one process
     n_users: int
-    #: after so many changes a user says how many it has sent
+    #: after this number of changes a user reports how many it has sent
     tell_every: int = 100
 
 

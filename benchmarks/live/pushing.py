@@ -1,4 +1,4 @@
-"""Users in processes of their own, and how far they are."""
+"""Users in processes of their own, and their progress."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Users:
             self._ends.append(self._readers.submit(self._follow, number))
 
     def done(self) -> list[Done]:
-        """Return what each did; raises `RuntimeError` for one that did not come to its end."""
+        """Return the work of each user; raises `RuntimeError` if one did not finish."""
         return [end.result() for end in self._ends]
 
     def _follow(self, number: int) -> Done:
@@ -54,7 +54,7 @@ class Users:
 
 @contextmanager
 def users(url: str, plan: Plan) -> Iterator[Users]:
-    """Start the users of `plan`; whoever is still at it at the end is ended."""
+    """Start the users of `plan`; end those that still run at the end."""
     with ThreadPoolExecutor(plan.n_users) as readers, ExitStack() as stack:
         processes = [_user(url, number, plan) for number in range(plan.n_users)]
         for process in processes:

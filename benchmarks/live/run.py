@@ -1,4 +1,4 @@
-"""The parts, each on a system of its own, printed and written."""
+"""The parts, each on its own system, printed and written."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ _PERCENTS = (50, 95, 99)
 
 
 def run() -> None:
-    """Measure how soon changes are told and how few computations they take; exit code 1 where one
-    was not told.
+    """Measure the latency of changes and the computations per change.
+
+    The exit code is 1 if a change was not read.
     """
     plan = _plan()
     with live_system(plan.n_portfolios) as system:
@@ -48,9 +49,7 @@ def run() -> None:
 
 
 def run_exactness() -> None:
-    """Measure what is left of many changes; exit code 1 where anything was lost, doubled or out of
-    order.
-    """
+    """Measure the exactness of many changes; exit code 1 if one is lost or doubled."""
     plan = _plan()
     print(f"{plan.n_changes:,} changes over {plan.n_portfolios:,} portfolios", flush=True)
     with live_system(plan.n_portfolios) as system:
@@ -93,9 +92,9 @@ def _exact(found: Exactness) -> dict[str, float]:
         "workers killed": found.n_killed,
         "changes and repetitions sent a second": (found.n_changes + found.n_twice) / found.sent_s,
         "seconds to the last report": found.took_s,
-        "changes of state told": found.n_told,
+        "changes of state read": found.n_read,
         "portfolios that are not exact": found.wrong_portfolios,
-        "mistakes in what was told": len(found.mistakes),
+        "mistakes in the changes of state": len(found.mistakes),
         "fullest lane, share of its bound": found.fullest_lane,
         "MiB by which the server grew": found.server_grew_bytes / 2**20,
         "MiB of the checking process": found.checker_bytes / 2**20,

@@ -1,4 +1,4 @@
-"""A system of our own with live portfolios, and whether it has caught up with them."""
+"""A system of our own with live portfolios, and a wait until it has computed all of them."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from risk_tasks.store.recompute import LiveCounts, RecomputeStore
 WARN_AT, HARD_AT = 1.0, 1e5
 LIMITS = LimitSet("live", [Limit("net_exposure", warn=WARN_AT, hard=HARD_AT, id="net")])
 MARKET = inputs.market(250)
-#: a portfolio that nobody brings up to date within this is one that was lost
+#: a portfolio that is not computed within this time counts as lost
 _SETTLED_WITHIN_S = 180.0
 _POLL_S = 0.05
 
 
 @dataclass(frozen=True)
 class LiveSystem:
-    """A fleet, a client, and what is counted on the server."""
+    """A fleet, a client, and the counters of the server."""
 
     fleet: Fleet
     risk: RiskClient
@@ -42,11 +42,11 @@ class LiveSystem:
     server: redis.Redis
 
     def used_bytes(self) -> int:
-        """Return what the server holds in memory."""
+        """Return the bytes of memory that the server uses."""
         return int(self.server.info("memory")["used_memory"])
 
     def settle(self) -> LiveCounts:
-        """Wait until every portfolio is computed; raises `RuntimeError` where that does not end."""
+        """Wait until every portfolio is computed; raises `RuntimeError` if that takes too long."""
         give_up_at = time.monotonic() + _SETTLED_WITHIN_S
         while time.monotonic() < give_up_at:
             counts = self.store.counts()
@@ -58,7 +58,7 @@ class LiveSystem:
 
 @contextmanager
 def live_system(n_portfolios: int) -> Iterator[LiveSystem]:
-    """Run two workers and a scheduler that hold `n_portfolios`, none of which has a position."""
+    """Run two workers and a scheduler with `n_portfolios` live portfolios without positions."""
     plan = FleetPlan(n_workers=2, scheduler=True)
     with running_fleet(plan) as fleet, RiskClient(fleet.url, timeout_s=30) as risk:
         risk.publish_market(MARKET)
@@ -76,7 +76,7 @@ def name_of(number: int) -> str:
 
 
 class Listener:
-    """Has every change heard in a thread, with the moment when it was read."""
+    """Reads changes of state in a thread, each with the time when it was read."""
 
     def __init__(self, system: LiveSystem, hear: Callable[[float, LimitChange], None]) -> None:
         self._risk = RiskClient(system.fleet.url)
@@ -89,7 +89,7 @@ class Listener:
         self._thread.start()
 
     def finish(self) -> None:
-        """Wait until the last change of now is heard; raises what kept it from being heard."""
+        """Wait until the newest change is read; raises the error that stopped the reader."""
         last = _place(self._stream.last())
         give_up_at = time.monotonic() + _SETTLED_WITHIN_S
         while _place(self._heard) < last and self._thread.is_alive():
@@ -119,7 +119,7 @@ def _place(change_id: str) -> tuple[int, int]:
 
 
 class LaneWatch:
-    """The fullest that any lane was, as a share of its capacity, looked at again and again."""
+    """Samples the lanes; returns the highest share of its capacity that one held."""
 
     def __init__(self, url: str) -> None:
         self.fullest = 0.0

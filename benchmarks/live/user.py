@@ -1,7 +1,7 @@
-"""One who changes portfolios that nobody else changes, in a process of its own.
+"""A user that changes its own portfolios, in its own process.
 
-`python -m benchmarks.live.user URL NUMBER PLAN`; waits for a line before it begins, prints how many
-changes it has sent, and at last what its portfolios are to hold, as JSON.
+`python -m benchmarks.live.user URL NUMBER PLAN` waits for a line of input, prints how many changes
+it has sent, and at the end prints the expected state of its portfolios as JSON.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from benchmarks.live.system import name_of
 from benchmarks.load.driving import Schedule
 from risk_tasks.client import RiskClient
 
-#: prime to how many portfolios a user has, so that it comes to all of them
+#: coprime to the number of portfolios of a user, so that it reaches all of them
 _STRIDE = 7
 
 

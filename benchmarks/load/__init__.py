@@ -1,5 +1,5 @@
-"""The load test: what users wait for at each level of load, and whether promises are kept.
+"""The load test: response times at each level of load, and whether the targets are met.
 
-`tests/risk_engine_load_test.py` runs it. Each stage returns figures, and `judging` alone knows
-what they must be.
+`tests/risk_engine_load_test.py` runs it. Each stage returns figures; only `judging` knows the
+targets.
 """

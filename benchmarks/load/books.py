@@ -1,4 +1,4 @@
-"""The portfolios of the users, and how they ask for them."""
+"""The portfolios of the users, and their calls."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from risk_tasks.client import RiskClient
 from risk_tasks.errors import RiskTasksError
 from risk_tasks.model.market import MarketSnapshot
 
-#: never `default`: a system that others use keeps its own market
+#: not `default`: a shared system keeps its own market
 MARKET = "load-test"
 N_OBSERVATIONS = 250
 
 
 def publish(risk: RiskClient) -> MarketSnapshot:
-    """Put the market of the benchmarks under a name of our own, and return it."""
+    """Publish the market of the benchmarks under its own name, and return the name."""
     snapshot = inputs.market(N_OBSERVATIONS)
     risk.publish_market(snapshot, name=MARKET)
     return snapshot
 
 
 def shares(positions: pa.Table, n: int, n_users: int) -> list[pa.Table]:
-    """Return the first `n` portfolios of `positions` as a table for each user, all of them used.
+    """Return the first `n` portfolios of `positions` as one table per user.
 
-    Each is as if its user had made it: its dictionaries hold no portfolio of another.
+    The dictionaries of a table hold only its own portfolios, as if its user had made it.
     """
     bounds = [user * n // n_users * inputs.N_POSITIONS for user in range(n_users + 1)]
     found = []
@@ -45,7 +45,7 @@ def shares(positions: pa.Table, n: int, n_users: int) -> list[pa.Table]:
 
 
 def asking(risk: RiskClient, table: pa.Table, **options: Any) -> Ask:
-    """Return what checks `table` once; an error is a bad answer for all of its portfolios."""
+    """Return a function that checks `table` once; an error counts for all of its portfolios."""
     n = len(table) // inputs.N_POSITIONS
 
     def ask() -> tuple[int, int]:

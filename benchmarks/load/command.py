@@ -1,6 +1,6 @@
 """The options of `tests/risk_engine_load_test.py`.
 
-Exit codes: 0 done, and every judged criterion is kept; 1 one is not, or an error; 2 wrong usage.
+Exit codes: 0 every judged criterion is met; 1 a criterion is missed, or an error; 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _UNITS_MS = {"ms": 1.0, "s": 1_000.0}
 
 
 def read_ms(text: str) -> float:
-    """Return the milliseconds in such as `100ms` and `0.1s`."""
+    """Return the milliseconds of a text such as `100ms` or `0.1s`."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(ms|s)", text.strip())
     if match is None or not float(match[1]):
-        raise typer.BadParameter(f"{text!r} is no time; give such as 100ms or 0.1s.")
+        raise typer.BadParameter(f"{text!r} is not a time: expected a text such as 100ms or 0.1s.")
     return float(match[1]) * _UNITS_MS[match[2]]
 
 
@@ -45,7 +45,7 @@ def load_test(
         Any, typer.Option(parser=read_ms, metavar="TIME", help="At every level up to 20,000.")
     ] = "100ms",
     statistic: Annotated[
-        Statistic, typer.Option(help="Which time of a level is held against its target.")
+        Statistic, typer.Option(help="The percentile of a level that is compared with its target.")
     ] = "p95",
     validate_optimizations: Annotated[
         bool, typer.Option("--validate-optimizations", help="Judge every criterion.")
@@ -84,7 +84,7 @@ def load_test(
 
 
 def _require_writable(report: Path | None) -> None:
-    """Find out before minutes of work, not after."""
+    """Find out before minutes of work."""
     if report is not None and not os.access(report.resolve().parent, os.W_OK):
         raise typer.BadParameter(f"{report} cannot be written.", param_hint="--report")
 
@@ -110,7 +110,7 @@ def _table(rows: Rows) -> Table:
 
 
 def main() -> None:
-    """Run the command line; an error of ours is a line on standard error and exit code 1."""
+    """Run the command line; an error of this project prints one line and gives exit code 1."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(load_test)
     try:

@@ -1,9 +1,9 @@
-"""Users who ask on a schedule, whether or not they were answered in time.
+"""Users that call on a fixed schedule.
 
-The load is open: a call is due at a moment that is fixed beforehand, and its time runs from then.
-A system that stalls makes later calls start late, and that they waited is in their times. This is
-the correction for coordinated omission; HdrHistogram's own, which adds values that nobody measured
-at an expected interval, is for recordings where the moments that were intended are not known.
+The load is open: each call has a due time that is fixed in advance, and its response time counts
+from then. If the system stalls, later calls start late and their waiting time is included. This
+corrects for coordinated omission. The correction of HdrHistogram adds values at an expected
+interval; it is for recordings whose due times are unknown.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from dataclasses import dataclass
 
 from risk_tasks.histograms import Durations
 
-#: between putting users to work and the first call that is due
+#: between the start of the users and the first due call
 _LEAD_S = 0.05
 
-#: asks once, and returns how many checks it asked and how many got no good answer
+#: calls once; returns the number of checks and the number without a good answer
 Ask = Callable[[], tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When calls are due, by `time.perf_counter`."""
+    """The due times of calls, by `time.perf_counter`."""
 
     first_s: float
     every_s: float
@@ -37,7 +37,7 @@ class Schedule:
         return self.first_s + number * self.every_s
 
     def await_due(self, number: int) -> float:
-        """Wait until call `number` is due, which may be over, and return when it was."""
+        """Wait until call `number` is due, if that is not past; returns its due time."""
         due_s = self.due_s(number)
         time.sleep(max(due_s - time.perf_counter(), 0.0))
         return due_s
@@ -45,7 +45,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call: when it was due, and how long from then to its answer."""
+    """One call: its due time, and the seconds from then to its answer."""
 
     number: int
     due_s: float
@@ -55,7 +55,7 @@ class Call:
 
 
 def drive(asks: Sequence[Ask], schedule: Schedule, goes_on: Callable[[int], bool]) -> list[Call]:
-    """Let each of `asks` be called by a user of its own while `goes_on` of the call's number."""
+    """Let one user per function in `asks` call it while `goes_on` of the call's number is true."""
 
     def user(ask: Ask) -> list[Call]:
         calls: list[Call] = []

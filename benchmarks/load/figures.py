@@ -1,4 +1,4 @@
-"""What was measured, as plain values: a report and a verdict follow from them alone."""
+"""The measurements, as plain values; the report and the verdict depend only on them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from risk_tasks.histograms import Durations
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How long checks took, in ms: medians over rounds of what each round had.
+    """Response times in ms: medians over rounds.
 
     `worst_ms` is the longest of all rounds, which a median hides.
     """
@@ -25,7 +25,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One way to ask a level: its times, checks a second, and checks that got no good answer."""
+    """One way to call at a level: times, checks per second, and checks without a good answer."""
 
     times: Times
     per_s: float
@@ -34,7 +34,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """`outstanding` checks at once: as blocks, as single checks, one after another."""
+    """`outstanding` checks at once: as blocks, as single checks, and sequentially."""
 
     outstanding: int
     blocks: Asked
@@ -44,7 +44,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look at the lane: seconds since the load began, checks in it, age of the oldest."""
+    """A sample of the lane: seconds since the load began, its checks, the age of the oldest."""
 
     at_s: float
     depth: int
@@ -52,8 +52,8 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A percentile as the users timed it and as `status` tells it, in ms."""
+class PercentilePair:
+    """A percentile as the users measure it and as `status` reports it, in ms."""
 
     percent: float
     own_ms: float
@@ -62,15 +62,15 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class NormalLoad:
-    """A steady half of what the system can do: looks meanwhile, and what stood at the end.
+    """A steady load of half the capacity: samples of the lane, and its depth at the end.
 
-    `told` is empty where the load was too short for `status` to tell of it alone.
+    `percentiles` is empty if the load was too short for `status` to report it separately.
     """
 
     per_s: float
     looks: tuple[Look, ...]
     depth_after: int
-    told: tuple[Told, ...] = ()
+    percentiles: tuple[PercentilePair, ...] = ()
 
     @property
     def oldest_age_s(self) -> float:
@@ -79,7 +79,7 @@ class NormalLoad:
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """A costly measure asked again and again; `hit_ratio` is None where nobody counted."""
+    """A costly measure that is requested repeatedly; `hit_ratio` is None without counters."""
 
     n_portfolios: int
     n_repeats: int
@@ -90,7 +90,7 @@ class Repeats:
 
 @dataclass(frozen=True, slots=True)
 class Kills:
-    """Workers killed under load: when, and when each call was due, how long it took, in s."""
+    """Workers killed under load: times of the kills; due time and duration of each call, in s."""
 
     killed_s: tuple[float, ...]
     calls_s: tuple[tuple[float, float], ...]
@@ -104,7 +104,7 @@ class Kills:
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """Checks a second by number of workers, of the standard set and of costly measures."""
+    """Checks per second by number of workers, for the standard set and for costly measures."""
 
     workers: tuple[int, ...]
     standard_per_s: tuple[float, ...]
@@ -113,7 +113,7 @@ class Scaling:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """All that was measured; None: that stage was not run."""
+    """All measurements; None for a stage that did not run."""
 
     levels: tuple[Level, ...]
     normal: NormalLoad | None = None
@@ -123,7 +123,7 @@ class Figures:
 
 
 def times_of(rounds: Sequence[Durations]) -> Times:
-    """Return the medians over `rounds`, none of which is empty."""
+    """Return the medians over `rounds`, each of which has values."""
 
     def median_ms(of_each: list[float | None]) -> float:
         return statistics.median(each * 1e3 for each in of_each if each is not None)

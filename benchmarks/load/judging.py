@@ -1,4 +1,4 @@
-"""Whether figures keep what was promised: a pure function."""
+"""Whether the figures meet the targets: a pure function."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 from benchmarks.load.figures import Figures, Level
 from risk_tasks.monitoring.prometheus import BOUNDS_S
 
-#: within what a check at each level is to be answered, ms
+#: target response time of a check at each level, ms
 LEVEL_MS = MappingProxyType({500: 15.0, 1_000: 25.0, 5_000: 60.0, 20_000: 120.0, 50_000: 200.0})
 
 Statistic = Literal["mean", "p95", "p99"]
@@ -19,26 +19,26 @@ Statistic = Literal["mean", "p95", "p99"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Targets:
-    """What is promised. With `timed` off nothing that time tells is judged."""
+    """The targets. With `timed` off, times are not judged."""
 
     level_ms: Mapping[int, float] = field(default_factory=lambda: LEVEL_MS)
     #: at every level up to `response_up_to`
     response_ms: float = 100.0
     response_up_to: int = 20_000
-    #: which time of a level is held against these
+    #: the percentile that is compared with the target
     statistic: Statistic = "p95"
     hit_ratio: float = 0.70
-    #: how long a block may wait at normal load, before anybody starts it
+    #: the longest time that a block may wait in the lane at normal load
     oldest_age_s: float = 1.0
     availability: float = 0.999
-    #: of n workers' capacity, n times one's being 1
+    #: capacity of n workers, as a share of n times the capacity of one
     efficiency: float = 0.80
     timed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """One promise: what was found and what it is held against, `passed` None if not judged."""
+    """One target: the figure and what it is compared with; `passed` is None if it is not judged."""
 
     name: str
     found: str
@@ -47,19 +47,19 @@ class Criterion:
 
 
 def judge(figures: Figures, targets: Targets) -> list[Criterion]:
-    """Return every criterion with its figure; a stage that was not run is not judged."""
+    """Return every criterion with its figure; a stage that did not run is not judged."""
     return [
         *_levels(figures.levels, targets),
         _hit_ratio(figures, targets),
         *_backlog(figures, targets),
-        *_told(figures, targets),
+        *_by_status(figures, targets),
         _availability(figures, targets),
         *_scaling(figures, targets),
     ]
 
 
 def verdict(criteria: Sequence[Criterion]) -> str:
-    """Return one line: FAIL where one failed or none was judged, and how many of which."""
+    """Return one line with the counts: FAIL if a criterion failed or none was judged."""
     n_passed = sum(one.passed is True for one in criteria)
     n_failed = sum(one.passed is False for one in criteria)
     n_open = len(criteria) - n_passed - n_failed
@@ -121,15 +121,15 @@ def _backlog(figures: Figures, targets: Targets) -> Iterator[Criterion]:
     yield Criterion(age, f"{oldest_s:.2f} s", bound, kept if targets.timed else None)
 
 
-def _told(figures: Figures, targets: Targets) -> Iterator[Criterion]:
-    """Hold what `status` tells against what users timed, by the buckets that Prometheus keeps.
+def _by_status(figures: Figures, targets: Targets) -> Iterator[Criterion]:
+    """Compare the percentiles of `status` with those of the users, in Prometheus buckets.
 
-    Users time what happens in their own process besides.
+    The times of users also include work in their own process.
     """
-    told = figures.normal.told if figures.normal is not None else ()
-    if not told:
+    percentiles = figures.normal.percentiles if figures.normal is not None else ()
+    if not percentiles:
         yield Criterion("status tells what users time", "not run", "<= 1 bucket", None)
-    for one in told:
+    for one in percentiles:
         own, status = (bisect_left(BOUNDS_S, ms / 1e3) for ms in (one.own_ms, one.status_ms))
         yield Criterion(
             f"p{one.percent:g} by status is what users time",

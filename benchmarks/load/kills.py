@@ -1,4 +1,4 @@
-"""Workers killed under load, as the kernel kills them, and started again as `dev` does."""
+"""Workers killed by SIGKILL under load, and restarted as `dev` does."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from risk_tasks.embedding import Fleet
 from risk_tasks.embedding.processes import RoleProcess
 from risk_tasks.store.roles import RoleStore
 
-#: within which an answer counts as one
+#: an answer within this time counts
 ANSWER_WITHIN_S = 10.0
 _POLL_S = 0.1
 #: the workers of all lanes
 _NAME = re.compile(r"worker-\d+")
 _SERVES_WITHIN_S = 60.0
-#: load before the first kill, and between a worker that serves again and the next one
+#: load before the first kill, and between a restarted worker that is ready and the next kill
 _CALM_S = 1.0
 
 
 def measure(fleet: Fleet, tables: Sequence[pa.Table], n_kills: int, calls_per_s: float) -> Kills:
-    """Kill one worker of `fleet` after the other while every user asks at a steady pace."""
+    """Kill the workers of `fleet` sequentially while every user calls at a steady rate."""
     over, killed_at = threading.Event(), list[float]()
     with RiskClient(fleet.url, timeout_s=ANSWER_WITHIN_S) as risk:
         asks = askings(risk, tables)
@@ -70,7 +70,7 @@ def _kill(fleet: Fleet, n_kills: int, killed_at: list[float], over: threading.Ev
 
 
 def _await_another(worker: RoleProcess, pid: int, roles: RoleStore) -> None:
-    """Wait until the process in the place of `pid` says that it serves."""
+    """Wait until the process that replaces `pid` reports that it is ready."""
     give_up_s = time.monotonic() + _SERVES_WITHIN_S
     while time.monotonic() < give_up_s:
         if worker.pid != pid and worker.pid in {role.pid for role in roles.running()}:
@@ -80,7 +80,7 @@ def _await_another(worker: RoleProcess, pid: int, roles: RoleStore) -> None:
 
 @contextmanager
 def reviving(fleet: Fleet) -> Iterator[None]:
-    """Start again what dies."""
+    """Restart processes that end."""
     over = threading.Event()
 
     def revive() -> None:

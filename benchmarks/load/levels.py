@@ -1,4 +1,4 @@
-"""A level of load: so many checks outstanding at once, asked in three ways."""
+"""A level of load: a number of checks outstanding at once, requested in three ways."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from risk_tasks.errors import RiskTasksError
 from risk_tasks.model.portfolio import Portfolio
 
 _WARM_ROUNDS = 3
-#: rounds are due after so many times what one may take, and takes, so that they do not meet
+#: the interval between rounds, as a multiple of the duration of one, so that rounds do not overlap
 _SLACK = 2.0
 _TIMEOUT_S = 120.0
 
@@ -33,7 +33,7 @@ def measure(
     positions: pa.Table,
     portfolios: Sequence[Portfolio],
 ) -> Level:
-    """Return the figures of one level; `positions` holds `portfolios`, and more may follow."""
+    """Return the figures of one level; `positions` holds at least `portfolios`."""
     with RiskClient(url, timeout_s=_TIMEOUT_S) as risk:
         blocks = _blocks(risk, shares(positions, outstanding, plan.users), plan.rounds)
     asked = list(portfolios[:outstanding])
@@ -43,7 +43,7 @@ def measure(
 
 
 def _blocks(risk: RiskClient, tables: Sequence[pa.Table], n_rounds: int) -> Asked:
-    """Every user asks for a table of its own when a round is due."""
+    """Every user checks its own table when a round is due."""
     asks = askings(risk, tables)
     n_checks = sum(ask()[0] for ask in asks)
     warm_s = statistics.median(_longest_s(asks) for _ in range(_WARM_ROUNDS))
@@ -57,7 +57,7 @@ def _longest_s(asks: Sequence[Ask]) -> float:
 
 
 async def _singles(url: str, portfolios: Sequence[Portfolio], n_users: int, n_rounds: int) -> Asked:
-    """Every user awaits its share of the checks, each a call of its own, when a round is due."""
+    """Every user awaits its share of the checks, each as a single call, when a round is due."""
     async with AsyncRiskClient(url, timeout_s=_TIMEOUT_S) as risk:
 
         async def one(portfolio: Portfolio, number: int, due_s: float) -> Call:
@@ -82,7 +82,7 @@ async def _singles(url: str, portfolios: Sequence[Portfolio], n_users: int, n_ro
 
 
 def _asked(calls: Sequence[Call]) -> Asked:
-    """`per_s` is how fast a round was: its checks by the time until its last answer."""
+    """`per_s` is the number of checks of a round by the time until its last answer."""
     rounds = by_round(calls)
     times = times_of(rounds)
     slowest_s = [one.percentile_s(100) or 0.0 for one in rounds]

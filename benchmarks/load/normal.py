@@ -1,4 +1,4 @@
-"""Normal load: half of what the system can do, steadily, and what waits meanwhile."""
+"""Normal load: half of the capacity, steadily, and what waits in the lane."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import redis
 
 from benchmarks.load.books import askings
 from benchmarks.load.driving import Call, Schedule, drive
-from benchmarks.load.figures import Look, NormalLoad, Told
+from benchmarks.load.figures import Look, NormalLoad, PercentilePair
 from risk_tasks.client import RiskClient
 from risk_tasks.connection import connect
 from risk_tasks.histograms import Durations
@@ -22,16 +22,16 @@ from risk_tasks.store.telemetry import read_backlog
 
 SHARE = 0.5
 _LOOK_EVERY_S = 0.1
-#: workers write what they measured about once a second
+#: workers write their measurements about once a second
 _WRITTEN_WITHIN_S = 1.2
-#: how long what was answered may still be counted as there
+#: how long an answered check may still be counted as waiting
 _SETTLED_WITHIN_S = 2.0
 
 
 def measure(
     url: str, tables: Sequence[pa.Table], *, round_s: float, lasting_s: float
 ) -> NormalLoad:
-    """Ask for all `tables`, one a user, at half of the pace at which a round takes `round_s`."""
+    """Check all `tables`, one per user, at half the rate of a round that takes `round_s`."""
     every_s = round_s / SHARE
     looks: list[Look] = []
     with RiskClient(url, timeout_s=lasting_s + 30) as risk, connect(url) as client:
@@ -46,12 +46,14 @@ def measure(
         finally:
             over.set()
             watcher.join()
-        told = _told(client, calls, lasting_s)
-        return NormalLoad(n_checks / every_s, tuple(looks), _settled(client), told)
+        percentiles = _by_status(client, calls, lasting_s)
+        return NormalLoad(n_checks / every_s, tuple(looks), _settled(client), percentiles)
 
 
-def _told(client: redis.Redis, calls: Sequence[Call], lasting_s: float) -> tuple[Told, ...]:
-    """Return what users and `status` say of the same load, by whole slots that lie within it."""
+def _by_status(
+    client: redis.Redis, calls: Sequence[Call], lasting_s: float
+) -> tuple[PercentilePair, ...]:
+    """Return what users and `status` report of the same load, by whole slots within it."""
     window_s = (lasting_s // SLOT_S - 1) * SLOT_S
     if window_s < SLOT_S:
         return ()
@@ -62,7 +64,7 @@ def _told(client: redis.Redis, calls: Sequence[Call], lasting_s: float) -> tuple
     times = read_status(client, window_s).lanes[Lane.NORMAL.value].total
     by_percent = ((50, times.p50_ms), (95, times.p95_ms), (99, times.p99_ms))
     return tuple(
-        Told(percent, (own.percentile_s(percent) or 0.0) * 1e3, status_ms or 0.0)
+        PercentilePair(percent, (own.percentile_s(percent) or 0.0) * 1e3, status_ms or 0.0)
         for percent, status_ms in by_percent
     )
 
@@ -75,13 +77,13 @@ def _watch(
 
 
 def _look(client: redis.Redis, since_s: float) -> Look:
-    # Not all of the status, whose histograms would be merged in the process of the users.
+    # Only the slots: merging all histograms of the status would take time from the users.
     lane = read_backlog(client).lanes[Lane.NORMAL]
     return Look(time.perf_counter() - since_s, lane.n_checks, lane.oldest_age_s or 0.0)
 
 
 def _settled(client: redis.Redis) -> int:
-    """Return how many checks the lane still holds, once none or after some seconds."""
+    """Return the checks that the lane still holds, when it is empty or after some seconds."""
     give_up_s = time.perf_counter() + _SETTLED_WITHIN_S
     while (depth := _look(client, 0.0).depth) and time.perf_counter() < give_up_s:
         time.sleep(_LOOK_EVERY_S)

@@ -1,4 +1,4 @@
-"""One page with everything on it, that needs nothing beside itself."""
+"""The report as one page that loads nothing else."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ many times shorter the mean is than one by one."""
 
 
 def page(report: Report) -> str:
-    """Return the report as HTML; nothing in it names another file or server."""
+    """Return the report as HTML without references to other files or servers."""
     verdict = "FAIL" if report.verdict.startswith("FAIL") else "pass"
     parts = [
         f'<h1>Load test: <span class="{_CLASSES[verdict]}">{escape(report.verdict)}</span></h1>',

@@ -1,33 +1,33 @@
-"""What is asked of the system, and how often."""
+"""The calls of the load test, and their number."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-#: how many checks are outstanding at once
+#: checks outstanding at once
 LEVELS = (500, 1_000, 5_000, 20_000, 50_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The sizes of all stages; `full` and `quick` return the two that are run."""
+    """The sizes of all stages; `full` and `quick` return the two plans."""
 
     users: int
     levels: tuple[int, ...]
-    #: times that a level is asked on the block path
+    #: rounds of a level on the block path
     rounds: int
-    #: times that it is asked in single checks, and of the sequential engine
+    #: rounds of a level in single checks, and of the sequential engine
     rounds_beside: int
-    #: costly portfolios, asked first once and then so often again
+    #: costly portfolios: one first call, and the number of repeats
     costly: int
     repeats: int
-    #: how long normal load goes on
+    #: seconds of normal load
     normal_s: float
     kills: int
-    #: checks in a call while workers are killed, and calls a second of each user
+    #: checks in a call while workers are killed, and calls per second of each user
     calls_of: int
     calls_per_s: float
-    #: portfolios of one call where workers are counted, and calls for each number of them
+    #: portfolios of one call in the scaling stage, and calls for each number of workers
     scaling_of: int
     scaling_rounds: int
     #: numbers of workers that are compared
@@ -64,9 +64,9 @@ QUICK = replace(
 
 
 def planned(*, users: int, most: int, cores: int, quick: bool = False) -> Plan:
-    """Return the plan for `users` of at most `most` checks each, on so many cores.
+    """Return the plan for `users` with at most `most` checks each on a number of cores.
 
-    Levels above what all users may ask are left out, and what all may ask is the last one.
+    Levels above the total of all users are left out; the total is the last level.
     """
     plan = QUICK if quick else FULL
     largest = users * most

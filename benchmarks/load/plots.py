@@ -1,4 +1,4 @@
-"""Plots of the figures, each one SVG that asks nothing of the network."""
+"""Plots of the figures, each one SVG that loads nothing."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from pygal.style import Style
 from benchmarks.load.figures import Figures, Kills, Level, NormalLoad, Scaling
 from benchmarks.load.judging import LEVEL_MS
 
-# Its finder of plug-ins, which are not used here, has the form of Python 3.3: each import that
-# comes after would warn.
+# The plug-in finder of the library, which is not used here, makes every later import warn.
 sys.meta_path[:] = [
     finder for finder in sys.meta_path if not isinstance(finder, pygal.PluginImportFixer)
 ]
@@ -32,14 +31,14 @@ _STYLE = Style(
     legend_font_size=12,
 )
 _SIZE = {"width": 860, "height": 360}
-#: of calls that were due within so many seconds the longest is shown
+#: of the calls that were due within this number of seconds the longest is shown
 _STEP_S = 0.25
 #: by powers of ten and their half-way marks, on a logarithmic axis
 _MARKS_MS = [mark * 10**power for power in range(-1, 5) for mark in (1, 2, 5)]
 
 
 def plots(figures: Figures) -> list[str]:
-    """Return a plot as SVG for each stage that was run."""
+    """Return a plot as SVG for each stage that ran."""
     return [_svg(chart) for chart in _charts(figures)]
 
 
@@ -50,7 +49,7 @@ def _svg(chart: Any) -> str:
 
 
 def _without_scripts(root: Any) -> Any:
-    """Take out what the library hands to scripts of its own, which are not there."""
+    """Remove the references to the scripts of the library."""
     for parent in [each for each in root.iter() if each.find("script") is not None]:
         parent.remove(parent.find("script"))
     return root
@@ -68,7 +67,7 @@ def _charts(figures: Figures) -> Iterator[Any]:
 
 
 def _options(title: str, **more: Any) -> dict[str, Any]:
-    # The library's scripts stand on a server of its authors.
+    # The scripts of the library would be loaded from another server.
     return {"title": title, "style": _STYLE, "js": [], "legend_at_bottom": True, **_SIZE, **more}
 
 
@@ -81,7 +80,7 @@ def _beside(levels: tuple[Level, ...]) -> Any:
         "target": [LEVEL_MS.get(level.outstanding) for level in levels],
         "blocks": [level.blocks.times.p95_ms for level in levels],
         "single checks": [level.singles.times.p95_ms for level in levels],
-        "one after another": [level.sequential.times.p95_ms for level in levels],
+        "sequential": [level.sequential.times.p95_ms for level in levels],
     }
     known = [ms for of_way in ways.values() for ms in of_way if ms is not None]
     marks = [ms for ms in _MARKS_MS if min(known) / 2 <= ms <= max(known) * 2]

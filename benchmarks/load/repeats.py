@@ -1,4 +1,4 @@
-"""A costly measure, asked again and again: what the result cache is for."""
+"""A costly measure that is requested repeatedly: the purpose of the result cache."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.monitoring.status import read_status
 
 _MEASURES = ("monte_carlo_value_at_risk", "monte_carlo_expected_shortfall")
-#: workers write what they counted once a second
+#: workers write their counters once a second
 _WRITTEN_WITHIN_S = 2.0
 
 
 def measure(url: str, table: pa.Table, n_repeats: int) -> Repeats:
-    """Ask once, then `n_repeats` times more; the first look-ups, which find nothing, count too.
+    """Check once, then `n_repeats` times; the misses of the first call are included.
 
-    Paths are drawn by a seed of this run's own, so that nothing is known of them beforehand.
+    The seed of the paths is unique to this run, so that no result is cached before it.
     """
     began = time.monotonic()
     settings = MeasureSettings(seed=time.time_ns() % 2**62)

@@ -1,4 +1,4 @@
-"""What one run has to say, however it is shown."""
+"""The result of one run, independent of its form."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOT_JUDGED = "NOT JUDGED: --validate-optimizations judges"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Figures, the criteria where they were judged, and on what machine."""
+    """Figures, judged criteria, and the machine."""
 
     figures: Figures
     criteria: list[Criterion] | None
@@ -31,7 +31,7 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """Return 1 where a criterion is not kept, else 0."""
+        """Return 1 if a criterion is missed, else 0."""
         return int(self.verdict.startswith("FAIL"))
 
     @property
@@ -43,7 +43,7 @@ class Report:
         ]
 
     def document(self) -> dict[str, Any]:
-        """Return everything as JSON has it."""
+        """Return everything as values for JSON."""
         criteria = None if self.criteria is None else [asdict(one) for one in self.criteria]
         return {
             "verdict": self.verdict,
@@ -54,7 +54,7 @@ class Report:
 
 
 def machine() -> dict[str, object]:
-    """Return what the figures were taken on."""
+    """Return a description of the machine."""
     return {
         "cores": os.cpu_count() or 1,
         "processor": platform.machine(),

@@ -1,4 +1,4 @@
-"""All stages, one after the other."""
+"""All stages, sequentially."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from risk_tasks.embedding import Fleet, FleetPlan, running_fleet
 
 
 def measure(plan: Plan, broker_url: str | None, *, validate: bool) -> Figures:
-    """Return what was measured of the system at `broker_url`, or of one of our own.
+    """Measure the system at `broker_url`, or a system of our own.
 
-    Without `validate` levels alone are. Of a system that is not ours nobody is killed, and its
-    workers are as many as they are.
+    Without `validate` only the levels run. In a system that this run did not start, no worker is
+    killed and the number of workers stays.
     """
     most = max(plan.levels)
     with progress(f"Making {most:,} portfolios"):

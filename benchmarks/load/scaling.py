@@ -1,8 +1,8 @@
-"""How much more is done by more workers.
+"""Throughput by number of workers.
 
-Two questions are asked. Of the standard set the user's own process and the server do a good part,
-and on a machine that they share with the workers it cannot grow with these alone: it is told, and
-not judged. Costly measures that are not cached leave nearly all to the workers.
+For the standard set the process of the user and the server do much of the work; on a shared machine
+throughput cannot grow with workers alone, so it is reported and not judged. Costly measures that
+are not cached leave nearly all work to the workers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ COSTLY = (
 
 
 def measure(table: pa.Table, workers: tuple[int, ...], n_rounds: int) -> Scaling:
-    """Ask fleets of so many workers in turns, so that a slow moment falls on each."""
+    """Call fleets of different sizes in turns, so that a slow moment affects all of them."""
     with ExitStack() as stack:
         asks: dict[tuple[str, int], Ask] = {}
         for n in workers:

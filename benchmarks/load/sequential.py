@@ -1,4 +1,4 @@
-"""The engine that a queue replaces: one check after another in one process, in plain NumPy."""
+"""The engine that a queue replaces: checks computed sequentially in one process in plain NumPy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from risk_tasks.model.portfolio import Portfolio
 
 
 class SequentialEngine:
-    """What the workers of other queues compute in `benchmarks.peers`, without their queues."""
+    """The workers of other queues in `benchmarks.peers` compute the same, behind their queues."""
 
     def __init__(self, snapshot: MarketSnapshot) -> None:
         index = {name: place for place, name in enumerate(snapshot.instruments)}
@@ -26,7 +26,7 @@ class SequentialEngine:
         return job.check_in(self._market, {"positions": portfolio.positions})
 
     def measure(self, portfolios: Sequence[Portfolio], n_rounds: int) -> Asked:
-        """All are outstanding from the start of a round, and each waits for those before it."""
+        """All checks are outstanding from the start of a round; each waits for those before it."""
         rounds, took_s = [], 0.0
         for _ in range(n_rounds):
             ended: list[float] = []

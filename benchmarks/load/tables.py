@@ -55,7 +55,7 @@ def criterion_rows(criteria: Sequence[Criterion]) -> Rows:
 
 
 def other_rows(figures: Figures) -> Rows:
-    """What the stages beside the levels found, in a line each."""
+    """One line for each stage other than the levels."""
     rows: list[tuple[str, ...]] = []
     if figures.normal is not None:
         deepest = max((look.depth for look in figures.normal.looks), default=0)

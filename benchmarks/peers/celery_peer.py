@@ -1,7 +1,7 @@
-"""Celery as it comes: JSON messages, a Redis broker and result backend, a prefork pool.
+"""Celery with its defaults: JSON messages, a Redis broker and result backend, a prefork pool.
 
-Many are sent one after another and then read, each with its own `get`. A group does the same at a
-higher price: a signature for each job, and a wait that looks again every half second.
+All messages are sent, and then each result is read by its own `get`. A group does the same at a
+higher price: a signature for each job, and a wait that polls every half second.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The environment that the peers run in, apart from ours: `build/peers-venv`."""
+"""The environment of the peers, separate from ours: `build/peers-venv`."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from benchmarks.peers import job, runner
 huey = RedisHuey("peers", url=runner.broker_url())
 TASKS = {name: huey.task()(function) for name, function in job.JOBS.items()}
 
-# It waits for a result by asking again, by default after 50 ms and ever more.
+# It waits for a result by polling, by default after 50 ms and with growing pauses.
 _ASK_AGAIN_S = 0.001
 
 WORKER = [

@@ -1,4 +1,4 @@
-"""What the workers of every peer do: one check of one portfolio, with NumPy, and nothing at all."""
+"""The job of the workers of every peer: one check of one portfolio with NumPy, or a no-op."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ FloatArray = npt.NDArray[np.float64]
 
 
 class Market(NamedTuple):
-    #: the place of each instrument in the arrays
+    #: the index of each instrument in the arrays
     index: dict[str, int]
     prices: FloatArray
-    #: returns, a row for each instrument
+    #: returns, a row per instrument
     panel: FloatArray
 
 
@@ -39,7 +39,7 @@ def market() -> Market:
 def write_market(
     path: Path, instruments: list[str], prices: FloatArray, returns: FloatArray
 ) -> None:
-    """Write a market that `market` loads; `returns` has a row for each day."""
+    """Write a market that `market` loads; `returns` has a row per day."""
     np.savez(path, instruments=np.array(instruments), prices=prices, returns=returns)
 
 
@@ -89,7 +89,7 @@ JOBS: dict[str, Callable[[Any], Any]] = {"check": check, "noop": noop}
 
 
 def arguments(job: str, count: int) -> list[Any]:
-    """Return what `count` jobs are asked, the same in every run: portfolios; numbers for noop."""
+    """Return the arguments of `count` jobs, the same in every run: portfolios; numbers for noop."""
     if job == "noop":
         return list(range(count))
     rng = np.random.default_rng(7)

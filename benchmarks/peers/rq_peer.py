@@ -16,7 +16,7 @@ _DESCRIPTION = "a job"
 
 queue = Queue("peers", connection=Redis.from_url(runner.broker_url()))
 
-# A worker for each process: what it forks for a job, a simple one computes itself.
+# A worker per process; a simple worker computes in its own process instead of a fork.
 WORKER = [
     *("-m", "rq.cli", "worker", "peers", "--url", runner.broker_url(), "--quiet"),
     *("--worker-class", "rq.worker.SimpleWorker"),

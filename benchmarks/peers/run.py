@@ -36,10 +36,10 @@ def measure(
     n_users: int = 8,
     timeout_s: float = _TIMEOUT_S,
 ) -> dict[str, Any]:
-    """Run `peer` against the server, and return what it printed.
+    """Run `peer` against the server, and return its printed figures.
 
-    `market_path` is what `job.write_market` wrote; `mode` is batch, single or users; `n_checks` are
-    those of one round. Raises `RuntimeError` with the end of the log where the peer fails or takes
+    `market_path` is a file of `job.write_market`; `mode` is batch, single or users; `n_checks` is
+    the size of one round. Raises `RuntimeError` with the end of the log if the peer fails or takes
     longer than `timeout_s`.
     """
     python = ENVIRONMENT.ensure()
@@ -48,7 +48,7 @@ def measure(
         *("--market", str(Path(market_path).resolve()), "--job", job, "--mode", mode),
         *("--checks", str(n_checks), "--rounds", str(n_rounds), "--users", str(n_users)),
     ]
-    # A file, not a pipe: a worker that outlived its client would hold a pipe open.
+    # A file, not a pipe: a worker that outlives its client would hold a pipe open.
     with tempfile.TemporaryFile() as log:
         client = subprocess.Popen(
             command,
@@ -72,12 +72,12 @@ def measure(
 
 
 def _environment() -> dict[str, str]:
-    # One thread of algebra in each process, as every worker has a core.
+    # One thread of linear algebra per process, as every worker has one core.
     return os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 
 def _stop(client: subprocess.Popen[bytes]) -> None:
-    """End the client, which stops its workers, and then whatever is left of its session."""
+    """End the client, which stops its workers, and then the rest of its session."""
     if client.poll() is None:
         client.terminate()
         with suppress(subprocess.TimeoutExpired):

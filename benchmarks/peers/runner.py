@@ -1,4 +1,4 @@
-"""What every peer has in common: its arguments, its worker processes, the timing, one JSON line."""
+"""The common parts of all peers: arguments, worker processes, timing, one JSON line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from benchmarks.peers import job
 
 URL_VARIABLE = "PEERS_BROKER_URL"
 N_WORKERS = 2
-#: how long any one result may take, in seconds
+#: the longest time of one result, in seconds
 PATIENCE_S = 300
 
 # Both processes must have loaded the market before the first round.
@@ -55,7 +55,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def broker_url() -> str:
-    """Return the server's address: a worker finds it in its environment, the client is told it."""
+    """Return the server's address, and set it in the environment of the workers."""
     return os.environ.get(URL_VARIABLE) or str(_arguments().broker_url)
 
 
@@ -78,7 +78,7 @@ def main(
     if asked.mode == "users" and not has_users:
         raise SystemExit(f"{package} has no users mode.")
     os.environ |= {URL_VARIABLE: asked.broker_url, job.MARKET_VARIABLE: asked.market}
-    # So that the workers are stopped where this process is asked to end.
+    # So that the workers are stopped if this process is terminated.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     arguments = job.arguments(asked.job, asked.checks)
     expected = [job.JOBS[asked.job](argument) for argument in arguments]
@@ -129,7 +129,7 @@ def _agreeing(found: list[Any], expected: list[Any]) -> list[Any]:
 
 
 def _as_users(ask: Callable[[Any], Any], arguments: list[Any], n_users: int) -> list[Any]:
-    """Share `arguments` among threads, each of which awaits one result after another."""
+    """Share `arguments` among threads, each of which awaits its results sequentially."""
     results: list[Any] = [None] * len(arguments)
 
     def user(number: int) -> None:
@@ -143,7 +143,7 @@ def _as_users(ask: Callable[[Any], Any], arguments: list[Any], n_users: int) -> 
 
 @contextmanager
 def _running(workers: Sequence[Sequence[str]]) -> Iterator[None]:
-    # Their output goes to stderr: stdout has the one line.
+    # Their output goes to stderr: stdout carries only the JSON line.
     processes = [
         subprocess.Popen([sys.executable, *worker], stdin=subprocess.DEVNULL, stdout=sys.stderr)
         for worker in workers
@@ -153,7 +153,7 @@ def _running(workers: Sequence[Sequence[str]]) -> Iterator[None]:
     def watch(process: subprocess.Popen[bytes]) -> None:
         process.wait()
         if not stopping.is_set():
-            # Nobody will answer: whoever waits for a result ends now.
+            # No worker is left to answer, so this process ends.
             print(f"The workers ended with {process.returncode}.", file=sys.stderr, flush=True)
             os.kill(os.getpid(), signal.SIGTERM)
 

@@ -1,6 +1,6 @@
 """Taskiq over a Redis list, with its Redis result backend.
 
-It has no call that sends many: a few coroutines side by side send and read.
+It has no call that sends many: a few concurrent coroutines send and read.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from taskiq_redis import ListQueueBroker, RedisAsyncResultBackend
 from benchmarks.peers import job, runner
 
 _N_SENDERS = 16
-# It waits for a result by asking again, by default after 200 ms.
+# It waits for a result by polling, by default after 200 ms.
 _ASK_AGAIN_S = 0.001
 
 serializer = ORJSONSerializer()

@@ -1,9 +1,9 @@
-"""What the libraries are asked, by the function that answers: one book, or all of them at once.
+"""Calls of the libraries by function: one book, or all of them at once.
 
-Each call returns our measure of a book over its net asset value, losses positive: where a library's
-own number is another, what is done to it is in the call, and stands in the table of agreements. A
-call of a measure of single instruments returns a number for each position, one of columns a number
-for each.
+Each call returns our measure of a book over its net asset value, losses positive. If the number of
+the library differs, the call contains the conversion and the table of agreements names it. A call
+of a measure of single instruments returns a number for each position, a call of columns a number
+for each column.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks.libraries.calls import (
 
 MODULES = (skfolio_calls, riskfolio_calls, empyrical_calls, sklearn_calls)
 
-#: of a `Book`, and where the name is in `OF_COLUMNS` of `Columns` too
+#: of a `Book`, and of `Columns` too if the name is in `OF_COLUMNS`
 CALLS: dict[str, Callable[[Any], Any]] = {
     f"{module.LIBRARY} {name}": call for module in MODULES for name, call in module.CALLS.items()
 }

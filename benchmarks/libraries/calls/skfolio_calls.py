@@ -20,7 +20,7 @@ def _ages(n: int) -> FloatArray:
 
 
 def _cornish_fisher(pnl: FloatArray, alpha: float) -> Any:
-    """Its moments, put into the expansion of our registry."""
+    """Its moments, used in the expansion of our registry."""
     z = ndtri(alpha)
     skew, excess = measures.skew(pnl), measures.kurtosis(pnl) - 3
     q = z + (z**2 - 1) * skew / 6 + (z**3 - 3 * z) * excess / 24

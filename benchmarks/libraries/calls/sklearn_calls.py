@@ -1,4 +1,4 @@
-"""scikit-learn: covariances of what is held."""
+"""scikit-learn: covariances of the positions."""
 
 from __future__ import annotations
 

@@ -11,10 +11,10 @@ from benchmarks.load.figures import (
     Level,
     Look,
     NormalLoad,
+    PercentilePair,
     Repeats,
     Scaling,
     Times,
-    Told,
 )
 from benchmarks.load.judging import LEVEL_MS
 
@@ -33,10 +33,10 @@ def level(n, blocks_ms=None, **more):
     return replace(made, **more)
 
 
-TOLD = Told(95, 70.0, 55.0)
+BY_STATUS = PercentilePair(95, 70.0, 55.0)
 GOOD = Figures(
     levels=tuple(level(n) for n in LEVEL_MS),
-    normal=NormalLoad(100_000.0, (Look(0.1, 500, 0.2), Look(0.2, 0, 0.0)), 0, (TOLD,)),
+    normal=NormalLoad(100_000.0, (Look(0.1, 500, 0.2), Look(0.2, 0, 0.0)), 0, (BY_STATUS,)),
     repeats=Repeats(500, 9, 900.0, 10.0, 0.9),
     kills=Kills((1.0, 8.0), ((0.0, 0.01), (0.2, 2.9)), 10_000, 10),
     scaling=Scaling((1, 2), (100.0, 120.0), (100.0, 160.0)),

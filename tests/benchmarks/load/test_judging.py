@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.load.figures import Figures, Kills, Look, Scaling, Times, Told
+from benchmarks.load.figures import Figures, Kills, Look, PercentilePair, Scaling, Times
 from benchmarks.load.judging import LEVEL_MS, Criterion, Targets, judge, verdict
 from benchmarks.load.report import Report
 from tests.benchmarks.load.figures import GOOD, asked, with_level
@@ -88,7 +88,7 @@ def test_a_backlog_fails():
 @pytest.mark.parametrize(("own_ms", "status_ms"), [(70.0, 45.0), (49.0, 70.0)])
 def test_a_status_two_buckets_off_fails(own_ms, status_ms):
     """Buckets end at 50, 60 and 120 ms."""
-    off = replace(GOOD.normal, told=(Told(95, own_ms, status_ms),))
+    off = replace(GOOD.normal, percentiles=(PercentilePair(95, own_ms, status_ms),))
 
     assert failed(replace(GOOD, normal=off)) == ["p95 by status is what users time"]
 

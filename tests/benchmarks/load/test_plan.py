@@ -39,7 +39,7 @@ def test_a_time_has_a_unit(text, ms):
 
 @pytest.mark.parametrize("text", ["100", "", "0ms", "-1ms", "ms", "1h", "nanms"])
 def test_an_invalid_time_is_refused(text):
-    with pytest.raises(typer.BadParameter, match="give such as 100ms"):
+    with pytest.raises(typer.BadParameter, match="expected a text such as 100ms"):
         read_ms(text)
 
 

@@ -1,4 +1,4 @@
-"""What was told of limits, held against what is so; it reads no clock and no server."""
+"""Compares the changes of state that were read with the true states: no clock, no server."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from risk_tasks.model.live import LimitChange, LimitState
 
 
-class Told:
-    """Takes changes in their order, and keeps of each no more than the id of its event."""
+class StateCheck:
+    """Checks changes in their order, and keeps only the id of the last event of each limit."""
 
     def __init__(self) -> None:
         self.n = 0
@@ -17,12 +17,12 @@ class Told:
         self._last: dict[tuple[str, str], tuple[int, LimitState]] = {}
 
     def add(self, change: LimitChange) -> None:
-        """Note a change; told twice, out of order or from another state, it is a mistake."""
+        """Record a change; a repeat, a wrong order or a wrong previous state is a mistake."""
         key = change.portfolio_id, change.standing.limit
         version, state = self._last.get(key, (0, LimitState.OK))
         found = []
         if change.event_id in self._seen:
-            found.append(f"{change.event_id} was told twice")
+            found.append(f"{change.event_id} was read twice")
         if change.version < version:
             found.append(f"{key}: version {change.version} after {version}")
         if change.before != state or change.standing.state == state:
@@ -33,13 +33,10 @@ class Told:
         self.n += 1
 
     def mistakes(self, states: Mapping[tuple[str, str], LimitState]) -> list[str]:
-        """Return a line for each mistake of the changes.
-
-        And for each portfolio and limit of `states` that they do not lead to.
-        """
+        """Return a line for each mistake, and for each state that the changes do not lead to."""
         lasts = {key: self._last.get(key, (0, LimitState.OK))[1] for key in states}
         return self._mistakes + [
-            f"{key} is {expected}, and was told to be {lasts[key]}"
+            f"{key} is {expected}, and was read as {lasts[key]}"
             for key, expected in states.items()
             if lasts[key] != expected
         ]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from benchmarks.live.told import Told
+from benchmarks.live.state_check import StateCheck
 from risk_tasks.model.live import LimitChange, LimitStanding, LimitState
 
 OK, WARN, HARD = LimitState.OK, LimitState.WARN, LimitState.HARD
@@ -25,11 +25,11 @@ def change(version: int, before: LimitState, state: LimitState) -> LimitChange:
     )
 
 
-def mistakes(told, states) -> list[str]:
-    checked = Told()
-    for one in told:
+def mistakes(changes, states) -> list[str]:
+    checked = StateCheck()
+    for one in changes:
         checked.add(one)
-    assert checked.n == len(told)
+    assert checked.n == len(changes)
     return checked.mistakes(states)
 
 
@@ -42,16 +42,16 @@ def test_a_chain_that_ends_in_the_current_states_has_no_mistake():
 
 
 @pytest.mark.parametrize(
-    ("told", "states", "line"),
+    ("changes", "states", "line"),
     [
-        ([*CHAIN, CHAIN[-1]], NOW, "told twice"),
+        ([*CHAIN, CHAIN[-1]], NOW, "read twice"),
         (CHAIN[1:], NOW, "and it was ok"),
         ([*CHAIN[:1], *CHAIN[2:]], NOW, "and it was hard"),
-        (CHAIN[:-1], NOW, "is warn, and was told to be ok"),
-        (CHAIN, {**NOW, ("q", "net"): HARD}, "is hard, and was told to be ok"),
+        (CHAIN[:-1], NOW, "is warn, and was read as ok"),
+        (CHAIN, {**NOW, ("q", "net"): HARD}, "is hard, and was read as ok"),
         ([*CHAIN[:3], replace(CHAIN[3], version=6)], NOW, "version 6 after 7"),
         ([*CHAIN, replace(CHAIN[3], event_id="e9", before=WARN)], NOW, "and it was warn"),
     ],
 )
-def test_lost_duplicate_and_reordered_changes_are_found(told, states, line):
-    assert any(line in mistake for mistake in mistakes(told, states))
+def test_lost_duplicate_and_reordered_changes_are_found(changes, states, line):
+    assert any(line in mistake for mistake in mistakes(changes, states))
