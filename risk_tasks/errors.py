@@ -94,9 +94,9 @@ def _paragraphs(error: type[RiskTasksError]) -> tuple[str, str]:
 
 
 class RequestError(RiskTasksError):
-    """The check cannot be computed as it was asked for.
+    """The request is not valid.
 
-    Correct the field that is named and send it again.
+    Correct the named field and send the request again.
     """
 
     code = "bad_request"
@@ -105,7 +105,7 @@ class RequestError(RiskTasksError):
 class InvalidPortfolioError(RequestError):
     """The portfolio is not valid.
 
-    Quantities, cash and nav are finite numbers; each instrument stands once.
+    Quantities, cash and nav must be finite numbers; name each instrument once.
     """
 
     code = "invalid_portfolio"
@@ -121,9 +121,9 @@ class UnknownPortfolioError(RequestError):
 
 
 class StaleVersionError(RequestError):
-    """The portfolio is not yet of the version that was asked for.
+    """The portfolio has not reached the requested version.
 
-    Check the version, or ask again after the change has been told.
+    Check the version, or send the request again after the change was sent.
     """
 
     code = "stale_version"
@@ -132,7 +132,7 @@ class StaleVersionError(RequestError):
 class UnknownInstrumentError(RequestError):
     """An instrument has no price in this market.
 
-    Publish a market that prices it, or take it out of the portfolio.
+    Publish a market that prices it, or remove it from the portfolio.
     """
 
     code = "unknown_instrument"
@@ -150,7 +150,7 @@ class UnknownMeasureError(RequestError):
 class UnknownScenarioError(RequestError):
     """The market has no such scenario.
 
-    Publish a market with this scenario, or ask for one that `risk-tasks market list` shows.
+    Publish a market with this scenario, or request one that `risk-tasks market list` shows.
     """
 
     code = "unknown_scenario"
@@ -177,7 +177,7 @@ class InvalidLimitError(RequestError):
 class InvalidSettingsError(RequestError):
     """The settings are not valid.
 
-    See MeasureSettings for what each one may hold.
+    See MeasureSettings for the valid values of each setting.
     """
 
     code = "invalid_settings"
@@ -213,14 +213,14 @@ class NoMarketError(RiskTasksError):
 class InputFileError(RiskTasksError):
     """The file cannot be read.
 
-    Correct the place that is named.
+    Correct the named place in the file.
     """
 
     code = "invalid_file"
 
 
 class WireError(RiskTasksError):
-    """A message between client and worker is not valid.
+    """A message between a client and a worker is not valid.
 
     Run the same version of risk-tasks on both sides.
     """
@@ -238,7 +238,7 @@ class DecodeError(WireError):
 
 
 class VersionError(WireError):
-    """A message has a format that this version does not know.
+    """A message has an unknown format version.
 
     Upgrade the older side.
     """
@@ -276,7 +276,7 @@ class QueueFullError(TransportError):
 class QuotaExceededError(TransportError):
     """The client's quota on the critical lane is used up, so the checks were refused.
 
-    Send them again after `retry_after_s`, or in the normal lane, or ask for a larger quota.
+    Send them again after `retry_after_s`, use the normal lane, or have the quota raised.
     """
 
     code = "quota_exceeded"
@@ -299,9 +299,9 @@ class NotInTimeError(RiskTasksError):
 
 
 class DeadLetterError(RiskTasksError):
-    """The check was given up after several attempts and stands among the dead letters.
+    """The check failed several times and is now a dead letter.
 
-    `risk-tasks dlq show ID` tells why, `risk-tasks dlq replay ID` tries it once more.
+    `risk-tasks dlq show ID` shows the reason, `risk-tasks dlq replay ID` sends it again.
     """
 
     code = "dead_letter"
@@ -317,7 +317,7 @@ class DeadLetterError(RiskTasksError):
 class ReportTimeoutError(TransportError):
     """The report did not arrive in time.
 
-    Treat the check as rejected; start more workers or allow more time.
+    Treat the check as rejected; start more workers or raise the timeout.
     """
 
     code = "timeout"
@@ -328,18 +328,18 @@ class ReportTimeoutError(TransportError):
 
 
 class UnknownCheckError(RiskTasksError):
-    """No check of this id is known.
+    """There is no check with this id.
 
-    Answers are kept for fifteen minutes; after that, send the check again.
+    Answers are kept for 15 minutes; after that, send the check again.
     """
 
     code = "unknown_check"
 
 
 class ChangesTrimmedError(RiskTasksError):
-    """The breach stream no longer reaches back to where it was asked from.
+    """The breach stream no longer holds the requested position.
 
-    Read the latest reports for what holds now, and go on from the present.
+    Read the latest reports for the current states, and continue from now.
     """
 
     code = "changes_trimmed"

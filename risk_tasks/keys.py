@@ -12,15 +12,15 @@ risk.LANE.N                    list    those of shard N of a lane; until a worke
 risk:block:ID                  hash    stamp, deadline, owner; until answered or swept
 risk:payload:ID                string  what a block asks, Arrow bytes; as its block or dead letter
 risk:ledger                    zset    block ids by deadline (server ms); as the blocks
-risk:lane:LANE                 hash    checks, bytes waiting or running; settled; for ever
+risk:lane:LANE                 hash    checks, bytes waiting or running; settled; no limit
 risk:waiting:LANE              zset    blocks not started, by when accepted; as the blocks
 risk:waiting:LANE.N            zset    those of shard N of a lane; as the blocks
-risk:shards                    string  into how many shards the lanes are cut; for ever
+risk:shards                    string  into how many shards the lanes are cut; no limit
 risk:shard_leases:LANE         hash    worker by shard; 60 s, renewed
 risk:shard_workers:LANE        zset    workers that lease shards, by when seen; 60 s, renewed
 risk:held:WORKER               set     blocks that a worker has started; as the blocks
 risk:holders                   zset    workers that started blocks; until dead and reaped
-risk:quotas                    hash    critical checks a second by client name; for ever
+risk:quotas                    hash    critical checks a second by client name; no limit
 risk:quota:NAME                hash    what is left of a quota; until it is full again
 risk:dead                      zset    dead letters by when they died (server ms); the last 1,000
 risk:dead:ID                   hash    a dead letter: reason, message, stamp; as risk:dead
@@ -31,14 +31,14 @@ risk:answer:ID                 string  what a worker answers; within one transac
 risk:result:ID                 string  answer bytes; until read, 900 s at most
 risk:reply:CLIENT              list    ids of answered blocks, small answers; until read, 900 s
 risk:clients                   zset    clients by when they were last seen (server ms)
-risk:counters                  hash    duplicates, expired, swept, ...; for ever
-risk:markets                   hash    market id by name; for ever
+risk:counters                  hash    duplicates, expired, swept, ...; no limit
+risk:markets                   hash    market id by name; no limit
 risk:market:ID                 hash    marks and scenarios, panel id; superseded ones for 1 day
 risk:panel:ID                  string  returns; as the markets on it
-risk:limit_sets                hash    version by name; for ever
-risk:limits:VERSION            string  a limit set, JSON; for ever
+risk:limit_sets                hash    version by name; no limit
+risk:limits:VERSION            string  a limit set, JSON; no limit
 risk:role:NAME                 hash    role, lanes, pid, host of a running role; 3 s, renewed
-risk:roles                     set     names of roles, and of some that have died; for ever
+risk:roles                     set     names of roles, and of some that have died; no limit
 risk:cache:KEY                 string  a result by content hash; 900 s, or evicted (cache's server)
 risk:lease:KEY                 string  who computes a result; seconds (cache's server)
 risk:popular                   zset    requests by log2 of decayed counts; the 10,000 highest
@@ -48,7 +48,7 @@ risk:prewarm:slot              string  the last interval that was planned; 100 i
 risk:prewarm:left              list    digests that the last run has not computed yet; 1 day
 risk:prewarm:warm              zset    digests by when they were computed (server s); as results
 risk:prewarm:work              string  lock of the worker that computes a run; 5 s, renewed
-risk:cache_counts              set     names of roles that have a hash below; for ever
+risk:cache_counts              set     names of roles that have a hash below; no limit
 risk:cache_counts:NAME         hash    what the cache did in a role; 1 day after the last of it
 risk:slot:ID                   string  what a worker measured in one slot, JSON; 300 s
 risk:slots                     zset    SLOT:WORKER by number of slot; the last 300 s

@@ -44,7 +44,7 @@ class IfMissing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StampRequest:
-    """The market and the limit set of a block, by name or by id; an empty text is none."""
+    """The market and the limit set of a block, by name or by id; an empty text is unset."""
 
     market: str
     limits: str

@@ -23,7 +23,7 @@ _EMPTY_BODY = "[[], {}, {}]"
 def envelope(block_id: str, lane: Lane, summary: str) -> bytes:
     """Return the message of a block for the queue of `lane`; the block's id is the task's id.
 
-    `summary` is shown by Flower in place of the arguments.
+    `summary` is shown by Flower instead of the arguments.
     """
     return task_message(CHECK_BLOCK_TASK, block_id, lane.queue, summary=summary)
 

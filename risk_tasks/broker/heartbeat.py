@@ -13,7 +13,7 @@ log = structlog.get_logger("risk_tasks")
 class Heartbeat:
     """A file that is touched at most once in `every_s`, for a probe that checks its age.
 
-    Without a path it does nothing. Call `beat` where work is fetched, not in a thread that goes on
+    Without a path it does nothing. Call `beat` where work is fetched, not in a thread that runs on
     when fetching has stopped.
     """
 

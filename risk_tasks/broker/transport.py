@@ -184,7 +184,7 @@ class GuardedChannel(Channel):
 
     def _create_client(self, asynchronous: bool = False) -> GuardedRedis:
         # kombu makes a client for each acknowledgement, which takes 0.5 ms. Only clients that read
-        # own a connection and are made anew.
+        # own a connection and are made each time.
         if asynchronous:
             reader = cast("GuardedRedis", super()._create_client(asynchronous=True))
             reader.heartbeat = Heartbeat(self.heartbeat_file)

@@ -108,7 +108,7 @@ def _term(count: int, numerator: int, denominator: int) -> float:
 
 
 class Zone(StrEnum):
-    """How far a record of exceptions speaks against the VaR."""
+    """The zone of a record of exceptions: whether it supports the VaR."""
 
     GREEN = "green"
     YELLOW = "yellow"
@@ -134,7 +134,7 @@ def cumulative_probability(n_observations: int, n_exceptions: int, confidence: s
 
 
 def zone_of(n_observations: int, n_exceptions: int, confidence: str) -> Zone:
-    """Return the zone of so many exceptions, for any number of days and any confidence.
+    """Return the zone of a number of exceptions, for any number of days and any confidence.
 
     Yellow from the smallest N with P(X <= N) >= 0.95, red from 0.9999, compared as fractions. A
     record without an exception is green however short it is.
@@ -191,10 +191,10 @@ _NOT_IN_TABLE = "not_in_table"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backtest:
-    """What a record of days says about a VaR at one confidence.
+    """The tests of a record of days for a VaR at one confidence.
 
-    `lr` are likelihood ratios, never negative; `p` their p-values, 0 to 1: small ones speak
-    against the VaR. A statistic that is None has its reason in `reasons`, by its name.
+    `lr` are likelihood ratios, never negative; `p` their p-values, 0 to 1: small ones contradict
+    the VaR. A statistic that is None has its reason in `reasons`, by its name.
     """
 
     confidence: str
@@ -202,7 +202,7 @@ class Backtest:
     n_exceptions: int
     #: (1 - confidence) x days
     expected: float
-    #: of so many exceptions or fewer, were the VaR right
+    #: the probability of at most this number of exceptions if the VaR is correct
     cumulative_probability: float
     zone: Zone
     kupiec_lr: float
@@ -232,7 +232,7 @@ class BacktestReport:
 def backtest(
     pnl: npt.ArrayLike, value_at_risk: npt.ArrayLike, confidence: str | float | Decimal
 ) -> Backtest:
-    """Test the VaR that was told for each day against what that day brought.
+    """Compare the VaR that was forecast for each day with the P&L of that day.
 
     `pnl` (T,), profit positive, and `value_at_risk` (T,), loss positive, in one currency, oldest
     first. A day on which P&L < -VaR is an exception; a loss that equals the VaR is none.
@@ -248,7 +248,7 @@ def backtest(
         raise RequestError(
             f"{len(bounds)} days of VaR, but {len(outcomes)} of P&L.",
             field="value_at_risk",
-            remedy="Give for each day the VaR that was told before it.",
+            remedy="Give for each day the VaR that was computed before it.",
         )
     if not len(outcomes):
         raise RequestError(

@@ -13,7 +13,7 @@ from risk_tasks.model.report import MeasureStatus
 
 
 class Outcome(IntEnum):
-    """How the measure of one portfolio came out; stands on the wire by its number."""
+    """The outcome of the measure of one portfolio; messages hold its number."""
 
     OK = 0
     #: a VaR below zero: the book gains even in its tail
@@ -61,7 +61,7 @@ class Outcome(IntEnum):
 
     @property
     def has_value(self) -> bool:
-        """Whether there is a number that limits may be held against."""
+        """Whether there is a number to compare with limits."""
         relied_on = (MeasureStatus.OK, MeasureStatus.DEGRADED)
         return self.status in relied_on or self is Outcome.ZERO_GROSS
 
@@ -91,7 +91,7 @@ _STATUS = {
     Outcome.NOT_IN_TIME: MeasureStatus.ERROR,
 }
 
-#: by the number of an outcome, whether there is a number that limits may be held against
+#: whether an outcome has a number to compare with limits, by the number of the outcome
 HAS_VALUE = np.array([outcome.has_value for outcome in Outcome])
 _IS_OK = np.array([outcome.status is MeasureStatus.OK for outcome in Outcome])
 

@@ -1,4 +1,4 @@
-"""Limits: what a portfolio's measures may not pass, and what follows when one cannot be told."""
+"""Limits on the measures of a portfolio, and the rule for a measure that cannot be computed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Comparison(StrEnum):
 
     ABOVE = "above"
     BELOW = "below"
-    #: the magnitude lies above, whatever the sign
+    #: the magnitude is above the threshold, for either sign
     ABSOLUTE = "absolute"
 
 
@@ -182,7 +182,7 @@ class LimitSet:
 
 
 def limit_document(limit: Limit) -> dict[str, object]:
-    """Return `limit` as plain values, as they stand in a file."""
+    """Return `limit` as plain values, with the keys of a file."""
     return {
         "id": limit.id,
         "measure": limit.measure,

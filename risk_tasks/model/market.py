@@ -25,9 +25,9 @@ _ASYMMETRY = 1e-12
 
 
 def check_covariance(covariance: FloatArray2D, instruments: Sequence[str]) -> None:
-    """Refuse what is no covariance of one-day returns of these instruments, by its field.
+    """Raise `InvalidMarketError` unless this is a covariance of one-day returns of the instruments.
 
-    Eigenvalues below 0 are no reason: a worker repairs them and says so.
+    Negative eigenvalues are accepted: a worker repairs them and reports it.
     """
     n = len(instruments)
     if covariance.shape != (n, n):
@@ -126,7 +126,7 @@ class MarketSnapshot:
 
     @cached_property
     def index(self) -> Mapping[str, int]:
-        """Where each instrument stands in `prices` and in the columns of `returns`."""
+        """The index of each instrument in `prices` and in the columns of `returns`."""
         return {name: place for place, name in enumerate(self.instruments)}
 
     @cached_property
@@ -207,7 +207,7 @@ def _tags(tags: Tags, instruments: Sequence[str]) -> Tags:
         place = f"tags[{instrument!r}]"
         if instrument not in known:
             raise InvalidMarketError(
-                f"{instrument} is no instrument of the market.",
+                f"{instrument} is not an instrument of the market.",
                 field=place,
                 remedy="Give tags of instruments that have prices.",
             )

@@ -54,7 +54,7 @@ def parse_confidence(value: str | float | Decimal, *, field: str = "confidence")
     return format(number.normalize(), "f")
 
 
-#: the same few questions are asked of every block
+#: every block looks up the same few values
 _remembered = lru_cache(maxsize=4096)
 
 
@@ -78,7 +78,7 @@ def tail_rank(n_observations: int, confidence: str) -> int:
 
 @_remembered
 def var_position(n_observations: int, confidence: str, convention: VarConvention) -> Fraction:
-    """Return where the VaR stands among the worst outcomes, counted from 0.
+    """Return the index of the VaR among the worst outcomes, counted from 0.
 
     A whole number is an order statistic; between two, the VaR is interpolated (LINEAR only).
     """
@@ -100,11 +100,11 @@ class Precision(StrEnum):
 
 
 class HorizonRule(StrEnum):
-    """How the risk of several days is told from one-day returns."""
+    """How the risk of several days is computed from one-day returns."""
 
     #: that of one day times the square root of time
     SQRT_TIME = "sqrt_time"
-    #: that of the P&L of so many days in a row, summed, beginning anew each day
+    #: the risk of the sums of the P&L of consecutive days, from overlapping windows
     OVERLAPPING = "overlapping"
 
 
@@ -142,11 +142,11 @@ _NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class MeasureSettings:
-    """What unqualified measures are computed with.
+    """The parameters of measures that their names do not give.
 
     `confidence` is decimal text, a Decimal, or a float that is read through its text.
     `horizon_days`, 1 to 1000, scales one-day risk by the square root of time, unless
-    `horizon_rule` is to sum the P&L of so many days.
+    `horizon_rule` sums the P&L of consecutive days.
     `degrees_of_freedom`, above 2, are those of the Student measures. `decay`, between 0 and 1, is
     what the weight of a squared outcome is multiplied by from one day to the day before;
     `age_decay`, above 0 and at most 1, the same for the outcomes of the age-weighted VaR.
@@ -204,7 +204,7 @@ def _check_whole(given: object, field: str, least: int, largest: int, step: int)
 
 @dataclass(frozen=True, slots=True)
 class MeasureName:
-    """One measure as it was asked for, with what it was qualified by."""
+    """One requested measure with its qualifier."""
 
     name: str
     confidence: str | None = None
@@ -279,7 +279,7 @@ def _nearest(name: str) -> str:
 
 
 def parse_measures(names: Iterable[str] | None) -> tuple[MeasureName, ...]:
-    """Read what was asked for; None is the standard set. Repeats are dropped, order is kept."""
+    """Return the requested measures in order, without repeats; None is the standard set."""
     if names is None:
         return _standard_set()
     if isinstance(names, str) or not isinstance(names, Iterable):

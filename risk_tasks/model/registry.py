@@ -15,7 +15,7 @@ class Unit(StrEnum):
     CURRENCY = "ccy"
     #: a share of the whole, 0.25 being a quarter
     FRACTION = "fraction"
-    #: so many times the net asset value
+    #: a multiple of the net asset value
     RATIO = "ratio"
 
 
@@ -28,7 +28,7 @@ class Qualifier(StrEnum):
     INSTRUMENT = "instrument"
 
 
-#: for which the costs of measures of random paths stand here
+#: the number of paths that the costs of measures of random paths refer to
 REGISTRY_PATHS = 10_000
 #: what a look-up in the result cache may cost, microseconds a check: four times that of one on the
 #: server (`python -m benchmarks cache`), for keeping the result and for a server further away
@@ -55,7 +55,7 @@ class MeasureDefinition:
     by_path: bool = False
 
     def cost_of(self, n_paths: int) -> float:
-        """Return `cost_us` over so many paths, where it is a measure of random paths."""
+        """Return `cost_us`, scaled to `n_paths` for a measure of random paths."""
         return self.cost_us * n_paths / REGISTRY_PATHS if self.by_path else self.cost_us
 
     def is_looked_up(self, n_paths: int) -> bool:
@@ -64,7 +64,7 @@ class MeasureDefinition:
 
     @property
     def spelling(self) -> str:
-        """How it is asked for, with what may follow in brackets."""
+        """The form of the name in a request, with optional parts in brackets."""
         return self.name + _SUFFIX[self.qualifier]
 
 

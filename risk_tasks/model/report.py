@@ -10,7 +10,7 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What was current when the block was accepted; an empty text is none."""
+    """The versions that were current when the block was accepted; an empty text means none."""
 
     market_id: str = ""
     limits_version: str = ""
@@ -18,7 +18,7 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitUse:
-    """A limit that applies and could be told, broken or not."""
+    """A limit that applies and was evaluated, broken or not."""
 
     limit: str
     measure: str
@@ -52,14 +52,13 @@ class Headroom:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """What a report holds besides where it was asked to explain."""
+    """The part of a report that `explain` adds."""
 
     #: in the order of the limits
     limits: Sequence[LimitUse] = ()
     #: by position, in the order of the portfolio
     headroom: Sequence[Headroom] = ()
-    #: ids of hard limits that the headroom takes no account of: their measure has no method, or
-    #: could not be told
+    #: ids of hard limits that the headroom ignores: their measure has no method, or has no value
     not_bounded: Sequence[str] = ()
 
 
@@ -98,7 +97,7 @@ class MeasureStatus(StrEnum):
     """Whether a value may be relied on."""
 
     OK = "ok"
-    #: a number to hold limits against, by a cruder method than was asked for
+    #: the number is compared with limits; it comes from a simpler method than requested
     DEGRADED = "degraded"
     INSUFFICIENT_DATA = "insufficient_data"
     UNDEFINED = "undefined"
@@ -162,7 +161,7 @@ class Breach:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotEvaluated:
-    """A limit that could not be told, with the reason and what it does to the decision."""
+    """A limit that could not be evaluated, with the reason and its effect on the decision."""
 
     limit: str
     measure: str
@@ -172,7 +171,7 @@ class NotEvaluated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportError:
-    """Why a check was not computed, and what mends it."""
+    """The reason why a check was not computed, and the remedy."""
 
     code: str
     message: str
@@ -198,7 +197,7 @@ class RiskReport:
     #: queued_ms, fetch_ms and compute_ms of the block that carried the check
     timings: Mapping[str, float] = field(default_factory=dict)
     error: ReportError | None = None
-    #: where it was asked for, and could be computed
+    #: if it was requested and could be computed
     explanation: Explanation | None = None
 
     @property

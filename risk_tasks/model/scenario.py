@@ -1,4 +1,4 @@
-"""What might befall a market: named price changes, or a window of its own past once more."""
+"""Scenarios of a market: named price changes, or the returns of a window of its own history."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Scenario:
         for tag, values in _mapping(self.by_tag, "by_tag").items():
             if not is_name(tag):
                 raise InvalidMarketError("Tags are texts, not empty.", field="by_tag")
-            # Adding 0.0 turns -0.0 into 0.0: equal shocks of two tags are to be the same bits.
+            # Adding 0.0 turns -0.0 into 0.0: equal shocks of two tags must have the same bits.
             changes = _numbers(values, f"by_tag[{tag!r}]", "Values of tags")
             by_tag[tag] = MappingProxyType({value: shock + 0.0 for value, shock in changes.items()})
         object.__setattr__(self, "shocks", shocks)

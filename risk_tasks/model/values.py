@@ -27,9 +27,9 @@ _NO_NUMBERS = (str, bytes, bool, np.bool_, np.ndarray, np.complexfloating, np.fl
 
 
 def as_finite(number: object) -> float | None:
-    """Return `number` as a float, or None where it is no number, or not a finite one.
+    """Return `number` as a float, or None unless it is a finite number.
 
-    Texts and booleans are no numbers; Decimal and NumPy scalars are.
+    Decimal and NumPy scalars are numbers; texts and booleans are not.
     """
     if type(number) is float or type(number) is int:
         return _finite(number)

@@ -1,9 +1,9 @@
 """Outside data into the model: prices, books, limits, scenarios, tags from files and Arrow frames.
 
-What is wrong in a file raises `InputFileError`, and its `field` names the place:
+An invalid file raises `InputFileError`, whose `field` names the place:
 "prices.csv, line 14, column AAPL", or "books.toml, portfolio 2 (hedge), key cash". In a frame,
 which has no file and no lines, `field` names row (counted from 0, as frames count) and column.
-Nothing is guessed: unknown keys, repeated rows and numbers that are none are refused.
+Nothing is guessed: unknown keys, repeated rows and invalid numbers are refused.
 """
 
 from risk_tasks.readers.market import read_market

@@ -1,4 +1,4 @@
-"""What a path holds, or the reason why it cannot be had."""
+"""The content of a file, or the reason why it cannot be read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from risk_tasks.errors import InputFileError
 
 
 def path_of(given: object) -> Path:
-    """Return `given` as a path; raises `InputFileError` for what is none."""
+    """Return `given` as a path; raises `InputFileError` for another type."""
     if not isinstance(given, str | os.PathLike):
         raise InputFileError(
             f"{type(given).__name__} is not a path.",
@@ -23,8 +23,7 @@ def path_of(given: object) -> Path:
 def read_bytes(path: Path) -> bytes:
     """Return the content of `path`, which is not empty.
 
-    Raises `InputFileError` with the path where there is no such file, or it is a directory, empty
-    or not to be read.
+    Raises `InputFileError` if the file does not exist, is a directory, is empty or is not readable.
     """
     try:
         data = path.read_bytes()

@@ -26,7 +26,7 @@ def read_market(
 ) -> MarketSnapshot:
     """Return the market of a table of prices, one row a day and one column per instrument.
 
-    `source` is a path to a `.csv` or `.parquet` file, or any frame that speaks Arrow. Column
+    `source` is a path to a `.csv` or `.parquet` file, or any frame that exports Arrow. Column
     `date` (ISO text, dates or timestamps) increases strictly; the others hold prices above zero,
     in base currency per unit. The last row is complete: it is what the market is worth, and its
     date is `as_of`, a date without time being midnight UTC.

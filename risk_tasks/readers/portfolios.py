@@ -119,7 +119,7 @@ _KEYS = {"id": str, "cash": float, "nav": float, "tags": dict, "positions": dict
 def read_portfolios(source: Source) -> list[Portfolio]:
     """Return the portfolios of `source`, in order of first appearance.
 
-    `source` is a path to a `.toml`, `.csv` or `.parquet` file, or any frame that speaks Arrow.
+    `source` is a path to a `.toml`, `.csv` or `.parquet` file, or any frame that exports Arrow.
 
     - TOML: `[[portfolio]]` with `id`, `positions` (a table of instrument = quantity, empty for a
       portfolio that holds nothing) and optionally `cash`, `nav` and a table `tags`.

@@ -69,7 +69,7 @@ class Table:
         return self.error(message, field=", ".join(parts) or None, remedy=remedy)
 
     def require(self, *names: str) -> None:
-        """Raise for the first of `names` that is no column."""
+        """Raise the table's error for the first of `names` that is not a column."""
         for name in names:
             if name not in self.names:
                 near = difflib.get_close_matches(name.lower(), map(str.lower, self.names), n=1)

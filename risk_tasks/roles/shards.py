@@ -62,7 +62,7 @@ class ServedShards:
         try:
             leased = self._store.renew(self._worker, self._n_shards, self._sharded)
         except ShardCountError as error:
-            # The worker goes on with the queues of its lanes.
+            # The worker continues with the queues of its lanes.
             leased, self._sharded = {}, []
             log.warning("shards.changed", error=str(error), remedy=error.remedy)
         before, after = ({lane: one.own for lane, one in s.items()} for s in (self._leased, leased))

@@ -40,7 +40,7 @@ from risk_tasks.wire.framing import (
 )
 
 _KIND = "risk.answer"
-#: what the server writes in place of an answer, see `broker/lua`
+#: what the server writes instead of an answer, see `broker/lua`
 _EXPIRED, _DEAD = b"!expired", b"!dead "
 
 

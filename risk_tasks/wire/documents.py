@@ -213,7 +213,7 @@ def read_report(document: object) -> RiskReport:
 
 
 def _breach(read: Breach) -> Breach:
-    """Return the breach with tuples in place of the lists of JSON."""
+    """Return the breach with tuples instead of the lists of JSON."""
     return replace(read, contributors=tuple(read.contributors), scenarios=tuple(read.scenarios))
 
 

@@ -22,7 +22,7 @@ def _reports(portfolio_ids: Iterable[str], answer: AnswerBlock) -> list[RiskRepo
     head, columns, errors = answer.head, answer.columns, answer.errors
     decisions = [GRAVITY[place] for place in answer.decisions.tolist()]
     hashes: Sequence[str | None] = answer.input_hashes or [None] * len(answer)
-    # Most rows have none: asked for each, Arrow would look each up.
+    # Most rows have no breaches; a lookup for each row would be slow.
     breaches = {row: tuple(of_row) for row, of_row in answer.breaches.items()}
     gaps, explanations = answer.gaps, answer.explanations
     return [
@@ -45,7 +45,7 @@ def _reports(portfolio_ids: Iterable[str], answer: AnswerBlock) -> list[RiskRepo
     ]
 
 
-# A member of an enumeration is looked up anew each time that it is named.
+# Naming a member of an enumeration looks it up each time.
 _OK, _ERROR = ReportStatus.OK, ReportStatus.ERROR
 #: by the number of an outcome, whether there is a number, its status, and the reason
 _TOLD = [(outcome.has_value, outcome.status.value, outcome.reason) for outcome in Outcome]
@@ -53,12 +53,12 @@ _TOLD = [(outcome.has_value, outcome.status.value, outcome.reason) for outcome i
 
 @lru_cache(4_096)
 def _unit(name: str) -> str:
-    """Reports of many portfolios name the same measures again and again."""
+    """Return the unit of a measure; cached, because all reports name the same measures."""
     return MeasureName.parse(name).definition.unit.value
 
 
 class _MeasureRow(Mapping[str, Measure]):
-    """The measures of one portfolio, read from the columns of its block when somebody asks."""
+    """The measures of one portfolio, read from the columns of its block at each access."""
 
     __slots__ = ("_columns", "_row")
 

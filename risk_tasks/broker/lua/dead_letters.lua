@@ -9,7 +9,7 @@ add_letter(ARGV[1], ARGV[4], now_ms(), ARGV[5], ARGV[6])
 return 1
 
 -- script: add_portfolio
--- Keep a letter of a live portfolio that was given up, in place of its earlier one.
+-- Keep a letter of a live portfolio that was given up; it replaces the earlier one.
 -- ARGV  1 letter id  2 portfolio  3 lane  4 reason  5 attempts  6 envelope, JSON
 --       7 maximum of dead letters  8 of their bytes
 local letter = 'risk:dead:' .. ARGV[1]
