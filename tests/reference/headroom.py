@@ -1,6 +1,6 @@
-"""How far a position may be traded, by looking: no formula, no slope, no crossing.
+"""The largest trade in a position by trial: without formulas, slopes or crossings.
 
-`breaks(q)` says whether the book with q more of the position breaks what it is held against.
+`breaks(q)` says whether the portfolio with q more of the position breaks its limit.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ N_HALVINGS = 60
 
 
 def first_break(breaks: Callable[[float], bool], grid: Iterable[float]) -> float | None:
-    """Return a trade that breaks, as near as can be told to the first one of an ascending grid.
+    """Return about the first trade of an ascending grid that breaks the limit.
 
-    None where none of the grid does. What breaks between two of the grid and not at them is missed:
-    the largest trade that is allowed is never larger than this, and may be smaller.
+    None if no point breaks it. A break between two points is not found: the largest allowed trade
+    is never larger than this, and may be smaller.
     """
     within = 0.0
     for q in grid:

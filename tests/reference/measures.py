@@ -33,13 +33,13 @@ def _negative_var(pnl: Sequence[float], value: float) -> str:
 
 @dataclass(frozen=True)
 class Twin:
-    """`value` of outcomes, oldest first, under a confidence and settings; None for no number.
+    """`value` of outcomes, oldest first, under a confidence and settings; None if undefined.
 
-    `n_required` is the fewest outcomes for a confidence, each summed over so many days; one that is
-    not `of_sums` supposes outcomes that share no day. `moved_by` bounds how far the value moves
-    where each of n outcomes moves by 1 at most; None where nothing does. `reason` is
-    what is told beside the value of these outcomes; `reads` makes of the P&L the outcomes that all
-    of these are given.
+    `n_required` is the least number of outcomes for a confidence and a number of days per outcome;
+    a measure that is not `of_sums` needs outcomes without common days. `moved_by` bounds the change
+    of the value if each of n outcomes changes by at most 1; None if there is no bound. `reason` is
+    the reason that is reported with the value; `reads` converts the P&L to the outcomes that these
+    functions receive.
     """
 
     value: Callable[[Sequence[float], str, Settings], float | None]

@@ -1,7 +1,7 @@
 """Random outcomes of a book, one path after the other.
 
-Bits are NumPy's own Philox; all else is plain loops. Held instruments stand in the order of the
-market, a path is followed by its mirror, and returns have a mean of 0.
+Bits are NumPy's own Philox; the rest is plain loops. Held instruments are in the order of the
+market, a path is followed by its antithetic path, and returns have a mean of 0.
 """
 
 from __future__ import annotations

@@ -61,21 +61,21 @@ def stress_loss(
 
 
 def change_of(
-    name: str, carried: Mapping[str, str], told: Mapping[str, Any]
+    name: str, carried: Mapping[str, str], scenario: Mapping[str, Any]
 ) -> tuple[str, float] | None:
-    """How an instrument moves: as it is named, else as a tag of it says, else as all others do.
+    """The change of an instrument: by its name, else by its tag, else that of all others.
 
-    `told` has the fields of a scenario; the change is ("relative", fraction) or ("absolute",
-    amount per unit), None where nothing is said.
+    `scenario` has the fields of a scenario; the change is ("relative", fraction) or ("absolute",
+    amount per unit); None if there is none.
     """
-    if name in told["shocks"]:
-        return "relative", told["shocks"][name]
-    if name in told["moves"]:
-        return "absolute", told["moves"][name]
+    if name in scenario["shocks"]:
+        return "relative", scenario["shocks"][name]
+    if name in scenario["moves"]:
+        return "absolute", scenario["moves"][name]
     for tag, value in carried.items():
-        if value in told["by_tag"].get(tag, {}):
-            return "relative", told["by_tag"][tag][value]
-    return None if told["others"] is None else ("relative", told["others"])
+        if value in scenario["by_tag"].get(tag, {}):
+            return "relative", scenario["by_tag"][tag][value]
+    return None if scenario["others"] is None else ("relative", scenario["others"])
 
 
 def window_return(
@@ -95,8 +95,8 @@ def window_return(
 def coverage(positions: Sequence[Position], covered: Container[int]) -> Fraction:
     """Share of gross exposure in covered instruments; 1 of a book without any."""
     gross = sum((Fraction(abs(value)) for _, value in positions), Fraction(0))
-    told = sum((Fraction(abs(value)) for i, value in positions if i in covered), Fraction(0))
-    return told / gross if gross else Fraction(1)
+    known = sum((Fraction(abs(value)) for i, value in positions if i in covered), Fraction(0))
+    return known / gross if gross else Fraction(1)
 
 
 def loss_of_changes(

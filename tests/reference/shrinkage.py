@@ -37,7 +37,7 @@ def shrunk_covariance(returns: Sequence[Sequence[float]]) -> tuple[Matrix, Fract
     """S* = (1 - s) S + s mu I and s = min(b, d) / d.
 
     S has n in the denominator; d = |S - mu I|^2, b = sum of |x_t x_t' - S|^2 / n^2. Where d is 0
-    nothing is to be shrunk.
+    s is 0.
     """
     x = departures(returns)
     m, n = len(x), len(x[0])

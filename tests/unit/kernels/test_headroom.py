@@ -110,8 +110,8 @@ def test_a_shortfall_passes_where_its_straight_pieces_do(of_lines, margin, rises
 
 
 @pytest.mark.parametrize("missing", ["pnl", "slope"])
-def test_an_outcome_that_is_missing_is_not_looked_at(missing):
-    """Neither where the book has none, nor where what is traded has none."""
+def test_a_missing_outcome_is_ignored(missing):
+    """If the return of the portfolio or of the traded instrument is missing."""
     pnl, slope = np.array([0.0, -5.0, 3.0]), np.array([[-1.0, -9.0, -1.0]])
     (pnl[1:2] if missing == "pnl" else slope[0, 1:2]).fill(np.nan)
     found, one = np.empty(1), np.array([0])
