@@ -38,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Collect tests of the containers only where they were asked for: they need built images."""
+    """Collect tests of the containers only with `--compose`: they need built images."""
     compose = Path(__file__).parent / "compose"
     if collection_path == compose and not config.getoption("--compose"):
         return True

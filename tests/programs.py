@@ -1,4 +1,4 @@
-"""What some tests need besides Python packages: programs, and the environment of other libraries.
+"""Programs, and the environment of other libraries, that some tests need.
 
 A test calls `require`. Where the program is absent the test is skipped, and the end of the run has
 one line for each program; with `RISK_TASKS_REQUIRE_PROGRAMS=1` the test fails instead, save for

@@ -79,7 +79,7 @@ def asker(risk: RiskClient, book: list[Portfolio], tables: bool) -> Callable[[fl
 
 
 def send(ask: Callable[[float], object], right: object, tally: Tally, given: object) -> None:
-    """Make calls, one after the other at the given rate, until the time is over."""
+    """Make calls sequentially at the given rate until the time is over."""
     chance = random.Random(threading.get_ident())
     pause_s = given.threads / given.calls_per_s
     due_at = time.monotonic() + chance.uniform(0, pause_s)

@@ -18,7 +18,7 @@ SERVICES = [
 
 @pytest.fixture(scope="module", autouse=True)
 def one_worker(stack):
-    """Scale to one worker, whatever the tests before left."""
+    """Scale to one worker."""
     stack.scale(1)
     stack.await_ready(1)
 
