@@ -1,7 +1,8 @@
-"""Real servers and real workers: a few for all of these tests, each ended by its process id.
+"""Real servers and workers for the integration tests: a few that all tests share.
 
-Every test uses names and ids of its own, so that one server serves many of them in any order. What
-changes things that all share (a default limit set, the server's settings) is done on `bare`.
+Each process is ended by its process id. Every test uses its own names and ids, so that one server
+serves many tests in any order. A test that changes shared state (a default limit set, settings of
+the server) uses `bare`.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from tests.integration.support import HandWorker, Sender, Server, environment, i
 
 @contextmanager
 def looked_into(url: str, pid: int) -> Iterator[Server]:
-    """A connection to the server at `url`, once it has said that it is the child we started."""
+    """A connection to the server at `url`, after a check that it is the child that we started."""
     with redis.Redis.from_url(url) as client:
         assert client.info("server")["process_id"] == pid
         assert is_our_child(pid)
@@ -61,14 +62,14 @@ def server_of_our_own() -> Iterator[Server]:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """A server of this test alone; nobody serves its lanes."""
+    """A server of this test alone, without workers."""
     with server_of_our_own() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def cache_server() -> Iterator[Server]:
-    """A server for all tests of the cache, each under a prefix of its own."""
+    """One server for all tests of the cache; each test has its own prefix."""
     with server_of_our_own() as server:
         yield server
 
@@ -82,13 +83,13 @@ def broker(server: Server) -> Iterator[BlockBroker]:
 
 @pytest.fixture
 def sender(broker: BlockBroker) -> Sender:
-    """A client of this test's own server that only sends."""
+    """A client of this test's own server; no worker reads what it sends."""
     return Sender(broker, unique("client"))
 
 
 @pytest.fixture
 def hand(server: Server) -> Iterator[HandWorker]:
-    """Serves the lanes of this test's own server, when the test says so."""
+    """Serves the lanes of this test's own server when the test calls it."""
     worker = HandWorker(server)
     yield worker
     worker.close()
@@ -130,7 +131,7 @@ def fleet_server(fleet: Fleet) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def abandoned(fleet_server: Server) -> tuple[str, list[str]]:
-    """A client that is gone, and the keys of its reply list and of a result that nobody reads."""
+    """The id of a disconnected client, its reply list and the key of an unread result."""
     client_id, block_id = unique("gone"), unique("block")
     keys = [reply_key(client_id), result_key(block_id)]
     fleet_server.client.rpush(keys[0], block_id)
@@ -142,21 +143,21 @@ def abandoned(fleet_server: Server) -> tuple[str, list[str]]:
 
 @pytest.fixture(scope="session")
 def risk(fleet: Fleet, abandoned: object) -> Iterator[RiskClient]:
-    """A client of `fleet`, where something is left to sweep while the tests go on."""
+    """A client of `fleet`; a disconnected client leaves keys to sweep while the tests run."""
     with RiskClient(fleet.url, timeout_s=20) as risk:
         yield risk
 
 
 @pytest.fixture(scope="session")
 def bare_fleet() -> Iterator[Fleet]:
-    """One worker over a server of its own."""
+    """One worker on a server of its own."""
     with running_fleet(FleetPlan(n_workers=1)) as fleet:
         yield fleet
 
 
 @pytest.fixture
 def bare(bare_fleet: Fleet) -> Iterator[Server]:
-    """A server with one worker, where nothing is published under `default`."""
+    """A server with one worker; no market is published as `default`."""
     with looked_into(bare_fleet.url, bare_fleet.server_pid) as server:
         for names in (MARKETS_KEY, LIMIT_SETS_KEY):
             server.client.hdel(names, DEFAULT_NAME)
@@ -165,7 +166,7 @@ def bare(bare_fleet: Fleet) -> Iterator[Server]:
 
 @pytest.fixture
 def call(capsys, monkeypatch) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """As `command`, but in this process: a tenth of the time, for the many ways to go wrong."""
+    """Like `command`, but in this process: ten times faster, for the many tests of errors."""
     from risk_tasks import cli
 
     for name in set(os.environ) - set(environment()):
@@ -197,9 +198,9 @@ def clients() -> Iterator[Callable[..., RiskClient]]:
 
 @pytest.fixture
 def service(market: MarketSnapshot) -> Service:
-    """The pipeline in this process, holding the sample market and no limit sets."""
+    """The pipeline in this process, with the sample market and without limit sets."""
 
     def no_limits(version: str) -> LimitSet:
-        raise AssertionError(f"{version} was asked for")
+        raise AssertionError(f"{version} was requested")
 
     return Service(MarketCache({market.id: market}.get), no_limits)

@@ -1,4 +1,4 @@
-"""What these tests share that is no fixture: bounded waits, unique names, books, commands."""
+"""Helpers of the integration tests: bounded waits, unique names, portfolios, commands."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Found = TypeVar("Found")
 
 
 def wait_until(predicate: Callable[[], Found], within_s: float, what: str = "") -> Found:
-    """Return what `predicate` returns as soon as that is true; fails after `within_s`."""
+    """Return the first true result of `predicate`; fail after `within_s`."""
     give_up_at = time.monotonic() + within_s
     while True:
         found = predicate()
@@ -50,7 +50,7 @@ def unique(word: str = "t") -> str:
 
 
 def is_our_child(pid: int) -> bool:
-    """Whether `pid` is a living child of this process, and no stranger with its number."""
+    """Whether `pid` is a living child of this process."""
     try:
         ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -59,7 +59,7 @@ def is_our_child(pid: int) -> bool:
 
 
 def is_gone(pid: int) -> bool:
-    """Whether no process has this id any more."""
+    """Whether this process has ended."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -69,7 +69,7 @@ def is_gone(pid: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server of our own: its URL, its process id, and a connection to look inside."""
+    """A server that the tests started: its URL, its process id and a connection."""
 
     url: str
     pid: int
@@ -87,11 +87,11 @@ class Server:
         return {key.decode() for key in self.client.scan_iter(count=1_000)}
 
     def content(self) -> dict[str, object]:
-        """Return every key with what it holds."""
+        """Return every key with its value."""
         return {key: self.client.dump(key) for key in self.key_names()}
 
     def lane(self, lane: Lane) -> tuple[int, int]:
-        """Return how many checks and how many bytes the lane's counters hold."""
+        """Return the counters of the lane: checks and bytes."""
         held = self.client.hmget(lane_key(lane), "checks", "bytes")
         return int(held[0] or 0), int(held[1] or 0)
 
@@ -99,7 +99,7 @@ class Server:
         return int(self.client.hget("risk:counters", name) or 0)
 
     def messages(self, queue: str) -> list[dict[str, Any]]:
-        """Return what waits in a list of Celery, first to be taken first."""
+        """Return the messages of a Celery list, the next one first."""
         return [json.loads(raw) for raw in reversed(self.client.lrange(queue, 0, -1))]
 
 
@@ -109,7 +109,7 @@ PAYLOAD = b"\x00payload\xff"
 
 @dataclass(slots=True)
 class Sender:
-    """Enqueues blocks in the name of one client."""
+    """Enqueues blocks for one client."""
 
     broker: BlockBroker
     client_id: str
@@ -134,7 +134,7 @@ class Sender:
 
 
 class HandWorker:
-    """Takes blocks as a worker does, one step at a time, so that a test says when."""
+    """Takes blocks as a worker does, one step per call."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -142,7 +142,7 @@ class HandWorker:
         self.broker = BlockBroker(self._client)
 
     def take(self, lane: Lane = Lane.NORMAL, within_s: float = 3.0) -> str:
-        """Take the next message of the lane, and return the id of its block."""
+        """Take the next message of the lane and return the id of its block."""
         taken = self._server.client.brpop([lane.queue], within_s)
         assert taken is not None, f"no message in {lane.queue} within {within_s:g} s"
         block_id: str = json.loads(taken[1])["headers"]["id"]
@@ -153,7 +153,7 @@ class HandWorker:
 
 
 def books(n: int, instruments: Sequence[str], *, seed: int = 7) -> list[Portfolio]:
-    """Return `n` portfolios of 1 to 12 positions, all different, under ids of their own."""
+    """Return `n` different portfolios of 1 to 12 positions, each with its own id."""
     rng = np.random.default_rng(seed)
     prefix = unique("book")
     made = []
@@ -166,14 +166,14 @@ def books(n: int, instruments: Sequence[str], *, seed: int = 7) -> list[Portfoli
 
 
 def untimed(reports: Sequence[RiskReport]) -> list[str]:
-    """Return the reports as texts that tell every bit of every number, without their times."""
+    """Return the reports as texts with every bit of every number, without their times."""
     return [repr(report_document(replace(report, timings={}))) for report in reports]
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """Return this process's environment with no other setting of risk_tasks than `settings`."""
+    """Return this process's environment with only these `settings` of risk_tasks."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RISK_TASKS_")}
-    # Output is as wide as where nobody has said how wide it is.
+    # the default width of a terminal
     kept.pop("COLUMNS", None)
     return {**kept, **settings}
 
@@ -181,7 +181,7 @@ def environment(**settings: str) -> dict[str, str]:
 def command(
     *arguments: object, cwd: Path | None = None, timeout_s: float = 90, **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python -m risk_tasks ...` to its end, on no terminal."""
+    """Run `python -m risk_tasks ...` to its end, without a terminal."""
     return subprocess.run(
         [sys.executable, "-m", "risk_tasks", *map(str, arguments)],
         cwd=cwd,
@@ -195,7 +195,7 @@ def command(
 
 
 def only_json(done: subprocess.CompletedProcess[str]) -> Any:
-    """Return what a command printed, which is JSON and nothing else."""
+    """Return what a command printed, which must be one JSON document."""
     assert done.returncode == 0, done.stderr
 
     def refuse(text: str) -> None:
@@ -208,7 +208,7 @@ def only_json(done: subprocess.CompletedProcess[str]) -> Any:
 def running(
     *arguments: object, log: Path, cwd: Path | None = None, settings: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `python ARGUMENTS` as a child; it and it alone is ended at the end."""
+    """Run `python ARGUMENTS` as a child, and end it when the block ends."""
     with log.open("ab") as out:
         process = subprocess.Popen(
             [sys.executable, *map(str, arguments)],

@@ -45,7 +45,7 @@ def test_reports_are_those_of_the_blocking_client_bit_by_bit(risk, fleet, book):
     assert [untimed(found) for found in run(fleet, work)] == [expected] * 3
 
 
-def test_concurrent_checks_share_blocks_and_a_lone_one_does_not_wait(fleet, market):
+def test_concurrent_checks_share_blocks_and_a_single_one_does_not_wait(fleet, market):
     """The first of three hundred goes alone; reports of one block share their timings."""
     portfolios = books(300, market.instruments)
 

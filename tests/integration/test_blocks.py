@@ -1,4 +1,4 @@
-"""The life of a block on the server, script by script, with nobody else at work there."""
+"""The life of a block on the server, script by script, without workers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ pytestmark = pytest.mark.integration
 
 
 def test_an_accepted_block_waits_in_its_lane(server, sender):
-    """One message, the payload under its own key, an entry in the ledger, room taken."""
+    """It has one message, its payload under a key, an entry in the ledger, and uses room of its
+    lane.
+    """
     block_id = sender.send(n_checks=3, timeout_s=60.0)
 
     (message,) = server.messages(Lane.NORMAL.queue)
@@ -52,15 +54,14 @@ def test_an_accepted_block_waits_in_its_lane(server, sender):
     assert since == int(entry[b"enqueued_ms"])
 
 
-def test_blocks_leave_a_lane_in_the_order_in_which_they_came(server, sender):
-    """A lane is first in, first out."""
+def test_a_lane_is_first_in_first_out(server, sender):
     sent = [sender.send() for _ in range(5)]
 
     assert [message["headers"]["id"] for message in server.messages("risk.normal")] == sent
 
 
-def test_a_started_block_is_handed_out_whole(server, broker, sender):
-    """The worker gets the bytes, the stamp and the time waited, and is written down."""
+def test_starting_a_block_returns_its_payload_and_its_stamp(server, broker, sender):
+    """The worker also receives the time in the queue, and the ledger records the worker."""
     block_id = sender.send()
 
     block = broker.start(block_id, worker="worker-7")
@@ -72,7 +73,7 @@ def test_a_started_block_is_handed_out_whole(server, broker, sender):
 
 
 def test_a_block_may_be_started_again(server, broker, sender):
-    """A second worker gets what the first got, where that one died with it."""
+    """A second worker receives the same block when the first one died."""
     block_id = sender.send()
 
     first, second = (broker.start(block_id, worker=name) for name in ("a", "b"))
@@ -81,8 +82,8 @@ def test_a_block_may_be_started_again(server, broker, sender):
     assert server.client.hget(block_key(block_id), "worker") == b"b"
 
 
-def test_a_finished_block_wakes_its_caller_and_leaves_nothing_else(server, broker, sender):
-    """Answer and reply live 900 s at most; entry, payload, ledger and room are given back."""
+def test_finishing_a_block_wakes_its_caller_and_removes_everything_else(server, broker, sender):
+    """Answer and reply expire within 900 s; entry, payload, ledger and room are released."""
     block_id = sender.send()
     broker.start(block_id, worker="w")
 
@@ -98,8 +99,8 @@ def test_a_finished_block_wakes_its_caller_and_leaves_nothing_else(server, broke
     assert {block_key(block_id), payload_key(block_id)}.isdisjoint(server.key_names())
 
 
-def test_a_block_that_nobody_waits_for_tells_nobody(server, broker, sender):
-    """Its answer is read by its id; no client is seen, and no reply is written."""
+def test_a_block_without_a_client_writes_no_reply(server, broker, sender):
+    """Its answer is read by its id; no client is recorded as seen."""
     block_id = sender.send(client_id="")
 
     assert broker.finish(block_id, b"answer") is not None
@@ -108,8 +109,8 @@ def test_a_block_that_nobody_waits_for_tells_nobody(server, broker, sender):
     assert server.key_names() == {"risk.normal", lane_key(Lane.NORMAL), result_key(block_id)}
 
 
-def test_of_an_answer_that_is_nobodys_nothing_is_kept(server, broker, sender):
-    """However the block ends: answered small or large, expired, or given up."""
+def test_a_block_without_a_client_or_result_leaves_no_key(server, broker, sender):
+    """Whether it is answered (small or large), expires or becomes a dead letter."""
     small, large, late, dead = (
         sender.send(client_id="", keeps_answer=False, timeout_s=timeout_s)
         for timeout_s in (60.0, 60.0, 0.001, 60.0)
@@ -130,8 +131,8 @@ def test_of_an_answer_that_is_nobodys_nothing_is_kept(server, broker, sender):
     assert server.lane(Lane.NORMAL) == (3, len(PAYLOAD))
 
 
-def test_a_started_block_knows_how_long_it_waited_and_waits_no_longer(server, broker, sender):
-    """And its worker is among those that hold something until it is answered."""
+def test_starting_a_block_moves_it_from_the_waiting_to_its_worker(server, broker, sender):
+    """The time in the queue is returned; the worker is recorded until it answers."""
     block_id = sender.send()
     entry = block_key(block_id)
     server.client.hset(entry, mapping={"enqueued_ms": server.now_ms() - 700, "enqueued_us": 0})
@@ -148,8 +149,8 @@ def test_a_started_block_knows_how_long_it_waited_and_waits_no_longer(server, br
     assert {"risk:held:w", "risk:holders"}.isdisjoint(server.key_names())
 
 
-def test_a_worker_holds_what_it_started_until_the_last_is_answered(server, broker, sender):
-    """What another started after it is held by that one."""
+def test_a_worker_stays_recorded_until_its_last_block_is_answered(server, broker, sender):
+    """A block that another worker started later belongs to that worker."""
     blocks = [sender.send() for _ in range(3)]
     for block_id in blocks:
         broker.start(block_id, worker="first")
@@ -164,22 +165,21 @@ def test_a_worker_holds_what_it_started_until_the_last_is_answered(server, broke
     assert server.client.zrange("risk:holders", 0, -1) == [b"second"]
 
 
-def test_a_block_whose_payload_is_gone_is_not_started(server, broker, sender):
-    """There is nothing to work on."""
+def test_a_block_without_a_payload_is_not_started(server, broker, sender):
     block_id = sender.send()
     server.client.delete(payload_key(block_id))
 
     assert broker.start(block_id, worker="w") is None
 
 
-# --- large ones pass beside the scripts
+# --- large payloads are written outside the scripts
 
 
 LARGE = b"\xff" * (SMALL_BYTES + 1)
 
 
-def test_a_large_block_is_kept_whole(server, broker, sender):
-    """Its bytes count as those of a small one do."""
+def test_a_large_block_is_stored_with_all_of_its_bytes(server, broker, sender):
+    """Its bytes count like those of a small one."""
     block_id = sender.send(payload=LARGE)
 
     assert server.lane(Lane.NORMAL) == (3, len(LARGE))
@@ -187,8 +187,8 @@ def test_a_large_block_is_kept_whole(server, broker, sender):
 
 
 @pytest.mark.parametrize("n_bytes", [SMALL_BYTES, SMALL_BYTES + 1])
-def test_a_large_answer_is_told_by_its_id_alone(server, broker, sender, n_bytes):
-    """Up to the bound it travels with the id; either way it stands under the id for a while."""
+def test_the_reply_of_a_large_answer_holds_only_its_id(server, broker, sender, n_bytes):
+    """A small answer is in the reply; both are stored under the id until they expire."""
     block_id = sender.send()
     answer = b"\xff" * n_bytes
 
@@ -203,8 +203,8 @@ def test_a_large_answer_is_told_by_its_id_alone(server, broker, sender, n_bytes)
     assert answer_key(block_id) not in server.key_names()
 
 
-def test_what_is_large_is_written_in_one_transaction_with_its_script(server, broker, sender):
-    """No other sees a payload without its block; what is small or only read needs none."""
+def test_a_large_payload_and_its_script_are_one_transaction(server, broker, sender):
+    """No other client reads a payload without its block; small payloads need no transaction."""
 
     def transactions():
         return server.client.info("commandstats").get("cmdstat_multi", {"calls": 0})["calls"]
@@ -219,8 +219,8 @@ def test_what_is_large_is_written_in_one_transaction_with_its_script(server, bro
     assert transactions() == 2
 
 
-def test_a_second_answer_that_is_large_leaves_nothing(server, broker, sender):
-    """It was written beside the script, which takes it away again."""
+def test_a_second_large_answer_leaves_no_key(server, broker, sender):
+    """It is written outside the script, and the script deletes it."""
     block_id = sender.send()
     broker.finish(block_id, b"first")
 
@@ -231,8 +231,8 @@ def test_a_second_answer_that_is_large_leaves_nothing(server, broker, sender):
     assert server.counter("duplicates") == 1
 
 
-def test_a_server_that_forgot_the_scripts_takes_large_ones_all_the_same(server, broker, sender):
-    """The transaction is done again as a whole."""
+def test_a_large_block_is_accepted_after_the_server_lost_its_scripts(server, broker, sender):
+    """The whole transaction is repeated."""
     server.client.script_flush()
     block_id = sender.send(payload=LARGE)
     server.client.script_flush()
@@ -243,8 +243,8 @@ def test_a_server_that_forgot_the_scripts_takes_large_ones_all_the_same(server, 
     assert server.lane(Lane.NORMAL) == (0, 0)
 
 
-def test_each_lane_counts_its_own(server, broker, sender):
-    """A block takes and gives back room in its own lane only."""
+def test_each_lane_has_its_own_counters(server, broker, sender):
+    """A block uses and releases room in its own lane only."""
     sent = {lane: sender.send(lane=lane, n_checks=4) for lane in Lane}
     broker.finish(sent[Lane.CRITICAL], b"answer")
 
@@ -252,8 +252,8 @@ def test_each_lane_counts_its_own(server, broker, sender):
     assert [server.client.llen(lane.queue) for lane in Lane] == [1, 1, 1]
 
 
-def test_a_round_leaves_no_key_behind(server, broker):
-    """After as many rounds as you like there are the keys that are kept for ever, and no other."""
+def test_a_complete_round_leaves_only_permanent_keys(server, broker):
+    """After any number of rounds."""
     client_id = unique("client")
     sender = Sender(broker, client_id)
     with connect(server.url) as connection:
@@ -276,7 +276,7 @@ def test_a_round_leaves_no_key_behind(server, broker):
 
 @pytest.fixture
 def published(server) -> dict[str, str]:
-    """Markets and limit sets as the stores publish them, by what is asked for."""
+    """Markets and limit sets, published as the stores publish them; the key is their name."""
     ids = {word: unique(word) for word in ("market", "limits", "market name", "limits name")}
     server.client.hset(MARKETS_KEY, ids["market name"], ids["market"])
     server.client.hset(market_key(ids["market"]), "marks", "m")
@@ -297,10 +297,10 @@ def published(server) -> dict[str, str]:
     ],
     ids=["names", "names required", "ids", "none", "unknown", "unknown market"],
 )
-def test_a_block_is_stamped_as_it_is_accepted(
+def test_a_block_is_stamped_when_it_is_accepted(
     broker, sender, published, market, limits, required, stamped
 ):
-    """Names become ids, ids stay, and what there is not is the empty stamp."""
+    """Names become ids, ids stay, and an unknown name gets an empty stamp."""
     asked = [published.get(word, word or "") for word in (market, limits)]
 
     block_id = sender.send(
@@ -313,8 +313,8 @@ def test_a_block_is_stamped_as_it_is_accepted(
     assert (started.stamp.market_id, started.stamp.limits_version) == expected
 
 
-def test_a_required_limit_set_that_is_unknown_is_refused_with_nothing_kept(server, sender):
-    """No entry, no message, no room taken."""
+def test_an_unknown_required_limit_set_is_refused_and_leaves_no_key(server, sender):
+    """No entry, no message, and no room is used."""
     before = server.content()
 
     with pytest.raises(UnknownLimitSetError, match="strict") as caught:
@@ -324,8 +324,8 @@ def test_a_required_limit_set_that_is_unknown_is_refused_with_nothing_kept(serve
     assert server.content() == before
 
 
-def test_a_stamp_stays_what_it_was_when_the_block_was_accepted(server, broker, sender, published):
-    """What is published while a block waits is for later blocks."""
+def test_a_stamp_does_not_change_while_a_block_waits(server, broker, sender, published):
+    """A later publication applies to later blocks."""
     stamp = StampRequest(published["market name"], published["limits name"])
     block_id = sender.send(stamp=stamp)
     server.client.hset(MARKETS_KEY, stamp.market, "newer market")
@@ -339,8 +339,8 @@ def test_a_stamp_stays_what_it_was_when_the_block_was_accepted(server, broker, s
     )
 
 
-def test_the_same_block_enqueued_twice_is_one(server, sender, published):
-    """A repeat, as after a lost reply, is one message under the stamp that it was given first."""
+def test_enqueuing_a_block_twice_gives_one_message(server, sender, published):
+    """A repeat, as after a lost reply, keeps the first stamp."""
     stamp = StampRequest(published["market name"], published["limits name"])
     block_id = sender.send(stamp=stamp)
     first = sender.stamp
@@ -353,10 +353,10 @@ def test_the_same_block_enqueued_twice_is_one(server, sender, published):
     assert server.content() == before
 
 
-def test_a_limit_set_that_must_answer_is_stamped_by_its_name_where_it_is_unknown(
+def test_an_unknown_limit_set_that_is_not_required_is_stamped_by_its_name(
     broker, sender, published
 ):
-    """The worker says of each check that there is none; one that is published is stamped."""
+    """The worker then reports each check; a published set is stamped by its version."""
     for limits, stamped in (("strict", "strict"), (published["limits name"], published["limits"])):
         block_id = sender.send(stamp=StampRequest("", limits, if_missing=IfMissing.ANSWER))
 
@@ -369,12 +369,12 @@ def test_a_limit_set_that_must_answer_is_stamped_by_its_name_where_it_is_unknown
 
 @pytest.fixture
 def small_batch(monkeypatch) -> None:
-    """Let the batch lane hold ten checks."""
+    """Limit the batch lane to ten checks."""
     monkeypatch.setitem(LANE_CAPACITY, Lane.BATCH, LaneCapacity(10, 1 << 20))
 
 
-def test_a_full_lane_refuses_and_keeps_nothing(server, sender, small_batch):
-    """The error says how deep the lane is and when to come back."""
+def test_a_full_lane_refuses_a_block_and_stores_nothing(server, sender, small_batch):
+    """The error has the depth of the lane and the time after which to retry."""
     sender.send(lane=Lane.BATCH, n_checks=8)
     before = server.content()
 
@@ -387,8 +387,8 @@ def test_a_full_lane_refuses_and_keeps_nothing(server, sender, small_batch):
     assert server.content() == before
 
 
-def test_a_lane_may_be_filled_to_its_last_check(server, broker, sender, small_batch):
-    """What fits exactly is accepted, other lanes have room, and what is answered makes room."""
+def test_a_lane_can_be_filled_completely(server, broker, sender, small_batch):
+    """A block that fits exactly is accepted, other lanes are not affected, answers release room."""
     first = sender.send(lane=Lane.BATCH, n_checks=8)
     sender.send(lane=Lane.BATCH, n_checks=2)
     with pytest.raises(QueueFullError):
@@ -401,23 +401,23 @@ def test_a_lane_may_be_filled_to_its_last_check(server, broker, sender, small_ba
     assert server.lane(Lane.BATCH)[0] == 10
 
 
-def test_a_block_larger_than_its_lane_passes_when_the_lane_is_empty(server, sender, small_batch):
+def test_an_empty_lane_accepts_a_block_larger_than_the_lane(server, sender, small_batch):
     """Otherwise it could never be answered."""
     sender.send(lane=Lane.BATCH, n_checks=11)
 
     assert server.lane(Lane.BATCH)[0] == 11
 
 
-def test_a_block_larger_than_its_lane_is_refused_while_there_is_one_check(sender, small_batch):
-    """It passes alone, and not beside the smallest."""
+def test_a_lane_with_one_check_refuses_a_block_larger_than_the_lane(sender, small_batch):
+    """Such a block needs an empty lane."""
     sender.send(lane=Lane.BATCH, n_checks=1)
 
     with pytest.raises(QueueFullError, match="1 checks of 10"):
         sender.send(lane=Lane.BATCH, n_checks=11)
 
 
-def test_a_repeat_is_accepted_by_a_full_lane(server, sender, small_batch):
-    """The block has its room already."""
+def test_a_full_lane_accepts_a_repeat(server, sender, small_batch):
+    """The block has room already."""
     block_id = sender.send(lane=Lane.BATCH, n_checks=10)
 
     sender.send(block_id, lane=Lane.BATCH, n_checks=10)
@@ -425,8 +425,8 @@ def test_a_repeat_is_accepted_by_a_full_lane(server, sender, small_batch):
     assert server.lane(Lane.BATCH)[0] == 10
 
 
-def test_a_lane_is_bounded_in_bytes_too(server, sender, monkeypatch):
-    """To the last byte; what is refused leaves nothing, be it small or large."""
+def test_a_lane_is_bounded_in_bytes(server, sender, monkeypatch):
+    """The bound is exact; a refused block leaves no key, small or large."""
     capacity = LaneCapacity(1_000, 2 * len(PAYLOAD))
     monkeypatch.setitem(LANE_CAPACITY, Lane.BATCH, capacity)
     sender.send(lane=Lane.BATCH)
@@ -452,10 +452,10 @@ def test_a_lane_is_bounded_in_bytes_too(server, sender, monkeypatch):
     ],
     ids=["as it drains", "at least", "at most", "nothing drains", "nobody knows"],
 )
-def test_a_full_lane_says_when_there_is_room_for_the_block(
+def test_a_full_lane_reports_when_the_block_will_fit(
     server, sender, small_batch, n_settled, within_ms, expected_s
 ):
-    """At the rate of the last seconds, within 50 ms and 5 s."""
+    """From the rate of the last seconds, between 50 ms and 5 s."""
     sender.send(lane=Lane.BATCH, n_checks=9)
     if within_ms:
         mark = {"completed": 500 + n_settled, "mark_completed": 500}
@@ -468,8 +468,8 @@ def test_a_full_lane_says_when_there_is_room_for_the_block(
     assert expected_s[0] <= caught.value.retry_after_s <= expected_s[1]
 
 
-def test_the_rate_of_a_lane_is_taken_over_two_seconds_at_least(server, broker, sender):
-    """A mark is set by the first block that is settled, and anew once it is older than that."""
+def test_the_rate_of_a_lane_is_measured_over_at_least_two_seconds(server, broker, sender):
+    """A settled block sets the mark of the measurement when the last mark is older than that."""
     blocks = [sender.send(n_checks=n_checks) for n_checks in (2, 3, 4)]
 
     def mark():
@@ -501,20 +501,20 @@ CRITICAL = Lane.CRITICAL
 
 @pytest.fixture
 def quota(server) -> str:
-    """The name of a client that may send ten critical checks a second."""
+    """The name of a client that may send ten critical checks per second."""
     name = unique("quota")
     server.client.hset(QUOTAS_KEY, name, 10)
     return name
 
 
 def bucket(server, name: str) -> tuple[float, int]:
-    """What is left of a quota, and since when."""
+    """The rest of a quota, and its time."""
     left, at_ms = server.client.hmget(f"risk:quota:{name}", "left", "at_ms")
     return float(left), int(at_ms)
 
 
-def test_a_client_over_its_quota_is_refused_and_nothing_is_kept(server, sender, quota):
-    """It is told its quota and when to come back."""
+def test_a_client_over_its_quota_is_refused_and_nothing_is_stored(server, sender, quota):
+    """The error has the quota and the time after which to retry."""
     sender.send(lane=CRITICAL, n_checks=10, quota_name=quota)
     assert bucket(server, quota)[0] == 0
     before = server.content()
@@ -528,8 +528,8 @@ def test_a_client_over_its_quota_is_refused_and_nothing_is_kept(server, sender, 
     assert server.content() == before
 
 
-def test_a_quota_bounds_the_critical_checks_of_its_client_alone(server, sender, quota):
-    """Not its other lanes, not others, and not those without a name."""
+def test_a_quota_limits_the_critical_checks_of_its_client_alone(server, sender, quota):
+    """Other lanes, other clients and clients without a name are not limited."""
     sender.send(lane=CRITICAL, n_checks=10, quota_name=quota)
 
     sender.send(lane=Lane.NORMAL, n_checks=50, quota_name=quota)
@@ -542,8 +542,8 @@ def test_a_quota_bounds_the_critical_checks_of_its_client_alone(server, sender, 
     ]
 
 
-def test_a_quota_is_used_up_to_its_last_check_and_fills_at_its_rate(server, sender, quota):
-    """What was left and what came since, of which a block takes its own."""
+def test_a_quota_can_be_used_completely_and_refills_at_its_rate(server, sender, quota):
+    """A block uses the rest and what was refilled since."""
     now = server.now_ms()
     state = {"left": 2, "at_ms": now - 300}
     server.client.hset(f"risk:quota:{quota}", mapping=state)
@@ -555,8 +555,8 @@ def test_a_quota_is_used_up_to_its_last_check_and_fills_at_its_rate(server, send
     assert left == pytest.approx(2 + 3 + (at_ms - now) / 100 - 4)
 
 
-def test_a_quota_holds_one_second_and_is_forgotten_when_it_is_full(server, sender, quota):
-    """Who was away for long may send no more at once than who was away for a second."""
+def test_a_quota_holds_at_most_one_second_and_is_deleted_when_it_is_full(server, sender, quota):
+    """A client that was idle for long may send one second's quota at once."""
     state = {"left": 7, "at_ms": server.now_ms() - 60_000}
     server.client.hset(f"risk:quota:{quota}", mapping=state)
 
@@ -566,10 +566,8 @@ def test_a_quota_holds_one_second_and_is_forgotten_when_it_is_full(server, sende
     assert 0 <= 5_800 - server.client.pttl(f"risk:quota:{quota}") < 1_000
 
 
-def test_a_block_larger_than_its_quota_passes_when_all_of_it_is_left_and_leaves_a_debt(
-    server, sender, quota
-):
-    """Else it could never pass; whoever comes next waits until the debt is paid."""
+def test_a_full_quota_accepts_a_larger_block_and_goes_into_debt(server, sender, quota):
+    """Otherwise the block could never be accepted; later blocks wait until the debt is repaid."""
     sender.send(lane=CRITICAL, n_checks=25, quota_name=quota)
 
     assert bucket(server, quota)[0] == -15
@@ -580,11 +578,11 @@ def test_a_block_larger_than_its_quota_passes_when_all_of_it_is_left_and_leaves_
         assert 0 <= retry_after_s - caught.value.retry_after_s < 0.5
 
 
-# --- the first answer, and no other
+# --- only the first answer counts
 
 
 def test_a_second_answer_is_counted_and_changes_nothing(server, broker, sender):
-    """The first answer stands, the caller is woken once, and room is given back once."""
+    """The first answer stays, the caller wakes once, and room is released once."""
     block_id = sender.send()
     broker.finish(block_id, b"first")
     before = server.content()
@@ -597,12 +595,12 @@ def test_a_second_answer_is_counted_and_changes_nothing(server, broker, sender):
     assert after == before
 
 
-def test_times_are_told_to_the_microsecond_by_the_servers_clock(server, broker, sender):
-    """From when the block was accepted: until it was started, and until it was answered."""
+def test_times_have_microseconds_of_the_servers_clock(server, broker, sender):
+    """Queue time and total time both start when the block is accepted."""
     block_id = sender.send()
     entry = block_key(block_id)
     assert 0 <= int(server.client.hget(entry, "enqueued_us")) < 1_000
-    # An hour ago, and 9 s of it in microseconds, which are told apart from noise.
+    # accepted an hour ago; 9 s in microseconds, far beyond noise
     accepted_ms = server.now_ms() - 3_600_000
     server.client.hset(entry, mapping={"enqueued_ms": accepted_ms, "enqueued_us": 9_000_000})
 
@@ -614,8 +612,8 @@ def test_times_are_told_to_the_microsecond_by_the_servers_clock(server, broker, 
     assert broker.finish(block_id, b"again") is None
 
 
-def test_of_many_answers_at_once_one_is_the_first(server, broker, sender):
-    """Scripts do not interleave."""
+def test_only_the_first_of_many_concurrent_answers_counts(server, broker, sender):
+    """Scripts run one at a time."""
     block_id = sender.send()
 
     with ThreadPoolExecutor(8) as pool:
@@ -627,8 +625,8 @@ def test_of_many_answers_at_once_one_is_the_first(server, broker, sender):
     assert server.counter("duplicates") == 15
 
 
-def test_a_server_that_forgot_the_scripts_is_given_them_again(server, broker, sender):
-    """As after its restart: every call works, whichever comes first."""
+def test_scripts_are_loaded_again_after_the_server_lost_them(server, broker, sender):
+    """As after a restart: every call works, in any order."""
     server.client.script_flush()
     block_id = sender.send()
     server.client.script_flush()

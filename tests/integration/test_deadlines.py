@@ -1,4 +1,4 @@
-"""Blocks that nobody answered in time, and clients that are gone: what is kept, what is not."""
+"""Blocks past their deadline and disconnected clients: what is removed and what stays."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 
 
 def send_overdue(server: Server, sender: Sender, **terms) -> str:
-    """Enqueue a block, and return when its deadline has passed."""
+    """Enqueue a block, and return after its deadline."""
     block_id = sender.send(timeout_s=0.001, **terms)
     deadline = int(server.client.hget(block_key(block_id), "deadline_ms"))
     wait_until(lambda: server.now_ms() > deadline, 2)
@@ -30,7 +30,7 @@ def send_overdue(server: Server, sender: Sender, **terms) -> str:
 
 
 def plant_client(server: Server, *, seen_s_ago: float, n_results: int = 2) -> tuple[str, list[str]]:
-    """Leave a client's entry, its reply list and its results; returns its id and the results."""
+    """Write a client's entry, its reply list and its results; returns its id and the results."""
     client_id = unique("client")
     blocks = [unique("block") for _ in range(n_results)]
     for block_id in blocks:
@@ -43,8 +43,8 @@ def plant_client(server: Server, *, seen_s_ago: float, n_results: int = 2) -> tu
 # --- deadlines
 
 
-def test_a_block_past_its_deadline_is_never_started(server, broker, sender):
-    """Its checks are counted as expired, its room is given back, and a late answer is dropped."""
+def test_a_block_past_its_deadline_is_not_started(server, broker, sender):
+    """Its checks count as expired, its room is released, and a late answer is dropped."""
     block_id = send_overdue(server, sender, n_checks=5)
 
     assert broker.start(block_id, worker="w") is None
@@ -61,8 +61,8 @@ def test_a_block_past_its_deadline_is_never_started(server, broker, sender):
         assert 0 <= RESULT_TTL_S - server.client.ttl(key) <= 5
 
 
-def test_a_block_that_is_gone_is_not_started_and_not_counted_as_expired(server, broker, sender):
-    """Redelivered after it was answered, it is passed over."""
+def test_a_missing_block_is_not_started_and_does_not_count_as_expired(server, broker, sender):
+    """A redelivery after its answer is skipped."""
     block_id = sender.send()
     broker.finish(block_id, b"answer")
 
@@ -70,8 +70,8 @@ def test_a_block_that_is_gone_is_not_started_and_not_counted_as_expired(server, 
     assert server.counter("expired") == 0
 
 
-def test_a_block_started_in_time_may_be_finished_late(server, broker, sender):
-    """The deadline bars the start only."""
+def test_a_block_started_in_time_may_finish_late(server, broker, sender):
+    """The deadline only prevents a start."""
     block_id = sender.send(timeout_s=0.2)
     assert broker.start(block_id, worker="w")
     deadline = int(server.client.hget(block_key(block_id), "deadline_ms"))
@@ -83,8 +83,8 @@ def test_a_block_started_in_time_may_be_finished_late(server, broker, sender):
 # --- the sweep
 
 
-def test_a_sweep_removes_overdue_blocks_and_gives_back_their_room(server, broker, sender):
-    """A block of another still has its time."""
+def test_a_sweep_removes_overdue_blocks_and_releases_their_room(server, broker, sender):
+    """A block before its deadline stays."""
     overdue = send_overdue(server, sender, n_checks=5)
     waiting = sender.send(n_checks=2)
 
@@ -98,8 +98,8 @@ def test_a_sweep_removes_overdue_blocks_and_gives_back_their_room(server, broker
     assert broker.start(waiting, worker="w") is not None
 
 
-def test_a_sweep_leaves_a_block_to_its_worker_for_the_grace(server, broker, sender):
-    """Past its deadline, but not past the grace: the worker may still finish."""
+def test_a_sweep_leaves_a_started_block_to_its_worker_for_the_grace(server, broker, sender):
+    """Past its deadline, within the grace: the worker may still finish."""
     block_id = send_overdue(server, sender)
     assert broker.sweep() == (0, 0, 0)
 
@@ -109,8 +109,8 @@ def test_a_sweep_leaves_a_block_to_its_worker_for_the_grace(server, broker, send
     assert broker.sweep() == (1, 0, 0)
 
 
-def test_a_sweep_removes_what_gone_clients_left(server, broker):
-    """Their entries, reply lists and results; those of the living stay."""
+def test_a_sweep_removes_the_keys_of_disconnected_clients(server, broker):
+    """Their entries, reply lists and results; those of connected clients stay."""
     gone, gone_results = plant_client(server, seen_s_ago=CLIENT_GONE_S + 0.005)
     living, living_results = plant_client(server, seen_s_ago=CLIENT_GONE_S - 5)
 
@@ -123,8 +123,8 @@ def test_a_sweep_removes_what_gone_clients_left(server, broker):
     assert server.key_names() >= {reply_key(living), *living_results}
 
 
-def test_a_sweep_takes_a_gone_client_of_many_replies_in_turns(server, broker):
-    """A hundred at a time: small answers stand in the list, and pass through the script."""
+def test_a_sweep_removes_the_many_replies_of_a_client_in_several_rounds(server, broker):
+    """A hundred per round: the script reads small answers from the list."""
     gone = unique("gone")
     server.client.zadd(CLIENTS_KEY, {gone: server.now_ms() - 1_000 * (CLIENT_GONE_S + 1)})
     names = [f"{gone}-{number}" for number in range(150)]
@@ -136,8 +136,8 @@ def test_a_sweep_takes_a_gone_client_of_many_replies_in_turns(server, broker):
     assert not [name for name in server.key_names() if gone in name]
 
 
-def test_a_sweep_removes_results_that_travelled_with_their_ids(server, broker, sender):
-    """A small answer stands in the reply list and under its own key."""
+def test_a_sweep_removes_results_that_the_reply_contains_too(server, broker, sender):
+    """A small answer is in the reply list and under its own key."""
     block_id = sender.send()
     broker.finish(block_id, b"an answer of words")
     seen_ms = server.now_ms() - 1_000 * (CLIENT_GONE_S + 1)
@@ -148,8 +148,8 @@ def test_a_sweep_removes_results_that_travelled_with_their_ids(server, broker, s
     assert {result_key(block_id), reply_key(sender.client_id)}.isdisjoint(server.key_names())
 
 
-def test_a_sweep_forgets_an_id_of_which_nothing_else_is_left(server, broker):
-    """It would be found overdue for ever."""
+def test_a_sweep_removes_an_id_without_any_other_key(server, broker):
+    """Otherwise every sweep would find it overdue."""
     server.client.zadd(LEDGER_KEY, {"no-such-block": 1})
 
     assert broker.sweep() == (1, 0, 0)
@@ -158,8 +158,8 @@ def test_a_sweep_forgets_an_id_of_which_nothing_else_is_left(server, broker):
     assert server.counter("expired") == 0
 
 
-def test_a_client_without_answers_is_forgotten_too(server, broker):
-    """Otherwise each process that ever asked would stay for ever."""
+def test_a_client_without_answers_is_removed_too(server, broker):
+    """Otherwise the entry of every client process would stay."""
     gone, _ = plant_client(server, seen_s_ago=CLIENT_GONE_S + 1, n_results=0)
 
     assert broker.sweep() == (0, 1, 0)
@@ -167,8 +167,8 @@ def test_a_client_without_answers_is_forgotten_too(server, broker):
     assert server.client.zscore(CLIENTS_KEY, gone) is None
 
 
-def test_asking_again_keeps_a_client_alive(server, broker, sender):
-    """A client that was not seen for long is living from its next block on."""
+def test_a_new_block_keeps_a_client_alive(server, broker, sender):
+    """A client that was idle for long is alive again with its next block."""
     sender.client_id, results = plant_client(server, seen_s_ago=CLIENT_GONE_S + 1)
     sender.send()
 
@@ -176,8 +176,8 @@ def test_asking_again_keeps_a_client_alive(server, broker, sender):
     assert server.key_names() >= {reply_key(sender.client_id), *results}
 
 
-def test_a_sweep_goes_on_until_nothing_is_left(server, broker, sender):
-    """Each round is bounded; the sweep is not left half done."""
+def test_a_sweep_continues_until_nothing_is_left(server, broker, sender):
+    """Each round is bounded, and the sweep repeats rounds."""
     for _ in range(250):
         block_id = sender.send(timeout_s=0.001)
         server.client.zadd(LEDGER_KEY, {block_id: 1.0})

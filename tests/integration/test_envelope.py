@@ -1,4 +1,4 @@
-"""The message that is written by hand, held against the one that the installed Celery writes."""
+"""The hand-written message compared with the one that the installed Celery writes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.integration.support import unique, wait_until
 
 pytestmark = pytest.mark.integration
 
-#: what Celery writes and a worker does without; each was looked up in Celery 5.7
+#: Celery writes these and a worker does not need them; each was checked in Celery 5.7
 LEFT_OUT = {
     "shadow",  # another name in logs
     "group_index",  # chords
@@ -39,7 +39,7 @@ OWN_PROPERTIES = {"correlation_id", "delivery_tag", "reply_to"}
 
 @pytest.fixture(params=list(Lane))
 def messages(request, server) -> tuple[dict, dict]:
-    """What Celery with our settings puts on a lane for the task, and what we do."""
+    """The message that Celery writes for the task with our settings, and ours."""
     lane = request.param
     app = create_app(Settings.read(broker_url=SecretStr(server.url)))
     with app:
@@ -49,8 +49,8 @@ def messages(request, server) -> tuple[dict, dict]:
     return theirs, json.loads(envelope("by-hand", lane, "3 checks"))
 
 
-def test_the_message_has_the_parts_that_celery_gives_it(messages):
-    """A part that an upgrade adds or drops is told here."""
+def test_the_message_has_the_same_parts_as_celerys(messages):
+    """Fails if a new version of Celery adds or removes a part."""
     theirs, ours = messages
 
     assert set(theirs) == set(ours)
@@ -59,8 +59,8 @@ def test_the_message_has_the_parts_that_celery_gives_it(messages):
     assert set(ours["headers"]).isdisjoint(LEFT_OUT)
 
 
-def test_what_is_not_of_one_message_alone_is_the_same(messages):
-    """Encodings, flags and routing are those of Celery under the settings of the app."""
+def test_everything_but_ids_and_times_is_the_same_as_in_celerys_message(messages):
+    """Encodings, flags and routing equal those of Celery under the settings of the app."""
     theirs, ours = messages
 
     for part, own in (("headers", OWN_HEADERS), ("properties", OWN_PROPERTIES)):
@@ -72,8 +72,8 @@ def test_what_is_not_of_one_message_alone_is_the_same(messages):
         assert ours[name] == theirs[name]
 
 
-def test_the_ids_of_one_message_are_one(messages):
-    """Celery writes the task's id in the same places; the tag is the message's own."""
+def test_the_ids_of_a_message_are_equal_where_celerys_are(messages):
+    """Celery writes the task's id in the same places; the delivery tag is different."""
     theirs, ours = messages
 
     for message, task_id in ((theirs, "by-celery"), (ours, "by-hand")):
@@ -82,8 +82,8 @@ def test_the_ids_of_one_message_are_one(messages):
     assert ours["properties"]["delivery_tag"] == "by-hand"
 
 
-def test_what_is_left_out_says_nothing_in_celery_either(messages):
-    """The headers and the part of the body that we leave out hold nothing."""
+def test_the_parts_that_we_omit_are_empty_in_celerys_message(messages):
+    """In the headers and in the body."""
     theirs, ours = messages
 
     for name in LEFT_OUT:
@@ -94,8 +94,8 @@ def test_what_is_left_out_says_nothing_in_celery_either(messages):
     assert set(embedded) == {"callbacks", "errbacks", "chain", "chord"}
 
 
-def test_a_message_with_arguments_is_read_as_celerys_own(server):
-    """The body too: names, text beyond ASCII, and nothing embedded."""
+def test_a_message_with_arguments_equals_celerys(server):
+    """The body too: names, text beyond ASCII, and empty embedded fields."""
     kwargs = {"portfolio_id": "fünd", "version": 3, "standing": {"observed": 0.1}}
     app = create_app(Settings.read(broker_url=SecretStr(server.url)))
     with app:
@@ -111,7 +111,7 @@ def test_a_message_with_arguments_is_read_as_celerys_own(server):
 
 @pytest.fixture
 def send(fleet_server):
-    """Enqueues a payload on the fleet, and returns the bytes of its answer."""
+    """Enqueues a payload on the fleet and returns the bytes of its answer."""
     client_id = unique("client")
     with connect(fleet_server.url) as client:
         broker = BlockBroker(client)
@@ -135,8 +135,8 @@ def send(fleet_server):
         fleet_server.client.delete(reply_key(client_id))
 
 
-def test_a_stock_worker_runs_it(send, market):
-    """The answer is that of the portfolio in the payload."""
+def test_a_stock_worker_runs_the_message(send, market):
+    """Its answer is that of the portfolio in the payload."""
     terms = Terms(parse_measures(["market_value"]), MeasureSettings())
     request = pack_portfolios([Portfolio("p", {"AAPL": 2.0})], terms)
 
@@ -148,14 +148,14 @@ def test_a_stock_worker_runs_it(send, market):
     ]
 
 
-def test_a_payload_that_is_none_is_answered_at_once(send):
-    """Whoever waits is told, and the worker goes on."""
+def test_an_invalid_payload_is_answered_at_once(send):
+    """The caller receives an error, and the worker continues."""
     with pytest.raises(RiskTasksError, match=r"expected risk\.request"):
         decode_answer(send(b"no arrow"))
 
 
 def test_a_finished_message_is_acknowledged(send, fleet_server):
-    """Nothing is delivered once more after the visibility time-out."""
+    """It is not delivered again after the visibility time-out."""
     send(b"no arrow")
 
     held = fleet_server.client

@@ -1,4 +1,4 @@
-"""The table of decisions and failures in design.md, row by row: nothing reads as "no breach"."""
+"""The decisions and failures of design.md, one test per row: no failure reads as "no breach"."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def portfolio(positions=None, **known) -> Portfolio:
     return Portfolio(unique(), {"AAPL": 100.0} if positions is None else positions, **known)
 
 
-def test_no_hard_limit_broken_is_accepted(risk):
+def test_unbroken_limits_accept(risk):
     report = risk.check(portfolio(), limits=limits(Limit("gross_exposure", hard=1e9)))
 
     assert (report.decision, report.breaches, report.not_evaluated) == ("accept", (), ())
 
 
-def test_a_warning_threshold_passed_warns(risk):
+def test_a_passed_warning_threshold_warns(risk):
     report = risk.check(portfolio(), limits=limits(Limit("gross_exposure", warn=1.0, hard=1e9)))
 
     assert report.decision == "warn"
@@ -43,7 +43,7 @@ def test_a_warning_threshold_passed_warns(risk):
 
 
 def test_a_broken_hard_limit_rejects_with_all_reasons(risk):
-    """Every breach and every limit that could not be told is listed, not the first alone."""
+    """Every breach and every limit that could not be evaluated is listed, not only the first."""
     held = limits(
         Limit("gross_exposure", hard=1.0),
         Limit("concentration", hard=0.5),
@@ -64,16 +64,16 @@ def test_a_broken_hard_limit_rejects_with_all_reasons(risk):
     ]
 
 
-def test_a_hard_limit_that_cannot_be_told_rejects(risk):
-    """Also where nothing is broken."""
+def test_a_hard_limit_that_cannot_be_evaluated_rejects(risk):
+    """Even without any breach."""
     report = risk.check(portfolio(), limits=limits(Limit("gross_leverage", hard=1e9)))
 
     assert (report.decision, report.breaches) == ("reject", ())
     assert [gap.limit for gap in report.not_evaluated] == ["gross_leverage"]
 
 
-def test_a_scenario_that_only_a_limit_names_is_a_limit_not_told(risk):
-    """The market lacks it, so the limit was not evaluated."""
+def test_a_limit_on_an_unknown_scenario_cannot_be_evaluated(risk):
+    """The market does not have the scenario."""
     report = risk.check(portfolio(), limits=limits(Limit("stress_loss:nowhere", hard=1e9)))
 
     assert (report.status, report.decision) == ("ok", "reject")
@@ -89,8 +89,8 @@ BAD_REQUESTS = {
 @pytest.mark.parametrize(
     ("positions", "terms", "error", "field"), BAD_REQUESTS.values(), ids=BAD_REQUESTS.keys()
 )
-def test_a_bad_request_is_raised_by_check(risk, positions, terms, error, field):
-    """The error that a worker found names the field here."""
+def test_check_raises_for_a_bad_request(risk, positions, terms, error, field):
+    """The error of the worker has the field."""
     with pytest.raises(error) as caught:
         risk.check(portfolio(positions), **terms)
 
@@ -98,7 +98,7 @@ def test_a_bad_request_is_raised_by_check(risk, positions, terms, error, field):
     assert caught.value.remedy
 
 
-def test_a_bad_request_among_many_is_one_report_and_the_others_are_answered(risk):
+def test_check_many_reports_a_bad_request_and_answers_the_others(risk):
     good, bad, also_good = portfolio(), portfolio(HOLDS_UNKNOWN), portfolio()
 
     reports = risk.check_many([good, bad, also_good], limits=limits(Limit("volatility", hard=1e9)))
@@ -111,7 +111,7 @@ def test_a_bad_request_among_many_is_one_report_and_the_others_are_answered(risk
     assert (reports[1].measures, reports[1].breaches, reports[1].input_hash) == ({}, (), None)
 
 
-def test_an_empty_book_is_zeros_and_undefined_ratios(risk):
+def test_an_empty_book_has_zeros_and_undefined_ratios(risk):
     report = risk.check(portfolio({}, nav=100.0))
 
     for name, measure in report.measures.items():
@@ -124,16 +124,16 @@ def test_an_empty_book_is_zeros_and_undefined_ratios(risk):
 @pytest.mark.parametrize(
     ("known", "reason"),
     [({}, "nav_unknown"), ({"nav": 0.0}, "nav_not_positive"), ({"cash": -1e9}, "nav_not_positive")],
-    ids=["unknown", "zero", "below zero by its cash"],
+    ids=["unknown", "zero", "below zero because of cash"],
 )
-def test_measures_over_nav_are_undefined_without_one(risk, known, reason):
+def test_measures_per_nav_are_undefined_without_a_nav(risk, known, reason):
     leverage = risk.check(portfolio(**known)).measures["gross_leverage"]
 
     assert (leverage.value, leverage.status, leverage.reason) == (None, "undefined", reason)
 
 
-def test_a_window_too_short_for_a_confidence_is_insufficient(risk, market):
-    """A thousand observations reach 99.9 % and no further."""
+def test_a_window_that_is_too_short_for_a_confidence_is_insufficient(risk, market):
+    """A thousand observations suffice for 99.9 %."""
     assert market.n_observations == 1_000
     names = [
         f"{name}@{confidence}"
@@ -148,7 +148,7 @@ def test_a_window_too_short_for_a_confidence_is_insufficient(risk, market):
     assert report.measures[names[2]].value is None
 
 
-def test_an_unknown_market_is_no_market(risk):
+def test_an_unknown_market_raises_an_error(risk):
     report = risk.check(
         portfolio(), market=unique("nowhere"), limits=limits(Limit("volatility", hard=1))
     )
@@ -157,8 +157,8 @@ def test_an_unknown_market_is_no_market(risk):
     assert (report.market_id, report.measures) == (None, {})
 
 
-def test_a_worker_starts_without_a_market_and_serves_once_there_is_one(bare, clients, market):
-    """The doors stay open: a rejected report first, an answer after publishing."""
+def test_a_worker_starts_without_a_market_and_answers_once_one_is_published(bare, clients, market):
+    """Until then reports are rejected."""
     risk = clients(bare.url, timeout_s=20)
     one = portfolio()
 
@@ -172,8 +172,8 @@ def test_a_worker_starts_without_a_market_and_serves_once_there_is_one(bare, cli
     assert (after.status, after.market_id) == ("ok", market.id)
 
 
-def test_a_full_lane_is_told_with_its_depth_and_a_time(server, clients, monkeypatch):
-    """What was already sent of the call is no longer waited for."""
+def test_a_full_lane_raises_with_its_depth_and_a_retry_time(server, clients, monkeypatch):
+    """The client stops waiting for the blocks that it sent before."""
     monkeypatch.setitem(LANE_CAPACITY, Lane.BATCH, LaneCapacity(10, 1 << 20))
     risk = clients(server.url, timeout_s=0.1)
     with pytest.raises(ReportTimeoutError):
@@ -187,8 +187,8 @@ def test_a_full_lane_is_told_with_its_depth_and_a_time(server, clients, monkeypa
     assert server.client.llen(Lane.BATCH.queue) == 1
 
 
-def test_a_check_not_answered_in_time_is_told_with_its_id(server, clients):
-    """The id is that of the block, which is there for whoever serves the lane too late."""
+def test_a_time_out_has_the_id_of_the_check(server, clients):
+    """The id of the block, which a worker can still answer."""
     risk = clients(server.url)
 
     with pytest.raises(ReportTimeoutError) as caught:

@@ -1,4 +1,4 @@
-"""The broker away, slow, cut off in the middle: typed errors in time, and no answer lost."""
+"""The broker is down, slow or disconnects: typed errors in time, and no answer is lost."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ONE = Portfolio("one", {"AAPL": 1.0})
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """A port of this machine that nobody listens at, held so that nobody comes."""
+    """A local port without a listener, bound so that no other process listens there."""
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         yield holder.getsockname()[1]
@@ -38,7 +38,7 @@ def closed_port() -> Iterator[int]:
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A port where connections are taken and nothing is ever said."""
+    """A port that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         yield listener.getsockname()[1]
 
@@ -67,23 +67,23 @@ CALLS: dict[str, Callable[[RiskClient, object], object]] = {
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
-def test_a_broker_that_is_down_is_told_at_once(clients, market, closed_port, call):
-    """Not after the time that a report may take."""
+def test_a_broker_that_is_down_raises_at_once(clients, market, closed_port, call):
+    """Without waiting for the time-out of a report."""
     risk = clients(url_of(closed_port), timeout_s=30)
 
     with told_in_time(closed_port):
         call(risk, market)
 
 
-def test_a_broker_that_never_answers_is_told_in_time(clients, silent_port):
-    """A connection is not an answer."""
+def test_a_broker_that_never_answers_raises_in_time(clients, silent_port):
+    """An accepted connection is not an answer."""
     risk = clients(url_of(silent_port), timeout_s=30)
 
     with told_in_time(silent_port):
         risk.check(ONE)
 
 
-def test_a_password_in_the_url_is_in_no_message(clients, closed_port):
+def test_no_message_contains_the_password_of_the_url(clients, closed_port):
     risk = clients(f"redis://user:geheim@127.0.0.1:{closed_port}/0")
 
     with pytest.raises(TransportError) as caught:
@@ -92,14 +92,14 @@ def test_a_password_in_the_url_is_in_no_message(clients, closed_port):
     assert "geheim" not in f"{caught.value} {risk!r}"
 
 
-def test_what_is_no_url_is_told(clients):
+def test_an_invalid_url_raises(clients):
     with pytest.raises(TransportError, match="redis://"):
         clients("broker:6379").check(ONE)
 
 
 @contextmanager
 def halted(pid: int) -> Iterator[None]:
-    """Hold a process of ours, and let it go on at the end."""
+    """Stop a process that we started, and continue it at the end."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -107,8 +107,8 @@ def halted(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def test_a_server_that_is_held_is_told_in_time_and_serves_again(bare, clients, market):
-    """Over a connection that stood, over a new one, and right answers once it goes on."""
+def test_a_stopped_server_raises_in_time_and_serves_again(bare, clients, market):
+    """Over open and new connections, with right answers once the server continues."""
     risk, other = clients(bare.url, timeout_s=20), clients(bare.url, timeout_s=20)
     risk.publish_market(market)
     price = risk.check(ONE).measures["market_value"].value
@@ -124,8 +124,8 @@ def test_a_server_that_is_held_is_told_in_time_and_serves_again(bare, clients, m
     wait_until(lambda: bare.lane(Lane.NORMAL) == (0, 0), 10, "room given back")
 
 
-def test_a_server_that_dies_while_one_waits_is_an_error_in_time(server, clients):
-    """The time-out of the call holds, whatever happens to the server."""
+def test_a_server_that_dies_during_a_wait_raises_in_time(server, clients):
+    """The time-out of the call limits the wait."""
     risk = clients(server.url, timeout_s=1.0)
     started = time.monotonic()
 
@@ -139,8 +139,8 @@ def test_a_server_that_dies_while_one_waits_is_an_error_in_time(server, clients)
     assert time.monotonic() - started < 2.5
 
 
-def test_a_server_that_refuses_is_no_fault_of_the_network(server, clients):
-    """Out of memory, it says so; nothing of it escapes untyped."""
+def test_a_server_error_is_not_a_transport_error(server, clients):
+    """When the server is out of memory, every call raises a typed error."""
     server.client.config_set("maxmemory", "1")
     risk = clients(server.url)
 
@@ -150,11 +150,11 @@ def test_a_server_that_refuses_is_no_fault_of_the_network(server, clients):
     assert isinstance(caught.value.__cause__, ResponseError)
 
 
-# --- answers that come late, or not
+# --- late answers
 
 
-def test_nobody_serving_is_a_time_out(server, clients):
-    """After the time that was given: the call's own, or else the client's."""
+def test_a_lane_without_a_worker_times_out(server, clients):
+    """After the time-out of the call, or that of the client."""
     risk = clients(server.url, timeout_s=0.4)
 
     for given, seconds in ((None, 0.4), (0.15, 0.15)):
@@ -168,7 +168,7 @@ def test_nobody_serving_is_a_time_out(server, clients):
 
 @contextmanager
 def served_by_hand(hand: HandWorker, service, market_id: str, blocks: int = 1) -> Iterator[None]:
-    """Serve the normal lane from this process for so many blocks."""
+    """Serve this number of blocks of the normal lane from this process."""
 
     def serve() -> None:
         for _ in range(blocks):
@@ -185,7 +185,7 @@ def served_by_hand(hand: HandWorker, service, market_id: str, blocks: int = 1) -
 def test_a_late_answer_is_dropped_and_the_next_call_is_right(
     server, clients, hand, service, market
 ):
-    """The answer of the call that was given up stays for whoever asks for it by its id."""
+    """The answer of the call that timed out can be read by its id."""
     risk = clients(server.url)
     risk.publish_market(market)
     with ThreadPoolExecutor(1) as pool:
@@ -204,8 +204,8 @@ def test_a_late_answer_is_dropped_and_the_next_call_is_right(
     assert result_key(late) in server.key_names()
 
 
-def test_a_client_that_waits_long_is_not_taken_for_gone(server, clients, monkeypatch):
-    """It says again and again that it is there; the sweep spares it."""
+def test_a_client_that_waits_for_long_stays_connected(server, clients, monkeypatch):
+    """It renews its entry, and the sweep does not remove it."""
     monkeypatch.setattr("risk_tasks.client.replies._SEEN_EVERY_S", 0.05)
     risk = clients(server.url, timeout_s=10)
 
@@ -219,7 +219,7 @@ def test_a_client_that_waits_long_is_not_taken_for_gone(server, clients, monkeyp
         assert waiting.exception(timeout=10) is not None
 
 
-def test_answers_out_of_order_come_back_in_order(
+def test_answers_that_arrive_out_of_order_are_returned_in_order(
     server, clients, hand, service, market, monkeypatch
 ):
     """The last block is answered first."""
@@ -243,7 +243,7 @@ def test_answers_out_of_order_come_back_in_order(
 
 @pytest.fixture
 def proxied(server) -> Iterator[Callable[[Callable[[bytes], bool]], Proxy]]:
-    """Makes wires to this test's own server."""
+    """Makes connections to this test's own server."""
     made: list[Proxy] = []
 
     def make(matches: Callable[[bytes], bool]) -> Proxy:
@@ -255,10 +255,10 @@ def proxied(server) -> Iterator[Callable[[Callable[[bytes], bool]], Proxy]]:
         proxy.close()
 
 
-def test_a_block_is_accepted_once_though_the_server_said_so_in_vain(
+def test_a_block_is_accepted_once_when_the_reply_is_lost(
     server, clients, hand, service, market, proxied
 ):
-    """The client repeats what may have failed, and the server knows the block."""
+    """The client repeats the call, and the server recognises the block."""
     clients(server.url).publish_market(market)
     wire = proxied(lambda data: b"accepted" in data)
     risk = clients(wire.url)
@@ -282,10 +282,10 @@ LOST = {
 
 
 @pytest.mark.parametrize("lost", LOST.values(), ids=LOST.keys())
-def test_an_answer_lost_on_a_broken_connection_is_read_again(
+def test_an_answer_lost_with_its_connection_is_read_again(
     server, clients, hand, service, market, proxied, lost
 ):
-    """It stands on the server until it was read, not until it was sent."""
+    """It stays on the server until the client has read it."""
     clients(server.url).publish_market(market)
     wire = proxied(lost)
     risk = clients(wire.url, timeout_s=3)
@@ -297,8 +297,8 @@ def test_an_answer_lost_on_a_broken_connection_is_read_again(
     assert report.measures["market_value"].value == market.prices[market.index["AAPL"]]
 
 
-def test_a_request_error_is_no_transport_error(risk):
-    """Whoever retries on `TransportError` does not repeat what can never pass."""
+def test_a_request_error_is_not_a_transport_error(risk):
+    """A caller that retries on `TransportError` does not retry an invalid request."""
     with pytest.raises(RequestError) as caught:
         risk.check(Portfolio("p", {"NOPE": 1.0}))
 

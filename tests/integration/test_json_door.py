@@ -1,4 +1,4 @@
-"""The door for any service that has Celery and nothing of ours."""
+"""The JSON task, for any service that has Celery and not this library."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WITHIN_S = 20
 
 @pytest.fixture(scope="module")
 def app(fleet) -> Iterator[Celery]:
-    """An app as another service makes it: two URLs and nothing else."""
+    """An app as another service makes it: two URLs and no other settings."""
     app = Celery(broker=fleet.url, backend=fleet.url, set_as_current=False)
     yield app
     app.backend.result_consumer.stop()
@@ -37,7 +37,7 @@ def app(fleet) -> Iterator[Celery]:
 
 @pytest.fixture
 def ask(app) -> Callable[..., dict[str, Any]]:
-    """Sends one check, and returns its result, which is JSON."""
+    """Sends one check and returns its result, which is JSON."""
 
     def send(queue: str = "risk.normal", args=None, **kwargs: Any) -> dict[str, Any]:
         result = app.send_task("risk.check", args=args, kwargs=kwargs, queue=queue)
@@ -51,7 +51,7 @@ def ask(app) -> Callable[..., dict[str, Any]]:
 
 
 def as_document(report: risk_tasks.RiskReport) -> dict[str, Any]:
-    """Return what of a report the other door gives bit by bit."""
+    """Return the part of a report that must equal the other door's to the bit."""
     return json.loads(
         json.dumps(
             {
@@ -71,8 +71,8 @@ def as_document(report: risk_tasks.RiskReport) -> dict[str, Any]:
     )
 
 
-def test_reports_of_both_doors_are_the_same(ask, risk, book, limit_set):
-    """Every part of every report, to the bit."""
+def test_the_json_task_and_the_client_give_the_same_reports(ask, risk, book, limit_set):
+    """Every part of every report is equal to the bit."""
     name = unique("limits")
     risk.publish_limits(limit_set, name)
 
@@ -93,11 +93,11 @@ def test_reports_of_both_doors_are_the_same(ask, risk, book, limit_set):
 
 
 @pytest.mark.parametrize("queue", ["risk.critical", "risk.normal", "risk.batch"])
-def test_every_lane_has_this_door(ask, queue):
+def test_every_lane_serves_the_json_task(ask, queue):
     assert ask(queue, portfolio={"id": "p", "positions": {}})["status"] == "ok"
 
 
-def test_everything_may_be_said_in_json(ask, risk, market):
+def test_the_json_task_accepts_every_option(ask, risk, market):
     """Limits, measures, settings and market, as documents with the fields of the classes."""
     limits = {"id": "mine", "limits": [{"measure": "gross_exposure", "hard": 1}]}
     settings = {"confidence": 0.95, "horizon_days": 10, "var_convention": "linear"}
@@ -197,8 +197,8 @@ BAD_REQUESTS = {
 @pytest.mark.parametrize(
     ("request_", "code", "field"), BAD_REQUESTS.values(), ids=BAD_REQUESTS.keys()
 )
-def test_a_bad_request_is_a_successful_task_that_says_so(ask, request_, code, field):
-    """Code, field and remedy stand at the top, and the decision is to reject."""
+def test_a_bad_request_is_a_successful_task_with_an_error(ask, request_, code, field):
+    """Code, field and remedy are at the top level, and the decision is `reject`."""
     document = ask(**request_)
 
     assert (document["status"], document["code"], document["field"]) == ("error", code, field)
@@ -207,8 +207,7 @@ def test_a_bad_request_is_a_successful_task_that_says_so(ask, request_, code, fi
     assert (document["decision"], document["measures"]) == ("reject", {})
 
 
-def test_the_portfolio_may_stand_first(ask):
-    """As the one positional argument."""
+def test_the_portfolio_can_be_the_positional_argument(ask):
     assert ask(args=[GOOD])["portfolio_id"] == "p"
 
 
@@ -217,15 +216,15 @@ def test_the_portfolio_may_stand_first(ask):
     [([GOOD, "nowhere-to-be-found"], {}), ([GOOD], {"portfolio": {**GOOD, "id": "q"}})],
     ids=["limits second", "portfolio twice"],
 )
-def test_a_positional_argument_is_never_dropped(ask, args, kwargs):
-    """Limits that nobody reads would read as none."""
+def test_a_second_positional_argument_is_refused(ask, args, kwargs):
+    """Otherwise limits would be dropped and the check would run without them."""
     document = ask(args=args, **kwargs)
 
     assert (document["status"], document["decision"]) == ("error", "reject")
 
 
 def test_signatures_of_checks_make_a_group(app, risk, market):
-    """One result for each, in order, also of a bad one among them."""
+    """One result for each, in order; a bad check has its own result."""
     with pytest.raises(RiskTasksError):
         Portfolio("bad", {"AAPL": float("nan")})
     limits = LimitSet("s", [Limit("gross_exposure", hard=1.0)])
@@ -264,8 +263,8 @@ def test_signatures_of_checks_make_a_group(app, risk, market):
     assert results[0]["measures"]["market_value"]["value"] == market.prices[0]
 
 
-def test_a_signature_travels_as_json_and_names_its_lane():
-    """What is not given is not sent, and no app is needed to write it down."""
+def test_a_signature_is_json_and_names_its_lane():
+    """Options that are not given are left out, and no app is needed."""
     signature = risk_tasks.signature(GOOD, priority="batch")
 
     written = json.loads(json.dumps(signature))
@@ -274,8 +273,7 @@ def test_a_signature_travels_as_json_and_names_its_lane():
     assert written["options"] == {"queue": "risk.batch"}
 
 
-def test_a_signature_needs_no_numba():
-    """Producers stay light."""
+def test_a_signature_does_not_import_numba():
     script = """
 import sys
 import risk_tasks
@@ -295,8 +293,8 @@ print(*sorted(name for name in sys.modules if name.partition(".")[0] in ("numba"
     assert (done.returncode, done.stdout) == (0, "\n"), done.stderr
 
 
-def test_pickle_is_refused_and_the_worker_goes_on(app, ask):
-    """What a message holds is never evaluated."""
+def test_pickle_is_refused_and_the_worker_continues(app, ask):
+    """The content of a message is never evaluated."""
     sent = app.send_task(
         "risk.check", kwargs={"portfolio": GOOD}, queue="risk.normal", serializer="pickle"
     )

@@ -1,4 +1,4 @@
-"""What was accepted, who holds it, what was given up, and how that is looked at."""
+"""The ledger: accepted blocks, the workers that hold them, dead letters, and what upkeep reads."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def send(broker, *, lane=Lane.NORMAL, timeout_s=60.0, client_id=""):
 
 
 def kill(server, broker, hand, block_id):
-    """Let its worker die until the block is given up."""
+    """Let its worker die until the block is a dead letter."""
     for _ in range(MAX_REQUEUES + 1):
         assert hand.take() == block_id
         broker.start(block_id, worker="mortal")
@@ -62,8 +62,8 @@ def kill(server, broker, hand, block_id):
     assert not server.client.exists(block_key(block_id))
 
 
-def test_a_block_that_two_workers_started_belongs_to_the_last(server, broker, hand):
-    """The death of the first one changes nothing."""
+def test_a_block_that_two_workers_started_belongs_to_the_second(server, broker, hand):
+    """The death of the first worker changes nothing."""
     block_id = send(broker)
     hand.take()
     broker.start(block_id, worker="first")
@@ -77,15 +77,15 @@ def test_a_block_that_two_workers_started_belongs_to_the_last(server, broker, ha
 
 
 def age(server, block_id, *, by_s, lane=Lane.NORMAL):
-    """Let a block that waits have been accepted so much earlier; returns when that was."""
+    """Move the acceptance of a waiting block into the past; returns the new time."""
     enqueued_ms = int(server.client.hget(block_key(block_id), "enqueued_ms")) - int(by_s * 1e3)
     server.client.hset(block_key(block_id), "enqueued_ms", enqueued_ms)
     server.client.zadd(waiting_key(lane), {block_id: enqueued_ms})
     return enqueued_ms
 
 
-def test_what_was_fetched_and_never_started_is_put_back_after_the_grace(server, broker, hand):
-    """It is served before what waits, and has the grace once more; its place in time stays."""
+def test_a_fetched_block_that_was_not_started_is_requeued_after_the_grace(server, broker, hand):
+    """It is next in its lane, has a new grace, and keeps its time of acceptance."""
     block_id, waiting = send(broker), send(broker)
     assert hand.take() == block_id
     assert broker.reap().requeued == 0
@@ -108,8 +108,8 @@ def test_what_was_fetched_and_never_started_is_put_back_after_the_grace(server, 
 
 
 @pytest.mark.parametrize("lane", Lane)
-def test_each_lane_is_looked_at(server, broker, hand, lane):
-    """What is put back is put back where it was."""
+def test_every_lane_is_checked_for_lost_blocks(server, broker, hand, lane):
+    """A lost block is requeued in its own lane."""
     block_id = send(broker, lane=lane)
     hand.take(lane)
     age(server, block_id, by_s=FETCH_GRACE_S + 1, lane=lane)
@@ -119,8 +119,8 @@ def test_each_lane_is_looked_at(server, broker, hand, lane):
     assert server.client.llen(lane.queue) == 1
 
 
-def test_what_waits_for_long_in_a_long_lane_is_left_alone(server, broker, hand):
-    """Only the end that is served is looked at; what was taken from it is missed."""
+def test_a_block_that_waits_in_a_long_lane_is_not_requeued(server, broker, hand):
+    """Only the end that workers read is checked for missing blocks."""
     fetched, *waiting = (send(broker) for _ in range(250))
     assert hand.take() == fetched
     for place, block_id in enumerate([fetched, *waiting]):
@@ -135,8 +135,8 @@ def test_what_waits_for_long_in_a_long_lane_is_left_alone(server, broker, hand):
     assert all(server.client.hget(block_key(block_id), "requeues") is None for block_id in waiting)
 
 
-def test_a_lane_is_read_whoever_wrote_into_it(server, broker, hand):
-    """kombu writes what it gives back with blanks, and strangers write what they like."""
+def test_messages_with_any_json_spacing_are_found_in_a_lane(server, broker, hand):
+    """kombu writes restored messages with blanks; other writers use any spacing."""
     fetched, waiting = send(broker), send(broker)
     hand.take()
     for block_id in (fetched, waiting):
@@ -150,8 +150,8 @@ def test_a_lane_is_read_whoever_wrote_into_it(server, broker, hand):
     assert hand.take() == fetched
 
 
-def test_what_a_dead_worker_held_is_put_back_for_the_next(server, broker, hand):
-    """As if nobody had started it, and before what waits; a hundred blocks a look."""
+def test_the_blocks_of_a_dead_worker_are_requeued_first(server, broker, hand):
+    """They are as if not started, ahead of those that wait; one look handles a hundred blocks."""
     held = [send(broker) for _ in range(120)]
     waiting = send(broker)
     for block_id in held:
@@ -171,8 +171,8 @@ def test_what_a_dead_worker_held_is_put_back_for_the_next(server, broker, hand):
     assert server.lane(Lane.NORMAL)[0] == 121 * 3
 
 
-def test_a_worker_that_died_holding_nothing_that_exists_is_forgotten(server, broker):
-    """What it held was removed by another hand."""
+def test_a_dead_worker_without_existing_blocks_is_removed(server, broker):
+    """Another process removed its blocks."""
     server.client.sadd("risk:held:mortal", "no-such-block")
     server.client.zadd("risk:holders", {"mortal": 1})
 
@@ -182,10 +182,10 @@ def test_a_worker_that_died_holding_nothing_that_exists_is_forgotten(server, bro
 
 
 @pytest.mark.parametrize("max_requeues", [1, 2])
-def test_a_block_is_put_back_so_often_and_then_given_up(
+def test_a_block_is_requeued_a_limited_number_of_times(
     server, broker, hand, monkeypatch, max_requeues
 ):
-    """Also where no worker ever got as far as to start it; its caller is told."""
+    """Also if no worker ever started it; its caller receives an error."""
     monkeypatch.setattr("risk_tasks.broker.blocks.MAX_REQUEUES", max_requeues)
     blocks = [send(broker, client_id="waits") for _ in range(2)]
     looks = []
@@ -209,7 +209,7 @@ def test_a_block_is_put_back_so_often_and_then_given_up(
     assert server.client.zcard(LEDGER_KEY) == server.client.zcard("risk:waiting:normal") == 0
 
 
-def test_all_that_is_past_its_deadline_is_counted(server, broker, hand):
+def test_all_blocks_past_their_deadline_are_counted(server, broker, hand):
     """Each once."""
     for _ in range(2):
         block_id = send(broker)
@@ -220,8 +220,8 @@ def test_all_that_is_past_its_deadline_is_counted(server, broker, hand):
     assert broker.reap().expired == 2
 
 
-def test_what_is_overdue_and_past_its_deadline_is_answered_expired(server, broker, hand):
-    """It is not put back: nobody waits for it any more."""
+def test_an_overdue_block_past_its_deadline_expires(server, broker, hand):
+    """It is not requeued, because its caller has timed out."""
     block_id = send(broker)
     hand.take()
     broker.start(block_id, worker="mortal")
@@ -234,8 +234,8 @@ def test_what_is_overdue_and_past_its_deadline_is_answered_expired(server, broke
     assert server.lane(Lane.NORMAL) == (0, 0)
 
 
-def test_a_block_that_outlives_no_worker_is_a_dead_letter(server, broker, hand):
-    """With its reason and its original bytes, and its room in the lane is given back."""
+def test_a_block_that_kills_its_workers_becomes_a_dead_letter(server, broker, hand):
+    """The letter has its reason and its original bytes; its room in the lane is released."""
     block_id = send(broker)
 
     kill(server, broker, hand, block_id)
@@ -274,8 +274,8 @@ def test_commands_list_show_replay_and_remove_dead_letters(server, broker, hand)
     assert int(server.client.hget("risk:counters", "dead_bytes")) == 0
 
 
-def test_a_replayed_block_is_answered_by_its_id(server, broker, hand):
-    """Under its old stamp, and with a deadline of its own."""
+def test_the_answer_of_a_replayed_block_is_read_by_its_id(server, broker, hand):
+    """It keeps its stamp and gets a new deadline."""
     block_id = send(broker, client_id="waits")
     kill(server, broker, hand, block_id)
     n_told = server.client.llen(reply_key("waits"))
@@ -295,8 +295,8 @@ def test_a_replayed_block_is_answered_by_its_id(server, broker, hand):
     assert server.client.llen(reply_key("waits")) == n_told == 1
 
 
-def test_the_dead_are_bounded(server, monkeypatch):
-    """In number and in bytes; the oldest go, and are counted."""
+def test_dead_letters_are_bounded(server, monkeypatch):
+    """In number and in bytes; the oldest are removed and counted."""
     monkeypatch.setattr("risk_tasks.broker.dead_letters.MAX_DEAD", 5)
     monkeypatch.setattr("risk_tasks.broker.dead_letters.MAX_DEAD_BYTES", 300)
     letters = DeadLetters(server.client)
@@ -312,8 +312,8 @@ def test_the_dead_are_bounded(server, monkeypatch):
         letters.letter(kept[0])
 
 
-def test_the_latest_letters_stand_first(server):
-    """Also of one millisecond, and as many as are asked for."""
+def test_the_latest_dead_letters_are_listed_first(server):
+    """Also within one millisecond, and as many as requested."""
     letters = DeadLetters(server.client)
     kept = [letters.quarantine(b"x", lane="normal", reason="test") for _ in range(20)]
 
@@ -321,8 +321,7 @@ def test_the_latest_letters_stand_first(server):
     assert [letter.id for letter in letters.letters(3)] == kept[:-4:-1]
 
 
-def test_the_number_of_the_dead_is_bounded_to_the_last_one(server, monkeypatch):
-    """As many as there may be are kept."""
+def test_exactly_the_maximum_number_of_dead_letters_is_kept(server, monkeypatch):
     monkeypatch.setattr("risk_tasks.broker.dead_letters.MAX_DEAD", 3)
     letters = DeadLetters(server.client)
 
@@ -334,8 +333,8 @@ def test_the_number_of_the_dead_is_bounded_to_the_last_one(server, monkeypatch):
     assert server.counter("quarantined") == 5
 
 
-def test_the_last_of_the_dead_is_kept_however_large_it_is(server, monkeypatch):
-    """Else nobody could see why it died."""
+def test_the_latest_dead_letter_is_kept_at_any_size(server, monkeypatch):
+    """Otherwise its reason would be lost."""
     monkeypatch.setattr("risk_tasks.broker.dead_letters.MAX_DEAD_BYTES", 50)
     letters = DeadLetters(server.client)
 
@@ -345,8 +344,8 @@ def test_the_last_of_the_dead_is_kept_however_large_it_is(server, monkeypatch):
     assert server.counter("dead_bytes") == 100
 
 
-def test_a_malformed_message_is_kept_by_its_head_and_not_replayed(server):
-    """It has no payload, asks for no checks, and was never put back."""
+def test_a_malformed_message_is_kept_by_its_head_and_cannot_be_replayed(server):
+    """It has no payload, counts no checks, and was never requeued."""
     letters = DeadLetters(server.client)
     message = bytes(range(256)) * 257
 
@@ -366,8 +365,8 @@ def test_a_malformed_message_is_kept_by_its_head_and_not_replayed(server):
     assert server.content() == before
 
 
-def test_a_letter_that_there_is_not_is_unknown(server):
-    """To whatever is asked of it, and by its name."""
+def test_an_unknown_dead_letter_is_refused(server):
+    """By every command, with the id in the message."""
     letters = DeadLetters(server.client)
     server.client.zadd(DEAD_KEY, {"vanished": 1})
 
@@ -382,8 +381,8 @@ def test_a_letter_that_there_is_not_is_unknown(server):
         assert refused.value.field == "id"
 
 
-def test_the_bytes_of_the_dead_are_those_of_payload_and_message(server, broker, hand):
-    """They are given back as a letter is dropped or replayed."""
+def test_the_bytes_of_dead_letters_are_those_of_payload_and_message(server, broker, hand):
+    """Dropping or replaying a letter releases them."""
     dead = [send(broker) for _ in range(2)]
     for block_id in dead:
         kill(server, broker, hand, block_id)
@@ -401,8 +400,8 @@ def test_the_bytes_of_the_dead_are_those_of_payload_and_message(server, broker, 
     assert not any(key.startswith("risk:dead") for key in server.key_names())
 
 
-def test_a_replayed_block_is_as_if_it_had_just_been_sent(server, broker, hand):
-    """It waits behind the rest, and nothing of its first life is left in its entry."""
+def test_a_replayed_block_is_like_a_new_one(server, broker, hand):
+    """It is last in its lane, and its entry has nothing of its first run."""
     block_id = send(broker, client_id="waits")
     kill(server, broker, hand, block_id)
     waiting = send(broker)
@@ -420,8 +419,8 @@ def test_a_replayed_block_is_as_if_it_had_just_been_sent(server, broker, hand):
     assert [hand.take(), hand.take()] == [waiting, block_id]
 
 
-def test_the_payloads_of_the_dead_are_bounded_with_them(server, broker, hand, monkeypatch):
-    """The oldest letter takes its payload with it."""
+def test_the_payloads_of_dead_letters_are_bounded_too(server, broker, hand, monkeypatch):
+    """The payload of the oldest letter is removed with it."""
     monkeypatch.setattr("risk_tasks.broker.blocks.MAX_DEAD", 2)
     ids = [send(broker) for _ in range(3)]
     kill(server, broker, hand, ids[0])
@@ -436,8 +435,10 @@ def test_the_payloads_of_the_dead_are_bounded_with_them(server, broker, hand, mo
     assert server.client.get(payload_key(ids[1])) == b"payload"
 
 
-def test_a_dropped_letter_takes_its_payload_and_a_live_block_is_no_letter(server, broker, hand):
-    """Dropping the id of a block that still waits is refused, and the block stays whole."""
+def test_dropping_a_letter_removes_its_payload_and_a_waiting_block_cannot_be_dropped(
+    server, broker, hand
+):
+    """Dropping the id of a waiting block is refused, and the block stays complete."""
     dead, waiting = send(broker), send(broker)
     kill(server, broker, hand, dead)
     letters = DeadLetters(server.client)
@@ -450,8 +451,8 @@ def test_a_dropped_letter_takes_its_payload_and_a_live_block_is_no_letter(server
     assert broker.start(waiting, worker="w").payload == b"payload"
 
 
-def test_submitted_checks_are_read_by_their_id_in_any_process(risk, fleet, book):
-    """The handle's id is all that is needed, and the answer may be read twice."""
+def test_any_process_reads_submitted_checks_by_their_id(risk, fleet, book):
+    """The id of the handle is enough, and the answer can be read twice."""
     handle = risk.submit(book)
 
     here = handle.result(timeout_s=20)
@@ -462,8 +463,8 @@ def test_submitted_checks_are_read_by_their_id_in_any_process(risk, fleet, book)
     assert [report.input_hash for report in here] == [report.input_hash for report in there]
 
 
-def test_a_late_answer_can_still_be_asked_for(server, hand, clients, service, market):
-    """By the id that the time-out carries."""
+def test_a_late_answer_can_be_read_later(server, hand, clients, service, market):
+    """By the id in the time-out error."""
     clients(server.url).publish_market(market)
     risk = clients(server.url)
     with pytest.raises(ReportTimeoutError) as late:
@@ -478,15 +479,15 @@ def test_a_late_answer_can_still_be_asked_for(server, hand, clients, service, ma
     assert report.portfolio_id == "one"
 
 
-def test_an_id_of_which_nothing_is_known_is_told_so(risk):
-    """At once, and not at the time-out."""
+def test_an_unknown_id_raises_at_once(risk):
+    """Without waiting for the time-out."""
     for check_id in ("nonsense", "never.0.1", f"{unique()}.7.2"):
         with pytest.raises(UnknownCheckError):
             risk.result(check_id, timeout_s=30)
 
 
-def test_a_pending_check_is_told_from_an_unknown_one(server, clients):
-    """Nobody serves this server's lanes."""
+def test_a_pending_check_and_an_unknown_one_raise_different_errors(server, clients):
+    """This server has no workers."""
     risk = clients(server.url)
     handle = risk.submit([ONE])
 
@@ -496,8 +497,7 @@ def test_a_pending_check_is_told_from_an_unknown_one(server, clients):
     assert late.value.check_id == handle.check_id
 
 
-def test_a_check_that_was_given_up_says_so_to_its_caller(server, broker, hand, clients):
-    """Fail closed, and typed."""
+def test_the_caller_of_a_dead_letter_gets_a_typed_error(server, broker, hand, clients):
     handle = clients(server.url).submit([ONE])
     for _ in range(MAX_REQUEUES + 1):
         broker.start(hand.take(), worker="mortal")
@@ -510,7 +510,7 @@ def test_a_check_that_was_given_up_says_so_to_its_caller(server, broker, hand, c
     assert DeadLetters(server.client).letter(dead.value.letter_id).reason == "its workers died"
 
 
-def test_a_slow_critical_check_is_logged_and_counted_with_where_the_time_went(
+def test_a_slow_critical_check_is_logged_and_counted_with_its_stages(
     fleet_server, risk, caplog, monkeypatch
 ):
     """Queued, fetched, computed, replied."""
@@ -527,8 +527,8 @@ def test_a_slow_critical_check_is_logged_and_counted_with_where_the_time_went(
     assert fleet_server.counter("slow_critical") == before + 1
 
 
-def test_a_worker_of_the_batch_lane_alone_gives_way_to_others(server, tmp_path):
-    """It runs at a lower priority of the operating system."""
+def test_a_worker_of_the_batch_lane_alone_runs_at_low_priority(server, tmp_path):
+    """By the operating system's priority of its process."""
     log = tmp_path / "worker.log"
     arguments = ["-m", "risk_tasks", "worker", "--lanes", "batch"]
     settings = {"RISK_TASKS_BROKER_URL": server.url}
@@ -538,8 +538,8 @@ def test_a_worker_of_the_batch_lane_alone_gives_way_to_others(server, tmp_path):
         assert os.getpriority(os.PRIO_PROCESS, process.pid) == 10
 
 
-def test_kinds_of_messages_have_their_lanes():
-    """In one table: what is urgent, what may wait, and everything else between."""
+def test_the_default_lanes_of_the_kinds_of_messages():
+    """One table: urgent, batch, and everything else."""
     lanes = {kind.removeprefix("risk."): lane.value for kind, lane in LANE_OF_KIND.items()}
 
     assert lanes == {
@@ -554,8 +554,8 @@ def test_kinds_of_messages_have_their_lanes():
     }
 
 
-def test_quotas_are_set_listed_and_removed_by_commands(server):
-    """Until then nobody has one."""
+def test_commands_set_list_and_remove_quotas(server):
+    """At first no client has one."""
     on_server = ("--broker-url", server.url)
 
     assert command("quota", "list", *on_server).stdout == "No client has a quota.\n"
@@ -567,8 +567,8 @@ def test_quotas_are_set_listed_and_removed_by_commands(server):
     assert only_json(command("quota", "list", "--json", *on_server)) == []
 
 
-def test_an_entry_of_which_nothing_is_left_is_taken_off_the_waiting(server, broker):
-    """It would be looked at for ever, in the place of another."""
+def test_a_waiting_entry_without_a_block_is_removed(server, broker):
+    """Otherwise every look would read it again."""
     server.client.zadd(waiting_key(Lane.NORMAL), {"gone": server.now_ms() - 60_000})
 
     broker.reap()

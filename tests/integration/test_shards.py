@@ -1,4 +1,4 @@
-"""Real workers over lanes that are cut: who serves what, what is found again, what is told."""
+"""Real workers over lanes with shards: leases, repeated portfolios in memory, and status."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COSTLY = ["monte_carlo_value_at_risk"]
 
 @pytest.fixture(scope="module")
 def cut(market) -> Iterator[Fleet]:
-    """Two workers that have shared six shards, and a scheduler."""
+    """Two workers that lease six shards, and a scheduler."""
     with running_fleet(FleetPlan(n_workers=2, n_shards=N_SHARDS, scheduler=True)) as fleet:
         with RiskClient(fleet.url) as risk:
             risk.publish_market(market)
@@ -41,13 +41,13 @@ def cut(market) -> Iterator[Fleet]:
 
 @pytest.fixture
 def risk(cut, market) -> Iterator[RiskClient]:
-    """A client that has been told of the shards."""
+    """A client that has read the number of shards."""
     with RiskClient(cut.url, timeout_s=60) as risk:
         risk.check_many(books(1, market.instruments))
         yield risk
 
 
-def test_workers_share_the_shards_of_both_lanes_alike(cut):
+def test_workers_share_the_shards_of_both_lanes_equally(cut):
     lanes = read_shards(connect(cut.url))
 
     assert set(lanes) == {"normal", "batch"}
@@ -61,8 +61,8 @@ def test_workers_share_the_shards_of_both_lanes_alike(cut):
 
 
 @pytest.mark.parametrize("measures", [None, COSTLY], ids=["standard", "costly"])
-def test_reports_are_the_same_as_in_the_lane_that_is_not_cut(risk, market, measures):
-    """Whoever computed them, in the order in which they were asked for."""
+def test_reports_are_the_same_with_and_without_shards(risk, market, measures):
+    """They are in the order of the request."""
     asked = books(120, market.instruments)
     expected = untimed(risk.check_many(asked, measures=measures, priority="critical"))
 
@@ -71,7 +71,7 @@ def test_reports_are_the_same_as_in_the_lane_that_is_not_cut(risk, market, measu
     assert untimed(risk.submit(asked, measures=measures).result()) == expected
 
 
-def test_awaited_checks_get_each_its_own_report(cut, market):
+def test_each_awaited_check_gets_its_own_report(cut, market):
     asked = books(60, market.instruments)
 
     async def ask() -> list:
@@ -85,8 +85,8 @@ def test_awaited_checks_get_each_its_own_report(cut, market):
     assert untimed(asyncio.run(ask())) == expected
 
 
-def test_a_portfolio_meets_the_memory_of_the_worker_that_computed_it(cut, risk, market):
-    """All of the second call is found in memory; by chance it would be half."""
+def test_a_portfolio_is_found_in_the_memory_of_the_worker_that_computed_it(cut, risk, market):
+    """For all of the second call; without shards it would be half."""
     asked, counts = books(200, market.instruments), CacheCountsStore(connect(cut.url))
     risk.check_many(asked, measures=COSTLY)
     before = settled(counts)
@@ -104,7 +104,7 @@ def looked_up(counts: CacheCountsStore, before: Counter) -> float:
 
 
 def settled(counts: CacheCountsStore) -> Counter:
-    """Return the sums once workers have told all of what they did."""
+    """Return the sums once the workers have reported all of their work."""
     seen = [Counter()]
 
     def stands_still() -> bool:
@@ -115,7 +115,7 @@ def settled(counts: CacheCountsStore) -> Counter:
     return seen[-1]
 
 
-def test_a_client_that_knows_of_no_shards_is_served_and_learns_of_them(cut, market):
+def test_a_client_without_the_number_of_shards_is_served_and_reads_it(cut, market):
     asked = books(2, market.instruments)
     with RiskClient(cut.url, timeout_s=20) as risk:
         router = risk._connection._router
@@ -126,8 +126,8 @@ def test_a_client_that_knows_of_no_shards_is_served_and_learns_of_them(cut, mark
         assert router.owners(Lane.NORMAL).n_shards == N_SHARDS
 
 
-def test_producers_that_have_celery_alone_are_served(cut, market):
-    """They send to the lane, as ever."""
+def test_producers_that_only_have_celery_are_served(cut, market):
+    """They send to the list of the lane."""
     app = create_app(Settings.read(broker_url=cut.url))
     portfolio = books(1, market.instruments)[0]
 
@@ -136,7 +136,7 @@ def test_producers_that_have_celery_alone_are_served(cut, market):
     assert document["status"] == "ok"
 
 
-def test_a_worker_with_another_number_does_not_start(cut, call):
+def test_a_worker_with_another_number_of_shards_does_not_start(cut, call):
     done = call("worker", "--shards", 4, "--broker-url", cut.url)
 
     assert done.returncode != 0
@@ -144,7 +144,7 @@ def test_a_worker_with_another_number_does_not_start(cut, call):
     assert "stop every worker" in done.stderr
 
 
-def test_status_and_doctor_tell_of_the_shards(cut, call):
+def test_status_and_doctor_report_the_shards(cut, call):
     told = only_json(call("status", "--shards", "--json", "--broker-url", cut.url))
     assert [one["shard"] for one in told["normal"]["shards"]] == list(range(N_SHARDS))
     assert told["batch"]["orphaned"] == []
@@ -158,7 +158,7 @@ def test_status_and_doctor_tell_of_the_shards(cut, call):
     assert found["answer from batch"].state is State.OK
 
 
-def test_orphaned_shards_are_told_and_so_is_what_waits_beyond_the_last(server, sender):
+def test_orphaned_shards_and_messages_beyond_the_last_shard_are_reported(server, sender):
     store = ShardStore(server.client)
     store.agree(4, is_served=False)
     sender.send(shard=3)
@@ -181,7 +181,7 @@ def test_orphaned_shards_are_told_and_so_is_what_waits_beyond_the_last(server, s
     assert values["risk_tasks_shard_oldest_age_seconds", "normal"] > 0
 
 
-def test_a_system_that_is_not_cut_says_so(server, call):
+def test_a_system_without_shards_reports_none(server, call):
     assert only_json(call("status", "--shards", "--json", "--broker-url", server.url)) == {}
     page = call("status", "--shards", "--broker-url", server.url).stdout
     assert page.strip() == "The lanes have no shards."

@@ -265,7 +265,7 @@ def test_the_id_in_a_timeout_of_a_shared_message_is_read_everywhere(
 
 
 @pytest.mark.parametrize("call", WAYS)
-def test_the_id_in_a_timeout_of_a_lone_check_is_that_of_the_call(server, call):
+def test_the_id_in_the_timeout_of_a_single_check_is_that_of_the_call(server, call):
     """Its answer is still missing: `result` raises the timeout again, with the same id."""
     (late,) = call(server.url, CALLS[:1], timeout_s=0.2)
 

@@ -94,7 +94,7 @@ def as_large_strings(table: pa.Table) -> pa.Table:
 
 
 class OnlyStream:
-    """A frame that speaks Arrow and has nothing else."""
+    """A frame with Arrow's interface and nothing else."""
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
@@ -107,7 +107,7 @@ FRAMES = [as_polars, as_dictionaries, as_chunks, as_large_strings, OnlyStream]
 
 
 @pytest.mark.parametrize("frame", FRAMES, ids=lambda frame: frame.__name__)
-def test_any_frame_that_speaks_arrow_is_read_the_same(risk, portfolios, limit_set, frame):
+def test_any_frame_with_arrows_interface_is_read_the_same(risk, portfolios, limit_set, frame):
     """Polars, dictionaries, chunks and large strings give the same table."""
     given, beside = positions_of(portfolios), about(portfolios)
 

@@ -1,4 +1,4 @@
-"""What kombu does with a message through our transport, without a worker around it."""
+"""What kombu does with a message through our transport, without a worker."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ QUEUE = Lane.NORMAL.queue
 
 @pytest.fixture
 def connection(server) -> Iterator[Connection]:
-    """As the app's, to this test's own server."""
+    """A connection like the app's, to this test's own server."""
     options = {**TRANSPORT_OPTIONS, "queue_order_strategy": "round_robin"}
     with Connection(
         server.url, transport=GuardedTransport, transport_options=options
@@ -43,7 +43,7 @@ def take(channel):
 
 
 def other(name: str) -> bytes:
-    """A message that the ledger does not know."""
+    """A message that is not in the ledger."""
     message = json.loads(envelope(name, Lane.NORMAL, "1 check"))
     message["headers"]["task"] = CHECK_TASK
     return json.dumps(message).encode()
@@ -56,8 +56,8 @@ def waiting(server) -> list[str]:
 # --- what is fetched and not yet acknowledged
 
 
-def test_a_fetched_block_is_remembered_in_memory_alone(server, channel, sender):
-    """Neither its fetching nor its acknowledgement writes anything down."""
+def test_a_fetched_block_is_recorded_in_memory_only(server, channel, sender):
+    """Neither fetching nor acknowledging it writes to the server."""
     block_id = sender.send()
     before = server.content()
 
@@ -71,8 +71,8 @@ def test_a_fetched_block_is_remembered_in_memory_alone(server, channel, sender):
     assert held == before == server.content()
 
 
-def test_any_other_message_stands_in_unacked_until_it_is_acknowledged(server, channel):
-    """As kombu does it, so that it comes back where its worker dies."""
+def test_any_other_message_is_in_unacked_until_it_is_acknowledged(server, channel):
+    """As kombu does it, so that the message is redelivered after its worker dies."""
     server.client.lpush(QUEUE, other("other"))
 
     message = take(channel)
@@ -87,8 +87,8 @@ def test_any_other_message_stands_in_unacked_until_it_is_acknowledged(server, ch
 
 
 @pytest.mark.parametrize("is_block", [True, False], ids=["block", "other"])
-def test_what_is_given_back_waits_behind_the_rest(server, channel, sender, is_block):
-    """Once, marked as delivered before, and held by nobody."""
+def test_a_restored_message_is_last_in_its_list(server, channel, sender, is_block):
+    """Once, marked as redelivered, and not held by a worker."""
     first = sender.send() if is_block else "other"
     if not is_block:
         server.client.lpush(QUEUE, other(first))
@@ -104,10 +104,8 @@ def test_what_is_given_back_waits_behind_the_rest(server, channel, sender, is_bl
 
 
 @pytest.mark.parametrize("is_block", [True, False], ids=["block", "other"])
-def test_a_closed_channel_gives_back_what_it_held_before_the_rest(
-    server, channel, sender, is_block
-):
-    """A worker that is stopped leaves its messages to the next one."""
+def test_a_closed_channel_restores_its_messages_to_the_front(server, channel, sender, is_block):
+    """A stopped worker leaves its messages to the next one."""
     first = sender.send() if is_block else "other"
     if not is_block:
         server.client.lpush(QUEUE, other(first))
@@ -120,8 +118,8 @@ def test_a_closed_channel_gives_back_what_it_held_before_the_rest(
     assert "unacked" not in server.key_names()
 
 
-def test_the_messages_of_a_dead_worker_come_back_by_their_tag(server, channel, connection):
-    """Also through a channel that never held them."""
+def test_the_messages_of_a_dead_worker_are_restored_by_their_tag(server, channel, connection):
+    """Also through a channel that did not fetch them."""
     server.client.lpush(QUEUE, other("other"))
     take(channel)
 
@@ -136,8 +134,8 @@ def test_the_messages_of_a_dead_worker_come_back_by_their_tag(server, channel, c
 # --- the guard
 
 
-def test_a_consumer_never_sees_what_the_guard_finds(server, connection):
-    """It goes to the dead letters, with its lane and what is wrong with it, and is logged."""
+def test_a_consumer_does_not_receive_a_message_that_the_guard_refuses(server, connection):
+    """It becomes a dead letter with its lane and its reason, and is logged."""
     server.client.lpush(QUEUE, b"garbage", envelope("good", Lane.NORMAL, "1 check"))
     seen = []
 
@@ -158,11 +156,11 @@ def test_a_consumer_never_sees_what_the_guard_finds(server, connection):
     assert server.client.llen(QUEUE) == 0
 
 
-# --- the client that writes
+# --- the connection for writes
 
 
-def test_the_client_that_writes_is_made_once_and_those_that_read_each_time(channel):
-    """One is made anew where the pool was, as after a lost connection."""
+def test_the_connection_for_writes_is_made_once_and_those_for_reads_each_time(channel):
+    """A new one is made after a lost connection has closed the pool."""
     writer = channel._create_client()
 
     assert type(writer) is GuardedRedis
@@ -179,7 +177,7 @@ def test_the_client_that_writes_is_made_once_and_those_that_read_each_time(chann
     assert channel._create_client() is anew
 
 
-def test_an_acknowledgement_after_all_was_given_back_changes_nothing(server, channel, sender):
+def test_an_acknowledgement_after_restoring_all_messages_changes_nothing(server, channel, sender):
     """As of a task that was running while the connection was lost."""
     block_id = sender.send()
     message = take(channel)
