@@ -53,6 +53,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def shared_vectors() -> Callable[[str], Any]:
+def vectors() -> Callable[[str], Any]:
     """Reads tests/vectors/NAME.json: numbers published by others, each file with its sources."""
     return lambda name: json.loads((VECTORS / f"{name}.json").read_text(encoding="utf-8"))

@@ -53,14 +53,14 @@ def by_exceptions(table: dict[str, Any]) -> dict[int, Any]:
     return rows
 
 
-def test_every_published_table_is_tested(shared_vectors: Vectors) -> None:
+def test_every_published_table_is_tested(vectors: Vectors) -> None:
     """A table that is added to the file fails here until a test reads it."""
-    assert set(shared_vectors("backtest_tables")) == TESTED
+    assert set(vectors("backtest_tables")) == TESTED
 
 
-def test_basel_cumulative_probabilities(shared_vectors: Vectors) -> None:
+def test_basel_cumulative_probabilities(vectors: Vectors) -> None:
     """0 to 10 exceptions in 250 days at 99 %, to the digits of Table 2."""
-    vector = shared_vectors("backtest_tables")["basel_1996"]
+    vector = vectors("backtest_tables")["basel_1996"]
     published = vector["cumulative_probability"]
 
     actual = [of(vector["T"], n).cumulative_probability for n in range(len(published))]
@@ -69,40 +69,40 @@ def test_basel_cumulative_probabilities(shared_vectors: Vectors) -> None:
     np.testing.assert_allclose(actual, published, rtol=0, atol=vector["tolerance"])
 
 
-def test_basel_zones(shared_vectors: Vectors) -> None:
+def test_basel_zones(vectors: Vectors) -> None:
     """Green to 4, yellow to 9, red from 10: every number of exceptions that there can be."""
-    vector = shared_vectors("backtest_tables")["basel_1996"]
+    vector = vectors("backtest_tables")["basel_1996"]
 
     for zone, (first, last) in vector["zones"].items():
         for n in range(first, (vector["T"] if last is None else last) + 1):
             assert of(vector["T"], n).zone == zone, n
 
 
-def test_basel_plus_factors(shared_vectors: Vectors) -> None:
+def test_basel_plus_factors(vectors: Vectors) -> None:
     """For every number of exceptions."""
-    published = by_exceptions(shared_vectors("backtest_tables")["basel_1996"]["plus_factor"])
+    published = by_exceptions(vectors("backtest_tables")["basel_1996"]["plus_factor"])
 
     assert {n: of(250, n).plus_factor for n in range(251)} == published
 
 
-def test_frtb_multipliers(shared_vectors: Vectors) -> None:
+def test_frtb_multipliers(vectors: Vectors) -> None:
     """For every number of exceptions."""
-    published = by_exceptions(shared_vectors("backtest_tables")["frtb_multiplier"]["multiplier"])
+    published = by_exceptions(vectors("backtest_tables")["frtb_multiplier"]["multiplier"])
 
     assert {n: of(250, n).frtb_multiplier for n in range(251)} == published
 
 
-def test_frtb_desk_thresholds(shared_vectors: Vectors) -> None:
+def test_frtb_desk_thresholds(vectors: Vectors) -> None:
     """At both confidences."""
-    vector = shared_vectors("backtest_tables")["frtb_desk_thresholds_12m"]
+    vector = vectors("backtest_tables")["frtb_desk_thresholds_12m"]
 
     assert of(250, 0, "0.99").frtb_desk_threshold == vector["99%"] == 12
     assert of(250, 0, "0.975").frtb_desk_threshold == vector["97.5%"] == 30
 
 
-def test_kupiec_regions(shared_vectors: Vectors) -> None:
+def test_kupiec_regions(vectors: Vectors) -> None:
     """Fifteen regions in which a VaR is not rejected at 95 %, each number of exceptions tried."""
-    rows = shared_vectors("backtest_tables")["kupiec_nonrejection_95"]["rows"]
+    rows = vectors("backtest_tables")["kupiec_nonrejection_95"]["rows"]
 
     for row in rows:
         t, confidence = row["T"], at(row["p"])
@@ -115,9 +115,9 @@ def test_kupiec_regions(shared_vectors: Vectors) -> None:
     assert len(rows) == 15
 
 
-def test_kupiec_regions_as_printed(shared_vectors: Vectors) -> None:
+def test_kupiec_regions_as_printed(vectors: Vectors) -> None:
     """Their ends as Kupiec printed them; one has no lower end, where N = 0 is rejected as well."""
-    rows = shared_vectors("backtest_tables")["kupiec_nonrejection_95"]["rows"]
+    rows = vectors("backtest_tables")["kupiec_nonrejection_95"]["rows"]
 
     for row in rows:
         low, high = re.fullmatch(r"(?:(\d+)<)?N<(\d+)", row["published_nonrejection"]).groups()
@@ -129,9 +129,9 @@ def test_kupiec_regions_as_printed(shared_vectors: Vectors) -> None:
     assert proportion_of_failures(255, 0, "0.99") == pytest.approx(5.13, abs=TWO)
 
 
-def test_chi_square_critical_values(shared_vectors: Vectors) -> None:
+def test_chi_square_critical_values(vectors: Vectors) -> None:
     """The p-value of a critical value is what is left of its level."""
-    table = shared_vectors("backtest_tables")["chi2_critical"]
+    table = vectors("backtest_tables")["chi2_critical"]
 
     for name, freedom in (("df1", 1), ("df2", 2)):
         for level, statistic in table[name].items():
@@ -148,9 +148,9 @@ def jpm_record(vector: dict[str, Any]) -> np.ndarray:
     return np.array([False] * (vector["transitions"]["n00"] + 1) + hits)
 
 
-def test_jpm_1998(shared_vectors: Vectors) -> None:
+def test_jpm_1998(vectors: Vectors) -> None:
     """Twenty exceptions in 252 days at 95 %, from a record with the published transitions."""
-    vector = shared_vectors("backtest_tables")["jpm_1998_jorion"]
+    vector = vectors("backtest_tables")["jpm_1998_jorion"]
     t, n, confidence = vector["T"], vector["N"], at(vector["p"])
     record = jpm_record(vector)
     assert Transitions.of(record)._asdict() == vector["transitions"]
@@ -172,9 +172,9 @@ def test_jpm_1998(shared_vectors: Vectors) -> None:
     )
 
 
-def test_errors_of_both_types(shared_vectors: Vectors) -> None:
+def test_errors_of_both_types(vectors: Vectors) -> None:
     """Of rejecting a right VaR by more than four exceptions, and of keeping one of 97 %."""
-    vector = shared_vectors("backtest_tables")["type_errors_jorion"]
+    vector = vectors("backtest_tables")["type_errors_jorion"]
     t, most = vector["T"], vector["reject_if_more_than"]
 
     type1 = 1 - cumulative_probability(t, most, at(vector["p"]))
@@ -184,9 +184,9 @@ def test_errors_of_both_types(shared_vectors: Vectors) -> None:
     assert type2 == pytest.approx(vector["type2"], abs=THREE)
 
 
-def test_a_wrong_published_ratio_is_not_ours(shared_vectors: Vectors) -> None:
+def test_a_wrong_published_ratio_is_not_ours(vectors: Vectors) -> None:
     """The published 0.189 is not the LR_pof of three exceptions in 250 days; 0.0949 is."""
-    vector = shared_vectors("backtest_tables")["ryanoconnell_example"]
+    vector = vectors("backtest_tables")["ryanoconnell_example"]
 
     actual = of(vector["T"], vector["N"], at(vector["p"])).kupiec_lr
 

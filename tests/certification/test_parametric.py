@@ -125,9 +125,9 @@ def test_cornish_fisher_value_at_risk_with_scipys_moments(confidence: str) -> No
     assert found.values[0] == pytest.approx(expected, rel=1e-10)
 
 
-def test_cornish_fisher_coefficients_of_priips(shared_vectors: Callable[[str], Any]) -> None:
+def test_cornish_fisher_coefficients_of_priips(vectors: Callable[[str], Any]) -> None:
     """At z = -1.96, as the regulation prints them; the last stands after a minus in the formula."""
-    vector = shared_vectors("misc_textbook")["priips_cornish_fisher"]
+    vector = vectors("misc_textbook")["priips_cornish_fisher"]
     z, printed = vector["z"], vector["coefficients"]
 
     def quantile(s: float, k: float) -> float:

@@ -38,10 +38,10 @@ def windows(vector: dict[str, Any], last: date) -> list[tuple[date, date]]:
 
 
 def test_pyfolio_windows_that_prices_do_not_reach_are_not_covered(
-    shared_vectors: Vectors, prices: dict[date, np.ndarray]
+    vectors: Vectors, prices: dict[date, np.ndarray]
 ) -> None:
     """All of the twenty start before the sample does, and one of them ends with it."""
-    published = windows(shared_vectors("stress_windows_pyfolio"), max(prices))
+    published = windows(vectors("stress_windows_pyfolio"), max(prices))
     scenarios = {str(place): Replay(*window) for place, window in enumerate(published)}
 
     market = MarketArrays.of(read_market(sample.PRICES, scenarios=scenarios))
@@ -52,12 +52,12 @@ def test_pyfolio_windows_that_prices_do_not_reach_are_not_covered(
 
 
 def test_windows_as_long_as_those_of_pyfolio_did_what_the_prices_did(
-    shared_vectors: Vectors, prices: dict[date, np.ndarray]
+    vectors: Vectors, prices: dict[date, np.ndarray]
 ) -> None:
     """The close of the last day over that of the day before the first, wherever a window lies."""
     days = sorted(prices)
     expected, scenarios = {}, {}
-    for start, end in windows(shared_vectors("stress_windows_pyfolio"), days[-1]):
+    for start, end in windows(vectors("stress_windows_pyfolio"), days[-1]):
         for first in range(1, len(days), 97):
             last_day = days[first] + (end - start)
             if last_day > days[-1]:

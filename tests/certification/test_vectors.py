@@ -34,9 +34,9 @@ def ranked_pnl(vector: dict[str, Any]) -> np.ndarray:
     return np.random.default_rng(0).permutation(pnl)
 
 
-def test_hull_ranked_losses_of_2008(shared_vectors: Vectors) -> None:
+def test_hull_ranked_losses_of_2008(vectors: Vectors) -> None:
     """The fifth worst of 500, and the mean of the five worst."""
-    vector = shared_vectors("hull_var")["ranked_losses_2008"]
+    vector = vectors("hull_var")["ranked_losses_2008"]
     pnl = ranked_pnl(vector)
 
     assert chain.value_at_risk(pnl, "0.99") == vector["expected_var"] == 253.385
@@ -44,9 +44,9 @@ def test_hull_ranked_losses_of_2008(shared_vectors: Vectors) -> None:
     assert vector["expected_es_average_of_5_worst"] == 327.181
 
 
-def test_hull_2008_under_the_other_conventions(shared_vectors: Vectors) -> None:
+def test_hull_2008_under_the_other_conventions(vectors: Vectors) -> None:
     """At n alpha = 5 the loss quantile is the sixth worst, and linear lies between the two."""
-    pnl = ranked_pnl(shared_vectors("hull_var")["ranked_losses_2008"])
+    pnl = ranked_pnl(vectors("hull_var")["ranked_losses_2008"])
 
     assert chain.value_at_risk(pnl, "0.99", VarConvention.LOSS_QUANTILE) == 217.974
     assert chain.value_at_risk(pnl, "0.99", VarConvention.LINEAR) == pytest.approx(
@@ -54,9 +54,9 @@ def test_hull_2008_under_the_other_conventions(shared_vectors: Vectors) -> None:
     )
 
 
-def test_hull_ranked_losses_of_the_later_edition(shared_vectors: Vectors) -> None:
+def test_hull_ranked_losses_of_the_later_edition(vectors: Vectors) -> None:
     """The published VaR; ES as derived, not the published mean of the four beyond the VaR."""
-    vector = shared_vectors("hull_var")["ranked_losses_later_edition"]
+    vector = vectors("hull_var")["ranked_losses_later_edition"]
     pnl = ranked_pnl(vector)
 
     assert chain.value_at_risk(pnl, "0.99") == vector["expected_var"] == 602.968
@@ -66,9 +66,9 @@ def test_hull_ranked_losses_of_the_later_edition(shared_vectors: Vectors) -> Non
     assert chain.expected_shortfall(pnl, "0.99") < vector["published_multiple_choice_es"]
 
 
-def test_hull_historical_simulation_scenarios(shared_vectors: Vectors) -> None:
+def test_hull_historical_simulation_scenarios(vectors: Vectors) -> None:
     """Four indices, three days of 2006 replayed on a portfolio of 2008."""
-    vector = shared_vectors("hull_var")["hist_sim_scenarios"]
+    vector = vectors("hull_var")["hist_sim_scenarios"]
     levels = np.array([row for day, row in vector["index_usd_levels"].items() if "2006" in day])
     moves = (levels[1:] / levels[:-1] - 1.0).T
     value = list(vector["portfolio_usd_thousand"].values())
@@ -96,9 +96,9 @@ def delta_normal(vector: dict[str, Any], value: list[float], z: float) -> float:
     return z * deviation * sqrt(vector["horizon_days"])
 
 
-def test_hull_delta_normal(shared_vectors: Vectors) -> None:
+def test_hull_delta_normal(vectors: Vectors) -> None:
     """Microsoft and AT&T over ten days at 99 %: each alone, together, and what diversifies."""
-    vector = shared_vectors("hull_var")["delta_normal_10d_99"]
+    vector = vectors("hull_var")["delta_normal_10d_99"]
     expected, tolerance = vector["expected"], vector["tolerance_usd"]
     microsoft, att = vector["positions_usd"].values()
     z = vector["z"]
@@ -118,9 +118,9 @@ def test_hull_delta_normal(shared_vectors: Vectors) -> None:
     )
 
 
-def test_hull_delta_normal_with_the_exact_quantile(shared_vectors: Vectors) -> None:
+def test_hull_delta_normal_with_the_exact_quantile(vectors: Vectors) -> None:
     """With z = 2.3263 instead of 2.33 the figure is the book's within 0.2 %."""
-    vector = shared_vectors("hull_var")["delta_normal_10d_99"]
+    vector = vectors("hull_var")["delta_normal_10d_99"]
     value = list(vector["positions_usd"].values())
 
     actual = delta_normal(vector, value, NormalDist().inv_cdf(0.99))
@@ -129,9 +129,9 @@ def test_hull_delta_normal_with_the_exact_quantile(shared_vectors: Vectors) -> N
     assert actual < vector["expected"]["var_portfolio"]
 
 
-def test_ore_historical_simulation_quantiles(shared_vectors: Vectors) -> None:
+def test_ore_historical_simulation_quantiles(vectors: Vectors) -> None:
     """Twelve quantiles of 715 P&Ls, gains as well as losses, are the conservative VaR negated."""
-    vector = shared_vectors("ore_histsim_var")
+    vector = vectors("ore_histsim_var")
     expected = {
         (name, p): quantile
         for name, series in vector["series"].items()
@@ -148,9 +148,9 @@ def test_ore_historical_simulation_quantiles(shared_vectors: Vectors) -> None:
 
 
 @pytest.mark.parametrize("n", ["100", "123"])
-def test_strata_index_above_is_the_loss_quantile(shared_vectors: Vectors, n: str) -> None:
+def test_strata_index_above_is_the_loss_quantile(vectors: Vectors, n: str) -> None:
     """Strata's order statistic of a sample of losses is ours under `loss_quantile`."""
-    vector = shared_vectors("strata_quantiles")
+    vector = vectors("strata_quantiles")
     pnl = -np.array(vector[f"unsorted_{n}"])
 
     actual = chain.value_at_risk(pnl, vector["level"], VarConvention.LOSS_QUANTILE)
@@ -158,9 +158,9 @@ def test_strata_index_above_is_the_loss_quantile(shared_vectors: Vectors, n: str
     assert actual == vector["expected"][n]["index_above"]
 
 
-def test_strata_excel_is_linear(shared_vectors: Vectors) -> None:
+def test_strata_excel_is_linear(vectors: Vectors) -> None:
     """Strata's Excel interpolation of a sample of losses is ours under `linear`."""
-    vector = shared_vectors("strata_quantiles")["excel_case"]
+    vector = vectors("strata_quantiles")["excel_case"]
     pnl = -np.array(vector["data"], dtype=np.float64)
 
     actual = chain.value_at_risk(pnl, vector["level"], VarConvention.LINEAR)
@@ -168,9 +168,9 @@ def test_strata_excel_is_linear(shared_vectors: Vectors) -> None:
     assert actual == pytest.approx(vector["expected"], rel=1e-12)
 
 
-def test_skfolio_passes_over_missing_returns(shared_vectors: Vectors) -> None:
+def test_skfolio_passes_over_missing_returns(vectors: Vectors) -> None:
     """Four returns among gaps: VaR and CVaR at 95 % are the worst of them."""
-    vector = shared_vectors("skfolio_measures")["small_nan"]
+    vector = vectors("skfolio_measures")["small_nan"]
     pnl = np.array(vector["returns"], dtype=np.float64)
 
     count, deviation = chain.dispersion(pnl)
@@ -194,9 +194,9 @@ def shipped_prices(vector: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("ticker", ["AAPL", "AMD"])
-def test_skfolio_measures_of_shipped_prices(shared_vectors: Vectors, ticker: str) -> None:
+def test_skfolio_measures_of_shipped_prices(vectors: Vectors, ticker: str) -> None:
     """VaR, CVaR, standard deviation and worst loss of 8,312 days, to the seven decimals given."""
-    vector = shared_vectors("skfolio_measures")
+    vector = vectors("skfolio_measures")
     prices = shipped_prices(vector)[ticker]
     returns = prices[1:] / prices[:-1] - 1.0
 
@@ -220,9 +220,9 @@ def shares_of(value: list[float], gross: float) -> tuple[float, float]:
     return float(out[0, 0]), float(out[0, 1])
 
 
-def test_skfolio_effective_number_of_assets(shared_vectors: Vectors) -> None:
+def test_skfolio_effective_number_of_assets(vectors: Vectors) -> None:
     """One over the Herfindahl index of published weights."""
-    vector = shared_vectors("skfolio_measures")["portfolio_2017_2022"]
+    vector = vectors("skfolio_measures")["portfolio_2017_2022"]
 
     # skfolio squares the weights as they are; their sum is 1 within its printed digits.
     _, herfindahl = shares_of(vector["weights"], 1.0)
@@ -230,9 +230,9 @@ def test_skfolio_effective_number_of_assets(shared_vectors: Vectors) -> None:
     assert 1 / herfindahl == pytest.approx(vector["effective_number_assets"], rel=1e-12)
 
 
-def test_pyfolio_largest_long_share(shared_vectors: Vectors) -> None:
+def test_pyfolio_largest_long_share(vectors: Vectors) -> None:
     """Three longs beside cash: pyfolio's share is of net asset value, cash included."""
-    vector = shared_vectors("misc_textbook")["pyfolio_concentration_long"]
+    vector = vectors("misc_textbook")["pyfolio_concentration_long"]
     positions = [float(value) for value in vector["positions"]]
 
     largest, _ = shares_of(positions, sum(positions) + vector["cash"])

@@ -22,9 +22,9 @@ def fat_tailed(n: int, seed: int) -> np.ndarray:
     return 0.01 * np.random.default_rng(seed).standard_t(4, n)
 
 
-def test_hull_ewma_update(shared_vectors: Vectors) -> None:
+def test_hull_ewma_update(vectors: Vectors) -> None:
     """A volatility of 1 % updated by a move of 2 % under lambda 0.9 is 1.14 %."""
-    vector = shared_vectors("hull_var")["ewma"]
+    vector = vectors("hull_var")["ewma"]
     # So long that what the window leaves out weighs nothing.
     past = np.full(1000, vector["prev_daily_vol"])
 

@@ -30,10 +30,10 @@ texts = st.integers(1, 9999).map(lambda parts: str(Decimal(parts) / 10_000))
 
 
 def test_ranks_agree_with_all_rows_of_exact_arithmetic(
-    shared_vectors: Callable[[str], Any],
+    vectors: Callable[[str], Any],
 ) -> None:
     """Eighty windows and levels where binary floating point picks the wrong scenario."""
-    rows = shared_vectors("order_statistic_traps")["rows"]
+    rows = vectors("order_statistic_traps")["rows"]
     expected = {(r["n"], r["confidence"]): (r[A_RANK], r[B_RANK]) for r in rows}
 
     actual = {
@@ -49,10 +49,10 @@ def test_ranks_agree_with_all_rows_of_exact_arithmetic(
 
 
 def test_tail_of_expected_shortfall_is_the_conservative_rank(
-    shared_vectors: Callable[[str], Any],
+    vectors: Callable[[str], Any],
 ) -> None:
     """Both read the same worst outcomes, in all eighty rows."""
-    rows = shared_vectors("order_statistic_traps")["rows"]
+    rows = vectors("order_statistic_traps")["rows"]
 
     actual = [tail_rank(row["n"], row["confidence"]) for row in rows]
 
