@@ -65,7 +65,7 @@ risk:live:epoch                string  how often the market or the limits of all
 risk:live:dirty                zset    portfolios to be computed, by since when (server ms)
 risk:live:critical             zset    those to be computed in the critical lane, likewise
 risk:live:in_progress             zset    portfolios taken to be computed, by when (server ms)
-risk:live:wake                 list    a token if something is to be computed
+risk:live:wake                 list    a token if a portfolio waits
 risk:live:listeners            hash    the last change delivered, by Celery queue
 risk:live:dispatch             string  whether a dispatch of changes is requested; 5 s
 risk:critical_event:ID         string  the answer to a critical event, JSON; 1 day
