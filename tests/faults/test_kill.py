@@ -1,4 +1,4 @@
-"""Workers are killed at any moment: nothing is lost, and nobody hears two answers."""
+"""Workers are killed at any moment: no check is lost, and no client gets two answers."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_rounds_of_killed_workers_lose_nothing(
 def test_without_the_reaper_the_same_fault_loses_a_check(
     market: MarketSnapshot, portfolios: list[Portfolio], tmp_path: Path
 ) -> None:
-    """The defence is what defends: with no scheduler there is no reaper."""
+    """A control: without a scheduler there is no reaper."""
     with running_system(tmp_path, n_workers=1, scheduler=False) as system:
         system.risk.publish_market(market)
         system.risk.check_many(portfolios[:1])
@@ -74,10 +74,10 @@ def test_without_the_reaper_the_same_fault_loses_a_check(
             handle.result(timeout_s=6)
 
 
-def test_a_block_that_kills_its_workers_is_given_up_with_its_bytes(
+def test_a_block_that_kills_its_workers_becomes_a_dead_letter_with_its_bytes(
     market: MarketSnapshot, portfolios: list[Portfolio], tmp_path: Path
 ) -> None:
-    """It is put back three times, then it is a dead letter, and others are served."""
+    """It is requeued three times, then it is a dead letter, and other blocks are served."""
     program = POISONED.format(poison=portfolios[0].id)
     with running_system(tmp_path, n_workers=1, program=program) as system:
         system.risk.publish_market(market)
@@ -120,8 +120,10 @@ main()
 """
 
 
-def test_waiting_is_not_dying(system: System, oracle: Oracle, portfolios: list[Portfolio]) -> None:
-    """Blocks that wait longer than any grace are left in their lane, and answered once."""
+def test_waiting_blocks_are_not_requeued(
+    system: System, oracle: Oracle, portfolios: list[Portfolio]
+) -> None:
+    """Blocks that wait longer than any grace stay in their lane, and are answered once."""
     pause(system.worker)
     handles = [system.risk.submit(portfolios[:20], timeout_s=60) for _ in range(8)]
     # Long enough for the heartbeat of the worker to be missed, and for many looks of the reaper.

@@ -1,4 +1,4 @@
-"""The ledger against a naive model: whatever happens in whatever order, one outcome each."""
+"""The ledger compared with a naive model: any events in any order, one outcome per block."""
 
 from __future__ import annotations
 

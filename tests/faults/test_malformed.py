@@ -1,4 +1,4 @@
-"""Messages that no client of ours writes: none ends a worker, each is accounted for."""
+"""Malformed messages: none stops a worker, each is accounted for."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ SHAPES = {
 }
 
 
-def test_ten_malformed_shapes_are_quarantined_and_the_worker_goes_on(
+def test_ten_malformed_shapes_are_quarantined_and_the_worker_continues(
     system: System, portfolios: list[Portfolio]
 ) -> None:
     for shape in SHAPES.values():
@@ -73,10 +73,10 @@ def test_ten_malformed_shapes_are_quarantined_and_the_worker_goes_on(
     wait_until(lambda: system.redis.hlen("unacked") == 0, 5, "nothing unacknowledged")
 
 
-def test_without_the_guard_one_of_them_ends_the_worker(
+def test_without_the_guard_a_malformed_message_stops_the_worker(
     market: MarketSnapshot, portfolios: list[Portfolio], tmp_path: Path
 ) -> None:
-    """The defence is what defends: kombu's own transport lets them in."""
+    """A control: kombu's own transport delivers such messages."""
     with running_system(tmp_path, n_workers=1, program=UNGUARDED) as system:
         system.risk.publish_market(market)
         for shape in SHAPES.values():

@@ -1,4 +1,4 @@
-"""A flood of the batch lane is refused, and urgent checks hardly feel it."""
+"""A flood of the batch lane is refused, and urgent checks keep their latency."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_urgent_checks_keep_their_latency_while_the_batch_lane_is_flooded(
     assert median(ratios) <= 3
 
 
-def test_a_full_lane_refuses_with_its_depth_and_when_to_come_back(
+def test_a_full_lane_refuses_with_its_depth_and_a_retry_time(
     system: System, portfolios: list[Portfolio], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(LANE_CAPACITY, Lane.BATCH, LaneCapacity(250, 1 << 30))
@@ -152,7 +152,7 @@ def test_a_client_over_its_quota_is_refused_and_never_moved_to_another_lane(
 def test_the_batch_lane_moves_while_the_others_are_never_empty(
     system: System, portfolios: list[Portfolio]
 ) -> None:
-    """A reserved share of the fetches begins with the last lane."""
+    """A reserved share of the fetches starts with the last lane."""
     system.pause_worker_in_fetch()
     normal = [system.risk.submit(portfolios, timeout_s=60) for _ in range(200)]
     batch = system.risk.submit(portfolios[:1], priority="batch", timeout_s=60)

@@ -1,4 +1,4 @@
-"""The server dies and comes back with its append-only file: what it accepted is answered."""
+"""The server restarts from its append-only file: every accepted check is answered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is no message of rows is refused with a `WireError`, and with nothing else."""
+"""Invalid messages of rows raise `WireError` and nothing else."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def rewritten(data, changes):
 
 
 @each_reader
-def test_what_is_whole_is_read(data, read):
+def test_a_valid_message_is_read(data, read):
     """Rewriting alone changes nothing: what follows is refused for what it changes."""
     read(data)
     assert rewritten(data, {}) == data
 
 
 @each_reader
-def test_an_unknown_version_is_refused_as_such(data, read):
+def test_an_unknown_version_raises_a_version_error(data, read):
     """So that an operator upgrades the older side, whatever else the message holds."""
     for line in (b"/2", b"/0", b"/", b""):
         with pytest.raises(VersionError, match="version"):

@@ -1,4 +1,4 @@
-"""What is encoded comes back as it was."""
+"""Decoding returns what was encoded."""
 
 from __future__ import annotations
 
