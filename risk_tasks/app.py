@@ -19,7 +19,7 @@ TRANSPORT_OPTIONS = {
     # Every worker looks, so that the first of many is soon.
     "unacked_restore_interval": 15,
     "unacked_restore_throttle": 1,
-    # Without these a half-open connection hangs for ever.
+    # Without these a half-open connection hangs.
     "socket_timeout": 5,
     "socket_connect_timeout": 2,
     "socket_keepalive": True,
@@ -33,7 +33,7 @@ _SHARDED_FETCH_S = 0.25
 def create_app(settings: Settings, *, n_shards: int = 1) -> Celery:
     """Return the app that workers and schedulers run, and that any producer may copy.
 
-    Who only sends needs no shards: every worker of a lane serves the lane's own list.
+    A producer needs no shards: every worker of a lane serves the queue of the lane.
     """
     broker_url = settings.broker_url.get_secret_value()
     app = Celery("risk_tasks", set_as_current=False)
@@ -42,7 +42,7 @@ def create_app(settings: Settings, *, n_shards: int = 1) -> Celery:
         broker_transport="risk_tasks.broker.transport:GuardedTransport",
         broker_transport_options={
             **TRANSPORT_OPTIONS,
-            # A text: workers tell these options to whoever asks.
+            # A text: `inspect` returns these options as JSON.
             "heartbeat_file": settings.heartbeat_file and str(settings.heartbeat_file),
             "max_connections": settings.concurrency + 10,
             # How long a fetch waits: as long, a worker may look at the shards it had before.
