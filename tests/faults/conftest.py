@@ -1,4 +1,4 @@
-"""A system of its own for each test, and the sizes: small in CI, full by `--full`."""
+"""The system that each fault test starts, and the test sizes: small in CI, full with `--full`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Size = TypeVar("Size")
 
 @pytest.fixture
 def sized(request: pytest.FixtureRequest) -> Callable[[Size, Size], Size]:
-    """Returns the first of two sizes, or the second where `--full` was given."""
+    """Returns the first of two sizes, or the second with `--full`."""
     full = request.config.getoption("--full")
     return lambda small, large: large if full else small
 
@@ -55,7 +55,7 @@ def portfolios(market: MarketSnapshot) -> list[Portfolio]:
 
 @pytest.fixture
 def oracle(market: MarketSnapshot, portfolios: list[Portfolio]) -> Oracle:
-    """Knows the right answer of each of `portfolios`."""
+    """Knows the right answer of each portfolio in `portfolios`."""
     oracle = Oracle(market)
     oracle.learn(portfolios)
     return oracle
@@ -63,7 +63,7 @@ def oracle(market: MarketSnapshot, portfolios: list[Portfolio]) -> Oracle:
 
 @pytest.fixture
 def system(market: MarketSnapshot, tmp_path: Path) -> Iterator[System]:
-    """A server with an append-only file, one worker and a scheduler, and the sample market."""
+    """A server with an append-only file, one worker, a scheduler and the sample market."""
     with running_system(tmp_path, n_workers=1) as system:
         system.risk.publish_market(market)
         yield system

@@ -1,4 +1,4 @@
-"""What every answer must be, computed in this process, and the counts that a fault is judged by."""
+"""The expected answers, computed in this process, and the counts of lost and wrong answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Oracle:
     _right: dict[str, str] = field(default_factory=dict)
 
     def learn(self, portfolios: Sequence[Portfolio]) -> None:
-        """Compute the right answers of `portfolios` without queue, server or worker."""
+        """Compute the right answers of `portfolios` without a queue, server or worker."""
         service = Service(MarketCache({self.market.id: self.market}.get), {}.__getitem__)
         request = pack_portfolios(portfolios, Terms(parse_measures(None), MeasureSettings()))
         answer = service.check(request, Stamp(self.market.id))
@@ -34,7 +34,7 @@ class Oracle:
             self._right[report.portfolio_id] = _numbers(report)
 
     def judge(self, asked: Iterable[Portfolio], got: Sequence[RiskReport] | None) -> None:
-        """Hold the reports of one accepted call against the right answers; None is lost."""
+        """Compare the reports of one accepted call with the right answers; None means lost."""
         names = [portfolio.id for portfolio in asked]
         self.accepted += len(names)
         if got is None or [report.portfolio_id for report in got] != names:
@@ -57,6 +57,6 @@ class Oracle:
 
 
 def _numbers(report: RiskReport) -> str:
-    """Every bit of every number: `repr` of a float is exact."""
+    """The `repr` of a float has every bit."""
     measures = sorted(report.measures.items())
     return repr((str(report.status), str(report.decision), measures, report.input_hash))

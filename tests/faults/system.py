@@ -1,4 +1,4 @@
-"""A whole system whose parts a test may kill: every part is a child, ended by its process id."""
+"""A whole system whose parts a test may kill; each part is a child process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.integration.support import wait_until
 
 
 class FaultyServer:
-    """A server that keeps an append-only file, and comes back at the same port with it."""
+    """A server with an append-only file that can restart on the same port."""
 
     def __init__(self, folder: Path, **config: str) -> None:
         self._folder = folder
@@ -40,7 +40,7 @@ class FaultyServer:
         return self._server._process.pid
 
     def kill(self) -> None:
-        """End it as a crash would."""
+        """Kill it, as in a crash."""
         os.kill(self.pid, signal.SIGKILL)
         self._server._process.wait()
 
@@ -72,7 +72,7 @@ class System:
         return self.roles["worker-1"]
 
     def pause_worker_in_fetch(self) -> None:
-        """Stop the worker while the server holds its blocking pop, so that it gets what is next."""
+        """Stop the worker inside a blocking pop, so that the server gives it the next message."""
 
         def stopped_in_fetch() -> bool:
             pause(self.worker)
@@ -88,13 +88,13 @@ class System:
         wait_until(stopped_in_fetch, 10, "a stop inside the fetch")
 
     def kill_worker(self) -> None:
-        """End the worker as the kernel would, and start another in its place."""
+        """Kill the worker and start another one."""
         os.kill(self.worker.pid, signal.SIGKILL)
         wait_until(lambda: not self.worker.is_alive, 5, "the end of the worker")
         self.worker.restart()
 
     def await_roles(self, within_s: float = 60) -> None:
-        """Wait until every role has said that it serves."""
+        """Wait until every role serves."""
         store = RoleStore(connect(self.server.url))
         wait_until(
             lambda: {role.pid for role in self.roles.values()} <= {r.pid for r in store.running()},
@@ -106,7 +106,7 @@ class System:
         return int(self.redis.hget("risk:counters", name) or 0)
 
     def assert_counters_match_a_recount(self) -> None:
-        """What the lanes count is what there is, and nothing of an answered block is left."""
+        """Assert that the lanes' counters are right and that answered blocks have left no key."""
         counted: dict[str, list[int]] = {lane: [0, 0] for lane in Lane}
         for key in self.redis.scan_iter(match="risk:block:*", count=1_000):
             lane, checks, size = self.redis.hmget(key, "lane", "checks", "bytes")
@@ -123,7 +123,7 @@ class System:
 def running_system(
     folder: Path, *, n_workers: int, scheduler: bool = True, program: str = "", **config: str
 ) -> Iterator[System]:
-    """Start a system; `program` is run in place of a worker's command, for defences turned off."""
+    """Start a system; `program` replaces the worker's command, to run it without a safeguard."""
     server_folder = folder / "server"
     server_folder.mkdir()
     server = FaultyServer(server_folder, **config)
@@ -152,7 +152,7 @@ def running_system(
 
 
 def pause(process: RoleProcess) -> None:
-    """Stop a process inside whatever it does, and wait until it has stopped."""
+    """Send SIGSTOP to a process and wait until it has stopped."""
     os.kill(process.pid, signal.SIGSTOP)
     status = Path(f"/proc/{process.pid}/stat")
     wait_until(lambda: status.read_text().rpartition(")")[2].split()[0] == "T", 5, "a stop")

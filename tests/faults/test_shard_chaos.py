@@ -1,4 +1,4 @@
-"""Real workers join, leave and are killed under load: nothing is lost, no shard is left alone."""
+"""Workers join, leave and are killed under load: no check is lost, every shard is served."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LEAST, MOST = 2, 4
 
 
 class Workers:
-    """Worker processes that come and go; each is a child of this process."""
+    """Worker processes that a test starts and kills; each is a child of this process."""
 
     def __init__(self, url: str, folder: Path) -> None:
         self._url = url
@@ -76,13 +76,13 @@ class Workers:
         self.gone.append(worker)
 
     def living(self, name: str) -> bool:
-        """Whether the worker that goes by this name is a process of ours that has not ended."""
+        """Whether the worker with this name is a child that has not ended."""
         pid = int(name.split("-")[1])
         return any(one.pid == pid and one.is_alive for one in self.all())
 
 
 class Watch:
-    """How long each shard was leased by no living worker, at the worst."""
+    """The longest time that each shard was without a lease of a living worker."""
 
     def __init__(self, store: ShardStore, workers: Workers) -> None:
         self._store = store
@@ -113,7 +113,7 @@ class Watch:
                 self.worst_s = max(self.worst_s, now - self._served_at[place])
 
     def _look(self, now: float) -> list[tuple[Lane, int]]:
-        """Return the shards that nobody serves now."""
+        """Return the shards without a lease."""
         left = []
         leases = {lane: self._store.leases(lane) for lane in (Lane.NORMAL, Lane.BATCH)}
         for lane, shard in self._served_at:
@@ -127,7 +127,7 @@ class Watch:
 
 @contextmanager
 def shouted(risk: RiskClient, portfolios, oracle: Oracle) -> Iterator[None]:
-    """Send chunks all the while, in both lanes, and judge every answer at the end."""
+    """Send chunks to both lanes until stopped, and judge every answer at the end."""
     stopped, sent = threading.Event(), []
 
     def shout() -> None:
@@ -180,7 +180,7 @@ def test_twenty_joins_leaves_and_kills_under_load(tmp_path: Path) -> None:
                     time.sleep(0.2)
                 wait_until(watch.is_whole, 30, "leases of all shards")
         finally:
-            # Those who left were asked: a second signal may find their handlers gone.
+            # workers that are stopping get no second signal: their handlers may be gone
             for worker in workers.running:
                 worker.terminate()
             codes = {worker.name: worker.wait() for worker in workers.all()}
@@ -200,5 +200,5 @@ def _serves(worker: RoleProcess, leased: set[str]) -> bool:
 
 
 def _fits(event: str, ready: list[RoleProcess], workers: Workers) -> bool:
-    """Somebody is left who serves, and not more run than the machine bears."""
+    """keep at least one worker, and no more than the machine can run"""
     return len(workers.running) < MOST if event == "join" else len(ready) > LEAST - 1

@@ -1,4 +1,4 @@
-"""The app's settings, as any worker tells them to whoever asks."""
+"""The settings of the app that `inspect conf` shows."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from risk_tasks.settings import Settings
 SECRET = "hunter2"
 
 
-def test_a_worker_tells_nobody_the_password():
-    """`inspect conf` is what Flower shows of each worker."""
+def test_inspect_conf_does_not_show_the_password():
+    """Flower shows `inspect conf` of each worker."""
     url = f"redis://:{SECRET}@host:6379/0"
     app = create_app(Settings.read(broker_url=url, result_url=url, heartbeat_file="/run/heartbeat"))
 

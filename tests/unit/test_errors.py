@@ -1,4 +1,4 @@
-"""The tree of errors: as it is drawn, with a message and a remedy in every leaf."""
+"""The tree of errors: equal to the drawing, with a message and a remedy in every leaf."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from risk_tasks.errors import (
 CLASSES = [
     kind for kind in vars(errors).values() if inspect.isclass(kind) and issubclass(kind, Exception)
 ]
-#: what the classes that take more than a message need
+#: the arguments of the classes that need more than a message
 NEEDED = {
     QuotaExceededError: {"checks_per_s": 1.0, "retry_after_s": 0.1},
     DeadLetterError: {"check_id": "c"},
@@ -32,7 +32,7 @@ NEEDED = {
 
 
 def drawn_tree() -> list[tuple[str, str | None, str]]:
-    """Return (class, parent, what stands beside it) as the module's docstring draws them."""
+    """Return (class, parent, text beside it) from the drawing in the module's docstring."""
     rows: list[tuple[str, str | None, str]] = []
     above: list[str] = []
     for line in (errors.__doc__ or "").splitlines():
@@ -45,8 +45,8 @@ def drawn_tree() -> list[tuple[str, str | None, str]]:
     return rows
 
 
-def test_the_tree_is_drawn_as_it_is():
-    """Every class, under its parent, and none that is not there."""
+def test_the_drawing_equals_the_tree_of_classes():
+    """Every class is drawn under its parent."""
     real = {(kind.__name__, kind.__base__.__name__) for kind in CLASSES}
 
     drawn = {(name, parent or "Exception") for name, parent, _ in drawn_tree()}
@@ -56,15 +56,15 @@ def test_the_tree_is_drawn_as_it_is():
 
 
 def test_codes_are_drawn_beside_their_classes():
-    """Save for the two at the roots, which say what they stand for."""
+    """Except the two roots, which have a description."""
     for name, _, beside in drawn_tree():
         kind = getattr(errors, name)
         if kind not in {RiskTasksError, RequestError}:
             assert beside == kind.code
 
 
-def test_codes_tell_the_classes_apart():
-    """Reports, logs and the JSON door know an error by its code."""
+def test_each_class_has_its_own_code():
+    """Reports, logs and the JSON task name an error by its code."""
     codes = [kind.code for kind in CLASSES]
 
     assert len(set(codes)) == len(codes)
@@ -72,8 +72,8 @@ def test_codes_tell_the_classes_apart():
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
-def test_an_error_has_a_message_and_a_remedy_of_its_own(kind):
-    """Each stands in its own docstring, in whole sentences."""
+def test_each_error_has_its_own_message_and_remedy(kind):
+    """They are whole sentences of its docstring."""
     error = kind(**NEEDED.get(kind, {}))
 
     message, remedy = inspect.cleandoc(kind.__doc__).split("\n\n")
@@ -86,8 +86,8 @@ def test_an_error_has_a_message_and_a_remedy_of_its_own(kind):
     assert error.args == (error.message,)
 
 
-def test_what_is_said_of_one_case_comes_before_what_holds_for_all():
-    """Message, field and remedy may be given; the field stands first."""
+def test_given_texts_override_those_of_the_class():
+    """Message, field and remedy can be given; the field is first."""
     error = RequestError("Too much.", field="cash", remedy="Take less.")
 
     assert (error.message, error.field, error.remedy) == ("Too much.", "cash", "Take less.")
@@ -95,23 +95,23 @@ def test_what_is_said_of_one_case_comes_before_what_holds_for_all():
     assert error.args == ("Too much.",)
 
 
-def test_only_what_is_worth_a_second_try_says_so():
-    """What concerns the way to a worker, and nothing of the request."""
+def test_only_errors_that_may_pass_later_are_retryable():
+    """Errors between client and worker, not errors of the request."""
     retriable = {kind for kind in CLASSES if kind.retriable}
 
     assert retriable == {kind for kind in CLASSES if issubclass(kind, TransportError)}
 
 
-def test_a_full_lane_says_how_full_it_is_and_when_to_come_back():
-    """In fields that a caller can act on."""
+def test_a_full_lane_has_its_depth_and_a_retry_time():
+    """In attributes that a caller can read."""
     error = QueueFullError("Full.", depth=3, capacity=2, retry_after_s=0.5)
 
     assert (error.depth, error.capacity, error.retry_after_s) == (3, 2, 0.5)
     assert error.message == "Full."
 
 
-def test_a_report_that_is_late_says_of_which_check():
-    """So that it can be asked for again."""
+def test_a_report_timeout_has_the_id_of_the_check():
+    """So that the report can be read later."""
     error = ReportTimeoutError("Late.", check_id="c.1")
 
     assert error.check_id == "c.1"
@@ -119,13 +119,13 @@ def test_a_report_that_is_late_says_of_which_check():
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
-def test_a_code_leads_back_to_the_class_of_a_bad_request(kind):
-    """And to none where it is not the caller's fault."""
+def test_a_code_gives_the_class_of_a_bad_request(kind):
+    """And None for an error that is not the caller's."""
     is_request = issubclass(kind, RequestError) and kind is not RequestError
 
     assert request_error(kind.code) is (kind if is_request else None)
 
 
-def test_an_unknown_code_is_no_bad_request():
-    """As a newer worker may send it."""
+def test_an_unknown_code_is_not_a_bad_request():
+    """A newer worker may send one."""
     assert request_error("bad_luck") is None

@@ -196,7 +196,7 @@ def test_every_module_says_what_it_is(path):
 
 
 def test_nothing_here_reads_pickles():
-    """Whoever can write to the server must not be able to run code here."""
+    """A client that can write to the server must not be able to run code here."""
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -1,4 +1,4 @@
-"""The order in which a worker looks at its lists, with shards and without."""
+"""The order in which a worker reads its lists, with and without shards."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def fetches(cycle: LaneCycle, n: int) -> list[list[str]]:
 
 
 def lanes_of(queues: list[str]) -> list[str]:
-    """The lanes in the order in which they are looked at, each once where it is not torn apart."""
+    """The lanes in the order in which they are read; the lists of a lane must be adjacent."""
     lanes = [queue[0] for queue in queues]
     return [lane for place, lane in enumerate(lanes) if place == 0 or lanes[place - 1] != lane]
 
 
-def test_without_shards_one_fetch_in_twenty_begins_with_the_last_lane():
+def test_without_shards_one_fetch_in_twenty_reads_the_last_lane_first():
     cycle = LaneCycle()
     cycle.update(LANES)
 
@@ -38,8 +38,8 @@ def test_without_shards_one_fetch_in_twenty_begins_with_the_last_lane():
     assert looked.count(LANES) == len(looked) - 2
 
 
-def test_a_shard_that_joins_is_looked_at_in_its_lane_and_not_behind_the_last(cycle):
-    """As a list that is added to a consumer would be."""
+def test_a_new_shard_is_read_with_its_lane_and_not_after_the_last_lane(cycle):
+    """Celery would read a list that was added to a consumer last."""
     order = [[(["c"], []), (["n", "n.1"], []), (["b", "b.1"], [])]]
     cycle.follow(lambda: order[-1])
     fetches(cycle, 3)
@@ -50,8 +50,8 @@ def test_a_shard_that_joins_is_looked_at_in_its_lane_and_not_behind_the_last(cyc
         assert set(queues) == {"c", "n", "n.1", "n.2", "b", "b.1", "b.2"}
 
 
-def test_each_of_a_lanes_own_lists_is_first_in_its_turn(cycle):
-    """Else the last of them would starve while the first is full."""
+def test_each_of_a_lanes_own_lists_is_read_first_in_turn(cycle):
+    """Otherwise its last list would starve while the first one is full."""
     cycle.follow(lambda: [(["n", "n.0", "n.1", "n.2"], [])])
 
     first = Counter(queues[0] for queues in fetches(cycle, 40))
@@ -59,7 +59,7 @@ def test_each_of_a_lanes_own_lists_is_first_in_its_turn(cycle):
     assert first == {"n": 10, "n.0": 10, "n.1": 10, "n.2": 10}
 
 
-def test_a_neighbours_lists_come_after_the_own_ones_of_the_same_lane(cycle):
+def test_neighbours_lists_are_read_after_own_lists_of_the_same_lane(cycle):
     cycle.follow(lambda: [(["n", "n.0"], ["n.2", "n.1"]), (["b"], ["b.1"])])
 
     assert cycle.consume(9) in (
@@ -68,8 +68,8 @@ def test_a_neighbours_lists_come_after_the_own_ones_of_the_same_lane(cycle):
     )
 
 
-def test_what_is_not_subscribed_to_is_not_looked_at(cycle):
-    """While a worker drains it has no subscriptions, and kombu knows nobody to deliver to."""
+def test_a_list_without_a_subscription_is_not_read(cycle):
+    """A draining worker has no subscriptions, and kombu has no consumer for a message."""
     cycle.follow(lambda: [(["n", "n.9"], ["n.0"])])
 
     assert set(cycle.consume(9)) == {"n", "n.0"}

@@ -1,4 +1,4 @@
-"""The file that a probe looks at."""
+"""The file that a liveness probe reads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from risk_tasks.broker.heartbeat import Heartbeat
 
 
-def test_each_beat_renews_the_file(tmp_path):
+def test_each_beat_updates_the_file(tmp_path):
     path = tmp_path / "heartbeat"
     heartbeat = Heartbeat(path, every_s=0.0)
 
@@ -18,7 +18,7 @@ def test_each_beat_renews_the_file(tmp_path):
     assert path.stat().st_mtime > 1
 
 
-def test_it_is_not_touched_at_every_fetch(tmp_path):
+def test_the_file_is_not_touched_at_every_fetch(tmp_path):
     """A busy worker fetches thousands of times a second."""
     path = tmp_path / "heartbeat"
     heartbeat = Heartbeat(path, every_s=3_600.0)
@@ -30,7 +30,7 @@ def test_it_is_not_touched_at_every_fetch(tmp_path):
     assert path.stat().st_mtime == 1
 
 
-def test_a_file_that_cannot_be_written_ends_no_worker(tmp_path):
-    """Its probe fails, and its log says why."""
+def test_a_file_that_cannot_be_written_does_not_stop_the_worker(tmp_path):
+    """Its probe fails, and its log has the reason."""
     Heartbeat(tmp_path / "nowhere" / "heartbeat").beat()
     Heartbeat(None).beat()

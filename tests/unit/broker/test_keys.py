@@ -13,15 +13,15 @@ OF_A_LANE = {"lane_key", "shard_leases_key", "shard_workers_key"}
 
 
 def stem(key: str) -> str:
-    """Return the part of a key that is the same for all of its kind."""
+    """Return the constant part of a key."""
     return re.sub(r"[A-Z]+$", "", key)
 
 
 KNOWN = {stem(row.split()[0]) for row in keys.__doc__.splitlines() if row.startswith("risk:")}
 
 
-def test_every_key_that_a_script_spells_out_is_in_the_table():
-    """Where a key is defined is asked of one place."""
+def test_every_key_in_a_script_is_in_the_table():
+    """A key is defined in one place."""
     spelt = {
         (script.name, key)
         for script in Path(risk_tasks.__file__).parent.rglob("*.lua")
@@ -32,8 +32,8 @@ def test_every_key_that_a_script_spells_out_is_in_the_table():
     assert {(name, key) for name, key in spelt if key not in KNOWN} == set()
 
 
-def test_every_key_that_python_names_is_in_the_table():
-    """Constants and functions alike."""
+def test_every_key_in_python_is_in_the_table():
+    """In constants and in functions."""
     constants = {value for name, value in vars(keys).items() if name.endswith("_KEY")}
     functions = {
         stem(function(Lane.NORMAL if name in OF_A_LANE else "ID"))

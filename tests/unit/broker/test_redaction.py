@@ -1,4 +1,4 @@
-"""What Flower shows of a message: ids and counts, and nothing that anybody holds."""
+"""What Flower shows of a message: ids and counts, without positions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from risk_tasks.broker.envelope import block_summary, shown_id
 from risk_tasks.broker.redaction import report_summary, request_summary
 
 
-def test_a_block_is_its_lane_its_number_and_its_ends():
+def test_a_block_shows_its_lane_its_size_and_its_first_and_last_id():
     assert block_summary("critical", ["desk"]) == "critical: 1 check, desk"
     assert block_summary("batch", ["a", "b", "c"]) == "batch: 3 checks, a to c"
 
@@ -32,8 +32,8 @@ def test_a_block_is_its_lane_its_number_and_its_ends():
     ],
     ids=str,
 )
-def test_a_request_is_its_portfolio_and_how_much_is_in_it(args, kwargs, shown):
-    """Also one that the service will refuse."""
+def test_a_request_shows_its_id_and_its_number_of_positions(args, kwargs, shown):
+    """Also an invalid one."""
     assert request_summary("normal", args, kwargs) == f"normal: 1 check, {shown}"
 
 
@@ -45,8 +45,8 @@ JSON = st.recursive(
 
 
 @given(portfolio=JSON, more=st.lists(JSON, max_size=2))
-def test_no_request_is_so_bad_that_it_has_no_summary(portfolio, more):
-    """A worker reads it before the service does."""
+def test_every_invalid_request_has_a_summary(portfolio, more):
+    """A worker makes the summary before the service validates the request."""
     line = request_summary("normal", more, {"portfolio": portfolio})
 
     assert line.isprintable()
@@ -54,15 +54,14 @@ def test_no_request_is_so_bad_that_it_has_no_summary(portfolio, more):
 
 
 @given(quantities=st.dictionaries(st.sampled_from("QXYZ"), st.integers(10**6, 10**9), min_size=1))
-def test_what_is_held_is_not_shown(quantities):
+def test_positions_are_not_shown(quantities):
     line = request_summary("normal", (), {"portfolio": {"id": "a", "positions": quantities}})
 
     assert not any(str(number) in line for number in quantities.values())
     assert not any(name in line for name in quantities)
 
 
-def test_a_report_is_its_outcome():
-    """A refusal's code, else the decision."""
+def test_a_report_shows_its_decision_or_its_error_code():
     assert (
         report_summary({"portfolio_id": "a", "decision": "reject", "breaches": [1, 2]})
         == "a: reject, 2 breaches"
@@ -74,7 +73,7 @@ def test_a_report_is_its_outcome():
     assert report_summary({"breaches": [1]}) == "None: None, 1 breach"
 
 
-def test_an_id_is_short_and_printable():
+def test_an_id_in_a_summary_is_short_and_printable():
     assert shown_id("x" * 40) == "x" * 40
     assert shown_id("x" * 41) == "x" * 40 + "..."
     assert shown_id('a\n{"level": 1}\x1b[2J') == 'a?{"level": 1}?[2J'

@@ -1,4 +1,4 @@
-"""What the guard lets a worker see, part by part; whole malformed messages are in tests/faults."""
+"""What the guard accepts, part by part; whole malformed messages are in tests/faults."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ BODY = json.dumps([[], {}, None])
 
 
 def fault_of(*, properties=None, **changes):
-    """What the guard says of a good message with `changes`."""
+    """The guard's result for a valid message with `changes`."""
     message = {**GOOD, **changes}
     message["properties"] = {**GOOD["properties"], **(properties or {})}
     return find_fault(json.dumps(message).encode())
 
 
-def test_our_own_message_may_be_seen():
+def test_our_own_message_is_accepted():
     assert find_fault(envelope("block", Lane.NORMAL, "3 checks")) is None
 
 
-def test_a_message_may_be_as_large_as_the_bound_and_no_larger():
-    """Counted in bytes, before anything is read."""
+def test_a_message_at_the_size_limit_is_accepted_and_a_larger_one_is_refused():
+    """Bytes are counted before anything is parsed."""
     message = json.dumps(GOOD).encode()
     filled = message + b" " * (MAX_MESSAGE_BYTES - len(message))
 
@@ -43,13 +43,13 @@ def test_a_message_may_be_as_large_as_the_bound_and_no_larger():
     [{"content-type": "application/x-python-serialize"}, {"content-encoding": "binary"}],
     ids=["type", "encoding"],
 )
-def test_either_of_type_and_encoding_is_enough_to_be_refused(change):
-    """Pickle in UTF-8 is as foreign as JSON in something else."""
+def test_a_foreign_type_or_encoding_alone_is_refused(change):
+    """Pickle in UTF-8, and JSON in another encoding."""
     assert "not JSON" in fault_of(**change)
 
 
-def test_a_body_in_base64_is_read_and_what_is_not_base64_is_refused():
-    """Python would skip the characters that do not belong."""
+def test_a_body_in_base64_is_read_and_invalid_base64_is_refused():
+    """Python would skip the invalid characters."""
     encoded = base64.b64encode(BODY.encode()).decode()
 
     assert fault_of(body=encoded, properties={"body_encoding": "base64"}) is None
@@ -57,24 +57,24 @@ def test_a_body_in_base64_is_read_and_what_is_not_base64_is_refused():
 
 
 @pytest.mark.parametrize("depth", [2_000, 100_000])
-def test_nesting_without_end_is_refused_wherever_it_stands(depth):
-    """The parser gives up, not the worker."""
+def test_deep_nesting_is_refused_in_every_part(depth):
+    """The parser raises an error, and the worker continues."""
     nested = "[" * depth + "]" * depth
 
     assert "malformed" in fault_of(body=nested)
     assert "malformed" in find_fault(b'{"body": ' + nested.encode() + b"}")
 
 
-def test_an_unknown_task_and_times_that_are_none_are_refused():
-    """Before Celery looks them up."""
+def test_an_unknown_task_and_invalid_times_are_refused():
+    """Before Celery reads them."""
     for task in ("os.system", "risk.unknown"):
         assert "unknown task" in fault_of(headers={**GOOD["headers"], "task": task})
     for name in ("eta", "expires"):
         assert "malformed" in fault_of(headers={**GOOD["headers"], name: "soon"})
 
 
-def test_the_guard_lets_in_what_workers_serve_and_nothing_else():
-    """A task that no worker has registered would be rejected by Celery, and lost."""
+def test_the_guard_accepts_exactly_the_tasks_that_workers_serve():
+    """Celery would reject a task that no worker has registered, and lose it."""
     app = create_app(Settings(broker_url="redis://nobody:1/0"))
     register(app, service=None, documents=None, broker=None, recorder=None)
     register_prewarming(app, prewarmer=None)

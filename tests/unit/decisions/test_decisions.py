@@ -1,4 +1,4 @@
-"""Limits held against measures: what breaks them, what could not be told, what follows."""
+"""Limits compared with measures: breaches, limits that cannot be evaluated, decisions."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ MEASURE = "net_exposure"
 
 
 def column(*cells):
-    """Return a column of numbers and, where there is none, of outcomes."""
+    """Return a column of numbers and outcomes; None is a missing number."""
     outcomes = [cell if isinstance(cell, Outcome) else Outcome.OK for cell in cells]
     values = [NAN if isinstance(cell, Outcome) else cell for cell in cells]
     return MeasureColumn(np.array(values, dtype=np.float64), np.array(outcomes, dtype=np.int8))
 
 
 def judge(limits, cell, *, portfolio_id="p", tags=None):
-    """Hold limits on one measure against one portfolio; return what is found, with its decision."""
+    """Compare limits on one measure with one portfolio; return the evaluation and its decision."""
     limit_set = None if limits is None else LimitSet("s", limits)
     columns = {MeasureName(MEASURE): column(cell)}
     found = evaluate(limit_set, columns, np.array([True]), [portfolio_id], [tags or {}])
@@ -73,7 +73,7 @@ THRESHOLDS = [
     ("observed", "comparison", "warn", "hard", "decision", "severity"), THRESHOLDS
 )
 def test_a_threshold_is_broken_only_beyond_it(observed, comparison, warn, hard, decision, severity):
-    """Equality is no breach; past hard there is one breach, and it is hard."""
+    """An equal number is not a breach; beyond hard there is one breach, and it is hard."""
     limit = Limit(MEASURE, warn=warn, hard=hard, comparison=comparison)
 
     found, decided = judge([limit], observed)
@@ -88,7 +88,7 @@ def test_a_threshold_is_broken_only_beyond_it(observed, comparison, warn, hard, 
         assert (type(breach.row), type(breach.observed)) == (int, float)
 
 
-# missing_data, warn, hard -> what a limit that cannot be told decides
+# missing_data, warn, hard -> the decision of a limit that cannot be evaluated
 GAPS = [
     ("reject", None, 100, "reject"),
     ("reject", 80, 100, "reject"),
@@ -105,10 +105,8 @@ NO_NUMBER = [outcome for outcome in Outcome if not outcome.has_value]
 
 @pytest.mark.parametrize("outcome", NO_NUMBER, ids=lambda outcome: outcome.name)
 @pytest.mark.parametrize(("missing_data", "warn", "hard", "decision"), GAPS)
-def test_a_limit_that_cannot_be_told_decides_as_it_says(
-    outcome, missing_data, warn, hard, decision
-):
-    """It is listed with its reason in every case, and is no breach."""
+def test_missing_data_decides_as_the_limit_states(outcome, missing_data, warn, hard, decision):
+    """The limit is listed with its reason in every case, and is not a breach."""
     limit = Limit(MEASURE, warn=warn, hard=hard, missing_data=missing_data)
 
     found, decided = judge([limit], outcome)
@@ -122,8 +120,8 @@ def test_a_limit_that_cannot_be_told_decides_as_it_says(
 
 
 @pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome.has_value])
-def test_a_number_is_held_against_its_limit_whatever_its_remark(outcome):
-    """A remark beside a number does not keep its limit from being told."""
+def test_a_number_with_a_remark_is_compared_with_its_limit(outcome):
+    """The limit is evaluated."""
     cells = MeasureColumn(np.array([5.0]), np.array([outcome], dtype=np.int8))
     limits = LimitSet("s", [Limit(MEASURE, hard=4)])
 
@@ -134,8 +132,8 @@ def test_a_number_is_held_against_its_limit_whatever_its_remark(outcome):
 
 
 @pytest.mark.parametrize("outcome", NO_NUMBER, ids=lambda outcome: outcome.name)
-def test_a_number_that_may_not_be_relied_on_breaks_no_limit(outcome):
-    """The outcome says whether there is a number, not what stands in the column beside it."""
+def test_a_measure_without_a_valid_number_breaks_no_limit(outcome):
+    """The outcome decides whether there is a number; the value in the column is not read."""
     cells = MeasureColumn(np.array([5.0]), np.array([outcome], dtype=np.int8))
     limits = LimitSet("s", [Limit(MEASURE, warn=1, hard=4)])
 
@@ -145,8 +143,8 @@ def test_a_number_that_may_not_be_relied_on_breaks_no_limit(outcome):
     assert [gap.reason for gap in found.gaps] == [outcome.name.lower()]
 
 
-def test_a_share_of_nothing_is_zero_to_its_limits():
-    """The concentration of an empty book is undefined, but no limit above 0 rejects it."""
+def test_limits_read_an_undefined_share_as_zero():
+    """The concentration of an empty book is undefined; no limit above 0 rejects it."""
     cells = MeasureColumn(np.zeros(1), np.array([Outcome.ZERO_GROSS], dtype=np.int8))
     limits = LimitSet("s", [Limit("concentration", hard=0.25)])
 
@@ -156,24 +154,24 @@ def test_a_share_of_nothing_is_zero_to_its_limits():
     assert found.breaches == found.gaps == []
 
 
-def test_without_limits_nothing_is_decided():
-    """None is never accept; a set without limits is accept."""
+def test_without_limits_there_is_no_decision():
+    """The decision is None, not `accept`; an empty set of limits accepts."""
     assert judge(None, 5.0)[1] == "none"
     assert judge(None, Outcome.NOT_FINITE)[1] == "none"
     assert judge([], 5.0)[1] == "accept"
 
 
 @pytest.mark.parametrize("limits", [None, [], [Limit(MEASURE, hard=4)]], ids=["none", "no", "one"])
-def test_decisions_are_a_byte_each(limits):
-    """With limits and without them: the column of decisions of an answer has one type."""
+def test_each_decision_takes_one_byte(limits):
+    """With and without limits: the column of decisions has one type."""
     found, _ = judge(limits, 5.0)
 
     assert found.gravity.dtype == np.int8
     assert found.gravity.shape == (1,)
 
 
-def test_what_was_found_is_not_changed_any_more():
-    """Neither a breach, nor a gap, nor which decisions they belong to."""
+def test_an_evaluation_cannot_be_changed():
+    """Neither its breaches, nor its gaps, nor their rows."""
     limits = [Limit(MEASURE, hard=4), Limit("volatility", hard=1)]
     columns = {
         MeasureName(MEASURE): column(5.0),
@@ -190,8 +188,8 @@ def test_what_was_found_is_not_changed_any_more():
             setattr(one, place, None)
 
 
-def test_an_evaluation_is_equal_to_itself_alone():
-    """Arrays have no one truth, so that equality of two could not be told for a block."""
+def test_an_evaluation_equals_only_itself():
+    """An array comparison has no single truth value, so blocks are not compared."""
     one, other = judge([], 5.0)[0], judge([], 5.0)[0]
 
     assert one != other
@@ -199,7 +197,7 @@ def test_an_evaluation_is_equal_to_itself_alone():
 
 
 def test_all_breaches_are_reported_and_not_only_the_first():
-    """The gravest decides, the others are told as well, in the order of the limits."""
+    """The most severe one decides; all are listed in the order of the limits."""
     limits = [
         Limit(MEASURE, warn=1, id="a"),
         Limit(MEASURE, hard=2, id="b"),
@@ -219,8 +217,8 @@ def test_all_breaches_are_reported_and_not_only_the_first():
     ]
 
 
-def test_the_gravest_decides_in_any_order():
-    """A later warning does not soften a rejection, nor does a gap that is skipped."""
+def test_the_most_severe_breach_decides_in_any_order():
+    """A later warning does not soften a rejection, nor does a skipped gap."""
     hard, warn = Limit(MEASURE, hard=1, id="h"), Limit(MEASURE, warn=1, id="w")
     skipped = Limit("volatility", hard=1, missing_data="skip")
     columns = {
@@ -236,8 +234,8 @@ def test_the_gravest_decides_in_any_order():
         assert len(found.gaps) == 1
 
 
-def test_a_limit_is_held_only_against_those_it_applies_to():
-    """By tag, by one of several values, by the portfolio's id; rows keep their places."""
+def test_a_limit_applies_only_to_the_portfolios_in_its_scope():
+    """By tag, by one of several values, by the portfolio's id; rows keep their order."""
     limits = LimitSet(
         "s",
         [
@@ -265,8 +263,8 @@ def test_a_limit_is_held_only_against_those_it_applies_to():
     ]
 
 
-def test_portfolios_without_tags_have_their_ids():
-    """Where no portfolio of a block has a tag, a limit on one of them is held against it."""
+def test_limits_on_ids_apply_to_portfolios_without_tags():
+    """Also if no portfolio of the block has a tag."""
     limits = LimitSet(
         "s",
         [
@@ -282,8 +280,8 @@ def test_portfolios_without_tags_have_their_ids():
 
 
 @pytest.mark.parametrize("tags", [[{"desk": "fx"}], [{"desk": "fx"}] * 3])
-def test_tags_of_other_portfolios_are_refused(tags):
-    """The tags of one row, spread over all rows, would hold limits against the wrong books."""
+def test_tags_of_another_number_of_portfolios_are_refused(tags):
+    """The tags of one row, spread over all rows, would apply limits to the wrong books."""
     limits = LimitSet("s", [Limit(MEASURE, hard=1, applies_to={"desk": "fx"})])
     columns = {MeasureName(MEASURE): column(5.0, 5.0)}
 
@@ -291,8 +289,8 @@ def test_tags_of_other_portfolios_are_refused(tags):
         evaluate(limits, columns, np.array([True, True]), ["p", "q"], tags)
 
 
-def test_unfit_rows_are_passed_over():
-    """A portfolio with an error breaks no limit and leaves none untold: it is rejected as it is."""
+def test_invalid_rows_are_skipped():
+    """A portfolio with an error has no breach and no gap: it is rejected already."""
     limits = LimitSet("s", [Limit(MEASURE, hard=1), Limit("volatility", hard=1)])
     columns = {
         MeasureName(MEASURE): column(5.0, 5.0),
@@ -333,7 +331,7 @@ UTILISATIONS = [
     ("below", -50.0, 100.0, None),
     ("below", -50.0, 0.0, None),
     ("below", -50.0, -25.0, None),
-    # a threshold so small that the quotient is beyond all floats
+    # a threshold so small that the quotient overflows
     ("above", 1e10, 5e-324, None),
     ("absolute", -1e10, 5e-324, None),
     ("below", 5e-324, 1e10, None),
@@ -341,10 +339,8 @@ UTILISATIONS = [
 
 
 @pytest.mark.parametrize(("comparison", "observed", "threshold", "expected"), UTILISATIONS)
-def test_utilisation_says_how_much_of_the_threshold_is_used(
-    comparison, observed, threshold, expected
-):
-    """Observed over threshold, and for a floor threshold over observed; a number or None."""
+def test_utilisation_is_the_used_part_of_the_threshold(comparison, observed, threshold, expected):
+    """Observed over threshold, and threshold over observed for a floor; a number or None."""
     limit = Limit(MEASURE, hard=threshold, comparison=comparison)
 
     used = utilisation(limit, observed, threshold)
@@ -353,7 +349,7 @@ def test_utilisation_says_how_much_of_the_threshold_is_used(
     json.dumps(used, allow_nan=False)
 
 
-# Few distinct values, so that equality and repeats are common.
+# few distinct values, so that equal and repeated ones are frequent
 values = st.integers(-4, 4).map(float) | st.sampled_from([0.5, -0.0, 1e300, 5e-324])
 cells = values | st.sampled_from(NO_NUMBER)
 ids = st.sampled_from("pqr")
@@ -390,8 +386,8 @@ books = st.lists(st.tuples(ids, tags, st.tuples(cells, cells, cells)), max_size=
 
 
 @given(st.none() | limit_lists(), books)
-def test_evaluation_agrees_with_the_naive_one(limits, rows):
-    """Portfolio by portfolio: the decision, every breach with its figures, and every gap."""
+def test_the_evaluation_equals_a_simple_one(limits, rows):
+    """For each portfolio: the decision, every breach with its numbers, and every gap."""
     columns = {
         MeasureName.parse(name): column(*(row[2][place] for row in rows))
         for place, name in enumerate(MEASURES)

@@ -1,4 +1,4 @@
-"""The shard of a portfolio: written down for ever, and even over the ids that people use."""
+"""The shard of a portfolio: a stable definition, and an even spread over usual ids."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from risk_tasks.store.shards import shard_of, shards_of
 
 
 def crc_32(data: bytes) -> int:
-    """By its definition, a bit at a time."""
+    """CRC-32 by its definition, one bit at a time."""
     register = 0xFFFFFFFF
     for byte in data:
         register ^= byte
@@ -23,8 +23,8 @@ def crc_32(data: bytes) -> int:
     return register ^ 0xFFFFFFFF
 
 
-def test_the_twin_is_the_published_one():
-    """Every catalogue of CRCs gives this as the check value."""
+def test_the_reference_function_gives_the_published_check_value():
+    """Catalogues of CRCs have this value for the text 123456789."""
     assert crc_32(b"123456789") == 0xCBF43926
 
 
@@ -34,7 +34,7 @@ def test_the_shard_is_the_crc_32_of_the_id_modulo_the_number(name, n_shards):
 
 
 @given(st.lists(st.text(max_size=20)), st.integers(1, 1_024))
-def test_many_at_once_are_as_one_by_one(names, n_shards):
+def test_the_shards_of_many_ids_equal_those_of_each_id(names, n_shards):
     expected = [shard_of(name, n_shards) for name in names]
 
     assert shards_of([name.encode() for name in names], n_shards).tolist() == expected
@@ -45,7 +45,7 @@ def test_many_at_once_are_as_one_by_one(names, n_shards):
     "name",
     ["portfolio-{0}", "p{0:08d}", "{0}", "desk-{1}/book-{0}", "acct-{2}", "{3}"],
 )
-def test_the_shards_of_usual_ids_are_even(name, n_shards):
+def test_usual_ids_are_spread_evenly_over_the_shards(name, n_shards):
     dice = Random(4)
     names = [
         name.format(one, one % 40, one * 64, uuid.UUID(int=dice.getrandbits(128))).encode()

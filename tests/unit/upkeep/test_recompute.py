@@ -19,7 +19,7 @@ def attempt(name: str, n_failed: int = 0, n_positions: int = 1, number: int = 7)
 
 
 class Server:
-    """Stands in for the store, the broker and the clock."""
+    """Replaces the store, the broker and the clock."""
 
     def __init__(self, *taken: Taken) -> None:
         self.now_s = 100.0

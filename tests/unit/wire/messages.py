@@ -1,4 +1,4 @@
-"""Messages: generated, taken apart, and put together again with something changed."""
+"""Generated messages, and helpers that change parts of a message."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ _explanations = st.builds(
 
 @st.composite
 def columns(draw, n):
-    """A column of `n` rows whose numbers are there where their outcomes have any."""
+    """A column of `n` rows with a number wherever its outcome has one."""
     outcomes = draw(st.lists(st.sampled_from(list(Outcome)), min_size=n, max_size=n))
     values = [draw(model.numbers) if o.has_value else float("nan") for o in outcomes]
     return MeasureColumn(np.array(values, dtype=np.float64), np.array(outcomes, dtype=np.int8))
@@ -126,7 +126,7 @@ def answers(draw):
 def rewritten(data, *, metadata=None, columns=None):
     """Return the message `data` with these entries of its head and these columns changed.
 
-    What is None is left out; a kind or a version is changed as any other entry is.
+    None removes an entry; kind and version can be changed like any other entry.
     """
     batch = pa.ipc.open_stream(data).read_next_batch()
     head = {key.decode(): value.decode() for key, value in batch.schema.metadata.items()}

@@ -12,11 +12,11 @@ from risk_tasks.wire.documents import report_document
 
 
 def through_json(report):
-    """Return the document as a script would read it."""
+    """Return the document after a pass through JSON text."""
     return json.loads(json.dumps(report_document(report), allow_nan=False))
 
 
-def test_a_backtest_is_json_with_all_that_was_found():
+def test_a_backtest_document_has_every_result():
     """Every exception, and a reason for each number that is null."""
     one = backtest_of(np.arange(300) < 20, "0.99")
 
@@ -32,8 +32,8 @@ def test_a_backtest_is_json_with_all_that_was_found():
     assert row.keys() == {name for name in one.__slots__ if not name.startswith("_")}
 
 
-def test_what_could_not_be_tested_has_its_error_at_the_top():
-    """As a report of a check has."""
+def test_a_failed_backtest_has_its_error_at_the_top_level():
+    """Like the report of a check."""
     error = ReportError(code="invalid_market", message="Short.", field="returns", remedy="More.")
 
     document = through_json(BacktestReport(portfolio_id="p", error=error))

@@ -1,7 +1,7 @@
-"""Messages as they were written once: what is on its way while a version changes stays readable.
+"""Stored messages: the code writes the same bytes and reads them.
 
-Where a format is changed on purpose, `python -m tests.unit.wire.test_golden` writes them anew, and
-`wire.framing.VERSION` says whether old readers can still read them.
+After an intended change of a format, `python -m tests.unit.wire.test_golden` writes the files
+again. Increase `wire.framing.VERSION` if old readers cannot read the new format.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_a_message_is_written_as_it_was(name):
-    """Byte by byte, under the versions of the lock."""
+def test_messages_are_written_as_stored(name):
+    """Byte by byte, with the locked versions."""
     assert WRITTEN[name]() == (FOLDER / name).read_bytes()
 
 
 @pytest.mark.parametrize("form", ["msgpack", "arrow"])
-def test_an_old_request_is_read(form):
+def test_a_stored_request_is_read(form):
     assert_same_request(decode_request((FOLDER / f"request.{form}").read_bytes()), REQUEST)
     assert_same_request(decode_request((FOLDER / f"live.{form}").read_bytes()), LIVE)
 
 
-def test_an_old_answer_is_read():
+def test_a_stored_answer_is_read():
     assert_same_answer(decode_answer((FOLDER / "answer.msgpack").read_bytes()), ANSWER)
     assert_same_answer(decode_answer((FOLDER / "answer.arrow").read_bytes()), ANSWER)
     assert_same_answer(decode_answer((FOLDER / "explained.arrow").read_bytes()), EXPLAINED)

@@ -1,4 +1,4 @@
-"""Invalid messages of columns raise `WireError` and nothing else."""
+"""Every invalid message of columns raises a `WireError` and no other error."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ MARKS, PANEL = encode_marks(MARKET), encode_panel(MARKET)
 
 
 def read_answer(data):
-    """Read an answer as far as a caller sees it."""
+    """Read an answer as far as a caller does."""
     answer = decode_answer(data)
     return reports([f"p{row}" for row in range(len(answer))], [answer])
 
@@ -66,15 +66,15 @@ each_reader = pytest.mark.parametrize(("data", "read"), READERS.values(), ids=RE
 
 
 @each_reader
-def test_a_valid_message_is_read(data, read):
-    """Rewriting alone changes nothing: what follows is refused for what it changes."""
+def test_an_unchanged_message_is_read(data, read):
+    """After `rewritten` without changes, so that the other tests fail only for their changes."""
     read(data)
     read(rewritten(data))
 
 
 @each_reader
-def test_an_unknown_version_raises_a_version_error(data, read):
-    """So that an operator upgrades the older side, whatever else the message holds."""
+def test_an_unknown_version_is_refused_as_such(data, read):
+    """Even if other parts are invalid, so that an operator upgrades the older side."""
     for version in ("2", "0", "", None):
         with pytest.raises(VersionError, match="version"):
             read(rewritten(data, metadata={"version": version}))
@@ -82,7 +82,7 @@ def test_an_unknown_version_raises_a_version_error(data, read):
 
 @each_reader
 def test_another_kind_of_message_is_refused(data, read):
-    """One of ours for something else, one of another service, one without a kind."""
+    """Another message of risk_tasks, one of another service, one without a kind."""
     for kind in ("risk.other", "", None):
         with pytest.raises(DecodeError):
             read(rewritten(data, metadata={"kind": kind}))
@@ -94,27 +94,27 @@ def test_another_kind_of_message_is_refused(data, read):
 
 @each_reader
 def test_a_message_without_rows_of_data_is_refused(data, read):
-    """A head alone, nothing at all, and bytes that are none of Arrow's."""
+    """A schema alone, no bytes, and bytes that are not Arrow's."""
     for nothing in (head_only(data), b"", b"\x00" * 64, b"{}", b"\xff\xff\xff\xff"):
         with pytest.raises(DecodeError):
             read(nothing)
 
 
 @each_reader
-def test_a_message_cut_short_anywhere_is_refused(data, read):
-    """At every eighth byte of it."""
+def test_a_truncated_message_is_refused(data, read):
+    """At every eighth byte."""
     for stop in range(0, len(data) - 8, 8):
         try:
             read(data[:stop])
         except WireError:
             continue
-        # Arrow's own end mark may be missing, and nothing else.
+        # only Arrow's end mark may be missing
         assert stop >= len(data) - 16
 
 
 @each_reader
-def test_no_damage_raises_anything_but_a_wire_error(data, read):
-    """Five hundred messages with bytes changed, put in or taken out."""
+def test_a_damaged_message_raises_only_wire_errors(data, read):
+    """Five hundred messages with bytes changed, inserted or removed."""
     dice = random.Random(20)
     for _ in range(500):
         try:
@@ -144,7 +144,7 @@ def _damaged(data, dice):
 
 @each_reader
 def test_random_bytes_are_refused(data, read):
-    """With and without what a message of Arrow begins with."""
+    """With and without the first bytes of an Arrow message."""
     dice = random.Random(21)
     for _ in range(100):
         noise = dice.randbytes(dice.randint(0, 300))
@@ -201,7 +201,7 @@ BAD_REQUESTS = {
     ],
 )
 def test_a_live_portfolio_without_its_attempt_is_refused(attempts):
-    """What it found could not be told from what is found later."""
+    """Its results could not be ordered."""
     kind = pa.struct([("version", pa.int64()), ("number", pa.int64())])
 
     with pytest.raises(DecodeError, match="has no attempt number"):
@@ -209,14 +209,14 @@ def test_a_live_portfolio_without_its_attempt_is_refused(attempts):
 
 
 @pytest.mark.parametrize("change", BAD_REQUESTS.values(), ids=BAD_REQUESTS.keys())
-def test_a_request_of_another_shape_is_refused(change):
-    """Its columns are exactly those of the format, and its terms are valid."""
+def test_an_invalid_request_is_refused(change):
+    """The columns must be exactly those of the format, and the options must be valid."""
     with pytest.raises(DecodeError):
         decode_request(rewritten(REQUEST, **change))
 
 
-def test_terms_that_are_not_valid_are_refused_with_what_is_wrong():
-    """The worker's log says which measure a newer client asked for."""
+def test_invalid_options_are_refused_with_the_reason():
+    """The worker's log has the measure that a newer client requested."""
     with pytest.raises(DecodeError, match="'luck' is not a measure"):
         decode_request(rewritten(REQUEST, metadata={"measures": '["luck"]'}))
 
@@ -228,13 +228,13 @@ BAD_ANSWERS = {
     "count missing": {"columns": {"breach_count": None}},
     "count null": {"columns": {"breach_count": pa.nulls(2, pa.int32())}},
     "count wide": {"columns": {"breach_count": pa.array([0, 2**40])}},
-    "count a fraction": {"columns": {"breach_count": pa.array([0.0, 0.5])}},
-    "count below none": {"columns": {"breach_count": pa.array([0, -5], pa.int32())}},
+    "count fractional": {"columns": {"breach_count": pa.array([0.0, 0.5])}},
+    "count negative": {"columns": {"breach_count": pa.array([0, -5], pa.int32())}},
     "breaches null": {"columns": {"breaches": pa.array([[None], None], pa.list_(BREACH_TYPE))}},
     "breaches without contributors": {
         "columns": {"breaches": pa.array([[BREACH], None], pa.list_(BREACH_TYPE))}
     },
-    "values missing where they are told": {
+    "values missing where outcomes have them": {
         "columns": {"outcome:0": pa.array([0, Outcome.NEGATIVE_VAR], pa.int8())}
     },
     "error a text": {"columns": {"error": pa.array(["a", "b"])}},
@@ -246,7 +246,7 @@ BAD_ANSWERS = {
     "decision a text": {"columns": {"decision": pa.array(["accept", "accept"])}},
     "outcomes missing": {"columns": {"outcome:0": None}},
     "outcome unknown": {"columns": {"outcome:0": pa.array([0, 99], pa.int8())}},
-    "outcome below all": {"columns": {"outcome:0": pa.array([0, -1], pa.int8())}},
+    "outcome negative": {"columns": {"outcome:0": pa.array([0, -1], pa.int8())}},
     "outcome null": {"columns": {"outcome:0": pa.array([9, None], pa.int8())}},
     "outcomes wide": {"columns": {"outcome:0": pa.array([0, 9], pa.int16())}},
     "values missing": {"columns": {"value:0": None}},
@@ -265,14 +265,14 @@ BAD_ANSWERS = {
 
 
 @pytest.mark.parametrize("change", BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
-def test_an_answer_of_another_shape_is_refused(change):
-    """Before any caller sees a report of it."""
+def test_an_invalid_answer_is_refused(change):
+    """Before a caller reads a report."""
     with pytest.raises(WireError):
         read_answer(rewritten(ANSWERED, **change))
 
 
-def test_a_failure_without_a_reason_is_no_failure_but_no_answer_either():
-    """A batch without the columns of an answer is refused."""
+def test_a_failure_without_a_reason_is_refused():
+    """It is a batch without the columns of an answer."""
     empty = rewritten(encode_failure("x"), metadata={"head": json.dumps(HEAD)})
 
     with pytest.raises(DecodeError):
@@ -287,7 +287,7 @@ BAD_MARKS = {
     "moment missing": {"metadata": {"as_of": None}},
     "moment none": {"metadata": {"as_of": "yesterday"}},
     "moment naive": {"metadata": {"as_of": "2024-05-01T12:00:00"}},
-    "moment before all": {"metadata": {"as_of": "0001-01-01T00:00:00+01:00"}},
+    "moment out of range": {"metadata": {"as_of": "0001-01-01T00:00:00+01:00"}},
     "scenarios missing": {"metadata": {"scenarios": None}},
     "scenarios no json": {"metadata": {"scenarios": "{"}},
     "scenarios a list": {"metadata": {"scenarios": "[]"}},
@@ -295,7 +295,7 @@ BAD_MARKS = {
     "scenario without a number": {
         "metadata": {"scenarios": '{"crash": {"shocks": {"AAPL": NaN}}}'}
     },
-    "scenario of more than it should hold": {
+    "scenario with an unknown key": {
         "metadata": {
             "scenarios": json.dumps(
                 {"crash": {"shocks": {"AAPL": -0.5}, "others": -0.25, "names": {"XOM": 1.0}}}
@@ -308,15 +308,15 @@ BAD_MARKS = {
     },
     "tags no json": {"metadata": {"tags": "{"}},
     "tags a list": {"metadata": {"tags": "[]"}},
-    "tags of a stranger": {"metadata": {"tags": '{"GOLD": {"sector": "metal"}}'}},
-    "tags that nobody sent": {"metadata": {"tags": '{"AAPL": {"sector": "technology"}}'}},
+    "tags of an unknown instrument": {"metadata": {"tags": '{"GOLD": {"sector": "metal"}}'}},
+    "tags without a column": {"metadata": {"tags": '{"AAPL": {"sector": "technology"}}'}},
 }
 BAD_PANELS = {
     "dates no json": {"metadata": {"dates": "["}},
     "dates null": {"metadata": {"dates": "null"}},
     "dates too few": {"metadata": {"dates": '["2024-04-30"]'}},
-    "dates of words": {"metadata": {"dates": '["a", "b", "c"]'}},
-    "dates that nobody sent": {"metadata": {"dates": '["2024-04-26", "2024-04-29", "2024-04-30"]'}},
+    "dates invalid": {"metadata": {"dates": '["a", "b", "c"]'}},
+    "dates without a column": {"metadata": {"dates": '["2024-04-26", "2024-04-29", "2024-04-30"]'}},
     "instruments missing": {"columns": {"instrument": None}},
     "instrument null": {"columns": {"instrument": pa.array(["AAPL", None])}},
     "instrument twice": {"columns": {"instrument": pa.array(["AAPL", "AAPL"])}},
@@ -332,15 +332,14 @@ BAD_PANELS = {
 
 
 @pytest.mark.parametrize("change", BAD_MARKS.values(), ids=BAD_MARKS.keys())
-def test_marks_of_another_shape_are_refused(change):
-    """A worker says so of the market, and serves the others."""
+def test_invalid_marks_are_refused(change):
+    """The worker reports the market and serves the others."""
     with pytest.raises(WireError):
         decode_market(rewritten(MARKS, **change), PANEL, MARKET.id)
 
 
 @pytest.mark.parametrize("change", BAD_PANELS.values(), ids=BAD_PANELS.keys())
-def test_a_panel_of_another_shape_is_refused(change):
-    """As marks are."""
+def test_an_invalid_panel_is_refused(change):
     with pytest.raises(WireError):
         decode_market(MARKS, rewritten(PANEL, **change), MARKET.id)
 
@@ -421,8 +420,8 @@ BAD_DOCUMENTS = [
 
 
 @pytest.mark.parametrize(("read", "document", "error", "field"), BAD_DOCUMENTS)
-def test_a_bad_document_is_refused_by_its_field(read, document, error, field):
-    """A key that is unknown, missing or of another type is named by its place."""
+def test_an_invalid_document_is_refused_by_its_field(read, document, error, field):
+    """An unknown or missing key, and a value of another type, is named by its path."""
     with pytest.raises(error) as caught:
         read(document)
 
@@ -431,8 +430,8 @@ def test_a_bad_document_is_refused_by_its_field(read, document, error, field):
     assert caught.value.remedy
 
 
-def test_a_reason_in_other_bytes_is_told_all_the_same():
-    """What killed the workers may have damaged it."""
+def test_an_error_text_with_damaged_bytes_is_still_read():
+    """A message that killed its workers may be damaged."""
     with pytest.raises(DeadLetterError, match="Given up: its workers"):
         decode_answer(b"!dead its workers \xff")
 
@@ -459,7 +458,7 @@ BAD_SCENARIOS = {
 
 
 @pytest.mark.parametrize(("document", "field"), BAD_SCENARIOS.values(), ids=BAD_SCENARIOS.keys())
-def test_a_bad_document_of_scenarios_is_refused_by_its_field(document, field):
+def test_an_invalid_document_of_scenarios_is_refused_by_its_field(document, field):
     """With the name of the scenario."""
     with pytest.raises(InvalidMarketError) as caught:
         read_scenarios(document)
@@ -491,8 +490,8 @@ def _explained(**change):
         {"not_bounded": [None]},
     ],
 )
-def test_an_explanation_that_lacks_what_each_has_is_refused(change):
-    """Above all room without what bounds it, which would read as no bound."""
+def test_an_incomplete_explanation_is_refused(change):
+    """Most of all headroom without its binding limit, which would read as unlimited."""
     read_answer(_explained())
     with pytest.raises(DecodeError):
         read_answer(_explained(**change))

@@ -1,4 +1,4 @@
-"""Invalid messages of rows raise `WireError` and nothing else."""
+"""Every invalid message of rows raises a `WireError` and no other error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.unit.wire.messages import ANSWER, PORTFOLIOS, TERMS, TURNS
 
 
 def read_answer(data):
-    """Read an answer as far as a caller sees it."""
+    """Read an answer as far as a caller does."""
     answer = decode_answer(data)
     return reports([f"p{row}" for row in range(len(answer))], [answer])
 
@@ -35,7 +35,7 @@ each_reader = pytest.mark.parametrize(("data", "read"), READERS.values(), ids=RE
 
 
 def rewritten(data, changes):
-    """Return the message with these of its fields, by place, changed."""
+    """Return the message with these fields changed; a field is named by its index."""
     line, _, body = data.partition(b"\n")
     fields = msgspec.msgpack.decode(body)
     for place, value in changes.items():
@@ -44,15 +44,15 @@ def rewritten(data, changes):
 
 
 @each_reader
-def test_a_valid_message_is_read(data, read):
-    """Rewriting alone changes nothing: what follows is refused for what it changes."""
+def test_an_unchanged_message_is_read(data, read):
+    """After `rewritten` without changes, so that the other tests fail only for their changes."""
     read(data)
     assert rewritten(data, {}) == data
 
 
 @each_reader
-def test_an_unknown_version_raises_a_version_error(data, read):
-    """So that an operator upgrades the older side, whatever else the message holds."""
+def test_an_unknown_version_is_refused_as_such(data, read):
+    """Even if other parts are invalid, so that an operator upgrades the older side."""
     for line in (b"/2", b"/0", b"/", b""):
         with pytest.raises(VersionError, match="version"):
             read(data.replace(b"/1\n", line + b"\n", 1))
@@ -60,7 +60,7 @@ def test_an_unknown_version_raises_a_version_error(data, read):
 
 @each_reader
 def test_another_kind_of_message_is_refused(data, read):
-    """One of ours for something else, one of another service, one without a kind."""
+    """Another message of risk_tasks, one of another service, one without a kind."""
     body = data.partition(b"\n")[2]
     for line in (b"risk.other/1\n", b"/1\n", b"\n", b""):
         with pytest.raises(DecodeError):
@@ -72,8 +72,8 @@ def test_another_kind_of_message_is_refused(data, read):
 
 
 @each_reader
-def test_a_message_cut_short_or_too_long_is_refused(data, read):
-    """At every byte of it."""
+def test_a_message_that_is_too_short_or_too_long_is_refused(data, read):
+    """Truncated at every byte."""
     for stop in range(len(data)):
         with pytest.raises(WireError):
             read(data[:stop])
@@ -82,8 +82,8 @@ def test_a_message_cut_short_or_too_long_is_refused(data, read):
 
 
 @each_reader
-def test_no_damage_raises_anything_but_a_wire_error(data, read):
-    """Two thousand messages with bytes changed, put in or taken out."""
+def test_a_damaged_message_raises_only_wire_errors(data, read):
+    """Two thousand messages with bytes changed, inserted or removed."""
     dice = random.Random(20)
     for _ in range(2_000):
         damaged = bytearray(data)
@@ -134,8 +134,8 @@ BAD_REQUESTS = {
 
 
 @pytest.mark.parametrize("changes", BAD_REQUESTS.values(), ids=BAD_REQUESTS.keys())
-def test_a_request_of_another_shape_is_refused(changes):
-    """Before a kernel reads beyond the end of anything."""
+def test_an_invalid_request_is_refused(changes):
+    """Before a kernel could read beyond the end of an array."""
     with pytest.raises(DecodeError):
         decode_request(rewritten(REQUEST, changes))
 
@@ -147,11 +147,11 @@ BAD_ANSWERS = {
     "measure unknown": {1: ["luck"]},
     "decisions too few": {2: numbers("i1", 1)},
     "decision unknown": {2: numbers("i1", 0, 4)},
-    "decision below all": {2: numbers("i1", 0, -1)},
-    "counts below none": {3: numbers("<i4", 0, -5)},
+    "decision negative": {2: numbers("i1", 0, -1)},
+    "counts negative": {3: numbers("<i4", 0, -5)},
     "counts too many": {3: numbers("<i4", 0, 1, 1)},
     "values too few": {4: numbers("<f8", 1.0)},
-    "values that are none": {4: numbers("<f8", NAN, NAN)},
+    "values that are NaN": {4: numbers("<f8", NAN, NAN)},
     "outcomes missing": {5: None},
     "outcome unknown": {5: numbers("i1", 0, 99)},
     "outcomes too few": {5: numbers("i1", 9)},
@@ -166,23 +166,23 @@ BAD_ANSWERS = {
 
 
 @pytest.mark.parametrize("changes", BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
-def test_an_answer_of_another_shape_is_refused(changes):
-    """Before any caller sees a report of it."""
+def test_an_invalid_answer_is_refused(changes):
+    """Before a caller reads a report."""
     with pytest.raises(WireError):
         read_answer(rewritten(ANSWERED, changes))
 
 
-def test_a_number_that_is_none_may_say_why():
-    """What `outcomes` tells of is no damage."""
-    told = numbers("i1", 0, Outcome.WINDOW_TOO_SHORT)
+def test_a_number_may_have_a_remark():
+    """An outcome beside a number is not damage."""
+    remark = numbers("i1", 0, Outcome.WINDOW_TOO_SHORT)
 
-    found = read_answer(rewritten(ANSWERED, {5: told}))
+    found = read_answer(rewritten(ANSWERED, {5: remark}))
 
     assert found[0].measures["volatility"].value == 1.0
 
 
-def test_a_failure_is_raised_whatever_else_is_told():
-    """A worker that could not answer has no columns."""
+def test_a_failure_is_raised_before_other_columns_are_read():
+    """A worker that failed sends no columns."""
     failed = msgspec.to_builtins(AnswerHead(failure="MemoryError"))
 
     with pytest.raises(RiskTasksError, match="The worker failed: MemoryError"):

@@ -1,4 +1,4 @@
-"""Decoding returns what was encoded."""
+"""Decoding an encoded object gives an equal object."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ from tests.unit.wire.messages import AS_OF, EXPLAINED, MARKET, TERMS, answers, t
 NAN = float("nan")
 REQUEST_FORMS = (request_format.encode_rows, request_format.encode_columns)
 ANSWER_FORMS = (answer_format.encode_rows, answer_format.encode_columns)
-#: a document of a report with nothing but what every one has
+#: the document of a report with only the keys that every report has
 THIN = {
     "portfolio_id": "p",
     "market_id": None,
@@ -72,7 +72,7 @@ attempts = st.builds(AttemptMark, versions, versions)
 
 
 def through_json(document):
-    """Return `document` as a file or another service would hand it back."""
+    """Return `document` after a pass through JSON text."""
     return json.loads(json.dumps(document, allow_nan=False))
 
 
@@ -109,8 +109,8 @@ def assert_same_answer(read, answer):
 
 @pytest.mark.parametrize("encode", REQUEST_FORMS)
 @given(st.lists(st.tuples(model.portfolios, attempts), max_size=5), terms, st.booleans())
-def test_a_block_of_portfolios_comes_back(encode, rows, terms, live):
-    """Names, quantities, cash and nav that may be unknown, tags, attempts, and the terms."""
+def test_decoding_returns_a_block_of_portfolios(encode, rows, terms, live):
+    """Names, quantities, optional cash and nav, tags, attempts and options."""
     portfolios, attempts = [row[0] for row in rows], [row[1] for row in rows]
     block = pack_portfolios(portfolios, terms, attempts if live else ())
 
@@ -118,8 +118,8 @@ def test_a_block_of_portfolios_comes_back(encode, rows, terms, live):
 
 
 @given(st.lists(model.portfolios, max_size=5))
-def test_a_block_holds_what_its_portfolios_hold(portfolios):
-    """Row by row and position by position, each instrument named once in the block."""
+def test_a_block_contains_its_portfolios(portfolios):
+    """Row by row and position by position; each instrument is named once in the block."""
     block = pack_portfolios(portfolios, TERMS)
 
     names = block.instrument_names
@@ -135,8 +135,8 @@ def test_a_block_holds_what_its_portfolios_hold(portfolios):
 
 
 @pytest.mark.parametrize("n", [1, 32_766, 32_767, 32_768, 40_000])
-def test_instruments_are_told_apart_however_many_there_are(n):
-    """Their codes are as wide as they need to be; the last one is the one that would not fit."""
+def test_instruments_keep_their_codes_at_any_number_of_instruments(n):
+    """Codes are as wide as needed; the last code is the first that needs the next width."""
     names = [f"I{place}" for place in range(n)]
     portfolio = Portfolio("p", dict.fromkeys(names, 1.0))
 
@@ -151,8 +151,8 @@ def test_instruments_are_told_apart_however_many_there_are(n):
 
 
 @pytest.mark.parametrize("encode", REQUEST_FORMS)
-def test_a_block_that_is_not_valid_comes_back_as_it_is(encode):
-    """Nulls and numbers that are none are for the worker to refuse, row by row."""
+def test_decoding_returns_invalid_numbers_unchanged(encode):
+    """The worker refuses nulls and NaN row by row."""
     block = RequestBlock(
         terms=TERMS,
         portfolio_ids=pa.array(["a", None], pa.string()),
@@ -178,7 +178,7 @@ def test_a_block_that_is_not_valid_comes_back_as_it_is(encode):
 
 @pytest.mark.parametrize("encode", ANSWER_FORMS)
 @given(answers())
-def test_an_answer_comes_back(encode, answer):
+def test_decoding_returns_an_answer(encode, answer):
     """Decisions, counts, columns with their outcomes, errors, breaches, gaps and hashes."""
     if encode is answer_format.encode_rows:
         answer = replace(answer, explanations={})
@@ -187,7 +187,7 @@ def test_an_answer_comes_back(encode, answer):
 
 
 def test_few_checks_are_rows_and_many_are_columns():
-    """At the bounds, by checks and by positions; an answer that explains is columns however few."""
+    """By the number of checks and of positions; an answer with explanations is columns."""
     for n, held, is_rows in ((256, 0, True), (257, 0, False), (1, 8_192, True), (1, 8_193, False)):
         books = [Portfolio("p", {f"I{one}": 1.0 for one in range(held)})] * n
         assert (not is_arrow(encode_request(pack_portfolios(books, TERMS)))) is is_rows
@@ -197,8 +197,8 @@ def test_few_checks_are_rows_and_many_are_columns():
     assert is_arrow(encode_answer(EXPLAINED))
 
 
-def test_a_workers_failure_is_raised_where_its_answer_is_read():
-    """It is an error of risk_tasks, and no answer without a reason."""
+def test_reading_a_failed_answer_raises_the_failure():
+    """As a `RiskTasksError`; the failure must have a reason."""
     with pytest.raises(RiskTasksError, match="The worker failed: MemoryError") as caught:
         decode_answer(encode_failure("MemoryError"))
 
@@ -206,7 +206,7 @@ def test_a_workers_failure_is_raised_where_its_answer_is_read():
 
 
 @given(model.markets())
-def test_a_market_comes_back_bit_for_bit(market):
+def test_decoding_returns_a_market_bit_by_bit(market):
     """With missing returns, without observations, without instruments, with any scenario."""
     read = decode_market(encode_marks(market), encode_panel(market), market.id)
 
@@ -224,8 +224,8 @@ def test_a_market_comes_back_bit_for_bit(market):
     [Scenario({"AAPL": -1}), Scenario({}, others=0), Scenario({"AAPL": np.float64(0.5)})],
     ids=["whole shock", "whole others", "numpy"],
 )
-def test_a_market_with_shocks_of_any_kind_of_number_comes_back(scenario):
-    """A shock of -1 is as good as one of -1.0: what was published can be loaded."""
+def test_decoding_returns_a_market_with_shocks_of_any_number_type(scenario):
+    """A shock of -1 equals one of -1.0, so every published market can be loaded."""
     market = MarketSnapshot(
         AS_OF, MARKET.instruments, MARKET.prices, MARKET.returns, scenarios={"crash": scenario}
     )
@@ -235,8 +235,8 @@ def test_a_market_with_shocks_of_any_kind_of_number_comes_back(scenario):
     assert read.id == market.id
 
 
-def test_a_market_without_dates_and_tags_has_the_bytes_that_it_always_had():
-    """As they were before these were thought of."""
+def test_a_market_without_dates_and_tags_has_neither_column():
+    """Its bytes are those of the first version of the format."""
     market = MarketSnapshot(
         AS_OF,
         ["AAPL", "XOM"],
@@ -252,7 +252,7 @@ def test_a_market_without_dates_and_tags_has_the_bytes_that_it_always_had():
     }
 
 
-def test_new_marks_stand_on_the_panel_that_was_sent_before():
+def test_new_marks_are_read_with_the_panel_that_was_sent_before():
     """Only the marks are sent again."""
     marked = MARKET.with_prices(np.array([11.0, 21.0]), as_of=AS_OF)
 
@@ -263,7 +263,7 @@ def test_new_marks_stand_on_the_panel_that_was_sent_before():
 
 
 def test_a_market_under_another_id_is_refused():
-    """Marks of one market on the panel of another are no market at all."""
+    """The marks of one market do not fit the panel of another."""
     other = MarketSnapshot(AS_OF, ["AAPL", "XOM"], [10.0, 20.0], [[0.0, 0.0]])
 
     for marks, panel, market_id in (
@@ -276,7 +276,7 @@ def test_a_market_under_another_id_is_refused():
 
 
 @given(model.portfolios)
-def test_a_portfolio_comes_back_from_its_document(portfolio):
+def test_reading_a_portfolio_document_returns_the_portfolio(portfolio):
     """Through JSON, with its positions in order."""
     read = read_portfolio(through_json(portfolio_document(portfolio)))
 
@@ -286,8 +286,8 @@ def test_a_portfolio_comes_back_from_its_document(portfolio):
 
 @settings(max_examples=30)
 @given(model.limit_sets())
-def test_a_limit_set_comes_back_from_its_document(limit_set):
-    """With the same version, so that a worker holds what was published."""
+def test_reading_a_limit_set_document_returns_the_limit_set(limit_set):
+    """With the same version, so that a worker uses the published limits."""
     read = read_limit_set(through_json(limit_set_document(limit_set)))
 
     assert read == limit_set
@@ -295,19 +295,19 @@ def test_a_limit_set_comes_back_from_its_document(limit_set):
 
 
 @given(model.settings)
-def test_settings_come_back_from_their_document(settings):
+def test_reading_a_settings_document_returns_the_settings(settings):
     """The confidence stays decimal text."""
     assert read_settings(through_json(settings_document(settings))) == settings
 
 
 @given(st.dictionaries(model.names, model.scenarios() | model.replays(), max_size=3))
-def test_scenarios_come_back_from_their_document(scenarios):
+def test_reading_a_scenarios_document_returns_the_scenarios(scenarios):
     """Shocks, and the rule for the others or its absence."""
     assert read_scenarios(through_json(scenarios_document(scenarios))) == scenarios
 
 
-def test_a_document_may_leave_out_what_has_a_default():
-    """As the model's own classes do."""
+def test_a_document_may_omit_keys_that_have_a_default():
+    """Like the constructors of the model."""
     portfolio = read_portfolio({"id": "p", "positions": {"A": 1}})
     limit_set = read_limit_set({"id": "s", "limits": [{"measure": "volatility", "hard": 1}]})
 
@@ -320,8 +320,8 @@ def test_a_document_may_leave_out_what_has_a_default():
 
 @settings(max_examples=30)
 @given(answers())
-def test_a_report_is_json_without_a_number_that_is_none(answer):
-    """Whatever came out: no NaN, no infinity, and an error at the top."""
+def test_the_json_of_a_report_has_no_nan(answer):
+    """Nor an infinity, for any outcome, and an error is at the top level."""
     names = [f"p{row}" for row in range(len(answer))]
 
     for report in reports(names, [decode_answer(encode_answer(answer))]):
@@ -338,8 +338,8 @@ def test_a_report_is_json_without_a_number_that_is_none(answer):
 
 
 @given(answers())
-def test_a_report_comes_back_from_its_document(answer):
-    """Every field of it, with its breaches, gaps, explanation and error, through JSON."""
+def test_reading_a_report_document_returns_the_report(answer):
+    """Every field, with its breaches, gaps, explanation and error, through JSON."""
     names = [f"p{row}" for row in range(len(answer))]
 
     for report in reports(names, [answer]):
@@ -357,16 +357,16 @@ def test_a_report_comes_back_from_its_document(answer):
     [None, [], {}, {"portfolio_id": "p"}, {**THIN, "decision": "no"}, {**THIN, "breaches": [{}]}],
     ids=str,
 )
-def test_what_is_no_report_is_not_read_as_one(document):
-    """A decision that is missing is none."""
+def test_an_invalid_report_document_is_refused(document):
+    """For example one without a decision."""
     with pytest.raises(DecodeError):
         read_report(document)
 
 
 @settings(max_examples=30)
 @given(st.lists(answers(), max_size=3), st.data())
-def test_reports_have_their_portfolios_in_order(several, data):
-    """Answers of several blocks are one list, and each row keeps what is its own."""
+def test_reports_are_in_the_order_of_the_portfolios(several, data):
+    """The answers of several blocks are one list, and each row keeps its own values."""
     rows = [(answer, row) for answer in several for row in range(len(answer))]
     names = [f"p{place}" for place in range(len(rows))]
 
@@ -393,8 +393,8 @@ def test_reports_have_their_portfolios_in_order(several, data):
             assert measure.value == (column.values[row] if outcome.has_value else None)
 
 
-def test_a_report_says_when_its_market_was():
-    """The moment is an aware one, and in JSON the text of it."""
+def test_a_report_has_the_moment_of_its_market():
+    """The moment is timezone-aware, and text in JSON."""
     answer = AnswerBlock(AnswerHead("m", AS_OF), np.zeros(1, np.int8), np.zeros(1, np.int32), {})
 
     report = reports(["p"], [answer])[0]
@@ -403,8 +403,8 @@ def test_a_report_says_when_its_market_was():
     assert datetime.fromisoformat(through_json(report_document(report))["as_of"]) == AS_OF
 
 
-def test_a_measure_of_a_report_says_its_unit():
-    """That of the registry, qualified or not."""
+def test_a_measure_of_a_report_has_its_unit():
+    """From the registry, with and without a qualifier."""
     names = ["volatility", "value_at_risk@0.95", "gross_leverage", "herfindahl", "stress_loss:x"]
     cell = MeasureColumn(np.ones(1), np.zeros(1, np.int8))
     answer = AnswerBlock(
@@ -416,8 +416,8 @@ def test_a_measure_of_a_report_says_its_unit():
     assert units == dict(zip(names, ["ccy", "ccy", "ratio", "fraction", "ccy"], strict=True))
 
 
-def test_a_refused_report_is_json_too():
-    """Where nothing was computed everything that is unknown is null."""
+def test_a_rejected_report_is_json_too():
+    """Every number is null."""
     report = RiskReport(
         portfolio_id="p",
         market_id=None,
