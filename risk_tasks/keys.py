@@ -10,24 +10,24 @@ key                            type    holds; how long it lives
 risk.LANE                      list    Celery envelopes; until a worker takes them
 risk.LANE.N                    list    those of shard N of a lane; until a worker takes them
 risk:block:ID                  hash    stamp, deadline, owner; until answered or swept
-risk:payload:ID                string  what a block asks, Arrow bytes; as its block or dead letter
+risk:payload:ID                string  checks of a block, Arrow bytes; as its block or dead letter
 risk:ledger                    zset    block ids by deadline (server ms); as the blocks
 risk:lane:LANE                 hash    checks, bytes waiting or running; settled; no limit
 risk:waiting:LANE              zset    blocks not started, by when accepted; as the blocks
 risk:waiting:LANE.N            zset    those of shard N of a lane; as the blocks
-risk:shards                    string  into how many shards the lanes are cut; no limit
+risk:shards                    string  number of shards per lane; no limit
 risk:shard_leases:LANE         hash    worker by shard; 60 s, renewed
 risk:shard_workers:LANE        zset    workers that lease shards, by when seen; 60 s, renewed
 risk:held:WORKER               set     blocks that a worker has started; as the blocks
 risk:holders                   zset    workers that started blocks; until dead and reaped
 risk:quotas                    hash    critical checks a second by client name; no limit
-risk:quota:NAME                hash    what is left of a quota; until it is full again
+risk:quota:NAME                hash    the rest of a quota; until it is full again
 risk:dead                      zset    dead letters by when they died (server ms); the last 1,000
 risk:dead:ID                   hash    a dead letter: reason, message, stamp; as risk:dead
-risk:lock:reaper               string  which scheduler reaps; 5 s, renewed
-risk:lock:autoscaler           string  which autoscaler acts; 10 s, renewed
-risk:autoscaler                string  what it sees, wants and did last, JSON; 10 s, renewed
-risk:answer:ID                 string  what a worker answers; within one transaction
+risk:lock:reaper               string  the scheduler that reaps; 5 s, renewed
+risk:lock:autoscaler           string  the autoscaler that acts; 10 s, renewed
+risk:autoscaler                string  its signals, decision and last change, JSON; 10 s, renewed
+risk:answer:ID                 string  an answer of a worker; within one transaction
 risk:result:ID                 string  answer bytes; until read, 900 s at most
 risk:reply:CLIENT              list    ids of answered blocks, small answers; until read, 900 s
 risk:clients                   zset    clients by when they were last seen (server ms)
@@ -40,7 +40,7 @@ risk:limits:VERSION            string  a limit set, JSON; no limit
 risk:role:NAME                 hash    role, lanes, pid, host of a running role; 3 s, renewed
 risk:roles                     set     names of roles, and of some that have died; no limit
 risk:cache:KEY                 string  a result by content hash; 900 s, or evicted (cache's server)
-risk:lease:KEY                 string  who computes a result; seconds (cache's server)
+risk:lease:KEY                 string  the worker that computes a result; seconds (cache's server)
 risk:popular                   zset    requests by log2 of decayed counts; the 10,000 highest
 risk:popular:DIGEST            string  the request, JSON; as its member above, 1 day at most
 risk:prewarm                   hash    the last run of prewarming, and totals of all runs; 1 day
@@ -49,8 +49,8 @@ risk:prewarm:left              list    digests that the last run has not compute
 risk:prewarm:warm              zset    digests by when they were computed (server s); as results
 risk:prewarm:work              string  lock of the worker that computes a run; 5 s, renewed
 risk:cache_counts              set     names of roles that have a hash below; no limit
-risk:cache_counts:NAME         hash    what the cache did in a role; 1 day after the last of it
-risk:slot:ID                   string  what a worker measured in one slot, JSON; 300 s
+risk:cache_counts:NAME         hash    counters of the cache of a role; 1 day after the last change
+risk:slot:ID                   string  measurements of a worker in one slot, JSON; 300 s
 risk:slots                     zset    SLOT:WORKER by number of slot; the last 300 s
 risk:unanswered:SLOT           hash    checks by lane that ended without an answer; 300 s
 risk:idempotency:ID            hash    a request by its key, and its answer; 2 s renewed, then 900 s
@@ -62,9 +62,9 @@ risk:live:states:ID            hash    state by limit of those that are not ok; 
 risk:live:event:ID             string  version that an event of a portfolio made; 1 day
 risk:live:gone:ID              hash    last version and attempt of a removed portfolio; 1 day
 risk:live:epoch                string  how often the market or the limits of all have changed
-risk:live:dirty                zset    portfolios to be computed, by since when (server ms)
-risk:live:critical             zset    those to be computed in the critical lane, likewise
-risk:live:in_progress             zset    portfolios taken to be computed, by when (server ms)
+risk:live:dirty                zset    portfolios that are due, by since when (server ms)
+risk:live:critical             zset    portfolios that are due in the critical lane, likewise
+risk:live:in_progress          zset    portfolios that workers compute, by when (server ms)
 risk:live:wake                 list    a token if a portfolio waits
 risk:live:listeners            hash    the last change delivered, by Celery queue
 risk:live:dispatch             string  whether a dispatch of changes is requested; 5 s
@@ -81,7 +81,7 @@ RESULT_TTL_S = 900
 #: a client not seen for this long is taken for gone
 CLIENT_GONE_S = 60
 SUPERSEDED_MARKET_TTL_S = 86_400
-#: a request under an idempotency key whose gateway says nothing for so long is given up
+#: a claim of an idempotency key that is not renewed within this time ends
 CLAIM_TTL_S = 2.0
 #: a role whose entry is gone is taken for dead; what it held goes to others
 ROLE_TTL_S = 3

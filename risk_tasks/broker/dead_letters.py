@@ -1,4 +1,4 @@
-"""Dead letters: blocks and live portfolios that were given up, and malformed messages."""
+"""Dead letters: abandoned blocks and live portfolios, and malformed messages."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class DeadLetters(Store):
         return letter_id
 
     def add_portfolio(self, portfolio_id: str, version: int, *, attempts: int, lane: str) -> str:
-        """Keep the one letter of a live portfolio that was given up; returns its id."""
+        """Keep the one letter of an abandoned live portfolio; returns its id."""
         letter_id = f"live-{portfolio_id}"
         reason = f"its computation started {attempts} times and never finished"
         envelope = json.dumps({"portfolio_id": portfolio_id, "version": version})

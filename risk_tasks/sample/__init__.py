@@ -1,6 +1,6 @@
 """Sample data for demos and tests: real prices of 20 US shares, with books, limits and scenarios.
 
-Each constant is the path of one file. Where they come from stands in README.md beside them. ::
+Each constant is the path of one file. README.md in this folder names their sources. ::
 
     market = read_market(sample.PRICES, scenarios=read_scenarios(sample.SCENARIOS))
 """

@@ -161,7 +161,7 @@ class RecomputeStore(Store):
         """Make portfolios dirty again that have been in progress for `visibility_timeout_s`.
 
         Returns those of which `max_attempts` attempts failed, each with a new attempt whose result
-        says that it was given up. They stay in progress until that result is recorded.
+        states that it was abandoned. They stay in progress until that result is recorded.
         """
         _, *given_up = self._retry(args=[int(visibility_timeout_s * 1e3), max_attempts, limit])
         return [_attempt(one) for one in given_up]

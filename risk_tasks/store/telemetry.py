@@ -60,7 +60,7 @@ class Slot(msgspec.Struct, frozen=True):
 class Window:
     """The slots of the last `seconds` before `now_s`, by the server's clock, for each worker.
 
-    `unanswered`: checks by lane that expired or were given up.
+    `unanswered`: checks by lane that expired or became dead letters.
     """
 
     now_s: float

@@ -50,7 +50,7 @@ class LivePolicy:
     refresh_per_s: float = 5_000.0
     #: a portfolio that was taken and has no result after this is retried
     visibility_timeout_s: float = 15.0
-    #: failed attempts after which a portfolio is given up
+    #: failed attempts after which a portfolio is abandoned
     max_attempts: int = 3
     #: portfolios that are taken and have no result yet
     max_in_progress: int = 1_000
@@ -168,7 +168,7 @@ class LiveRetry:
         self._policy = policy
 
     def step(self) -> int:
-        """Retry portfolios past the visibility timeout; returns how many were given up.
+        """Retry portfolios past the visibility timeout; returns how many were abandoned.
 
         Such a portfolio has a dead letter, and all its limits are not evaluated. It is computed
         again when it or the market changes, or when its dead letter is replayed.

@@ -1,4 +1,4 @@
-"""Workers are killed at any moment: no check is lost, and no client gets two answers."""
+"""Workers are killed at random moments: no check is lost, and no caller gets two answers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_rounds_of_killed_workers_lose_nothing(
     sized: Callable[[int, int], int],
     figures: Callable[..., None],
 ) -> None:
-    """Half of the workers die while stopped inside their fetch, half at a random moment."""
+    """Half of the workers die in a stopped fetch, half at a random moment."""
     chance = random.Random(3)
     recoveries: list[float] = []
 
@@ -59,7 +59,7 @@ def test_rounds_of_killed_workers_lose_nothing(
 def test_without_the_reaper_the_same_fault_loses_a_check(
     market: MarketSnapshot, portfolios: list[Portfolio], tmp_path: Path
 ) -> None:
-    """A control: without a scheduler there is no reaper."""
+    """Without a scheduler there is no reaper; this shows that the reaper saves the check."""
     with running_system(tmp_path, n_workers=1, scheduler=False) as system:
         system.risk.publish_market(market)
         system.risk.check_many(portfolios[:1])
@@ -77,7 +77,7 @@ def test_without_the_reaper_the_same_fault_loses_a_check(
 def test_a_block_that_kills_its_workers_becomes_a_dead_letter_with_its_bytes(
     market: MarketSnapshot, portfolios: list[Portfolio], tmp_path: Path
 ) -> None:
-    """It is requeued three times, then it is a dead letter, and other blocks are served."""
+    """It is requeued three times, and other blocks are answered meanwhile."""
     program = POISONED.format(poison=portfolios[0].id)
     with running_system(tmp_path, n_workers=1, program=program) as system:
         system.risk.publish_market(market)
@@ -101,7 +101,7 @@ def test_a_block_that_kills_its_workers_becomes_a_dead_letter_with_its_bytes(
         system.assert_counters_match_a_recount()
 
 
-#: a worker that dies of one portfolio, as of a kernel that segfaults
+#: a worker that dies of one portfolio, as by a segmentation fault in a kernel
 POISONED = """
 import os, signal, sys
 from risk_tasks.cli import main

@@ -1,4 +1,4 @@
-"""The ledger compared with a naive model: any events in any order, one outcome per block."""
+"""The ledger against a simple model: after any steps in any order, each block has one outcome."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ workers = st.sampled_from(WORKERS)
 
 
 class Ledger(RuleBasedStateMachine):
-    """Does to real scripts what clients, workers, faults and the reaper do, in any order.
+    """Runs the steps of clients, workers, faults and the reaper as real scripts, in any order.
 
-    The model is a dictionary: what became of each block, if anything yet.
+    The model is a dictionary of the outcome of each block, if it has one.
     """
 
     url: str
@@ -52,7 +52,8 @@ class Ledger(RuleBasedStateMachine):
         self.client_id = unique("client")
         self.outcomes: dict[str, bytes | None] = {}
         self.past_deadline: set[str] = set()
-        self.hands: list[tuple[str, str]] = []  # who holds a fetched message of which block
+        #: (worker, block) of each fetched message
+        self.hands: list[tuple[str, str]] = []
         for worker in WORKERS:
             self.revive(worker)
 
@@ -75,7 +76,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(block_id=blocks)
     def pass_deadline(self, block_id: str) -> None:
-        """Time passes for one block alone."""
+        """Let time pass for one block only."""
         if self.outcomes[block_id] is None:
             self.redis.hset(block_key(block_id), "deadline_ms", 1)
             self.past_deadline.add(block_id)
@@ -107,7 +108,7 @@ class Ledger(RuleBasedStateMachine):
     @precondition(lambda self: self.hands)
     @rule(data=st.data())
     def finish(self, data: st.DataObject) -> None:
-        """Also of blocks that were never started, or are held by another."""
+        """Also for blocks that were never started, or that another worker holds."""
         worker, block_id = hand = data.draw(st.sampled_from(self.hands))
         self.hands.remove(hand)
         first = self.broker.finish(block_id, f"answer of {worker}".encode()) is not None
@@ -119,7 +120,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(worker=workers, chance=st.integers(0, 2))
     def crash(self, worker: str, chance: int = 0) -> None:
-        """One time in three, so that workers live long enough to do something."""
+        """One time in three, so that workers live long enough."""
         if chance:
             return
         self.redis.delete(role_key(worker))
@@ -131,7 +132,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(block_id=blocks)
     def redeliver(self, block_id: str) -> None:
-        """The visibility time-out restores a message, also of what is answered."""
+        """The visibility time-out restores a message, even of an answered block."""
         envelope = self.redis.hget(block_key(block_id), "envelope")
         if envelope is not None:
             self.redis.rpush(self._lane_of(block_id), envelope)
@@ -158,7 +159,7 @@ class Ledger(RuleBasedStateMachine):
             assert self._requeues(block_id) == before[block_id]
         for block_id in unanswered:
             if self.outcomes[block_id] is None and self._requeues(block_id) != before[block_id]:
-                assert self._waits(block_id), "it was put back and is not there"
+                assert self._waits(block_id), "it was requeued and is not there"
 
     # --- what always holds
 
@@ -179,7 +180,7 @@ class Ledger(RuleBasedStateMachine):
         assert self.redis.zcard("risk:ledger") == len(open_blocks)
 
     def teardown(self) -> None:
-        """All workers die, a new one serves: nothing is left without an outcome."""
+        """All workers die, a new one serves: every block has an outcome."""
         for worker in WORKERS:
             self.crash(worker)
         self.redis.hset(role_key("healthy"), "name", "healthy")
@@ -199,7 +200,7 @@ class Ledger(RuleBasedStateMachine):
             assert found == outcome
         assert self.redis.zcard("risk:ledger") == 0
         assert not self.redis.keys("risk:held:*")
-        # What is left of this example belongs to nobody.
+        # so that no key of this example is left
         for key in self.redis.keys("risk:*"):
             self.redis.delete(key)
         self.redis.close()
@@ -231,7 +232,7 @@ def _private_server() -> Iterator[str]:
 
 
 def test_the_ledger_agrees_with_its_model(request: pytest.FixtureRequest) -> None:
-    """On a server of its own, which no other test can see."""
+    """On a server of its own."""
     full = request.config.getoption("--full")
     with _private_server() as url:
         machine = type("LedgerOnOwnServer", (Ledger,), {"url": url})

@@ -1,4 +1,4 @@
-"""Malformed messages: none stops a worker, each is accounted for."""
+"""Malformed messages: none of them stops a worker, and each is counted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ QUEUE = Lane.NORMAL.queue
 
 
 def _with(**changes: Any) -> bytes:
-    """A message of ours with some of its parts replaced, by their path."""
+    """A valid message with some of its parts replaced, by their path."""
     message = json.loads(envelope("no-such-block", Lane.NORMAL, ""))
     for path, value in changes.items():
         *parents, name = path.split("__")
@@ -39,7 +39,7 @@ def _with(**changes: Any) -> bytes:
 SHAPES = {
     "garbage bytes": b"\x80\x04\x95\x00 garbage \xff",
     "a JSON list": b"[1, 2, 3]",
-    "an object of no meaning": b'{"a": 1}',
+    "an unknown object": b'{"a": 1}',
     "a body that is a JSON string": _with(body='"text"'),
     "a body of another shape": _with(body='{"args": []}'),
     "pickled content": _with(
@@ -49,7 +49,7 @@ SHAPES = {
     ),
     "another task": _with(headers__task="os.system"),
     "an id that is a number": _with(headers__id=7),
-    "a moment that is none": _with(headers__eta="yesterday"),
+    "an invalid moment": _with(headers__eta="yesterday"),
     "an oversized message": _with(headers__argsrepr="x" * MAX_MESSAGE_BYTES),
 }
 
@@ -76,7 +76,7 @@ def test_ten_malformed_shapes_are_quarantined_and_the_worker_continues(
 def test_without_the_guard_a_malformed_message_stops_the_worker(
     market: MarketSnapshot, portfolios: list[Portfolio], tmp_path: Path
 ) -> None:
-    """A control: kombu's own transport delivers such messages."""
+    """kombu's own transport does not check messages; this shows that the guard is needed."""
     with running_system(tmp_path, n_workers=1, program=UNGUARDED) as system:
         system.risk.publish_market(market)
         for shape in SHAPES.values():
@@ -103,7 +103,7 @@ def test_fuzzed_messages_are_all_accounted_for(
     sized: Callable[[int, int], int],
     figures: Callable[..., None],
 ) -> None:
-    """Each is done, refused or quarantined; the worker that met the first one meets the last."""
+    """Each is answered, refused or quarantined, by one worker."""
     chance = random.Random(11)
     n_messages = sized(200, 5_000)
     for _ in range(n_messages):
@@ -115,7 +115,7 @@ def test_fuzzed_messages_are_all_accounted_for(
     assert system.risk.check(portfolios[0]).status == "ok"
     assert system.worker.is_alive
     assert system.worker.n_restarts == 0
-    # What was let in names a block that is not there, or a check without a portfolio.
+    # Messages that pass the guard name a missing block, or are checks without a portfolio.
     log = system.worker.log_path.read_text()
     n_let_in = log.count("block.not_started") + log.count("check.answered")
     figures(messages=n_messages, quarantined=system.counter("quarantined"), let_in=n_let_in)

@@ -1,4 +1,4 @@
-"""A flood of the batch lane is refused, and urgent checks keep their latency."""
+"""A flood of the batch lane is refused and hardly slows critical checks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.integration.support import running, unique, wait_until
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 CAPACITY = 20_000
-#: pairs of idle and flooded, of which the median ratio is judged
+#: pairs of idle and flooded runs; the median ratio is compared with the bar
 N_ROUNDS = 3
 
 
@@ -41,12 +41,12 @@ def _p99_ms(risk: RiskClient, portfolio: Portfolio, n_checks: int) -> float:
 
 @contextmanager
 def _flood(url: str, folder: Path) -> Iterator[Path]:
-    """Offer the batch lane twice what it holds, over and over, in a process of its own."""
-    told = folder / "flood.json"
-    arguments = ["-c", FLOOD, url, str(told), str(CAPACITY)]
+    """Send twice the batch lane's capacity, repeatedly, from another process."""
+    report = folder / "flood.json"
+    arguments = ["-c", FLOOD, url, str(report), str(CAPACITY)]
     with running(*arguments, log=folder / "flood.log", settings={}):
-        wait_until(told.exists, 30, "a flood")
-        yield told
+        wait_until(report.exists, 30, "a flood")
+        yield report
 
 
 FLOOD = """
@@ -54,7 +54,7 @@ import json, sys, time
 from pathlib import Path
 from risk_tasks import Portfolio, QueueFullError, RiskClient, queues
 
-url, told, capacity = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+url, report, capacity = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 queues.LANE_CAPACITY[queues.Lane.BATCH] = queues.LaneCapacity(capacity, 1 << 30)
 book = [Portfolio(f"flood-{n}", {"AAPL": 1.0 + n, "XOM": -2.0}) for n in range(1_000)]
 counts = {"accepted": 0, "refused": 0}
@@ -67,9 +67,9 @@ with RiskClient(url) as risk:
             except QueueFullError as error:
                 counts["refused"] += 1
                 time.sleep(min(error.retry_after_s, 0.05))
-        draft = told.with_suffix(".new")
+        draft = report.with_suffix(".new")
         draft.write_text(json.dumps(counts))
-        draft.replace(told)
+        draft.replace(report)
 """
 
 
@@ -90,9 +90,9 @@ def test_urgent_checks_keep_their_latency_while_the_batch_lane_is_flooded(
             idle_ms.append(_p99_ms(risk, portfolios[0], n_checks))
             folder = tmp_path / str(number)
             folder.mkdir()
-            with _flood(fleet.url, folder) as told:
+            with _flood(fleet.url, folder) as report:
                 flooded_ms.append(_p99_ms(risk, portfolios[0], n_checks))
-                counts = json.loads(told.read_text())
+                counts = json.loads(report.read_text())
 
     ratios = [flooded / idle for flooded, idle in zip(flooded_ms, idle_ms, strict=True)]
     figures(idle_p99_ms=idle_ms, flooded_p99_ms=flooded_ms, ratios=ratios, **counts)
@@ -152,7 +152,7 @@ def test_a_client_over_its_quota_is_refused_and_never_moved_to_another_lane(
 def test_the_batch_lane_moves_while_the_others_are_never_empty(
     system: System, portfolios: list[Portfolio]
 ) -> None:
-    """A reserved share of the fetches starts with the last lane."""
+    """A fixed share of the fetches reads the last lane first."""
     system.pause_worker_in_fetch()
     normal = [system.risk.submit(portfolios, timeout_s=60) for _ in range(200)]
     batch = system.risk.submit(portfolios[:1], priority="batch", timeout_s=60)

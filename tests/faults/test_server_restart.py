@@ -1,4 +1,4 @@
-"""The server restarts from its append-only file: every accepted check is answered."""
+"""The server dies and restarts with its append-only file: accepted checks are answered."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tests.integration.support import wait_until
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(2_400)]
 
 
-#: how long the server stays away, in turn
+#: how long the server is down, in each round
 DOWN_S = (1.0, 5.0)
 
 
 class Load:
-    """Submits blocks until stopped, and keeps the handle of each that was accepted."""
+    """Submits blocks until stopped, and keeps the handle of each accepted one."""
 
     def __init__(self, system: System, portfolios: list[Portfolio]) -> None:
         self.accepted: list[Handle] = []
@@ -59,7 +59,7 @@ def test_a_restarted_server_loses_no_accepted_check(
     sized: Callable[[int, int], int],
     figures: Callable[..., None],
 ) -> None:
-    """Nobody else is restarted; clients and workers resume by themselves."""
+    """Clients and workers reconnect without a restart."""
     resumed: list[float] = []
     book = portfolios[:20]
     with Load(system, book) as load:

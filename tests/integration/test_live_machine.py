@@ -105,7 +105,7 @@ class RecordingCollector(LiveCollector):
 
 
 class RecordingRetry(LiveRetry):
-    """Keeps the attempts that were given up."""
+    """Keeps the attempts that were abandoned."""
 
     given_up: list[Attempt]
 

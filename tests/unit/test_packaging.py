@@ -1,4 +1,4 @@
-"""What an importer gets: public names, nothing heavy, nothing read, and words for all of it."""
+"""What an importer gets: public names with docstrings, and no heavy modules."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PACKAGE = Path(risk_tasks.__file__).parent
 
 
 def run(code: str) -> object:
-    """Run `code` in a fresh interpreter that warns of nothing, and return the JSON it prints."""
+    """Run `code` in a fresh interpreter without warnings, and return the JSON that it prints."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
     )
@@ -27,19 +27,18 @@ def run(code: str) -> object:
 
 
 def test_public_names_are_sorted_and_each_has_a_module():
-    """The list for type checkers and the table of modules name the same."""
+    """The list for type checkers and the table of modules have the same names."""
     assert risk_tasks.__all__ == sorted(risk_tasks._MODULE_OF_NAME)
     assert dir(risk_tasks) == risk_tasks.__all__
 
 
 def test_every_public_name_resolves_and_is_documented():
-    """Each loads its module on first use."""
+    """Its module is loaded on first use."""
     for name in risk_tasks.__all__:
         assert inspect.getdoc(getattr(risk_tasks, name)), name
 
 
 def test_an_unknown_name_is_an_attribute_error():
-    """As of any module."""
     with pytest.raises(AttributeError, match="'risk_tasks' has no attribute 'luck'"):
         _ = risk_tasks.luck
 
@@ -85,12 +84,14 @@ def test_importing_the_package_loads_no_dependency():
 
 @pytest.fixture(scope="module")
 def seen():
-    """What a fresh interpreter saw of importing the package and making a client."""
+    """The modules and variables that a fresh interpreter read to import the package and make a
+    client.
+    """
     return run(WATCHED_IMPORT)
 
 
 def test_importing_the_client_is_light_and_reads_no_environment(seen):
-    """No Numba, no worker of Celery's, no app, no settings; `embedded` comes on its first use."""
+    """No Numba, Celery worker, app or settings; `embedded` is imported on first use."""
     heavy = {
         *("numba", "llvmlite", "scipy", "polars"),
         *("celery.worker", "celery.bin", "celery.apps.worker", "celery.beat"),
@@ -106,8 +107,8 @@ def test_importing_the_client_is_light_and_reads_no_environment(seen):
     assert seen["embedded"] == [True, True]
 
 
-def test_importing_the_client_does_not_bring_pandas(seen):
-    """Arrow imports it, where it is there, for the first array that is made: not at import."""
+def test_importing_the_client_does_not_import_pandas(seen):
+    """If pandas is installed, Arrow imports it for the first array, not at import."""
     assert "pandas" not in seen["loaded"]
 
 
@@ -120,7 +121,7 @@ EMBEDDED = {
 
 @pytest.fixture(scope="module")
 def found():
-    """Whether `embedded` can be called, by how it was come by, each as if for the first time."""
+    """Whether `embedded` can be called after each way of importing it, in a fresh state."""
     code = f"""
 import json, sys
 found_by = {{}}
@@ -136,13 +137,12 @@ print(json.dumps(found_by))
 
 
 @pytest.mark.parametrize("how", EMBEDDED)
-def test_embedded_can_be_called_however_it_was_come_by(how, found):
-    """The package of the same name does not take its place after the first use."""
+def test_embedded_can_be_called_after_every_way_of_importing_it(how, found):
+    """The package of the same name does not replace it after the first use."""
     assert found[how]
 
 
-def test_star_takes_the_public_names():
-    """All of them."""
+def test_star_imports_the_public_names():
     names: dict[str, object] = {}
 
     exec("from risk_tasks import *", names)
@@ -157,7 +157,7 @@ DOCUMENTED = [
     PACKAGE / "model" / "backtest.py",
     PACKAGE / "client" / "blocking.py",
 ]
-# Methods that every Python programmer knows, and overloads, need no words.
+# methods that every Python programmer knows, and overloads, need no docstring
 _WORDLESS = {"__init__", "__call__", "__enter__", "__exit__", "__repr__", "__post_init__"}
 
 
@@ -182,20 +182,19 @@ def undocumented(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("path", DOCUMENTED, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_what_is_public_and_numeric_is_documented(path):
-    """Kernels, the engine's two questions and the client's methods say what they do."""
+def test_public_and_numeric_functions_have_docstrings(path):
+    """Kernels, the engine's two functions and the client's methods."""
     assert undocumented(path) == []
 
 
 @pytest.mark.parametrize(
     "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
 )
-def test_every_module_says_what_it_is(path):
-    """In one docstring at its head."""
+def test_every_module_has_a_docstring(path):
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
 
 
-def test_nothing_here_reads_pickles():
+def test_no_module_imports_pickle():
     """A client that can write to the server must not be able to run code here."""
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -205,8 +204,8 @@ def test_nothing_here_reads_pickles():
             assert not {"pickle", "dill", "marshal", "shelve"} & set(names), path.name
 
 
-def test_the_package_says_that_it_is_typed_and_carries_its_data():
-    """For type checkers; and for the demo, which needs no file of the repository."""
+def test_the_package_contains_its_type_marker_and_its_data():
+    """For type checkers and for the demo."""
     assert (PACKAGE / "py.typed").is_file()
     assert list((PACKAGE / "sample").glob("*.*"))
     assert list((PACKAGE / "broker" / "lua").glob("*.lua"))

@@ -1,4 +1,4 @@
--- Dead letters: malformed messages, live portfolios that were given up, and blocks (see common.lua).
+-- Dead letters: malformed messages, abandoned live portfolios, and blocks (see common.lua).
 
 -- script: quarantine
 -- Keep a malformed message.
@@ -9,7 +9,7 @@ add_letter(ARGV[1], ARGV[4], now_ms(), ARGV[5], ARGV[6])
 return 1
 
 -- script: add_portfolio
--- Keep a letter of a live portfolio that was given up; it replaces the earlier one.
+-- Keep a letter of an abandoned live portfolio; it replaces the earlier one.
 -- ARGV  1 letter id  2 portfolio  3 lane  4 reason  5 attempts  6 envelope, JSON
 --       7 maximum of dead letters  8 of their bytes
 local letter = 'risk:dead:' .. ARGV[1]

@@ -274,7 +274,7 @@ return n_changed
 
 -- script: retry
 -- Make portfolios dirty again that have been in progress for too long. One whose attempts failed
--- often enough is returned instead, with a new attempt whose report says that it was given up. Only an
+-- often enough is returned instead, with a new attempt whose report says that it was abandoned. Only an
 -- attempt that a worker started has failed: one that waited for a worker has not.
 -- ARGV  1 ms  2 failed attempts  3 portfolios at once
 -- Returns {how many are dirty again, {id, version, attempt, failed, attributes, {}}, ...}.
