@@ -10,13 +10,13 @@ from risk_tasks.queues import Lane, queues_of
 from risk_tasks.settings import Settings
 
 TRANSPORT_OPTIONS = {
-    # In the order of the lanes but for a reserved share; one list per lane.
+    # most urgent lane first, except for a reserved share; one list per lane
     "queue_order_strategy": "risk_tasks.broker.consumer:LaneCycle",
     "priority_steps": [0],
     "body_encoding": "utf-8",
-    # An unacknowledged JSON check goes to another worker after this; blocks are the reaper's.
+    # A JSON check that is not acknowledged is redelivered after this; the reaper requeues blocks.
     "visibility_timeout": 60,
-    # Every worker looks, so that the first of many is soon.
+    # Every worker restores messages, so that one of them soon does.
     "unacked_restore_interval": 15,
     "unacked_restore_throttle": 1,
     # Without these a half-open connection hangs.
@@ -31,7 +31,7 @@ _SHARDED_FETCH_S = 0.25
 
 
 def create_app(settings: Settings, *, n_shards: int = 1) -> Celery:
-    """Return the app that workers and schedulers run, and that any producer may copy.
+    """Return the app of workers and schedulers; a producer may make the same app.
 
     A producer needs no shards: every worker of a lane serves the queue of the lane.
     """
@@ -45,7 +45,7 @@ def create_app(settings: Settings, *, n_shards: int = 1) -> Celery:
             # A text: `inspect` returns these options as JSON.
             "heartbeat_file": settings.heartbeat_file and str(settings.heartbeat_file),
             "max_connections": settings.concurrency + 10,
-            # How long a fetch waits: as long, a worker may look at the shards it had before.
+            # A fetch ends after this, so that the worker fetches from its current shards.
             **({"polling_interval": _SHARDED_FETCH_S} if n_shards > 1 else {}),
         },
         broker_connection_retry_on_startup=True,
