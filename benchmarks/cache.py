@@ -20,8 +20,7 @@ from benchmarks.output import print_rows, write
 from risk_tasks.client import RiskClient
 from risk_tasks.connection import connect
 from risk_tasks.embedding import FleetPlan, running_fleet
-from risk_tasks.embedding.processes import RoleProcess
-from risk_tasks.embedding.server import running_server
+from risk_tasks.embedding.fleet import RoleProcess, running_server
 from risk_tasks.engine import MarketArrays, PortfolioBlock, compute
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureName, MeasureSettings, parse_measures

@@ -20,7 +20,7 @@ from benchmarks.output import print_rows, write
 from risk_tasks.broker.blocks import BlockBroker, StampRequest
 from risk_tasks.broker.envelope import envelope
 from risk_tasks.connection import connect
-from risk_tasks.embedding.server import running_server
+from risk_tasks.embedding.fleet import running_server
 from risk_tasks.keys import reply_key, result_key
 from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.report import Stamp

@@ -20,7 +20,7 @@ from benchmarks.http.load import load
 from benchmarks.output import print_percentiles, print_rows, write
 from risk_tasks.client import RiskClient
 from risk_tasks.embedding import FleetPlan, running_fleet
-from risk_tasks.embedding.server import free_port
+from risk_tasks.embedding.fleet import free_port
 from risk_tasks.http.arrow_streams import write_streams
 from risk_tasks.http.bodies import ARROW_TYPE
 from risk_tasks.wire.documents import portfolio_document

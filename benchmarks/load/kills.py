@@ -18,7 +18,7 @@ from benchmarks.load.figures import Kills
 from risk_tasks.client import RiskClient
 from risk_tasks.connection import connect
 from risk_tasks.embedding import Fleet
-from risk_tasks.embedding.processes import RoleProcess
+from risk_tasks.embedding.fleet import RoleProcess
 from risk_tasks.store.roles import RoleStore
 
 #: an answer within this time counts

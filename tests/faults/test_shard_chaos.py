@@ -16,7 +16,7 @@ import pytest
 
 from risk_tasks import RiskClient, sample
 from risk_tasks.embedding import FleetPlan, running_fleet
-from risk_tasks.embedding.processes import RoleProcess
+from risk_tasks.embedding.fleet import RoleProcess
 from risk_tasks.queues import Lane
 from risk_tasks.readers import read_market
 from risk_tasks.store.shards import ShardStore

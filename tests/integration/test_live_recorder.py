@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from risk_tasks.connection import connect
-from risk_tasks.embedding.server import free_port
+from risk_tasks.embedding.fleet import free_port
 from risk_tasks.errors import TransportError
 from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.market import MarketSnapshot

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from risk_tasks import Portfolio, RiskClient
 from risk_tasks.connection import connect
-from risk_tasks.embedding.server import free_port
+from risk_tasks.embedding.fleet import free_port
 from risk_tasks.keys import LIVE_DIRTY_KEY, SLOTS_KEY
 from risk_tasks.monitoring.prometheus import ServerMetrics
 from risk_tasks.monitoring.status import Status, read_status

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from risk_tasks.connection import connect
-from risk_tasks.embedding.server import free_port
+from risk_tasks.embedding.fleet import free_port
 from risk_tasks.errors import TransportError
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.service import PositionService

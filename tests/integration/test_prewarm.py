@@ -13,8 +13,7 @@ import pytest
 
 from risk_tasks import MarketSnapshot, Portfolio, RiskClient
 from risk_tasks.connection import connect
-from risk_tasks.embedding.fleet import Fleet, FleetPlan, running_fleet
-from risk_tasks.embedding.processes import RoleProcess
+from risk_tasks.embedding.fleet import Fleet, FleetPlan, RoleProcess, running_fleet
 from risk_tasks.store.prewarm import PopularityStore, PrewarmRun, PrewarmStore
 from risk_tasks.store.roles import CacheCountsStore
 from tests.integration.support import command, only_json

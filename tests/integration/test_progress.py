@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from risk_tasks import sample
-from risk_tasks.embedding.server import free_port
+from risk_tasks.embedding.fleet import free_port
 from tests.integration.dev_system import READY_TIMEOUT_S
 from tests.integration.support import command, wait_until
 from tests.integration.terminals import Shown, on_terminal
