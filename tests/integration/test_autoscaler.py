@@ -16,10 +16,9 @@ from risk_tasks.store.roles import AutoscalerStore, RoleStore, RunningRole
 from tests.integration.support import REPOSITORY, ended, only_json, running, wait_until
 from tests.integration.test_status import FakeWorker
 from tests.unit.monitoring.records import block
-from workers.autoscaler.autoscaler import Autoscaler
+from workers.autoscaler.autoscaler import Autoscaler, SignalReader
 from workers.autoscaler.drivers import EngineError, Worker
 from workers.autoscaler.policy import Policy
-from workers.autoscaler.signals import SignalReader
 
 pytestmark = pytest.mark.integration
 

@@ -16,6 +16,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from risk_tasks.broker.heartbeat import Heartbeat
 from risk_tasks.connection import connect
 from risk_tasks.errors import RiskTasksError, TransportError
+from risk_tasks.monitoring.status import Status, read_status
+from risk_tasks.queues import Lane
 from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.metrics import endpoint_fields, open_endpoint
 from risk_tasks.roles.presence import unique_name
@@ -32,16 +34,55 @@ from workers.autoscaler.drivers import (
 )
 from workers.autoscaler.policy import Decision, Direction, Policy, Signals, State, decide
 from workers.autoscaler.settings import AutoscalerSettings
-from workers.autoscaler.signals import SignalReader
 
 log = structlog.get_logger("risk_tasks")
 
+#: seconds, two slots: long enough for a share of busy time, short enough to follow a step
+_WINDOW_S = 10.0
 _GAUGES = {
     "workers": "Workers, without those that are being drained.",
     "wanted_workers": "Workers that the last decision wants.",
     "min_workers": "The minimum.",
     "max_workers": "The maximum.",
 }
+
+
+class SignalReader:
+    """Reads the status from the server of `client`; remembers what a check costs."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._work_per_check_s: float | None = None
+
+    def read(self, workers: Sequence[Worker]) -> Signals:
+        """Return the signals of `workers`; raises `TransportError` and `DecodeError`."""
+        status = read_status(self._client, _WINDOW_S)
+        if status.work_per_check_ms is not None:
+            self._work_per_check_s = status.work_per_check_ms / 1e3
+        return signals_of(status, self._work_per_check_s, workers)
+
+
+def signals_of(
+    status: Status, work_per_check_s: float | None, workers: Sequence[Worker]
+) -> Signals:
+    """Return the signals in `status`; a pure function."""
+    # `unique_name` ends a name with @HOST.
+    live = {name.rpartition("@")[2]: busy for name, busy in status.busy_by_worker.items()}
+    busy_by_host = {host: busy for host, busy in live.items() if busy is not None}
+    shares = [busy_by_host[one.host] for one in workers if one.host in busy_by_host]
+    # JSON checks are messages that the count of checks does not include.
+    checks = {Lane(name): max(lane.depth, lane.messages) for name, lane in status.lanes.items()}
+    work_s = None
+    if work_per_check_s is not None or not any(checks.values()):
+        work_s = {lane: n * (work_per_check_s or 0.0) for lane, n in checks.items()}
+    return Signals(
+        n_workers=len(workers),
+        n_ready=sum(one.host in live for one in workers),
+        oldest_age_s={Lane(name): lane.oldest_age_s for name, lane in status.lanes.items()},
+        work_s=work_s,
+        busy_share=sum(shares) / len(shares) if shares else None,
+        busy_by_host=busy_by_host,
+    )
 
 
 class Autoscaler:

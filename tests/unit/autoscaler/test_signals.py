@@ -7,8 +7,8 @@ import pytest
 from risk_tasks.monitoring.status import LaneStatus, Status, Times
 from risk_tasks.queues import Lane
 from risk_tasks.store.recompute import LiveCounts
+from workers.autoscaler.autoscaler import signals_of
 from workers.autoscaler.drivers import Worker, idlest
-from workers.autoscaler.signals import signals_of
 
 NOTHING = Times(avg_ms=None, p50_ms=None, p95_ms=None, p99_ms=None)
 WORKERS = [Worker(f"id-{n}", f"worker_{n}", f"host-{n}", n) for n in (1, 2, 3)]
