@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import structlog
@@ -49,28 +49,6 @@ class Worker:
     name: str
     host: str
     number: int
-
-
-class Driver(Protocol):
-    """The workers of one service. All methods raise `EngineError`."""
-
-    name: str
-
-    def workers(self) -> Sequence[Worker]:
-        """Return the workers that are not being drained."""
-        ...
-
-    def add(self) -> str:
-        """Start one more worker like the others, and return its name."""
-        ...
-
-    def drain(self, worker: Worker) -> None:
-        """Ask `worker` to finish its work and exit; returns before it has exited."""
-        ...
-
-    def close(self) -> None:
-        """Wait until all workers that are being drained have exited."""
-        ...
 
 
 def idlest(workers: Sequence[Worker], busy_by_host: Mapping[str, float]) -> Worker:
@@ -163,7 +141,10 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class DockerDriver:
-    """The containers of `service` in the Compose project `project`; it changes no others."""
+    """The containers of `service` in the Compose project `project`; it changes no others.
+
+    The methods raise `EngineError`.
+    """
 
     name = "docker"
 
@@ -173,11 +154,13 @@ class DockerDriver:
         self._drains: dict[str, threading.Thread] = {}
 
     def workers(self) -> list[Worker]:
+        """Return the workers that are not being drained."""
         self._drains = {one: drain for one, drain in self._drains.items() if drain.is_alive()}
         found = [_worker(one) for one in self._ours() if one["State"] in _WORKER_STATES]
         return [worker for worker in found if worker.id not in self._drains]
 
     def add(self) -> str:
+        """Start one more worker like the others, and return its name."""
         ours = self._ours()
         running = [
             one for one in ours if one["State"] == "running" and one["Id"] not in self._drains
@@ -198,6 +181,7 @@ class DockerDriver:
         return name
 
     def drain(self, worker: Worker) -> None:
+        """Ask `worker` to finish its work and exit; returns before it has exited."""
         config = self._engine.inspect(worker.id)["Config"]
         if not self._has_labels(config["Labels"] or {}):
             raise EngineError(f"{worker.name} is not a worker of this project: it is not drained.")
@@ -209,6 +193,7 @@ class DockerDriver:
         drain.start()
 
     def close(self) -> None:
+        """Wait until all workers that are being drained have exited."""
         for drain in self._drains.values():
             drain.join()
 
@@ -229,6 +214,9 @@ class DockerDriver:
             log.warning("autoscaler.not_drained", worker=worker.name, error=str(error))
         else:
             log.info("autoscaler.drained", worker=worker.name)
+
+
+Driver = DockerDriver | DryRunDriver
 
 
 def own_project(engine: Engine, host: str) -> str:
