@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 
 import msgspec
@@ -117,8 +116,8 @@ async def get_breaches(gateway: Gateway, request: Request) -> Response:
     return _Stream(gateway, source)
 
 
-class EventSource(ABC):
-    """Reads changes and formats them as server-sent events."""
+class EventSource:
+    """Reads all changes after a place and formats them as server-sent events."""
 
     #: whether the stream ends after its first text
     ends_after_text = False
@@ -138,35 +137,22 @@ class EventSource(ABC):
         text, self._first = self._first, ""
         return text or await self._read(timeout_s)
 
-    @abstractmethod
     async def probe(self) -> None:
         """Raise if a stream could not begin; take no changes from other readers."""
-
-    @abstractmethod
-    def preamble(self) -> str:
-        """Return the start of the stream."""
-
-    @abstractmethod
-    async def _read(self, timeout_s: float) -> str: ...
-
-    def final_event(self, error: RiskTasksError) -> str:
-        """Return an event for an error that no later request would report."""
-        return ""
-
-
-class EveryChange(EventSource):
-    """All changes after a place."""
-
-    async def probe(self) -> None:
         await self.begin()
 
     def preamble(self) -> str:
+        """Return the start of the stream."""
         # The place: a client that reconnects before the first event misses no change.
         return f"retry: {_RECONNECT_MS}\nid: {self.changes.start_position}\n\n"
 
     async def _read(self, timeout_s: float) -> str:
         change = await self.changes.poll(timeout_s)
         return "" if change is None else _event(change, change.id)
+
+    def final_event(self, error: RiskTasksError) -> str:
+        """Return an event for an error that no later request would report."""
+        return ""
 
 
 class SharedChanges(EventSource):
@@ -276,7 +262,7 @@ def _open(risk: AsyncRiskClient, request: Request) -> EventSource:
     since, group, reader = (query.get(name) for name in _QUERY)
     since = NOW if since is None else since
     if group is None and reader is None:
-        return EveryChange(risk.breaches(last or since))
+        return EventSource(risk.breaches(last or since))
     return SharedChanges(risk.breaches(since, group=group, reader=reader), _read_share(last))
 
 

@@ -17,7 +17,7 @@ from risk_tasks.errors import (
     TransportError,
 )
 from risk_tasks.http import breaches
-from risk_tasks.http.breaches import EventSource, EveryChange, SharedChanges, get_breaches
+from risk_tasks.http.breaches import EventSource, SharedChanges, get_breaches
 from risk_tasks.http.gateway import Gateway
 from risk_tasks.http.problems import ProblemError
 from risk_tasks.model.live import LimitChange, LimitStanding, LimitState
@@ -95,7 +95,7 @@ def streamed(source: EventSource, heartbeat_s: float) -> tuple[str, list[str]]:
 
 
 def texts(changes: Script, heartbeat_s: float) -> list[str]:
-    preamble, rest = streamed(EveryChange(changes), heartbeat_s)
+    preamble, rest = streamed(EventSource(changes), heartbeat_s)
     assert preamble == "retry: 1000\nid: 3-1\n\n"
     return rest
 
@@ -132,7 +132,7 @@ def test_a_draining_gateway_ends_its_streams_and_refuses_new_ones():
 
     async def read() -> list[str]:
         found = []
-        async for text in breaches.stream_events(gateway, EveryChange(changes)):
+        async for text in breaches.stream_events(gateway, EventSource(changes)):
             found.append(text)
             if len(found) == 3:
                 gateway.drain()
