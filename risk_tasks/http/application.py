@@ -20,7 +20,14 @@ from risk_tasks.http import breaches, checks, portfolios, publishing
 from risk_tasks.http.authentication import Role
 from risk_tasks.http.bodies import JSON_TYPE, json_response
 from risk_tasks.http.gateway import Gateway
-from risk_tasks.http.openapi import TEXT, Content, Operation, Operations, Success, openapi_document
+from risk_tasks.http.openapi import (
+    TEXT,
+    Content,
+    Operation,
+    Operations,
+    ResponseSpec,
+    openapi_document,
+)
 from risk_tasks.http.problems import ProblemError
 
 log = structlog.get_logger("risk_tasks")
@@ -34,7 +41,7 @@ class Health(msgspec.Struct):
     status: str
 
 
-_HEALTH = Success(200, "Yes.", (Content(JSON_TYPE, Health),))
+_HEALTH = ResponseSpec(200, "Yes.", (Content(JSON_TYPE, Health),))
 
 
 @operations.add("GET", "/livez", _HEALTH)
@@ -53,7 +60,7 @@ async def readyz(gateway: Gateway, request: Request) -> Health:
 @operations.add(
     "GET",
     "/metrics",
-    Success(200, "The Prometheus text format.", (Content("text/plain", TEXT),)),
+    ResponseSpec(200, "The Prometheus text format.", (Content("text/plain", TEXT),)),
     roles=(Role.OPERATE,),
 )
 async def metrics(gateway: Gateway, request: Request) -> Response:
@@ -65,7 +72,7 @@ async def metrics(gateway: Gateway, request: Request) -> Response:
 @operations.add(
     "GET",
     "/openapi.json",
-    Success(200, "OpenAPI 3.1.", (Content(JSON_TYPE, {"type": "object"}),)),
+    ResponseSpec(200, "OpenAPI 3.1.", (Content(JSON_TYPE, {"type": "object"}),)),
 )
 async def openapi(gateway: Gateway, request: Request) -> Response:
     """The OpenAPI document of the gateway."""

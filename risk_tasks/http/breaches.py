@@ -21,7 +21,7 @@ from risk_tasks.errors import (
 )
 from risk_tasks.http.authentication import Role
 from risk_tasks.http.gateway import Gateway
-from risk_tasks.http.openapi import TEXT, Content, Operations, Parameter, Success
+from risk_tasks.http.openapi import TEXT, Content, Operations, Parameter, ResponseSpec
 from risk_tasks.http.problems import ProblemError
 from risk_tasks.model.live import LimitChange
 from risk_tasks.store.breaches import MAX_PER_READ, NOW, is_position
@@ -79,7 +79,7 @@ _QUERY = tuple(one.name for one in _PARAMETERS if one.place == "query")
 @operations.add(
     "GET",
     "/v1/breaches",
-    Success(
+    ResponseSpec(
         200,
         "Events `limit_change`, whose `data` is a LimitChange and whose `id` is its place. In a "
         "group only the last event has an id, and it ends the stream.",

@@ -31,7 +31,7 @@ from risk_tasks.http.openapi import (
     Content,
     Operations,
     Parameter,
-    Success,
+    ResponseSpec,
 )
 from risk_tasks.http.problems import RETRY_AFTER_S, ProblemError
 from risk_tasks.http.publishing import LIMITS_EXAMPLE
@@ -166,7 +166,7 @@ _QUERY = (
     _query("breaches", "`true` adds a second stream of breaches.", enum=["true", "false"]),
 )
 _REPORTS = Content(JSON_TYPE, Reports, {"reports": {"reports": [_REPORT_EXAMPLE]}})
-_PENDING = Success(
+_PENDING = ResponseSpec(
     202,
     "Accepted; the reports are at the location for 15 minutes.",
     (Content(JSON_TYPE, CheckAccepted),),
@@ -181,7 +181,7 @@ _PENDING = Success(
 @operations.add(
     "POST",
     "/v1/checks",
-    Success(
+    ResponseSpec(
         200,
         "One report or row for each portfolio, in the order of the request.",
         (_REPORTS, Content(ARROW_TYPE, BINARY)),
@@ -213,7 +213,7 @@ async def post_checks(gateway: Gateway, request: Request) -> Response:
 @operations.add(
     "GET",
     "/v1/checks/{check_id}",
-    Success(200, "The reports of the check.", (_REPORTS,)),
+    ResponseSpec(200, "The reports of the check.", (_REPORTS,)),
     _PENDING,
     roles=(Role.CHECK, Role.READ),
     parameters=(

@@ -4,8 +4,8 @@
 
     operations = Operations()
 
-    @operations.add("GET", "/v1/things", Success(200, "Things.", (Content(JSON_TYPE, Things),)))
-    async def get_things(gateway: Gateway, request: Request) -> Things:
+    @operations.add("GET", "/v1/things", ResponseSpec(200, "Things.", (Content(JSON_TYPE, T),)))
+    async def get_things(gateway: Gateway, request: Request) -> T:
         ...
 """
 
@@ -68,8 +68,8 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True)
-class Success:
-    """A response that is not a problem, with the headers that a client uses."""
+class ResponseSpec:
+    """A response, with the headers that a client uses."""
 
     status: int
     description: str
@@ -90,7 +90,7 @@ class Operation:
     summary: str
     method: str
     path: str
-    successes: tuple[Success, ...]
+    successes: tuple[ResponseSpec, ...]
     roles: tuple[Role, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     bodies: tuple[Content, ...] = ()
@@ -101,7 +101,7 @@ class Operations(list[Operation]):
     """The operations of one module in the order of their handlers."""
 
     def add(
-        self, method: str, path: str, *successes: Success, **options: Any
+        self, method: str, path: str, *successes: ResponseSpec, **options: Any
     ) -> Callable[[Handler], Handler]:
         """Return a decorator that adds its handler as an `Operation` with these options."""
 
@@ -144,11 +144,11 @@ def openapi_document(operations: Iterable[Operation], *, with_tokens: bool) -> S
 def _operation(operation: Operation, with_tokens: bool) -> Schema:
     is_protected = with_tokens and bool(operation.roles)
     problems = {*operation.problems, *((401, 403) if is_protected else ())}
-    responses = {str(one.status): _success(one) for one in operation.successes}
+    responses = (*operation.successes, *map(_problem, sorted(problems)))
     described: Schema = {
         "operationId": operation.id,
         "summary": operation.summary,
-        "responses": responses | {str(status): _problem(status) for status in sorted(problems)},
+        "responses": {str(one.status): _response(one) for one in responses},
     }
     if operation.parameters:
         described["parameters"] = [
@@ -169,24 +169,21 @@ def _operation(operation: Operation, with_tokens: bool) -> Schema:
     return described
 
 
-def _success(one: Success) -> Schema:
+def _response(one: ResponseSpec) -> Schema:
     described: Schema = {"description": one.description, "content": _contents(one.content)}
-    return described | _headers(one.headers)
+    if one.headers:
+        described["headers"] = {
+            name: {"description": text, "schema": TEXT} for name, text in one.headers
+        }
+    return described
 
 
-def _problem(status: int) -> Schema:
+def _problem(status: int) -> ResponseSpec:
     is_example = status == HTTPStatus.UNPROCESSABLE_ENTITY
     examples = {"problem": _PROBLEM_EXAMPLE} if is_example else None
-    described: Schema = {
-        "description": HTTPStatus(status).phrase,
-        "content": _contents([Content(MEDIA_TYPE, ProblemDocument, examples)]),
-    }
-    return described | _headers([RETRY_AFTER] if status in RETRYABLE else [])
-
-
-def _headers(described: Iterable[tuple[str, str]]) -> Schema:
-    headers = {name: {"description": text, "schema": TEXT} for name, text in described}
-    return {"headers": headers} if headers else {}
+    content = Content(MEDIA_TYPE, ProblemDocument, examples)
+    headers = (RETRY_AFTER,) if status in RETRYABLE else ()
+    return ResponseSpec(status, HTTPStatus(status).phrase, (content,), headers)
 
 
 def _contents(contents: Iterable[Content]) -> Schema:

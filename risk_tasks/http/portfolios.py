@@ -13,7 +13,7 @@ from risk_tasks.http.authentication import Role
 from risk_tasks.http.bodies import JSON_TYPE, decode_json
 from risk_tasks.http.gateway import Gateway
 from risk_tasks.http.idempotency import KEY_HEADER, KEY_PATTERN, read_key
-from risk_tasks.http.openapi import Content, Operations, Parameter, Success
+from risk_tasks.http.openapi import Content, Operations, Parameter, ResponseSpec
 from risk_tasks.http.problems import RETRY_AFTER_S, ProblemError
 from risk_tasks.model.live import CriticalEvent
 from risk_tasks.model.portfolio import Portfolio
@@ -96,7 +96,7 @@ class LatestReport(Struct):
     reason: str | None = None
 
 
-_CHANGED = Success(200, "`version` is the new version.", (Content(JSON_TYPE, Held),))
+_CHANGED = ResponseSpec(200, "`version` is the new version.", (Content(JSON_TYPE, Held),))
 _CHANGES = {
     "roles": (Role.PUBLISH,),
     "parameters": (_ID, _EVENT),
@@ -152,7 +152,7 @@ async def patch_portfolio(gateway: Gateway, request: Request) -> Held:
 @operations.add(
     "GET",
     _PATH,
-    Success(200, "The portfolio with its version.", (Content(JSON_TYPE, LivePortfolio),)),
+    ResponseSpec(200, "The portfolio with its version.", (Content(JSON_TYPE, LivePortfolio),)),
     **_READS,
 )
 async def get_portfolio(gateway: Gateway, request: Request) -> Document:
@@ -164,7 +164,7 @@ async def get_portfolio(gateway: Gateway, request: Request) -> Document:
 @operations.add(
     "DELETE",
     _PATH,
-    Success(200, "`version` was the last version.", (Content(JSON_TYPE, Held),)),
+    ResponseSpec(200, "`version` was the last version.", (Content(JSON_TYPE, Held),)),
     **(_READS | {"roles": (Role.PUBLISH,)}),
 )
 async def delete_portfolio(gateway: Gateway, request: Request) -> Held:
@@ -176,7 +176,7 @@ async def delete_portfolio(gateway: Gateway, request: Request) -> Held:
 @operations.add(
     "GET",
     f"{_PATH}/report",
-    Success(200, "The report and its version.", (Content(JSON_TYPE, LatestReport),)),
+    ResponseSpec(200, "The report and its version.", (Content(JSON_TYPE, LatestReport),)),
     **_READS,
 )
 async def get_latest_report(gateway: Gateway, request: Request) -> Document:
@@ -198,7 +198,7 @@ async def get_latest_report(gateway: Gateway, request: Request) -> Document:
 @operations.add(
     "POST",
     "/v1/critical-events",
-    Success(200, "How many portfolios are checked.", (Content(JSON_TYPE, CriticalEvent),)),
+    ResponseSpec(200, "How many portfolios are checked.", (Content(JSON_TYPE, CriticalEvent),)),
     bodies=(
         Content(
             JSON_TYPE,

@@ -79,6 +79,8 @@ class ProblemError(Exception):
         headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
+        self.status = status
+        self.code = code
         self.document = ProblemDocument(
             TYPE_PREFIX + code,
             code.replace("_", " "),
@@ -94,14 +96,6 @@ class ProblemError(Exception):
             retry_after_s = RETRY_AFTER_S
         if retry_after_s is not None:
             self.headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
-
-    @property
-    def status(self) -> int:
-        return self.document.status
-
-    @property
-    def code(self) -> str:
-        return self.document.code
 
     @classmethod
     def of(cls, error: Exception) -> Self:

@@ -15,7 +15,7 @@ from risk_tasks.http.arrow_streams import read_streams
 from risk_tasks.http.authentication import Role
 from risk_tasks.http.bodies import ARROW_TYPE, JSON_TYPE, decode_json
 from risk_tasks.http.gateway import Gateway
-from risk_tasks.http.openapi import BINARY, Content, Operations, Parameter, Success
+from risk_tasks.http.openapi import BINARY, Content, Operations, Parameter, ResponseSpec
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.readers import read_market
 from risk_tasks.wire.documents import LimitSetDocument, read_limit_set, read_scenarios
@@ -86,7 +86,7 @@ class PublishedLimits(Struct):
 @operations.add(
     "PUT",
     "/v1/markets/{name}",
-    Success(200, "Published.", (Content(JSON_TYPE, PublishedMarket),)),
+    ResponseSpec(200, "Published.", (Content(JSON_TYPE, PublishedMarket),)),
     roles=(Role.PUBLISH,),
     parameters=(_NAME, _WINDOW),
     bodies=(
@@ -107,7 +107,7 @@ async def put_market(gateway: Gateway, request: Request) -> PublishedMarket:
 @operations.add(
     "PUT",
     "/v1/limits/{name}",
-    Success(200, "Published.", (Content(JSON_TYPE, PublishedLimits),)),
+    ResponseSpec(200, "Published.", (Content(JSON_TYPE, PublishedLimits),)),
     roles=(Role.PUBLISH,),
     parameters=(_NAME,),
     bodies=(Content(JSON_TYPE, LimitSetDocument, {"limits": LIMITS_EXAMPLE}),),
