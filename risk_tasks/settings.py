@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from risk_tasks.errors import InvalidSettingsError
 
@@ -129,7 +133,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, _FileSource(settings_cls)
+        files = InitSettingsSource(settings_cls, _read_files(settings_cls))
+        return init_settings, env_settings, files
 
 
 def _refuse_renamed() -> None:
@@ -145,26 +150,20 @@ def _refuse_renamed() -> None:
             )
 
 
-class _FileSource(PydanticBaseSettingsSource):
-    """Reads RISK_TASKS_NAME_FILE, by which containers pass secrets."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        variable = f"{PREFIX}{field_name.upper()}_FILE"
+def _read_files(settings_cls: type[BaseSettings]) -> dict[str, Any]:
+    """Read each RISK_TASKS_NAME_FILE, by which containers pass secrets."""
+    found = {}
+    for name in settings_cls.model_fields:
+        variable = f"{PREFIX}{name.upper()}_FILE"
         path = os.environ.get(variable)
         if path is None:
-            return None, field_name, False
+            continue
         try:
-            return Path(path).read_text(encoding="utf-8").strip(), field_name, False
+            found[name] = Path(path).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidSettingsError(
                 f"{path} cannot be read: {error}.",
                 field=variable,
                 remedy="Give a readable text file.",
             ) from None
-
-    def __call__(self) -> dict[str, Any]:
-        found = {
-            name: self.get_field_value(field, name)[0]
-            for name, field in self.settings_cls.model_fields.items()
-        }
-        return {name: value for name, value in found.items() if value is not None}
+    return found
