@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -24,6 +24,8 @@ from risk_tasks.store.shards import ShardStore
 _OLDEST_SERVER = (6, 2)
 _CANARY_TIMEOUT_S = 2.0
 _SHOWN = 8
+#: what Celery puts between the name of a queue and a priority
+_PRIORITY = "\x06\x16"
 
 
 class State(StrEnum):
@@ -174,35 +176,28 @@ def _stranded(client: redis.Redis) -> Finding:
     They are in the default queue of Celery, in a shard that does not exist, or under a priority
     suffix.
     """
-    names = ["celery", *(lane.queue for lane in Lane)]
-    found = {}
-    for name in names:
-        for key in client.scan_iter(match=f"{name}\x06\x16*", count=1_000):
-            found[text(key).replace("\x06\x16", ":priority-")] = _length(client.llen, text(key))
+    keys: list[str] = []
+    for name in ("celery", *(lane.queue for lane in Lane)):
+        keys += map(text, client.scan_iter(match=f"{name}{_PRIORITY}*", count=1_000))
     if client.exists("celery"):
-        found["celery"] = _length(client.llen, "celery")
-    found |= _beyond(client)
-    if not found:
+        keys.append("celery")
+    # SCAN may return a key twice.
+    counts = {key: client.llen(key) for key in (*keys, *_beyond(client))}
+    if not counts:
         return Finding("stranded messages", State.OK, "none")
     return Finding(
         "stranded messages",
         State.BAD,
-        ", ".join(f"{count} in {name}" for name, count in found.items()),
+        ", ".join(f"{n} in {key.replace(_PRIORITY, ':priority-')}" for key, n in counts.items()),
         'Send with queue="risk.normal" and without priority=; then delete the keys.',
     )
 
 
-def _beyond(client: redis.Redis) -> dict[str, int]:
-    """Return the messages in shards beyond the stored number of shards."""
+def _beyond(client: redis.Redis) -> Iterator[str]:
+    """Return the keys of shards beyond the stored number of shards."""
     n_shards = ShardStore(client).count()
-    found = {}
     for lane in SHARDED_LANES:
-        for key in client.scan_iter(match=f"{lane.queue}.*", count=1_000):
-            shard = text(key).removeprefix(f"{lane.queue}.")
+        for key in map(text, client.scan_iter(match=f"{lane.queue}.*", count=1_000)):
+            shard = key.removeprefix(f"{lane.queue}.")
             if shard.isdecimal() and (n_shards == 1 or int(shard) >= n_shards):
-                found[text(key)] = _length(client.llen, text(key))
-    return found
-
-
-def _length(llen: Callable[[str], Any], key: str) -> int:
-    return int(llen(key))
+                yield key
