@@ -109,6 +109,8 @@ def _rendered_diagrams(visit: Visit) -> int:
         visit.page.wait_for_function(
             "n => document.querySelectorAll('pre.mermaid svg').length === n", arg=n
         )
+        # leaving the page would abort the chunks of Mermaid that are still loading
+        visit.page.wait_for_load_state("networkidle")
     return n
 
 
