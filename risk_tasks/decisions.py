@@ -1,6 +1,6 @@
-"""Limits held against the measures of a block: breaches, what could not be told, decisions.
+"""Limits compared with the measures of a block: breaches, gaps and decisions.
 
-Numbers may be cached; decisions never are. Doubt fails closed.
+Numbers may be cached; decisions never are. Missing data fails closed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class FoundBreach:
 
 @dataclass(frozen=True, slots=True)
 class FoundGap:
-    """A limit that could not be told for a portfolio of the block."""
+    """A limit that could not be evaluated for a portfolio of the block."""
 
     row: int
     limit: Limit

@@ -3,7 +3,7 @@
 ::
 
     RiskTasksError
-    ├── RequestError                  this check cannot be computed as asked
+    ├── RequestError                  this check is not valid
     │   ├── InvalidPortfolioError     invalid_portfolio
     │   ├── UnknownPortfolioError     unknown_portfolio
     │   ├── StaleVersionError         stale_version
@@ -383,7 +383,7 @@ class MissingExtraError(RiskTasksError):
 
 @contextmanager
 def missing_extras_named() -> Iterator[None]:
-    """Raise `MissingExtraError` in place of a `ModuleNotFoundError` for a module of an extra."""
+    """Raise `MissingExtraError` instead of `ModuleNotFoundError` for a module of an extra."""
     try:
         yield
     except ModuleNotFoundError as error:

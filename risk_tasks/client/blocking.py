@@ -195,7 +195,7 @@ class RiskClient:
     ) -> pa.Table | tuple[pa.Table, pa.Table]:
         """Return a table with a row per portfolio, in order of first appearance.
 
-        `positions` is any table that speaks Arrow (pyarrow, polars, pandas, DuckDB) with the
+        `positions` is any table with the Arrow interface (pyarrow, polars, pandas, DuckDB) with the
         columns portfolio_id, instrument and quantity; `portfolios` is an optional one with
         portfolio_id and any of cash, nav, limit_set and tags. The answer has portfolio_id, a column
         per measure (null unless its status is ok), status, decision, breach_count and code. With
@@ -341,7 +341,7 @@ class RiskClient:
         reader: str | None = None,
         idle_timeout_s: float | None = None,
     ) -> LimitChanges:
-        """Return an iterator over changes of state of limits, in order, as they come.
+        """Return an iterator over changes of state of limits, in order; it waits for new ones.
 
         `since` is the id of a change, `"0"` for all that are kept, `"$"` for those after this call.
         It continues over lost connections without losing or repeating a change. It ends when the
@@ -349,8 +349,8 @@ class RiskClient:
 
         Readers of a `group` share its changes: each change goes to one `reader`, and is
         acknowledged when that reader takes the next one. A change that is not acknowledged within a
-        minute goes to another reader: it may come twice, with the same `event_id`. A new group
-        starts after `since`.
+        minute goes to another reader, so that a change may be delivered twice, with the same
+        `event_id`. A new group starts after `since`.
 
         Raises `TransportError` if the server cannot be reached at the start, or when
         `idle_timeout_s` ends, and `ChangesTrimmedError` if changes were deleted before they were

@@ -77,7 +77,7 @@ class _Gathering(Generic[Item]):
 class Coalescer(Generic[Item]):
     """Collects items by key; those of one key may share a message. Time is an argument.
 
-    While nothing is in progress, an item goes at once, so that a lone one never waits. While
+    While nothing is in progress, an item goes at once, so that a single one never waits. While
     something is, items gather until they fill a message, or the first has waited long enough.
     """
 

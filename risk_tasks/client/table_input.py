@@ -40,7 +40,7 @@ class Grouping:
 
 
 def as_table(source: Any, place: str) -> pa.Table:
-    """Return anything that speaks Arrow as a table; raises `InvalidTableError`."""
+    """Return any object with the Arrow interface as a table; raises `InvalidTableError`."""
     try:
         return source if isinstance(source, pa.Table) else pa.table(source)
     except (TypeError, ValueError, pa.ArrowException) as error:

@@ -120,7 +120,7 @@ class ShockArrays:
     """One scenario over all instruments.
 
     `change` (n,) is a fraction of an instrument's value or, if `absolute` (n,) is true, base
-    currency per unit; NaN if the scenario has none. `absolute` is None if no change is absolute.
+    currency per unit; NaN if it has no change. `absolute` is None if no change is absolute.
     `named` (n,) marks the instruments that the scenario names, by name or tag, or that a replay
     covers. `covered` (n,) marks those with a change that is not the fallback of a replay; the
     fallback is used only if at least `min_coverage` of a portfolio's gross exposure is covered.

@@ -93,7 +93,7 @@ def stress_loss(
     size : (N,)
         The value in base currency, or the quantity if the change is absolute.
     change : (n,)
-        Of each instrument: a fraction, or base currency per unit; NaN if the scenario has none.
+        Of each instrument: a fraction, or base currency per unit; NaN if it has no change.
     named : (n,)
         Whether the scenario names the instrument itself.
     out : (P,), base currency, loss positive

@@ -66,7 +66,7 @@ def independence(transitions: Transitions) -> float:
 
     2 sum of n_ij log(n_ij n / (n_i. n_.j)): exceptions whose probability depends on the day before
     against exceptions that are independent. Finite for every count; 0 where the days are all of
-    one kind, from which no dependence can be told.
+    one kind, which show no dependence.
     """
     n00, n01, n10, n11 = transitions
     n = n00 + n01 + n10 + n11
@@ -235,11 +235,11 @@ def backtest(
     """Compare the VaR that was forecast for each day with the P&L of that day.
 
     `pnl` (T,), profit positive, and `value_at_risk` (T,), loss positive, in one currency, oldest
-    first. A day on which P&L < -VaR is an exception; a loss that equals the VaR is none.
+    first. A day on which P&L < -VaR is an exception; an equal loss is not.
     `confidence` is decimal text, a Decimal, or a float that is read through its text.
 
-    Raises `RequestError` naming the field for what is no row of finite numbers, for rows of
-    unequal length and for none at all, and `InvalidSettingsError` for the confidence.
+    Raises `RequestError` naming the field for anything but finite numbers, for rows of
+    unequal or zero length, and `InvalidSettingsError` for the confidence.
     """
     confidence = parse_confidence(confidence)
     outcomes = _numbers(pnl, "pnl")

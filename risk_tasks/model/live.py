@@ -64,7 +64,7 @@ class LiveReport:
     """The latest report of a live portfolio.
 
     It is of `version`; `current_version` is later while a change is being computed. `reason` is
-    that of the critical event that asked for this report, else None.
+    that of the critical event that requested this report, else None.
     """
 
     report: RiskReport

@@ -235,7 +235,7 @@ class MeasureName:
         """Read `name`, `name@confidence` or `name:scenario`.
 
         Raises `UnknownMeasureError` with the nearest names, or `InvalidSettingsError` for a
-        confidence that is none.
+        confidence that is not valid.
         """
         if not isinstance(text, str):
             raise UnknownMeasureError(f"{text!r} is not the name of a measure.", field=field)

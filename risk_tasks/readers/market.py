@@ -32,7 +32,7 @@ def read_market(
     date is `as_of`, a date without time being midnight UTC.
 
     Returns are simple, from one row to the next: shape (rows - 1, instruments), of which
-    `window_days` keeps the last so many, or all where there are fewer. A missing price makes the
+    `window_days` keeps at most this number, the last ones. A missing price makes the
     return of its row and of the next NaN. A return has the date of its row, in UTC; where two rows
     are of one day the market has no dates.
 

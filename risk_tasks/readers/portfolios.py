@@ -124,9 +124,9 @@ def read_portfolios(source: Source) -> list[Portfolio]:
     - TOML: `[[portfolio]]` with `id`, `positions` (a table of instrument = quantity, empty for a
       portfolio that holds nothing) and optionally `cash`, `nav` and a table `tags`.
     - A table: one row per position with the columns `portfolio_id`, `instrument`, `quantity`, and
-      optionally `cash` and `nav`; every other column is a tag. What belongs to the portfolio
-      stands on each of its rows. A row without instrument and quantity declares a portfolio that
-      holds nothing.
+      optionally `cash` and `nav`; every other column is a tag. Each row of a portfolio repeats its
+      cash, nav and tags. A row without instrument and quantity declares a portfolio without
+      positions.
 
     Quantities are signed, in units of the instrument; cash and nav are in the base currency, and
     unknown where they are empty.

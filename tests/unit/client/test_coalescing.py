@@ -12,7 +12,7 @@ from risk_tasks.errors import InvalidSettingsError
 TWO = CoalescingPolicy(max_checks=2, max_wait_s=0.01)
 
 
-def test_a_lone_check_goes_at_once():
+def test_a_single_check_goes_at_once():
     """Also the next one, after the first is answered."""
     coalescer = Coalescer(TWO)
 

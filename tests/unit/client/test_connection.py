@@ -63,7 +63,7 @@ def test_no_error_of_a_bad_address_shows_a_password(url):
 
 
 @given(st.text(min_size=1, max_size=12), st.none() | st.integers(1, 65535))
-def test_no_password_is_shown_whatever_it_is(password, port):
+def test_no_password_of_any_form_is_shown(password, port):
     """Two addresses that differ only by their password look the same."""
     host = "host" if port is None else f"host:{port}"
 

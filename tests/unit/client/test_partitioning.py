@@ -111,7 +111,7 @@ limit_set_names = st.none() | st.sampled_from(["default", "strict", "lax"])
 
 
 @given(st.integers(1, 80), st.none() | st.integers(1, 5), st.integers(2, 32), st.data())
-def test_one_permutation_leads_back_whatever_the_limit_sets_and_owners(
+def test_one_permutation_restores_the_order_for_any_limit_sets_and_owners(
     n, n_workers, n_shards, data
 ):
     """Each portfolio is sent once, under its own limit set, in a block of one limit set."""
@@ -127,7 +127,7 @@ def test_one_permutation_leads_back_whatever_the_limit_sets_and_owners(
     assert [found[place] for place in order] == expected
 
 
-def test_a_lone_check_goes_to_its_own_shard():
+def test_a_single_check_goes_to_its_own_shard():
     for name in ("a", "b", "c", ""):
         block = replace(request_for(1), portfolio_ids=pa.array([name]))
         assert owners(2).shards_for([block]) == [shard_of(name, 16)]

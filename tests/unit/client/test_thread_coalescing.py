@@ -142,7 +142,7 @@ def test_gathered_calls_go_as_one_message_and_each_gets_its_rows():
     assert connection.alone == []
 
 
-def test_a_lone_call_goes_at_once_without_another_thread():
+def test_a_single_call_goes_at_once_without_another_thread():
     connection = EchoConnection()
     coalescer = GatheringCoalescer(connection)
 
@@ -290,7 +290,7 @@ def test_after_close_no_call_gathers():
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=8), st.integers(1, 40))
 def test_each_call_is_answered_once_with_its_own_rows(sizes, max_checks):
-    """Whatever their sizes, and however few may share a message."""
+    """For any sizes and any bound of a message."""
     connection = EchoConnection()
 
     with gathered(GatheringCoalescer(connection, max_checks), books(*sizes)) as calls:

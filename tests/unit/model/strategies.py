@@ -57,7 +57,7 @@ def scenarios(draw):
 
 @st.composite
 def replays(draw):
-    """A window of any days, with a fallback where it need not cover all."""
+    """A window of any days, with a fallback if it need not cover all."""
     least = draw(st.just(1.0) | st.floats(0, 1))
     start, end = sorted([draw(days), draw(days)])
     return Replay(start, end, min_coverage=least, others=draw(numbers) if least < 1 else None)
@@ -93,9 +93,9 @@ measure_names = st.one_of(
 
 @st.composite
 def limits(draw, called=""):
-    """One limit; its thresholds stand in the order that its comparison asks for."""
+    """One limit; its thresholds are in the order that its comparison requires."""
     comparison = draw(st.sampled_from(list(Comparison)))
-    # Adding 0.0 turns -0.0 into 0.0: equal limits are to have equal versions.
+    # adding 0.0 turns -0.0 into 0.0: equal limits must have equal versions
     pair = sorted([draw(numbers) + 0.0, draw(numbers) + 0.0], reverse=comparison == "below")
     kept = draw(st.sampled_from([(0,), (1,), (0, 1)]))
     values = names | st.lists(names, min_size=1, max_size=3)
@@ -127,7 +127,7 @@ def markets(draw, min_instruments=0):
     half = np.array(draw(st.lists(numbers, min_size=n * n, max_size=n * n))).reshape(n, n) / 2
     covariance = np.triu(half, 1) + np.triu(half, 1).T + np.diag(np.abs(half.diagonal()))
     dates = draw(st.none() | st.lists(days, min_size=len(rows), max_size=len(rows), unique=True))
-    # One tag of all instruments, so that no two of them can say different things.
+    # One tag of all instruments, so that no two tags differ in their shocks.
     carried = st.dictionaries(st.just("sector"), names, min_size=1)
     of_instruments = st.sampled_from(instruments) if instruments else st.nothing()
     return MarketSnapshot(

@@ -1,4 +1,4 @@
-"""A backtest: which days are exceptions, and what is said of a record of them."""
+"""A backtest: its exceptions, counts, tests and zones."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ P_VALUES = ("kupiec_p", "independence_p", "coverage_p")
 
 
 def record_of(hits, confidence="0.99"):
-    """The backtest of a record of booleans: losses of 2 or of nothing beside a VaR of 1."""
+    """The backtest of a list of booleans: losses of 2 or 0 against a VaR of 1."""
     return backtest(np.where(hits, -2.0, 0.0), np.ones(len(hits)), confidence)
 
 
 @given(days, confidences)
-def test_a_backtest_agrees_with_its_twin(rows, confidence):
+def test_a_backtest_equals_its_reference(rows, confidence):
     """Counts and zone exactly, statistics within rounding."""
     pnl, bounds = zip(*rows)
     record, alpha = naive.hits(pnl, bounds), tail_probability(confidence)
@@ -61,7 +61,7 @@ def test_exceptions_are_counted_back_from_the_last_day(rows, confidence):
 
 @given(days, confidences)
 def test_p_values_are_probabilities_and_ratios_are_not_negative(rows, confidence):
-    """Whatever the record."""
+    """For any record."""
     actual = backtest(*zip(*rows), confidence)
 
     for name in P_VALUES:
@@ -71,8 +71,8 @@ def test_p_values_are_probabilities_and_ratios_are_not_negative(rows, confidence
 
 
 @given(days, confidences)
-def test_kupiec_and_zone_do_not_know_the_order_of_days(rows, confidence):
-    """A record that is reversed has as many exceptions, and as many of each pair of days."""
+def test_kupiec_and_zone_do_not_depend_on_the_order_of_days(rows, confidence):
+    """A reversed record has as many exceptions, and as many of each pair of days."""
     forward = backtest(*zip(*rows), confidence)
     backward = backtest(*zip(*rows[::-1]), confidence)
 
@@ -82,8 +82,8 @@ def test_kupiec_and_zone_do_not_know_the_order_of_days(rows, confidence):
 
 
 @given(days.filter(lambda rows: len(rows) > 2), confidences)
-def test_coverage_is_the_ratio_of_what_follows_plus_independence(rows, confidence):
-    """LR_cc is LR_ind plus the LR_pof of the days that have one before them."""
+def test_conditional_coverage_is_coverage_plus_independence(rows, confidence):
+    """LR_cc is LR_ind plus the LR_pof of the days after the first."""
     whole, followers = backtest(*zip(*rows), confidence), backtest(*zip(*rows[1:]), confidence)
 
     assert whole.coverage_lr == pytest.approx(
@@ -91,8 +91,8 @@ def test_coverage_is_the_ratio_of_what_follows_plus_independence(rows, confidenc
     )
 
 
-def test_a_loss_that_equals_the_var_is_no_exception():
-    """And one that is larger by the last bit is; a negative VaR is a bound like any other."""
+def test_a_loss_equal_to_the_var_is_not_an_exception():
+    """A loss that is larger by the last bit is; a negative VaR is a bound like any other."""
     beyond = np.nextafter(-1.0, -2.0)
 
     actual = backtest([-1.0, beyond, 1.0, 0.5, 0.0], [1.0, 1.0, -1.0, -1.0, 0.0], "0.99")
@@ -100,8 +100,8 @@ def test_a_loss_that_equals_the_var_is_no_exception():
     assert actual.exceptions == (-3, -1)
 
 
-def test_exceptions_that_come_together_are_told_from_those_that_do_not():
-    """Ten of a hundred in a row, and one in ten: the same for Kupiec, not for Christoffersen."""
+def test_clustered_exceptions_are_distinguished_from_spread_ones():
+    """Ten of a hundred in a row, and one in ten: equal for Kupiec, different for Christoffersen."""
     together, apart = np.arange(100) < 10, np.arange(100) % 10 == 0
 
     clustered, even = record_of(together, "0.9"), record_of(apart, "0.9")
@@ -113,7 +113,7 @@ def test_exceptions_that_come_together_are_told_from_those_that_do_not():
 
 
 def test_a_record_without_exceptions_is_finite():
-    """Green, no sign of dependence, and too few for a right VaR."""
+    """Green, without a sign of dependence, and with too few exceptions for a right VaR."""
     actual = record_of(np.zeros(250, dtype=bool))
 
     assert (actual.n_exceptions, actual.zone, actual.exceptions) == (0, "green", ())
@@ -122,8 +122,8 @@ def test_a_record_without_exceptions_is_finite():
     assert actual.coverage_lr == pytest.approx(5.0252 * 249 / 250, abs=5e-5)
 
 
-def test_a_record_of_exceptions_alone_is_finite():
-    """Red, and as unlikely as can be."""
+def test_a_record_of_only_exceptions_is_finite():
+    """Red, with the smallest probability."""
     actual = record_of(np.ones(250, dtype=bool))
 
     assert (actual.n_exceptions, actual.zone, actual.plus_factor) == (250, "red", 1.0)
@@ -133,7 +133,7 @@ def test_a_record_of_exceptions_alone_is_finite():
 
 
 @pytest.mark.parametrize("hit", [False, True])
-def test_one_day_tells_nothing_of_dependence(hit):
+def test_one_day_has_no_test_of_independence(hit):
     """No statistic, no p-value, and the reason under each name."""
     actual = record_of([hit])
 
@@ -144,8 +144,8 @@ def test_one_day_tells_nothing_of_dependence(hit):
     assert actual.n_exceptions == hit
 
 
-def test_what_is_there_has_no_reason_and_what_is_not_has_one():
-    """A year at 99 % has everything; another length has no factors."""
+def test_each_missing_value_has_a_reason():
+    """A year at 99 % has all values; another length has no factors."""
     year, other = record_of(np.arange(250) < 5), record_of(np.arange(251) < 5)
 
     assert dict(year.reasons) == {}
@@ -157,14 +157,14 @@ def test_what_is_there_has_no_reason_and_what_is_not_has_one():
 
 
 @pytest.mark.parametrize("confidence", ["0.990", 0.99, Decimal("0.99")])
-def test_confidence_is_read_as_everywhere(confidence):
-    """Through its text, into the same text."""
+def test_confidence_is_parsed_as_everywhere(confidence):
+    """From its text, to the same text."""
     assert record_of([True, False], confidence) == record_of([True, False], "0.99")
 
 
 @pytest.mark.parametrize("confidence", ["1", 0, "99 %", float("nan")])
-def test_a_confidence_that_is_none_is_refused(confidence):
-    """By its field."""
+def test_an_invalid_confidence_is_refused(confidence):
+    """The error names its field."""
     with pytest.raises(InvalidSettingsError) as refused:
         record_of([True], confidence)
 
@@ -189,8 +189,8 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("pnl", "bounds", "field"), REFUSED)
-def test_what_is_no_record_is_refused_by_its_field(pnl, bounds, field):
-    """With what mends it; nothing is left out silently."""
+def test_an_invalid_record_is_refused_by_its_field(pnl, bounds, field):
+    """With a remedy; no value is dropped silently."""
     with pytest.raises(RequestError) as refused:
         backtest(pnl, bounds, "0.99")
 
@@ -199,7 +199,7 @@ def test_what_is_no_record_is_refused_by_its_field(pnl, bounds, field):
 
 
 def test_a_backtest_is_a_value():
-    """Equal where it says the same, and not to be changed."""
+    """Equal by content, and immutable."""
     one = record_of([True, False, False])
 
     assert one == record_of([True, False, False])

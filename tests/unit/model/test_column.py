@@ -1,4 +1,4 @@
-"""A column of a measure: numbers beside how each came out."""
+"""A column of a measure: numbers with their outcomes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from risk_tasks.model.column import MeasureColumn, Outcome
 
 NAN, INF = float("nan"), float("inf")
 
-# outcome, status, reason, whether limits are held against its number
+# outcome, status, reason, whether limits compare its number
 OUTCOMES = [
     (Outcome.OK, "ok", None, True),
     (Outcome.NEGATIVE_VAR, "ok", "negative_var", True),
@@ -36,19 +36,18 @@ OUTCOMES = [
 ]
 
 
-def test_every_outcome_stands_in_the_table():
-    """A new outcome needs a status, a reason and a word on limits."""
+def test_every_outcome_is_in_the_table():
+    """A new outcome needs a status, a reason and a rule for limits."""
     assert [row[0] for row in OUTCOMES] == list(Outcome)
 
 
 @pytest.mark.parametrize(("outcome", "status", "reason", "has_value"), OUTCOMES)
-def test_an_outcome_says_whether_there_is_a_number(outcome, status, reason, has_value):
-    """Only ok is without a reason; a share of nothing is 0 to limits, though undefined."""
+def test_an_outcome_defines_whether_there_is_a_number(outcome, status, reason, has_value):
+    """Only ok has no reason; limits read an undefined share as 0."""
     assert (outcome.status.value, outcome.reason, outcome.has_value) == (status, reason, has_value)
 
 
-def test_a_column_tells_each_row_apart():
-    """Row by row as the outcomes say."""
+def test_each_row_has_its_own_outcome():
     outcomes = np.array([row[0] for row in OUTCOMES], dtype=np.int8)
     column = MeasureColumn(np.zeros(len(outcomes)), outcomes)
 
@@ -56,8 +55,8 @@ def test_a_column_tells_each_row_apart():
     assert column.is_ok.tolist() == [row[1] == "ok" for row in OUTCOMES]
 
 
-def test_the_first_mark_that_holds_decides():
-    """Later marks say less; a value whose outcome carries no number is dropped."""
+def test_the_first_mark_that_applies_decides():
+    """Later marks change nothing; a value is removed if its outcome has no number."""
     values = np.array([1.0, 2.0, 3.0, 4.0])
     column = MeasureColumn.of(
         values,
@@ -76,8 +75,8 @@ def test_the_first_mark_that_holds_decides():
 
 
 @pytest.mark.parametrize("value", [NAN, INF, -INF])
-def test_what_is_not_finite_is_never_ok(value):
-    """Whatever computed it, and whatever kind of number it was marked as."""
+def test_a_value_that_is_not_finite_is_never_ok(value):
+    """For any measure, and with any outcome that has a number."""
     gains = (np.array([False, True, False]), Outcome.NEGATIVE_VAR)
     fallen_back = (np.array([False, False, True]), Outcome.OUTSIDE_DOMAIN)
     column = MeasureColumn.of(np.array([value] * 3), gains, fallen_back)
@@ -86,15 +85,15 @@ def test_what_is_not_finite_is_never_ok(value):
     assert np.isnan(column.values).all()
 
 
-def test_what_is_not_finite_keeps_the_reason_that_it_has():
+def test_a_value_that_is_not_finite_keeps_its_reason():
     """An unknown nav is the reason, not the NaN that follows from it."""
     column = MeasureColumn.of(np.array([NAN]), (np.array([True]), Outcome.NAV_UNKNOWN))
 
     assert column.outcomes.tolist() == [Outcome.NAV_UNKNOWN]
 
 
-def test_rows_that_are_unfit_have_no_numbers():
-    """They are not computed; the others are as they were, and where all are fit nothing moves."""
+def test_invalid_rows_have_no_numbers():
+    """The other rows do not change; if all rows are valid, the column is not copied."""
     column = MeasureColumn(
         np.array([1.0, 2.0]), np.array([Outcome.OK, Outcome.ZERO_GROSS], np.int8)
     )

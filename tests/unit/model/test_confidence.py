@@ -29,10 +29,10 @@ A_RANK, B_RANK = "conservative_rank", "loss_quantile_rank"
 texts = st.integers(1, 9999).map(lambda parts: str(Decimal(parts) / 10_000))
 
 
-def test_ranks_agree_with_all_rows_of_exact_arithmetic(
+def test_ranks_equal_all_rows_of_exact_arithmetic(
     vectors: Callable[[str], Any],
 ) -> None:
-    """Eighty windows and levels where binary floating point picks the wrong scenario."""
+    """Eighty windows and levels for which binary floating point gives the wrong scenario."""
     rows = vectors("order_statistic_traps")["rows"]
     expected = {(r["n"], r["confidence"]): (r[A_RANK], r[B_RANK]) for r in rows}
 
@@ -48,7 +48,7 @@ def test_ranks_agree_with_all_rows_of_exact_arithmetic(
     assert actual == expected
 
 
-def test_tail_of_expected_shortfall_is_the_conservative_rank(
+def test_the_tail_rank_of_expected_shortfall_is_the_conservative_rank(
     vectors: Callable[[str], Any],
 ) -> None:
     """Both read the same worst outcomes, in all eighty rows."""
@@ -69,10 +69,10 @@ def test_tail_of_expected_shortfall_is_the_conservative_rank(
         (1, "0.99", 0, 0, Fraction(0)),
     ],
 )
-def test_var_position_counts_the_outcomes_that_are_worse(
+def test_the_var_position_counts_the_worse_outcomes(
     n: int, confidence: str, conservative: int, loss_quantile: int, linear: Fraction
 ) -> None:
-    """The fifth worst of a hundred stands at 4; only `linear` falls between two outcomes."""
+    """The fifth worst of a hundred is at 4; only `linear` is between two outcomes."""
     positions = [var_position(n, confidence, convention) for convention in VarConvention]
 
     assert positions == [conservative, loss_quantile, linear]
@@ -80,8 +80,8 @@ def test_var_position_counts_the_outcomes_that_are_worse(
 
 
 @given(st.integers(1, 3000), texts)
-def test_var_position_agrees_with_naive_ranks(n: int, confidence: str) -> None:
-    """Under each convention it is the naive rank, counted from 0."""
+def test_the_var_position_equals_the_reference_rank(n: int, confidence: str) -> None:
+    """Under each convention; the reference counts from 1."""
     for convention in VarConvention:
         lower, _, weight = naive.interpolation(n, confidence, convention.value)
 
@@ -89,8 +89,8 @@ def test_var_position_agrees_with_naive_ranks(n: int, confidence: str) -> None:
 
 
 @given(st.integers(1, 3000), texts)
-def test_var_position_lies_inside_the_window(n: int, confidence: str) -> None:
-    """There is an outcome at it, and where it falls between two there is a next one."""
+def test_the_var_position_is_inside_the_window(n: int, confidence: str) -> None:
+    """There is an outcome at it, and a next one if it is between two."""
     for convention in VarConvention:
         position = var_position(n, confidence, convention)
 
@@ -98,7 +98,7 @@ def test_var_position_lies_inside_the_window(n: int, confidence: str) -> None:
 
 
 @given(st.integers(1, 3000), texts)
-def test_tail_rank_agrees_with_the_naive_rank(n: int, confidence: str) -> None:
+def test_the_tail_rank_equals_the_reference_rank(n: int, confidence: str) -> None:
     """Both are max(1, ceil(n alpha)), never beyond the window."""
     assert tail_rank(n, confidence) == naive.tail_rank(n, confidence)
     assert 1 <= tail_rank(n, confidence) <= n
@@ -108,14 +108,14 @@ def test_tail_rank_agrees_with_the_naive_rank(n: int, confidence: str) -> None:
     ("confidence", "expected"),
     [("0.5", 2), ("0.9", 10), ("0.95", 20), ("0.97", 34), ("0.975", 40), ("0.99", 100)],
 )
-def test_shortest_window_reaches_the_tail(confidence: str, expected: int) -> None:
-    """1 / alpha observations, rounded up; in floating point 0.9 would ask for eleven."""
+def test_the_shortest_window_reaches_the_tail(confidence: str, expected: int) -> None:
+    """1 / alpha observations, rounded up; in floating point 0.9 would give eleven."""
     assert min_observations(confidence) == expected
 
 
 @given(texts)
-def test_shortest_window_is_the_first_with_a_whole_outcome_in_the_tail(confidence: str) -> None:
-    """The tail reaches one outcome there and not one observation earlier."""
+def test_the_shortest_window_is_the_first_with_a_whole_outcome_in_the_tail(confidence: str) -> None:
+    """With one observation fewer the tail has less than one outcome."""
     n = min_observations(confidence)
 
     assert n == naive.minimal_observations(confidence)
@@ -124,8 +124,8 @@ def test_shortest_window_is_the_first_with_a_whole_outcome_in_the_tail(confidenc
 
 
 @given(texts)
-def test_tail_probability_is_exact(confidence: str) -> None:
-    """Confidence and tail probability add up to one, without rounding."""
+def test_the_tail_probability_is_exact(confidence: str) -> None:
+    """Confidence and tail probability sum to one, without rounding."""
     assert tail_probability(confidence) + Fraction(confidence) == 1
     assert tail_probability(confidence) == naive.tail_probability(confidence)
 
@@ -135,14 +135,14 @@ def test_tail_probability_is_exact(confidence: str) -> None:
     ["0.95", "0.950", " 0.95 ", ".95", "95e-2", 0.95, Decimal("0.95"), np.float64(0.95)],
     ids=repr,
 )
-def test_confidence_is_the_same_text_however_it_is_written(value: Any) -> None:
-    """Text, Decimal and float say the same level, and so have the same rank and the same hash."""
+def test_a_confidence_has_one_canonical_text(value: Any) -> None:
+    """Text, Decimal and float of one level have the same rank and the same hash."""
     assert parse_confidence(value) == "0.95"
 
 
 @given(texts)
 def test_text_decimal_and_float_are_equivalent(text: str) -> None:
-    """A float stands for its shortest text, not for its binary expansion."""
+    """A float is read by its shortest text, not by its binary expansion."""
     assert parse_confidence(float(text)) == parse_confidence(text)
     assert parse_confidence(Decimal(text)) == parse_confidence(text)
     assert Fraction(parse_confidence(text)) == Fraction(text)
@@ -150,7 +150,6 @@ def test_text_decimal_and_float_are_equivalent(text: str) -> None:
 
 @given(texts)
 def test_canonical_text_is_parsed_to_itself(text: str) -> None:
-    """Parsing twice is parsing once."""
     canonical = parse_confidence(text)
 
     assert parse_confidence(canonical) == canonical
@@ -164,8 +163,8 @@ def test_canonical_text_is_parsed_to_itself(text: str) -> None:
     ],
     ids=repr,
 )
-def test_bad_confidence_names_the_field(value: Any) -> None:
-    """What is no number strictly between 0 and 1 is refused, with the field that held it."""
+def test_an_invalid_confidence_names_the_field(value: Any) -> None:
+    """Everything but a number strictly between 0 and 1 is refused."""
     with pytest.raises(InvalidSettingsError) as caught:
         parse_confidence(value, field="settings.confidence")
 
@@ -177,7 +176,7 @@ def test_bad_confidence_names_the_field(value: Any) -> None:
 @pytest.mark.parametrize("digits", [1, 19, 20])
 @pytest.mark.parametrize("digit", ["1", "9"])
 def test_a_confidence_of_up_to_twenty_digits_keeps_them_all(digit: str, digits: int) -> None:
-    """The last digit decides the rank as the first one does."""
+    """The last digit can change the rank."""
     text = "0." + digits * digit
 
     assert parse_confidence(text) == text
@@ -185,7 +184,7 @@ def test_a_confidence_of_up_to_twenty_digits_keeps_them_all(digit: str, digits: 
 
 @pytest.mark.parametrize("value", ["0." + 21 * "9", "0." + 21 * "1", "1e-21", "0.9" + 20 * "0"])
 def test_a_confidence_of_more_digits_is_refused(value: str) -> None:
-    """It is not rounded, which would move the rank, and the limit of digits is told."""
+    """Rounding would change the rank; the error states the maximum of digits."""
     with pytest.raises(InvalidSettingsError) as caught:
         parse_confidence(value)
 
@@ -200,7 +199,7 @@ def test_a_confidence_of_more_digits_is_refused(value: str) -> None:
     ["0." + 29 * "9", "1e-999999", "1e-2000000", "1e-999999999"],
     ids=["29 nines", "1e-999999", "1e-2000000", "1e-999999999"],
 )
-def test_extreme_confidence_is_refused_or_stays_inside_the_unit_interval(value: str) -> None:
+def test_an_extreme_confidence_is_refused_or_stays_inside_the_unit_interval(value: str) -> None:
     """Canonical text is never 0 or 1 by rounding, where 1 / alpha has no value, and never huge."""
     try:
         text = parse_confidence(value)
@@ -211,8 +210,7 @@ def test_extreme_confidence_is_refused_or_stays_inside_the_unit_interval(value: 
     assert 0 < Fraction(text) < 1
 
 
-def test_confidence_is_refused_under_its_own_name_by_default() -> None:
-    """Without another name the field is called confidence."""
+def test_the_default_field_name_is_confidence() -> None:
     with pytest.raises(InvalidSettingsError) as caught:
         parse_confidence("2")
 
@@ -220,7 +218,6 @@ def test_confidence_is_refused_under_its_own_name_by_default() -> None:
 
 
 def test_a_convention_may_be_given_as_text():
-    """Never read as another one."""
     for convention in VarConvention:
         assert var_position(100, "0.95", convention.value) == var_position(100, "0.95", convention)
     with pytest.raises(ValueError, match="lucky"):

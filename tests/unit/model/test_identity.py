@@ -1,4 +1,4 @@
-"""Ids are those of the content, in any process and on any day."""
+"""Ids depend on the content only, in any process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A limit and a set of limits: what they refuse, whom they are for, and what a version says."""
+"""Limits and limit sets: validation, scope and versions."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ BAD_LIMITS = {
 
 
 @pytest.mark.parametrize(("change", "field", "message"), BAD_LIMITS.values(), ids=BAD_LIMITS.keys())
-def test_a_bad_limit_is_refused_by_its_field(change, field, message):
-    """The field is named, what it held is told, and how it may be mended."""
+def test_an_invalid_limit_is_refused_by_its_field(change, field, message):
+    """The error has the field, the found value and the remedy."""
     given = {"measure": "value_at_risk", "hard": 100.0, **change}
 
     with pytest.raises(InvalidLimitError) as caught:
@@ -79,8 +79,8 @@ def test_a_bad_limit_is_refused_by_its_field(change, field, message):
     assert caught.value.remedy
 
 
-def test_the_traceback_of_a_bad_limit_says_no_more_than_helps():
-    """What was wrong with the measure is its cause; how a choice was looked up is left out."""
+def test_the_traceback_of_an_invalid_limit_has_no_internal_lookup():
+    """An invalid measure has its error as the cause; a failed lookup of a choice is left out."""
     with pytest.raises(InvalidLimitError) as measure:
         Limit("value_at_rsk", hard=1)
     with pytest.raises(InvalidLimitError) as choice:
@@ -104,7 +104,7 @@ def test_the_traceback_of_a_bad_limit_says_no_more_than_helps():
     ],
     ids=repr,
 )
-def test_thresholds_on_the_safe_side_or_alone_are_accepted(good):
+def test_equal_single_and_negative_thresholds_are_accepted(good):
     """One of the two is enough, both may be equal, and a threshold may be 0 or below it."""
     limit = Limit("net_exposure", **good)
 
@@ -114,7 +114,7 @@ def test_thresholds_on_the_safe_side_or_alone_are_accepted(good):
         assert type(number) in {float, type(None)}
 
 
-def test_a_limit_is_read_into_its_canonical_form():
+def test_a_limit_is_stored_in_its_canonical_form():
     """The measure's confidence is decimal text, one value is a tuple of one."""
     limit = Limit("value_at_risk@0.950", hard=1, applies_to={"desk": "fx", "book": ["a", "b"]})
 
@@ -134,14 +134,13 @@ def test_a_limit_is_read_into_its_canonical_form():
         ),
     ],
 )
-def test_a_limit_without_an_id_is_called_by_its_measure_and_scope(scope, called):
-    """A breach names it so."""
+def test_the_default_id_of_a_limit_has_its_measure_and_scope(scope, called):
     assert Limit("volatility", hard=1, applies_to=scope).id == called
     assert Limit("volatility", hard=1, applies_to=scope, id="vol").id == "vol"
 
 
-def test_order_of_tags_does_not_matter():
-    """Two scopes that are equal mappings make equal limits of one id and one version."""
+def test_the_order_of_tags_does_not_matter():
+    """Limits with equal scopes have one id and one version."""
     one = Limit("volatility", hard=1, applies_to={"desk": "fx", "book": "a"})
     two = Limit("volatility", hard=1, applies_to={"book": "a", "desk": "fx"})
 
@@ -170,14 +169,14 @@ SCOPES = [
 
 
 @pytest.mark.parametrize(("scope", "portfolio_id", "tags", "expected"), SCOPES)
-def test_a_limit_applies_where_every_tag_has_one_of_its_values(scope, portfolio_id, tags, expected):
-    """A tag that is absent has none; the portfolio's own id is no tag that one could give it."""
+def test_a_limit_applies_if_each_tag_has_one_of_its_values(scope, portfolio_id, tags, expected):
+    """A missing tag has no value; the id of the portfolio is not a tag that a caller can set."""
     limit = Limit("volatility", hard=1, applies_to=scope)
 
     assert limit.applies(portfolio_id, tags) is expected
 
 
-def test_what_the_caller_changes_later_changes_nothing():
+def test_later_changes_of_the_arguments_do_not_change_a_limit():
     """Scope, values and the list of limits are copied."""
     values = ["fx"]
     scope = {"desk": values}
@@ -238,8 +237,8 @@ BAD_SETS = {
 
 
 @pytest.mark.parametrize(("args", "field", "message"), BAD_SETS.values(), ids=BAD_SETS.keys())
-def test_a_bad_limit_set_is_refused_by_its_field(args, field, message):
-    """Each limit has an id of its own, since breaches name limits by it."""
+def test_an_invalid_limit_set_is_refused_by_its_field(args, field, message):
+    """Each limit has its own id, because breaches name limits by it."""
     with pytest.raises(InvalidLimitError) as caught:
         LimitSet(*args)
 
@@ -247,8 +246,8 @@ def test_a_bad_limit_set_is_refused_by_its_field(args, field, message):
     assert message in str(caught.value)
 
 
-def test_a_set_may_be_empty_and_hold_a_measure_in_several_scopes():
-    """A scope makes another id, and a given id does too."""
+def test_a_set_may_be_empty_or_limit_one_measure_in_several_scopes():
+    """A different scope or a given id makes a different id."""
     scoped = Limit("volatility", hard=1, applies_to={"desk": "fx"})
     named = Limit("volatility", hard=1, id="other")
 
@@ -258,7 +257,7 @@ def test_a_set_may_be_empty_and_hold_a_measure_in_several_scopes():
 
 @given(limit_sets())
 def test_equal_limits_have_an_equal_version(limit_set):
-    """A set made anew of the same documents is the same, and so is one with its tags turned."""
+    """For a second set from the same documents, and with the tags in another order."""
     rows = [limit_document(limit) for limit in limit_set.limits]
     turned = [{**row, "applies_to": dict(reversed(row["applies_to"].items()))} for row in rows]
 
@@ -283,7 +282,7 @@ CHANGES = {
 
 @given(limits(called="x"), st.sampled_from(sorted(CHANGES)).flatmap(CHANGES.get))
 def test_any_changed_limit_changes_the_version(limit, change):
-    """Whatever decides is in the version."""
+    """Every field that affects a decision is in the version."""
     before = LimitSet("s", [limit])
     fields = {**limit_document(limit), **change}
     after = LimitSet("s", [Limit(fields.pop("measure"), **fields)])
@@ -292,7 +291,6 @@ def test_any_changed_limit_changes_the_version(limit, change):
 
 
 def test_name_order_and_number_of_limits_are_in_the_version():
-    """A set by another name, turned round or cut short is another."""
     one, two = VOLATILITY, Limit("herfindahl", hard=0.5)
     versions = {
         LimitSet(name, rows).version
@@ -303,7 +301,7 @@ def test_name_order_and_number_of_limits_are_in_the_version():
 
 
 def test_a_version_is_the_same_in_every_release():
-    """Sets that are published already are found by it, and stamps of old reports stay true."""
+    """Published sets are found by it, and reports name it."""
     scope = {"portfolio_id": "core", "desk": ["rates", "fx"]}
     limit = Limit("value_at_risk@0.95", warn=100, hard=200.5, applies_to=scope)
     floor = Limit("net_exposure", hard=0, comparison="below", missing_data="skip", id="floor")
@@ -317,7 +315,7 @@ def test_a_version_is_the_same_in_every_release():
 
 
 @given(limits())
-def test_a_document_of_a_limit_holds_all_its_fields(limit):
+def test_the_document_of_a_limit_has_all_its_fields(limit):
     """As plain values, from which an equal limit is made."""
     document = limit_document(limit)
 
@@ -327,8 +325,8 @@ def test_a_document_of_a_limit_holds_all_its_fields(limit):
     assert Limit(document.pop("measure"), **document) == limit
 
 
-def test_limits_that_are_equal_have_equal_versions():
-    """A zero has no sign."""
+def test_equal_limits_have_equal_versions():
+    """0.0 and -0.0 are equal."""
     sets = [LimitSet("s", [Limit("volatility", hard=zero)]) for zero in (0.0, -0.0)]
 
     assert sets[0] == sets[1]

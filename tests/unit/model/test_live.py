@@ -1,4 +1,4 @@
-"""Where a portfolio stands to its limits, as its report tells."""
+"""The limit states of a live portfolio, from its report."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REPORT = RiskReport(
 )
 
 
-def told(report: RiskReport) -> list[tuple]:
+def states_of(report: RiskReport) -> list[tuple]:
     return [
         (one.limit, one.state, one.observed, one.threshold, one.reason)
         for one in standings(report, LIMITS)
@@ -46,17 +46,17 @@ def broken(severity: str, threshold: float) -> RiskReport:
     return replace(REPORT, breaches=(breach,))
 
 
-def test_what_is_kept_stands_beside_its_next_threshold():
-    assert told(REPORT) == [
+def test_an_unbroken_limit_has_its_next_threshold():
+    assert states_of(REPORT) == [
         ("two", LimitState.OK, 4.0, 5.0, None),
         ("one", LimitState.OK, -4.0, 9.0, None),
     ]
     assert {one.unit for one in standings(REPORT, LIMITS)} == {"ccy"}
 
 
-def test_what_is_broken_stands_beside_the_threshold_that_was_passed():
-    assert told(broken("warn", 3.0))[0] == ("two", LimitState.WARN, 4.0, 3.0, None)
-    assert told(broken("hard", 3.5))[0] == ("two", LimitState.HARD, 4.0, 3.5, None)
+def test_a_broken_limit_has_the_passed_threshold():
+    assert states_of(broken("warn", 3.0))[0] == ("two", LimitState.WARN, 4.0, 3.0, None)
+    assert states_of(broken("hard", 3.5))[0] == ("two", LimitState.HARD, 4.0, 3.5, None)
 
 
 def test_a_gap_has_its_reason():
@@ -64,26 +64,26 @@ def test_a_gap_has_its_reason():
         limit="one", measure="net_exposure", reason="nav_unknown", missing_data="skip"
     )
 
-    assert told(replace(REPORT, not_evaluated=(gap,)))[1] == (
+    assert states_of(replace(REPORT, not_evaluated=(gap,)))[1] == (
         *("one", LimitState.NOT_EVALUATED, None, None, "nav_unknown"),
     )
 
 
-def test_whoever_has_an_error_has_no_limit_evaluated():
+def test_a_portfolio_with_an_error_has_no_limit_evaluated():
     failed = replace(
         broken("hard", 1.0), status="error", error=ReportError(code="no_market", message="None.")
     )
 
-    assert {row[1:] for row in told(failed)} == {
+    assert {row[1:] for row in states_of(failed)} == {
         (LimitState.NOT_EVALUATED, None, None, "no_market"),
     }
 
 
-def test_what_is_not_known_to_be_kept_is_not_evaluated():
-    """A number that is not there is no number within the limit."""
+def test_a_limit_without_a_number_is_not_evaluated():
+    """A missing number is not a number within the limit."""
     unknown = {"net_exposure": Measure(None, "ccy", "error", "not_finite")}
 
-    assert [row[1:] for row in told(replace(REPORT, measures=unknown))] == [
+    assert [row[1:] for row in states_of(replace(REPORT, measures=unknown))] == [
         (LimitState.NOT_EVALUATED, None, None, "not_computed"),
         (LimitState.NOT_EVALUATED, None, None, "not_finite"),
     ]

@@ -1,4 +1,4 @@
-"""A market snapshot: what it refuses, that it stays as it is, and what its id says."""
+"""A market snapshot: validation, immutability and its id."""
 
 from __future__ import annotations
 
@@ -97,8 +97,8 @@ BAD_MARKETS = {
 
 
 @pytest.mark.parametrize(("change", "field"), BAD_MARKETS.values(), ids=BAD_MARKETS.keys())
-def test_a_bad_market_is_refused_by_its_field(change, field):
-    """The field is named, and where it is one instrument's, the instrument too."""
+def test_an_invalid_market_is_refused_by_its_field(change, field):
+    """The error names the field, and the instrument if one is at fault."""
     with pytest.raises(InvalidMarketError) as caught:
         snapshot(**change)
 
@@ -107,8 +107,7 @@ def test_a_bad_market_is_refused_by_its_field(change, field):
     assert caught.value.remedy
 
 
-def test_the_instrument_that_stands_twice_is_told():
-    """Among many names the reader is told which."""
+def test_an_instrument_that_is_given_twice_is_named():
     with pytest.raises(InvalidMarketError, match="B stands twice"):
         MarketSnapshot(AS_OF, ["A", "B", "C", "B"], np.ones(4), np.zeros((1, 4)))
 
@@ -126,7 +125,7 @@ BAD_SCENARIOS = {
 
 
 @pytest.mark.parametrize(("make", "field"), BAD_SCENARIOS.values(), ids=BAD_SCENARIOS.keys())
-def test_a_bad_scenario_is_refused_by_its_field(make, field):
+def test_an_invalid_scenario_is_refused_by_its_field(make, field):
     """Shocks are finite numbers by name."""
     with pytest.raises(InvalidMarketError) as caught:
         make()
@@ -134,22 +133,22 @@ def test_a_bad_scenario_is_refused_by_its_field(make, field):
     assert caught.value.field == field
 
 
-def test_a_missing_return_a_price_of_zero_and_no_history_are_accepted():
-    """NaN marks a return that is missing; prices may be 0 or below; a market may be new."""
+def test_missing_returns_zero_prices_and_an_empty_history_are_accepted():
+    """NaN is a missing return; prices may be 0 or below; a market may have no history."""
     assert np.isnan(snapshot().returns[2, 0])
     assert snapshot(prices=[0.0, -37.63]).prices.tolist() == [0.0, -37.63]
     assert snapshot(returns=np.empty((0, 2))).n_observations == 0
 
 
-def test_a_market_without_dates_and_tags_has_the_id_that_it_always_had():
-    """What was published before these were thought of is found again; ids as they were then."""
+def test_a_market_without_dates_and_tags_has_its_first_id():
+    """The id in the first version of the format, so that published markets are found."""
     assert snapshot().panel_id == "9c46ba4680be8b65e3f9e103d91e1a6273fa1c3720def26d9048aefaa889442c"
     assert snapshot().id == "fc1aa321d01d07c8106dae95d6da32161624a3c061db07bff908e901895056dd"
     assert snapshot(tags={}, dates=None).id == snapshot(tags={"AAPL": {}}).id == snapshot().id
 
 
-def test_dates_and_tags_are_kept_as_they_were_given():
-    """And what the caller changes later changes nothing."""
+def test_dates_and_tags_are_kept_as_given():
+    """Later changes of the arguments have no effect."""
     days, tags = list(DAYS), {"AAPL": dict(TAGS["AAPL"])}
     market = snapshot(dates=days, tags=tags)
 
@@ -161,7 +160,7 @@ def test_dates_and_tags_are_kept_as_they_were_given():
         market.tags["AAPL"]["sector"] = "oil"
 
 
-def test_observations_and_places_are_counted_by_rows_and_columns():
+def test_observations_and_instruments_are_counted_by_rows_and_columns():
     """Returns have a row per observation and a column per instrument."""
     market = snapshot()
 
@@ -170,7 +169,7 @@ def test_observations_and_places_are_counted_by_rows_and_columns():
 
 
 def test_the_moment_is_kept_in_utc():
-    """Two clocks that show the same moment make the same market."""
+    """One moment in two time zones makes the same market."""
     there = AS_OF.astimezone(timezone(timedelta(hours=-5)))
 
     assert snapshot(as_of=there).as_of == AS_OF
@@ -178,7 +177,7 @@ def test_the_moment_is_kept_in_utc():
     assert snapshot(as_of=there).id == snapshot().id
 
 
-def test_what_the_caller_changes_later_changes_nothing():
+def test_later_changes_of_the_arguments_do_not_change_a_market():
     """Arrays, lists and mappings are copied."""
     prices, returns = np.array([10.0, 20.0]), np.array(BASE["returns"])
     instruments, shocks = ["AAPL", "XOM"], {"AAPL": -0.5}
@@ -216,7 +215,7 @@ def test_a_market_cannot_be_changed():
 
 @given(markets())
 def test_equal_content_has_an_equal_id(market):
-    """Lists or arrays, in either memory order, with scenarios in any order: the same market."""
+    """Lists or arrays, in either memory order, with scenarios in any order."""
     again = MarketSnapshot(
         market.as_of.astimezone(timezone(timedelta(hours=3))),
         list(market.instruments),
@@ -242,7 +241,7 @@ def _reversed(scenario):
     )
 
 
-# What is changed about a market, and whether the panel of returns changes with it.
+# A change of a market, and whether it changes the panel of returns.
 CHANGES = {
     "moment": (lambda m: {"as_of": m.as_of + timedelta(microseconds=1)}, False),
     "a price": (lambda m: {"prices": [*m.prices[:-1], 1.0 if m.prices[-1] != 1 else 2.0]}, False),
@@ -307,7 +306,7 @@ def _extra(market, scenario):
 
 
 def _days(market):
-    """Dates that are never drawn."""
+    """Dates that the strategies never draw."""
     return [date(1901, 1, 1) + timedelta(n) for n in range(market.n_observations)]
 
 
@@ -315,7 +314,7 @@ def _days(market):
 @settings(max_examples=25)
 @given(markets(min_instruments=1).filter(lambda m: m.n_observations > 0))
 def test_any_changed_input_changes_the_id(change, panel_changes, market):
-    """Every input of a number is in the id; marks and scenarios leave the panel's id alone."""
+    """Every input of a number is in the id; marks and scenarios do not change the panel's id."""
     fields = {
         "as_of": market.as_of,
         "instruments": market.instruments,
@@ -343,7 +342,7 @@ REPLAY = Replay(DAYS[0], DAYS[1], min_coverage=0.5, others=-0.5)
     ids=lambda change: next(iter(change)),
 )
 def test_all_of_a_replay_is_in_the_id(change):
-    """Also what is read of it only where a book is covered in part."""
+    """Also the fields that only a partly covered book uses."""
     ids = {
         snapshot(dates=DAYS, scenarios={"r": of}).id for of in (REPLAY, replace(REPLAY, **change))
     }
@@ -361,28 +360,28 @@ def test_a_date_is_in_the_panel_and_a_tag_is_not():
     assert len({tagged.id, other.id, snapshot().id}) == 3
 
 
-def test_scenarios_of_other_names_make_another_market():
-    """What a check asks for by name is part of the market."""
+def test_other_names_of_scenarios_make_another_market():
+    """A check requests a scenario by name."""
     renamed = snapshot(scenarios={"crash-2": BASE["scenarios"]["crash"]})
 
     assert renamed.id != snapshot().id
 
 
-def test_order_of_instruments_is_part_of_the_id():
+def test_the_order_of_instruments_is_part_of_the_id():
     """The same numbers under exchanged names are another market."""
     assert snapshot(instruments=["XOM", "AAPL"]).id != snapshot().id
 
 
 def test_markets_without_instruments_differ_by_their_window():
-    """Where there are no bytes to tell them apart the shape does."""
+    """They have no bytes, so the shape is in the id."""
     ids = {MarketSnapshot(AS_OF, [], [], np.empty((n, 0))).panel_id for n in range(3)}
 
     assert len(ids) == 3
 
 
 @given(markets(), st.data())
-def test_new_marks_keep_the_panel_and_make_the_id_that_a_fresh_market_has(market, data):
-    """Whether a market was marked or made anew, its id is its content's."""
+def test_new_marks_keep_the_panel_and_have_the_id_of_a_new_market(market, data):
+    """The id depends on the content only."""
     n = len(market.prices)
     prices = np.array(data.draw(st.lists(st.floats(-1e9, 1e9), min_size=n, max_size=n)))
     later = market.as_of + timedelta(hours=1)
@@ -405,8 +404,8 @@ def test_new_marks_keep_the_panel_and_make_the_id_that_a_fresh_market_has(market
     np.testing.assert_array_equal(marked.prices, prices)
 
 
-def test_new_marks_are_checked_as_any_prices_are():
-    """A mark that is missing, or one too many, is refused by its field."""
+def test_new_marks_are_validated_like_any_prices():
+    """A missing or extra mark is refused by its field."""
     for prices, field in (([1.0, NAN], "prices['XOM']"), ([1.0], "prices")):
         with pytest.raises(InvalidMarketError) as caught:
             snapshot().with_prices(np.array(prices), as_of=AS_OF)
@@ -423,8 +422,8 @@ def test_new_marks_are_checked_as_any_prices_are():
     ],
     ids=["int", "Decimal", "numpy"],
 )
-def test_shocks_of_any_kind_of_number_make_the_market_that_floats_make(scenario):
-    """A whole number is the same shock as a float, so the market has the same id."""
+def test_shocks_of_any_number_type_make_the_same_market(scenario):
+    """An integer is the same shock as a float, so the market has the same id."""
     floats = snapshot(scenarios={"crash": Scenario({"AAPL": -1.0}, others=0.0)})
 
     assert snapshot(scenarios={"crash": scenario}).id == floats.id

@@ -1,4 +1,4 @@
-"""The registry of measures, their names in requests, and the settings that they share."""
+"""The registry of measures, their names in requests, and their settings."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ STANDARD = [
 ]
 
 
-def test_the_standard_set_is_fixed_for_ever():
-    """Who asks for nothing in particular gets these, in this order."""
+def test_the_standard_set_does_not_change():
+    """A check without `measures` gets these, in this order."""
     assert list(STANDARD_MEASURES) == STANDARD
     assert [str(name) for name in parse_measures(None)] == STANDARD
 
 
 def test_units_and_qualifiers_are_those_of_the_design():
-    """Exposures and risks are amounts, leverage a ratio, concentration a share of the whole."""
+    """Exposures and risks are amounts, leverage is a ratio, concentration a share of gross."""
     others = {
         "gross_leverage": Unit.RATIO,
         "beta": Unit.RATIO,
@@ -75,8 +75,8 @@ def test_units_and_qualifiers_are_those_of_the_design():
 
 
 @pytest.mark.parametrize("name", MEASURES)
-def test_every_measure_says_what_it_is(name):
-    """Its key is its name; summary, formula, sign, source and cost are told."""
+def test_every_measure_has_a_complete_description(name):
+    """Its key is its name; it has summary, formula, sign, source and cost."""
     definition = MEASURES[name]
 
     assert definition.name == name
@@ -103,8 +103,8 @@ GOOD_NAMES = [
 
 
 @pytest.mark.parametrize(("text", "expected"), GOOD_NAMES)
-def test_a_measure_is_named_with_what_qualifies_it(text, expected):
-    """The first mark divides; a scenario may have any name."""
+def test_a_name_has_a_measure_and_its_qualifiers(text, expected):
+    """The first mark separates them; a scenario may have any name."""
     assert MeasureName.parse(text) == expected
 
 
@@ -131,8 +131,8 @@ BAD_NAMES = [
 
 
 @pytest.mark.parametrize(("text", "message"), BAD_NAMES)
-def test_a_name_that_is_none_is_refused_with_what_it_may_be(text, message):
-    """The field is named, and the nearest names or the right spelling."""
+def test_an_invalid_name_is_refused_with_its_alternatives(text, message):
+    """The error has the field, and the nearest names or the right spelling."""
     with pytest.raises(UnknownMeasureError) as caught:
         MeasureName.parse(text, field="limits[3].measure")
 
@@ -141,8 +141,8 @@ def test_a_name_that_is_none_is_refused_with_what_it_may_be(text, message):
     assert message in str(caught.value)
 
 
-def test_of_the_nearest_names_three_are_told():
-    """The list of all is elsewhere."""
+def test_at_most_three_near_names_are_listed():
+    """`risk-tasks measures` lists all."""
     with pytest.raises(UnknownMeasureError) as caught:
         MeasureName.parse("exposure")
 
@@ -150,7 +150,7 @@ def test_of_the_nearest_names_three_are_told():
 
 
 @pytest.mark.parametrize("text", ["value_at_risk@", "value_at_risk@99", "value_at_risk@0.95:x"])
-def test_a_confidence_that_is_none_is_refused_by_the_field(text):
+def test_an_invalid_confidence_is_refused_by_its_field(text):
     """A level is strictly between 0 and 1."""
     with pytest.raises(InvalidSettingsError) as caught:
         MeasureName.parse(text)
@@ -159,8 +159,8 @@ def test_a_confidence_that_is_none_is_refused_by_the_field(text):
 
 
 @given(measure_names)
-def test_a_name_is_written_as_it_is_read(text):
-    """Its text reads to itself, with the confidence in canonical form."""
+def test_a_name_is_parsed_to_itself(text):
+    """With the confidence in canonical form."""
     name = MeasureName.parse(text)
 
     assert MeasureName.parse(str(name)) == name
@@ -169,12 +169,12 @@ def test_a_name_is_written_as_it_is_read(text):
 
 
 @given(names)
-def test_the_scenario_of_a_stress_loss_is_kept_as_it_is(scenario):
-    """Whatever it is called."""
+def test_the_scenario_name_of_a_stress_loss_is_kept_unchanged(scenario):
+    """For any name."""
     assert MeasureName.parse(f"stress_loss:{scenario}").item == scenario
 
 
-def test_repeats_are_dropped_and_order_is_kept():
+def test_repeats_are_dropped_and_the_order_is_kept():
     """Two spellings of one confidence are one measure; one without it is another."""
     asked = ["volatility", "value_at_risk@0.950", "value_at_risk", "value_at_risk@0.95"]
 
@@ -187,8 +187,8 @@ def test_repeats_are_dropped_and_order_is_kept():
 
 
 @pytest.mark.parametrize("asked", ["volatility", 5, True, 0.95], ids=repr)
-def test_measures_that_are_no_list_of_names_are_refused_by_their_field(asked):
-    """One text is not a list of its letters, and a number is no list at all."""
+def test_measures_must_be_a_list_of_names(asked):
+    """A text is not read as a list of its letters, and a number is refused."""
     with pytest.raises(UnknownMeasureError) as caught:
         parse_measures(asked)
 
@@ -242,8 +242,8 @@ BAD_SETTINGS = {
 
 
 @pytest.mark.parametrize(("change", "field"), BAD_SETTINGS.values(), ids=BAD_SETTINGS.keys())
-def test_bad_settings_are_refused_by_their_field(change, field):
-    """Each one says what it may hold."""
+def test_invalid_settings_are_refused_by_their_field(change, field):
+    """Each error states the allowed values."""
     with pytest.raises(InvalidSettingsError) as caught:
         MeasureSettings(**change)
 
@@ -251,14 +251,14 @@ def test_bad_settings_are_refused_by_their_field(change, field):
     assert caught.value.remedy
 
 
-def test_a_convention_that_is_unknown_is_told_the_ones_that_are():
-    """All three are named."""
+def test_an_unknown_convention_is_refused_with_the_known_ones():
+    """All three are listed."""
     with pytest.raises(InvalidSettingsError, match="conservative, loss_quantile, linear"):
         MeasureSettings(var_convention="A")
 
 
 def test_settings_have_the_defaults_of_the_design():
-    """99 %, one day, conservative, in double precision, and the customary shapes."""
+    """99 %, one day, conservative, double precision."""
     settings = MeasureSettings()
 
     assert (settings.confidence, settings.horizon_days) == ("0.99", 1)
@@ -272,8 +272,8 @@ def test_settings_have_the_defaults_of_the_design():
 
 
 @pytest.mark.parametrize("confidence", ["0.950", 0.95, Decimal("0.95"), np.float64(0.95)], ids=repr)
-def test_settings_are_equal_however_their_confidence_is_written(confidence):
-    """They are compared, and hashed, in canonical form."""
+def test_settings_are_equal_for_any_spelling_of_their_confidence(confidence):
+    """They are compared and hashed in canonical form."""
     settings = MeasureSettings(confidence, 1000, "linear")
 
     assert settings == MeasureSettings("0.95", 1000, VarConvention.LINEAR)
@@ -281,8 +281,8 @@ def test_settings_are_equal_however_their_confidence_is_written(confidence):
 
 
 @pytest.mark.parametrize("number", [5, 5.0, Decimal(5), np.int64(5)], ids=repr)
-def test_settings_are_equal_however_their_numbers_are_written(number):
-    """A whole number and a float are one, so that they hash alike and read alike as JSON."""
+def test_settings_are_equal_for_any_type_of_their_numbers(number):
+    """An integer and an equal float have one hash and one JSON text."""
     settings = MeasureSettings(degrees_of_freedom=number)
 
     assert type(settings.degrees_of_freedom) is float
@@ -290,7 +290,6 @@ def test_settings_are_equal_however_their_numbers_are_written(number):
 
 
 def test_settings_cannot_be_changed():
-    """They are part of what a number depends on."""
     with pytest.raises(FrozenInstanceError):
         MeasureSettings().confidence = "0.95"
     with pytest.raises(FrozenInstanceError):
@@ -299,11 +298,11 @@ def test_settings_cannot_be_changed():
 
 @pytest.mark.parametrize(("rule", "days"), [("sqrt_time", 1), ("overlapping", 10)])
 def test_an_outcome_is_of_one_day_or_of_the_horizon(rule, days):
-    """As the rule says, which may be given by its text."""
+    """The horizon rule decides, which may be given by its text."""
     assert MeasureSettings(horizon_days=10, horizon_rule=rule).outcome_days == days
 
 
 @given(st.integers(1, 1000))
-def test_a_horizon_of_days_is_kept(days):
+def test_a_horizon_is_a_number_of_days(days):
     """From one day to a thousand."""
     assert MeasureSettings(horizon_days=days).horizon_days == days

@@ -1,4 +1,4 @@
-"""What is taken for a number when it comes from outside."""
+"""Which values from outside are accepted as a number."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ NO_NUMBERS = [
 
 
 @pytest.mark.parametrize("number", NUMBERS, ids=repr)
-def test_every_kind_of_real_number_is_read_as_a_float(number):
-    """Decimals, fractions and NumPy's scalars are numbers as Python's own are."""
+def test_every_real_number_is_read_as_a_float(number):
+    """Decimals, fractions and NumPy's scalars too."""
     read = as_finite(number)
 
     assert read == 3.0
@@ -32,18 +32,18 @@ def test_every_kind_of_real_number_is_read_as_a_float(number):
 
 
 @pytest.mark.parametrize("number", NO_NUMBERS, ids=lambda number: repr(number)[:20])
-def test_what_is_no_finite_number_is_none(number):
-    """Texts and truths are no numbers, and what a float cannot hold is not finite."""
+def test_anything_but_a_finite_number_is_refused(number):
+    """Texts, booleans, and numbers that overflow a float."""
     assert as_finite(number) is None
 
 
 @pytest.mark.parametrize("truth", [np.True_, np.False_])
-def test_numpys_truths_are_no_numbers_either(truth):
-    """A mask that slipped in for a column of quantities is not a position of one unit."""
+def test_booleans_of_numpy_are_refused(truth):
+    """A mask passed as a column of quantities is not a position of one unit."""
     assert as_finite(truth) is None
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
-def test_a_float_is_read_as_it_is(number):
-    """Not one bit is lost."""
+def test_a_float_is_read_unchanged(number):
+    """To the last bit."""
     assert repr(as_finite(number)) == repr(number)

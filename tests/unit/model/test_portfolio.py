@@ -1,4 +1,4 @@
-"""A portfolio holds finite numbers by name, or says which field does not."""
+"""A portfolio has finite numbers by name, or an error that names the field."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BAD_NUMBERS = [NAN, INF, -INF, Decimal("NaN"), np.float64("inf"), 10**400, "1", 
 
 
 def refusal(*args, **kwargs):
-    """Return the error that making a portfolio of this raises."""
+    """Return the error that these arguments raise."""
     with pytest.raises(InvalidPortfolioError) as caught:
         Portfolio(*args, **kwargs)
     assert caught.value.code == "invalid_portfolio"
@@ -28,8 +28,8 @@ def refusal(*args, **kwargs):
 
 @pytest.mark.parametrize("number", BAD_NUMBERS, ids=lambda number: repr(number)[:20])
 @pytest.mark.parametrize("place", ["cash", "nav"])
-def test_an_amount_that_is_no_finite_number_is_refused_by_its_name(place, number):
-    """Not a number, infinite, a text or a truth: the field is named, and what it held."""
+def test_an_amount_must_be_a_finite_number(place, number):
+    """NaN, infinity, a text and a boolean are refused with the field and the found value."""
     error = refusal("p", {}, **{place: number})
 
     assert error.field == place
@@ -37,8 +37,8 @@ def test_an_amount_that_is_no_finite_number_is_refused_by_its_name(place, number
 
 
 @pytest.mark.parametrize("number", [*BAD_NUMBERS, None], ids=lambda number: repr(number)[:20])
-def test_a_quantity_that_is_no_finite_number_is_refused_by_its_instrument(number):
-    """Of several positions the one at fault is named."""
+def test_a_quantity_must_be_a_finite_number(number):
+    """The error names the instrument."""
     error = refusal("p", {"AAPL": 1.0, "XOM": number})
 
     assert error.field == "positions['XOM']"
@@ -65,37 +65,37 @@ def test_an_instrument_without_a_name_is_refused(name):
         ({"book": "a", 3: "fx"}, "tags[3]"),
     ],
 )
-def test_tags_that_are_no_texts_are_refused_by_their_name(tags, field):
+def test_tags_must_be_texts(tags, field):
     """Limits are selected by text."""
     assert refusal("p", {}, tags=tags).field == field
 
 
 @pytest.mark.parametrize("positions", [[("AAPL", 1.0)], None, "AAPL", 5], ids=repr)
-def test_positions_that_are_no_mapping_are_refused_by_name(positions):
-    """A list of pairs may hold an instrument twice, so only a mapping is taken."""
+def test_positions_must_be_a_mapping(positions):
+    """A list of pairs could contain an instrument twice."""
     assert refusal("p", positions).field == "positions"
 
 
 @pytest.mark.parametrize("tags", [["desk"], None, "desk"], ids=repr)
-def test_tags_that_are_no_mapping_are_refused_by_name(tags):
+def test_tags_must_be_a_mapping(tags):
     """The error is the model's own, not Python's."""
     assert refusal("p", {}, tags=tags).field == "tags"
 
 
-def test_names_that_no_message_can_carry_are_refused():
-    """A lone surrogate, as it may stand in JSON, is in no message that is UTF-8."""
+def test_names_that_cannot_be_encoded_are_refused():
+    """A lone surrogate, which JSON can contain, has no UTF-8 form."""
     assert refusal("\ud800", {}).field == "id"
     assert refusal("p", {"\ud800": 1.0}).field.startswith("positions[")
 
 
-def test_tags_that_no_message_can_carry_are_refused():
-    """As names are."""
+def test_tags_that_cannot_be_encoded_are_refused():
+    """Like names."""
     assert refusal("p", {}, tags={"desk": "\ud800"}).field == "tags['desk']"
     assert refusal("p", {}, tags={"\ud800": "fx"}).field.startswith("tags[")
 
 
-def test_numbers_of_every_kind_become_floats():
-    """Decimals and NumPy's scalars are what a float of the same value is."""
+def test_numbers_of_every_type_become_floats():
+    """Decimals and NumPy's scalars equal a float of the same value."""
     given = Portfolio("p", {"A": Decimal("1.5"), "B": np.float64(2)}, cash=3, nav=np.int64(4))
 
     assert given == Portfolio("p", {"A": 1.5, "B": 2.0}, cash=3.0, nav=4.0)
@@ -112,7 +112,7 @@ def test_unknown_is_not_zero():
     assert portfolio != Portfolio("p", {}, cash=0.0, nav=0.0)
 
 
-def test_what_the_caller_changes_later_changes_nothing():
+def test_later_changes_of_the_arguments_do_not_change_a_portfolio():
     """Positions and tags are copied."""
     positions, tags = {"AAPL": 1.0}, {"desk": "fx"}
     portfolio = Portfolio("p", positions, tags=tags)
@@ -124,7 +124,7 @@ def test_what_the_caller_changes_later_changes_nothing():
 
 
 def test_a_portfolio_cannot_be_changed():
-    """Neither its fields nor what they hold; cash, nav and tags are given by name only."""
+    """Neither its fields nor their content; cash, nav and tags are keyword arguments."""
     portfolio = Portfolio("p", {"AAPL": 1.0}, tags={"desk": "fx"})
 
     with pytest.raises(FrozenInstanceError):
@@ -138,8 +138,8 @@ def test_a_portfolio_cannot_be_changed():
 
 
 @given(portfolios)
-def test_order_and_content_of_positions_are_kept(portfolio):
-    """A portfolio made of another's parts is the same, position by position."""
+def test_the_order_and_content_of_positions_are_kept(portfolio):
+    """A portfolio made from the fields of another one is equal, position by position."""
     again = Portfolio(
         portfolio.id,
         dict(portfolio.positions),

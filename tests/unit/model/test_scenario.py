@@ -1,4 +1,4 @@
-"""Scenarios: which of their words an instrument goes by, and what they refuse."""
+"""Scenarios: the change of each instrument, and validation."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ BAD = {
 
 
 @pytest.mark.parametrize(("make", "field"), BAD.values(), ids=BAD.keys())
-def test_a_bad_scenario_is_refused_by_its_field(make, field):
-    """Each with what to do about it."""
+def test_an_invalid_scenario_is_refused_by_its_field(make, field):
+    """Each error has a remedy."""
     with pytest.raises(InvalidMarketError) as caught:
         make()
 
@@ -54,8 +54,8 @@ def test_a_bad_scenario_is_refused_by_its_field(make, field):
     assert caught.value.remedy
 
 
-def test_a_tag_speaks_for_what_is_not_named():
-    """Neither for what has a shock or a move, nor for other values, nor for other tags."""
+def test_a_tag_applies_to_instruments_that_are_not_named():
+    """Not to instruments with a shock or a move, nor to other values or tags."""
     scenario = Scenario({"A": -0.5}, moves={"B": -1.0}, by_tag=TECH)
     tags = {name: {"sector": "technology"} for name in "ABC"}
 
@@ -65,8 +65,8 @@ def test_a_tag_speaks_for_what_is_not_named():
     assert Scenario({}).tagged(tags) == {}
 
 
-def test_two_tags_that_differ_are_refused_with_both():
-    """Unless they say the same, or the instrument is named."""
+def test_two_tags_with_different_shocks_are_refused_with_both():
+    """Equal shocks are accepted, and so is an instrument that is named."""
     by_tag = {**TECH, "country": {"us": -0.1, "uk": -0.2}}
     us = {"AAPL": {"sector": "technology", "country": "us"}}
 
@@ -82,14 +82,14 @@ def test_two_tags_that_differ_are_refused_with_both():
 
 @given(st.permutations(["sector", "country"]))
 def test_zeros_of_tags_have_no_sign(order):
-    """Which of two equal shocks is read does not depend on the order of the tags."""
+    """The result does not depend on the order of the tags."""
     scenario = Scenario({}, by_tag={"sector": {"a": 0.0}, "country": {"a": -0.0}})
 
     assert str(scenario.tagged({"X": dict.fromkeys(order, "a")})["X"]) == "0.0"
 
 
-def test_what_the_caller_changes_later_changes_nothing():
-    """Mappings are copied, and cannot be written to."""
+def test_later_changes_of_the_arguments_do_not_change_a_scenario():
+    """Mappings are copied and read-only."""
     moves, values = {"CL": -1.0}, {"technology": -0.2}
     scenario = Scenario({}, moves=moves, by_tag={"sector": values})
 
@@ -100,6 +100,6 @@ def test_what_the_caller_changes_later_changes_nothing():
         scenario.by_tag["sector"]["technology"] = 9.0
 
 
-def test_a_day_is_a_window():
+def test_one_day_is_a_window():
     """It starts and ends with it."""
     assert Replay(MARCH, MARCH).min_coverage == 1.0

@@ -1,4 +1,4 @@
-"""Limits in TOML become a limit set, or an error that names the place."""
+"""TOML files of limits become a limit set, or an error that names the place."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ applies_to = { desk = ["rates", "fx"], portfolio_id = "core" }
 
 
 def test_a_file_of_limits_is_a_limit_set(write):
-    """Every key reaches its limit, and what is not written has the model's default."""
+    """Every key reaches its limit; a missing key has the model's default."""
     limits = read_limits(write("limits.toml", LIMITS))
 
     assert limits == LimitSet(
@@ -104,7 +104,7 @@ BAD_LIMITS = {
         "limits.toml, key limit",
         "Begin each with [[limit]]",
     ),
-    "a limit that is none": ('id = "s"\nlimit = [1]\n', "limits.toml, limit 1", "not a table"),
+    "a number for a limit": ('id = "s"\nlimit = [1]\n', "limits.toml, limit 1", "not a table"),
     "not toml": ('id = "s"\nlimit\n', "limits.toml, line 2, column 6", "not TOML"),
     "empty": ("\n", "limits.toml", "empty"),
     "latin-1": (b'id = "K\xf6ln"\n', "limits.toml, line 1", "not UTF-8"),
@@ -114,8 +114,8 @@ BAD_LIMITS = {
 @pytest.mark.parametrize(
     ("content", "field", "message"), BAD_LIMITS.values(), ids=BAD_LIMITS.keys()
 )
-def test_a_bad_limit_file_is_refused_at_its_place(write, content, field, message):
-    """The error names file, limit and key, or the line where it is not TOML."""
+def test_an_invalid_limit_file_is_refused_at_its_place(write, content, field, message):
+    """The error names file, limit and key, or the line of a TOML error."""
     with pytest.raises(InputFileError) as caught:
         read_limits(write("limits.toml", content))
 
@@ -123,8 +123,8 @@ def test_a_bad_limit_file_is_refused_at_its_place(write, content, field, message
     assert message in str(caught.value)
 
 
-def test_what_the_model_refused_is_the_cause(write):
-    """The model's own error, and its remedy, are kept."""
+def test_the_error_of_the_model_is_the_cause(write):
+    """With its remedy."""
     with pytest.raises(InputFileError) as caught:
         read_limits(write("limits.toml", one("warn = 2\nhard = 1")))
 
@@ -132,14 +132,14 @@ def test_what_the_model_refused_is_the_cause(write):
     assert caught.value.remedy == caught.value.__cause__.remedy
 
 
-def test_what_is_no_path_is_refused():
-    """By what it is."""
+def test_anything_but_a_path_is_refused():
+    """The error names the type."""
     with pytest.raises(InputFileError, match="NoneType is not a path"):
         read_limits(None)
 
 
 def test_a_missing_file_and_a_directory_are_refused(tmp_path):
-    """Both are named by their path."""
+    """The error has the path."""
     for path in (tmp_path, tmp_path / "limits.toml"):
         with pytest.raises(InputFileError) as caught:
             read_limits(path)

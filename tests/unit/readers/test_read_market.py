@@ -1,4 +1,4 @@
-"""Prices from files become a market, or an error that names the place."""
+"""Price files become a market, or an error that names the place."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PRICES = "date,AAPL,XOM\n2022-12-23,100,50\n2022-12-27,110,40\n2022-12-28,99,44\
 
 
 def test_prices_become_simple_returns(write):
-    """Each return is a price over the one before, less one, oldest first."""
+    """Each return is a price over the previous one, minus one, oldest first."""
     market = read_market(write("prices.csv", PRICES))
 
     assert market.instruments == ("AAPL", "XOM")
@@ -26,7 +26,7 @@ def test_prices_become_simple_returns(write):
 
 
 def test_as_of_is_midnight_utc_of_the_last_date(write):
-    """A date without time is its midnight in UTC."""
+    """A date without a time."""
     market = read_market(write("prices.csv", PRICES))
 
     assert market.as_of == datetime(2022, 12, 28, tzinfo=UTC)
@@ -48,7 +48,7 @@ def test_a_timestamp_is_kept_in_utc(write, last, as_of):
 
 
 def test_a_missing_price_makes_two_returns_nan(write):
-    """The return of the day without a price and that of the next are missing."""
+    """The return of that day and that of the next."""
     text = "date,A,B\n2022-01-03,1,1\n2022-01-04,,1\n2022-01-05,1,1\n2022-01-06,1,1\n"
 
     market = read_market(write("prices.csv", text))
@@ -58,8 +58,8 @@ def test_a_missing_price_makes_two_returns_nan(write):
 
 
 @pytest.mark.parametrize(("window_days", "kept"), [(1, 1), (2, 2), (3, 2), (None, 2)])
-def test_a_window_keeps_the_last_returns_that_there_are(write, window_days, kept):
-    """A window longer than the file keeps what there is."""
+def test_a_window_keeps_the_last_returns(write, window_days, kept):
+    """A window longer than the file keeps all of them."""
     path = write("prices.csv", PRICES)
 
     market = read_market(path, window_days=window_days)
@@ -69,8 +69,8 @@ def test_a_window_keeps_the_last_returns_that_there_are(write, window_days, kept
 
 
 @pytest.mark.parametrize("window_days", [0, -1, 1.5, True, "250"])
-def test_a_window_that_is_no_number_of_days_is_refused(write, window_days):
-    """A window keeps one return or more."""
+def test_a_window_must_be_a_number_of_days(write, window_days):
+    """One or more."""
     with pytest.raises(InvalidMarketError) as caught:
         read_market(write("prices.csv", PRICES), window_days=window_days)
 
@@ -78,7 +78,7 @@ def test_a_window_that_is_no_number_of_days_is_refused(write, window_days):
 
 
 def test_one_row_is_a_market_without_history(write):
-    """Prices alone value a portfolio; there is nothing to measure risk on."""
+    """Prices value a portfolio; measures of risk need a history."""
     market = read_market(write("prices.csv", "date,AAPL\n2022-12-28,99\n"))
 
     assert market.prices.tolist() == [99.0]
@@ -95,7 +95,7 @@ def test_a_return_has_the_date_of_its_row(write, window_days, kept):
 
 
 def test_rows_of_one_day_have_no_dates(write):
-    """A window of days would cut through them; what was cut off before counts for nothing."""
+    """A replay would cut through them; rows before the window do not matter."""
     rows = "2022-12-26,1\n2022-12-27,1\n2022-12-27T16:00:00Z,2\n2022-12-28,3\n"
     path = write("prices.csv", f"date,AAPL\n{rows}")
 
@@ -104,14 +104,14 @@ def test_rows_of_one_day_have_no_dates(write):
 
 
 def test_a_date_with_a_time_is_that_of_utc(write):
-    """As the moment of the market is."""
+    """Like the moment of the market."""
     text = "date,AAPL\n2022-12-26,1\n2022-12-27T23:00:00-05:00,2\n"
 
     assert read_market(write("prices.csv", text)).dates == (date(2022, 12, 28),)
 
 
-def test_tags_are_those_that_were_given(write):
-    """An instrument without prices is refused, and not blamed on the file."""
+def test_tags_are_those_given(write):
+    """An instrument without prices is an error of the argument, not of the file."""
     path = write("prices.csv", PRICES)
 
     assert read_market(path, tags={"AAPL": {"a": "b"}}).tags == {"AAPL": {"a": "b"}}
@@ -120,7 +120,7 @@ def test_tags_are_those_that_were_given(write):
     assert caught.value.field == "tags['GOLD']"
 
 
-def test_scenarios_are_those_that_were_given(write):
+def test_scenarios_are_those_given(write):
     """Scenarios pass into the market as they are."""
     scenarios = {"fall": Scenario({}, others=-0.2)}
 
@@ -129,8 +129,8 @@ def test_scenarios_are_those_that_were_given(write):
     assert dict(market.scenarios) == scenarios
 
 
-def test_bad_scenarios_are_not_blamed_on_the_file(write):
-    """What was wrong in an argument is named as the argument."""
+def test_invalid_scenarios_are_an_error_of_the_argument(write):
+    """Not of the file."""
     with pytest.raises(InvalidMarketError) as caught:
         read_market(write("prices.csv", PRICES), scenarios={"fall": -0.2})
 
@@ -149,19 +149,19 @@ def test_bad_scenarios_are_not_blamed_on_the_file(write):
     ],
     ids=["bom", "crlf", "blank lines", "blanks", "no last newline", "quotes"],
 )
-def test_spellings_of_csv_read_the_same(write, content):
-    """A byte order mark, Windows line ends, blank lines, blanks and quotes mean nothing."""
+def test_csv_dialects_are_read_the_same(write, content):
+    """With a byte order mark, Windows line ends, blank lines, blanks and quotes."""
     market = read_market(write("prices.csv", content))
 
     assert market.id == read_market(write("plain.csv", PRICES)).id
 
 
-def test_the_ending_of_a_file_may_be_in_capitals_and_the_path_a_text(write):
-    """PRICES.CSV, as some systems write it, is a CSV file."""
+def test_a_file_name_may_be_in_capitals_and_the_path_a_text(write):
+    """PRICES.CSV is a CSV file."""
     assert read_market(str(write("PRICES.CSV", PRICES))).instruments == ("AAPL", "XOM")
 
 
-def test_parquet_reads_as_csv_does(write, tmp_path):
+def test_parquet_is_read_like_csv(write, tmp_path):
     """The same prices have the same id from either kind of file."""
     path = tmp_path / "prices.parquet"
     dates = [datetime(2022, 12, day) for day in (23, 27, 28)]
@@ -231,8 +231,8 @@ BAD_CSV = {
 
 
 @pytest.mark.parametrize(("content", "field", "message"), BAD_CSV.values(), ids=BAD_CSV.keys())
-def test_a_bad_price_file_is_refused_at_its_place(write, content, field, message):
-    """The error names the file, and as far as there are any the line and the column."""
+def test_an_invalid_price_file_is_refused_at_its_place(write, content, field, message):
+    """The error names the file, and if known the line and the column."""
     with pytest.raises(InputFileError) as caught:
         read_market(write("prices.csv", content))
 
@@ -242,7 +242,7 @@ def test_a_bad_price_file_is_refused_at_its_place(write, content, field, message
 
 @pytest.mark.parametrize("name", ["missing.csv", "missing.parquet", "missing", "nul\0.csv", "."])
 def test_a_path_without_a_file_is_refused_with_the_path(tmp_path, name):
-    """A file that is not there, and a directory in its place, are named."""
+    """A missing file and a directory."""
     with pytest.raises(InputFileError) as caught:
         read_market(tmp_path / name)
 
@@ -250,8 +250,8 @@ def test_a_path_without_a_file_is_refused_with_the_path(tmp_path, name):
     assert "cannot be read" in caught.value.message
 
 
-def test_a_directory_in_place_of_a_file_is_refused(tmp_path):
-    """The error says that it is a directory."""
+def test_a_directory_instead_of_a_file_is_refused(tmp_path):
+    """The error states that it is a directory."""
     path = tmp_path / "prices.csv"
     path.mkdir()
 
@@ -260,13 +260,13 @@ def test_a_directory_in_place_of_a_file_is_refused(tmp_path):
 
 
 def test_an_unknown_kind_of_file_is_refused(write):
-    """The error names the kinds that there are."""
+    """The error lists the known kinds."""
     with pytest.raises(InputFileError, match=r"'.xlsx'.*\.csv or \.parquet"):
         read_market(write("prices.xlsx", "PK"))
 
 
-def test_a_line_in_a_long_cell_is_still_named(write):
-    """A cell longer than the csv module reads leaves the number of the row."""
+def test_a_line_with_a_very_long_cell_is_named(write):
+    """By the number of its row, because the csv module cannot read the cell."""
     text = f"date,A\n2022-01-03,1\n2022-01-04,{'x' * 200_000}\n"
 
     with pytest.raises(InputFileError) as caught:
@@ -276,7 +276,7 @@ def test_a_line_in_a_long_cell_is_still_named(write):
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"not parquet" * 9])
-def test_a_bad_parquet_file_is_refused(write, content):
+def test_an_invalid_parquet_file_is_refused(write, content):
     """The error names the file."""
     with pytest.raises(InputFileError) as caught:
         read_market(write("prices.parquet", content))
@@ -296,7 +296,7 @@ def test_a_damaged_parquet_file_is_refused(tmp_path):
         read_market(path)
 
 
-def test_a_bad_cell_of_a_parquet_file_is_named_by_its_row(tmp_path):
+def test_an_invalid_cell_of_a_parquet_file_is_named_by_its_row(tmp_path):
     """Parquet has rows, counted from 0, and no lines."""
     path = tmp_path / "prices.parquet"
     table = pa.table({"date": ["2022-01-03", "2022-01-04"], "A": [1.0, float("nan")]})

@@ -1,4 +1,4 @@
-"""Prices from frames of any library that speaks Arrow."""
+"""Prices from frames of any library with the Arrow interface."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = {"date": DAYS, "AAPL": [100.0, 110.0], "XOM": [None, 50.0]}
 
 
 class OnlyArrow:
-    """A frame of which nothing is known but that it speaks Arrow."""
+    """A frame with the Arrow interface and nothing else."""
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
@@ -38,7 +38,7 @@ class OnlyArrow:
     ids=["pyarrow", "record batch", "polars", "other", "chunks"],
 )
 def test_any_arrow_frame_is_a_market(frame):
-    """The library that made the frame makes no difference."""
+    """For every library that makes frames."""
     market = read_market(frame)
 
     assert market.id == read_market(pa.table(COLUMNS)).id
@@ -47,14 +47,14 @@ def test_any_arrow_frame_is_a_market(frame):
 
 
 def test_a_reader_of_record_batches_is_a_market():
-    """A stream that can be read only once is enough."""
+    """It can be read only once."""
     table = pa.table(COLUMNS)
 
     assert read_market(table.to_reader()).id == read_market(table).id
 
 
 def test_a_pandas_frame_is_a_market():
-    """A date that is the index counts as a column, and NaN is a missing price."""
+    """Dates in the index count as a column, and NaN is a missing price."""
     import pandas as pd
 
     index = pd.DatetimeIndex(DAYS, name="date")
@@ -74,8 +74,8 @@ def test_a_pandas_frame_is_a_market():
     ],
     ids=["text", "large text", "date64", "seconds", "nanoseconds in UTC"],
 )
-def test_dates_of_any_arrow_type_read_the_same(dates):
-    """Text, dates and timestamps of any resolution mean the same moments."""
+def test_dates_of_any_arrow_type_are_read_the_same(dates):
+    """Text, dates and timestamps of any resolution."""
     market = read_market(pa.table({**COLUMNS, "date": dates}))
 
     assert market.id == read_market(pa.table(COLUMNS)).id
@@ -104,8 +104,8 @@ def test_a_timestamp_of_another_zone_is_converted():
     ],
     ids=["integers", "decimals", "float32", "text"],
 )
-def test_prices_of_any_numeric_type_read_the_same(prices):
-    """Whole numbers, decimals, and numbers written as text are prices."""
+def test_prices_of_any_numeric_type_are_read_the_same(prices):
+    """Integers, decimals, and numbers as text."""
     market = read_market(pa.table({**COLUMNS, "AAPL": prices}))
 
     assert market.id == read_market(pa.table(COLUMNS)).id
@@ -145,8 +145,8 @@ BAD_FRAMES = {
 
 
 @pytest.mark.parametrize(("change", "field", "message"), BAD_FRAMES.values(), ids=BAD_FRAMES.keys())
-def test_a_bad_frame_is_refused_at_its_place(change, field, message):
-    """The error names row and column, for there is no file."""
+def test_an_invalid_frame_is_refused_at_its_place(change, field, message):
+    """The error names row and column."""
     with pytest.raises(InvalidMarketError) as caught:
         read_market(pa.table({**COLUMNS, **change}))
 
@@ -155,20 +155,20 @@ def test_a_bad_frame_is_refused_at_its_place(change, field, message):
 
 
 def test_a_frame_without_rows_is_refused():
-    """A market has a last row."""
+    """A market needs a last row."""
     with pytest.raises(InvalidMarketError, match="no rows"):
         read_market(pa.table(COLUMNS).slice(0, 0))
 
 
 @pytest.mark.parametrize("frame", [None, 5, {"date": DAYS}, [[1.0]]])
-def test_what_is_neither_path_nor_frame_is_refused(frame):
-    """The error names the type that was given."""
+def test_anything_but_a_path_or_a_frame_is_refused(frame):
+    """The error names the type."""
     with pytest.raises(InvalidMarketError, match=f"{type(frame).__name__} is neither"):
         read_market(frame)
 
 
 @pytest.mark.parametrize("frame", [pl.Series([1.0]), pa.chunked_array([[1.0]])])
-def test_a_column_in_place_of_a_frame_is_refused(frame):
-    """Arrow without columns of names is no market."""
+def test_a_column_instead_of_a_frame_is_refused(frame):
+    """It has no named columns."""
     with pytest.raises(InvalidMarketError, match="not a table"):
         read_market(frame)

@@ -1,4 +1,4 @@
-"""Books in TOML become portfolios, or an error that names the place."""
+"""TOML files of books become portfolios, or an error that names the place."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ id = "bare"
 
 
 def test_toml_books_are_portfolios_in_their_order(write):
-    """Every key reaches the portfolio, and what is not written is unknown."""
+    """Every key reaches the portfolio; a missing amount is unknown."""
     core, bare = read_portfolios(write("books.toml", BOOKS))
 
     assert core == Portfolio(
@@ -39,8 +39,8 @@ def test_toml_books_are_portfolios_in_their_order(write):
     assert bare.nav is None
 
 
-def test_a_book_may_be_stated_to_be_empty(write):
-    """Positions that are written as none are none."""
+def test_a_book_may_be_empty(write):
+    """With `positions = {}`."""
     (empty,) = read_portfolios(write("books.toml", '[[portfolio]]\nid = "e"\npositions = {}\n'))
 
     assert dict(empty.positions) == {}
@@ -51,8 +51,8 @@ def test_a_book_may_be_stated_to_be_empty(write):
     [b"\xef\xbb\xbf" + BOOKS.encode(), BOOKS.replace("\n", "\r\n").encode()],
     ids=["bom", "crlf"],
 )
-def test_windows_spellings_of_toml_read_the_same(write, content):
-    """A byte order mark and Windows line ends mean nothing."""
+def test_windows_toml_is_read_the_same(write, content):
+    """With a byte order mark and Windows line ends."""
     assert read_portfolios(write("books.toml", content)) == read_portfolios(
         write("plain.toml", BOOKS)
     )
@@ -94,7 +94,7 @@ BAD_TOML = {
         "books.toml, key portfolio",
         "Begin each with [[portfolio]]",
     ),
-    "a portfolio that is none": ("portfolio = [1]\n", "books.toml, portfolio 1", "not a table"),
+    "a number for a portfolio": ("portfolio = [1]\n", "books.toml, portfolio 1", "not a table"),
     "no portfolio": ("portfolio = []\n", "books.toml, key portfolio", "no portfolio"),
     "only a comment": ("# nothing\n", "books.toml, key portfolio", "missing"),
     "not toml": ('[[portfolio]]\nid "core"\n', "books.toml, line 2, column 4", "not TOML"),
@@ -110,8 +110,8 @@ BAD_TOML = {
 
 
 @pytest.mark.parametrize(("content", "field", "message"), BAD_TOML.values(), ids=BAD_TOML.keys())
-def test_a_bad_book_is_refused_at_its_place(write, content, field, message):
-    """The error names file, portfolio and key, or the line where it is not TOML."""
+def test_an_invalid_book_is_refused_at_its_place(write, content, field, message):
+    """The error names file, portfolio and key, or the line of a TOML error."""
     with pytest.raises(InputFileError) as caught:
         read_portfolios(write("books.toml", content))
 
@@ -119,8 +119,8 @@ def test_a_bad_book_is_refused_at_its_place(write, content, field, message):
     assert message in str(caught.value)
 
 
-def test_what_the_model_refused_is_the_cause(write):
-    """The model's own error, and its remedy, are kept."""
+def test_the_error_of_the_model_is_the_cause(write):
+    """With its remedy."""
     with pytest.raises(InputFileError) as caught:
         read_portfolios(write("books.toml", book('positions = {"" = 1}')))
 
@@ -128,8 +128,8 @@ def test_what_the_model_refused_is_the_cause(write):
     assert caught.value.remedy == caught.value.__cause__.remedy
 
 
-def test_a_directory_in_place_of_a_book_is_refused(tmp_path):
-    """The error says that it is a directory, and which."""
+def test_a_directory_instead_of_a_book_is_refused(tmp_path):
+    """The error states that it is a directory, and its path."""
     with pytest.raises(InputFileError, match="directory") as caught:
         read_portfolios((tmp_path / "books.toml").mkdir() or tmp_path / "books.toml")
 
@@ -137,7 +137,7 @@ def test_a_directory_in_place_of_a_book_is_refused(tmp_path):
 
 
 def test_a_missing_book_is_refused_with_its_path(tmp_path):
-    """The whole path is named, for a short name is not where it was looked for."""
+    """The error has the whole path."""
     with pytest.raises(InputFileError) as caught:
         read_portfolios(str(tmp_path / "books.toml"))
 

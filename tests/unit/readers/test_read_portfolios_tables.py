@@ -35,13 +35,13 @@ COLUMNS = {
 }
 
 
-def test_rows_of_one_portfolio_are_gathered(write):
-    """Portfolios stand in order of first appearance; empty cells are unknown."""
+def test_rows_of_one_portfolio_are_collected(write):
+    """Portfolios are in order of first appearance; empty cells are unknown."""
     assert read_portfolios(write("positions.csv", POSITIONS)) == PORTFOLIOS
 
 
 def test_three_columns_are_enough(write):
-    """Cash, nav and tags are optional, and columns have no order."""
+    """Cash, nav and tags are optional, and columns may be in any order."""
     text = "quantity,portfolio_id,instrument\n1,p,AAPL\n"
 
     assert read_portfolios(write("positions.csv", text)) == [Portfolio("p", {"AAPL": 1.0})]
@@ -52,8 +52,8 @@ def test_three_columns_are_enough(write):
     [b"\xef\xbb\xbf" + POSITIONS.encode(), POSITIONS.replace("\n", "\r\n").encode()],
     ids=["bom", "crlf"],
 )
-def test_windows_spellings_of_csv_read_the_same(write, content):
-    """A byte order mark and Windows line ends mean nothing."""
+def test_windows_csv_is_read_the_same(write, content):
+    """With a byte order mark and Windows line ends."""
     assert read_portfolios(write("positions.csv", content)) == PORTFOLIOS
 
 
@@ -78,20 +78,19 @@ def categorical(names):
     ],
     ids=["pyarrow", "polars", "polars categorical", "dictionary", "empty text"],
 )
-def test_any_arrow_frame_is_read_as_the_file_is(frame):
-    """The library and the encoding of its text make no difference."""
+def test_any_arrow_frame_is_read_like_the_file(frame):
+    """For every library and every encoding of text."""
     assert read_portfolios(frame) == PORTFOLIOS
 
 
-def test_a_pandas_frame_is_read_as_the_file_is():
-    """NaN, which is how pandas writes what is missing, is missing."""
+def test_a_pandas_frame_is_read_like_the_file():
+    """NaN is a missing value."""
     import pandas as pd
 
     assert read_portfolios(pd.DataFrame(COLUMNS)) == PORTFOLIOS
 
 
-def test_parquet_is_read_as_the_file_is(tmp_path):
-    """Parquet holds what the frame held."""
+def test_parquet_is_read_like_the_file(tmp_path):
     path = tmp_path / "positions.parquet"
     pq.write_table(pa.table(COLUMNS), path)
 
@@ -108,8 +107,8 @@ def test_parquet_is_read_as_the_file_is(tmp_path):
         min_size=1,
     )
 )
-def test_what_a_frame_holds_comes_back(books):
-    """Names and quantities of any kind survive."""
+def test_reading_a_frame_returns_its_content(books):
+    """Names and quantities of any kind."""
     rows = [
         (book, name, quantity) for book, held in books.items() for name, quantity in held.items()
     ]
@@ -167,7 +166,7 @@ BAD_CSV = {
 
 
 @pytest.mark.parametrize(("content", "field", "message"), BAD_CSV.values(), ids=BAD_CSV.keys())
-def test_a_bad_file_of_positions_is_refused_at_its_place(write, content, field, message):
+def test_an_invalid_file_of_positions_is_refused_at_its_place(write, content, field, message):
     """The error names file, line and column."""
     with pytest.raises(InputFileError) as caught:
         read_portfolios(write("positions.csv", content))
@@ -191,16 +190,16 @@ BAD_FRAMES = {
 
 
 @pytest.mark.parametrize(("change", "field"), BAD_FRAMES.values(), ids=BAD_FRAMES.keys())
-def test_a_bad_frame_of_positions_is_refused_at_its_place(change, field):
-    """The error names row and column, for there is no file."""
+def test_an_invalid_frame_of_positions_is_refused_at_its_place(change, field):
+    """The error names row and column."""
     with pytest.raises(InvalidTableError) as caught:
         read_portfolios(pa.table({**COLUMNS, **change}))
 
     assert caught.value.field == field
 
 
-def test_a_bad_cell_of_parquet_is_refused_with_the_file(tmp_path):
-    """A Parquet file is a file, and its rows are counted as those of a frame."""
+def test_an_invalid_cell_of_parquet_is_refused_with_the_file(tmp_path):
+    """Its rows are counted like those of a frame."""
     path = tmp_path / "positions.parquet"
     pq.write_table(pa.table({**COLUMNS, "quantity": ["1", "1", "x", None]}), path)
 
@@ -212,14 +211,14 @@ def test_a_bad_cell_of_parquet_is_refused_with_the_file(tmp_path):
 
 @pytest.mark.parametrize("name", ["missing.csv", "missing.parquet", "missing.toml"])
 def test_a_missing_file_is_refused_with_its_path(tmp_path, name):
-    """Every kind of file is looked for in the same way."""
+    """For every kind of file."""
     with pytest.raises(InputFileError) as caught:
         read_portfolios(tmp_path / name)
 
     assert caught.value.field == str(tmp_path / name)
 
 
-def test_what_is_neither_path_nor_frame_is_refused():
-    """A list of portfolios needs no reader."""
+def test_anything_but_a_path_or_a_frame_is_refused():
+    """For example a list."""
     with pytest.raises(InvalidTableError, match="list is neither"):
         read_portfolios([Portfolio("p", {})])

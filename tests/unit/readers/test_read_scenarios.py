@@ -1,4 +1,4 @@
-"""Scenarios in TOML become scenarios by name, or an error that names the place."""
+"""TOML files of scenarios become scenarios by name, or an error that names the place."""
 
 from __future__ import annotations
 
@@ -104,8 +104,8 @@ BAD_SCENARIOS = {
 @pytest.mark.parametrize(
     ("content", "field", "message"), BAD_SCENARIOS.values(), ids=BAD_SCENARIOS.keys()
 )
-def test_a_bad_scenario_file_is_refused_at_its_place(write, content, field, message):
-    """The error names file, scenario and key, or the line where it is not TOML."""
+def test_an_invalid_scenario_file_is_refused_at_its_place(write, content, field, message):
+    """The error names file, scenario and key, or the line of a TOML error."""
     with pytest.raises(InputFileError) as caught:
         read_scenarios(write("scenarios.toml", content))
 
@@ -114,7 +114,7 @@ def test_a_bad_scenario_file_is_refused_at_its_place(write, content, field, mess
 
 
 def test_a_missing_file_and_a_directory_are_refused(tmp_path):
-    """Both are named by their path."""
+    """The error has the path."""
     for path in (tmp_path, tmp_path / "scenarios.toml"):
         with pytest.raises(InputFileError) as caught:
             read_scenarios(path)

@@ -18,7 +18,7 @@ BAD_TAGS = {
 }
 
 
-def test_a_table_an_instrument(write):
+def test_each_table_is_an_instrument(write):
     """In the order of the file."""
     text = '[AAPL]\nsector = "technology"\ncountry = "us"\n["BRK.B"]\nsector = "finance"\n'
 
@@ -29,7 +29,7 @@ def test_a_table_an_instrument(write):
 
 
 @pytest.mark.parametrize(("content", "field", "message"), BAD_TAGS.values(), ids=BAD_TAGS.keys())
-def test_a_bad_file_of_tags_is_refused_at_its_place(write, content, field, message):
+def test_an_invalid_file_of_tags_is_refused_at_its_place(write, content, field, message):
     """The error names file, instrument and tag."""
     with pytest.raises(InputFileError) as caught:
         read_tags(write("tags.toml", content))
