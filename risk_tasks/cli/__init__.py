@@ -21,7 +21,7 @@ _MODULE_OF_COMMAND = {
     "demo": "local",
     "dev": "local",
     "check": "check",
-    "backtest": "backtest",
+    "backtest": "check",
     "measures": "published",
     "market": "published",
     "limits": "published",

@@ -75,11 +75,9 @@ def _demo_page(
         "time": f"{len(checked.reports)} portfolios in {timings['total_ms']:.1f} ms: "
         f"queued {timings['queued_ms']:.1f} ms, computed in {timings['compute_ms']:.1f} ms",
     }
-    return Group(*(piece for title, part in parts.items() for piece in (_rule(title), part)))
-
-
-def _rule(title: str) -> Rule:
-    return Rule(title, align="left")
+    return Group(
+        *(each for title, part in parts.items() for each in (Rule(title, align="left"), part))
+    )
 
 
 @app.command()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from risk_tasks.model.backtest import Backtest, BacktestReport, Zone
 from risk_tasks.model.report import (
     Breach,
     Decision,
@@ -25,6 +27,9 @@ from risk_tasks.render.tables import DEGRADED_MARK, cell, full, plain_table, wor
 _LABEL_WIDTH, _COLUMN_WIDTH = 20, 13
 _N_CONTRIBUTORS = 3
 _BAR_WIDTH = 20
+_N_EXCEPTIONS = 5
+
+_ZONE_COLOURS = {Zone.GREEN: "green", Zone.YELLOW: "yellow", Zone.RED: "bold red"}
 
 _COLOURS = {
     Decision.ACCEPT: "green",
@@ -64,8 +69,9 @@ def _table(reports: Sequence[RiskReport]) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("", no_wrap=True)
     for report in reports:
+        name = report.portfolio_id
         table.add_column(
-            Text(_heading(report.portfolio_id)),
+            Text(name if len(name) < _COLUMN_WIDTH else name.replace("-", "-\n", 1)),
             justify="right",
             overflow="fold",
             width=_COLUMN_WIDTH - 1,
@@ -79,10 +85,6 @@ def _table(reports: Sequence[RiskReport]) -> Table:
     table.add_row("breaches", *(str(len(report.breaches)) for report in reports))
     table.add_row("decision", *(_decision(report) for report in reports))
     return table
-
-
-def _heading(name: str) -> str:
-    return name if len(name) < _COLUMN_WIDTH else name.replace("-", "-\n", 1)
 
 
 def _label(name: str) -> str:
@@ -212,3 +214,67 @@ def reports_csv(reports: Sequence[RiskReport]) -> str:
             [report.portfolio_id, *values, report.status, report.decision, broken, report.code]
         )
     return out.getvalue()
+
+
+def backtest_tables(reports: Sequence[BacktestReport], window: int, as_of: datetime) -> Group:
+    """Return a row per portfolio and confidence, and the last exceptions."""
+    pieces: list[RenderableType] = [
+        Text(
+            f"VaR of the previous {window} days against the P&L of the current positions.\n"
+            f"Days count back from {as_of:%Y-%m-%d}. Tests: LR (p); a small p rejects the VaR."
+        )
+    ]
+    for report in reports:
+        pieces += ["", *_backtest_pieces(report)]
+    return Group(*pieces)
+
+
+def _backtest_pieces(report: BacktestReport) -> Iterator[RenderableType]:
+    yield Text(report.portfolio_id, style="bold")
+    if report.error is not None:
+        place = f"{report.error.field}: " if report.error.field else ""
+        yield Text(f"{place}{report.error.message} {report.error.remedy or ''}")
+        return
+    yield _backtest_table(report.backtests)
+    for one in report.backtests:
+        if one.exceptions:
+            last = ", ".join(map(str, one.exceptions[-_N_EXCEPTIONS:]))
+            yield Text(f"last exceptions at {one.confidence} on days {last}", style="dim")
+        if one.plus_factor is not None and one.frtb_multiplier is not None:
+            yield Text(
+                f"plus factor {one.plus_factor:.2f} (Basel 1996), "
+                f"multiplier {one.frtb_multiplier:.2f} (FRTB)",
+                style="dim",
+            )
+
+
+def _backtest_table(backtests: Sequence[Backtest]) -> Table:
+    numbers, tests = (
+        ("VaR", "days", "exceptions", "expected"),
+        ("Kupiec", "independence", "coverage"),
+    )
+    right, whole = (*numbers, *tests), (*numbers, "zone")
+    table = plain_table(*numbers, "zone", *tests, right=right, whole=whole, gap=1)
+    for one in backtests:
+        table.add_row(
+            one.confidence,
+            str(one.n_observations),
+            str(one.n_exceptions),
+            f"{one.expected:.1f}",
+            Text(one.zone, style=_ZONE_COLOURS[one.zone]),
+            _statistic(one.kupiec_lr, one.kupiec_p, ""),
+            _statistic(one.independence_lr, one.independence_p, _reason(one, "independence")),
+            _statistic(one.coverage_lr, one.coverage_p, _reason(one, "coverage")),
+        )
+    return table
+
+
+def _statistic(ratio: float | None, p_value: float | None, reason: str) -> str:
+    if ratio is None or p_value is None:
+        return f"- {reason}"
+    p = f"{p_value:.3f}" if p_value >= 0.0005 else "<.001"
+    return f"{ratio:.2f} ({p})" if ratio < 100 else f"{ratio:.0f} ({p})"
+
+
+def _reason(one: Backtest, name: str) -> str:
+    return words(one.reasons.get(name, "undefined"))

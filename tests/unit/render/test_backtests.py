@@ -11,7 +11,7 @@ from rich.console import Console
 
 from risk_tasks.model.backtest import BacktestReport, backtest_of
 from risk_tasks.model.report import ReportError
-from risk_tasks.render.backtests import backtest_tables
+from risk_tasks.render.reports import backtest_tables
 
 AS_OF = datetime(2022, 12, 28, tzinfo=UTC)
 
