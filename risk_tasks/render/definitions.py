@@ -13,9 +13,8 @@ from risk_tasks.render.tables import full, plain_table
 def measures_table() -> Table:
     """Return a row per measure."""
     headings = ("name", "description", "unit", "sign", "cost (us)", "source")
-    table = plain_table(*headings, whole={"name"}, title="Measures (* in the standard set)")
-    for name, definition in MEASURES.items():
-        table.add_row(
+    rows = (
+        (
             Text(("*" if name in STANDARD_MEASURES else " ") + definition.spelling),
             definition.summary,
             definition.unit.value,
@@ -23,7 +22,11 @@ def measures_table() -> Table:
             f"{definition.cost_us:g}",
             definition.source,
         )
-    return table
+        for name, definition in MEASURES.items()
+    )
+    return plain_table(
+        *headings, rows=rows, whole={"name"}, title="Measures (* in the standard set)"
+    )
 
 
 def measures_markdown() -> str:

@@ -62,26 +62,25 @@ def positions_table(portfolio: Portfolio) -> Table:
     ]
     known += [f"{name}={text}" for name, text in portfolio.tags.items()]
     title = ", ".join([f"{portfolio.id}, version {portfolio.version}", *known])
-    table = plain_table(
-        "instrument", "quantity", right={"quantity"}, whole={"quantity"}, title=title
+    rows = ((Text(name), repr(quantity)) for name, quantity in portfolio.positions.items())
+    return plain_table(
+        "instrument", "quantity", rows=rows, right={"quantity"}, whole={"quantity"}, title=title
     )
-    for instrument, quantity in portfolio.positions.items():
-        table.add_row(Text(instrument), repr(quantity))
-    return table
 
 
 def summaries_table(summaries: Sequence[LiveSummary]) -> Table:
     """Return a row per live portfolio."""
-    table = plain_table("portfolio", "version", "report of", "age", "limits not ok")
-    for one in summaries:
-        table.add_row(
+    rows = (
+        (
             Text(one.portfolio_id),
             str(one.version),
             "pending" if one.reported is None else str(one.reported),
             "" if one.age_s is None else _age(one.age_s),
             _limits(one),
         )
-    return table
+        for one in summaries
+    )
+    return plain_table("portfolio", "version", "report of", "age", "limits not ok", rows=rows)
 
 
 def _limits(summary: LiveSummary) -> Text:

@@ -73,10 +73,9 @@ def _live(live: LiveCounts) -> str:
 
 def _numbers(status: Status) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column(min_width=20)
-    table.add_column(justify="right", min_width=9)
-    table.add_column(min_width=20)
-    table.add_column(justify="right", min_width=9)
+    for _ in range(2):
+        table.add_column(min_width=20)
+        table.add_column(justify="right", min_width=9)
     for row in (
         (
             *("mean response", _ms(status.avg_response_time_ms)),

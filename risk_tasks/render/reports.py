@@ -178,17 +178,18 @@ def _bar(utilisation: float | None) -> str:
 
 
 def _headroom(rooms: Sequence[Headroom]) -> Table:
-    numeric = ("buy up to", "sell up to")
-    table = plain_table("position", "buy up to", "until", "sell up to", "until", right=numeric)
-    for room in rooms:
-        table.add_row(
+    headings = ("position", "buy up to", "until", "sell up to", "until")
+    rows = (
+        (
             Text(room.instrument),
             _units(room.buy),
             Text(room.buy_bound_by or ""),
             _units(room.sell),
             Text(room.sell_bound_by or ""),
         )
-    return table
+        for room in rooms
+    )
+    return plain_table(*headings, rows=rows, right={"buy up to", "sell up to"})
 
 
 def _units(quantity: float | None) -> str:
@@ -254,9 +255,8 @@ def _backtest_table(backtests: Sequence[Backtest]) -> Table:
         ("Kupiec", "independence", "coverage"),
     )
     right, whole = (*numbers, *tests), (*numbers, "zone")
-    table = plain_table(*numbers, "zone", *tests, right=right, whole=whole, gap=1)
-    for one in backtests:
-        table.add_row(
+    rows = (
+        (
             one.confidence,
             str(one.n_observations),
             str(one.n_exceptions),
@@ -266,7 +266,9 @@ def _backtest_table(backtests: Sequence[Backtest]) -> Table:
             _statistic(one.independence_lr, one.independence_p, _reason(one, "independence")),
             _statistic(one.coverage_lr, one.coverage_p, _reason(one, "coverage")),
         )
-    return table
+        for one in backtests
+    )
+    return plain_table(*numbers, "zone", *tests, rows=rows, right=right, whole=whole, gap=1)
 
 
 def _statistic(ratio: float | None, p_value: float | None, reason: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -19,12 +20,13 @@ DEGRADED_MARK = "*"
 
 def plain_table(
     *headings: str,
+    rows: Iterable[Iterable[RenderableType]] = (),
     right: Collection[str] = (),
     whole: Collection[str] = (),
     title: str = "",
     gap: int = 2,
 ) -> Table:
-    """Return an empty table without borders.
+    """Return a table without borders.
 
     Columns named in `right` are aligned to the right, those in `whole` are never wrapped. `gap` is
     the distance of columns in characters.
@@ -39,16 +41,18 @@ def plain_table(
             overflow="fold",
             no_wrap=heading in whole,
         )
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
 def rows_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Return a table of at least one row; the keys of the first row are the headings."""
-    table = plain_table(*rows[0])
-    for row in rows:
-        values = (", ".join(one) if isinstance(one, list) else str(one) for one in row.values())
-        table.add_row(*map(Text, values))
-    return table
+    texts = (
+        (Text(", ".join(one) if isinstance(one, list) else str(one)) for one in row.values())
+        for row in rows
+    )
+    return plain_table(*rows[0], rows=texts)
 
 
 def short(value: float, unit: str) -> str:
