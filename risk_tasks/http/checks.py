@@ -286,8 +286,7 @@ async def _check_documents(
         portfolios, options = _read_documents(body)
     else:
         portfolios, options = await asyncio.to_thread(_read_documents, body)
-    if preferences.wait_s is not None:
-        options["timeout_s"] = preferences.wait_s
+    options["timeout_s"] = preferences.wait_s
     if preferences.respond_async:
         return _accepted((await gateway.risk.submit(portfolios, **options)).check_id)
     # An unknown live portfolio gets a report from check_many only: check_shared would raise.
@@ -359,8 +358,7 @@ async def _check_table(
             remedy=f"Accept {ARROW_TYPE}, or send JSON.",
         )
     options = _read_query(request.query_params)
-    if preferences.wait_s is not None:
-        options["timeout_s"] = preferences.wait_s
+    options["timeout_s"] = preferences.wait_s
     positions, *about = await asyncio.to_thread(read_streams, body, 2)
     found: Any = await gateway.risk.check_table(
         positions, portfolios=about[0] if about else None, **options
