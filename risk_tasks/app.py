@@ -50,7 +50,7 @@ def create_app(settings: Settings, *, n_shards: int = 1) -> Celery:
         },
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        result_backend=settings.result_url_or_broker.get_secret_value(),
+        result_backend=(settings.result_url or settings.broker_url).get_secret_value(),
         result_expires=RESULT_TTL_S,
         result_backend_thread_safe=True,
         redis_socket_timeout=5,

@@ -116,14 +116,6 @@ class Settings(BaseSettings):
                 remedy="docs/reference/settings.md lists the accepted values.",
             ) from None
 
-    @property
-    def result_url_or_broker(self) -> SecretStr:
-        return self.result_url or self.broker_url
-
-    @property
-    def cache_url_or_broker(self) -> SecretStr:
-        return self.cache_url or self.broker_url
-
     @classmethod
     def settings_customise_sources(
         cls,

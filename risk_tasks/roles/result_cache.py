@@ -61,7 +61,7 @@ def open_cache(settings: Settings) -> TieredCache:
     Raises `TransportError` for an invalid URL.
     """
     client = connect(
-        settings.cache_url_or_broker.get_secret_value(),
+        (settings.cache_url or settings.broker_url).get_secret_value(),
         socket_timeout_s=ANSWER_TIMEOUT_S,
         connect_timeout_s=CONNECT_TIMEOUT_S,
         n_retries=0,

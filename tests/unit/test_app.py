@@ -26,3 +26,11 @@ def test_inspect_conf_does_not_show_the_password():
 class _State:
     def __init__(self, app: object) -> None:
         self.app = app
+
+
+def test_the_default_result_backend_is_the_broker():
+    broker, results = "redis://one:1/0", "redis://two:2/0"
+
+    assert create_app(Settings.read(broker_url=broker)).conf.result_backend == broker
+    both = Settings.read(broker_url=broker, result_url=results)
+    assert create_app(both).conf.result_backend == results

@@ -271,14 +271,6 @@ def test_settings_are_immutable():
         Settings.read().concurrency = 2
 
 
-def test_the_default_result_backend_is_the_broker(monkeypatch):
-    monkeypatch.setenv("RISK_TASKS_BROKER_URL", "redis://one:1/0")
-    assert Settings.read().result_url_or_broker.get_secret_value() == "redis://one:1/0"
-
-    monkeypatch.setenv("RISK_TASKS_RESULT_URL", "redis://two:2/0")
-    assert Settings.read().result_url_or_broker.get_secret_value() == "redis://two:2/0"
-
-
 def test_a_client_reads_the_environment(monkeypatch):
     """URL and timeout; it opens no connection."""
     monkeypatch.setenv("RISK_TASKS_BROKER_URL", SECRET)
