@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -55,11 +55,11 @@ class Explanation:
     """The part of a report that `explain` adds."""
 
     #: in the order of the limits
-    limits: Sequence[LimitUse] = ()
+    limits: tuple[LimitUse, ...] = ()
     #: by position, in the order of the portfolio
-    headroom: Sequence[Headroom] = ()
+    headroom: tuple[Headroom, ...] = ()
     #: ids of hard limits that the headroom ignores: their measure has no method, or has no value
-    not_bounded: Sequence[str] = ()
+    not_bounded: tuple[str, ...] = ()
 
 
 class ReportStatus(StrEnum):
@@ -187,11 +187,11 @@ class RiskReport:
     market_id: str | None
     limits_version: str | None
     as_of: datetime | None
-    status: str
-    decision: str
+    status: ReportStatus
+    decision: Decision
     measures: Mapping[str, Measure] = field(default_factory=dict)
-    breaches: Sequence[Breach] = ()
-    not_evaluated: Sequence[NotEvaluated] = ()
+    breaches: tuple[Breach, ...] = ()
+    not_evaluated: tuple[NotEvaluated, ...] = ()
     #: SHA-256 of all that the numbers depend on; None where nothing was computed
     input_hash: str | None = None
     #: queued_ms, fetch_ms and compute_ms of the block that carried the check

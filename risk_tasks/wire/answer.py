@@ -21,13 +21,9 @@ from risk_tasks.model.measures import MeasureName
 from risk_tasks.model.report import (
     GRAVITY,
     Breach,
-    Contributor,
     Explanation,
-    Headroom,
-    LimitUse,
     NotEvaluated,
     ReportError,
-    TailScenario,
 )
 from risk_tasks.wire.framing import (
     MAX_ROWS_CHECKS,
@@ -310,15 +306,14 @@ def _decode_columns(data: bytes) -> AnswerBlock:
     head = msgspec.json.decode(metadata["head"], type=AnswerHead)
     if head.failure:
         return _failed(head)
-    gaps = _rows_of(batch, "not_evaluated")
     answer = AnswerBlock(
         head=head,
         decisions=_numbers(batch, "decision", pa.int8()),
         breach_counts=_numbers(batch, "breach_count", pa.int32()),
         columns=_read_measures(batch, metadata["measures"]),
-        errors={row: ReportError(**cell) for row, cell in _rows_of(batch, "error").items()},
+        errors=msgspec.convert(_rows_of(batch, "error"), dict[int, ReportError]),
         breaches=_read_breaches(batch),
-        gaps={row: [NotEvaluated(**gap) for gap in cell] for row, cell in gaps.items()},
+        gaps=msgspec.convert(_rows_of(batch, "not_evaluated"), dict[int, list[NotEvaluated]]),
         portfolio_ids=_texts(batch, "portfolio_id"),
         input_hashes=_texts(batch, "input_hash"),
         explanations=_read_explanations(batch),
@@ -392,23 +387,13 @@ class BreachColumn(Mapping[int, Sequence[Breach]]):
         breaches = self.column[row].as_py()
         if breaches is None:
             raise KeyError(row)
-        return [_breach(**one) for one in breaches]
+        return msgspec.convert(breaches, list[Breach])
 
     def __iter__(self) -> Iterator[int]:
         return iter(np.flatnonzero(self.column.is_valid().to_numpy(zero_copy_only=False)).tolist())
 
     def __len__(self) -> int:
         return len(self.column) - int(self.column.null_count)
-
-
-def _breach(
-    *, contributors: list[dict[str, Any]], scenarios: list[dict[str, Any]], **fields: Any
-) -> Breach:
-    return Breach(
-        **fields,
-        contributors=tuple(Contributor(**part) for part in contributors),
-        scenarios=tuple(TailScenario(**one) for one in scenarios),
-    )
 
 
 def breach_column(answer: AnswerBlock) -> pa.ListArray:
@@ -424,28 +409,15 @@ def _read_explanations(batch: pa.RecordBatch) -> dict[int, Explanation]:
     if "explanation" not in batch.schema.names:
         return {}
     _require_type(batch.column("explanation"), "explanation", EXPLANATION_TYPE)
-    return {row: _explanation(**cell) for row, cell in _rows_of(batch, "explanation").items()}
-
-
-def _explanation(
-    *, limits: list[dict[str, Any]], headroom: list[dict[str, Any]], not_bounded: list[str]
-) -> Explanation:
-    required = [row[name] for row in limits for name in ("limit", "measure", "observed", "unit")]
-    required += [row["instrument"] for row in headroom]
-    if any(value is None for value in (*required, *not_bounded)):
-        raise DecodeError(f"Not a valid {_KIND}: an explanation lacks a required field.")
-    for row in headroom:
+    explanations = msgspec.convert(_rows_of(batch, "explanation"), dict[int, Explanation])
+    for headroom in chain.from_iterable(one.headroom for one in explanations.values()):
         for amount, bound_by in (
-            (row["buy"], row["buy_bound_by"]),
-            (row["sell"], row["sell_bound_by"]),
+            (headroom.buy, headroom.buy_bound_by),
+            (headroom.sell, headroom.sell_bound_by),
         ):
             # An amount without the limit that bounds it would read as no limit at all.
             if (amount is None) is not (bound_by is None):
                 raise DecodeError(f"Not a valid {_KIND}: headroom without its limit.")
             if amount is not None and not 0.0 <= amount < inf:
                 raise DecodeError(f"Not a valid {_KIND}: headroom of {amount}.")
-    return Explanation(
-        limits=tuple(LimitUse(**row) for row in limits),
-        headroom=tuple(Headroom(**row) for row in headroom),
-        not_bounded=tuple(not_bounded),
-    )
+    return explanations

@@ -6,7 +6,6 @@ A document has the field names of the model's class. Unknown keys are refused.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import date
 from typing import Any, TypeVar
 
@@ -24,7 +23,7 @@ from risk_tasks.model.limits import Limit, LimitSet, limit_document
 from risk_tasks.model.live import LimitChange, LiveReport
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.model.report import Breach, Decision, Explanation, ReportStatus, RiskReport
+from risk_tasks.model.report import RiskReport
 from risk_tasks.model.scenario import Replay, Scenario, Stress
 from risk_tasks.model.values import as_finite, is_name
 from risk_tasks.wire.framing import decoding
@@ -201,28 +200,7 @@ def read_report(document: object) -> RiskReport:
     with decoding("report"):
         fields = msgspec.convert(document, Document)
         error = {name: fields.get(name) for name in _ERROR_FIELDS} if "code" in fields else None
-        read = msgspec.convert({**fields, "error": error}, RiskReport)
-        return replace(
-            read,
-            status=ReportStatus(read.status),
-            decision=Decision(read.decision),
-            breaches=tuple(map(_breach, read.breaches)),
-            not_evaluated=tuple(read.not_evaluated),
-            explanation=read.explanation and _explanation(read.explanation),
-        )
-
-
-def _breach(read: Breach) -> Breach:
-    """Return the breach with tuples instead of the lists of JSON."""
-    return replace(read, contributors=tuple(read.contributors), scenarios=tuple(read.scenarios))
-
-
-def _explanation(read: Explanation) -> Explanation:
-    return Explanation(
-        limits=tuple(read.limits),
-        headroom=tuple(read.headroom),
-        not_bounded=tuple(read.not_bounded),
-    )
+        return msgspec.convert({**fields, "error": error}, RiskReport)
 
 
 def change_document(change: LimitChange) -> Document:
