@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from threading import Lock
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import redis
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, start_http_server
@@ -17,7 +17,6 @@ from prometheus_client.core import (
     Metric,
 )
 
-from risk_tasks.cache import CircuitBreaker, TwoTiers
 from risk_tasks.errors import StartError, TransportError
 from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.metrics import BlockOutcome, BlockRecord
@@ -27,6 +26,10 @@ from risk_tasks.store.published import MarketStore
 from risk_tasks.store.recompute import RecomputeStore
 from risk_tasks.store.roles import RoleStore
 from risk_tasks.store.telemetry import Backlog, LaneBacklog, read_backlog
+
+if TYPE_CHECKING:
+    # Only the worker has the libraries of the cache.
+    from risk_tasks.cache import CircuitBreaker, TwoTiers
 
 PREFIX = "risk_tasks"
 #: upper bounds in seconds: fine where targets lie, up to the usual timeout of a client and beyond
@@ -264,6 +267,16 @@ _LANE_GAUGES: Mapping[str, tuple[str, Callable[[LaneBacklog], float]]] = {
         lambda lane: lane.oldest_age_s or 0.0,
     ),
 }
+_LIVE_GAUGES = {
+    "portfolios": ("live_portfolios", "Live portfolios."),
+    "dirty": ("live_dirty", "Live portfolios that changed and wait."),
+    "outdated": ("live_outdated", "Live portfolios on an earlier market or limit set."),
+    "in_progress": ("live_in_progress", "Live portfolios that are being computed."),
+    "oldest_dirty_s": (
+        "live_oldest_dirty_seconds",
+        "How long the oldest changed live portfolio has waited; 0 without one.",
+    ),
+}
 _SHARD_GAUGES: Mapping[str, tuple[str, Callable[[LaneShards], float]]] = {
     "shards": ("Shards of a lane.", lambda lane: len(lane.shards)),
     "orphaned_shards": ("Shards that no running worker leases.", lambda lane: len(lane.orphaned)),
@@ -323,18 +336,7 @@ class ServerMetrics:
         for counter, (name, meaning) in _SERVER_COUNTERS.items():
             yield _counter(name, meaning, backlog.counters.get(counter, 0))
         live = RecomputeStore(self._client).counts()
-        yield _gauge("live_portfolios", "Live portfolios.", live.portfolios)
-        yield _gauge("live_dirty", "Live portfolios that changed and wait.", live.dirty)
-        yield _gauge(
-            "live_outdated", "Live portfolios on an earlier market or limit set.", live.outdated
-        )
-        yield _gauge(
-            "live_in_progress", "Live portfolios that are being computed.", live.in_progress
-        )
-        yield _gauge(
-            "live_oldest_dirty_seconds",
-            "How long the oldest changed live portfolio has waited; 0 without one.",
-            live.oldest_dirty_s,
-        )
+        for field, (name, meaning) in _LIVE_GAUGES.items():
+            yield _gauge(name, meaning, getattr(live, field))
         has_default = DEFAULT_NAME in MarketStore(self._client).current()
         yield _gauge("default_market", "Whether a default market is published.", has_default)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import redis
@@ -11,13 +10,13 @@ import structlog
 
 from risk_tasks.errors import TransportError
 from risk_tasks.metrics import NullRecorder, Recorder
+from risk_tasks.monitoring.prometheus import CacheMetrics, Collector, Endpoint, WorkerMetrics
 from risk_tasks.monitoring.recording import BufferedRecorder, Sink, SlotWriter
 from risk_tasks.roles.presence import Repeater
 from risk_tasks.settings import Settings
 from risk_tasks.store.telemetry import SlotStore
 
 if TYPE_CHECKING:
-    from risk_tasks.monitoring.prometheus import Collector, Endpoint
     from risk_tasks.roles.compiling import KernelSupply
     from risk_tasks.roles.result_cache import TieredCache
 
@@ -27,14 +26,11 @@ log = structlog.get_logger("risk_tasks")
 _FLUSH_EVERY_S = 1.0
 
 
-def open_endpoint(settings: Settings, role: str, *make: Callable[[], Collector]) -> Endpoint | None:
-    """Serve the collectors that `make` returns to Prometheus; None if no port is set."""
+def open_endpoint(settings: Settings, role: str, *collectors: Collector) -> Endpoint | None:
+    """Serve `collectors` to Prometheus; None if no port is set."""
     if settings.metrics == "off" or settings.metrics_port is None:
         return None
-    # A role without an endpoint does not need the library.
-    from risk_tasks.monitoring.prometheus import Endpoint
-
-    return Endpoint(settings.metrics_host, settings.metrics_port, role, [one() for one in make])
+    return Endpoint(settings.metrics_host, settings.metrics_port, role, collectors)
 
 
 def endpoint_fields(endpoint: Endpoint | None) -> dict[str, int]:
@@ -65,10 +61,10 @@ class WorkerMonitoring:
         )
         sinks: list[Sink] = [self._slots]
         if settings.metrics_port is not None:
-            from risk_tasks.monitoring.prometheus import WorkerMetrics
-
             exposed = WorkerMetrics(settings.concurrency, lambda: kernels.state)
-            self.endpoint = open_endpoint(settings, "worker", lambda: exposed, cache.metrics)
+            self.endpoint = open_endpoint(
+                settings, "worker", exposed, CacheMetrics(cache.tiers, cache.breaker)
+            )
             sinks.append(exposed)
         self.recorder = self._late = BufferedRecorder(sinks)
         self._repeater = Repeater(self._flush, every_s=_FLUSH_EVERY_S, name="metrics")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 from risk_tasks.cache import (
     CacheCounters,
@@ -23,9 +22,6 @@ from risk_tasks.keys import CACHE_PREFIX, LEASE_PREFIX
 from risk_tasks.settings import Settings
 from risk_tasks.store.roles import CacheCountsStore
 from risk_tasks.store.telemetry import LookUps
-
-if TYPE_CHECKING:
-    from risk_tasks.monitoring.prometheus import Collector
 
 #: more than the threads of a worker: a thread without a connection would compute a result again
 _MAX_CONNECTIONS = 512
@@ -46,13 +42,6 @@ class TieredCache:
         """Return the look-ups of this process so far."""
         counts = self.counters.snapshot()
         return LookUps(counts.look_ups, counts.hits)
-
-    def metrics(self) -> Collector:
-        """Return the metrics of this process for Prometheus."""
-        # A role without an endpoint does not need the library.
-        from risk_tasks.monitoring.prometheus import CacheMetrics
-
-        return CacheMetrics(self.tiers, self.breaker)
 
 
 def open_cache(settings: Settings) -> TieredCache:

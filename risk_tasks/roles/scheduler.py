@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
-import redis
 import structlog
 from celery.signals import beat_init
 
@@ -15,6 +14,7 @@ from risk_tasks.app import create_app
 from risk_tasks.broker.heartbeat import Heartbeat
 from risk_tasks.connection import connect
 from risk_tasks.errors import InputFileError
+from risk_tasks.monitoring.prometheus import ServerMetrics
 from risk_tasks.queues import LANE_OF_KIND, PREWARM_TASK, SWEEP_TASK
 from risk_tasks.readers.files import path_of, read_text
 from risk_tasks.roles.live import live_upkeep
@@ -25,9 +25,6 @@ from risk_tasks.settings import Settings
 from risk_tasks.store.prewarm import PrewarmPolicy
 from risk_tasks.store.roles import RoleStore
 from risk_tasks.upkeep.ledger import Reaper
-
-if TYPE_CHECKING:
-    from risk_tasks.monitoring.prometheus import Collector
 
 log = structlog.get_logger("risk_tasks")
 
@@ -87,7 +84,7 @@ def run_scheduler(
     configure_logs(settings.log_level, settings.log_format)
     name = name or unique_name("scheduler")
     client = connect(settings.broker_url.get_secret_value(), socket_timeout_s=5.0)
-    endpoint = open_endpoint(settings, "scheduler", lambda: _server_metrics(client))
+    endpoint = open_endpoint(settings, "scheduler", ServerMetrics(client))
     reaper, heartbeat = Reaper(client), Heartbeat(settings.heartbeat_file)
 
     def reap() -> None:
@@ -121,9 +118,3 @@ def run_scheduler(
             endpoint.close()
         log.info("scheduler.stopped", name=name)
     return 0
-
-
-def _server_metrics(client: redis.Redis) -> Collector:
-    from risk_tasks.monitoring.prometheus import ServerMetrics
-
-    return ServerMetrics(client)

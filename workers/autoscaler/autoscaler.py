@@ -229,7 +229,7 @@ def run_autoscaler(settings: AutoscalerSettings) -> int:
     store, driver = AutoscalerStore(client), _driver(settings, client)
     autoscaler = Autoscaler(name, policy, SignalReader(client), driver, store, time.monotonic)
     heartbeat = Heartbeat(settings.heartbeat_file)
-    endpoint = open_endpoint(settings, "autoscaler", lambda: autoscaler)
+    endpoint = open_endpoint(settings, "autoscaler", autoscaler)
     bounds = {"min_workers": policy.min_workers, "max_workers": policy.max_workers}
     fields = {**bounds, **endpoint_fields(endpoint)}
     log.info("autoscaler.ready", name=name, driver=driver.name, **fields)
