@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, TypeAlias
 
 
 class BlockOutcome(StrEnum):
@@ -37,14 +38,5 @@ class BlockRecord(NamedTuple):
     total_s: float | None
 
 
-class Recorder(Protocol):
-    """Takes records from any thread, at once and without errors: no check waits for a metric."""
-
-    def record(self, block: BlockRecord) -> None: ...
-
-
-class NullRecorder:
-    """Ignores records, where metrics are off."""
-
-    def record(self, block: BlockRecord) -> None:
-        """Ignore `block`."""
+#: takes records from any thread, at once and without errors: no check waits for a metric
+Record: TypeAlias = Callable[[BlockRecord], object]

@@ -19,7 +19,7 @@ from risk_tasks.broker.redaction import (
     SummarisedRequest,
 )
 from risk_tasks.errors import TransportError, WireError
-from risk_tasks.metrics import BlockOutcome, BlockRecord, Recorder
+from risk_tasks.metrics import BlockOutcome, BlockRecord, Record
 from risk_tasks.model.report import ReportStatus
 from risk_tasks.queues import (
     CHECK_BLOCK_TASK,
@@ -54,7 +54,7 @@ def register(
     service: Service,
     documents: DocumentService,
     broker: BlockBroker,
-    recorder: Recorder,
+    record_block: Record,
 ) -> None:
     """Register the tasks that answer checks, and the sweep."""
 
@@ -71,7 +71,7 @@ def register(
         total_ms = _with_retry(lambda: broker.finish(block_id, data))
         ended = time.perf_counter()
         record = _record(block, answer, started - fetching, ended - fetching, total_ms)
-        recorder.record(record)
+        record_block(record)
         _log(
             "block.finished",
             record,
@@ -98,7 +98,7 @@ def register(
             busy_s=took_s,
             total_s=None,
         )
-        recorder.record(record)
+        record_block(record)
         _log("check.finished", record, task=check.request.id)
         return SummarisedReport(document)
 

@@ -9,7 +9,7 @@ import redis
 import structlog
 
 from risk_tasks.errors import TransportError
-from risk_tasks.metrics import NullRecorder, Recorder
+from risk_tasks.metrics import Record
 from risk_tasks.monitoring.prometheus import CacheMetrics, Collector, Endpoint, WorkerMetrics
 from risk_tasks.monitoring.recording import BufferedRecorder, Sink, SlotWriter
 from risk_tasks.roles.presence import Repeater
@@ -49,7 +49,7 @@ class WorkerMonitoring:
         cache: TieredCache,
         kernels: KernelSupply,
     ) -> None:
-        self.recorder: Recorder = NullRecorder()
+        self.record: Record = lambda _: None
         self.endpoint: Endpoint | None = None
         self._repeater: Repeater | None = None
         if settings.metrics == "off":
@@ -66,7 +66,8 @@ class WorkerMonitoring:
                 settings, "worker", exposed, CacheMetrics(cache.tiers, cache.breaker)
             )
             sinks.append(exposed)
-        self.recorder = self._late = BufferedRecorder(sinks)
+        self._recorder = BufferedRecorder(sinks)
+        self.record = self._recorder.record
         self._repeater = Repeater(self._flush, every_s=_FLUSH_EVERY_S, name="metrics")
 
     def start(self) -> None:
@@ -85,5 +86,5 @@ class WorkerMonitoring:
             self.endpoint.close()
 
     def _flush(self) -> None:
-        self._late.flush()
+        self._recorder.flush()
         self._slots.write()

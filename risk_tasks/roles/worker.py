@@ -44,7 +44,7 @@ from risk_tasks.store.portfolios import PortfolioStore
 from risk_tasks.store.prewarm import PopularityStore, PrewarmStore
 from risk_tasks.store.published import LimitStore, MarketStore
 from risk_tasks.store.recompute import RecomputeStore
-from risk_tasks.store.roles import CacheCountsStore, RoleStore, RunningRole
+from risk_tasks.store.roles import CacheCountsStore, RoleStore
 from risk_tasks.store.shards import ShardStore
 from risk_tasks.upkeep.breach_dispatch import BreachDispatch
 
@@ -102,7 +102,7 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     app = create_app(settings, n_shards=n_shards)
     if n_shards > 1:
         app.steps["consumer"].add(following(shards.order))
-    tasks.register(app, service, documents, BlockBroker(client), metrics.recorder)
+    tasks.register(app, service, documents, BlockBroker(client), metrics.record)
     tasks.register_prewarming(app, prewarmer)
     tasks.register_live(
         app,
@@ -113,7 +113,13 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     kernels.prepare()
     roles, preloader = RoleStore(client), MarketPreloader(market_cache.get)
     presence = Presence(
-        roles, "worker", name, ",".join(lanes), _renewing(roles, preloader), **kernels.state
+        roles,
+        "worker",
+        name,
+        ",".join(lanes),
+        # Renews the entry and reads the current markets in one round trip.
+        lambda role: preloader.set_current(roles.renew_and_look(role)),
+        **kernels.state,
     )
     kernels.changed = lambda: presence.update(**kernels.state)
     upkeep: list[
@@ -154,11 +160,6 @@ def _agree(client: redis.Redis, settings: Settings) -> int:
     """Return the number of shards; raises `ShardCountError` if other roles use another number."""
     is_served = any(role.role == "worker" for role in RoleStore(client).running())
     return ShardStore(client).agree(settings.shards, is_served=is_served)
-
-
-def _renewing(roles: RoleStore, preloader: MarketPreloader) -> Callable[[RunningRole], None]:
-    """Return a call that renews the role and reads the current markets in one round trip."""
-    return lambda role: preloader.set_current(roles.renew_and_look(role))
 
 
 def _held_limits(limits: LimitStore) -> Callable[[str], LimitSet]:

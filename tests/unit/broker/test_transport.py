@@ -76,7 +76,7 @@ def test_an_unknown_task_and_invalid_times_are_refused():
 def test_the_guard_accepts_exactly_the_tasks_that_workers_serve():
     """Celery would reject a task that no worker has registered, and lose it."""
     app = create_app(Settings(broker_url="redis://nobody:1/0"))
-    register(app, service=None, documents=None, broker=None, recorder=None)
+    register(app, service=None, documents=None, broker=None, record_block=None)
     register_prewarming(app, prewarmer=None)
     register_live(app, positions=None, dispatch=None)
     served = {name for name in app.tasks if not name.startswith("celery.")}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from risk_tasks.metrics import NullRecorder
 from risk_tasks.monitoring.recording import BufferedRecorder
 from tests.unit.monitoring.records import block
 
@@ -52,7 +51,3 @@ def test_no_record_of_many_threads_is_lost_during_a_flush():
     recorder.flush()
 
     assert sorted(record.n_checks for record in sink.records) == list(range(2_000))
-
-
-def test_the_null_recorder_ignores_records():
-    assert NullRecorder().record(block()) is None
