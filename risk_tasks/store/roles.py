@@ -10,7 +10,6 @@ import msgspec
 import redis
 
 from risk_tasks.connection import Store, hold_lock, text
-from risk_tasks.errors import DecodeError
 from risk_tasks.keys import (
     AUTOSCALER_KEY,
     AUTOSCALER_LOCK_KEY,
@@ -24,6 +23,7 @@ from risk_tasks.keys import (
     role_key,
 )
 from risk_tasks.scripts import Script
+from risk_tasks.wire.framing import decoding
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +199,5 @@ class AutoscalerStore(Store):
         data = self._client.get(AUTOSCALER_KEY)
         if data is None:
             return None
-        try:
+        with decoding("report of the autoscaler"):
             return msgspec.json.decode(data, type=AutoscalerReport)
-        except msgspec.MsgspecError as error:
-            raise DecodeError(f"The report of the autoscaler cannot be read: {error}.") from error

@@ -10,7 +10,6 @@ import msgspec
 import redis
 
 from risk_tasks.connection import Store, server_s, text, transport_errors
-from risk_tasks.errors import DecodeError
 from risk_tasks.histograms import DurationsDocument
 from risk_tasks.keys import (
     COUNTERS_KEY,
@@ -26,6 +25,7 @@ from risk_tasks.keys import (
     waiting_key,
 )
 from risk_tasks.queues import OVERDUE_GRACE_S, Lane, queues_of
+from risk_tasks.wire.framing import decoding
 
 
 class LaneWork(msgspec.Struct, frozen=True):
@@ -115,23 +115,18 @@ class SlotStore(Store):
         ]
         seconds = now_s - min(begun, default=first) * SLOT_S
         by_worker: dict[str, list[Slot]] = {}
-        for (entry, _), data in zip(entries, found, strict=True):
-            if data is not None:
-                worker = text(entry).partition(":")[2]
-                by_worker.setdefault(worker, []).append(_decode(data))
+        with decoding("slot of a worker"):
+            for (entry, _), data in zip(entries, found, strict=True):
+                if data is not None:
+                    worker = text(entry).partition(":")[2]
+                    slot = msgspec.json.decode(data, type=Slot)
+                    by_worker.setdefault(worker, []).append(slot)
         return Window(now_s, max(seconds, 1.0), by_worker, _summed(unanswered))
 
 
 def slot_number(now_s: float) -> int:
     """Return the number of the slot at a time of the server's clock."""
     return int(now_s // SLOT_S)
-
-
-def _decode(data: bytes) -> Slot:
-    try:
-        return msgspec.json.decode(data, type=Slot)
-    except msgspec.MsgspecError as error:
-        raise DecodeError(f"The measurements of a worker cannot be read: {error}.") from error
 
 
 def _summed(counts: list[dict[bytes | str, bytes | str]]) -> dict[str, int]:

@@ -244,7 +244,7 @@ def test_a_slot_of_another_format_is_a_typed_error(client, server):
     store.write(now, "a", Slot(1, 1.0))
     server.client.set(slot_key(f"{now}:a"), b'{"threads": "many"}')
 
-    with pytest.raises(DecodeError, match="measurements of a worker"):
+    with pytest.raises(DecodeError, match="slot of a worker"):
         read_status(client)
 
 
