@@ -49,14 +49,6 @@ class CacheCounts:
         """Return the number of keys that either tier had."""
         return self.local_hits + self.shared_hits
 
-    @property
-    def cache_hit_ratio(self) -> float | None:
-        """Return hits over look-ups, from 0 to 1; None without look-ups.
-
-        Only measures that may be cached are looked up.
-        """
-        return self.hits / self.look_ups if self.look_ups else None
-
     def since(self, earlier: CacheCounts) -> CacheCounts:
         """Return what was added after `earlier`."""
         before = asdict(earlier)

@@ -8,7 +8,7 @@ from typing import Any
 
 import redis
 
-from risk_tasks.connection import text, transport_errors
+from risk_tasks.connection import server_s, text, transport_errors
 from risk_tasks.histograms import Durations
 from risk_tasks.keys import SHARD_LEASE_TTL_S, shard_workers_key
 from risk_tasks.monitoring.recording import LaneCounts
@@ -258,8 +258,7 @@ def read_shards(client: redis.Redis) -> dict[str, LaneShards]:
 def _lane_shards(client: redis.Redis, lane: Lane, waiting: tuple[Waiting, ...]) -> LaneShards:
     leases = ShardStore(client).leases(lane)
     with transport_errors(client):
-        seconds, micros = client.time()
-        oldest_ms = seconds * 1e3 + micros / 1e3 - SHARD_LEASE_TTL_S * 1e3
+        oldest_ms = (server_s(client.time()) - SHARD_LEASE_TTL_S) * 1e3
         living: Any = client.zrangebyscore(shard_workers_key(lane), oldest_ms, "+inf")
     workers = dict.fromkeys(sorted(text(name) for name in living), 0)
     shards = []

@@ -11,6 +11,8 @@ from risk_tasks.connection import Store, text
 from risk_tasks.keys import CLAIM_TTL_S, RESULT_TTL_S, idempotency_key
 from risk_tasks.scripts import Script
 
+_CLAIM_MS = round(CLAIM_TTL_S * 1e3)
+
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
@@ -43,9 +45,8 @@ Standing: TypeAlias = Claimed | Reused | Running | Answered
 class IdempotencyStore(Store):
     """Claims and answers by digest of the key. A claim expires unless it is renewed."""
 
-    def __init__(self, client: redis.Redis, *, claim_ttl_s: float = CLAIM_TTL_S) -> None:
+    def __init__(self, client: redis.Redis) -> None:
         super().__init__(client)
-        self._claim_ms = round(claim_ttl_s * 1e3)
         self._claim, self._renew, self._settle = (
             Script(client, "risk_tasks.store", "idempotency", name)
             for name in ("claim", "renew", "settle")
@@ -53,7 +54,7 @@ class IdempotencyStore(Store):
 
     def claim(self, key: str, request: str, owner: str) -> Standing:
         """Claim `key` for the request with this digest, unless it has a claim or an answer."""
-        reply: Any = self._claim(keys=[idempotency_key(key)], args=[request, owner, self._claim_ms])
+        reply: Any = self._claim(keys=[idempotency_key(key)], args=[request, owner, _CLAIM_MS])
         match text(reply[0]):
             case "claimed":
                 return Claimed()
@@ -65,7 +66,7 @@ class IdempotencyStore(Store):
 
     def renew(self, key: str, owner: str) -> bool:
         """Renew the claim of `owner`; False if `owner` has lost it."""
-        return bool(self._renew(keys=[idempotency_key(key)], args=[owner, self._claim_ms]))
+        return bool(self._renew(keys=[idempotency_key(key)], args=[owner, _CLAIM_MS]))
 
     def keep(self, key: str, owner: str, answer: Answered) -> bool:
         """Store `answer` for `RESULT_TTL_S`; False if `owner` has lost the claim."""
