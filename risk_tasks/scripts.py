@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from hashlib import sha1
 from importlib.resources import files
@@ -14,6 +14,7 @@ from redis.exceptions import NoScriptError
 
 Command: TypeAlias = Sequence[Any]
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 _SECTION = re.compile(r"^-- script: (\w+)$", re.MULTILINE)
 
@@ -67,6 +68,12 @@ class Script:
         except NoScriptError:  # after a restart or SCRIPT FLUSH
             self._client.script_load(self._text)
             return call()
+
+
+def in_chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """Yield `items` in chunks of `size`, so that no script call blocks the server for long."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 @cache

@@ -18,8 +18,8 @@ from types import TracebackType
 from typing import Self
 
 from risk_tasks.cache.server import CacheServer
-from risk_tasks.cache.tiers import CachedValue, SharedTier, TwoTiers, in_chunks
-from risk_tasks.scripts import Script
+from risk_tasks.cache.tiers import KEYS_PER_SCRIPT, CachedValue, SharedTier, TwoTiers
+from risk_tasks.scripts import Script, in_chunks
 
 #: the server is polled again after a tenth of the time waited so far, within these bounds
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.05
@@ -50,7 +50,7 @@ class Leases:
         return self._server.call(
             lambda client: [
                 Claim(answer)
-                for chunk in in_chunks(keys)
+                for chunk in in_chunks(keys, KEYS_PER_SCRIPT)
                 for answer in Script(client, "risk_tasks.cache", "cache", "claim")(
                     keys=[*map(self._name, chunk), *map(self._shared.name, chunk)],
                     args=[token, lease_ms],
@@ -66,7 +66,7 @@ class Leases:
                     Script(client, "risk_tasks.cache", "cache", "release")(
                         keys=[*map(self._name, chunk)], args=[token]
                     )
-                    for chunk in in_chunks(keys)
+                    for chunk in in_chunks(keys, KEYS_PER_SCRIPT)
                 ]
             )
 

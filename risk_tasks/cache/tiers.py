@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 import redis
 from cachetools import TLRUCache
@@ -17,14 +17,12 @@ from cachetools import TLRUCache
 from risk_tasks.cache.counters import CacheCounters
 from risk_tasks.cache.entry import FORMAT_VERSION, Entry, decode_entry, encode_entry
 from risk_tasks.cache.server import CacheServer, ServerClock
-from risk_tasks.scripts import Script
-
-Item = TypeVar("Item")
+from risk_tasks.scripts import Script, in_chunks
 
 #: memory of an entry beside its key and its value: the objects that hold it, measured as 480
 ENTRY_OVERHEAD_BYTES = 500
 #: keys of one script call, so that it does not block the server for long
-_KEYS_PER_SCRIPT = 500
+KEYS_PER_SCRIPT = 500
 
 
 class CachedValue(NamedTuple):
@@ -33,12 +31,6 @@ class CachedValue(NamedTuple):
     value: bytes
     ttl_s: float
     cost_s: float = 0.0
-
-
-def in_chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    """Yield `items` in chunks that one script call may take."""
-    for start in range(0, len(items), _KEYS_PER_SCRIPT):
-        yield items[start : start + _KEYS_PER_SCRIPT]
 
 
 class LocalTier:
@@ -185,7 +177,7 @@ class SharedTier:
             self._clock.set(client.time())
         now_ms = cast("int", self._clock.now_ms())
         store = Script(client, "risk_tasks.cache", "cache", "store")
-        for chunk in in_chunks(list(values.items())):
+        for chunk in in_chunks(list(values.items()), KEYS_PER_SCRIPT):
             args: list[int | bytes] = []
             for key, (value, ttl_s, cost_s) in chunk:
                 ttl_ms = max(1, round(ttl_s * 1_000))

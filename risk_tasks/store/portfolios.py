@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -24,7 +24,7 @@ from risk_tasks.keys import (
 )
 from risk_tasks.model.live import CriticalEvent, LiveReport
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.scripts import Script
+from risk_tasks.scripts import Script, in_chunks
 from risk_tasks.wire.documents import read_report
 from risk_tasks.wire.framing import decoding
 
@@ -136,7 +136,7 @@ class PortfolioStore(Store):
         event_id = event_id or uuid.uuid4().hex
         missing = [
             text(missing)
-            for part in _parts(ids)
+            for part in in_chunks(ids, _AT_ONCE)
             for missing in self._critical_event(args=[event_id, reason, *part])
         ]
         event = CriticalEvent(
@@ -160,7 +160,7 @@ class PortfolioStore(Store):
 
     def get_many(self, portfolio_ids: Sequence[str]) -> list[Portfolio | None]:
         """Return the portfolios in the order of their ids, None for an id that is not live."""
-        return [found for part in _parts(portfolio_ids) for found in self._get(part)]
+        return [found for part in in_chunks(portfolio_ids, _AT_ONCE) for found in self._get(part)]
 
     def _get(self, portfolio_ids: Sequence[str]) -> list[Portfolio | None]:
         # In one transaction, because the version and the positions of a portfolio belong together.
@@ -247,11 +247,6 @@ def portfolio_of(
         tags=attributes.tags,
         version=version,
     )
-
-
-def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), _AT_ONCE):
-        yield ids[start : start + _AT_ONCE]
 
 
 def _words(numbers: Mapping[str, float]) -> list[str]:

@@ -25,7 +25,7 @@ from risk_tasks.keys import (
     PREWARM_WORK_TTL_S,
     popular_key,
 )
-from risk_tasks.scripts import Script
+from risk_tasks.scripts import Script, in_chunks
 
 #: requests of one script call, so that it does not block the server for long
 _PER_SCRIPT = 500
@@ -57,9 +57,7 @@ class PopularityStore(Store):
 
     def add(self, counted: Mapping[str, tuple[float, bytes]]) -> None:
         """Add a count above 0 to each digest, and store its request where it is missing."""
-        digests = list(counted)
-        for start in range(0, len(digests), _PER_SCRIPT):
-            part = digests[start : start + _PER_SCRIPT]
+        for part in in_chunks(list(counted), _PER_SCRIPT):
             counts = [word for digest in part for word in (digest, counted[digest][0])]
             missing = self._add(
                 keys=[POPULAR_KEY],
