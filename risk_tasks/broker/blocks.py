@@ -114,11 +114,9 @@ class BlockBroker(Store):
         super().__init__(client)
         #: the number of shards, as the last call of `enqueue` returned it
         self.n_shards = 1
-        self._enqueue = _Script(client, "enqueue")
-        self._start = _Script(client, "start")
-        self._finish = _Script(client, "finish")
-        self._sweep = _Script(client, "sweep")
-        self._reap = _Script(client, "reap")
+        self._enqueue, self._start, self._finish, self._sweep, self._reap = (
+            _Script(client, name) for name in ("enqueue", "start", "finish", "sweep", "reap")
+        )
 
     def enqueue(
         self,

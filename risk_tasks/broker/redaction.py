@@ -21,7 +21,6 @@ def request_summary(lane: str, args: Sequence[object], request: Mapping[str, Any
 
 def change_summary(lane: str, args: Sequence[object], request: Mapping[str, Any]) -> str:
     """Return one line about a change of a live portfolio, valid or not."""
-    del args  # changes come as keyword arguments
     portfolio, deltas = request.get("portfolio"), request.get("deltas")
     held = portfolio if isinstance(portfolio, Mapping) else {}
     changed = deltas if isinstance(deltas, Mapping) else held.get("positions")
@@ -31,7 +30,6 @@ def change_summary(lane: str, args: Sequence[object], request: Mapping[str, Any]
 
 def event_summary(lane: str, args: Sequence[object], request: Mapping[str, Any]) -> str:
     """Return one line about a critical event, valid or not."""
-    del args  # events come as keyword arguments
     ids = request.get("portfolio_ids")
     which = "all portfolios" if ids is None else _count(ids, "portfolio")
     return f"{lane}: {shown_id(request.get('event', '?'))}, {which}"

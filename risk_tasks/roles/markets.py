@@ -8,26 +8,22 @@ from collections.abc import Callable, Mapping
 from risk_tasks.roles.presence import Repeater
 
 
-class MarketPreloader:
+class MarketPreloader(Repeater):
     """Loads current markets in a thread of its own, so that renewing a lease does not wait for it.
 
     `load` takes an id, and returns at once for a market that is in memory.
     """
 
     def __init__(self, load: Callable[[str], object]) -> None:
+        super().__init__(self._step, every_s=0.0, name="markets")
         self._load = load
         self._current: Mapping[str, str] = {}
         self._changed = threading.Event()
-        self._is_stopped = False
-        self._repeater = Repeater(self._step, every_s=0.0, name="markets")
-
-    def start(self) -> None:
-        self._repeater.start()
 
     def stop(self) -> None:
-        self._is_stopped = True
+        self._stopped.set()
         self._changed.set()
-        self._repeater.stop()
+        super().stop()
 
     def set_current(self, current: Mapping[str, str]) -> None:
         """Set the ids of current markets by name; a market that failed to load is tried again."""
@@ -42,5 +38,5 @@ class MarketPreloader:
 
     def _step(self) -> None:
         self._changed.wait()
-        if not self._is_stopped:
+        if not self._stopped.is_set():
             self.load_current()

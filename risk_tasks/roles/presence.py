@@ -43,16 +43,15 @@ class Repeater:
 
     def _run(self) -> None:
         while True:
+            pause_s = max(self._every_s, _AFTER_ERROR_S)
             try:
                 self._work()
                 pause_s = self._every_s
             except RiskTasksError as error:
                 log.warning("repeater.failed", work=self._thread.name, error=str(error))
-                pause_s = max(self._every_s, _AFTER_ERROR_S)
             except Exception:
                 # Without this the thread would end unnoticed.
                 log.exception("repeater.failed", work=self._thread.name)
-                pause_s = max(self._every_s, _AFTER_ERROR_S)
             if self._stopped.wait(pause_s):
                 return
 

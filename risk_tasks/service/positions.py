@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from risk_tasks.errors import InvalidSettingsError, RequestError
@@ -102,12 +103,5 @@ def _answer(
                 )
         event_id = read_event_id(request.get("event_id"), task_id)
         return {"status": ReportStatus.OK.value, **do(request, event_id)}
-    except RequestError as refused:
-        error = describe(refused)
-        return {
-            "status": ReportStatus.ERROR.value,
-            "code": error.code,
-            "message": error.message,
-            "field": error.field,
-            "remedy": error.remedy,
-        }
+    except RequestError as error:
+        return {"status": ReportStatus.ERROR.value, **asdict(describe(error))}
