@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import structlog
 from celery import Celery, Task
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
@@ -19,6 +18,7 @@ from risk_tasks.broker.redaction import (
     SummarisedRequest,
 )
 from risk_tasks.errors import TransportError, WireError
+from risk_tasks.log import log
 from risk_tasks.metrics import BlockOutcome, BlockRecord, Record
 from risk_tasks.model.report import ReportStatus
 from risk_tasks.queues import (
@@ -38,8 +38,6 @@ from risk_tasks.store.prewarm import PrewarmPolicy
 from risk_tasks.upkeep.breach_dispatch import BreachDispatch
 from risk_tasks.upkeep.ledger import sweep
 from risk_tasks.wire.answer import AnswerBlock, encode_answer, encode_failure
-
-log = structlog.get_logger("risk_tasks")
 
 Result = TypeVar("Result")
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import structlog
 from celery import bootsteps
 from celery.worker.consumer import Consumer
 from celery.worker.consumer.tasks import Tasks
 from celery.worker.state import maybe_shutdown
 from kombu.utils.scheduling import priority_cycle
 
-log = structlog.get_logger("risk_tasks")
+from risk_tasks.log import log
 
 #: one fetch in this many starts with the last lane, so that a full earlier lane does not stop it
 RESERVED_SHARE = 20

@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import structlog
-
-log = structlog.get_logger("risk_tasks")
+from risk_tasks.log import log
 
 
 class Heartbeat:

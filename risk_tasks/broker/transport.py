@@ -14,16 +14,14 @@ from typing import Any, cast
 
 import msgspec
 import redis
-import structlog
 from kombu.transport import virtual
 from kombu.transport.redis import Channel, QoS, Transport
 
 from risk_tasks.broker.dead_letters import DeadLetters
 from risk_tasks.broker.heartbeat import Heartbeat
 from risk_tasks.connection import text
+from risk_tasks.log import log
 from risk_tasks.queues import CHECK_BLOCK_TASK, SERVED_TASKS, lane_of_queue
-
-log = structlog.get_logger("risk_tasks")
 
 #: `risk.check` carries its portfolio in the message
 MAX_MESSAGE_BYTES = 1 << 20

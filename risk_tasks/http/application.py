@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 
 import msgspec
-import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -29,8 +28,7 @@ from risk_tasks.http.openapi import (
     openapi_document,
 )
 from risk_tasks.http.problems import ProblemError
-
-log = structlog.get_logger("risk_tasks")
+from risk_tasks.log import log
 
 operations = Operations()
 

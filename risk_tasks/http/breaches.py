@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator, Sequence
 
 import msgspec
-import structlog
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -23,11 +22,10 @@ from risk_tasks.http.authentication import Role
 from risk_tasks.http.gateway import Gateway
 from risk_tasks.http.openapi import TEXT, Content, Operations, Parameter, ResponseSpec
 from risk_tasks.http.problems import ProblemError
+from risk_tasks.log import log
 from risk_tasks.model.live import LimitChange
 from risk_tasks.store.breaches import MAX_PER_READ, NOW, is_position
 from risk_tasks.wire.documents import change_document
-
-log = structlog.get_logger("risk_tasks")
 
 operations = Operations()
 

@@ -12,14 +12,11 @@ import threading
 import time
 from collections.abc import Callable
 
-import structlog
-
 from risk_tasks.kernels import jit
 from risk_tasks.kernels.cache import FOLDER, Cache
 from risk_tasks.kernels.catalogue import compile_one, kernels
 from risk_tasks.kernels.jit import Specialization
-
-log = structlog.get_logger("risk_tasks")
+from risk_tasks.log import log
 
 _LOOK_EVERY_S = 0.05
 #: how long after a compiler process that failed the next one is started

@@ -5,19 +5,17 @@ from __future__ import annotations
 import signal
 from typing import Any
 
-import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
 
 from risk_tasks.app import create_app
 from risk_tasks.connection import connect
 from risk_tasks.errors import InvalidSettingsError
+from risk_tasks.log import log
 from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.presence import Presence, unique_name
 from risk_tasks.settings import FLOWER_USER, PREFIX, Settings
 from risk_tasks.store.roles import RoleStore
-
-log = structlog.get_logger("risk_tasks")
 
 _COLUMNS = "name,args,state,result,received,runtime,worker,uuid"
 #: about 2 KiB each

@@ -8,21 +8,19 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 
-import structlog
 import uvicorn
 
 from risk_tasks.client import AsyncRiskClient
 from risk_tasks.connection import connect, transport_errors
 from risk_tasks.errors import StartError
 from risk_tasks.http import BodyBounds, Gateway, create_application, read_tokens, require_safe
+from risk_tasks.log import log
 from risk_tasks.roles.http_protocol import GatewayProtocol
 from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.presence import Presence, unique_name
 from risk_tasks.settings import PREFIX, Settings
 from risk_tasks.store.idempotency import IdempotencyStore
 from risk_tasks.store.roles import RoleStore
-
-log = structlog.get_logger("risk_tasks")
 
 #: the client name of all its checks, for the quota of the critical lane
 CLIENT_NAME = "gateway"

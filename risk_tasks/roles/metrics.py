@@ -6,9 +6,9 @@ import uuid
 from typing import TYPE_CHECKING
 
 import redis
-import structlog
 
 from risk_tasks.errors import TransportError
+from risk_tasks.log import log
 from risk_tasks.metrics import Record
 from risk_tasks.monitoring.prometheus import CacheMetrics, Collector, Endpoint, WorkerMetrics
 from risk_tasks.monitoring.recording import BufferedRecorder, Sink, SlotWriter
@@ -19,8 +19,6 @@ from risk_tasks.store.telemetry import SlotStore
 if TYPE_CHECKING:
     from risk_tasks.roles.compiling import KernelSupply
     from risk_tasks.roles.result_cache import TieredCache
-
-log = structlog.get_logger("risk_tasks")
 
 #: the longest delay of a figure
 _FLUSH_EVERY_S = 1.0

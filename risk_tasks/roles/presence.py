@@ -10,13 +10,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import structlog
-
 from risk_tasks.errors import RiskTasksError, TransportError
 from risk_tasks.keys import ROLE_TTL_S
+from risk_tasks.log import log
 from risk_tasks.store.roles import RoleStore, RunningRole
-
-log = structlog.get_logger("risk_tasks")
 
 #: the least pause after an error
 _AFTER_ERROR_S = 0.5

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import structlog
 from celery.signals import beat_init
 
 from risk_tasks.app import create_app
 from risk_tasks.broker.heartbeat import Heartbeat
 from risk_tasks.connection import connect
 from risk_tasks.errors import InputFileError
+from risk_tasks.log import log
 from risk_tasks.monitoring.prometheus import ServerMetrics
 from risk_tasks.queues import LANE_OF_KIND, PREWARM_TASK, SWEEP_TASK
 from risk_tasks.readers.files import path_of, read_text
@@ -25,8 +25,6 @@ from risk_tasks.settings import Settings
 from risk_tasks.store.prewarm import PrewarmPolicy
 from risk_tasks.store.roles import RoleStore
 from risk_tasks.upkeep.ledger import Reaper
-
-log = structlog.get_logger("risk_tasks")
 
 _REAP_EVERY_S = 0.5
 

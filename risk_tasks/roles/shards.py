@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import structlog
-
 from risk_tasks.broker.consumer import Order
 from risk_tasks.errors import ShardCountError, TransportError
+from risk_tasks.log import log
 from risk_tasks.queues import SHARDED_LANES, Lane, shard_queue
 from risk_tasks.roles.presence import Repeater
 from risk_tasks.store.shards import LeasedShards, ShardStore
-
-log = structlog.get_logger("risk_tasks")
 
 #: how often a worker renews its leases and looks for late shards of others
 _EVERY_S = 0.25

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis
-import structlog
 from cachetools import LRUCache, cached
 from celery.signals import worker_ready, worker_shutting_down
 
@@ -18,6 +17,7 @@ from risk_tasks.broker.blocks import BlockBroker
 from risk_tasks.broker.consumer import following
 from risk_tasks.connection import connect
 from risk_tasks.errors import InvalidSettingsError
+from risk_tasks.log import log
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.queues import Lane, queues_of
 from risk_tasks.roles.compiling import KernelSupply
@@ -47,8 +47,6 @@ from risk_tasks.store.recompute import RecomputeStore
 from risk_tasks.store.roles import CacheCountsStore, RoleStore
 from risk_tasks.store.shards import ShardStore
 from risk_tasks.upkeep.breach_dispatch import BreachDispatch
-
-log = structlog.get_logger("risk_tasks")
 
 #: interval at which popularity and cache counts are sent to the server
 _FLUSH_EVERY_S = 1.0

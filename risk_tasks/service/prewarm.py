@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 import numpy as np
-import structlog
 
 from risk_tasks.engine import MarketArrays
 from risk_tasks.errors import RiskTasksError
+from risk_tasks.log import log
 from risk_tasks.model.measures import MeasureName, MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.service.popularity import CostlyRequest
@@ -21,8 +21,6 @@ from risk_tasks.store.prewarm import PopularityStore, PrewarmPolicy, PrewarmRun,
 from risk_tasks.store.published import MarketStore
 from risk_tasks.wire.documents import read_settings
 from risk_tasks.wire.request import Terms, pack_portfolios
-
-log = structlog.get_logger("risk_tasks")
 
 #: a step occupies a worker about as long as a block does, so that live checks do not wait longer
 STEP_S = 0.01

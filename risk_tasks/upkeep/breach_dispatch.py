@@ -5,16 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-import structlog
-
 from risk_tasks.broker.envelope import dispatch_message, task_message
 from risk_tasks.errors import ChangesTrimmedError
+from risk_tasks.log import log
 from risk_tasks.model.live import LimitChange
 from risk_tasks.queues import LIMIT_BREACH_TASK
 from risk_tasks.store.breaches import BEGINNING, MAX_PER_READ, BreachStream, ListenerStore, order
 from risk_tasks.wire.documents import change_document
-
-log = structlog.get_logger("risk_tasks")
 
 #: how long one step holds a worker, which also serves the critical lane
 STEP_S = 0.01

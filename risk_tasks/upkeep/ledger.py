@@ -5,13 +5,11 @@ from __future__ import annotations
 import uuid
 
 import redis
-import structlog
 
 from risk_tasks.broker.blocks import BlockBroker, Reaped, Swept
 from risk_tasks.connection import hold_lock
 from risk_tasks.keys import REAPER_LOCK_KEY, REAPER_LOCK_TTL_S
-
-log = structlog.get_logger("risk_tasks")
+from risk_tasks.log import log
 
 #: a sweep stops after this many rounds and leaves the rest to the next one
 _MAX_ROUNDS = 50

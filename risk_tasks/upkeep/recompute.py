@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
-import structlog
 
 from risk_tasks.broker.blocks import BlockBroker, IfMissing, StampRequest
 from risk_tasks.broker.dead_letters import DeadLetters
 from risk_tasks.broker.envelope import block_summary, dispatch_message
 from risk_tasks.errors import DeadLetterError, TransportError
 from risk_tasks.keys import DEFAULT_NAME
+from risk_tasks.log import log
 from risk_tasks.model.live import standings
 from risk_tasks.model.measures import MeasureSettings, parse_measures
 from risk_tasks.model.report import Decision, ReportError, ReportStatus, RiskReport
@@ -23,8 +23,6 @@ from risk_tasks.store.published import LimitStore
 from risk_tasks.store.recompute import Attempt, AttemptResult, RecomputeStore
 from risk_tasks.wire.documents import report_document
 from risk_tasks.wire.request import AttemptMark, Detail, Terms, encode_request, pack_portfolios
-
-log = structlog.get_logger("risk_tasks")
 
 #: longest wait of a step if nothing is due, and if something is due soon
 _IDLE_S, _SOON_S = 1.0, 0.02

@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 import redis
-import structlog
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from risk_tasks.broker.heartbeat import Heartbeat
 from risk_tasks.connection import connect
 from risk_tasks.errors import RiskTasksError, TransportError
+from risk_tasks.log import log
 from risk_tasks.monitoring.status import Status, read_status
 from risk_tasks.queues import Lane
 from risk_tasks.roles.logs import configure_logs
@@ -34,8 +34,6 @@ from workers.autoscaler.drivers import (
 )
 from workers.autoscaler.policy import Decision, Direction, Policy, Signals, State, decide
 from workers.autoscaler.settings import AutoscalerSettings
-
-log = structlog.get_logger("risk_tasks")
 
 #: seconds, two slots: long enough for a share of busy time, short enough to follow a step
 _WINDOW_S = 10.0

@@ -12,13 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import structlog
-
 from risk_tasks.errors import RiskTasksError
+from risk_tasks.log import log
 from risk_tasks.queues import Lane
 from risk_tasks.store.roles import RunningRole
-
-log = structlog.get_logger("risk_tasks")
 
 _TIMEOUT_S = 20.0
 #: the default of the engine, for a container without a grace period
