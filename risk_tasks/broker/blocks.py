@@ -102,10 +102,6 @@ class _Script(scripts.Script):
             return self(keys=keys, args=[*args, data])
         return self.run_all([command, self.command(keys, args)], transaction=True)[1]
 
-    def then(self, *command: Any, keys: Sequence[str], args: Sequence[Any]) -> Any:
-        """Call the script, then `command`, without a transaction; return both answers."""
-        return self.run_all([self.command(keys, args), command], transaction=False)
-
 
 class BlockBroker(Store):
     """The operations over one connection pool; safe to share between threads."""
@@ -181,10 +177,9 @@ class BlockBroker(Store):
 
     def start(self, block_id: str, *, worker: str) -> StartedBlock | None:
         """Start a block; None if it was answered, has expired or was swept."""
-        (outcome, *rest), payload = self._start.then(
-            *("GET", payload_key(block_id)),
-            keys=[block_key(block_id)],
-            args=[block_id, worker, RESULT_TTL_S],
+        start = self._start.command([block_key(block_id)], [block_id, worker, RESULT_TTL_S])
+        (outcome, *rest), payload = self._start.run_all(
+            [start, ("GET", payload_key(block_id))], transaction=False
         )
         if outcome != b"started" or payload is None:
             return None

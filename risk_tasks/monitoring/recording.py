@@ -129,7 +129,8 @@ class SlotWriter:
             return
         self._covered_s += now_s - self._covered_until_s
         self._covered_until_s = now_s
-        slot = self._slot()
+        lanes = {lane: counts.work() for lane, counts in self._lanes.items()}
+        slot = Slot(self._threads, self._covered_s, self._busy_s, lanes, self._looked_up())
         server_s = self._store.write(
             self._number, self._worker, slot, is_first=self._written is None
         )
@@ -154,10 +155,6 @@ class SlotWriter:
         self._lanes: defaultdict[str, LaneCounts] = defaultdict(LaneCounts)
         self._written = None
         self._has_news = False
-
-    def _slot(self) -> Slot:
-        lanes = {lane: counts.work() for lane, counts in self._lanes.items()}
-        return Slot(self._threads, self._covered_s, self._busy_s, lanes, self._looked_up())
 
     def _looked_up(self) -> LookUps:
         before, now = self._looked_up_before, self._look_ups()

@@ -86,9 +86,11 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     cache, popular = open_cache(settings), PopularityStore(client)
     popularity = Popularity(popular)
     results = ResultCache(cache.flights, ttl_s=cache.ttl_s, popularity=popularity)
-    held_limits = _held_limits(limits)
-    live = LiveRecorder(RecomputeStore(client), held_limits)
-    service = Service(market_cache, held_limits, results, live)
+    # A version of a limit set never changes.
+    load_limits: Callable[[str], LimitSet]
+    load_limits = cached(LRUCache(64), lock=threading.Lock())(limits.load)
+    live = LiveRecorder(RecomputeStore(client), load_limits)
+    service = Service(market_cache, load_limits, results, live)
     prewarmer = Prewarmer(
         PrewarmStore(client), popular, markets, market_cache.get, results, ttl_s=cache.ttl_s
     )
@@ -158,12 +160,6 @@ def _agree(client: redis.Redis, settings: Settings) -> int:
     """Return the number of shards; raises `ShardCountError` if other roles use another number."""
     is_served = any(role.role == "worker" for role in RoleStore(client).running())
     return ShardStore(client).agree(settings.shards, is_served=is_served)
-
-
-def _held_limits(limits: LimitStore) -> Callable[[str], LimitSet]:
-    """Return a cached loader: a version of a limit set never changes."""
-    load: Callable[[str], LimitSet] = cached(LRUCache(64), lock=threading.Lock())(limits.load)
-    return load
 
 
 def _serve(app: Any, settings: Settings, name: str, queues: Sequence[str]) -> int:
