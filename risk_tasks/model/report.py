@@ -187,8 +187,8 @@ class RiskReport:
     market_id: str | None
     limits_version: str | None
     as_of: datetime | None
-    status: ReportStatus
-    decision: Decision
+    status: str
+    decision: str
     measures: Mapping[str, Measure] = field(default_factory=dict)
     breaches: tuple[Breach, ...] = ()
     not_evaluated: tuple[NotEvaluated, ...] = ()

@@ -6,6 +6,7 @@ A document has the field names of the model's class. Unknown keys are refused.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Any, TypeVar
 
@@ -23,7 +24,7 @@ from risk_tasks.model.limits import Limit, LimitSet, limit_document
 from risk_tasks.model.live import LimitChange, LiveReport
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
-from risk_tasks.model.report import RiskReport
+from risk_tasks.model.report import Decision, ReportStatus, RiskReport
 from risk_tasks.model.scenario import Replay, Scenario, Stress
 from risk_tasks.model.values import as_finite, is_name
 from risk_tasks.wire.framing import decoding
@@ -200,7 +201,9 @@ def read_report(document: object) -> RiskReport:
     with decoding("report"):
         fields = msgspec.convert(document, Document)
         error = {name: fields.get(name) for name in _ERROR_FIELDS} if "code" in fields else None
-        return msgspec.convert({**fields, "error": error}, RiskReport)
+        read = msgspec.convert({**fields, "error": error}, RiskReport)
+        status, decision = ReportStatus(read.status), Decision(read.decision)
+        return replace(read, status=status, decision=decision)
 
 
 def change_document(change: LimitChange) -> Document:
