@@ -202,9 +202,9 @@ def _decode_rows(data: bytes) -> AnswerBlock:
     counts = np.frombuffer(rows.breach_counts, _COUNT)
     shape = (len(names), n := len(counts))
     values = np.frombuffer(rows.values, _VALUE).reshape(shape)
-    told = None if rows.outcomes is None else np.frombuffer(rows.outcomes, _CODE).reshape(shape)
-    _require_numbers(values, told)
-    outcomes = np.zeros(shape, _CODE) if told is None else told
+    codes = None if rows.outcomes is None else np.frombuffer(rows.outcomes, _CODE).reshape(shape)
+    _require_numbers(values, codes)
+    outcomes = np.zeros(shape, _CODE) if codes is None else codes
     answer = AnswerBlock(
         head=rows.head,
         decisions=np.frombuffer(rows.decisions, _CODE),

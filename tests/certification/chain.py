@@ -1,4 +1,4 @@
-"""The kernels behind one call each, with ranks from the model, as the engine joins them."""
+"""The kernels behind one call each, with ranks from the model, as in the engine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def row_of(pnl: Outcomes) -> npt.NDArray[np.float64]:
 
 
 def n_observed(pnl: Outcomes) -> int:
-    """How many outcomes are not missing, as the kernel counts them."""
+    """The number of outcomes that are not missing, counted by the kernel."""
     return dispersion(pnl)[0]
 
 
@@ -62,7 +62,7 @@ def dispersion(pnl: Outcomes) -> tuple[int, float]:
 
 
 def outcomes(pnl: Outcomes, n_worst: int) -> tuple[npt.NDArray[np.float64], int, float]:
-    """The worst of one row of P&Ls, how many there are, and their standard deviation."""
+    """The worst outcomes of one row of P&Ls, their number, and their standard deviation."""
     row = row_of(pnl)
     worst: npt.NDArray[np.float64] = np.empty((1, n_worst))
     count, deviation = np.empty(1, dtype=np.int64), np.empty(1)

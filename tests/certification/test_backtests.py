@@ -34,17 +34,17 @@ TESTED = {
 
 
 def at(alpha: float) -> str:
-    """The confidence whose tail is published as `alpha`."""
+    """The confidence with the published tail `alpha`."""
     return parse_confidence(1 - Decimal(str(alpha)))
 
 
 def of(n_observations: int, n_exceptions: int, confidence: str = "0.99") -> Backtest:
-    """The backtest of a record that begins with its exceptions."""
+    """The backtest of a record that starts with its exceptions."""
     return backtest_of(np.arange(n_observations) < n_exceptions, confidence)
 
 
 def by_exceptions(table: dict[str, Any]) -> dict[int, Any]:
-    """A published table with a row for each number of exceptions: "0-4" is five, "10+" goes on."""
+    """A published table by number of exceptions: "0-4" is five rows, "10+" is open."""
     rows = {}
     for text, value in table.items():
         first, _, last = text.rstrip("+").partition("-")
@@ -54,7 +54,7 @@ def by_exceptions(table: dict[str, Any]) -> dict[int, Any]:
 
 
 def test_every_published_table_is_tested(vectors: Vectors) -> None:
-    """A table that is added to the file fails here until a test reads it."""
+    """A new table in the file fails here until a test reads it."""
     assert set(vectors("backtest_tables")) == TESTED
 
 
@@ -70,7 +70,7 @@ def test_basel_cumulative_probabilities(vectors: Vectors) -> None:
 
 
 def test_basel_zones(vectors: Vectors) -> None:
-    """Green to 4, yellow to 9, red from 10: every number of exceptions that there can be."""
+    """Green up to 4, yellow up to 9, red from 10."""
     vector = vectors("backtest_tables")["basel_1996"]
 
     for zone, (first, last) in vector["zones"].items():
@@ -101,7 +101,7 @@ def test_frtb_desk_thresholds(vectors: Vectors) -> None:
 
 
 def test_kupiec_regions(vectors: Vectors) -> None:
-    """Fifteen regions in which a VaR is not rejected at 95 %, each number of exceptions tried."""
+    """Fifteen regions in which a VaR is not rejected at 95 %, for every number of exceptions."""
     rows = vectors("backtest_tables")["kupiec_nonrejection_95"]["rows"]
 
     for row in rows:
@@ -116,7 +116,7 @@ def test_kupiec_regions(vectors: Vectors) -> None:
 
 
 def test_kupiec_regions_as_printed(vectors: Vectors) -> None:
-    """Their ends as Kupiec printed them; one has no lower end, where N = 0 is rejected as well."""
+    """With the bounds as Kupiec printed them; one has no lower bound, where 0 is rejected too."""
     rows = vectors("backtest_tables")["kupiec_nonrejection_95"]["rows"]
 
     for row in rows:
@@ -130,7 +130,7 @@ def test_kupiec_regions_as_printed(vectors: Vectors) -> None:
 
 
 def test_chi_square_critical_values(vectors: Vectors) -> None:
-    """The p-value of a critical value is what is left of its level."""
+    """The p-value of a critical value is one minus its level."""
     table = vectors("backtest_tables")["chi2_critical"]
 
     for name, freedom in (("df1", 1), ("df2", 2)):
@@ -140,9 +140,9 @@ def test_chi_square_critical_values(vectors: Vectors) -> None:
 
 
 def jpm_record(vector: dict[str, Any]) -> np.ndarray:
-    """Days with the published transitions, of which there are as many as days: one comes first."""
+    """Days with the published transitions; one day comes before the first transition."""
     pairs, alone = vector["transitions"]["n11"], vector["transitions"]["n01"]
-    # Six exceptions follow another; as many end as begin, so that the first day is a calm one.
+    # Six exceptions follow another one; runs start and end equally often, so day one is calm.
     hits = [True] * (pairs + 1) + [False]
     hits += [True, False] * (alone - 1)
     return np.array([False] * (vector["transitions"]["n00"] + 1) + hits)
@@ -173,7 +173,7 @@ def test_jpm_1998(vectors: Vectors) -> None:
 
 
 def test_errors_of_both_types(vectors: Vectors) -> None:
-    """Of rejecting a right VaR by more than four exceptions, and of keeping one of 97 %."""
+    """Of rejecting a right VaR by more than four exceptions, and of accepting one of 97 %."""
     vector = vectors("backtest_tables")["type_errors_jorion"]
     t, most = vector["T"], vector["reject_if_more_than"]
 
@@ -184,7 +184,7 @@ def test_errors_of_both_types(vectors: Vectors) -> None:
     assert type2 == pytest.approx(vector["type2"], abs=THREE)
 
 
-def test_a_wrong_published_ratio_is_not_ours(vectors: Vectors) -> None:
+def test_a_wrong_published_ratio_is_not_reproduced(vectors: Vectors) -> None:
     """The published 0.189 is not the LR_pof of three exceptions in 250 days; 0.0949 is."""
     vector = vectors("backtest_tables")["ryanoconnell_example"]
 

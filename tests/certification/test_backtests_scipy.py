@@ -19,7 +19,7 @@ from tests.certification.test_backtests import at, of
 
 @pytest.mark.parametrize("freedom", [1, 2])
 def test_p_values_are_scipys(freedom: int) -> None:
-    """From nothing to where they vanish."""
+    """From 0 to values where the probability vanishes."""
     for statistic in [0.0, 1e-12, *np.geomspace(1e-6, 1000.0, 200)]:
         expected = scipy.stats.chi2.sf(statistic, freedom)
         assert chi_square_survival(statistic, freedom) == pytest.approx(expected, rel=1e-11)
@@ -56,7 +56,7 @@ def test_kupiecs_ratio_is_scipys_g_test(t: int, n: int, alpha: float) -> None:
 
 @pytest.mark.parametrize("counts", [(218, 14, 14, 6), (900, 45, 45, 9), (5, 4, 3, 2)])
 def test_independence_is_scipys_g_test_of_a_table(counts: tuple[int, int, int, int]) -> None:
-    """Without a correction for continuity; and coverage is one ratio of two likelihoods."""
+    """Without a correction for continuity; conditional coverage is one ratio of two likelihoods."""
     n00, n01, n10, n11 = counts
     expected = scipy.stats.chi2_contingency(
         [[n00, n01], [n10, n11]], correction=False, lambda_="log-likelihood"

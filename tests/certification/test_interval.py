@@ -25,7 +25,7 @@ def test_ranks_are_scipys_binomial_quantiles(n: int, text: str, alpha: float) ->
 @pytest.mark.parametrize("n", [100, 250, 1000])
 @pytest.mark.parametrize(("text", "alpha"), LEVELS)
 def test_the_interval_is_the_narrowest_that_covers(n: int, text: str, alpha: float) -> None:
-    """It misses on either side with 2.5 % at most, and with more if it were one rank shorter."""
+    """Each side misses with 2.5 % at most, and with more if it were one rank shorter."""
     binomial, larger, smaller = (
         scipy.stats.binom(n, alpha),
         upper_rank(n, text),
@@ -46,8 +46,8 @@ def test_the_ends_are_order_statistics() -> None:
     assert measured("value_at_risk_upper@0.99", returns, horizon_days=100) == -10 * ordered[3]
 
 
-def test_simulated_intervals_hold_the_true_quantile() -> None:
-    """In 95 % of 400 windows of 250 normal days at least, and not in all."""
+def test_simulated_intervals_contain_the_true_quantile() -> None:
+    """In at least 95 % of 400 windows of 250 normal days, and not in all."""
     windows = np.random.default_rng(8).standard_normal((250, 400))
     ends = [f"value_at_risk_{end}@0.95" for end in ("lower", "upper")]
     true = scipy.stats.norm.ppf(0.95)

@@ -58,7 +58,7 @@ def test_component_var_sums_to_the_whole() -> None:
     assert sum(parts) == pytest.approx(257_738, abs=0.5)
 
 
-def test_incremental_var_is_what_the_book_would_save() -> None:
+def test_incremental_var_is_the_decrease_of_the_var_without_the_position() -> None:
     gained = found("incremental_value_at_risk:CAD", "incremental_value_at_risk:EUR")
 
     assert [value / ROUNDED for value in gained] == [

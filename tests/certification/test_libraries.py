@@ -26,11 +26,11 @@ from risk_tasks.model.measures import MeasureName, MeasureSettings, tail_probabi
 from risk_tasks.model.registry import MEASURES, Qualifier, Unit
 from tests.programs import absent
 
-#: days and confidence; n alpha is whole in the last three
+#: days and confidence; n alpha is an integer in the last three
 CASES = [(250, "0.99"), (252, "0.975"), (500, "0.95"), (1000, "0.99"), (1000, "0.975")]
 N_BOOKS, NAV = 16, 1e7
 
-# The first answer waits for imports of two hundred megabytes that nothing has compiled yet.
+# The first answer waits for imports of two hundred megabytes without compiled files.
 pytestmark = pytest.mark.timeout(900)
 
 Answers = Callable[[int, str], dict[str, dict[str, list[Any]]]]
@@ -43,7 +43,7 @@ class Fixture(NamedTuple):
 
 
 def random_books() -> Fixture:
-    """From two to all twenty shares, every third book long alone, the others long and short."""
+    """Books of two to twenty shares; every third is long only, the others are long and short."""
     random = np.random.default_rng(6)
     snapshot = read_market(sample.PRICES)
     held, quantity = [], []
@@ -67,26 +67,26 @@ def fixture() -> Fixture:
 
 
 @pytest.fixture(scope="module")
-def asked(fixture: Fixture) -> Iterator[Libraries]:
+def process(fixture: Fixture) -> Iterator[Libraries]:
     if not LIBRARIES.is_ready:
         absent("environment of other risk libraries", "make libraries")
-    with libraries(fixture.books) as process:
-        yield process
+    with libraries(fixture.books) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
-def answers(asked: Libraries) -> Answers:
-    """What every library says of every book, asked once for each case."""
+def answers(process: Libraries) -> Answers:
+    """The numbers of every library for every book, read once for each case."""
 
     @cache
     def values(window: int, confidence: str) -> Any:
-        return asked.ask(ask="values", window=window, confidence=confidence)
+        return process.ask(ask="values", window=window, confidence=confidence)
 
     return values
 
 
 def ours(fixture: Fixture, agreement: Agreement, window: int, confidence: str) -> list[np.ndarray]:
-    """Our measure of each book over its net asset value; NaN where the engine has no plain one."""
+    """Our measure of each book per net asset value; NaN if the engine has no plain one."""
     settings = MeasureSettings(confidence=confidence, **agreement.settings)
     market = MarketArrays.of(
         MarketSnapshot(
@@ -115,7 +115,7 @@ def plain(column: MeasureColumn) -> float:
 
 
 def distances(expected: list[np.ndarray], theirs: list[Any]) -> np.ndarray:
-    """The largest difference in each book, beside the largest number in it."""
+    """The largest difference in each book, and the largest number in it."""
     pairs = [(mine, np.atleast_1d(other)) for mine, other in zip(expected, theirs, strict=True)]
     assert all(mine.shape == other.shape for mine, other in pairs)
     found = [float(np.abs(mine - other).max() / np.abs(mine).max()) for mine, other in pairs]
@@ -128,7 +128,7 @@ def distances(expected: list[np.ndarray], theirs: list[Any]) -> np.ndarray:
     AGREEMENTS,
     ids=[f"{one.measure}-{one.call}-{one.where}".replace(" ", "-") for one in AGREEMENTS],
 )
-def test_a_library_has_our_number_where_the_table_says_so(
+def test_a_library_has_our_number_where_the_table_states_it(
     fixture: Fixture, answers: Answers, agreement: Agreement, window: int, confidence: str
 ) -> None:
     expected = ours(fixture, agreement, window, confidence)
@@ -147,22 +147,22 @@ def test_a_library_has_our_number_where_the_table_says_so(
 
 
 def test_every_call_is_in_the_table(answers: Answers) -> None:
-    """A call of a library that is not compared certifies nothing."""
-    asked = {call for way in answers(*CASES[0]).values() for call in way}
+    """A library call that is not compared would certify nothing."""
+    called = {call for way in answers(*CASES[0]).values() for call in way}
 
-    assert asked == {agreement.call for agreement in AGREEMENTS}
+    assert called == {agreement.call for agreement in AGREEMENTS}
 
 
-def test_the_versions_are_those_that_the_table_names(asked: Libraries) -> None:
-    """The pins, which docs/reference/measures.md repeats, are what runs."""
+def test_the_installed_versions_are_those_of_the_table(process: Libraries) -> None:
+    """The pins, which docs/reference/measures.md repeats."""
     pins = dict(line.split("==") for line in table.PINS.read_text().split())
 
-    versions = asked.ask(ask="versions")
+    versions = process.ask(ask="versions")
 
     assert pins == {name: versions[name] for name in pins}
 
 
-def test_the_libraries_are_given_our_own_settings() -> None:
+def test_the_libraries_get_our_settings() -> None:
     standard = MeasureSettings()
 
     assert standard.decay == defaults.DECAY

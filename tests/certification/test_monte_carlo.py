@@ -26,7 +26,7 @@ NAMES = [MeasureName("monte_carlo_value_at_risk"), MeasureName("monte_carlo_expe
 
 
 def block_of_books() -> PortfolioBlock:
-    """The sample's books on the sample's prices."""
+    """The sample portfolios with the sample prices."""
     positions = [(MARKET.index[i], q) for book in BOOKS for i, q in book.positions.items()]
     unknown = np.full(len(BOOKS), np.nan)
     return PortfolioBlock(
@@ -75,7 +75,7 @@ def _moment(of: Any, power: int, above: float) -> float:
 def test_books_on_real_prices_are_within_four_standard_errors(
     distribution: str, confidence: str, alpha: float
 ) -> None:
-    """Books of one and of many, long and short, of a hundred thousand paths."""
+    """Books of one and of many positions, long and short, with a hundred thousand paths."""
     var, shortfall, *errors = closed_form(distribution, alpha)
 
     found = in_deviations(11, distribution, confidence, 100_000)
@@ -86,14 +86,14 @@ def test_books_on_real_prices_are_within_four_standard_errors(
 
 
 @pytest.mark.parametrize("distribution", OF)
-def test_seeds_err_on_either_side(distribution: str) -> None:
-    """The mean over forty of them is as near as forty times the paths should be."""
+def test_errors_of_seeds_have_no_bias(distribution: str) -> None:
+    """The mean over forty seeds is as close as forty times the paths."""
     var, shortfall, *errors = closed_form(distribution, 0.05)
     found = np.array([in_deviations(s, distribution, "0.95", 10_000)[:, 0] for s in range(40)])
 
     for column, expected, error in zip(found.T, (var, shortfall), errors, strict=True):
         assert abs(column.mean() - expected) <= 4 * error / sqrt(40 * 10_000)
-        # Pairs that mirror each other make it a little smaller.
+        # Antithetic pairs make it a little smaller.
         assert 0.6 <= column.std() / (error / sqrt(10_000)) <= 1.4
 
 
@@ -136,7 +136,7 @@ def test_a_repaired_correlation_is_quantlibs(size: float) -> None:
 
 
 def test_a_repair_keeps_the_standard_deviations() -> None:
-    """Eigenvalues of the whole are cut off, not of the correlations; none is left below 0."""
+    """Eigenvalues of the covariance are cut off, not of the correlations; none stays below 0."""
     random = np.random.default_rng(1)
     half = random.normal(size=(6, 6))
     bad = half + half.T + np.diag(np.full(6, 4.0))
@@ -151,7 +151,7 @@ def test_a_repair_keeps_the_standard_deviations() -> None:
 
 @pytest.mark.parametrize("bad", [np.zeros((3, 3)), np.empty((0, 0)), np.ones((3, 3)), np.eye(3)])
 def test_a_valid_covariance_keeps_its_bits(bad: np.ndarray) -> None:
-    """Singular ones, and one of what never moves."""
+    """Singular ones too, and one with an instrument that never moves."""
     given = GivenCovariance.of(bad)
 
     assert given.matrix.tobytes() == bad.tobytes()

@@ -25,9 +25,9 @@ def test_measures_of_sums_are_those_of_polars_rolling_sums(days: int) -> None:
     settings = MeasureSettings("0.975", days, horizon_rule="overlapping")
     names = ["value_at_risk", "expected_shortfall", "volatility", "semi_deviation"]
 
-    asked = list(map(MeasureName, names))
+    measures = list(map(MeasureName, names))
     block = book_of(value / snapshot.prices)
-    found = compute(block, MarketArrays.of(snapshot), asked, settings)
+    found = compute(block, MarketArrays.of(snapshot), measures, settings)
 
     tail = np.sort(sums)
     k = int(np.ceil(len(sums) * 25 / 1000))
@@ -45,7 +45,7 @@ def test_measures_of_sums_are_those_of_polars_rolling_sums(days: int) -> None:
 
 
 def test_of_independent_days_the_variance_is_too_small_by_about_h_over_n() -> None:
-    """As the docs say: the mean of 300 windows of 250 days, against the root of time."""
+    """The documented bias: the mean of 300 windows of 250 days, against the root of time."""
     windows = np.random.default_rng(6).standard_normal((300, 250))
     days, n = 20, 250 - 20 + 1
 
@@ -59,8 +59,8 @@ def test_of_independent_days_the_variance_is_too_small_by_about_h_over_n() -> No
     assert ratio / days == pytest.approx(1 - days / n, abs=0.04)
 
 
-def test_a_trend_is_seen_in_sums_and_not_in_the_root_of_time() -> None:
-    """Days that follow each other: ten of a kind in a row are ten times one."""
+def test_a_trend_shows_in_sums_and_not_in_the_root_of_time() -> None:
+    """Ten equal days in a row are ten times one day."""
     runs = np.repeat(np.random.default_rng(2).standard_normal(100), 10)
 
     of_root = measured("volatility", runs, horizon_days=10)

@@ -18,7 +18,7 @@ from tests.certification.worth_one import book_of, column, market_of, measured
 #: sample standard deviation 1
 UNIT = np.array([1.0, -1.0] * 50) * np.sqrt(99 / 100)
 
-# As tables of Student's t print it: degrees of freedom, confidence, t.
+# degrees of freedom, confidence and t of printed tables of Student's t
 PRINTED = [
     (3, "0.95", 2.353),
     (3, "0.99", 4.541),
@@ -34,7 +34,7 @@ PRINTED = [
 
 @pytest.mark.parametrize(("freedom", "confidence", "t"), PRINTED)
 def test_student_value_at_risk_is_the_printed_quantile(freedom, confidence, t) -> None:
-    """To the three decimals of the table, once the variance is made 1."""
+    """To the three decimals of the table, after scaling the variance to 1."""
     name = f"student_value_at_risk@{confidence}"
 
     actual = measured(name, UNIT, degrees_of_freedom=freedom)
@@ -65,8 +65,8 @@ def test_student_expected_shortfall_of_the_reference() -> None:
 
 
 @pytest.mark.parametrize("freedom", [1e8, 1e12, 1e300, 1.7e308])
-def test_student_of_ever_more_freedom_is_normal(freedom) -> None:
-    """Neither overflows nor cancels; ES against sd x phi(z) / alpha."""
+def test_student_with_many_degrees_of_freedom_is_normal(freedom) -> None:
+    """It neither overflows nor cancels; ES is compared with sd x phi(z) / alpha."""
     z = scipy.stats.norm.ppf(0.99)
 
     var = measured("student_value_at_risk@0.99", UNIT, degrees_of_freedom=freedom)
@@ -87,7 +87,7 @@ EDHEC = """
 
 
 def test_cornish_fisher_value_at_risk_of_performance_analytics() -> None:
-    """Its modified VaR, whose sign is the other way round, to the six decimals of its baseline."""
+    """Its modified VaR, which has the opposite sign, to the six decimals of its baseline."""
     returns = np.array(EDHEC.split(), dtype=float) / 1e4
 
     found = column("cornish_fisher_value_at_risk@0.95", returns)
@@ -112,7 +112,7 @@ def test_outside_the_domain_it_is_the_normal_value_of_performance_analytics() ->
 
 @pytest.mark.parametrize("confidence", ["0.6", "0.95", "0.99", "0.999"])
 def test_cornish_fisher_value_at_risk_with_scipys_moments(confidence: str) -> None:
-    """Skewness and kurtosis as scipy's defaults have them, with n in the denominator."""
+    """Skewness and kurtosis by scipy's defaults, with n in the denominator."""
     returns = 0.01 * np.random.default_rng(3).logistic(size=2000) + 0.001
     s, k = scipy.stats.skew(returns), scipy.stats.kurtosis(returns)
     z = scipy.stats.norm.isf(float(confidence))
@@ -126,7 +126,7 @@ def test_cornish_fisher_value_at_risk_with_scipys_moments(confidence: str) -> No
 
 
 def test_cornish_fisher_coefficients_of_priips(vectors: Callable[[str], Any]) -> None:
-    """At z = -1.96, as the regulation prints them; the last stands after a minus in the formula."""
+    """At z = -1.96, as the regulation prints them; the last one has a minus in the formula."""
     vector = vectors("misc_textbook")["priips_cornish_fisher"]
     z, printed = vector["z"], vector["coefficients"]
 
@@ -141,7 +141,7 @@ def test_cornish_fisher_coefficients_of_priips(vectors: Callable[[str], Any]) ->
 def test_the_domain_is_where_the_expansion_rises() -> None:
     """Against the quantiles themselves at a thousand confidences, over a grid of shapes."""
     z = np.linspace(-60, 60, 24_001)
-    # Between the nodes, so that none lies on the edge by design.
+    # between the nodes, so that no point is on the edge
     shapes = [
         (s, k) for s in np.linspace(-3.013, 3.017, 22) for k in np.linspace(-1.987, 14.03, 24)
     ]

@@ -79,10 +79,10 @@ def test_expected_shortfall_of_a_whole_tail_is_a_mean(n: int, text: str, k: int)
 
 @pytest.mark.parametrize("n", [250, 252, 715])
 @pytest.mark.parametrize(("text", "confidence", "alpha"), LEVELS)
-def test_expected_shortfall_minimises_rockafellar_and_uryasevs_function(
+def test_expected_shortfall_minimises_the_function_of_rockafellar_and_uryasev(
     n: int, text: str, confidence: float, alpha: float
 ) -> None:
-    """It is the least of q + mean(max(loss - q, 0)) / alpha, which is reached at a loss."""
+    """It is the minimum of q + mean(max(loss - q, 0)) / alpha, which a loss attains."""
     losses = -random_pnl(n, seed=n)
 
     excess = np.maximum(losses[:, None] - losses[None, :], 0.0).mean(axis=0)
@@ -104,7 +104,7 @@ def test_profit_and_loss_is_a_product(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_dispersion_is_numpys_sample_deviation(seed: int) -> None:
-    """With n - 1 in the denominator, and gaps passed over."""
+    """With n - 1 in the denominator, and missing outcomes skipped."""
     pnl = random_pnl(260, seed)
     gapped = pnl.copy()
     gapped[::7] = np.nan
@@ -140,7 +140,7 @@ def test_parametric_value_at_risk_is_scipys_quantile_times_deviation(
 
 @pytest.mark.parametrize("seed", range(3))
 def test_naive_volatility_contributions_are_those_of_the_covariance(seed: int) -> None:
-    """V_i (Cov V)_i / sd, for the twin that the kernels are compared with."""
+    """V_i (Cov V)_i / sd, for the reference function of the kernels."""
     value, panel = random_market(seed)
     product = np.cov(panel) @ value
     expected = value * product / np.sqrt(value @ product)

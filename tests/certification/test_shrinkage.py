@@ -1,4 +1,4 @@
-"""The shrunk volatility against scikit-learn, by numbers that it gave, and against numpy."""
+"""The shrunk volatility against stored numbers of scikit-learn, and against numpy."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def last_days(n: int) -> MarketSnapshot:
 
 @pytest.mark.parametrize(("m", "n", "shrinkage", "expected"), OF_SCIKIT_LEARN)
 def test_volatility_of_real_prices_is_that_of_scikit_learn(m, n, shrinkage, expected) -> None:
-    """From four years of twenty shares down to fewer days than shares; scaled by the horizon."""
+    """From four years of twenty shares to fewer days than shares; scaled by the horizon."""
     snapshot = last_days(n)
     book = book_of(values_of(m) / snapshot.prices[:m])
 
@@ -67,7 +67,7 @@ def ledoit_wolf(returns: np.ndarray) -> tuple[np.ndarray, float]:
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize(("n", "m"), [(2, 4), (10, 40), (60, 30), (250, 12)])
 def test_volatility_and_parts_are_those_of_the_matrix(n: int, m: int, seed: int) -> None:
-    """V' S* V and V_i (S* V)_i, of a market of which the book holds every other instrument."""
+    """V' S* V and V_i (S* V)_i, of a market of which the book holds every second instrument."""
     random = np.random.default_rng(seed)
     panel = random.normal(0.0, 0.01, (n, 1)) + random.standard_t(4, (n, 2 * m)) * 0.01
     value = random.normal(0.0, 1e5, 2 * m)

@@ -27,7 +27,7 @@ ROUNDED = 5e-4
 
 
 def ranked_pnl(vector: dict[str, Any]) -> np.ndarray:
-    """P&Ls of a window whose worst losses are published; the others lose less, here nothing."""
+    """P&Ls of a window with published worst losses; the other P&Ls are 0."""
     losses = vector["worst_losses_usd_thousand"]
     pnl = np.zeros(vector["n_scenarios"])
     pnl[: len(losses)] = -np.array(losses)
@@ -45,7 +45,7 @@ def test_hull_ranked_losses_of_2008(vectors: Vectors) -> None:
 
 
 def test_hull_2008_under_the_other_conventions(vectors: Vectors) -> None:
-    """At n alpha = 5 the loss quantile is the sixth worst, and linear lies between the two."""
+    """At n alpha = 5 the loss quantile is the sixth worst, and linear is between the two."""
     pnl = ranked_pnl(vectors("hull_var")["ranked_losses_2008"])
 
     assert chain.value_at_risk(pnl, "0.99", VarConvention.LOSS_QUANTILE) == 217.974
@@ -97,7 +97,7 @@ def delta_normal(vector: dict[str, Any], value: list[float], z: float) -> float:
 
 
 def test_hull_delta_normal(vectors: Vectors) -> None:
-    """Microsoft and AT&T over ten days at 99 %: each alone, together, and what diversifies."""
+    """Microsoft and AT&T over ten days at 99 %: each alone, both, and the diversification."""
     vector = vectors("hull_var")["delta_normal_10d_99"]
     expected, tolerance = vector["expected"], vector["tolerance_usd"]
     microsoft, att = vector["positions_usd"].values()
@@ -119,7 +119,7 @@ def test_hull_delta_normal(vectors: Vectors) -> None:
 
 
 def test_hull_delta_normal_with_the_exact_quantile(vectors: Vectors) -> None:
-    """With z = 2.3263 instead of 2.33 the figure is the book's within 0.2 %."""
+    """With z = 2.3263 instead of 2.33 the number is within 0.2 % of the book's."""
     vector = vectors("hull_var")["delta_normal_10d_99"]
     value = list(vector["positions_usd"].values())
 
@@ -168,8 +168,8 @@ def test_strata_excel_is_linear(vectors: Vectors) -> None:
     assert actual == pytest.approx(vector["expected"], rel=1e-12)
 
 
-def test_skfolio_passes_over_missing_returns(vectors: Vectors) -> None:
-    """Four returns among gaps: VaR and CVaR at 95 % are the worst of them."""
+def test_skfolio_skips_missing_returns(vectors: Vectors) -> None:
+    """Four returns and gaps: VaR and CVaR at 95 % are the worst return."""
     vector = vectors("skfolio_measures")["small_nan"]
     pnl = np.array(vector["returns"], dtype=np.float64)
 
@@ -224,7 +224,7 @@ def test_skfolio_effective_number_of_assets(vectors: Vectors) -> None:
     """One over the Herfindahl index of published weights."""
     vector = vectors("skfolio_measures")["portfolio_2017_2022"]
 
-    # skfolio squares the weights as they are; their sum is 1 within its printed digits.
+    # skfolio squares the weights without normalising them; they sum to 1 within their digits
     _, herfindahl = shares_of(vector["weights"], 1.0)
 
     assert 1 / herfindahl == pytest.approx(vector["effective_number_assets"], rel=1e-12)

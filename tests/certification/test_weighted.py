@@ -25,7 +25,7 @@ def fat_tailed(n: int, seed: int) -> np.ndarray:
 def test_hull_ewma_update(vectors: Vectors) -> None:
     """A volatility of 1 % updated by a move of 2 % under lambda 0.9 is 1.14 %."""
     vector = vectors("hull_var")["ewma"]
-    # So long that what the window leaves out weighs nothing.
+    # a window so long that older outcomes have no weight
     past = np.full(1000, vector["prev_daily_vol"])
 
     actual = measured(
@@ -40,7 +40,7 @@ def test_hull_ewma_update(vectors: Vectors) -> None:
 @pytest.mark.parametrize("decay", [0.5, 0.94, 0.97, 0.999])
 @pytest.mark.parametrize("n", [2, 25, 250])
 def test_ewma_volatility_is_that_of_polars(n: int, decay: float) -> None:
-    """The last of its adjusted means of squares, missing days passed over."""
+    """The last of its adjusted means of squares, without missing days."""
     returns = fat_tailed(n + 3, seed=n)
     returns[[0, n // 2, n]] = np.nan
     squares = pl.Series(returns**2).fill_nan(None)
@@ -51,8 +51,8 @@ def test_ewma_volatility_is_that_of_polars(n: int, decay: float) -> None:
     assert actual == pytest.approx(np.sqrt(expected.drop_nulls()[-1] * 10), rel=RELATIVE)
 
 
-def test_ewma_volatility_of_no_decay_is_the_root_mean_square() -> None:
-    """What each outcome weighs differs by rounding only."""
+def test_ewma_volatility_without_decay_is_the_root_mean_square() -> None:
+    """The weights differ by rounding only."""
     returns = fat_tailed(250, seed=1)
 
     actual = measured("ewma_volatility", returns, decay=1 - 2**-52)
@@ -90,7 +90,7 @@ HYBRID = [
 
 @pytest.mark.parametrize(("worst", "cumulative"), [(row[0], row[2]) for row in HYBRID])
 def test_hybrid_weights_of_a_hundred_days(worst: float, cumulative: float) -> None:
-    """Each loss is the VaR up to the printed sum of weights, and no longer the VaR beyond it."""
+    """Each loss is the VaR up to its printed sum of weights, and not beyond it."""
     returns = np.full(100, 1.0)
     for loss, days_ago, _ in HYBRID:
         returns[-days_ago] = loss
@@ -122,13 +122,13 @@ def test_filtered_value_at_risk_is_numpys_quantile_of_scipys_filter(
 
 
 def test_filtered_value_at_risk_of_an_even_volatility_is_the_historical_one() -> None:
-    """Where every outcome is as large as any other, nothing is scaled."""
+    """If all outcomes have one magnitude, nothing is scaled."""
     returns = np.where(np.random.default_rng(2).random(250) < 0.5, -0.02, 0.02)
 
     assert measured("filtered_value_at_risk@0.99", returns) == pytest.approx(0.02, rel=RELATIVE)
 
 
-def test_filtered_value_at_risk_follows_the_volatility_of_now() -> None:
+def test_filtered_value_at_risk_follows_the_current_volatility() -> None:
     """Outcomes before a lasting doubling of volatility are scaled by two."""
     quiet = fat_tailed(500, seed=9)
     wild = np.concatenate([quiet, 2 * quiet])

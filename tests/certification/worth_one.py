@@ -22,16 +22,16 @@ def market_of(returns: np.ndarray) -> MarketArrays:
 
 
 def book_of(quantity: np.ndarray) -> PortfolioBlock:
-    """One portfolio that holds so much of each instrument."""
+    """One portfolio with these quantities of the instruments."""
     n, unknown = len(quantity), np.full(1, np.nan)
     return PortfolioBlock(np.array([0, n]), np.arange(n), quantity, unknown, unknown)
 
 
 def column(name: str, returns: np.ndarray, **settings: object) -> MeasureColumn:
     """The measure of one position worth 1 with these returns, oldest first."""
-    asked = MeasureName.parse(name)
+    measure = MeasureName.parse(name)
     market, book = market_of(returns[:, None]), book_of(np.ones(1))
-    return compute(book, market, [asked], MeasureSettings(**settings))[asked]
+    return compute(book, market, [measure], MeasureSettings(**settings))[measure]
 
 
 def measured(name: str, returns: np.ndarray, **settings: object) -> float:

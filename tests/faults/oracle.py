@@ -33,9 +33,9 @@ class Oracle:
         for report in reports([portfolio.id for portfolio in portfolios], [answer]):
             self._right[report.portfolio_id] = _numbers(report)
 
-    def judge(self, asked: Iterable[Portfolio], got: Sequence[RiskReport] | None) -> None:
+    def judge(self, portfolios: Iterable[Portfolio], got: Sequence[RiskReport] | None) -> None:
         """Compare the reports of one accepted call with the right answers; None means lost."""
-        names = [portfolio.id for portfolio in asked]
+        names = [portfolio.id for portfolio in portfolios]
         self.accepted += len(names)
         if got is None or [report.portfolio_id for report in got] != names:
             self.lost += names

@@ -90,8 +90,8 @@ def test_finishing_a_block_wakes_its_caller_and_removes_everything_else(server, 
     assert broker.finish(block_id, b"\xffanswer\x00") is not None
 
     assert server.client.get(result_key(block_id)) == b"\xffanswer\x00"
-    told = server.client.lrange(reply_key(sender.client_id), 0, -1)
-    assert told == [block_id.encode() + b" \xffanswer\x00"]
+    replies = server.client.lrange(reply_key(sender.client_id), 0, -1)
+    assert replies == [block_id.encode() + b" \xffanswer\x00"]
     for key in (result_key(block_id), reply_key(sender.client_id)):
         assert 0 < server.client.ttl(key) <= RESULT_TTL_S
     assert server.lane(Lane.NORMAL) == (0, 0)
@@ -195,8 +195,8 @@ def test_the_reply_of_a_large_answer_holds_only_its_id(server, broker, sender, n
     assert broker.finish(block_id, answer) is not None
 
     inline = b" " + answer if n_bytes <= SMALL_BYTES else b""
-    told = server.client.lrange(reply_key(sender.client_id), 0, -1)
-    assert told == [block_id.encode() + inline]
+    replies = server.client.lrange(reply_key(sender.client_id), 0, -1)
+    assert replies == [block_id.encode() + inline]
     assert server.client.get(result_key(block_id)) == answer
     for key in (result_key(block_id), reply_key(sender.client_id)):
         assert 0 <= RESULT_TTL_S - server.client.ttl(key) <= 5

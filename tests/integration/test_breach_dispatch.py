@@ -101,10 +101,10 @@ def test_a_message_is_a_task_with_the_change_as_arguments(desk, change):
 
     desk.dispatch.step()
 
-    (message,), (told,) = desk.server.messages("desk"), desk.changes()
+    (message,), (sent,) = desk.server.messages("desk"), desk.changes()
     args, kwargs, _ = json.loads(message["body"])
     assert (message["headers"]["task"], args) == (LIMIT_BREACH_TASK, [])
-    assert kwargs == json.loads(json.dumps(change_document(told)))
+    assert kwargs == json.loads(json.dumps(change_document(sent)))
     assert (kwargs["portfolio_id"], kwargs["before"]) == ("p0", "ok")
     assert message["properties"]["delivery_info"]["routing_key"] == "desk"
 

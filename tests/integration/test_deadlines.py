@@ -55,8 +55,8 @@ def test_a_block_past_its_deadline_is_not_started(server, broker, sender):
     assert {block_key(block_id), payload_key(block_id)}.isdisjoint(server.key_names())
     assert broker.finish(block_id, b"late") is None
     assert server.client.get(result_key(block_id)) == b"!expired"
-    told = server.client.lrange(reply_key(sender.client_id), 0, -1)
-    assert told == [f"{block_id} !expired".encode()]
+    replies = server.client.lrange(reply_key(sender.client_id), 0, -1)
+    assert replies == [f"{block_id} !expired".encode()]
     for key in (result_key(block_id), reply_key(sender.client_id)):
         assert 0 <= RESULT_TTL_S - server.client.ttl(key) <= 5
 

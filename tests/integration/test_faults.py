@@ -229,11 +229,11 @@ def test_answers_that_arrive_out_of_order_are_returned_in_order(
     portfolios = [Portfolio(unique(), {name: 1.0}) for name in ("AAPL", "AMD", "XOM")]
 
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(risk.check_many, portfolios, measures=["market_value"])
+        pending = pool.submit(risk.check_many, portfolios, measures=["market_value"])
         for block_id in reversed([hand.take() for _ in portfolios]):
             block = hand.broker.start(block_id, worker="hand")
             hand.broker.finish(block_id, service.run(block.payload, Stamp(market.id)))
-        reports = asked.result(timeout=5)
+        reports = pending.result(timeout=5)
 
     assert [report.portfolio_id for report in reports] == [p.id for p in portfolios]
     assert [report.measures["market_value"].value for report in reports] == [
@@ -264,11 +264,11 @@ def test_a_block_is_accepted_once_when_the_reply_is_lost(
     risk = clients(wire.url)
 
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(risk.check, ONE, timeout_s=10)
+        pending = pool.submit(risk.check, ONE, timeout_s=10)
         wait_until(lambda: wire.matches == 2, 3, "a repeat")
         assert server.lane(Lane.NORMAL)[0] == server.client.llen("risk.normal") == 1
         with served_by_hand(hand, service, market.id):
-            report = asked.result(timeout=10)
+            report = pending.result(timeout=10)
 
     assert report.measures["market_value"].value == market.prices[market.index["AAPL"]]
     assert server.client.llen("risk.normal") == 0

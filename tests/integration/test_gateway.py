@@ -269,11 +269,11 @@ def test_a_repeated_request_takes_over_from_a_dead_gateway(server, tmp_path):
         doomed.client() as client,
         other.client() as second,
     ):
-        asked = caller.submit(client.post, "/v1/checks", json=ONE_EXAMPLE, headers=key)
+        pending = caller.submit(client.post, "/v1/checks", json=ONE_EXAMPLE, headers=key)
         wait_until(lambda: list(server.client.scan_iter(idempotency_key("*"))), 10, "the claim")
         doomed.process.kill()
         with pytest.raises(httpx.TransportError):
-            asked.result()
+            pending.result()
         # Immediately, as a proxy does: the claim has not expired.
         soon = {**key, "X-Timeout-Ms": "100"}
         answer = second.post("/v1/checks", json=ONE_EXAMPLE, headers=soon)

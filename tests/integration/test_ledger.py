@@ -200,8 +200,8 @@ def test_a_block_is_requeued_a_limited_number_of_times(
     assert looks == [(2, 0, 0)] * max_requeues + [(0, 0, 2)]
     letters = DeadLetters(server.client).letters()
     assert {letter.reason for letter in letters} == {"it was fetched and never started"}
-    told = server.client.lrange(reply_key("waits"), 0, -1)
-    assert sorted(told) == sorted(
+    replies = server.client.lrange(reply_key("waits"), 0, -1)
+    assert sorted(replies) == sorted(
         f"{block_id} !dead it was fetched and never started".encode() for block_id in blocks
     )
     for key in (reply_key("waits"), *(f"risk:result:{block_id}" for block_id in blocks)):

@@ -57,8 +57,8 @@ class Live:
         return [int(one or 0) for one in held]
 
     def changes(self, *portfolio_ids: str) -> list[LimitChange]:
-        told = self.stream.read(BEGINNING, limit=100_000)
-        return [one for one in told if one.portfolio_id in portfolio_ids]
+        found_changes = self.stream.read(BEGINNING, limit=100_000)
+        return [one for one in found_changes if one.portfolio_id in portfolio_ids]
 
 
 def live_on(fleet: Fleet, market: MarketSnapshot) -> Live:
@@ -146,8 +146,8 @@ def test_an_unknown_instrument_concerns_one_portfolio_and_can_be_corrected(live)
     live.portfolios.change(bad, {"NO SUCH": -1.0})
     live.settle()
 
-    told = [(c.before, c.standing.state, c.standing.reason) for c in live.changes(bad)]
-    assert told == [
+    found_changes = [(c.before, c.standing.state, c.standing.reason) for c in live.changes(bad)]
+    assert found_changes == [
         ("ok", "not_evaluated", "unknown_instrument"),
         ("not_evaluated", "ok", None),
     ]
@@ -254,19 +254,19 @@ def test_a_listening_queue_receives_each_change_once(live):
             live.portfolios.set(Portfolio(name, {"AAPL": max(quantity, 1.0)}))
         live.settle()
     live.portfolios.remove(names[0])
-    told = live.changes(*names)
-    assert len(told) == 10
+    found_changes = live.changes(*names)
+    assert len(found_changes) == 10
 
     with connect(live.fleet.url) as client:
-        wait_until(lambda: client.llen(queue) == len(told), WITHIN_S, "messages")
+        wait_until(lambda: client.llen(queue) == len(found_changes), WITHIN_S, "messages")
         wait_until(lambda: live.listeners.all()[queue] == live.stream.last(), WITHIN_S)
         messages = [json.loads(raw) for raw in reversed(client.lrange(queue, 0, -1))]
         live.listeners.remove(queue)
         client.delete(queue)
-    assert [one["headers"]["id"] for one in messages] == [one.event_id for one in told]
+    assert [one["headers"]["id"] for one in messages] == [one.event_id for one in found_changes]
     assert {one["headers"]["task"] for one in messages} == {"risk.limit_breach"}
     _, kwargs, _ = json.loads(messages[0]["body"])
-    assert kwargs["portfolio_id"] == told[0].portfolio_id
+    assert kwargs["portfolio_id"] == found_changes[0].portfolio_id
     assert (kwargs["before"], kwargs["standing"]["state"]) == ("ok", "hard")
 
 
@@ -335,14 +335,14 @@ def test_killed_workers_neither_lose_nor_repeat_a_change_of_state(market):
         live.settle(120)
 
         held = {name: dict(live.portfolios.get(name).positions) for name in names}
-        told = live.stream.read(BEGINNING, limit=100_000)
+        found_changes = live.stream.read(BEGINNING, limit=100_000)
         finals = {name: live.portfolios.report(name).report for name in names}
         # Blocks of a dead worker may be recorded by others before the reaper removes them.
         wait_until(lambda: live.lane() == [0, 0], 30, "an empty lane")
     assert held == {name: {"AAPL": total} if total else {} for name, total in sums.items()}
-    assert len({one.event_id for one in told}) == len(told)
+    assert len({one.event_id for one in found_changes}) == len(found_changes)
     last, versions = defaultdict(lambda: "ok"), defaultdict(int)
-    for one in told:
+    for one in found_changes:
         assert one.before == last[one.portfolio_id] != one.standing.state
         assert one.version > versions[one.portfolio_id]
         last[one.portfolio_id], versions[one.portfolio_id] = one.standing.state, one.version
@@ -350,4 +350,4 @@ def test_killed_workers_neither_lose_nor_repeat_a_change_of_state(market):
         gross = abs(sums[name]) * market.prices[market.index["AAPL"]]
         assert last[name] == ("hard" if gross > 1e6 else "warn" if gross > 5e5 else "ok")
         assert report.measures["gross_exposure"].value == pytest.approx(gross)
-    assert len(told) < LANE_CAPACITY[Lane.BATCH].checks
+    assert len(found_changes) < LANE_CAPACITY[Lane.BATCH].checks

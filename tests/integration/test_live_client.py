@@ -42,7 +42,7 @@ def worker(server) -> LiveWorker:
     return LiveWorker(server.client)
 
 
-def told(changes: list[LimitChange]) -> list[tuple[str, int, str, str]]:
+def transitions(changes: list[LimitChange]) -> list[tuple[str, int, str, str]]:
     return [(one.portfolio_id, one.version, one.before, one.standing.state) for one in changes]
 
 
@@ -158,9 +158,9 @@ def test_changes_after_the_call_are_iterated(client, worker):
     assert list(changes) == []
     swing(client, worker, WARN, HARD, OK)
 
-    assert told(changes) == [("p", 4, "warn", "hard"), ("p", 5, "hard", "ok")]
+    assert transitions(changes) == [("p", 4, "warn", "hard"), ("p", 5, "hard", "ok")]
     swing(client, worker, WARN)
-    assert told(changes) == [("p", 6, "ok", "warn")]
+    assert transitions(changes) == [("p", 6, "ok", "warn")]
 
 
 def test_an_iteration_continues_from_any_change(client, worker):
@@ -182,14 +182,17 @@ def test_a_reader_waits_for_changes(client, worker, clients, server):
 
     swing(client, worker, WARN, HARD)
     again = client.breaches("0", idle_timeout_s=10)
-    assert told([next(again), next(again)]) == [("p", 2, "ok", "warn"), ("p", 3, "warn", "hard")]
+    assert transitions([next(again), next(again)]) == [
+        ("p", 2, "ok", "warn"),
+        ("p", 3, "warn", "hard"),
+    ]
     while len(found) < 2:
         thread.join(0.01)
     watching.close()
     thread.join(10)
 
     assert not thread.is_alive()
-    assert told(found) == [("p", 2, "ok", "warn"), ("p", 3, "warn", "hard")]
+    assert transitions(found) == [("p", 2, "ok", "warn"), ("p", 3, "warn", "hard")]
     assert list(changes) == []
     with pytest.raises(TransportError):
         watching.breaches()
@@ -280,7 +283,7 @@ def test_an_iteration_survives_a_restart_of_the_server(durable, tmp_path, client
     swing(client, worker, OK)
     thread.join(20)
 
-    assert told([*before, *found]) == [
+    assert transitions([*before, *found]) == [
         ("p", 2, "ok", "warn"),
         ("p", 3, "warn", "hard"),
         ("p", 4, "hard", "ok"),
@@ -328,4 +331,4 @@ def test_the_asyncio_client_does_the_same(server, worker, client):
             risk.breaches()
         return found
 
-    assert told(asyncio.run(work())) == [("p", 2, "ok", "warn"), ("p", 2, "warn", "ok")]
+    assert transitions(asyncio.run(work())) == [("p", 2, "ok", "warn"), ("p", 2, "warn", "ok")]

@@ -144,7 +144,7 @@ class Live(RuleBasedStateMachine):
         self.seen: dict[tuple[str, str], int] = {}
         self.states: dict[str, States] = {}
         self.recorded: dict[str, tuple[int, int]] = {}
-        self.told: dict[tuple[str, str], list[tuple[int, str, str]]] = defaultdict(list)
+        self.published: dict[tuple[str, str], list[tuple[int, str, str]]] = defaultdict(list)
         self.issued = self.collector.issued = {}
         self.hands: list[StartedBlock] = []
 
@@ -195,7 +195,7 @@ class Live(RuleBasedStateMachine):
             return
         assert self.portfolios.remove(name) == self.versions[name]
         for limit, state in self.states.pop(name, {}).items():
-            self.told[name, limit].append((self.versions[name], state, "ok"))
+            self.published[name, limit].append((self.versions[name], state, "ok"))
         del self.held[name]
         self.recorded[name] = (0, self.issued.get(name, 0))
 
@@ -291,7 +291,7 @@ class Live(RuleBasedStateMachine):
         for limit in {**before, **states}:
             was, now = before.get(limit, "ok"), states.get(limit, "ok")
             if was != now:
-                self.told[name, limit].append((version, was, now))
+                self.published[name, limit].append((version, was, now))
         self.states[name] = states
 
     # --- at the end
@@ -313,12 +313,12 @@ class Live(RuleBasedStateMachine):
         assert counts.portfolios == len(self.held)
         changes = BreachStream(self.client).read(BEGINNING, limit=10_000)
         assert len({one.event_id for one in changes}) == len(changes)
-        told, versions = defaultdict(list), defaultdict(list)
+        published, versions = defaultdict(list), defaultdict(list)
         for one in changes:
             about = (one.version, one.before.value, one.standing.state.value)
-            told[one.portfolio_id, one.standing.limit].append(about)
+            published[one.portfolio_id, one.standing.limit].append(about)
             versions[one.portfolio_id].append(one.version)
-        assert dict(told) == dict(self.told)
+        assert dict(published) == dict(self.published)
         assert all(numbers == sorted(numbers) for numbers in versions.values())
         for name, positions in self.held.items():
             self.look(name)

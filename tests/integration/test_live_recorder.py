@@ -47,7 +47,7 @@ class Recording:
     server: Server
     market: MarketSnapshot
     limits: LimitSet = LIMITS
-    asked: list[str] = field(default_factory=list)
+    loaded: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         client = self.server.client
@@ -57,7 +57,7 @@ class Recording:
         self.service = Service(MarketCache({self.market.id: self.market}.get), self.load)
 
     def load(self, version: str) -> LimitSet:
-        self.asked.append(version)
+        self.loaded.append(version)
         assert version == self.limits.version
         return self.limits
 
@@ -116,15 +116,15 @@ def test_a_standing_has_the_observed_value_and_its_unit(live):
 
     live.compute()
 
-    told = {one.standing.limit: one.standing for one in live.stream.read(BEGINNING)}
+    standings = {one.standing.limit: one.standing for one in live.stream.read(BEGINNING)}
     price = live.market.prices[live.market.index["AAPL"]]
     for limit, measure, threshold in (
         ("gross", "gross_exposure", 1e6),
         ("net", "net_exposure", 1e3),
     ):
-        assert told[limit].measure == measure
-        assert told[limit].observed == pytest.approx(1e6 * price, rel=1e-12)
-        assert (told[limit].threshold, told[limit].unit) == (threshold, "ccy")
+        assert standings[limit].measure == measure
+        assert standings[limit].observed == pytest.approx(1e6 * price, rel=1e-12)
+        assert (standings[limit].threshold, standings[limit].unit) == (threshold, "ccy")
 
 
 def test_recording_twice_changes_nothing(live):
@@ -177,11 +177,11 @@ def test_without_a_limit_set_all_limits_become_ok(live):
     live.compute()
     live.portfolios.change("us", {"AAPL": 1.0})
     request = live.take()
-    live.asked.clear()
+    live.loaded.clear()
 
     live.recorder.record(request, live.answer(request, has_limits=False))
 
-    assert live.asked == []
+    assert live.loaded == []
     assert live.changes() == {("us", 1, "gross", "ok", "hard"), ("us", 2, "gross", "hard", "ok")}
     assert live.portfolios.report("us").report.decision == "none"
 

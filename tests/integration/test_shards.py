@@ -63,39 +63,39 @@ def test_workers_share_the_shards_of_both_lanes_equally(cut):
 @pytest.mark.parametrize("measures", [None, COSTLY], ids=["standard", "costly"])
 def test_reports_are_the_same_with_and_without_shards(risk, market, measures):
     """They are in the order of the request."""
-    asked = books(120, market.instruments)
-    expected = untimed(risk.check_many(asked, measures=measures, priority="critical"))
+    portfolios = books(120, market.instruments)
+    expected = untimed(risk.check_many(portfolios, measures=measures, priority="critical"))
 
-    assert untimed(risk.check_many(asked, measures=measures)) == expected
-    assert untimed(risk.check_many(asked, measures=measures, priority="batch")) == expected
-    assert untimed(risk.submit(asked, measures=measures).result()) == expected
+    assert untimed(risk.check_many(portfolios, measures=measures)) == expected
+    assert untimed(risk.check_many(portfolios, measures=measures, priority="batch")) == expected
+    assert untimed(risk.submit(portfolios, measures=measures).result()) == expected
 
 
 def test_each_awaited_check_gets_its_own_report(cut, market):
-    asked = books(60, market.instruments)
+    portfolios = books(60, market.instruments)
 
     async def ask() -> list:
         async with AsyncRiskClient(cut.url, timeout_s=60) as risk:
-            await risk.check(asked[0])
-            checks = [risk.check(book, measures=COSTLY) for book in asked]
+            await risk.check(portfolios[0])
+            checks = [risk.check(book, measures=COSTLY) for book in portfolios]
             return await asyncio.gather(*checks)
 
     with RiskClient(cut.url, timeout_s=60) as other:
-        expected = untimed(other.check_many(asked, measures=COSTLY, priority="critical"))
+        expected = untimed(other.check_many(portfolios, measures=COSTLY, priority="critical"))
     assert untimed(asyncio.run(ask())) == expected
 
 
 def test_a_portfolio_is_found_in_the_memory_of_the_worker_that_computed_it(cut, risk, market):
     """For all of the second call; without shards it would be half."""
-    asked, counts = books(200, market.instruments), CacheCountsStore(connect(cut.url))
-    risk.check_many(asked, measures=COSTLY)
+    portfolios, counts = books(200, market.instruments), CacheCountsStore(connect(cut.url))
+    risk.check_many(portfolios, measures=COSTLY)
     before = settled(counts)
 
-    risk.check_many(asked[::-1], measures=COSTLY)
+    risk.check_many(portfolios[::-1], measures=COSTLY)
 
-    wait_until(lambda: looked_up(counts, before) >= len(asked), 10, "counts of 200 look-ups")
+    wait_until(lambda: looked_up(counts, before) >= len(portfolios), 10, "counts of 200 look-ups")
     hits = counts.sums()["local_hits"] - before["local_hits"]
-    assert hits >= 0.95 * len(asked)
+    assert hits >= 0.95 * len(portfolios)
 
 
 def looked_up(counts: CacheCountsStore, before: Counter) -> float:
@@ -116,12 +116,12 @@ def settled(counts: CacheCountsStore) -> Counter:
 
 
 def test_a_client_without_the_number_of_shards_is_served_and_reads_it(cut, market):
-    asked = books(2, market.instruments)
+    portfolios = books(2, market.instruments)
     with RiskClient(cut.url, timeout_s=20) as risk:
         router = risk._connection._router
         assert router.owners(Lane.NORMAL) is None
 
-        assert risk.check(asked[0]).status == "ok"
+        assert risk.check(portfolios[0]).status == "ok"
 
         assert router.owners(Lane.NORMAL).n_shards == N_SHARDS
 
@@ -145,9 +145,9 @@ def test_a_worker_with_another_number_of_shards_does_not_start(cut, call):
 
 
 def test_status_and_doctor_report_the_shards(cut, call):
-    told = only_json(call("status", "--shards", "--json", "--broker-url", cut.url))
-    assert [one["shard"] for one in told["normal"]["shards"]] == list(range(N_SHARDS))
-    assert told["batch"]["orphaned"] == []
+    status = only_json(call("status", "--shards", "--json", "--broker-url", cut.url))
+    assert [one["shard"] for one in status["normal"]["shards"]] == list(range(N_SHARDS))
+    assert status["batch"]["orphaned"] == []
 
     page = call("status", "--shards", "--broker-url", cut.url).stdout
     assert "normal: 6 shards, 2 workers, largest share 1.00 of the mean" in page

@@ -40,9 +40,9 @@ def together(risk: RiskClient, calls: Sequence[Callable[[], Any]]) -> list[Any]:
 
     with ThreadPoolExecutor(len(calls)) as pool:
         coalescer.hold()
-        asked = [pool.submit(one, call) for call in calls]
+        requests = [pool.submit(one, call) for call in calls]
         coalescer.release(len(calls))
-        return [each.result(30) for each in asked]
+        return [each.result(30) for each in requests]
 
 
 def service_report(service: Service, market: MarketSnapshot, portfolio: Portfolio) -> RiskReport:
@@ -71,13 +71,13 @@ def test_tables_of_several_threads_equal_those_of_each_alone(
 ):
     """To the bit, in one message; ids repeat, and one table has an invalid portfolio."""
     risk = clients(fleet.url, timeout_s=20)
-    asked = [books(n, market.instruments, seed=n) for n in (3, 5, 1)]
-    asked[1].append(ODD)
+    requests = [books(n, market.instruments, seed=n) for n in (3, 5, 1)]
+    requests[1].append(ODD)
     calls = [
         lambda one=one: risk.check_table(
             positions_of(one), portfolios=about(one), limits=limit_set, return_breaches=True
         )
-        for one in asked
+        for one in requests
     ]
     alone = [call() for call in calls]
     messages.clear()
@@ -121,16 +121,16 @@ def test_each_call_reads_its_own_rows_of_a_late_answer(server, clients, hand, se
     """By the check id of its own error."""
     clients(server.url).publish_market(market)
     risk = clients(server.url, timeout_s=0.5)
-    asked = [books(n, market.instruments, seed=n) for n in (2, 3)]
+    requests = [books(n, market.instruments, seed=n) for n in (2, 3)]
 
-    late = together(risk, [lambda one=one: risk.check_many(one) for one in asked])
+    late = together(risk, [lambda one=one: risk.check_many(one) for one in requests])
     assert [type(error) for error in late] == [ReportTimeoutError] * 2
     block_id = hand.take()
     server.client.hset(block_key(block_id), "deadline_ms", server.now_ms() + 60_000)
     block = hand.broker.start(block_id, worker="slow")
     hand.broker.finish(block_id, service.run(block.payload, Stamp(market.id)))
 
-    for one, error in zip(asked, late, strict=True):
+    for one, error in zip(requests, late, strict=True):
         found = risk.result(error.check_id, timeout_s=5)
         assert [report.portfolio_id for report in found] == [portfolio.id for portfolio in one]
         own = [service_report(service, market, portfolio) for portfolio in one]

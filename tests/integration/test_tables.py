@@ -186,9 +186,9 @@ def test_breaches_come_in_a_second_table(risk, portfolios, limit_set):
 
     reports = risk.check_many(portfolios, limits=limit_set)
     assert_same(table, reports)
-    told = [(r.portfolio_id, breach) for r in reports for breach in r.breaches]
-    assert len(breaches) == len(told) > 5
-    for row, (portfolio_id, breach) in zip(breaches.to_pylist(), told, strict=True):
+    pairs = [(r.portfolio_id, breach) for r in reports for breach in r.breaches]
+    assert len(breaches) == len(pairs) > 5
+    for row, (portfolio_id, breach) in zip(breaches.to_pylist(), pairs, strict=True):
         assert row["portfolio_id"] == portfolio_id
         for name in ("limit", "measure", "observed", "threshold", "unit", "severity"):
             assert row[name] == getattr(breach, name)

@@ -16,11 +16,11 @@ def test_inspect_conf_does_not_show_the_password():
     url = f"redis://:{SECRET}@host:6379/0"
     app = create_app(Settings.read(broker_url=url, result_url=url, heartbeat_file="/run/heartbeat"))
 
-    told = str(Panel.data["conf"](_State(app), with_defaults=True))
+    shown = str(Panel.data["conf"](_State(app), with_defaults=True))
 
     assert hasattr(Inspect, "conf")
-    assert "visibility_timeout" in told
-    assert SECRET not in told
+    assert "visibility_timeout" in shown
+    assert SECRET not in shown
 
 
 class _State:

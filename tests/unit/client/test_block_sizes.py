@@ -16,7 +16,7 @@ from tests.unit.client.support import TERMS, request_of, row_of
 TERMS = replace(TERMS, measures=parse_measures(None))
 
 
-def asked(n_portfolios, n_positions=20):
+def request_for(n_portfolios, n_positions=20):
     return replace(request_of([row_of(0, n_positions)] * n_portfolios), terms=TERMS)
 
 
@@ -31,13 +31,13 @@ def sizes(sizer, request):
 
 def test_a_small_call_is_one_message():
     """A second message costs more than it saves."""
-    assert sizes(BlockSizer(), asked(10)) == [10]
+    assert sizes(BlockSizer(), request_for(10)) == [10]
 
 
 @pytest.mark.parametrize("us_per_check", [2.0, 20.0, 500.0])
 def test_blocks_are_of_equal_cost_and_not_beyond_the_bound(us_per_check):
     """The measured cost decides, not the registry."""
-    sizer, request = BlockSizer(), asked(3_000)
+    sizer, request = BlockSizer(), request_for(3_000)
     sizer.learn(request, [answer(3_000, us_per_check * 3)])
 
     found = sizes(sizer, request)
@@ -50,7 +50,7 @@ def test_blocks_are_of_equal_cost_and_not_beyond_the_bound(us_per_check):
 def test_a_call_is_cut_only_above_the_target_cost():
     """A message costs as much as hundreds of checks."""
     for cost_us, n_blocks in ((TARGET_BLOCK_US - 1_000, 1), (TARGET_BLOCK_US + 1_000, 2)):
-        sizer, request = BlockSizer(), asked(3_000)
+        sizer, request = BlockSizer(), request_for(3_000)
         sizer.learn(request, [answer(3_000, cost_us / 1e3)])
 
         assert len(sizes(sizer, request)) == n_blocks
@@ -58,7 +58,7 @@ def test_a_call_is_cut_only_above_the_target_cost():
 
 def test_a_cost_is_learned_for_its_measures_only():
     """An expensive measure does not make the blocks of cheap ones small."""
-    sizer, request = BlockSizer(), asked(3_000)
+    sizer, request = BlockSizer(), request_for(3_000)
     usual = sizer.bounds(request)
     cheap = replace(request, terms=replace(TERMS, measures=parse_measures(["net_exposure"])))
 
@@ -69,7 +69,7 @@ def test_a_cost_is_learned_for_its_measures_only():
 
 def test_no_cost_makes_a_block_larger_than_the_largest():
     """Checks that cost nothing still take bytes."""
-    sizer, request = BlockSizer(), asked(30_000, 1)
+    sizer, request = BlockSizer(), request_for(30_000, 1)
     sizer.learn(request, [answer(30_000, 5.0)])
 
     assert max(sizes(sizer, request)) <= LARGEST.max_checks
@@ -77,17 +77,17 @@ def test_no_cost_makes_a_block_larger_than_the_largest():
 
 def test_a_small_block_raises_no_cost():
     """Its time may be that of loading a market."""
-    sizer, request = BlockSizer(), asked(3_000)
+    sizer, request = BlockSizer(), request_for(3_000)
     usual = sizer.bounds(request)
 
-    sizer.learn(asked(10), [answer(10, 400.0)])
+    sizer.learn(request_for(10), [answer(10, 400.0)])
 
     assert sizer.bounds(request) == usual
 
 
 def test_the_cost_of_a_cold_first_block_is_corrected():
     """It loaded its market; later blocks cost 15 us a check and 500 us a block."""
-    sizer, request = BlockSizer(), asked(3_000)
+    sizer, request = BlockSizer(), request_for(3_000)
     sizer.learn(request, [answer(3_000, 300_000.0)])
     assert len(sizes(sizer, request)) > 1_000
 
@@ -100,7 +100,7 @@ def test_the_cost_of_a_cold_first_block_is_corrected():
 
 def test_answers_without_times_are_ignored():
     """Such as that of a block that was refused as a whole."""
-    sizer, request = BlockSizer(), asked(3)
+    sizer, request = BlockSizer(), request_for(3)
     sizer.learn(
         request, [AnswerBlock(AnswerHead(), np.zeros(3, np.int8), np.zeros(3, np.int32), {})]
     )
@@ -114,7 +114,7 @@ def test_more_paths_make_smaller_blocks():
     names = parse_measures(["monte_carlo_value_at_risk"])
     terms = [replace(TERMS, measures=names, settings=MeasureSettings(n_paths=n)) for n in PATHS]
 
-    blocks = [len(sizes(BlockSizer(), replace(asked(500), terms=one))) for one in terms]
+    blocks = [len(sizes(BlockSizer(), replace(request_for(500), terms=one))) for one in terms]
 
     assert 2 <= blocks[0] < blocks[1] / 5
 
@@ -122,7 +122,7 @@ def test_more_paths_make_smaller_blocks():
 def test_a_cost_from_cached_results_does_not_lower_the_prediction():
     """On a new market the results have to be computed."""
     terms = replace(TERMS, measures=parse_measures(["monte_carlo_value_at_risk"]))
-    sizer, request = BlockSizer(), replace(asked(500), terms=terms)
+    sizer, request = BlockSizer(), replace(request_for(500), terms=terms)
     cold = sizes(sizer, request)
 
     sizer.learn(request, [answer(500, 2.0)])

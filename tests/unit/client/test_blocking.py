@@ -120,11 +120,11 @@ def test_leaving_the_client_closes_the_connection_of_this_process_once(risk, con
 
 def test_many_checks_are_answered_in_their_order(risk, connection):
     """In several blocks, with an invalid portfolio and an id that repeats."""
-    asked = [*BOOKS, BAD, *BOOKS[:2]]
+    portfolios = [*BOOKS, BAD, *BOOKS[:2]]
 
-    reports = risk.check_many(iter(asked))
+    reports = risk.check_many(iter(portfolios))
 
-    assert [report.portfolio_id for report in reports] == [portfolio.id for portfolio in asked]
+    assert [report.portfolio_id for report in reports] == [portfolio.id for portfolio in portfolios]
     assert [report.code for report in reports] == [None] * 4 + ["unknown_instrument", None, None]
     for portfolio, report in zip(BOOKS, reports, strict=False):
         assert report.measures == report_of(portfolio).measures
@@ -135,9 +135,9 @@ def test_many_checks_are_answered_in_their_order(risk, connection):
 
 def test_live_portfolios_are_checked_by_their_ids(risk, connection):
     """Ids are looked up once, together; one that is not held is an error in its place only."""
-    asked = ["gone", BOOKS[1], "fund", "fund", BOOKS[2], "lost"]
+    portfolios = ["gone", BOOKS[1], "fund", "fund", BOOKS[2], "lost"]
 
-    reports = risk.check_many(asked, min_version=3)
+    reports = risk.check_many(portfolios, min_version=3)
 
     ids = ["gone", BOOKS[1].id, "fund", "fund", BOOKS[2].id, "lost"]
     assert [report.portfolio_id for report in reports] == ids

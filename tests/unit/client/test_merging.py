@@ -15,11 +15,11 @@ from tests.unit.client.support import Row, request_of, requests, row_of, rows_of
 
 
 @given(st.lists(requests, min_size=1, max_size=4))
-def test_a_merged_request_holds_the_portfolios_of_all_in_order(asked):
+def test_a_merged_request_holds_the_portfolios_of_all_in_order(several):
     """Also when encoded; the ids of the requests repeat."""
-    merged = merge_requests(asked)
+    merged = merge_requests(several)
 
-    expected = [row for request in asked for row in rows_of(request)]
+    expected = [row for request in several for row in rows_of(request)]
     assert rows_of(merged) == expected
     assert rows_of(decode_request(encode_request(merged))) == expected
     assert len(set(merged.instrument_names)) == len(merged.instrument_names)

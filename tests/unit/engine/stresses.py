@@ -49,8 +49,8 @@ def _loss(world, book, scenario):
     if loss is None:
         return Outcome.NOT_IN_SCENARIO, None
     matters = [i for i, q, p in lots if q * p != 0 or (q != 0 and f"I{i}" in scenario.moves)]
-    told = naive_fields(scenario) | {"others": None}
-    named = [i for i in matters if naive.change_of(f"I{i}", world.tags.get(f"I{i}", {}), told)]
+    fields = naive_fields(scenario) | {"others": None}
+    named = [i for i in matters if naive.change_of(f"I{i}", world.tags.get(f"I{i}", {}), fields)]
     return (Outcome.OK if named else Outcome.NO_EXPOSURE), loss
 
 
@@ -68,8 +68,8 @@ def changes_of(world, scenario):
             for i in places
         ]
         return {i: rest if of is None else ("relative", of) for i, of in enumerate(grown)}
-    told = naive_fields(scenario)
-    return {i: naive.change_of(f"I{i}", world.tags.get(f"I{i}", {}), told) for i in places}
+    fields = naive_fields(scenario)
+    return {i: naive.change_of(f"I{i}", world.tags.get(f"I{i}", {}), fields) for i in places}
 
 
 def _covered(world, scenario):

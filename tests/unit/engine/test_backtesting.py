@@ -64,16 +64,16 @@ def test_a_rolling_backtest_agrees_with_its_naive_twin(world, confidence, conven
         pnl = scenario.profit_and_loss(world.values(book), world.panel, world.n_observations)
         days = [t for t, value in enumerate(pnl) if value is not None]
         seen = [pnl[t] for t in days]
-        asked = (world.block.row(row), market, confidence)
+        arguments = (world.block.row(row), market, confidence)
         if len(days) <= window:
             with pytest.raises(InvalidMarketError):
-                rolling_backtest(*asked, window=window, convention=convention)
+                rolling_backtest(*arguments, window=window, convention=convention)
             continue
         bounds = naive.rolling_value_at_risk(seen, window, confidence, convention)
         record = naive.hits(seen[window:], bounds)
         hits = [days[window + t] for t, hit in enumerate(record) if hit]
 
-        actual = rolling_backtest(*asked, window=window, convention=convention)
+        actual = rolling_backtest(*arguments, window=window, convention=convention)
 
         assert [world.n_observations - 1 + day for day in actual.exceptions] == hits
         assert (actual.n_observations, actual.n_exceptions) == (len(record), len(hits))

@@ -691,8 +691,8 @@ def test_a_book_that_overflows_has_no_measure(book, worth):
     """Above all no concentration of 0, which a limit would take for a well spread book."""
     steps = [(-1) ** t / 64 for t in range(100)]
     world = World([book], worth, [steps, steps], {"fall": ({0: -0.5, 1: -0.5}, None)})
-    told = {"long_exposure", "short_exposure", "covariance_repair"}
-    names = [name for name in ALL if name.name not in told]
+    excluded = {"long_exposure", "short_exposure", "covariance_repair"}
+    names = [name for name in ALL if name.name not in excluded]
 
     columns = compute(world.block, world.market, names, MeasureSettings())
 

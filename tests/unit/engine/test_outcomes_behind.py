@@ -35,8 +35,8 @@ def test_the_value_at_risk_is_the_loss_of_its_outcomes(world, chosen):
         for at, value in found:
             assert math.isclose(value, pnl[at], abs_tol=1e-9 * size)
         low, high = (pick(-value for _, value in found) for pick in (min, max))
-        told = column.values[row] / root_of_time(chosen)
-        assert low - 1e-9 * size <= told <= high + 1e-9 * size
+        unscaled = column.values[row] / root_of_time(chosen)
+        assert low - 1e-9 * size <= unscaled <= high + 1e-9 * size
 
 
 @given(worlds(min_books=1), settings)

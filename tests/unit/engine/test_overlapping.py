@@ -38,10 +38,10 @@ def over(days, confidence="0.5", **more):
     return MeasureSettings(confidence, days, horizon_rule="overlapping", **more)
 
 
-def outcome_of(world, name, asked):
+def outcome_of(world, name, options):
     """How the measure of the first book came out."""
     name = MeasureName.parse(name)
-    return Outcome(compute(world.block, world.market, [name], asked)[name].outcomes[0])
+    return Outcome(compute(world.block, world.market, [name], options)[name].outcomes[0])
 
 
 @how_many(max_examples=30)

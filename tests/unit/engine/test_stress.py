@@ -26,7 +26,7 @@ def world_of(book, scenario, *, prices=(10.0, 20.0), panel=((0.5,) * 4, (-0.5,) 
     return World([book], list(prices), [list(of) for of in panel], {}, more, DAYS, tags or {})
 
 
-def told(world, measure="stress_loss", item="s"):
+def result_of(world, measure="stress_loss", item="s"):
     """Return the outcome and the value of a measure of the only book."""
     name = MeasureName(measure, item=item)
     column = compute(world.block, world.market, [name], MeasureSettings())[name]
@@ -39,15 +39,15 @@ def test_an_absolute_move_is_lost_per_unit_at_any_price():
 
     for prices in ((10.0, 20.0), (0.0, 0.0), (-37.63, 1e-300)):
         world = world_of(Book([(0, 5.0), (1, -2.0)]), fall, prices=prices)
-        assert told(world) == (Outcome.OK, 9.0)
+        assert result_of(world) == (Outcome.OK, 9.0)
 
 
 def test_a_relative_shock_of_a_position_worth_0_is_0():
     """It is not held, as everywhere else: also where the scenario does not name it."""
     world = world_of(Book([(0, 5.0)]), Scenario({"I0": -0.5}), prices=(0.0, 20.0))
 
-    assert told(world) == (Outcome.NO_EXPOSURE, 0.0)
-    assert told(world_of(Book([(0, 5.0)]), Scenario({}), prices=(0.0, 1.0))) == (
+    assert result_of(world) == (Outcome.NO_EXPOSURE, 0.0)
+    assert result_of(world_of(Book([(0, 5.0)]), Scenario({}), prices=(0.0, 1.0))) == (
         Outcome.NO_EXPOSURE,
         0.0,
     )
@@ -78,15 +78,15 @@ def test_parts_of_a_scenario_of_every_kind_sum_to_its_loss():
     parts = contributions(world.block, world.market, name, MeasureSettings(), 0)
 
     assert parts.tolist() == [20.0, 6.0]
-    assert told(world) == (Outcome.OK, 26.0)
+    assert result_of(world) == (Outcome.OK, 26.0)
 
 
 def test_a_replay_compounds_the_returns_of_its_window():
     """1.5 x 1.5 - 1 from the second to the third day, of what is held now."""
     replay = Replay(DAYS[1], DAYS[2])
 
-    assert told(world_of(Book([(0, 4.0)]), replay)) == (Outcome.OK, -50.0)
-    assert told(world_of(Book([(1, 4.0)]), replay)) == (Outcome.OK, 60.0)
+    assert result_of(world_of(Book([(0, 4.0)]), replay)) == (Outcome.OK, -50.0)
+    assert result_of(world_of(Book([(1, 4.0)]), replay)) == (Outcome.OK, 60.0)
 
 
 GAP = ((0.5, NAN, 0.5, 0.5), (-0.5,) * 4)
@@ -125,8 +125,8 @@ def test_a_replay_reports_its_loss_and_its_coverage(replay, outcome, loss, share
     """Below the least coverage the loss is undefined; above it the rest has the fallback."""
     world = world_of(BOOK, replay, panel=GAP)
 
-    assert told(world, "stress_coverage") == (Outcome.OK, share)
-    found, value = told(world)
+    assert result_of(world, "stress_coverage") == (Outcome.OK, share)
+    found, value = result_of(world)
     assert found is outcome
     assert np.isnan(value) if loss is None else value == loss
 
@@ -136,8 +136,8 @@ def test_a_gap_in_what_is_not_held_leaves_a_book_covered():
     replay = Replay(DAYS[0], DAYS[3], min_coverage=0.5, others=9.0)
     world = world_of(Book([(0, 0.0), (1, -1.0)]), replay, panel=GAP)
 
-    assert told(world) == (Outcome.OK, -20.0 * (1 - 0.5**4))
-    assert told(world, "stress_coverage") == (Outcome.OK, 1.0)
+    assert result_of(world) == (Outcome.OK, -20.0 * (1 - 0.5**4))
+    assert result_of(world, "stress_coverage") == (Outcome.OK, 1.0)
 
 
 def test_a_window_between_two_dates_covers_nothing():
@@ -145,15 +145,15 @@ def test_a_window_between_two_dates_covers_nothing():
     world = world_of(Book([(0, 1.0)]), Replay(date(2024, 3, 9), date(2024, 3, 10)))
     world.dates[3] = date(2024, 3, 11)
 
-    assert told(world)[0] is Outcome.NOT_IN_SCENARIO
+    assert result_of(world)[0] is Outcome.NOT_IN_SCENARIO
 
 
 def test_an_empty_book_is_covered_and_loses_0():
     """A floor under its coverage is not broken by it."""
     world = world_of(Book([]), Replay(date(1999, 1, 1), date(1999, 2, 1)))
 
-    assert told(world) == (Outcome.NO_EXPOSURE, 0.0)
-    assert told(world, "stress_coverage") == (Outcome.NO_EXPOSURE, 1.0)
+    assert result_of(world) == (Outcome.NO_EXPOSURE, 0.0)
+    assert result_of(world, "stress_coverage") == (Outcome.NO_EXPOSURE, 1.0)
 
 
 def test_the_worst_stress_loss_has_the_worst_status_of_all_scenarios():
@@ -162,7 +162,10 @@ def test_the_worst_stress_loss_has_the_worst_status_of_all_scenarios():
     world = world_of(BOOK, replay, panel=GAP)
     world.more["flood"] = Scenario({}, others=-0.9)
 
-    assert told(world, "worst_stress_loss", None) == (Outcome.PARTLY_COVERED, pytest.approx(108.0))
+    assert result_of(world, "worst_stress_loss", None) == (
+        Outcome.PARTLY_COVERED,
+        pytest.approx(108.0),
+    )
 
 
 def test_parts_of_a_coverage_are_the_covered_shares():
@@ -179,15 +182,17 @@ def test_a_return_that_overflows_is_not_covered():
     """An infinite loss is not valid."""
     world = world_of(Book([(0, 1.0)]), Replay(DAYS[0], DAYS[3]), panel=((1e300,) * 4, (0.0,) * 4))
 
-    assert told(world)[0] is Outcome.NOT_IN_SCENARIO
-    assert told(world, "stress_coverage") == (Outcome.OK, 0.0)
+    assert result_of(world)[0] is Outcome.NOT_IN_SCENARIO
+    assert result_of(world, "stress_coverage") == (Outcome.OK, 0.0)
 
 
 def test_a_loss_that_overflows_is_undefined():
     """Neither of a book nor of a move."""
     move = Scenario({}, moves={"I0": -1e300})
 
-    assert told(world_of(Book([(0, 1e300)]), move, prices=(1e-9, 1.0)))[0] is Outcome.NOT_FINITE
+    assert (
+        result_of(world_of(Book([(0, 1e300)]), move, prices=(1e-9, 1.0)))[0] is Outcome.NOT_FINITE
+    )
 
 
 steps = st.integers(-32, 32).map(lambda parts: parts / 32) | st.floats(-1.5, 1.5) | st.just(NAN)

@@ -176,9 +176,9 @@ def test_the_scenario_name_of_a_stress_loss_is_kept_unchanged(scenario):
 
 def test_repeats_are_dropped_and_the_order_is_kept():
     """Two spellings of one confidence are one measure; one without it is another."""
-    asked = ["volatility", "value_at_risk@0.950", "value_at_risk", "value_at_risk@0.95"]
+    given_names = ["volatility", "value_at_risk@0.950", "value_at_risk", "value_at_risk@0.95"]
 
-    assert list(map(str, parse_measures(iter([*asked, "volatility"])))) == [
+    assert list(map(str, parse_measures(iter([*given_names, "volatility"])))) == [
         "volatility",
         "value_at_risk@0.95",
         "value_at_risk",
@@ -186,11 +186,11 @@ def test_repeats_are_dropped_and_the_order_is_kept():
     assert parse_measures([]) == ()
 
 
-@pytest.mark.parametrize("asked", ["volatility", 5, True, 0.95], ids=repr)
-def test_measures_must_be_a_list_of_names(asked):
+@pytest.mark.parametrize("given_names", ["volatility", 5, True, 0.95], ids=repr)
+def test_measures_must_be_a_list_of_names(given_names):
     """A text is not read as a list of its letters, and a number is refused."""
     with pytest.raises(UnknownMeasureError) as caught:
-        parse_measures(asked)
+        parse_measures(given_names)
 
     assert caught.value.field == "measures"
 

@@ -56,8 +56,8 @@ def busy_s(n_workers: int, load: float, *, helping: bool) -> list[float]:
     dice, fleet = np.random.default_rng(3), Fleet(n_workers, helping=helping)
     weight = np.arange(1, N_BOOKS + 1) ** -1.1
     n_checks = int(FOR_S * n_workers * load / CHECK_S)
-    asked = dice.choice(N_BOOKS, n_checks, p=weight / weight.sum())
-    shards = shards_of([f"book-{one}".encode() for one in asked], N_SHARDS)
+    chosen = dice.choice(N_BOOKS, n_checks, p=weight / weight.sum())
+    shards = shards_of([f"book-{one}".encode() for one in chosen], N_SHARDS)
     events = [(at, 0, shard) for at, shard in zip(sorted(dice.uniform(0, FOR_S, n_checks)), shards)]
     events += [(at, 1, 0) for at in np.arange(0, FOR_S, LOOK_S)]
     events.sort()

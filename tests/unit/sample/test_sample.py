@@ -60,7 +60,7 @@ def test_the_crash_is_what_the_prices_did(market):
 
 
 def test_other_scenarios_shock_every_share(market):
-    """They can be asked for in any market."""
+    """A check can request them in any market."""
     assert list(market.scenarios)[:3] == ["crash-2020", "broad-fall", "tech-sell-off"]
     assert market.scenarios["broad-fall"].others == -0.20
     assert market.scenarios["tech-sell-off"].others == -0.05

@@ -114,12 +114,12 @@ def test_without_a_market_a_check_is_rejected(market):
 
 def test_measures_and_settings_are_those_of_the_request():
     """As in a block."""
-    asked = {"measures": ["value_at_risk@0.950"], "settings": {"horizon_days": 4}}
+    options = {"measures": ["value_at_risk@0.950"], "settings": {"horizon_days": 4}}
     expected = report_of(
         BOOKS[0], measures=["value_at_risk@0.95"], settings=MeasureSettings(horizon_days=4)
     )
 
-    document = ask(make_door(limits={}), **asked)
+    document = ask(make_door(limits={}), **options)
 
     assert list(document["measures"]) == ["value_at_risk@0.95"]
     value = expected.measures["value_at_risk@0.95"].value

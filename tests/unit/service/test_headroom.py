@@ -254,8 +254,8 @@ BOOK = Portfolio("p", {"AAPL": 100.0, "MSFT": -50.0, "XOM": 1.0}, nav=4000.0, ta
 
 def explanation_of(*limits, portfolio=BOOK, **how):
     """Return the explanation of a book in the market of these tests."""
-    asked = {"limits": LimitSet("s", limits), "measures": [], "detail": Detail.EXPLAINED, **how}
-    return report_of(portfolio, **asked).explanation
+    options = {"limits": LimitSet("s", limits), "measures": [], "detail": Detail.EXPLAINED, **how}
+    return report_of(portfolio, **options).explanation
 
 
 def rooms(explanation):

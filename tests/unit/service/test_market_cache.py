@@ -19,10 +19,10 @@ class Loader:
 
     def __init__(self, *markets):
         self.markets = {market.id: market for market in markets}
-        self.asked = []
+        self.loaded = []
 
     def __call__(self, market_id):
-        self.asked.append(market_id)
+        self.loaded.append(market_id)
         return self.markets.get(market_id)
 
 
@@ -52,7 +52,7 @@ def test_a_market_is_loaded_once_for_any_number_of_threads():
     with ThreadPoolExecutor(n_threads) as pool:
         found = list(pool.map(cache.get, [MARKET.id] * n_threads))
 
-    assert loader.asked == [MARKET.id]
+    assert loader.loaded == [MARKET.id]
     assert found[0].id == MARKET.id
     assert all(arrays is found[0] for arrays in found)
 
@@ -122,9 +122,9 @@ def test_the_least_recently_used_market_is_evicted():
 
     assert set(cache.ids()) == {one.id, three.id}
     cache.get(one.id)
-    assert loader.asked == [one.id, two.id, three.id]
+    assert loader.loaded == [one.id, two.id, three.id]
     cache.get(two.id)
-    assert loader.asked == [one.id, two.id, three.id, two.id]
+    assert loader.loaded == [one.id, two.id, three.id, two.id]
 
 
 def test_four_markets_are_kept_by_default():

@@ -24,7 +24,7 @@ class Server:
     def __init__(self, *taken: Taken) -> None:
         self.now_s = 100.0
         self.left = list(taken)
-        self.asked: list[dict[str, int]] = []
+        self.takes: list[dict[str, int]] = []
         self.sent: list[tuple[bytes, dict]] = []
         self.waited: list[float] = []
         self.is_full = False
@@ -33,8 +33,8 @@ class Server:
         self.waited.append(timeout_s)
         return True
 
-    def take(self, **asked: int) -> Taken:
-        self.asked.append(asked)
+    def take(self, **takes: int) -> Taken:
+        self.takes.append(takes)
         return self.left.pop(0)
 
     def enqueue(self, block_id: str, payload: bytes, **terms: object) -> None:
@@ -131,7 +131,7 @@ def test_outdated_portfolios_are_refreshed_at_a_bounded_rate():
     for _ in range(3):
         collector.step()
 
-    assert [asked["max_refreshed"] for asked in server.asked] == [200, 0, 200]
+    assert [takes["max_refreshed"] for takes in server.takes] == [200, 0, 200]
     assert server.waited == [1.0, pytest.approx(0.01)]
 
 
