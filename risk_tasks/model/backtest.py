@@ -1,7 +1,7 @@
 """Backtests: exceptions to the value-at-risk, likelihood-ratio tests and traffic-light zones.
 
-Counts and confidence are integers and fractions until the logarithm, so that a record with exactly
-the expected number of exceptions has a statistic of exactly 0. 0 log 0 is 0.
+Counts and confidence are exact until the logarithm, so a record with exactly the expected number of
+exceptions has a statistic of exactly 0. 0 log 0 is 0.
 
 Sources: Kupiec, Techniques for Verifying the Accuracy of Risk Measurement Models, Journal of
 Derivatives 3 (1995); Christoffersen, Evaluating Interval Forecasts, International Economic Review
@@ -30,7 +30,7 @@ from risk_tasks.model.report import ReportError
 
 
 class Transitions(NamedTuple):
-    """How often a day of one kind followed one of another: n01 exceptions after a day without."""
+    """Counts of pairs of consecutive days: n01 exceptions follow a day without exception."""
 
     n00: int
     n01: int
@@ -64,9 +64,8 @@ def proportion_of_failures(n_observations: int, n_exceptions: int, confidence: s
 def independence(transitions: Transitions) -> float:
     """Return Christoffersen's LR_ind, never negative; 1 degree of freedom.
 
-    2 sum of n_ij log(n_ij n / (n_i. n_.j)): exceptions whose probability depends on the day before
-    against exceptions that are independent. Finite for every count; 0 where the days are all of
-    one kind, which show no dependence.
+    2 sum of n_ij log(n_ij n / (n_i. n_.j)). The test compares exceptions that depend on the day
+    before with independent exceptions. Finite for every count; 0 if all days are equal.
     """
     n00, n01, n10, n11 = transitions
     n = n00 + n01 + n10 + n11
@@ -82,8 +81,8 @@ def independence(transitions: Transitions) -> float:
 def conditional_coverage(transitions: Transitions, confidence: str) -> float:
     """Return Christoffersen's LR_cc, never negative; 2 degrees of freedom.
 
-    Both likelihoods are conditional on the first day, so that LR_cc is LR_ind plus the LR_pof of
-    the T - 1 >= 1 days that follow another.
+    Both likelihoods are conditional on the first day: LR_cc is LR_ind plus the LR_pof of the
+    other T - 1 >= 1 days.
     """
     n, n_exceptions = sum(transitions), transitions.n01 + transitions.n11
     return proportion_of_failures(n, n_exceptions, confidence) + independence(transitions)
@@ -99,7 +98,7 @@ def chi_square_survival(statistic: float, degrees_of_freedom: int) -> float:
 
 
 def _ratio(*terms: float) -> float:
-    """The likelihood that is maximised is never the smaller one: less than 0 is rounding."""
+    """Return twice the sum, at least 0: the exact ratio is never negative, rounding can be."""
     return max(0.0, 2 * sum(terms))
 
 
@@ -108,7 +107,7 @@ def _term(count: int, numerator: int, denominator: int) -> float:
 
 
 class Zone(StrEnum):
-    """The zone of a record of exceptions: whether it supports the VaR."""
+    """The traffic-light zone of a record of exceptions."""
 
     GREEN = "green"
     YELLOW = "yellow"
@@ -118,9 +117,9 @@ class Zone(StrEnum):
 _YELLOW_FROM = Fraction(95, 100)
 _RED_FROM = Fraction(9999, 10_000)
 
-#: the supervisors' tables are those of a year at 0.99
+#: the supervisory tables apply to 250 days at 0.99
 _TABLE_DAYS, _TABLE_CONFIDENCE = 250, "0.99"
-#: by the number of exceptions; the last stands for more
+#: by the number of exceptions; the last entry also applies to more
 _PLUS_FACTOR = (0.0, 0.0, 0.0, 0.0, 0.0, 0.40, 0.50, 0.65, 0.75, 0.85, 1.00)
 _FRTB_MULTIPLIER = (1.50, 1.50, 1.50, 1.50, 1.50, 1.70, 1.76, 1.83, 1.88, 1.92, 2.00)
 #: exceptions of a trading desk in twelve months, by confidence
@@ -128,7 +127,7 @@ _FRTB_DESK_THRESHOLD = {"0.99": 12, "0.975": 30}
 
 
 def cumulative_probability(n_observations: int, n_exceptions: int, confidence: str) -> float:
-    """Return P(X <= `n_exceptions`) of the binomial, 0 to 1: exact until it is rounded once."""
+    """Return P(X <= `n_exceptions`) of the binomial, 0 to 1, rounded once."""
     part, whole = _cumulative(n_observations, n_exceptions, confidence)
     return part / whole
 
@@ -137,7 +136,7 @@ def zone_of(n_observations: int, n_exceptions: int, confidence: str) -> Zone:
     """Return the zone of a number of exceptions, for any number of days and any confidence.
 
     Yellow from the smallest N with P(X <= N) >= 0.95, red from 0.9999, compared as fractions. A
-    record without an exception is green however short it is.
+    record without exceptions is green for any number of days.
     """
     part, whole = _cumulative(n_observations, n_exceptions, confidence)
     if not n_exceptions or not _reaches(part, whole, _YELLOW_FROM):
@@ -146,17 +145,17 @@ def zone_of(n_observations: int, n_exceptions: int, confidence: str) -> Zone:
 
 
 def plus_factor(n_observations: int, n_exceptions: int, confidence: str) -> float | None:
-    """Return what Basel 1996 adds to the multiplier of 3; None but for 250 days at 0.99."""
+    """Return the addition of Basel 1996 to the multiplier of 3; None except 250 days at 0.99."""
     return _looked_up(_PLUS_FACTOR, n_observations, n_exceptions, confidence)
 
 
 def frtb_multiplier(n_observations: int, n_exceptions: int, confidence: str) -> float | None:
-    """Return the multiplier of MAR32.9, 1.5 to 2; None but for 250 days at 0.99."""
+    """Return the multiplier of MAR32.9, 1.5 to 2; None except 250 days at 0.99."""
     return _looked_up(_FRTB_MULTIPLIER, n_observations, n_exceptions, confidence)
 
 
 def frtb_desk_threshold(n_observations: int, confidence: str) -> int | None:
-    """Return the most exceptions that leave a desk on its model, MAR32.18; None off its table."""
+    """Return the most exceptions of MAR32.18 for a desk; None outside its table."""
     return _FRTB_DESK_THRESHOLD.get(confidence) if n_observations == _TABLE_DAYS else None
 
 
@@ -173,7 +172,7 @@ def _reaches(part: int, whole: int, level: Fraction) -> bool:
 
 
 def _cumulative(n_observations: int, n_exceptions: int, confidence: str) -> tuple[int, int]:
-    """P(X <= N) as a fraction that is not reduced: its terms have thousands of digits."""
+    """P(X <= N) as an unreduced fraction: reducing thousands of digits is slow."""
     alpha = tail_probability(confidence)
     failure, success = alpha.numerator, alpha.denominator - alpha.numerator
     term = total = success**n_observations
@@ -183,9 +182,9 @@ def _cumulative(n_observations: int, n_exceptions: int, confidence: str) -> tupl
     return total, alpha.denominator**n_observations
 
 
-#: a test of what follows what needs two days
+#: tests of consecutive days need two days
 _ONE_DAY = "one_day"
-#: the supervisors' tables hold for one length of record
+#: the supervisory tables apply to one number of days
 _NOT_IN_TABLE = "not_in_table"
 
 
@@ -193,8 +192,8 @@ _NOT_IN_TABLE = "not_in_table"
 class Backtest:
     """The tests of a record of days for a VaR at one confidence.
 
-    `lr` are likelihood ratios, never negative; `p` their p-values, 0 to 1: small ones contradict
-    the VaR. A statistic that is None has its reason in `reasons`, by its name.
+    `..._lr` are likelihood ratios, never negative. `..._p` are their p-values, 0 to 1; small values
+    contradict the VaR. `reasons` has the reason for each statistic that is None, by name.
     """
 
     confidence: str
@@ -211,18 +210,18 @@ class Backtest:
     independence_p: float | None
     coverage_lr: float | None
     coverage_p: float | None
-    #: what Basel 1996 adds to its multiplier, the multiplier of MAR32.9, the threshold of MAR32.18
+    #: Basel 1996, MAR32.9 and MAR32.18
     plus_factor: float | None
     frtb_multiplier: float | None
     frtb_desk_threshold: int | None
-    #: days, oldest first, counted back from the last: 0 is the last itself, -12 the twelfth before
+    #: days relative to the last day, oldest first: 0 is the last day
     exceptions: Sequence[int]
     reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacktestReport:
-    """The backtests of one portfolio, one a confidence; none where there is an error."""
+    """The backtests of one portfolio, one per confidence; empty if there is an error."""
 
     portfolio_id: str
     backtests: Sequence[Backtest] = ()
@@ -232,28 +231,26 @@ class BacktestReport:
 def backtest(
     pnl: npt.ArrayLike, value_at_risk: npt.ArrayLike, confidence: str | float | Decimal
 ) -> Backtest:
-    """Compare the VaR that was forecast for each day with the P&L of that day.
+    """Compare the VaR forecast for each day with the P&L of that day.
 
     `pnl` (T,), profit positive, and `value_at_risk` (T,), loss positive, in one currency, oldest
-    first. A day on which P&L < -VaR is an exception; an equal loss is not.
-    `confidence` is decimal text, a Decimal, or a float that is read through its text.
+    first. A day with P&L < -VaR is an exception; a loss equal to the VaR is not.
+    `confidence` is decimal text, a Decimal, or a float, which is converted to text first.
 
-    Raises `RequestError` naming the field for anything but finite numbers, for rows of
-    unequal or zero length, and `InvalidSettingsError` for the confidence.
+    Raises `RequestError` with the field if an array is empty, has another shape, or has a value
+    that is not finite, or if the lengths differ; `InvalidSettingsError` for the confidence.
     """
     confidence = parse_confidence(confidence)
     outcomes = _numbers(pnl, "pnl")
     bounds = _numbers(value_at_risk, "value_at_risk")
     if len(outcomes) != len(bounds):
         raise RequestError(
-            f"{len(bounds)} days of VaR, but {len(outcomes)} of P&L.",
+            f"value_at_risk has {len(bounds)} days: expected {len(outcomes)}, as pnl.",
             field="value_at_risk",
-            remedy="Give for each day the VaR that was computed before it.",
+            remedy="Give one VaR forecast for each day of pnl.",
         )
     if not len(outcomes):
-        raise RequestError(
-            "There is no day to test.", field="pnl", remedy="Give one day at the least."
-        )
+        raise RequestError("pnl is empty.", field="pnl", remedy="Give one day or more.")
     return backtest_of(outcomes < -bounds, confidence)
 
 
@@ -307,7 +304,9 @@ def _numbers(values: npt.ArrayLike, place: str) -> npt.NDArray[np.float64]:
         array = np.asarray(None)
     if array.ndim != 1 or array.dtype.kind not in "iuf":
         raise RequestError(
-            "Not a row of numbers.", field=place, remedy="Give one number for each day."
+            f"{place} is not a one-dimensional array of numbers.",
+            field=place,
+            remedy="Give one number for each day.",
         )
     numbers = array.astype(np.float64)
     unfit = np.flatnonzero(~np.isfinite(numbers))
@@ -315,6 +314,6 @@ def _numbers(values: npt.ArrayLike, place: str) -> npt.NDArray[np.float64]:
         raise RequestError(
             f"{numbers[unfit[0]]} is not a finite number.",
             field=f"{place}[{unfit[0]}]",
-            remedy="Leave the day out of both rows.",
+            remedy="Leave the day out of both arrays.",
         )
     return numbers

@@ -1,4 +1,4 @@
-"""One measure of a whole block: values, and how each came out."""
+"""One measure of all portfolios of a block: values and outcomes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from risk_tasks.model.report import MeasureStatus
 
 
 class Outcome(IntEnum):
-    """The outcome of the measure of one portfolio; messages hold its number."""
+    """The outcome of one measure of one portfolio; messages contain its number."""
 
     OK = 0
-    #: a VaR below zero: the book gains even in its tail
+    #: a VaR below zero: the portfolio gains even in the tail
     NEGATIVE_VAR = 1
-    #: the scenario names nothing that is held
+    #: the scenario changes no held instrument
     NO_EXPOSURE = 2
     ZERO_GROSS = 3
     NAV_UNKNOWN = 4
@@ -27,28 +27,28 @@ class Outcome(IntEnum):
     UNKNOWN_SCENARIO = 7
     WINDOW_TOO_SHORT = 8
     NOT_FINITE = 9
-    #: the portfolio has an error, so that nothing was computed
+    #: the portfolio has an error, and nothing was computed
     NOT_COMPUTED = 10
     UNKNOWN_INSTRUMENT = 11
-    #: an instrument that is not held lacks returns where the book has them
+    #: an instrument that is not held has no return where the portfolio has one
     MISSING_RETURNS = 12
-    #: what a beta is measured against never moves
+    #: the reference instrument of the beta has constant returns
     NO_VARIANCE = 13
-    #: too skewed or too fat-tailed for the expansion, so that the value is the normal one
+    #: skewness or kurtosis is outside the domain of the expansion; the value is the normal one
     OUTSIDE_DOMAIN = 14
-    #: the window is too short for one end of an interval
+    #: the window is too short for one bound of the interval
     OPEN_ENDED = 15
-    #: the method supposes outcomes that share no day
+    #: the method requires outcomes without common days
     OVERLAPPING = 16
-    #: the covariance that was supplied belongs to no returns, so that the nearest that does is used
+    #: the supplied covariance has negative eigenvalues; the nearest valid matrix was used
     COVARIANCE_REPAIRED = 17
-    #: the covariance that was supplied is too far from any that belongs to returns
+    #: the supplied covariance is too far from any valid matrix
     COVARIANCE_REFUSED = 18
-    #: fewer paths than reach the tail
+    #: too few paths for one in the tail
     TOO_FEW_PATHS = 19
-    #: a replay covers enough of the book, and the rest moves by its fallback
+    #: the replay covers enough of the portfolio; the rest moves by `others`
     PARTLY_COVERED = 20
-    #: at the deadline another worker was still computing it, or its kernel was not compiled
+    #: at the deadline, another worker was still computing it or its kernel was not compiled
     NOT_IN_TIME = 21
 
     @property
@@ -61,9 +61,9 @@ class Outcome(IntEnum):
 
     @property
     def has_value(self) -> bool:
-        """Whether there is a number to compare with limits."""
-        relied_on = (MeasureStatus.OK, MeasureStatus.DEGRADED)
-        return self.status in relied_on or self is Outcome.ZERO_GROSS
+        """Whether the outcome has a number to compare with limits."""
+        with_value = (MeasureStatus.OK, MeasureStatus.DEGRADED)
+        return self.status in with_value or self is Outcome.ZERO_GROSS
 
 
 _STATUS = {
@@ -91,14 +91,14 @@ _STATUS = {
     Outcome.NOT_IN_TIME: MeasureStatus.ERROR,
 }
 
-#: whether an outcome has a number to compare with limits, by the number of the outcome
+#: `Outcome.has_value` by the number of the outcome
 HAS_VALUE = np.array([outcome.has_value for outcome in Outcome])
 _IS_OK = np.array([outcome.status is MeasureStatus.OK for outcome in Outcome])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasureColumn:
-    """`values` (P,) float64, NaN where there is no number; `outcomes` (P,) int8 of `Outcome`."""
+    """`values` (P,) float64, NaN if there is no number; `outcomes` (P,) int8 of `Outcome`."""
 
     values: npt.NDArray[np.float64]
     outcomes: npt.NDArray[np.int8]
@@ -112,7 +112,7 @@ class MeasureColumn:
         return _IS_OK[self.outcomes]
 
     def where(self, fit: npt.NDArray[np.bool_]) -> MeasureColumn:
-        """Return the column with nothing where `fit` is false."""
+        """Return the column with NaN and `NOT_COMPUTED` where `fit` is false."""
         if fit.all():
             return self
         return MeasureColumn(
@@ -124,13 +124,13 @@ class MeasureColumn:
     def of(
         cls, values: npt.NDArray[np.float64], *marks: tuple[npt.NDArray[np.bool_], Outcome]
     ) -> MeasureColumn:
-        """Return `values` with the first mark that holds for each; what is not finite is so marked.
+        """Return `values`, each with the outcome of the first mark whose mask is true.
 
-        A value whose outcome carries no number becomes NaN.
+        A value that is not finite has NOT_FINITE; a value whose outcome has no number becomes NaN.
         """
         outcomes = np.zeros(values.shape, dtype=np.int8)
         marks = tuple(mark for mark in marks if mark[0].any())
-        # A sum is finite only where all of its terms are.
+        # A sum is finite only if all of its terms are finite.
         if not marks and isfinite(values.sum()):
             return cls(values, outcomes)
         for mask, outcome in reversed(marks):

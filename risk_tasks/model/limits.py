@@ -12,23 +12,29 @@ from types import MappingProxyType
 
 from risk_tasks.errors import InvalidLimitError, RequestError
 from risk_tasks.model.measures import MeasureName
-from risk_tasks.model.values import as_finite, is_name, is_utf8
+from risk_tasks.model.values import (
+    is_utf8,
+    require_choice,
+    require_finite,
+    require_mapping,
+    require_name,
+)
 
-#: the tag that every portfolio has without being given it
+#: a tag that every portfolio has: its id
 PORTFOLIO_ID_TAG = "portfolio_id"
 
 
 class Comparison(StrEnum):
-    """On which side of the threshold a breach lies; equality never breaches."""
+    """The side of the threshold that is a breach; equality is not a breach."""
 
     ABOVE = "above"
     BELOW = "below"
-    #: the magnitude is above the threshold, for either sign
+    #: the absolute value is above the threshold
     ABSOLUTE = "absolute"
 
 
 class MissingData(StrEnum):
-    """What an unevaluated limit does to the decision."""
+    """The effect on the decision if a limit cannot be evaluated."""
 
     #: a hard limit rejects, a warning limit warns
     REJECT = "reject"
@@ -40,9 +46,11 @@ class MissingData(StrEnum):
 class Limit:
     """Thresholds on one measure, for the portfolios whose tags match `applies_to`.
 
-    `warn` and `hard` are in the measure's unit; passing `warn` warns, passing `hard` rejects.
-    `applies_to` maps a tag, or `portfolio_id`, to the one value or the values that it may have.
-    `id` is how breaches name the limit; it defaults to the measure and what it applies to.
+    `warn` and `hard` are in the measure's unit: beyond `warn` the decision is warn, beyond `hard`
+    reject. `applies_to` maps a tag, or `portfolio_id`, to one value or a list of values. Breaches
+    contain `id`, which defaults to the measure and `applies_to`.
+
+    Raises `InvalidLimitError` with the field.
     """
 
     measure: str
@@ -59,26 +67,36 @@ class Limit:
         except RequestError as error:
             raise InvalidLimitError(error.message, field="measure", remedy=error.remedy) from error
         object.__setattr__(self, "measure", str(name))
-        _set_choice(self, "missing_data", MissingData)
-        _set_choice(self, "comparison", Comparison)
+        choices: tuple[tuple[str, type[StrEnum]], ...] = (
+            ("missing_data", MissingData),
+            ("comparison", Comparison),
+        )
+        for place, kind in choices:
+            choice = require_choice(getattr(self, place), kind, place, InvalidLimitError)
+            object.__setattr__(self, place, choice)
         for place in ("warn", "hard"):
-            object.__setattr__(self, place, _threshold(getattr(self, place), place))
+            number = getattr(self, place)
+            if number is not None:
+                # Adding 0.0 turns -0.0 into 0.0: equal limits have equal versions.
+                number = require_finite(number, place, InvalidLimitError) + 0.0
+                object.__setattr__(self, place, number)
         if self.warn is None and self.hard is None:
-            raise InvalidLimitError("Neither warn nor hard is given.", field="hard")
+            raise InvalidLimitError(
+                "The limit has no threshold: expected warn, hard, or both.", field="hard"
+            )
         self._check_order()
-        if not isinstance(self.applies_to, Mapping):
-            raise InvalidLimitError("Not a mapping of tags.", field="applies_to")
         if not isinstance(self.id, str):
-            raise InvalidLimitError("An id is a text.", field="id")
-        for key in self.applies_to:
-            if not isinstance(key, str):
-                raise InvalidLimitError("A tag is a text.", field=f"applies_to[{key!r}]")
-        scope = {key: _values(key, value) for key, value in sorted(self.applies_to.items())}
+            raise InvalidLimitError(f"{self.id!r} is not an id: expected text.", field="id")
+        scope = _scope(self.applies_to)
         object.__setattr__(self, "applies_to", MappingProxyType(scope))
         if not self.id:
             object.__setattr__(self, "id", self.measure + _scope_text(scope))
         if not is_utf8(self.id + _scope_text(scope)):
-            raise InvalidLimitError("A text cannot be written as UTF-8.", field="id")
+            raise InvalidLimitError(
+                "The id or applies_to is not valid UTF-8.",
+                field="id",
+                remedy="Remove the lone surrogates.",
+            )
 
     @cached_property
     def measure_name(self) -> MeasureName:
@@ -91,38 +109,27 @@ class Limit:
         ordered = self.warn >= self.hard if below else self.warn <= self.hard
         if not ordered:
             raise InvalidLimitError(
-                f"warn {self.warn:g} would never be passed before hard {self.hard:g}.",
+                f"warn {self.warn:g} is beyond hard {self.hard:g}, so it never warns.",
                 field="warn",
-                remedy="Put the warning threshold on the safe side of the hard one.",
+                remedy=f"Give a warn of at {'least' if below else 'most'} {self.hard:g}.",
             )
 
     def applies(self, portfolio_id: str, tags: Mapping[str, str]) -> bool:
-        """Whether this limit is for a portfolio of this id with these tags."""
+        """Whether this limit applies to a portfolio with this id and these tags."""
         return all(
             (portfolio_id if key == PORTFOLIO_ID_TAG else tags.get(key)) in values
             for key, values in self.applies_to.items()
         )
 
 
-def _set_choice(limit: Limit, place: str, kind: type[StrEnum]) -> None:
-    try:
-        object.__setattr__(limit, place, kind(getattr(limit, place)))
-    except ValueError:
-        raise InvalidLimitError(
-            f"{getattr(limit, place)!r} is not known.",
-            field=place,
-            remedy=f"Choose one of {', '.join(kind)}.",
-        ) from None
-
-
-def _threshold(number: float | None, place: str) -> float | None:
-    if number is None:
-        return None
-    value = as_finite(number)
-    if value is None:
-        raise InvalidLimitError(f"{number!r} is not a finite number.", field=place)
-    # -0.0 becomes 0.0: equal limits have equal versions.
-    return value + 0.0
+def _scope(applies_to: object) -> dict[str, tuple[str, ...]]:
+    given = require_mapping(applies_to, "applies_to", InvalidLimitError)
+    for key in given:
+        if not isinstance(key, str):
+            raise InvalidLimitError(
+                f"{key!r} is not a tag: expected text.", field=f"applies_to[{key!r}]"
+            )
+    return {key: _values(key, value) for key, value in sorted(given.items())}
 
 
 def _values(key: str, value: str | Sequence[str]) -> tuple[str, ...]:
@@ -132,7 +139,11 @@ def _values(key: str, value: str | Sequence[str]) -> tuple[str, ...]:
         or not values
         or not all(isinstance(item, str) for item in values)
     ):
-        raise InvalidLimitError("A tag has one text or several.", field=f"applies_to[{key!r}]")
+        raise InvalidLimitError(
+            f"Invalid value {value!r} of tag {key!r}: expected text, or a list of texts.",
+            field=f"applies_to[{key!r}]",
+            remedy="Give one value or more.",
+        )
     return tuple(values)
 
 
@@ -144,36 +155,38 @@ def _scope_text(scope: Mapping[str, tuple[str, ...]]) -> str:
 
 @dataclass(frozen=True)
 class LimitSet:
-    """Limits that are published, stamped and evaluated together."""
+    """Limits that are published and evaluated together.
+
+    Raises `InvalidLimitError` with the field, also for two limits with one id.
+    """
 
     id: str
     limits: Sequence[Limit]
 
     def __post_init__(self) -> None:
-        if not is_name(self.id):
-            raise InvalidLimitError("A limit set needs an id that is not empty.", field="id")
+        require_name(self.id, "id", InvalidLimitError)
         if not isinstance(self.limits, Iterable):
-            raise InvalidLimitError("Not a list of limits.", field="limits")
+            raise InvalidLimitError(f"{self.limits!r} is not a list of limits.", field="limits")
         object.__setattr__(self, "limits", tuple(self.limits))
         seen: set[str] = set()
         for place, limit in enumerate(self.limits):
             if not isinstance(limit, Limit):
-                raise InvalidLimitError("Not a Limit.", field=f"limits[{place}]")
+                raise InvalidLimitError(f"{limit!r} is not a Limit.", field=f"limits[{place}]")
             if limit.id in seen:
                 raise InvalidLimitError(
-                    f"Two limits are called {limit.id!r}.",
+                    f"Two limits have the id {limit.id!r}.",
                     field=f"limits[{place}].id",
-                    remedy="Give one of them an id of its own.",
+                    remedy="Give each limit a different id.",
                 )
             seen.add(limit.id)
 
     def applying(self, portfolio_id: str, tags: Mapping[str, str]) -> list[Limit]:
-        """Return the limits that are for a portfolio of this id with these tags."""
+        """Return the limits that apply to a portfolio with this id and these tags."""
         return [limit for limit in self.limits if limit.applies(portfolio_id, tags)]
 
     @cached_property
     def version(self) -> str:
-        """SHA-256 of the content: the same limits have the same version everywhere."""
+        """SHA-256 of the content: equal limit sets have equal versions."""
         rows = [
             {**limit_document(limit), "applies_to": sorted(limit.applies_to.items())}
             for limit in self.limits
@@ -182,7 +195,7 @@ class LimitSet:
 
 
 def limit_document(limit: Limit) -> dict[str, object]:
-    """Return `limit` as plain values, with the keys of a file."""
+    """Return `limit` as plain values, with the keys of a limits file."""
     return {
         "id": limit.id,
         "measure": limit.measure,

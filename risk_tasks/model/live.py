@@ -1,4 +1,4 @@
-"""Live portfolios: their latest reports, and how they stand to their limits."""
+"""Live portfolios: their latest reports, and the states of their limits."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from risk_tasks.model.report import Breach, RiskReport, Severity
 
 
 class LimitState(StrEnum):
-    """How a live portfolio stands to one limit."""
+    """The state of one limit of a live portfolio."""
 
-    #: the limit is kept, or does not apply any more
+    #: the limit is not breached, or no longer applies
     OK = "ok"
     WARN = "warn"
     HARD = "hard"
-    #: unknown; as severe as a hard breach unless the limit says otherwise
+    #: unknown; as severe as a hard breach unless `missing_data` of the limit differs
     NOT_EVALUATED = "not_evaluated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitStanding:
-    """How a portfolio stands to a limit according to one report.
+    """The state of a limit for a portfolio, from one report.
 
     `observed` and `threshold` are in `unit`, None if unknown.
     """
@@ -35,7 +35,7 @@ class LimitStanding:
     observed: float | None = None
     threshold: float | None = None
     unit: str = ""
-    #: why the limit was not evaluated, else None
+    #: the reason if the limit was not evaluated, else None
     reason: str | None = None
 
 
@@ -43,15 +43,15 @@ class LimitStanding:
 class LimitChange:
     """A change of state of one limit of one live portfolio: an entry of the breach stream.
 
-    `id` is the position in the stream, valid for `since`. `event_id` is the same in every message
-    about this change. `before` is the previous state. `reason` is that of the critical event whose
-    check found the change, else None.
+    `id` is the position in the stream, valid for `since`. All messages about this change have the
+    same `event_id`. `before` is the previous state. `reason` is the reason of the critical event
+    whose check found the change, else None.
     """
 
     id: str
     event_id: str
     portfolio_id: str
-    #: of the portfolio that was measured
+    #: the version of the checked portfolio
     version: int
     before: LimitState
     standing: LimitStanding
@@ -63,8 +63,8 @@ class LimitChange:
 class LiveReport:
     """The latest report of a live portfolio.
 
-    It is of `version`; `current_version` is later while a change is being computed. `reason` is
-    that of the critical event that requested this report, else None.
+    It is a report of `version`; `current_version` is later while a change is being computed.
+    `reason` is the reason of the critical event that requested this report, else None.
     """
 
     report: RiskReport
@@ -83,10 +83,10 @@ class CriticalEvent:
 
 
 def standings(report: RiskReport, limits: Iterable[Limit]) -> list[LimitStanding]:
-    """Return how the portfolio of `report` stands to each of `limits`, which apply to it.
+    """Return the state of each of `limits`, all of which apply to the portfolio of `report`.
 
-    A limit that is kept has its next threshold: `warn`, or else `hard`. A limit that is neither
-    known to be kept nor broken is not evaluated.
+    A limit without a breach has the threshold `warn`, or else `hard`. A limit whose measure has no
+    value is not evaluated.
     """
     broken = {breach.limit: breach for breach in report.breaches}
     gaps = {gap.limit: gap.reason for gap in report.not_evaluated}

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
 from types import MappingProxyType
 
 import numpy as np
@@ -16,41 +16,51 @@ import numpy.typing as npt
 
 from risk_tasks.errors import InvalidMarketError
 from risk_tasks.model.scenario import Replay, Stress, Tags, is_date
-from risk_tasks.model.values import is_name
+from risk_tasks.model.values import require_mapping, require_name
 
 FloatArray2D = npt.NDArray[np.float64]
 
-#: how far two entries that mirror each other may differ, as a share of the larger
+#: the largest difference of two symmetric entries, as a share of the larger one
 _ASYMMETRY = 1e-12
 
 
 def check_covariance(covariance: FloatArray2D, instruments: Sequence[str]) -> None:
-    """Raise `InvalidMarketError` unless this is a covariance of one-day returns of the instruments.
+    """Raise `InvalidMarketError` unless `covariance` is finite, symmetric, and (n, n).
 
-    Negative eigenvalues are accepted: a worker repairs them and reports it.
+    Negative eigenvalues are accepted: the worker repairs the matrix and reports the repair.
     """
     n = len(instruments)
     if covariance.shape != (n, n):
         raise InvalidMarketError(
-            f"{n} instruments, but a covariance of shape {covariance.shape}.", field="covariance"
+            f"The covariance has shape {covariance.shape}: expected {(n, n)}.",
+            field="covariance",
+            remedy="Give one row and one column per instrument.",
         )
     finite = np.isfinite(covariance)
     if not finite.all():
         name = instruments[int(np.argmin(finite.all(axis=1)))]
-        raise InvalidMarketError("A covariance is not finite.", field=f"covariance[{name!r}]")
+        raise InvalidMarketError(
+            f"A covariance of {name} is not a finite number.",
+            field=f"covariance[{name!r}]",
+            remedy="Give finite numbers only.",
+        )
     negative = covariance.diagonal() < 0.0
     if negative.any():
-        name = instruments[int(np.argmax(negative))]
-        raise InvalidMarketError("A variance is below 0.", field=f"covariance[{name!r}]")
+        row = int(np.argmax(negative))
+        raise InvalidMarketError(
+            f"The variance of {instruments[row]} is {covariance[row, row]:g}: expected 0 or more.",
+            field=f"covariance[{instruments[row]!r}]",
+            remedy="Correct the diagonal of the covariance.",
+        )
     largest = np.maximum(np.abs(covariance), np.abs(covariance.T))
-    # By halves, since the difference of two finite numbers need not be finite.
+    # Halves, because the difference of two large finite numbers can overflow.
     uneven = np.abs(0.5 * covariance - 0.5 * covariance.T) > 0.5 * _ASYMMETRY * largest
     if uneven.any():
         row, column = map(int, np.argwhere(uneven)[0])
         raise InvalidMarketError(
-            f"The covariances of {instruments[row]} and {instruments[column]} differ.",
+            f"The two covariances of {instruments[row]} and {instruments[column]} differ.",
             field=f"covariance[{instruments[row]!r}]",
-            remedy="Give a symmetric matrix: the mean of it and its transpose.",
+            remedy="Give a symmetric matrix, such as the mean of the matrix and its transpose.",
         )
 
 
@@ -59,18 +69,18 @@ FloatArray1D = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class MarketSnapshot:
-    """Prices and the panel of past returns, at one moment.
+    """Prices and past returns at one moment.
 
     `prices` has shape (n,), in base currency per unit. `returns` has shape (observations, n),
-    simple returns, oldest first; NaN marks a missing one, which drops that observation for the
-    portfolios that hold the instrument. `as_of` is aware and kept in UTC. `covariance` (n, n), of
-    one-day returns, is read by the Monte Carlo measures instead of the sample's where it is given.
+    simple returns, oldest first. NaN means a missing return; portfolios that hold the instrument
+    skip that observation. `as_of` needs a time zone and is converted to UTC. `covariance` (n, n) is
+    of one-day returns; if it is given, the Monte Carlo measures use it instead of the sample's.
 
-    `dates` has the date of each observation, that of the price at its end, ascending; None where
-    they are not known, and then no scenario is a `Replay`. `tags` has tags by instrument, as
-    {"AAPL": {"sector": "technology"}}, for the scenarios that shock by tag.
+    `dates` has the date of each observation, ascending: the date of the later price of the return.
+    If it is None, no scenario may be a `Replay`. `tags` has tags by instrument, as
+    {"AAPL": {"sector": "technology"}}, for scenarios with shocks by tag.
 
-    Raises `InvalidMarketError` naming the field.
+    Raises `InvalidMarketError` with the field.
     """
 
     as_of: datetime
@@ -85,29 +95,45 @@ class MarketSnapshot:
     def __post_init__(self) -> None:
         instruments = tuple(self.instruments)
         if not isinstance(self.as_of, datetime) or self.as_of.tzinfo is None:
-            raise InvalidMarketError("as_of needs a time zone.", field="as_of")
-        if not all(is_name(name) for name in instruments):
-            raise InvalidMarketError("Instruments are texts, not empty.", field="instruments")
+            raise InvalidMarketError(
+                f"as_of is {self.as_of!r}: expected a datetime with a time zone.",
+                field="as_of",
+                remedy="Add the time zone, such as tzinfo=UTC.",
+            )
+        for name in instruments:
+            require_name(name, "instruments", InvalidMarketError)
         if len(set(instruments)) != len(instruments):
             twice = next(name for name in instruments if instruments.count(name) > 1)
-            raise InvalidMarketError(f"{twice} stands twice.", field="instruments")
+            raise InvalidMarketError(
+                f"{twice} appears twice.",
+                field="instruments",
+                remedy="List each instrument once.",
+            )
         prices, returns = _array(self.prices, "prices"), _array(self.returns, "returns")
         if prices.shape != (len(instruments),):
             raise InvalidMarketError(
-                f"{len(instruments)} instruments, but prices of shape {prices.shape}.",
+                f"prices has shape {prices.shape}: expected ({len(instruments)},).",
                 field="prices",
+                remedy="Give one price per instrument.",
             )
         if returns.ndim != 2 or returns.shape[1] != len(instruments):
             raise InvalidMarketError(
-                f"{len(instruments)} instruments, but returns of shape {returns.shape}.",
+                f"returns has shape {returns.shape}: expected (observations, {len(instruments)}).",
                 field="returns",
+                remedy="Give one column per instrument.",
             )
         if not np.isfinite(prices).all():
             name = instruments[int(np.argmin(np.isfinite(prices)))]
-            raise InvalidMarketError("A price is not finite.", field=f"prices[{name!r}]")
+            raise InvalidMarketError(
+                f"The price of {name} is not a finite number.", field=f"prices[{name!r}]"
+            )
         if np.isinf(returns).any():
             name = instruments[int(np.argmax(np.isinf(returns).any(axis=0)))]
-            raise InvalidMarketError("A return is infinite.", field=f"returns[{name!r}]")
+            raise InvalidMarketError(
+                f"A return of {name} is infinite.",
+                field=f"returns[{name!r}]",
+                remedy="Give NaN for a missing return.",
+            )
         dates, tags = _dates(self.dates, len(returns)), _tags(self.tags, instruments)
         for name, scenario in self.scenarios.items():
             _check_scenario(name, scenario, dates, tags)
@@ -131,7 +157,7 @@ class MarketSnapshot:
 
     @cached_property
     def panel_id(self) -> str:
-        """SHA-256 of instruments, returns, covariance and dates: what new marks leave as it is."""
+        """SHA-256 of instruments, returns, covariance and dates; new prices do not change it."""
         digest = hashlib.sha256(json.dumps(self.instruments).encode())
         digest.update(str(self.returns.shape).encode())
         digest.update(self.returns.tobytes())
@@ -144,7 +170,7 @@ class MarketSnapshot:
 
     @cached_property
     def id(self) -> str:
-        """SHA-256 of everything that a number computed on this snapshot depends on."""
+        """SHA-256 of all inputs of the measures in this snapshot."""
         scenarios = {name: of.content for name, of in sorted(self.scenarios.items())}
         head: list[object] = [self.panel_id, self.as_of.isoformat(), scenarios]
         if self.tags:
@@ -154,7 +180,7 @@ class MarketSnapshot:
         return digest.hexdigest()
 
     def with_prices(self, prices: FloatArray1D, *, as_of: datetime) -> MarketSnapshot:
-        """Return new marks on the same return panel."""
+        """Return the snapshot with new prices and the same returns."""
         marked = replace(self, as_of=as_of, prices=prices)
         marked.__dict__["panel_id"] = self.panel_id
         return marked
@@ -164,7 +190,9 @@ def _array(numbers: npt.ArrayLike, place: str) -> npt.NDArray[np.float64]:
     try:
         array = np.array(numbers, dtype=np.float64, order="C")
     except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidMarketError(f"Not an array of numbers: {error}.", field=place) from error
+        raise InvalidMarketError(
+            f"{place} is not an array of numbers: {error}.", field=place
+        ) from error
     array.flags.writeable = False
     return array
 
@@ -186,36 +214,41 @@ def _dates(dates: Sequence[date] | None, n_observations: int) -> tuple[date, ...
         raise InvalidMarketError(f"{dates!r} is not a list of dates.", field="dates") from error
     if len(days) != n_observations:
         raise InvalidMarketError(
-            f"{n_observations} observations, but {len(days)} dates.",
+            f"dates has {len(days)} entries: expected {n_observations}, one per row of returns.",
             field="dates",
-            remedy="Give one for each row of returns, or none.",
+            remedy="Give one date per row, or leave dates out.",
         )
     for place, day in enumerate(days):
         if not is_date(day):
-            raise InvalidMarketError(f"{day!r} is not a date.", field=f"dates[{place}]")
+            raise InvalidMarketError(
+                f"{day!r} is not a date.",
+                field=f"dates[{place}]",
+                remedy="Give a datetime.date without a time.",
+            )
     for place, (before, day) in enumerate(pairwise(days), start=1):
         if day <= before:
-            raise InvalidMarketError(f"{day} is not after {before}.", field=f"dates[{place}]")
+            raise InvalidMarketError(
+                f"{day} is not after {before}.",
+                field=f"dates[{place}]",
+                remedy="Sort the rows by date, with one row per date.",
+            )
     return days
 
 
 def _tags(tags: Tags, instruments: Sequence[str]) -> Tags:
-    if not isinstance(tags, Mapping):
-        raise InvalidMarketError(f"{tags!r} is not a mapping.", field="tags")
     known, checked = set(instruments), {}
-    for instrument, carried in tags.items():
+    for instrument, carried in require_mapping(tags, "tags", InvalidMarketError).items():
         place = f"tags[{instrument!r}]"
         if instrument not in known:
             raise InvalidMarketError(
                 f"{instrument} is not an instrument of the market.",
                 field=place,
-                remedy="Give tags of instruments that have prices.",
+                remedy="Remove its tags, or add the instrument to the market.",
             )
-        if not isinstance(carried, Mapping):
-            raise InvalidMarketError(f"{carried!r} is not a mapping.", field=place)
-        for tag, value in carried.items():
-            if not is_name(tag) or not is_name(value):
-                raise InvalidMarketError("Tags and their values are texts, not empty.", field=place)
+        for text in chain.from_iterable(
+            require_mapping(carried, place, InvalidMarketError).items()
+        ):
+            require_name(text, place, InvalidMarketError)
         if carried:
             checked[instrument] = MappingProxyType(dict(carried))
     return MappingProxyType(checked)
@@ -224,13 +257,17 @@ def _tags(tags: Tags, instruments: Sequence[str]) -> Tags:
 def _check_scenario(name: str, scenario: Stress, dates: Sequence[date] | None, tags: Tags) -> None:
     place = f"scenarios[{name!r}]"
     if not isinstance(name, str) or not name or not isinstance(scenario, Stress):
-        raise InvalidMarketError("A scenario is a Scenario or a Replay, by name.", field=place)
+        raise InvalidMarketError(
+            f"{scenario!r} is not a scenario with a name: expected a Scenario or a Replay.",
+            field=place,
+            remedy="Give a mapping of name to Scenario or Replay.",
+        )
     if isinstance(scenario, Replay):
         if dates is None:
             raise InvalidMarketError(
-                "A window cannot be found in a market without dates.",
+                "The scenario is a Replay, but the market has no dates.",
                 field=place,
-                remedy="Give dates, one for each row of returns.",
+                remedy="Give dates, one per row of returns.",
             )
         return
     try:

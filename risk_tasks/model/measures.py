@@ -1,10 +1,10 @@
-"""Names of measures in requests, and the settings that measures share.
+"""The names of measures in requests, and the settings that all measures share.
 
 A measure is requested as `name`, `name@confidence` (`value_at_risk@0.95`) or `name:ITEM`
-(`stress_loss:crash-2020`). A name without a confidence takes it from `MeasureSettings`.
+(`stress_loss:crash-2020`). If the name has no confidence, `MeasureSettings` gives it.
 
-Confidence is decimal text, and the ranks of quantiles are computed from fractions: binary floating
-point puts (1 - 0.95) * 100 on the wrong side of 5, which moves a VaR by a whole scenario. Source:
+Confidence is decimal text, and ranks of quantiles are computed from fractions. In binary floating
+point (1 - 0.95) * 100 is above 5, which moves a VaR by one observation. Source:
 `docs/reference/measures.md`, "Conventions"; Hull, Options, Futures and Other Derivatives, ch. 22.
 """
 
@@ -21,7 +21,7 @@ from math import ceil, floor
 
 from risk_tasks.errors import InvalidSettingsError, UnknownMeasureError
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES, MeasureDefinition, Qualifier
-from risk_tasks.model.values import as_finite, is_name
+from risk_tasks.model.values import as_finite, is_name, require_choice, require_whole
 
 _MAX_DIGITS = 20
 
@@ -44,39 +44,39 @@ def parse_confidence(value: str | float | Decimal, *, field: str = "confidence")
     except InvalidOperation:
         number = Decimal("NaN")
     exponent = number.as_tuple().exponent
-    readable = isinstance(exponent, int) and exponent >= -_MAX_DIGITS
-    if not readable or not 0 < number < 1:
+    short_enough = isinstance(exponent, int) and exponent >= -_MAX_DIGITS
+    if not short_enough or not 0 < number < 1:
         raise InvalidSettingsError(
-            f"{value!r} is not a confidence.",
+            f"Invalid confidence {value!r}: expected a number between 0 and 1.",
             field=field,
-            remedy=f"Give a number between 0 and 1 of up to {_MAX_DIGITS} digits, such as 0.99.",
+            remedy=f"Give up to {_MAX_DIGITS} decimal places, such as 0.99.",
         )
     return format(number.normalize(), "f")
 
 
-#: every block looks up the same few values
-_remembered = lru_cache(maxsize=4096)
+#: blocks use few different values
+_cached = lru_cache(maxsize=4096)
 
 
-@_remembered
+@_cached
 def tail_probability(confidence: str) -> Fraction:
     """Return alpha = 1 - confidence, exactly."""
     return 1 - Fraction(confidence)
 
 
-@_remembered
+@_cached
 def min_observations(confidence: str) -> int:
-    """Return the shortest window that reaches the tail: ceil(1 / alpha)."""
+    """Return the fewest observations with one in the tail: ceil(1 / alpha)."""
     return ceil(1 / tail_probability(confidence))
 
 
-@_remembered
+@_cached
 def tail_rank(n_observations: int, confidence: str) -> int:
-    """Return k = max(1, ceil(n * alpha)): how many worst outcomes an expected shortfall reads."""
+    """Return k = max(1, ceil(n * alpha)): the worst outcomes of an expected shortfall."""
     return max(1, ceil(n_observations * tail_probability(confidence)))
 
 
-@_remembered
+@_cached
 def var_position(n_observations: int, confidence: str, convention: VarConvention) -> Fraction:
     """Return the index of the VaR among the worst outcomes, counted from 0.
 
@@ -92,66 +92,67 @@ def var_position(n_observations: int, confidence: str, convention: VarConvention
 
 
 class Precision(StrEnum):
-    """In how many bits the past returns are read; everything else is float64 always."""
+    """The type of the past returns; everything else is always float64."""
 
     FLOAT64 = "float64"
-    #: half the memory to read; `docs/reference/measures.md` says how far numbers may be off
+    #: half the memory; `docs/reference/measures.md` gives the largest error
     FLOAT32 = "float32"
 
 
 class HorizonRule(StrEnum):
-    """How the risk of several days is computed from one-day returns."""
+    """How a risk over several days follows from one-day returns."""
 
-    #: that of one day times the square root of time
+    #: the risk of one day times the square root of time
     SQRT_TIME = "sqrt_time"
     #: the risk of the sums of the P&L of consecutive days, from overlapping windows
     OVERLAPPING = "overlapping"
 
 
 class Distribution(StrEnum):
-    """What the paths of the Monte Carlo measures are drawn from; both have the same covariance."""
+    """The distribution of the Monte Carlo paths; both have the same covariance."""
 
     NORMAL = "normal"
-    #: fatter tails, of which `degrees_of_freedom` decides
+    #: Student-t, with fatter tails for fewer `degrees_of_freedom`
     STUDENT = "student"
 
 
-#: settings that are whole numbers, with the least, the largest and the step
+#: integer settings: the least, the largest and the step
 _WHOLE_NUMBERS = (
     ("horizon_days", 1, 1_000, 1),
-    # Paths come in pairs, one the mirror of the other.
+    # Paths are drawn in antithetic pairs.
     ("n_paths", 1_000, 1_000_000, 2),
     ("seed", 0, 2**63 - 1, 1),
 )
 
-#: settings that are one of several words
-_WORDS: tuple[tuple[str, type[StrEnum], str], ...] = (
-    ("var_convention", VarConvention, "VaR convention"),
-    ("precision", Precision, "precision"),
-    ("horizon_rule", HorizonRule, "horizon rule"),
-    ("distribution", Distribution, "distribution"),
+#: settings with a fixed choice of values
+_CHOICES: tuple[tuple[str, type[StrEnum]], ...] = (
+    ("var_convention", VarConvention),
+    ("precision", Precision),
+    ("horizon_rule", HorizonRule),
+    ("distribution", Distribution),
 )
 
-#: settings that are numbers, with what they may hold
+#: float settings: the valid range, and the range in words
 _NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
-    ("degrees_of_freedom", lambda number: number > 2, "Give a number above 2, such as 5."),
-    ("decay", lambda number: 0 < number < 1, "Give a number between 0 and 1, such as 0.94."),
-    ("age_decay", lambda number: 0 < number <= 1, "Give a number above 0, up to 1."),
+    ("degrees_of_freedom", lambda number: number > 2, "a number above 2, such as 5"),
+    ("decay", lambda number: 0 < number < 1, "a number between 0 and 1, such as 0.94"),
+    ("age_decay", lambda number: 0 < number <= 1, "a number above 0 and at most 1"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class MeasureSettings:
-    """The parameters of measures that their names do not give.
+    """The settings of measures that are not part of their names.
 
-    `confidence` is decimal text, a Decimal, or a float that is read through its text.
+    `confidence` is decimal text, a Decimal, or a float, which is converted to text first.
     `horizon_days`, 1 to 1000, scales one-day risk by the square root of time, unless
     `horizon_rule` sums the P&L of consecutive days.
-    `degrees_of_freedom`, above 2, are those of the Student measures. `decay`, between 0 and 1, is
-    what the weight of a squared outcome is multiplied by from one day to the day before;
-    `age_decay`, above 0 and at most 1, the same for the outcomes of the age-weighted VaR.
-    `n_paths`, even and 1,000 to 1,000,000, `seed`, 0 to 2**63 - 1, and `distribution` are those of
-    the Monte Carlo measures. Raises `InvalidSettingsError` naming the field.
+    `degrees_of_freedom`, above 2, are for the Student-t measures. `decay`, between 0 and 1, is the
+    weight of a squared outcome relative to that of the next day; `age_decay`, above 0 and at most
+    1, is the same for the age-weighted VaR. The Monte Carlo measures use `n_paths`, even and 1,000
+    to 1,000,000, `seed`, 0 to 2**63 - 1, and `distribution`.
+
+    Raises `InvalidSettingsError` with the field.
     """
 
     confidence: str | float | Decimal = "0.99"
@@ -169,51 +170,40 @@ class MeasureSettings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "confidence", parse_confidence(self.confidence))
         for place, least, largest, step in _WHOLE_NUMBERS:
-            _check_whole(getattr(self, place), place, least, largest, step)
-        for place, fits, remedy in _NUMBERS:
+            given = getattr(self, place)
+            require_whole(
+                given, place, InvalidSettingsError, least=least, largest=largest, step=step
+            )
+        for place, is_valid, expected in _NUMBERS:
             given = getattr(self, place)
             number = as_finite(given)
-            if number is None or not fits(number):
-                raise InvalidSettingsError(f"{given!r} does not fit.", field=place, remedy=remedy)
-            object.__setattr__(self, place, number)
-        for place, kind, what in _WORDS:
-            given = getattr(self, place)
-            try:
-                object.__setattr__(self, place, kind(given))
-            except ValueError:
+            if number is None or not is_valid(number):
                 raise InvalidSettingsError(
-                    f"{given!r} is not a {what}.",
-                    field=place,
-                    remedy=f"Choose one of {', '.join(kind)}.",
-                ) from None
+                    f"Invalid {place} {given!r}: expected {expected}.", field=place
+                )
+            object.__setattr__(self, place, number)
+        for place, kind in _CHOICES:
+            choice = require_choice(getattr(self, place), kind, place, InvalidSettingsError)
+            object.__setattr__(self, place, choice)
 
     @property
     def outcome_days(self) -> int:
-        """Over how many days each past outcome is summed."""
+        """The number of days that each past outcome sums."""
         return self.horizon_days if self.horizon_rule is HorizonRule.OVERLAPPING else 1
-
-
-def _check_whole(given: object, field: str, least: int, largest: int, step: int) -> None:
-    whole = isinstance(given, int) and not isinstance(given, bool)
-    if not whole or not least <= given <= largest or given % step:  # type: ignore[operator]
-        kind = "an even number" if step == 2 else "a whole number"
-        raise InvalidSettingsError(
-            f"{given!r} does not fit.", field=field, remedy=f"Give {kind}, {least} to {largest}."
-        )
 
 
 @dataclass(frozen=True, slots=True)
 class MeasureName:
-    """One requested measure with its qualifier."""
+    """A requested measure with its qualifier."""
 
     name: str
     confidence: str | None = None
-    #: a scenario or an instrument, as the measure may be qualified by
+    #: the scenario or the instrument after the colon
     item: str | None = None
     _hash: int = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        # Columns are looked up by name some hundred times a check.
+        # A check looks up columns by name about a hundred times.
         object.__setattr__(self, "_hash", hash((self.name, self.confidence, self.item)))
 
     def __hash__(self) -> int:
@@ -232,17 +222,19 @@ class MeasureName:
 
     @classmethod
     def parse(cls, text: str, *, field: str = "measures") -> MeasureName:
-        """Read `name`, `name@confidence` or `name:scenario`.
+        """Parse `name`, `name@confidence` or `name:ITEM`.
 
-        Raises `UnknownMeasureError` with the nearest names, or `InvalidSettingsError` for a
-        confidence that is not valid.
+        Raises `UnknownMeasureError` with the nearest names, or `InvalidSettingsError` for an
+        invalid confidence.
         """
         if not isinstance(text, str):
-            raise UnknownMeasureError(f"{text!r} is not the name of a measure.", field=field)
+            raise UnknownMeasureError(
+                f"{text!r} is not a measure name: expected text.", field=field
+            )
         head, mark, item = _split(text)
         definition = MEASURES.get(head)
         if definition is None:
-            raise UnknownMeasureError(f"{text!r} is not a measure.{_nearest(head)}", field=field)
+            raise UnknownMeasureError(f"Unknown measure {text!r}.{_nearest(head)}", field=field)
         allowed = definition.qualifier
         if mark == "@" and allowed is Qualifier.CONFIDENCE:
             return cls(head, confidence=parse_confidence(item, field=field))
@@ -250,7 +242,7 @@ class MeasureName:
             return cls(head, item=item)
         if mark or allowed in _BY_ITEM:
             raise UnknownMeasureError(
-                f"{text!r} is not qualified as {head} may be.",
+                f"{text!r} does not have the form that {head} requires.",
                 field=field,
                 remedy=_SPELLING[allowed].format(head),
             )
@@ -279,12 +271,14 @@ def _nearest(name: str) -> str:
 
 
 def parse_measures(names: Iterable[str] | None) -> tuple[MeasureName, ...]:
-    """Return the requested measures in order, without repeats; None is the standard set."""
+    """Return the requested measures in order, without duplicates; None means the standard set."""
     if names is None:
         return _standard_set()
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise UnknownMeasureError(
-            f"{names!r} is not a list of names.", field="measures", remedy="['value_at_risk']"
+            f"{names!r} is not a list of measure names.",
+            field="measures",
+            remedy="Give a list, such as ['value_at_risk'].",
         )
     return tuple(dict.fromkeys(MeasureName.parse(name) for name in names))
 

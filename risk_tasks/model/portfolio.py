@@ -1,4 +1,4 @@
-"""A portfolio: what is held, and what is known of its cash and its net asset value."""
+"""A portfolio: its positions, cash, net asset value and tags."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from risk_tasks.errors import InvalidPortfolioError
-from risk_tasks.model.values import as_finite, is_name, is_utf8
+from risk_tasks.model.values import (
+    as_finite,
+    is_name,
+    is_utf8,
+    require_finite,
+    require_mapping,
+    require_name,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +24,9 @@ class Portfolio:
     `positions` are in units of the instrument (negative: short). `cash` and `nav` are in the base
     currency; None means unknown, which is not zero. With `nav` unknown and `cash` known, the net
     asset value is the market value plus cash. `tags` select the limits that apply. `version` counts
-    the changes of a live one, None for what is not held by the system; portfolios that differ in it
-    alone are equal.
+    the changes of a live portfolio; it is None for any other, and equality ignores it.
 
-    Raises `InvalidPortfolioError` naming the field for anything that is not a finite number.
+    Raises `InvalidPortfolioError` with the field for an invalid name, number, mapping or tag.
     """
 
     id: str
@@ -31,33 +37,27 @@ class Portfolio:
     version: int | None = field(default=None, kw_only=True, compare=False)
 
     def __post_init__(self) -> None:
-        _require_name(self.id, "id")
+        require_name(self.id, "id", InvalidPortfolioError)
         for name, amount in (("cash", self.cash), ("nav", self.nav)):
             if amount is not None:
-                object.__setattr__(self, name, _finite(amount, name))
+                checked = require_finite(amount, name, InvalidPortfolioError)
+                object.__setattr__(self, name, checked)
         for name, mapping in (("positions", self.positions), ("tags", self.tags)):
-            if not isinstance(mapping, Mapping):
-                raise InvalidPortfolioError("Not a mapping.", field=name)
-        for instrument in self.positions:
-            _require_name(instrument, f"positions[{instrument!r}]")
-        positions = {
-            instrument: _finite(quantity, f"positions[{instrument!r}]")
-            for instrument, quantity in self.positions.items()
-        }
+            require_mapping(mapping, name, InvalidPortfolioError)
+        positions = {}
+        for instrument, quantity in self.positions.items():
+            number = as_finite(quantity)
+            if number is None or not is_name(instrument):
+                place = f"positions[{instrument!r}]"
+                require_name(instrument, place, InvalidPortfolioError)
+                number = require_finite(quantity, place, InvalidPortfolioError)
+            positions[instrument] = number
         for key, value in self.tags.items():
             if not all(isinstance(text, str) and is_utf8(text) for text in (key, value)):
-                raise InvalidPortfolioError("Tags are text by text.", field=f"tags[{key!r}]")
+                raise InvalidPortfolioError(
+                    f"{value!r} is not a tag value: a tag and its value are text in UTF-8.",
+                    field=f"tags[{key!r}]",
+                    remedy="Give the tag and its value as text.",
+                )
         object.__setattr__(self, "positions", MappingProxyType(positions))
         object.__setattr__(self, "tags", MappingProxyType(dict(self.tags)))
-
-
-def _require_name(name: str, place: str) -> None:
-    if not is_name(name):
-        raise InvalidPortfolioError("A name is a text that is not empty.", field=place)
-
-
-def _finite(number: float, place: str) -> float:
-    value = as_finite(number)
-    if value is None:
-        raise InvalidPortfolioError(f"{number!r} is not a finite number.", field=place)
-    return value

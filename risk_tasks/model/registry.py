@@ -1,4 +1,4 @@
-"""The registry: what is known of each measure before it is computed."""
+"""The registry: the definition of each measure."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from types import MappingProxyType
 
 
 class Unit(StrEnum):
-    """What a measure is counted in."""
+    """The unit of a measure."""
 
     #: the portfolio's base currency
     CURRENCY = "ccy"
-    #: a share of the whole, 0.25 being a quarter
+    #: a share: 0.25 is a quarter
     FRACTION = "fraction"
     #: a multiple of the net asset value
     RATIO = "ratio"
 
 
 class Qualifier(StrEnum):
-    """What may follow the name of a measure."""
+    """The kind of qualifier that follows the name of a measure."""
 
     NONE = "none"
     CONFIDENCE = "confidence"
@@ -28,38 +28,38 @@ class Qualifier(StrEnum):
     INSTRUMENT = "instrument"
 
 
-#: the number of paths that the costs of measures of random paths refer to
+#: the number of paths for which the costs of the Monte Carlo measures are given
 REGISTRY_PATHS = 10_000
-#: what a look-up in the result cache may cost, microseconds a check: four times that of one on the
-#: server (`python -m benchmarks cache`), for keeping the result and for a server further away
+#: assumed cost of a look-up in the result cache, microseconds per check: four times the measured
+#: cost (`python -m benchmarks cache`), which allows for storing the result and a remote server
 LOOK_UP_US = 50.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasureDefinition:
-    """What is known of a measure before it is computed."""
+    """The definition of one measure."""
 
     name: str
     summary: str
     formula: str
     unit: Unit
-    #: what a positive number means
+    #: the meaning of the sign
     sign: str
-    #: reasons for which there may be no number, and when
+    #: reasons for a missing value, and their conditions
     gaps: str = ""
     source: str
     #: microseconds for one check of 20 positions over 1,000 observations in a block of 1,000
     cost_us: float
     qualifier: Qualifier = Qualifier.NONE
-    #: whether `cost_us` is that of `REGISTRY_PATHS`, and grows with them
+    #: whether `cost_us` is for `REGISTRY_PATHS` paths and grows with their number
     by_path: bool = False
 
     def cost_of(self, n_paths: int) -> float:
-        """Return `cost_us`, scaled to `n_paths` for a measure of random paths."""
+        """Return `cost_us`, scaled to `n_paths` for a Monte Carlo measure."""
         return self.cost_us * n_paths / REGISTRY_PATHS if self.by_path else self.cost_us
 
     def is_looked_up(self, n_paths: int) -> bool:
-        """Whether computing it costs more than looking it up in the result cache."""
+        """Whether computing it costs more than a look-up in the result cache."""
         return self.cost_of(n_paths) > LOOK_UP_US
 
     @property

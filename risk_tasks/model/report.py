@@ -10,7 +10,7 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """The versions that were current when the block was accepted; an empty text means none."""
+    """The versions that were current when the block was accepted; empty text means none."""
 
     market_id: str = ""
     limits_version: str = ""
@@ -18,7 +18,7 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitUse:
-    """A limit that applies and was evaluated, broken or not."""
+    """A limit that applies and was evaluated, with or without a breach."""
 
     limit: str
     measure: str
@@ -26,21 +26,21 @@ class LimitUse:
     warn: float | None
     hard: float | None
     unit: str
-    #: as in a breach, against the hard threshold, or the warning one where there is no other
+    #: as in `Breach`, of the hard threshold, or of `warn` if there is no hard threshold
     utilisation: float | None
-    #: of the breach, None where there is none
+    #: of the breach, else None
     severity: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headroom:
-    """How much more of one position breaks no hard limit, all else being as it is.
+    """How far one position can change before a hard limit is breached.
 
-    `buy` and `sell` are the largest q >= 0, in units of the instrument, such that the portfolio
-    with that position changed by +q, or by -q, and by anything less, keeps within every hard limit
-    that `Explanation.not_bounded` does not name. 0 where one of all hard limits is broken as it is,
-    even where the trade would heal it; None where nothing bounds the trade. `buy_bound_by` and
-    `sell_bound_by` are the ids of the limits that end it.
+    `buy` and `sell` are the largest q >= 0, in units of the instrument, such that every change from
+    0 to +q, or from 0 to -q, breaches no hard limit, except those in `Explanation.not_bounded`.
+    They are 0 if any hard limit is breached already, even if the trade would cure the breach, and
+    None if no limit bounds the trade. `buy_bound_by` and `sell_bound_by` are the ids of the limits
+    that bound it.
     """
 
     instrument: str
@@ -58,46 +58,46 @@ class Explanation:
     limits: tuple[LimitUse, ...] = ()
     #: by position, in the order of the portfolio
     headroom: tuple[Headroom, ...] = ()
-    #: ids of hard limits that the headroom ignores: their measure has no method, or has no value
+    #: ids of hard limits that the headroom ignores: it has no method for the measure, or no value
     not_bounded: tuple[str, ...] = ()
 
 
 class ReportStatus(StrEnum):
-    """Whether the check was computed at all."""
+    """Whether the check was computed."""
 
     OK = "ok"
     ERROR = "error"
 
 
 class Decision(StrEnum):
-    """What follows from the limits; anything but ACCEPT and WARN keeps an order back.
+    """The decision that follows from the limits; send an order only on ACCEPT or WARN.
 
-    By rank of gravity: the decision of a portfolio is the gravest that any limit asks for.
+    Members are in order of gravity: a portfolio has the gravest decision of its limits.
     """
 
-    #: there were no limits to hold the portfolio against
+    #: the check had no limits
     NONE = "none"
     ACCEPT = "accept"
     WARN = "warn"
     REJECT = "reject"
 
 
-#: the decisions of a block are places in this
+#: blocks contain decisions as indices of this tuple
 GRAVITY = tuple(Decision)
 
 
 class Severity(StrEnum):
-    """Which threshold a breach passed."""
+    """The threshold that a breach passed."""
 
     WARN = "warn"
     HARD = "hard"
 
 
 class MeasureStatus(StrEnum):
-    """Whether a value may be relied on."""
+    """Whether a measure has a reliable value."""
 
     OK = "ok"
-    #: the number is compared with limits; it comes from a simpler method than requested
+    #: the value comes from a simpler method than requested; limits still apply to it
     DEGRADED = "degraded"
     INSUFFICIENT_DATA = "insufficient_data"
     UNDEFINED = "undefined"
@@ -106,7 +106,7 @@ class MeasureStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A number with what it is counted in; `value` is None or finite, never NaN."""
+    """A number with its unit; `value` is None or finite, never NaN."""
 
     value: float | None
     unit: str
@@ -118,8 +118,8 @@ class Measure:
 class Contributor:
     """A position's part in an observed value: `amount` in its unit, with its sign.
 
-    `share` is of the sum of all parts, None where that is 0; hedges are negative, so that the
-    others may be above 1.
+    `share` is `amount` over the sum of all parts, None if the sum is 0. Hedges are negative, so
+    other shares can be above 1.
     """
 
     instrument: str
@@ -129,10 +129,10 @@ class Contributor:
 
 @dataclass(frozen=True, slots=True)
 class TailScenario:
-    """A past outcome that a number rests on, `pnl` in base currency, profit positive.
+    """A past outcome behind a measure, `pnl` in base currency, profit positive.
 
-    `observation` is its place in the market's returns, from 0; of several days summed, that of the
-    last. `date` is that of the place, None where the market has no dates.
+    `observation` is its index in the market's returns, from 0; for a sum of several days, the index
+    of the last day. `date` is the date of this observation, None if the market has no dates.
     """
 
     observation: int
@@ -142,20 +142,20 @@ class TailScenario:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breach:
-    """A threshold that was passed: a result, never an exception."""
+    """A passed threshold: a result, never an exception."""
 
     limit: str
     measure: str
     observed: float
     threshold: float
     unit: str
-    #: above 1 is beyond it: observed over threshold, for a floor threshold over observed; None
-    #: where what it is divided by is not above 0
+    #: observed over threshold, for a floor threshold over observed: above 1 is a breach; None if
+    #: the divisor is not above 0
     utilisation: float | None
     severity: str
     contributors: tuple[Contributor, ...] = ()
-    #: behind a historical VaR the outcomes that it is read from, behind an expected shortfall the
-    #: five worst that it averages; empty for other measures
+    #: for a historical VaR the outcomes at its rank, for an expected shortfall the five worst
+    #: outcomes; empty for other measures
     scenarios: tuple[TailScenario, ...] = ()
 
 
@@ -192,12 +192,12 @@ class RiskReport:
     measures: Mapping[str, Measure] = field(default_factory=dict)
     breaches: tuple[Breach, ...] = ()
     not_evaluated: tuple[NotEvaluated, ...] = ()
-    #: SHA-256 of all that the numbers depend on; None where nothing was computed
+    #: SHA-256 of all inputs of the measures; None if nothing was computed
     input_hash: str | None = None
-    #: queued_ms, fetch_ms and compute_ms of the block that carried the check
+    #: queued_ms, fetch_ms and compute_ms of the block of this check
     timings: Mapping[str, float] = field(default_factory=dict)
     error: ReportError | None = None
-    #: if it was requested and could be computed
+    #: None unless requested and computed
     explanation: Explanation | None = None
 
     @property

@@ -189,8 +189,8 @@ def test_a_confidence_of_more_digits_is_refused(value: str) -> None:
         parse_confidence(value)
 
     assert str(caught.value) == (
-        f"confidence: {value!r} is not a confidence. "
-        "Give a number between 0 and 1 of up to 20 digits, such as 0.99."
+        f"confidence: Invalid confidence {value!r}: expected a number between 0 and 1. "
+        "Give up to 20 decimal places, such as 0.99."
     )
 
 

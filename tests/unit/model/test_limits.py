@@ -17,10 +17,10 @@ NAN, INF = float("nan"), float("inf")
 
 BAD_LIMITS = {
     "unknown measure": ({"measure": "value_at_rsk"}, "measure", "Nearest: value_at_risk"),
-    "measure a number": ({"measure": 5}, "measure", "not the name"),
+    "measure a number": ({"measure": 5}, "measure", "not a measure name"),
     "unqualified scenario": ({"measure": "stress_loss"}, "measure", "stress_loss:NAME"),
-    "confidence beyond 1": ({"measure": "value_at_risk@95"}, "measure", "not a confidence"),
-    "neither threshold": ({"hard": None}, "hard", "Neither warn nor hard"),
+    "confidence beyond 1": ({"measure": "value_at_risk@95"}, "measure", "Invalid confidence '95'"),
+    "neither threshold": ({"hard": None}, "hard", "expected warn, hard, or both"),
     "measure of a lone surrogate": ({"measure": "stress_loss:\ud800"}, "measure", "NAME"),
     "id of a lone surrogate": ({"id": "\ud800"}, "id", "UTF-8"),
     "tag of a lone surrogate": ({"applies_to": {"desk": "\ud800"}, "id": "l"}, "id", "UTF-8"),
@@ -33,36 +33,36 @@ BAD_LIMITS = {
     "warn beyond hard": (
         {"warn": 2, "hard": 1},
         "warn",
-        "before hard 1. Put the warning threshold on the safe side of the hard one.",
+        "warn 2 is beyond hard 1, so it never warns. Give a warn of at most 1.",
     ),
     "warn beyond hard, by magnitude": (
         {"warn": 2, "hard": 1, "comparison": "absolute"},
         "warn",
-        "warn 2 would never be passed before hard 1",
+        "warn 2 is beyond hard 1",
     ),
     "warn below a floor": (
         {"warn": 1, "hard": 2, "comparison": "below"},
         "warn",
-        "warn 1 would never be passed",
+        "Give a warn of at least 2.",
     ),
     "unknown comparison": (
         {"comparison": "over"},
         "comparison",
-        "'over' is not known. Choose one of above, below, absolute.",
+        "Unknown comparison 'over': expected above, below, absolute.",
     ),
     "unknown missing_data": (
         {"missing_data": "ignore"},
         "missing_data",
-        "'ignore' is not known. Choose one of reject, warn, skip.",
+        "Unknown missing_data 'ignore': expected reject, warn, skip.",
     ),
-    "missing_data None": ({"missing_data": None}, "missing_data", "None is not known"),
-    "scope no mapping": ({"applies_to": [("desk", "fx")]}, "applies_to", "Not a mapping"),
-    "scope of None": ({"applies_to": {"desk": None}}, "applies_to['desk']", "one text or several"),
-    "scope of a number": ({"applies_to": {"desk": 5}}, "applies_to['desk']", "one text or several"),
-    "scope of nothing": ({"applies_to": {"desk": []}}, "applies_to['desk']", "one text or several"),
-    "scope of numbers": ({"applies_to": {"desk": ["a", 5]}}, "applies_to['desk']", "one text"),
-    "tag no text": ({"applies_to": {5: "fx"}}, "applies_to[5]", "A tag is a text"),
-    "id no text": ({"id": 5}, "id", "An id is a text"),
+    "missing_data None": ({"missing_data": None}, "missing_data", "Unknown missing_data None"),
+    "scope no mapping": ({"applies_to": [("desk", "fx")]}, "applies_to", "is not a mapping"),
+    "scope of None": ({"applies_to": {"desk": None}}, "applies_to['desk']", "a list of texts"),
+    "scope of a number": ({"applies_to": {"desk": 5}}, "applies_to['desk']", "a list of texts"),
+    "scope of nothing": ({"applies_to": {"desk": []}}, "applies_to['desk']", "one value or more"),
+    "scope of numbers": ({"applies_to": {"desk": ["a", 5]}}, "applies_to['desk']", "of texts"),
+    "tag no text": ({"applies_to": {5: "fx"}}, "applies_to[5]", "5 is not a tag"),
+    "id no text": ({"id": 5}, "id", "5 is not an id"),
 }
 
 
@@ -208,31 +208,31 @@ def test_limits_cannot_be_changed():
 
 VOLATILITY = Limit("volatility", hard=1)
 BAD_SETS = {
-    "id empty": (("", [VOLATILITY]), "id", "A limit set needs an id that is not empty."),
-    "id None": ((None, [VOLATILITY]), "id", "A limit set needs an id that is not empty."),
-    "id a number": ((5, [VOLATILITY]), "id", "A limit set needs an id that is not empty."),
-    "id of a lone surrogate": (
-        ("\ud800", [VOLATILITY]),
-        "id",
-        "A limit set needs an id that is not empty.",
+    "id empty": (("", [VOLATILITY]), "id", "'' is not a name: expected non-empty text"),
+    "id None": ((None, [VOLATILITY]), "id", "None is not a name"),
+    "id a number": ((5, [VOLATILITY]), "id", "5 is not a name"),
+    "id of a lone surrogate": (("\ud800", [VOLATILITY]), "id", "text in UTF-8"),
+    "a measure for a limit": (
+        ("s", [VOLATILITY, "volatility"]),
+        "limits[1]",
+        "'volatility' is not a Limit.",
     ),
-    "a measure for a limit": (("s", [VOLATILITY, "volatility"]), "limits[1]", "Not a Limit."),
     "same limit twice": (
         ("s", [VOLATILITY, VOLATILITY]),
         "limits[1].id",
-        "Two limits are called 'volatility'. Give one of them an id of its own.",
+        "Two limits have the id 'volatility'. Give each limit a different id.",
     ),
     "same id twice": (
         ("s", [Limit("volatility", hard=1, id="a"), Limit("herfindahl", hard=1, id="a")]),
         "limits[1].id",
-        "Two limits are called 'a'.",
+        "Two limits have the id 'a'.",
     ),
     "floor and ceiling of one measure": (
         ("s", [VOLATILITY, Limit("volatility", hard=0, comparison="below")]),
         "limits[1].id",
-        "Two limits are called 'volatility'.",
+        "Two limits have the id 'volatility'.",
     ),
-    "no limits": (("s", None), "limits", "Not a list of limits."),
+    "no limits": (("s", None), "limits", "None is not a list of limits."),
 }
 
 

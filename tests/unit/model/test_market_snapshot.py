@@ -108,7 +108,7 @@ def test_an_invalid_market_is_refused_by_its_field(change, field):
 
 
 def test_an_instrument_that_is_given_twice_is_named():
-    with pytest.raises(InvalidMarketError, match="B stands twice"):
+    with pytest.raises(InvalidMarketError, match="B appears twice"):
         MarketSnapshot(AS_OF, ["A", "B", "C", "B"], np.ones(4), np.zeros((1, 4)))
 
 

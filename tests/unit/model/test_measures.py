@@ -111,10 +111,10 @@ def test_a_name_has_a_measure_and_its_qualifiers(text, expected):
 BAD_NAMES = [
     ("value_at_rsk", "Nearest: value_at_risk"),
     ("expected_shortfal@0.95", "Nearest: expected_shortfall"),
-    ("VOLATILITY", "'VOLATILITY' is not a measure"),
-    ("", "'' is not a measure"),
+    ("VOLATILITY", "Unknown measure 'VOLATILITY'"),
+    ("", "Unknown measure ''"),
     (" volatility", "Nearest: volatility"),
-    ("luck", "'luck' is not a measure. `risk-tasks measures`"),
+    ("luck", "Unknown measure 'luck'. `risk-tasks measures`"),
     ("volatility@0.95", "Write it as volatility."),
     ("volatility:crash", "Write it as volatility."),
     ("volatility:", "Write it as volatility."),
@@ -124,9 +124,9 @@ BAD_NAMES = [
     ("stress_loss", "Write it as stress_loss:NAME"),
     ("stress_loss:", "Write it as stress_loss:NAME"),
     ("stress_loss@0.95", "Write it as stress_loss:NAME"),
-    (5, "5 is not the name of a measure"),
-    (None, "None is not the name of a measure"),
-    (b"volatility", "is not the name of a measure"),
+    (5, "5 is not a measure name"),
+    (None, "None is not a measure name"),
+    (b"volatility", "is not a measure name"),
 ]
 
 

@@ -80,7 +80,7 @@ BAD_SCENARIOS = {
         "key replay",
         "two dates",
     ),
-    "replay backwards": ("[a]\nreplay = [2020-03-23, 2020-02-20]\n", "key end", "ends before"),
+    "replay backwards": ("[a]\nreplay = [2020-03-23, 2020-02-20]\n", "key end", "before its start"),
     "replay with shocks": (
         "[a]\nreplay = [2020-02-20, 2020-03-23]\nshocks.X = 1\n",
         "scenario a, key shocks",

@@ -217,7 +217,7 @@ def test_an_invalid_request_is_refused(change):
 
 def test_invalid_options_are_refused_with_the_reason():
     """The worker's log has the measure that a newer client requested."""
-    with pytest.raises(DecodeError, match="'luck' is not a measure"):
+    with pytest.raises(DecodeError, match="Unknown measure 'luck'"):
         decode_request(rewritten(REQUEST, metadata={"measures": '["luck"]'}))
 
 
