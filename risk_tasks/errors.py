@@ -67,7 +67,7 @@ _EXTRA_OF_MODULE = {
 class RiskTasksError(Exception):
     """Something in risk_tasks failed.
 
-    See the message and the log of the process that raised it.
+    Read the message and the log of the process that raised it.
     """
 
     code: ClassVar[str] = "error"
@@ -105,7 +105,7 @@ class RequestError(RiskTasksError):
 class InvalidPortfolioError(RequestError):
     """The portfolio is not valid.
 
-    Quantities, cash and nav must be finite numbers; name each instrument once.
+    Give finite quantities, cash and nav, and each instrument once.
     """
 
     code = "invalid_portfolio"
@@ -114,7 +114,7 @@ class InvalidPortfolioError(RequestError):
 class UnknownPortfolioError(RequestError):
     """No live portfolio has this id.
 
-    Set it first, or check its id.
+    Check the id, or store the portfolio first.
     """
 
     code = "unknown_portfolio"
@@ -123,7 +123,7 @@ class UnknownPortfolioError(RequestError):
 class StaleVersionError(RequestError):
     """The portfolio has not reached the requested version.
 
-    Check the version, or send the request again after the change was sent.
+    Check the version, or send the request again after the change.
     """
 
     code = "stale_version"
@@ -168,7 +168,7 @@ class UnknownLimitSetError(RequestError):
 class InvalidLimitError(RequestError):
     """The limit is not valid.
 
-    A limit names a measure and at least one of warn and hard.
+    Give a measure, and warn, hard, or both.
     """
 
     code = "invalid_limit"
@@ -186,7 +186,7 @@ class InvalidSettingsError(RequestError):
 class InvalidTableError(RequestError):
     """The table of positions is not valid.
 
-    It needs the columns portfolio_id, instrument and quantity.
+    Give the columns portfolio_id, instrument and quantity.
     """
 
     code = "invalid_table"
@@ -195,14 +195,14 @@ class InvalidTableError(RequestError):
 class InvalidMarketError(RiskTasksError):
     """The market snapshot is not valid.
 
-    Prices are finite, one per instrument; returns have one column per instrument.
+    Give one finite price and one column of returns per instrument.
     """
 
     code = "invalid_market"
 
 
 class NoMarketError(RiskTasksError):
-    """No such market is published.
+    """The market is not published.
 
     Publish one with `risk-tasks market publish PRICES`.
     """
@@ -211,9 +211,9 @@ class NoMarketError(RiskTasksError):
 
 
 class InputFileError(RiskTasksError):
-    """The file cannot be read.
+    """The file is not valid.
 
-    Correct the named place in the file.
+    Correct the file at this place.
     """
 
     code = "invalid_file"
@@ -328,7 +328,7 @@ class ReportTimeoutError(TransportError):
 
 
 class UnknownCheckError(RiskTasksError):
-    """There is no check with this id.
+    """The check id is unknown.
 
     Answers are kept for 15 minutes; after that, send the check again.
     """
@@ -346,16 +346,16 @@ class ChangesTrimmedError(RiskTasksError):
 
 
 class UnknownLetterError(RiskTasksError):
-    """There is no such dead letter.
+    """The dead letter is unknown.
 
-    `risk-tasks dlq list` lists them.
+    `risk-tasks dlq list` lists all dead letters.
     """
 
     code = "unknown_letter"
 
 
 class ShardCountError(RiskTasksError):
-    """The system has another number of shards.
+    """The number of shards differs from that of the system.
 
     Give every worker the same number, or none.
     """
@@ -366,7 +366,7 @@ class ShardCountError(RiskTasksError):
 class StartError(RiskTasksError):
     """A role did not start.
 
-    See its log.
+    Read its log for the reason.
     """
 
     code = "not_started"

@@ -49,7 +49,7 @@ def parse_confidence(value: str | float | Decimal, *, field: str = "confidence")
         raise InvalidSettingsError(
             f"Invalid confidence {value!r}: expected a number between 0 and 1.",
             field=field,
-            remedy=f"Give up to {_MAX_DIGITS} decimal places, such as 0.99.",
+            remedy=f"Use at most {_MAX_DIGITS} decimal places, such as 0.99.",
         )
     return format(number.normalize(), "f")
 

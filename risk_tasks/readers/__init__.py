@@ -1,9 +1,9 @@
-"""Outside data into the model: prices, books, limits, scenarios, tags from files and Arrow frames.
+"""Readers of files and Arrow frames: prices, portfolios, limits, scenarios and tags.
 
-An invalid file raises `InputFileError`, whose `field` names the place:
-"prices.csv, line 14, column AAPL", or "books.toml, portfolio 2 (hedge), key cash". In a frame,
-which has no file and no lines, `field` names row (counted from 0, as frames count) and column.
-Nothing is guessed: unknown keys, repeated rows and invalid numbers are refused.
+An invalid file raises `InputFileError`, whose `field` is the place:
+"prices.csv, line 14, column AAPL", or "books.toml, portfolio 2 (hedge), key cash". For a frame,
+`field` is the row, counted from 0, and the column. Unknown keys, duplicate rows and invalid numbers
+are errors.
 """
 
 from risk_tasks.readers.market import read_market

@@ -1,4 +1,4 @@
-"""The content of a file, or the reason why it cannot be read."""
+"""Read the bytes or the text of a file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def path_of(given: object) -> Path:
     """Return `given` as a path; raises `InputFileError` for another type."""
     if not isinstance(given, str | os.PathLike):
         raise InputFileError(
-            f"{type(given).__name__} is not a path.",
+            f"{type(given).__name__} is not a path: expected text or os.PathLike.",
             field="path",
             remedy="Give the path of a file.",
         )

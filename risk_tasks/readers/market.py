@@ -1,4 +1,4 @@
-"""A market snapshot from a table of prices."""
+"""Read a market snapshot from a table of prices."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from risk_tasks.errors import InvalidMarketError
 from risk_tasks.model.market import FloatArray1D, FloatArray2D, MarketSnapshot
 from risk_tasks.model.scenario import Stress, Tags
+from risk_tasks.model.values import require_whole
 from risk_tasks.readers.tables import Source, Table, read_dates, read_table
 
 _NO_SCENARIOS: Mapping[str, Stress] = MappingProxyType({})
@@ -39,12 +40,15 @@ def read_market(
     Raises `InputFileError` naming file, line and column; for a frame, a bad `window_days`, bad
     scenarios or bad tags `InvalidMarketError`.
     """
-    _check_window(window_days)
+    if window_days is not None:
+        require_whole(window_days, "window_days", InvalidMarketError, least=1)
     table = read_table(source, frame_error=InvalidMarketError)
     table.require("date")
     instruments = [name for name in table.names if name != "date"]
     if not instruments:
-        raise table.refuse("There is no column of prices.", remedy="Give one per instrument.")
+        raise table.refuse(
+            "The table has no price column.", remedy="Give one column per instrument."
+        )
     moments = read_dates(table, "date")
     prices = np.column_stack([_prices(table, name) for name in instruments])
     _check_last(table, instruments, prices[-1])
@@ -67,27 +71,16 @@ def _days(moments: list[datetime], n_observations: int) -> list[date] | None:
     return days if len(set(days)) == len(days) else None
 
 
-def _check_window(window_days: int | None) -> None:
-    if window_days is None:
-        return
-    if isinstance(window_days, bool) or not isinstance(window_days, int) or window_days < 1:
-        raise InvalidMarketError(
-            f"{window_days!r} is not a number of days.",
-            field="window_days",
-            remedy="Give a whole number of returns to keep, 1 or more.",
-        )
-
-
 def _prices(table: Table, instrument: str) -> FloatArray1D:
     prices = table.numbers(instrument)
     wrong = prices <= 0
     if wrong.any():
         row = int(np.argmax(wrong))
         raise table.refuse(
-            f"{prices[row]:g} is not a price above zero.",
+            f"The price is {prices[row]:g}: expected a number above zero.",
             row=row,
             column=instrument,
-            remedy="Leave it empty where there is no price.",
+            remedy="Leave the cell empty if there is no price.",
         )
     return prices
 
@@ -96,10 +89,10 @@ def _check_last(table: Table, instruments: list[str], prices: FloatArray1D) -> N
     missing = np.isnan(prices)
     if missing.any():
         raise table.refuse(
-            "The last price is missing, so positions in it cannot be valued.",
+            "The last price is missing: the last row needs a price for each instrument.",
             row=table.columns.num_rows - 1,
             column=instruments[int(np.argmax(missing))],
-            remedy="Complete the last row, or leave the instrument out.",
+            remedy="Complete the last row, or remove the instrument.",
         )
 
 
@@ -109,8 +102,9 @@ def _simple_returns(table: Table, instruments: list[str], prices: FloatArray2D) 
     if np.isinf(returns).any():
         row, column = np.argwhere(np.isinf(returns))[0]
         raise table.refuse(
-            "The price rises by more than a number can hold.",
+            "The return from the row before is more than a number can hold.",
             row=int(row) + 1,
             column=instruments[column],
+            remedy="Correct one of the two prices.",
         )
     return returns

@@ -1,4 +1,4 @@
-"""Portfolios from TOML, or from a table with one row per position."""
+"""Read portfolios from TOML, or from a table with one row per position."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 def portfolios_of(table: Table) -> list[Portfolio]:
     """Return the portfolios of `table`, in order of first appearance.
 
-    Raises the table's error naming row and column.
+    Raises the table's error with row and column.
     """
     table.require(*_POSITION)
     instruments = table.texts("instrument")
@@ -59,13 +59,13 @@ def _rows_by_portfolio(table: Table) -> dict[str, list[int]]:
     rows_by_portfolio: dict[str, list[int]] = {}
     for row, portfolio_id in enumerate(table.texts("portfolio_id")):
         if not portfolio_id:
-            raise table.refuse("The portfolio is missing.", row=row, column="portfolio_id")
+            raise table.refuse("The portfolio id is missing.", row=row, column="portfolio_id")
         rows_by_portfolio.setdefault(portfolio_id, []).append(row)
     return rows_by_portfolio
 
 
 def _agreed(table: Table, name: str, values: Sequence[T], rows: list[int]) -> T:
-    """Return the one value of all `rows`."""
+    """Return the value that all `rows` have; raise the table's error if they differ."""
     first = rows[0]
     for row in rows:
         if values[row] != values[first]:
@@ -74,7 +74,7 @@ def _agreed(table: Table, name: str, values: Sequence[T], rows: list[int]) -> T:
                 "for the same portfolio.",
                 row=row,
                 column=name,
-                remedy="What belongs to a portfolio is the same on all of its rows.",
+                remedy="Give the same cash, nav and tags on all rows of a portfolio.",
             )
     return values[first]
 
@@ -85,7 +85,7 @@ def _positions(
     quantities: Sequence[float | None],
     rows: list[int],
 ) -> dict[str, float]:
-    """Return what the portfolio of `rows` holds; a row with neither cell holds nothing."""
+    """Return the positions of `rows`; a row without instrument and quantity has none."""
     row_by_instrument: dict[str | None, int] = {}
     positions: dict[str, float] = {}
     for row in rows:
@@ -93,7 +93,7 @@ def _positions(
         if instrument in row_by_instrument:
             earlier = table.row_name(row_by_instrument[instrument])
             raise table.refuse(
-                f"{instrument or 'The empty portfolio'} stands twice, here and on {earlier}.",
+                f"{instrument or 'The empty portfolio'} appears twice, here and on {earlier}.",
                 row=row,
                 column="instrument",
                 remedy="Keep one of the two rows, or add the quantities up.",
@@ -106,9 +106,10 @@ def _positions(
             raise table.refuse(f"The {column} is missing.", row=row, column=column)
     if None in row_by_instrument and positions:
         raise table.refuse(
-            "The row declares a portfolio without positions, which has some on other rows.",
+            "The row declares a portfolio without positions, but other rows have positions.",
             row=row_by_instrument[None],
             column="instrument",
+            remedy="Remove this row or the other rows.",
         )
     return positions
 
@@ -149,7 +150,7 @@ def _document_portfolios(file: Path) -> list[Portfolio]:
         portfolio = _portfolio(place, table)
         if portfolio.id in portfolios:
             raise InputFileError(
-                f"Two portfolios are called {portfolio.id!r}.", field=f"{place}, key id"
+                f"Two portfolios have the id {portfolio.id!r}.", field=f"{place}, key id"
             )
         portfolios[portfolio.id] = portfolio
     if not portfolios:

@@ -1,4 +1,4 @@
-"""Tables of outside data: CSV, Parquet, and frames that export Arrow."""
+"""Read tables: CSV, Parquet, and frames that export Arrow."""
 
 from __future__ import annotations
 
@@ -26,26 +26,28 @@ from risk_tasks.readers.files import read_bytes, read_text
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of one source, each named once."""
+    """The columns of one source; their names differ."""
 
     columns: pa.Table
     #: the file's name; empty for a frame
     name: str
-    #: what is raised for anything wrong in this source
+    #: the class of the errors of this source
     error: type[RiskTasksError]
-    #: names a row, counted from 0, as a reader of the source finds it: "line 14"
+    #: the name of a row, counted from 0, in the source: "line 14"
     row_name: Callable[[int], str]
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
         for place, name in enumerate(self.names, start=1):
             if not name.strip():
-                raise self.refuse(f"Column {place} has no name.")
+                raise self.refuse(f"Column {place} has no name.", remedy="Name each column.")
             if name in seen:
-                raise self.refuse("The column stands twice.", column=name)
+                raise self.refuse(
+                    "The column appears twice.", column=name, remedy="Name each column once."
+                )
             seen.add(name)
         if not self.columns.num_rows:
-            raise self.refuse("There are no rows.", remedy="Give at least one below the header.")
+            raise self.refuse("The table has no rows.", remedy="Give one row or more.")
 
     @property
     def names(self) -> list[str]:
@@ -60,7 +62,7 @@ class Table:
         column: str | None = None,
         remedy: str | None = None,
     ) -> RiskTasksError:
-        """Return the error that names `row` and `column` of this source."""
+        """Return the error for `row` and `column` of this source."""
         parts = [self.name] if self.name else []
         if row is not None:
             parts.append(self.row_name(row))
@@ -69,13 +71,13 @@ class Table:
         return self.error(message, field=", ".join(parts) or None, remedy=remedy)
 
     def require(self, *names: str) -> None:
-        """Raise the table's error for the first of `names` that is not a column."""
+        """Raise the table's error if one of `names` is not a column."""
         for name in names:
             if name not in self.names:
                 near = difflib.get_close_matches(name.lower(), map(str.lower, self.names), n=1)
                 found = next((n for n in self.names if n.lower() in near), None)
                 raise self.refuse(
-                    f"There is no column {name}." + (f" Nearest: {found}." if found else ""),
+                    f"The column {name} is missing." + (f" Nearest: {found}." if found else ""),
                     remedy=f"Needed: {', '.join(names)}. Found: {', '.join(self.names[:8])}.",
                 )
 
@@ -84,7 +86,9 @@ class Table:
         column = self.columns[name]
         kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
         if not is_text(kind) and not pa.types.is_null(kind):
-            raise self.refuse(f"The column holds {kind}, not text.", column=name)
+            raise self.refuse(
+                f"The column has the type {kind}, not text.", column=name, remedy="Give text."
+            )
         texts: list[str | None] = column.to_pylist()
         return texts
 
@@ -92,13 +96,22 @@ class Table:
         """Return a column of finite numbers, shape (rows,); NaN where it is missing."""
         column = self.columns[name]
         if not _is_numeric(column.type):
-            raise self.refuse(f"The column holds {column.type}, not numbers.", column=name)
+            raise self.refuse(
+                f"The column has the type {column.type}, not numbers.",
+                column=name,
+                remedy="Give numbers.",
+            )
         try:
             cast = column.cast(pa.float64(), safe=False)
         except pa.ArrowInvalid:
             row = next(row for row, cell in enumerate(column) if not _is_number(cell))
             shown = repr(column[row].as_py())
-            raise self.refuse(f"{shown} is not a number.", row=row, column=name) from None
+            raise self.refuse(
+                f"{shown} is not a number.",
+                row=row,
+                column=name,
+                remedy="Give a number, or leave the cell empty.",
+            ) from None
         values: npt.NDArray[np.float64] = cast.to_numpy()
         wrong = column.is_valid().to_numpy() & ~np.isfinite(values)
         if wrong.any():
@@ -107,7 +120,7 @@ class Table:
                 f"{column[row].as_py()} is not a finite number.",
                 row=row,
                 column=name,
-                remedy="Leave it empty where there is none.",
+                remedy="Leave the cell empty if there is no number.",
             )
         return values
 
@@ -133,12 +146,12 @@ def _is_number(cell: Any) -> bool:
 
 
 def read_csv(path: Path) -> Table:
-    """Return the table in `path`, every cell as text, so that what is wrong in one can be named.
+    """Return the table in `path` with text cells, so that errors can quote an invalid cell.
 
-    Commas separate, the first line names the columns, blank lines are skipped, and blanks around
-    a cell are not part of it. An empty cell is missing.
+    Commas separate cells, the first line has the column names, blank lines are skipped, and cells
+    are trimmed. An empty cell is a missing value.
 
-    Raises `InputFileError` naming file and line.
+    Raises `InputFileError` with file and line.
     """
     text = read_text(path)
     try:
@@ -163,7 +176,7 @@ def _parse_csv(text: str, name: str) -> pa.Table:
     header = next(row for row, _ in _records(text))
     try:
         return pacsv.read_csv(
-            # a header alone is a table without rows only when its line ends
+            # pyarrow reads a lone header only if its line ends
             pa.BufferReader(text.encode() + b"\n"),
             read_options=pacsv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
             parse_options=pacsv.ParseOptions(invalid_row_handler=refuse),
@@ -179,7 +192,7 @@ def _parse_csv(text: str, name: str) -> pa.Table:
         ) from None
 
 
-#: a line is shorter than this: 100,000 instruments still fit
+#: the longest line: enough for 100,000 instruments
 _BLOCK_BYTES = 1 << 24
 
 
@@ -189,7 +202,7 @@ def _trimmed(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _records(text: str) -> Iterator[tuple[list[str], int]]:
-    """Yield each record that is not blank, and the line on which it begins."""
+    """Yield each record that is not blank, and its first line."""
     records = csv.reader(io.StringIO(text, newline=""))
     line = 1
     for record in records:
@@ -199,10 +212,10 @@ def _records(text: str) -> Iterator[tuple[list[str], int]]:
 
 
 def _line_name(text: str, number: int) -> str:
-    """Return "line N" for a record, the header being record 0."""
+    """Return "line N" for record `number`; the header is record 0."""
     try:
         _, line = next(islice(_records(text), number, None))
-    except (csv.Error, StopIteration):  # what pyarrow reads, but not the csv module
+    except (csv.Error, StopIteration):  # pyarrow reads some files that csv does not
         return f"row {number}"
     return f"line {line}"
 
@@ -220,21 +233,24 @@ Source: TypeAlias = str | os.PathLike[str] | ArrowFrame
 def read_table(source: Source, *, frame_error: type[RiskTasksError]) -> Table:
     """Return the table in `source`: a path to `.csv` or `.parquet`, or a frame.
 
-    Raises `InputFileError` for what is wrong in a file, and `frame_error` for a frame.
+    Raises `InputFileError` for an invalid file, and `frame_error` for an invalid frame.
     """
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         reader = _READERS.get(path.suffix.lower())
         if reader is None:
-            read_bytes(path)  # a path that leads nowhere is the more telling error
+            read_bytes(path)  # a missing file is the more useful error
             raise InputFileError(
-                f"{path.suffix!r} is not the ending of a table.",
+                f"Unknown file type {path.suffix!r}: expected .csv or .parquet.",
                 field=str(path),
                 remedy="Give a .csv or .parquet file; portfolios may also be in a .toml file.",
             )
         return reader(path)
     if not isinstance(source, ArrowFrame):
-        raise frame_error(f"{type(source).__name__} is neither a path nor an Arrow frame.")
+        raise frame_error(
+            f"{type(source).__name__} is neither a path nor an Arrow frame.",
+            remedy="Give a path, or a frame that exports Arrow.",
+        )
     try:
         columns = _validated(pa.table(source))
     except _ARROW_ERRORS as error:
@@ -253,12 +269,12 @@ def _read_parquet(path: Path) -> Table:
     return Table(columns, path.name, InputFileError, "row {}".format)
 
 
-#: what pyarrow raises for bad data: its own kinds, and the last two for damaged pages and texts
+#: the errors of pyarrow for invalid data; the last two are for damaged pages and texts
 _ARROW_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
 
 
 def _validated(columns: pa.Table) -> pa.Table:
-    """Return `columns` once every text and name in them is known to be UTF-8."""
+    """Return `columns` if all text and names in them are UTF-8."""
     columns.validate(full=True)
     return columns.rename_columns([str(name) for name in columns.column_names])
 
@@ -274,12 +290,12 @@ _DATE_REMEDY = "Write it as 2022-12-28, or as 2022-12-28T16:00:00-05:00."
 
 
 def read_dates(table: Table, name: str) -> list[datetime]:
-    """Return column `name` as moments in UTC, each after the one before.
+    """Return column `name` as ascending times in UTC.
 
-    The column holds ISO text, dates or timestamps. A date is its midnight in UTC, and a time
-    without zone is in UTC.
+    The column has ISO text, dates or timestamps. A date means midnight in UTC, and a time without
+    time zone is in UTC.
 
-    Raises the table's error naming row and column for anything else.
+    Raises the table's error with row and column.
     """
     kind = table.columns[name].type
     if is_text(kind):
@@ -287,7 +303,9 @@ def read_dates(table: Table, name: str) -> list[datetime]:
     elif pa.types.is_date(kind) or pa.types.is_timestamp(kind):
         moments = _convert_dates(table, name)
     else:
-        raise table.refuse(f"The column holds {kind}, not dates.", column=name, remedy=_DATE_REMEDY)
+        raise table.refuse(
+            f"The column has the type {kind}, not dates.", column=name, remedy=_DATE_REMEDY
+        )
     _require_ascending(table, name, moments)
     return moments
 
@@ -310,7 +328,7 @@ def _parse_dates(table: Table, name: str) -> list[datetime]:
 
 
 def _convert_dates(table: Table, name: str) -> list[datetime]:
-    # By way of UTC and then without zone: pyarrow would look for a time zone database.
+    # First UTC, then no time zone: pyarrow would need a time zone database otherwise.
     in_utc = pc.CastOptions(pa.timestamp("us", "UTC"), allow_time_truncate=True)
     try:
         moments = pc.cast(table.columns[name], options=in_utc).cast(pa.timestamp("us")).to_pylist()
@@ -328,8 +346,8 @@ def _require_ascending(table: Table, name: str, moments: list[datetime]) -> None
             continue
         relation = "is the same as" if moment == before else "is before"
         raise table.refuse(
-            f"{moment:%Y-%m-%d %H:%M} {relation} that of {table.row_name(row - 1)}.",
+            f"{moment:%Y-%m-%d %H:%M} {relation} the date of {table.row_name(row - 1)}.",
             row=row,
             column=name,
-            remedy="Sort the rows by date, oldest first, one row a date.",
+            remedy="Sort the rows by date, oldest first, with one row per date.",
         )

@@ -1,4 +1,4 @@
-"""TOML files: limit sets, scenarios and tags of instruments."""
+"""Read TOML files: limit sets, scenarios and tags of instruments."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KINDS = {str: "a text", float: "a finite number", dict: "a table", list: "an ar
 def read_document(path: Path) -> dict[str, Any]:
     """Return the TOML document in `path`.
 
-    Raises `InputFileError` naming line and column where it is not TOML.
+    Raises `InputFileError` with line and column if the file is not TOML.
     """
     text = read_text(path)
     try:
@@ -37,16 +37,16 @@ def read_document(path: Path) -> dict[str, Any]:
 def check_keys(
     table: object, place: str, known: Mapping[str, type], *, required: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """Return `table` when its keys are `known` ones, each of its kind, and none is missing.
+    """Return `table` if its keys are in `known`, its values have their types, and none is missing.
 
-    Raises `InputFileError` naming the key, and the nearest known one.
+    Raises `InputFileError` with the key, and the nearest known key.
     """
     checked: dict[str, Any] = check_kind(table, dict, place)
     for key, value in checked.items():
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
             raise InputFileError(
-                f"There is no key {key!r}." + (f" Nearest: {near[0]}." if near else ""),
+                f"Unknown key {key!r}." + (f" Nearest: {near[0]}." if near else ""),
                 field=f"{place}, key {key}",
                 remedy=f"The keys are {', '.join(known)}.",
             )
@@ -58,7 +58,7 @@ def check_keys(
 
 
 def check_kind(value: object, kind: type, place: str) -> Any:
-    """Return `value` when it is of `kind`; raise `InputFileError` at `place` otherwise."""
+    """Return `value` if it is of `kind`; else raise `InputFileError` with `place`."""
     if kind is float:
         fits = isinstance(value, int | float) and not isinstance(value, bool) and _finite(value)
     else:
@@ -78,7 +78,7 @@ def check_numbers(table: Mapping[str, object], place: str) -> None:
             raise InputFileError(
                 f"{_shortened(value)} is not a finite number.",
                 field=f"{place}.{key}",
-                remedy='Quote a name that has a dot in it, as "BRK.B".',
+                remedy='Quote a name that contains a dot: "BRK.B".',
             )
         check_kind(value, float, f"{place}.{key}")
 
@@ -100,7 +100,7 @@ def _shortened(value: object) -> str:
 
 @contextmanager
 def model_errors_at(place: str) -> Iterator[None]:
-    """Turn what the model refuses into `InputFileError`, with `place` before the model's field."""
+    """Raise errors of the model as `InputFileError`, with `place` before their field."""
     try:
         yield
     except (RequestError, InvalidMarketError) as error:
@@ -125,13 +125,17 @@ def read_limits(path: str | os.PathLike[str]) -> LimitSet:
 
     The keys of a limit are the fields of `Limit`; thresholds are in the unit of its measure.
 
-    Raises `InputFileError` naming file, limit and key. A file without a limit is refused: it
-    would let everything pass.
+    Raises `InputFileError` with file, limit and key, also for a file without limits, which would
+    accept every portfolio.
     """
     file = path_of(path)
     document = check_keys(read_document(file), file.name, _SET_KEYS, required=("id", "limit"))
     if not document["limit"]:
-        raise InputFileError("The file has no limit.", field=f"{file.name}, key limit")
+        raise InputFileError(
+            "The file has no limit.",
+            field=f"{file.name}, key limit",
+            remedy="Write each limit below [[limit]].",
+        )
     limits = [
         _limit(f"{file.name}, limit {number}", table)
         for number, table in enumerate(document["limit"], start=1)
@@ -147,7 +151,7 @@ def _limit(place: str, table: object) -> Limit:
     for tag, values in keys.get("applies_to", {}).items():
         if not isinstance(values, str | list):
             raise InputFileError(
-                f"{values!r} is neither a text nor a list of texts.",
+                f"{values!r} is neither text nor a list of texts.",
                 field=f"{place}, key applies_to.{tag}",
             )
     with model_errors_at(place):
@@ -161,19 +165,20 @@ _WINDOW = {"replay": object, "min_coverage": float, "others": float}
 def read_scenarios(path: str | os.PathLike[str]) -> dict[str, Stress]:
     """Return the scenarios of a TOML file by name, in the order of the file.
 
-    A scenario is a table: `[crash-2020]` with one or more of `shocks`, a table of instrument =
-    relative price change, -0.2 being a fall by a fifth; `moves`, the same of absolute changes per
-    unit; `by_tag`, of tag = a table of value = relative change; and `others`, the relative change
-    of what none of these tells. Or it has `replay = [2020-02-20, 2020-03-23]`, the first and the
-    last date of a window of the past, and perhaps `min_coverage` with `others`.
+        A scenario is a table, such as `[crash-2020]`, with one or more of these keys: `shocks` maps
+    instruments to relative price changes (-0.2 is a fall of 20 %); `moves` maps instruments to
+    absolute changes per unit; `by_tag` maps tags to tables of value and relative change; `others`
+    is the relative change of all other instruments. A replay has `replay = [2020-02-20,
+    2020-03-23]`, the first and the last date of a past window, and optionally `min_coverage`
+    together with `others`.
 
-    Raises `InputFileError` naming file, scenario and key.
+    Raises `InputFileError` with file, scenario and key.
     """
     file = Path(path)
     document = read_document(file)
     if not document:
         raise InputFileError(
-            "The file has no scenario.", field=file.name, remedy="Write one as [NAME]."
+            "The file has no scenario.", field=file.name, remedy="Write each as [NAME]."
         )
     return {name: _scenario(file, name, table) for name, table in document.items()}
 
@@ -181,7 +186,9 @@ def read_scenarios(path: str | os.PathLike[str]) -> dict[str, Stress]:
 def _scenario(file: Path, name: str, table: object) -> Stress:
     place = f"{file.name}, scenario {name}"
     if not name:
-        raise InputFileError("A scenario needs a name that is not empty.", field=place)
+        raise InputFileError(
+            "The name of the scenario is empty.", field=place, remedy="Write it as [NAME]."
+        )
     if isinstance(table, dict) and "replay" in table:
         return _replay(table, place)
     keys = check_keys(table, place, _CHANGES)
@@ -192,7 +199,7 @@ def _scenario(file: Path, name: str, table: object) -> Stress:
         check_numbers(check_kind(values, dict, key), key)
     if not any(key == "others" or of for key, of in keys.items()):
         raise InputFileError(
-            "The scenario shocks nothing.",
+            "The scenario has no price change.",
             field=place,
             remedy="Give shocks, moves, by_tag, others, or replay.",
         )
@@ -208,13 +215,15 @@ def _replay(table: dict[str, object], place: str) -> Replay:
 
 
 def _window(value: object, place: str) -> tuple[date, date]:
-    """Return two dates of TOML, or as text."""
+    """Return the two dates of `value`, which are TOML dates or text."""
     days = value if isinstance(value, list) else []
     with suppress(ValueError):
         days = [date.fromisoformat(day) if isinstance(day, str) else day for day in days]
     if len(days) != 2 or not all(map(is_date, days)):
         raise InputFileError(
-            "A window is two dates.", field=place, remedy="Write it as [2020-02-20, 2020-03-23]."
+            f"{_shortened(value)} is not a window of two dates.",
+            field=place,
+            remedy="Write it as [2020-02-20, 2020-03-23].",
         )
     return days[0], days[1]
 
@@ -222,13 +231,13 @@ def _window(value: object, place: str) -> tuple[date, date]:
 def read_tags(path: str | os.PathLike[str]) -> dict[str, dict[str, str]]:
     """Return the tags of a TOML file by instrument: `[AAPL]` with `sector = "technology"`.
 
-    Raises `InputFileError` naming file, instrument and tag.
+    Raises `InputFileError` with file, instrument and tag.
     """
     file = Path(path)
     document = read_document(file)
     if not document:
         raise InputFileError(
-            "The file has no tags.", field=file.name, remedy="Write them below [INSTRUMENT]."
+            "The file has no tags.", field=file.name, remedy="Write tags below [INSTRUMENT]."
         )
     return {instrument: _tags(file, instrument, table) for instrument, table in document.items()}
 
@@ -239,10 +248,10 @@ def _tags(file: Path, instrument: str, table: object) -> dict[str, str]:
     for tag, value in check_kind(table, dict, place).items():
         remedy = None
         if isinstance(value, dict):
-            remedy = 'Quote a name that has a dot in it, as ["BRK.B"].'
+            remedy = 'Quote a name that contains a dot: ["BRK.B"].'
         if not isinstance(value, str) or not value or not tag:
             raise InputFileError(
-                "A tag and its value are texts, not empty.",
+                f"{_shortened(value)} is not a tag value: a tag and its value are non-empty text.",
                 field=f"{place}, tag {tag}",
                 remedy=remedy,
             )

@@ -190,7 +190,7 @@ def test_a_confidence_of_more_digits_is_refused(value: str) -> None:
 
     assert str(caught.value) == (
         f"confidence: Invalid confidence {value!r}: expected a number between 0 and 1. "
-        "Give up to 20 decimal places, such as 0.99."
+        "Use at most 20 decimal places, such as 0.99."
     )
 
 

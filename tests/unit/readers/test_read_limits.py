@@ -81,7 +81,7 @@ BAD_LIMITS = {
     "scope of a number": (
         one("hard = 1\napplies_to = {desk = 1}"),
         PLACE + "applies_to.desk",
-        "neither a text nor a list",
+        "neither text nor a list",
     ),
     "scope of numbers": (one("hard = 1\napplies_to = {desk = [1]}"), "applies_to['desk']", "text"),
     "scope of nothing": (one("hard = 1\napplies_to = {desk = []}"), "applies_to['desk']", "text"),

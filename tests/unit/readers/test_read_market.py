@@ -192,12 +192,12 @@ BAD_CSV = {
     "date repeated": (
         "date,A\n2022-01-03,1\n2022-01-03,1\n",
         "prices.csv, line 3, column date",
-        "the same as that of line 2",
+        "the same as the date of line 2",
     ),
     "dates unsorted": (
         "date,A\n2022-01-04,1\n2022-01-03,1\n",
         "prices.csv, line 3, column date",
-        "before that of line 2",
+        "before the date of line 2",
     ),
     "no such day": ("date,A\n2022-02-30,1\n", "prices.csv, line 2, column date", "not a date"),
     "date in another order": ("date,A\n03/01/2022,1\n", "line 2, column date", "not a date"),
@@ -205,8 +205,8 @@ BAD_CSV = {
     "date missing": ("date,A\n,1\n", "prices.csv, line 2, column date", "date is missing"),
     "no date column": ("Date,A\n2022-01-03,1\n", "prices.csv", "Nearest: Date"),
     "semicolons": ("date;A\n2022-01-03;1\n", "prices.csv", "Found: date;A"),
-    "no price column": ("date\n2022-01-03\n", "prices.csv", "no column of prices"),
-    "instrument twice": ("date,A,A\n2022-01-03,1,1\n", "prices.csv, column A", "stands twice"),
+    "no price column": ("date\n2022-01-03\n", "prices.csv", "no price column"),
+    "instrument twice": ("date,A,A\n2022-01-03,1,1\n", "prices.csv, column A", "appears twice"),
     "column without name": ("date,A,\n2022-01-03,1,1\n", "prices.csv", "Column 3 has no name"),
     "cell too many": (
         "date,A\n\n2022-01-03,1\n2022-01-04,1,2\n",

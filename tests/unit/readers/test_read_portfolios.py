@@ -82,7 +82,7 @@ BAD_TOML = {
         PLACE + "positions.A",
         "0... is not a finite number",
     ),
-    "name with a dot": (book("positions = {BRK.B = 1}"), PLACE + "positions.BRK", 'as "BRK.B"'),
+    "name with a dot": (book("positions = {BRK.B = 1}"), PLACE + "positions.BRK", '"BRK.B"'),
     "instrument without name": (book('positions = {"" = 1}'), PLACE + "positions['']", "empty"),
     "positions a list": (book("positions = [1]"), PLACE + "positions", "not a table"),
     "cash a text": (book('cash = "much"\npositions = {}'), PLACE + "cash", "finite number"),

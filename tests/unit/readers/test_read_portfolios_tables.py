@@ -132,11 +132,15 @@ BAD_CSV = {
     "nav infinite": (rows("p,A,1,,-inf,"), "positions.csv, line 2, column nav", "finite"),
     "quantity missing": (rows("p,A,,,,"), "line 2, column quantity", "quantity is missing"),
     "instrument missing": (rows("p,,1,,,"), "line 2, column instrument", "instrument is missing"),
-    "portfolio missing": (rows(",A,1,,,"), "line 2, column portfolio_id", "portfolio is missing"),
+    "portfolio missing": (
+        rows(",A,1,,,"),
+        "line 2, column portfolio_id",
+        "portfolio id is missing",
+    ),
     "position twice": (
         rows("p,A,1,,,", "q,A,1,,,", "p,A,2,,,"),
         "positions.csv, line 4, column instrument",
-        "A stands twice, here and on line 2",
+        "A appears twice, here and on line 2",
     ),
     "declared twice": (rows("p,,,,,", "p,,,,,"), "line 3, column instrument", "on line 2"),
     "declared empty, and not": (
@@ -154,7 +158,7 @@ BAD_CSV = {
     "column missing": (
         "portfolio_id,instrument,qty\np,A,1\n",
         "positions.csv",
-        "no column quantity",
+        "column quantity is missing",
     ),
     "column nearly named": ("portfolio,instrument,quantity\np,A,1\n", "csv", "Nearest: portfolio."),
     "column twice": ("portfolio_id,instrument,quantity,quantity\np,A,1,1\n", "column quantity", ""),

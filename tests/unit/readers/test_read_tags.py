@@ -8,9 +8,13 @@ from risk_tasks.errors import InputFileError
 from risk_tasks.readers import read_tags
 
 BAD_TAGS = {
-    "value a number": ("[A]\nsector = 5\n", "tags.toml, instrument A, tag sector", "texts"),
-    "value empty": ("[A]\nsector = ''\n", "instrument A, tag sector", "texts"),
-    "tag empty": ("[A]\n'' = 'x'\n", "instrument A, tag ", "texts"),
+    "value a number": (
+        "[A]\nsector = 5\n",
+        "tags.toml, instrument A, tag sector",
+        "non-empty text",
+    ),
+    "value empty": ("[A]\nsector = ''\n", "instrument A, tag sector", "non-empty text"),
+    "tag empty": ("[A]\n'' = 'x'\n", "instrument A, tag ", "non-empty text"),
     "name with a dot": ("[BRK.B]\nsector = 'x'\n", "instrument BRK, tag B", "Quote"),
     "no table": ("A = 'technology'\n", "tags.toml, instrument A", "not a table"),
     "nothing": ("# none\n", "tags.toml", "no tags"),
