@@ -22,7 +22,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class FoundBreach:
-    """A portfolio of the block past a threshold, before it is explained."""
+    """A breach of one portfolio of the block, without its explanation."""
 
     row: int
     limit: Limit
@@ -43,7 +43,7 @@ class FoundGap:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """`gravity` (P,) int8, places in `GRAVITY`; breaches and gaps in the order of the limits."""
+    """`gravity` (P,) int8, indices of `GRAVITY`; breaches and gaps in the order of the limits."""
 
     gravity: npt.NDArray[np.int8]
     breaches: list[FoundBreach] = field(default_factory=list)
@@ -57,10 +57,10 @@ def evaluate(
     portfolio_ids: Sequence[str],
     tags: Sequence[Mapping[str, str]],
 ) -> Evaluation:
-    """Hold every limit of `limit_set` against every portfolio that it applies to.
+    """Compare every limit of `limit_set` with every portfolio that it applies to.
 
-    `columns` holds each measure that a limit names; rows where `fit` (P,) is false are passed
-    over. Without a limit set nothing is decided.
+    `columns` has the measure of each limit. Rows where `fit` (P,) is false are skipped. Without a
+    limit set, every decision is NONE.
     """
     n = len(fit)
     if limit_set is None:
@@ -132,9 +132,9 @@ def passes(limit: Limit, values: npt.NDArray[np.float64], threshold: float) -> B
 
 
 def utilisation(limit: Limit, observed: float, threshold: float) -> float | None:
-    """Return how much of the threshold is used; above 1 is beyond it, None where that is no number.
+    """Return observed over threshold, or threshold over observed for `below`.
 
-    For a floor (`below`) it is threshold over observed.
+    Above 1 is a breach; None if the divisor is not above 0 or the quotient is not finite.
     """
     if limit.comparison is Comparison.ABSOLUTE:
         observed = abs(observed)

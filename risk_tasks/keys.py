@@ -8,21 +8,21 @@ one Lua call both writes the entry of a block and pushes its envelope onto a lan
 key                            type    holds; how long it lives
 =============================  ======  ==========================================================
 risk.LANE                      list    Celery envelopes; until a worker takes them
-risk.LANE.N                    list    those of shard N of a lane; until a worker takes them
+risk.LANE.N                    list    Celery envelopes of shard N; until a worker takes them
 risk:block:ID                  hash    stamp, deadline, owner; until answered or swept
 risk:payload:ID                string  checks of a block, Arrow bytes; as its block or dead letter
 risk:ledger                    zset    block ids by deadline (server ms); as the blocks
 risk:lane:LANE                 hash    checks, bytes waiting or running; settled; no limit
-risk:waiting:LANE              zset    blocks not started, by when accepted; as the blocks
-risk:waiting:LANE.N            zset    those of shard N of a lane; as the blocks
+risk:waiting:LANE              zset    blocks not started by time of acceptance; as the blocks
+risk:waiting:LANE.N            zset    blocks not started of shard N; as the blocks
 risk:shards                    string  number of shards per lane; no limit
 risk:shard_leases:LANE         hash    worker by shard; 60 s, renewed
-risk:shard_workers:LANE        zset    workers that lease shards, by when seen; 60 s, renewed
+risk:shard_workers:LANE        zset    workers that lease shards by time last seen; 60 s, renewed
 risk:held:WORKER               set     blocks that a worker has started; as the blocks
 risk:holders                   zset    workers that started blocks; until dead and reaped
 risk:quotas                    hash    critical checks a second by client name; no limit
 risk:quota:NAME                hash    the rest of a quota; until it is full again
-risk:dead                      zset    dead letters by when they died (server ms); the last 1,000
+risk:dead                      zset    dead letters by time (server ms); the last 1,000
 risk:dead:ID                   hash    a dead letter: reason, message, stamp; as risk:dead
 risk:lock:reaper               string  the scheduler that reaps; 5 s, renewed
 risk:lock:autoscaler           string  the autoscaler that acts; 10 s, renewed
@@ -30,7 +30,7 @@ risk:autoscaler                string  its signals, decision and last change, JS
 risk:answer:ID                 string  an answer of a worker; within one transaction
 risk:result:ID                 string  answer bytes; until read, 900 s at most
 risk:reply:CLIENT              list    ids of answered blocks, small answers; until read, 900 s
-risk:clients                   zset    clients by when they were last seen (server ms)
+risk:clients                   zset    clients by time last seen (server ms)
 risk:counters                  hash    duplicates, expired, swept, ...; no limit
 risk:markets                   hash    market id by name; no limit
 risk:market:ID                 hash    marks and scenarios, panel id; superseded ones for 1 day
@@ -38,7 +38,7 @@ risk:panel:ID                  string  returns; as the markets on it
 risk:limit_sets                hash    version by name; no limit
 risk:limits:VERSION            string  a limit set, JSON; no limit
 risk:role:NAME                 hash    role, lanes, pid, host of a running role; 3 s, renewed
-risk:roles                     set     names of roles, and of some that have died; no limit
+risk:roles                     set     names of roles, also of some that have ended; no limit
 risk:cache:KEY                 string  a result by content hash; 900 s, or evicted (cache's server)
 risk:lease:KEY                 string  the worker that computes a result; seconds (cache's server)
 risk:popular                   zset    requests by log2 of decayed counts; the 10,000 highest
@@ -46,7 +46,7 @@ risk:popular:DIGEST            string  the request, JSON; as its member above, 1
 risk:prewarm                   hash    the last run of prewarming, and totals of all runs; 1 day
 risk:prewarm:slot              string  the last interval that was planned; 100 intervals
 risk:prewarm:left              list    digests that the last run has not computed yet; 1 day
-risk:prewarm:warm              zset    digests by when they were computed (server s); as results
+risk:prewarm:warm              zset    digests by time of computation (server s); as results
 risk:prewarm:work              string  lock of the worker that computes a run; 5 s, renewed
 risk:cache_counts              set     names of roles that have a hash below; no limit
 risk:cache_counts:NAME         hash    counters of the cache of a role; 1 day after the last change
@@ -54,18 +54,18 @@ risk:slot:ID                   string  measurements of a worker in one slot, JSO
 risk:slots                     zset    SLOT:WORKER by number of slot; the last 300 s
 risk:unanswered:SLOT           hash    checks by lane that ended without an answer; 300 s
 risk:idempotency:ID            hash    a request by its key, and its answer; 2 s renewed, then 900 s
-risk:live                      zset    live portfolios by the epoch that they were taken in last
+risk:live                      zset    live portfolios by the epoch of their last computation
 risk:live:portfolio:ID         hash    version, attempts, cash, nav, tags; until removed
-risk:live:positions:ID         hash    quantity by instrument, every bit of it; as the portfolio
+risk:live:positions:ID         hash    quantity by instrument, exact; as the portfolio
 risk:live:report:ID            string  the latest report, JSON; as the portfolio
-risk:live:states:ID            hash    state by limit of those that are not ok; as the portfolio
-risk:live:event:ID             string  version that an event of a portfolio made; 1 day
+risk:live:states:ID            hash    state by limit, without ok; as the portfolio
+risk:live:event:ID             string  version after an event of a portfolio; 1 day
 risk:live:gone:ID              hash    last version and attempt of a removed portfolio; 1 day
-risk:live:epoch                string  how often the market or the limits of all have changed
-risk:live:dirty                zset    portfolios that are due, by since when (server ms)
+risk:live:epoch                string  count of changes of the market or the limit set
+risk:live:dirty                zset    portfolios that are due, by start of waiting (server ms)
 risk:live:critical             zset    portfolios that are due in the critical lane, likewise
-risk:live:in_progress          zset    portfolios that workers compute, by when (server ms)
-risk:live:wake                 list    a token if a portfolio waits
+risk:live:in_progress          zset    portfolios in computation, by start (server ms)
+risk:live:wake                 list    a token if a portfolio is due
 risk:live:listeners            hash    the last change delivered, by Celery queue
 risk:live:dispatch             string  whether a dispatch of changes is requested; 5 s
 risk:critical_event:ID         string  the answer to a critical event, JSON; 1 day
@@ -78,26 +78,26 @@ from __future__ import annotations
 from risk_tasks.queues import Lane
 
 RESULT_TTL_S = 900
-#: a client not seen for this long is taken for gone
+#: a client that was not seen for this long counts as gone
 CLIENT_GONE_S = 60
 SUPERSEDED_MARKET_TTL_S = 86_400
 #: a claim of an idempotency key that is not renewed within this time ends
 CLAIM_TTL_S = 2.0
-#: a role whose entry is gone is taken for dead; what it held goes to others
+#: a role without an entry counts as dead; other roles take its blocks
 ROLE_TTL_S = 3
-#: a worker that has not renewed its leases for this long is taken for dead
+#: a worker that has not renewed its leases for this long counts as dead
 SHARD_LEASE_TTL_S = 2.0
 MAX_DEAD, MAX_DEAD_BYTES = 1_000, 64 << 20
 REAPER_LOCK_TTL_S = 5
 AUTOSCALER_TTL_S = 10
 MAX_POPULAR = 10_000
-#: what a larger request costs to keep is more than being warm for it is worth
+#: storing a larger request costs more than prewarming saves
 MAX_POPULAR_BYTES = 8 << 10
-#: after that long a request counts for half
+#: the half-life of the count of a request
 POPULAR_HALF_LIFE_S = 600
 POPULAR_TTL_S = 86_400
 CACHE_COUNTS_TTL_S = 86_400
-#: workers measure in slots of this length, which the Lua knows too, and which are kept for a while
+#: the length of a slot of measurements, also in the Lua scripts, and how long slots are kept
 SLOT_S, SLOTS_KEPT_S = 5, 300
 
 SHARDS_KEY = "risk:shards"
@@ -120,7 +120,7 @@ PREWARM_SLOT_KEY = "risk:prewarm:slot"
 PREWARM_LEFT_KEY = "risk:prewarm:left"
 PREWARM_WARM_KEY = "risk:prewarm:warm"
 PREWARM_WORK_KEY = "risk:prewarm:work"
-#: after that long without a step, another worker may go on
+#: another worker may continue the run after this time without a step
 PREWARM_WORK_TTL_S = 5
 CACHE_PREFIX = b"risk:cache:"
 LEASE_PREFIX = b"risk:lease:"
@@ -134,11 +134,11 @@ LIVE_IN_PROGRESS_KEY = "risk:live:in_progress"
 LIVE_WAKE_KEY = "risk:live:wake"
 LIVE_LISTENERS_KEY = "risk:live:listeners"
 LIVE_DISPATCH_KEY = "risk:live:dispatch"
-#: a dispatch that was requested and has not started by then is requested again
+#: a requested dispatch that has not started after this time is requested again
 LIVE_DISPATCH_TTL_S = 5
 BREACHES_KEY = "risk:breaches"
 MAX_BREACHES = 100_000
-#: how long an event id, and the last version of a removed portfolio, are kept
+#: lifetime of event ids and of the last versions of removed portfolios
 LIVE_EVENT_TTL_S = 86_400
 
 

@@ -85,7 +85,7 @@ def _positions(
     quantities: Sequence[float | None],
     rows: list[int],
 ) -> dict[str, float]:
-    """Return the positions of `rows`; a row without instrument and quantity has none."""
+    """Return the positions of `rows`; a row without instrument and quantity adds nothing."""
     row_by_instrument: dict[str | None, int] = {}
     positions: dict[str, float] = {}
     for row in rows:

@@ -176,7 +176,7 @@ def _parse_csv(text: str, name: str) -> pa.Table:
     header = next(row for row, _ in _records(text))
     try:
         return pacsv.read_csv(
-            # pyarrow reads a lone header only if its line ends
+            # pyarrow reads a single header line only if its line ends
             pa.BufferReader(text.encode() + b"\n"),
             read_options=pacsv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
             parse_options=pacsv.ParseOptions(invalid_row_handler=refuse),
