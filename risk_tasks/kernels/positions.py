@@ -99,7 +99,7 @@ def stress_loss(
     out : (P,), base currency, loss positive
         Receives NaN if a held instrument has no change.
     n_named : (P,)
-        Receives how many held instruments the scenario names.
+        Receives the number of held instruments that the scenario names.
     """
     for p in range(offsets.size - 1):
         loss = 0.0

@@ -1,4 +1,4 @@
-"""The kernels behind one call each, with ranks from the model, as in the engine."""
+"""One function for each kernel, with the ranks of the model, as the engine calls them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Outcomes = Sequence[float] | npt.NDArray[np.float64]
 
 
 def row_of(pnl: Outcomes) -> npt.NDArray[np.float64]:
-    """One row of outcomes, None missing."""
+    """Return one row of outcomes; None is a missing one."""
     return np.array(pnl, dtype=np.float64).reshape(1, -1)
 
 
 def n_observed(pnl: Outcomes) -> int:
-    """The number of outcomes that are not missing, counted by the kernel."""
+    """Return the number of observations, as the kernel counts them."""
     return dispersion(pnl)[0]
 
 
@@ -35,7 +35,7 @@ def value_at_risk(
     confidence: str | float,
     convention: VarConvention = VarConvention.CONSERVATIVE,
 ) -> float:
-    """VaR of one row of P&Ls."""
+    """Return the VaR of one row of P&L."""
     position = var_position(n_observed(pnl), parse_confidence(confidence), convention)
     rank, out = floor(position), np.empty(1)
     kept = outcomes(pnl, rank + 2)[0]
@@ -46,7 +46,7 @@ def value_at_risk(
 
 
 def expected_shortfall(pnl: Outcomes, confidence: str | float) -> float:
-    """ES of one row of P&Ls."""
+    """Return the ES of one row of P&L."""
     text, n = parse_confidence(confidence), n_observed(pnl)
     rank, out = tail_rank(n, text), np.empty(1)
     kept = outcomes(pnl, rank)[0]
@@ -56,13 +56,13 @@ def expected_shortfall(pnl: Outcomes, confidence: str | float) -> float:
 
 
 def dispersion(pnl: Outcomes) -> tuple[int, float]:
-    """Count and standard deviation of one row of P&Ls."""
+    """Return the number of observations and the standard deviation of one row of P&L."""
     _, count, deviation = outcomes(pnl, 1)
     return count, deviation
 
 
 def outcomes(pnl: Outcomes, n_worst: int) -> tuple[npt.NDArray[np.float64], int, float]:
-    """The worst outcomes of one row of P&Ls, their number, and their standard deviation."""
+    """Return the worst of one row of P&L, the number of outcomes and their standard deviation."""
     row = row_of(pnl)
     worst: npt.NDArray[np.float64] = np.empty((1, n_worst))
     count, deviation = np.empty(1, dtype=np.int64), np.empty(1)
@@ -72,7 +72,7 @@ def outcomes(pnl: Outcomes, n_worst: int) -> tuple[npt.NDArray[np.float64], int,
 
 
 def profit_and_loss(value: Outcomes, panel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """P&L of one portfolio that holds every row of `panel` (n, T)."""
+    """Return the P&L of one portfolio that holds every row of `panel` (n, T)."""
     values = np.array(value, dtype=np.float64)
     out: npt.NDArray[np.float64] = np.empty((1, panel.shape[1]))
     history.profit_and_loss(

@@ -25,7 +25,7 @@ from risk_tasks.model.measures import parse_confidence
 Vectors = Callable[[str], Any]
 
 RELATIVE = 1e-12
-#: printed with two decimals, three and six
+#: the tolerances of two, three and six printed decimals
 TWO, THREE, SIX = 5e-3, 5e-4, 5e-7
 TESTED = {
     *("basel_1996", "frtb_multiplier", "frtb_desk_thresholds_12m", "kupiec_nonrejection_95"),
@@ -34,17 +34,17 @@ TESTED = {
 
 
 def at(alpha: float) -> str:
-    """The confidence with the published tail `alpha`."""
+    """Return the confidence with the tail probability `alpha`."""
     return parse_confidence(1 - Decimal(str(alpha)))
 
 
 def of(n_observations: int, n_exceptions: int, confidence: str = "0.99") -> Backtest:
-    """The backtest of a record that starts with its exceptions."""
+    """Return the backtest of a record whose first days are the exceptions."""
     return backtest_of(np.arange(n_observations) < n_exceptions, confidence)
 
 
 def by_exceptions(table: dict[str, Any]) -> dict[int, Any]:
-    """A published table by number of exceptions: "0-4" is five rows, "10+" is open."""
+    """Return a published table with one row for each number of exceptions: "0-4" is five rows."""
     rows = {}
     for text, value in table.items():
         first, _, last = text.rstrip("+").partition("-")
@@ -54,12 +54,12 @@ def by_exceptions(table: dict[str, Any]) -> dict[int, Any]:
 
 
 def test_every_published_table_is_tested(vectors: Vectors) -> None:
-    """A new table in the file fails here until a test reads it."""
+    """A new table in the file makes this test fail until another test reads it."""
     assert set(vectors("backtest_tables")) == TESTED
 
 
 def test_basel_cumulative_probabilities(vectors: Vectors) -> None:
-    """0 to 10 exceptions in 250 days at 99 %, to the digits of Table 2."""
+    """0 to 10 exceptions in 250 days at 99 % agree with the digits of Table 2."""
     vector = vectors("backtest_tables")["basel_1996"]
     published = vector["cumulative_probability"]
 
@@ -70,7 +70,7 @@ def test_basel_cumulative_probabilities(vectors: Vectors) -> None:
 
 
 def test_basel_zones(vectors: Vectors) -> None:
-    """Green up to 4, yellow up to 9, red from 10."""
+    """Every number of exceptions from 0 to 250: green to 4, yellow to 9, red from 10."""
     vector = vectors("backtest_tables")["basel_1996"]
 
     for zone, (first, last) in vector["zones"].items():
@@ -79,21 +79,21 @@ def test_basel_zones(vectors: Vectors) -> None:
 
 
 def test_basel_plus_factors(vectors: Vectors) -> None:
-    """For every number of exceptions."""
+    """Every number of exceptions has the published factor."""
     published = by_exceptions(vectors("backtest_tables")["basel_1996"]["plus_factor"])
 
     assert {n: of(250, n).plus_factor for n in range(251)} == published
 
 
 def test_frtb_multipliers(vectors: Vectors) -> None:
-    """For every number of exceptions."""
+    """Every number of exceptions has the published multiplier."""
     published = by_exceptions(vectors("backtest_tables")["frtb_multiplier"]["multiplier"])
 
     assert {n: of(250, n).frtb_multiplier for n in range(251)} == published
 
 
 def test_frtb_desk_thresholds(vectors: Vectors) -> None:
-    """At both confidences."""
+    """The thresholds at 97.5 % and at 99 % are the published ones."""
     vector = vectors("backtest_tables")["frtb_desk_thresholds_12m"]
 
     assert of(250, 0, "0.99").frtb_desk_threshold == vector["99%"] == 12
@@ -101,7 +101,7 @@ def test_frtb_desk_thresholds(vectors: Vectors) -> None:
 
 
 def test_kupiec_regions(vectors: Vectors) -> None:
-    """Fifteen regions in which a VaR is not rejected at 95 %, for every number of exceptions."""
+    """The test does not reject exactly the numbers of exceptions in the fifteen regions."""
     rows = vectors("backtest_tables")["kupiec_nonrejection_95"]["rows"]
 
     for row in rows:
@@ -116,7 +116,7 @@ def test_kupiec_regions(vectors: Vectors) -> None:
 
 
 def test_kupiec_regions_as_printed(vectors: Vectors) -> None:
-    """With the bounds as Kupiec printed them; one has no lower bound, where 0 is rejected too."""
+    """The ends agree with Kupiec's; where he prints no lower end, the test rejects N = 0."""
     rows = vectors("backtest_tables")["kupiec_nonrejection_95"]["rows"]
 
     for row in rows:
@@ -130,7 +130,7 @@ def test_kupiec_regions_as_printed(vectors: Vectors) -> None:
 
 
 def test_chi_square_critical_values(vectors: Vectors) -> None:
-    """The p-value of a critical value is one minus its level."""
+    """The p-value of a critical value is 1 minus its level."""
     table = vectors("backtest_tables")["chi2_critical"]
 
     for name, freedom in (("df1", 1), ("df2", 2)):
@@ -140,16 +140,16 @@ def test_chi_square_critical_values(vectors: Vectors) -> None:
 
 
 def jpm_record(vector: dict[str, Any]) -> np.ndarray:
-    """Days with the published transitions; one day comes before the first transition."""
+    """Return one more day than the published transitions, which are as many as the days."""
     pairs, alone = vector["transitions"]["n11"], vector["transitions"]["n01"]
-    # Six exceptions follow another one; runs start and end equally often, so day one is calm.
+    # Six exceptions follow an exception; the first day and the last have none.
     hits = [True] * (pairs + 1) + [False]
     hits += [True, False] * (alone - 1)
     return np.array([False] * (vector["transitions"]["n00"] + 1) + hits)
 
 
 def test_jpm_1998(vectors: Vectors) -> None:
-    """Twenty exceptions in 252 days at 95 %, from a record with the published transitions."""
+    """A record with the published transitions has 20 exceptions in 252 days at 95 %."""
     vector = vectors("backtest_tables")["jpm_1998_jorion"]
     t, n, confidence = vector["T"], vector["N"], at(vector["p"])
     record = jpm_record(vector)
@@ -173,7 +173,7 @@ def test_jpm_1998(vectors: Vectors) -> None:
 
 
 def test_errors_of_both_types(vectors: Vectors) -> None:
-    """Of rejecting a right VaR by more than four exceptions, and of accepting one of 97 %."""
+    """Type 1 rejects a correct VaR (five exceptions or more); type 2 keeps a VaR of 97 %."""
     vector = vectors("backtest_tables")["type_errors_jorion"]
     t, most = vector["T"], vector["reject_if_more_than"]
 
@@ -184,8 +184,8 @@ def test_errors_of_both_types(vectors: Vectors) -> None:
     assert type2 == pytest.approx(vector["type2"], abs=THREE)
 
 
-def test_a_wrong_published_ratio_is_not_reproduced(vectors: Vectors) -> None:
-    """The published 0.189 is not the LR_pof of three exceptions in 250 days; 0.0949 is."""
+def test_a_wrong_published_ratio_differs(vectors: Vectors) -> None:
+    """The LR_pof of three exceptions in 250 days is 0.0949, not the published 0.189."""
     vector = vectors("backtest_tables")["ryanoconnell_example"]
 
     actual = of(vector["T"], vector["N"], at(vector["p"])).kupiec_lr

@@ -19,7 +19,7 @@ from tests.certification.test_backtests import at, of
 
 @pytest.mark.parametrize("freedom", [1, 2])
 def test_p_values_are_scipys(freedom: int) -> None:
-    """From 0 to values where the probability vanishes."""
+    """Statistics from 0 to those with a p-value of 0 agree with scipy's chi-square."""
     for statistic in [0.0, 1e-12, *np.geomspace(1e-6, 1000.0, 200)]:
         expected = scipy.stats.chi2.sf(statistic, freedom)
         assert chi_square_survival(statistic, freedom) == pytest.approx(expected, rel=1e-11)
@@ -27,7 +27,7 @@ def test_p_values_are_scipys(freedom: int) -> None:
 
 @pytest.mark.parametrize("confidence", ["0.9", "0.95", "0.975", "0.99", "0.999"])
 def test_probabilities_and_zones_are_those_of_scipys_binomial(confidence: str) -> None:
-    """The bounds are quantiles, for records of a day to ten years."""
+    """Zones start at binomial quantiles, for records from one day to ten years."""
     alpha = float(tail_probability(confidence))
     for t in (1, 10, 100, 250, 255, 500, 750, 2500):
         expected = scipy.stats.binom.cdf(np.arange(60), t, alpha)
@@ -43,7 +43,7 @@ def test_probabilities_and_zones_are_those_of_scipys_binomial(confidence: str) -
 
 @pytest.mark.parametrize(("t", "n", "alpha"), [(250, 3, 0.01), (252, 20, 0.05), (1000, 70, 0.05)])
 def test_kupiecs_ratio_is_scipys_g_test(t: int, n: int, alpha: float) -> None:
-    """Of the counts against the expected ones."""
+    """The ratio equals the G-test of the observed against the expected counts."""
     expected = scipy.stats.power_divergence(
         [n, t - n], [t * alpha, t * (1 - alpha)], lambda_="log-likelihood"
     )
@@ -56,7 +56,7 @@ def test_kupiecs_ratio_is_scipys_g_test(t: int, n: int, alpha: float) -> None:
 
 @pytest.mark.parametrize("counts", [(218, 14, 14, 6), (900, 45, 45, 9), (5, 4, 3, 2)])
 def test_independence_is_scipys_g_test_of_a_table(counts: tuple[int, int, int, int]) -> None:
-    """Without a correction for continuity; conditional coverage is one ratio of two likelihoods."""
+    """The G-test has no continuity correction; the coverage ratio compares two likelihoods."""
     n00, n01, n10, n11 = counts
     expected = scipy.stats.chi2_contingency(
         [[n00, n01], [n10, n11]], correction=False, lambda_="log-likelihood"

@@ -15,7 +15,7 @@ LEVELS = [("0.90", 0.10), ("0.95", 0.05), ("0.975", 0.025), ("0.99", 0.01), ("0.
 @pytest.mark.parametrize("n", [100, 250, 252, 500, 715, 1000, 2500, 20_000])
 @pytest.mark.parametrize(("text", "alpha"), LEVELS)
 def test_ranks_are_scipys_binomial_quantiles(n: int, text: str, alpha: float) -> None:
-    """The larger loss at the 2.5 % quantile, the smaller one beyond the 97.5 % quantile."""
+    """The larger loss is at the 2.5 % quantile, the smaller one beyond the 97.5 % quantile."""
     binomial = scipy.stats.binom(n, alpha)
 
     assert upper_rank(n, text) == binomial.ppf(0.025)
@@ -25,7 +25,7 @@ def test_ranks_are_scipys_binomial_quantiles(n: int, text: str, alpha: float) ->
 @pytest.mark.parametrize("n", [100, 250, 1000])
 @pytest.mark.parametrize(("text", "alpha"), LEVELS)
 def test_the_interval_is_the_narrowest_that_covers(n: int, text: str, alpha: float) -> None:
-    """Each side misses with 2.5 % at most, and with more if it were one rank shorter."""
+    """It misses each side with at most 2.5 %; an interval one rank shorter misses with more."""
     binomial, larger, smaller = (
         scipy.stats.binom(n, alpha),
         upper_rank(n, text),
@@ -37,7 +37,7 @@ def test_the_interval_is_the_narrowest_that_covers(n: int, text: str, alpha: flo
 
 
 def test_the_ends_are_order_statistics() -> None:
-    """Of 1,000 days at 99 % the 4th and the 18th worst."""
+    """Those of 1,000 days at 99 % are the 4th and the 18th worst."""
     returns = 0.01 * np.random.default_rng(4).standard_t(4, 1000)
     ordered = np.sort(returns)
 
@@ -47,7 +47,7 @@ def test_the_ends_are_order_statistics() -> None:
 
 
 def test_simulated_intervals_contain_the_true_quantile() -> None:
-    """In at least 95 % of 400 windows of 250 normal days, and not in all."""
+    """At least 95 % of 400 windows of 250 normal days contain it, but not all."""
     windows = np.random.default_rng(8).standard_normal((250, 400))
     ends = [f"value_at_risk_{end}@0.95" for end in ("lower", "upper")]
     true = scipy.stats.norm.ppf(0.95)

@@ -18,7 +18,7 @@ from risk_tasks.model.measures import MeasureSettings, parse_measures
 
 BOOK = {"CAD": 2_000_000.0, "EUR": 1_000_000.0}
 ROUNDED = 1.65 / NormalDist().inv_cdf(0.95)
-#: four days whose sample deviations are 1, and whose covariance is 0
+#: four days with sample standard deviations of 1 and a covariance of 0
 MOVES = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]) * np.sqrt(3 / 4)
 
 
@@ -58,7 +58,7 @@ def test_component_var_sums_to_the_whole() -> None:
     assert sum(parts) == pytest.approx(257_738, abs=0.5)
 
 
-def test_incremental_var_is_the_decrease_of_the_var_without_the_position() -> None:
+def test_incremental_var_is_that_of_the_book_less_that_without_the_position() -> None:
     gained = found("incremental_value_at_risk:CAD", "incremental_value_at_risk:EUR")
 
     assert [value / ROUNDED for value in gained] == [

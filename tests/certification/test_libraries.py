@@ -30,7 +30,7 @@ from tests.programs import absent
 CASES = [(250, "0.99"), (252, "0.975"), (500, "0.95"), (1000, "0.99"), (1000, "0.975")]
 N_BOOKS, NAV = 16, 1e7
 
-# The first answer waits for imports of two hundred megabytes without compiled files.
+# The first answer waits until Python has compiled 200 MB of imports.
 pytestmark = pytest.mark.timeout(900)
 
 Answers = Callable[[int, str], dict[str, dict[str, list[Any]]]]
@@ -43,7 +43,7 @@ class Fixture(NamedTuple):
 
 
 def random_books() -> Fixture:
-    """Books of two to twenty shares; every third is long only, the others are long and short."""
+    """Return books of two to twenty shares: every third is long only, the others long and short."""
     random = np.random.default_rng(6)
     snapshot = read_market(sample.PRICES)
     held, quantity = [], []
@@ -86,7 +86,7 @@ def answers(process: Libraries) -> Answers:
 
 
 def ours(fixture: Fixture, agreement: Agreement, window: int, confidence: str) -> list[np.ndarray]:
-    """Our measure of each book per net asset value; NaN if the engine has no plain one."""
+    """Return our measure of each book over its NAV; NaN if its outcome is not `ok`."""
     settings = MeasureSettings(confidence=confidence, **agreement.settings)
     market = MarketArrays.of(
         MarketSnapshot(
@@ -115,7 +115,7 @@ def plain(column: MeasureColumn) -> float:
 
 
 def distances(expected: list[np.ndarray], theirs: list[Any]) -> np.ndarray:
-    """The largest difference in each book, and the largest number in it."""
+    """Return the largest difference in each book, relative to the largest number in it."""
     pairs = [(mine, np.atleast_1d(other)) for mine, other in zip(expected, theirs, strict=True)]
     assert all(mine.shape == other.shape for mine, other in pairs)
     found = [float(np.abs(mine - other).max() / np.abs(mine).max()) for mine, other in pairs]
@@ -128,7 +128,7 @@ def distances(expected: list[np.ndarray], theirs: list[Any]) -> np.ndarray:
     AGREEMENTS,
     ids=[f"{one.measure}-{one.call}-{one.where}".replace(" ", "-") for one in AGREEMENTS],
 )
-def test_a_library_has_our_number_where_the_table_states_it(
+def test_a_library_agrees_exactly_where_the_table_lists_it(
     fixture: Fixture, answers: Answers, agreement: Agreement, window: int, confidence: str
 ) -> None:
     expected = ours(fixture, agreement, window, confidence)
@@ -153,8 +153,8 @@ def test_every_call_is_in_the_table(answers: Answers) -> None:
     assert called == {agreement.call for agreement in AGREEMENTS}
 
 
-def test_the_installed_versions_are_those_of_the_table(process: Libraries) -> None:
-    """The pins, which docs/reference/measures.md repeats."""
+def test_the_installed_versions_are_the_pinned_ones(asked: Libraries) -> None:
+    """docs/reference/measures.md lists the same pins."""
     pins = dict(line.split("==") for line in table.PINS.read_text().split())
 
     versions = process.ask(ask="versions")
@@ -162,7 +162,7 @@ def test_the_installed_versions_are_those_of_the_table(process: Libraries) -> No
     assert pins == {name: versions[name] for name in pins}
 
 
-def test_the_libraries_get_our_settings() -> None:
+def test_the_libraries_use_our_default_settings() -> None:
     standard = MeasureSettings()
 
     assert standard.decay == defaults.DECAY

@@ -26,7 +26,7 @@ NAMES = [MeasureName("monte_carlo_value_at_risk"), MeasureName("monte_carlo_expe
 
 
 def block_of_books() -> PortfolioBlock:
-    """The sample portfolios with the sample prices."""
+    """Return the sample's portfolios on the sample's prices."""
     positions = [(MARKET.index[i], q) for book in BOOKS for i, q in book.positions.items()]
     unknown = np.full(len(BOOKS), np.nan)
     return PortfolioBlock(
@@ -39,7 +39,7 @@ def block_of_books() -> PortfolioBlock:
 
 
 def in_deviations(seed: int, distribution: str, confidence: str, n_paths: int) -> np.ndarray:
-    """VaR and ES of each book (2, P) in standard deviations of its P&L."""
+    """Return the VaR and ES (2, P) of each book in standard deviations of its P&L."""
     settings = MeasureSettings(
         confidence,
         n_paths=n_paths,
@@ -75,7 +75,7 @@ def _moment(of: Any, power: int, above: float) -> float:
 def test_books_on_real_prices_are_within_four_standard_errors(
     distribution: str, confidence: str, alpha: float
 ) -> None:
-    """Books of one and of many positions, long and short, with a hundred thousand paths."""
+    """The books are long and short, with one and with many positions, on 100,000 paths."""
     var, shortfall, *errors = closed_form(distribution, alpha)
 
     found = in_deviations(11, distribution, confidence, 100_000)
@@ -86,20 +86,20 @@ def test_books_on_real_prices_are_within_four_standard_errors(
 
 
 @pytest.mark.parametrize("distribution", OF)
-def test_errors_of_seeds_have_no_bias(distribution: str) -> None:
-    """The mean over forty seeds is as close as forty times the paths."""
+def test_errors_of_seeds_average_out(distribution: str) -> None:
+    """The mean over forty seeds is as accurate as forty times the number of paths."""
     var, shortfall, *errors = closed_form(distribution, 0.05)
     found = np.array([in_deviations(s, distribution, "0.95", 10_000)[:, 0] for s in range(40)])
 
     for column, expected, error in zip(found.T, (var, shortfall), errors, strict=True):
         assert abs(column.mean() - expected) <= 4 * error / sqrt(40 * 10_000)
-        # Antithetic pairs make it a little smaller.
+        # Antithetic pairs make the error a little smaller.
         assert 0.6 <= column.std() / (error / sqrt(10_000)) <= 1.4
 
 
 @pytest.mark.parametrize("distribution", OF)
 def test_draws_have_their_distribution_and_no_correlation(distribution: str) -> None:
-    """Kolmogorov-Smirnov of each of twenty streams, and all their correlations."""
+    """Each of twenty streams passes Kolmogorov-Smirnov, and no two are correlated."""
     settings = MeasureSettings(
         n_paths=100_000, distribution=distribution, degrees_of_freedom=FREEDOM
     )
@@ -128,7 +128,7 @@ GOOD = np.array(
 
 @pytest.mark.parametrize("size", [1e-300, 1e-4, 1.0, 1e300])
 def test_a_repaired_correlation_is_quantlibs(size: float) -> None:
-    """By the spectral method, to the tolerance of that test."""
+    """The spectral method agrees within the tolerance of QuantLib's test."""
     given = GivenCovariance.of(BAD * size)
 
     np.testing.assert_allclose(given.matrix / size, GOOD, rtol=0, atol=1e-10)
@@ -136,7 +136,7 @@ def test_a_repaired_correlation_is_quantlibs(size: float) -> None:
 
 
 def test_a_repair_keeps_the_standard_deviations() -> None:
-    """Eigenvalues of the covariance are cut off, not of the correlations; none stays below 0."""
+    """The repair cuts eigenvalues of the covariance, not of the correlations, at 0."""
     random = np.random.default_rng(1)
     half = random.normal(size=(6, 6))
     bad = half + half.T + np.diag(np.full(6, 4.0))
@@ -151,7 +151,7 @@ def test_a_repair_keeps_the_standard_deviations() -> None:
 
 @pytest.mark.parametrize("bad", [np.zeros((3, 3)), np.empty((0, 0)), np.ones((3, 3)), np.eye(3)])
 def test_a_valid_covariance_keeps_its_bits(bad: np.ndarray) -> None:
-    """Singular ones too, and one with an instrument that never moves."""
+    """Singular covariances, and one of zeros, are valid."""
     given = GivenCovariance.of(bad)
 
     assert given.matrix.tobytes() == bad.tobytes()

@@ -17,7 +17,7 @@ RELATIVE = 1e-12
 
 @pytest.mark.parametrize("days", [2, 5, 10, 250])
 def test_measures_of_sums_are_those_of_polars_rolling_sums(days: int) -> None:
-    """On real prices of twenty shares: VaR, ES, volatility and the moments behind the rest."""
+    """VaR, ES, volatility and moments agree on real prices of twenty shares."""
     snapshot = read_market(sample.PRICES)
     value = np.linspace(-1e6, 2e6, len(snapshot.instruments))
     daily = snapshot.returns @ value
@@ -44,8 +44,8 @@ def test_measures_of_sums_are_those_of_polars_rolling_sums(days: int) -> None:
     np.testing.assert_allclose(actual, expected, rtol=0, atol=RELATIVE * scale)
 
 
-def test_of_independent_days_the_variance_is_too_small_by_about_h_over_n() -> None:
-    """The documented bias: the mean of 300 windows of 250 days, against the root of time."""
+def test_the_variance_of_overlapping_sums_is_too_small_by_about_h_over_n() -> None:
+    """The mean of 300 windows of 250 independent days is below the square root of time."""
     windows = np.random.default_rng(6).standard_normal((300, 250))
     days, n = 20, 250 - 20 + 1
 
@@ -59,8 +59,8 @@ def test_of_independent_days_the_variance_is_too_small_by_about_h_over_n() -> No
     assert ratio / days == pytest.approx(1 - days / n, abs=0.04)
 
 
-def test_a_trend_shows_in_sums_and_not_in_the_root_of_time() -> None:
-    """Ten equal days in a row are ten times one day."""
+def test_sums_include_a_trend_that_the_square_root_of_time_does_not() -> None:
+    """Ten equal days in a row have ten times the loss of one."""
     runs = np.repeat(np.random.default_rng(2).standard_normal(100), 10)
 
     of_root = measured("volatility", runs, horizon_days=10)

@@ -15,10 +15,10 @@ from risk_tasks.model.column import Outcome
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 from tests.certification.worth_one import book_of, column, market_of, measured
 
-#: sample standard deviation 1
+#: returns with a sample standard deviation of 1
 UNIT = np.array([1.0, -1.0] * 50) * np.sqrt(99 / 100)
 
-# degrees of freedom, confidence and t of printed tables of Student's t
+# A printed table of Student's t: degrees of freedom, confidence, t.
 PRINTED = [
     (3, "0.95", 2.353),
     (3, "0.99", 4.541),
@@ -34,7 +34,7 @@ PRINTED = [
 
 @pytest.mark.parametrize(("freedom", "confidence", "t"), PRINTED)
 def test_student_value_at_risk_is_the_printed_quantile(freedom, confidence, t) -> None:
-    """To the three decimals of the table, after scaling the variance to 1."""
+    """Scaled to a variance of 1, it has the three decimals of the table."""
     name = f"student_value_at_risk@{confidence}"
 
     actual = measured(name, UNIT, degrees_of_freedom=freedom)
@@ -45,7 +45,7 @@ def test_student_value_at_risk_is_the_printed_quantile(freedom, confidence, t) -
 @pytest.mark.parametrize("freedom", [2.5, 3, 5, 7.25, 40])
 @pytest.mark.parametrize("confidence", ["0.75", "0.95", "0.99", "0.999"])
 def test_student_expected_shortfall_is_the_mean_of_the_tail(freedom, confidence) -> None:
-    """By quadrature of t f(t) beyond the quantile, over alpha."""
+    """It equals the integral of t f(t) beyond the quantile, over alpha, by quadrature."""
     t = scipy.stats.t(freedom)
     alpha = 1 - float(confidence)
     beyond, _ = scipy.integrate.quad(
@@ -58,15 +58,15 @@ def test_student_expected_shortfall_is_the_mean_of_the_tail(freedom, confidence)
 
 
 def test_student_expected_shortfall_of_the_reference() -> None:
-    """Five degrees of freedom at 99 %: 3.448837 standard deviations."""
+    """At five degrees of freedom and 99 %, it is 3.448837 standard deviations."""
     actual = measured("student_expected_shortfall@0.99", UNIT)
 
     assert actual == pytest.approx(3.448837, abs=5e-7)
 
 
 @pytest.mark.parametrize("freedom", [1e8, 1e12, 1e300, 1.7e308])
-def test_student_with_many_degrees_of_freedom_is_normal(freedom) -> None:
-    """It neither overflows nor cancels; ES is compared with sd x phi(z) / alpha."""
+def test_student_measures_converge_to_normal_ones(freedom) -> None:
+    """Many degrees of freedom do not overflow; the normal ES is sd x phi(z) / alpha."""
     z = scipy.stats.norm.ppf(0.99)
 
     var = measured("student_value_at_risk@0.99", UNIT, degrees_of_freedom=freedom)
@@ -77,7 +77,7 @@ def test_student_with_many_degrees_of_freedom_is_normal(freedom) -> None:
 
 
 # Basis points of the EDHEC convertible arbitrage index, January 1997 to April 2005: edhec[1:100, 1]
-# of PerformanceAnalytics; what it makes of them is in its test-VaR_archive_baseline.R.
+# of PerformanceAnalytics; its results are in its test-VaR_archive_baseline.R.
 EDHEC = """
 119 123 78 86 156 212 193 134 122 100 0 68 145 146 144 126 56 -6 60 -319 -196 -214 269 113 219
 82 136 243 166 102 101 48 96 45 124 140 227 267 243 223 149 179 93 162 141 52 -81 -2 344 182
@@ -87,7 +87,7 @@ EDHEC = """
 
 
 def test_cornish_fisher_value_at_risk_of_performance_analytics() -> None:
-    """Its modified VaR, which has the opposite sign, to the six decimals of its baseline."""
+    """Its modified VaR, with the opposite sign, agrees to the six decimals of its baseline."""
     returns = np.array(EDHEC.split(), dtype=float) / 1e4
 
     found = column("cornish_fisher_value_at_risk@0.95", returns)
@@ -98,9 +98,9 @@ def test_cornish_fisher_value_at_risk_of_performance_analytics() -> None:
 
 
 def test_outside_the_domain_it_is_the_normal_value_of_performance_analytics() -> None:
-    """With the mean, and n in the denominator: on the same returns its Gaussian VaR is 0.012133."""
+    """On these returns its Gaussian VaR (with mean, n in the denominator) is 0.012133."""
     returns = np.array(EDHEC.split(), dtype=float) / 1e4
-    # Far more skewed than fat-tailed, at the mean and spread of the index.
+    # The mean and the standard deviation of the index, with much skewness and little kurtosis.
     lopsided = np.where(np.arange(100) < 10, -3.0, 1 / 3)
     lopsided = returns.mean() + lopsided * returns.std()
 
@@ -112,7 +112,7 @@ def test_outside_the_domain_it_is_the_normal_value_of_performance_analytics() ->
 
 @pytest.mark.parametrize("confidence", ["0.6", "0.95", "0.99", "0.999"])
 def test_cornish_fisher_value_at_risk_with_scipys_moments(confidence: str) -> None:
-    """Skewness and kurtosis by scipy's defaults, with n in the denominator."""
+    """Skewness and kurtosis have n in the denominator, as by default in scipy."""
     returns = 0.01 * np.random.default_rng(3).logistic(size=2000) + 0.001
     s, k = scipy.stats.skew(returns), scipy.stats.kurtosis(returns)
     z = scipy.stats.norm.isf(float(confidence))
@@ -126,7 +126,7 @@ def test_cornish_fisher_value_at_risk_with_scipys_moments(confidence: str) -> No
 
 
 def test_cornish_fisher_coefficients_of_priips(vectors: Callable[[str], Any]) -> None:
-    """At z = -1.96, as the regulation prints them; the last one has a minus in the formula."""
+    """They agree at z = -1.96 with the regulation; its formula subtracts the last one."""
     vector = vectors("misc_textbook")["priips_cornish_fisher"]
     z, printed = vector["z"], vector["coefficients"]
 
@@ -139,9 +139,9 @@ def test_cornish_fisher_coefficients_of_priips(vectors: Callable[[str], Any]) ->
 
 
 def test_the_domain_is_where_the_expansion_rises() -> None:
-    """Against the quantiles themselves at a thousand confidences, over a grid of shapes."""
+    """On a grid of shapes, quantiles at a thousand confidences rise exactly in the domain."""
     z = np.linspace(-60, 60, 24_001)
-    # between the nodes, so that no point is on the edge
+    # Shapes between the nodes, so that none is on the edge of the domain.
     shapes = [
         (s, k) for s in np.linspace(-3.013, 3.017, 22) for k in np.linspace(-1.987, 14.03, 24)
     ]
@@ -155,7 +155,7 @@ def test_the_domain_is_where_the_expansion_rises() -> None:
 
 
 def test_cornish_fisher_parts_are_derivatives() -> None:
-    """V_i dVaR / dV_i by central differences, for three correlated positions."""
+    """They equal V_i dVaR / dV_i by central differences, for three correlated positions."""
     random = np.random.default_rng(5)
     panel = 0.01 * (random.logistic(size=(2000, 3)) + random.logistic(size=(2000, 1)))
     value = np.array([3.0, -1.0, 2.0])

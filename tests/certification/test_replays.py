@@ -20,14 +20,14 @@ Vectors = Callable[[str], Any]
 
 @pytest.fixture(scope="module")
 def prices() -> dict[date, np.ndarray]:
-    """The sample's prices by day, from the file."""
+    """Return the sample's prices by day, as in the file."""
     with sample.PRICES.open(newline="") as file:
         rows = list(csv.reader(file))[1:]
     return {date.fromisoformat(row[0]): np.array(row[1:], dtype=np.float64) for row in rows}
 
 
 def windows(vector: dict[str, Any], last: date) -> list[tuple[date, date]]:
-    """The published windows; one of them ends at the last day."""
+    """Return the published windows; one of them ends at the last day."""
     return [
         (
             date.fromisoformat(of["from"]),
@@ -37,10 +37,10 @@ def windows(vector: dict[str, Any], last: date) -> list[tuple[date, date]]:
     ]
 
 
-def test_pyfolio_windows_that_prices_do_not_reach_are_not_covered(
+def test_pyfolio_windows_outside_of_the_prices_are_not_covered(
     vectors: Vectors, prices: dict[date, np.ndarray]
 ) -> None:
-    """All of the twenty start before the sample, and one ends with it."""
+    """Each of the twenty windows starts before the sample; one ends on its last day."""
     published = windows(vectors("stress_windows_pyfolio"), max(prices))
     scenarios = {str(place): Replay(*window) for place, window in enumerate(published)}
 
@@ -51,10 +51,10 @@ def test_pyfolio_windows_that_prices_do_not_reach_are_not_covered(
     assert published[-1] == (date(2013, 1, 1), date(2022, 12, 28))
 
 
-def test_windows_of_pyfolios_length_equal_the_price_moves(
+def test_windows_as_long_as_those_of_pyfolio_have_the_returns_of_the_prices(
     vectors: Vectors, prices: dict[date, np.ndarray]
 ) -> None:
-    """The close of the last day over that of the day before the first, for windows anywhere."""
+    """The return is the last close over the close before the window, minus 1."""
     days = sorted(prices)
     expected, scenarios = {}, {}
     for start, end in windows(vectors("stress_windows_pyfolio"), days[-1]):

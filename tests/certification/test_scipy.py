@@ -16,12 +16,12 @@ WINDOWS = [100, 250, 252, 500, 715, 1000]
 
 
 def random_pnl(n: int, seed: int) -> np.ndarray:
-    """Outcomes with fat tails, in the thousands."""
+    """Return outcomes with fat tails, in the thousands."""
     return 1e3 * np.random.default_rng(seed).standard_t(4, n)
 
 
 def random_market(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Values of fifteen positions, long and short, and a panel of correlated returns."""
+    """Return the values of fifteen long and short positions, and correlated returns."""
     random = np.random.default_rng(seed)
     common = random.normal(0.0, 0.01, 260)
     panel = 0.6 * common + random.normal(0.0003, 0.012, (15, 260))
@@ -33,7 +33,7 @@ def random_market(seed: int) -> tuple[np.ndarray, np.ndarray]:
 def test_conservative_is_numpys_inverted_cdf_of_gains(
     n: int, text: str, confidence: float, alpha: float
 ) -> None:
-    """Minus the quantile of the P&L at the literal alpha, never at 1 - confidence."""
+    """It is minus the quantile of the P&L at the exact alpha, not at a rounded 1 - confidence."""
     pnl = random_pnl(n, seed=n)
 
     actual = chain.value_at_risk(pnl, text, VarConvention.CONSERVATIVE)
@@ -46,7 +46,7 @@ def test_conservative_is_numpys_inverted_cdf_of_gains(
 def test_loss_quantile_is_numpys_inverted_cdf_of_losses(
     n: int, text: str, confidence: float, alpha: float
 ) -> None:
-    """The quantile of the losses at the confidence."""
+    """It is the quantile of the losses at the confidence."""
     pnl = random_pnl(n, seed=n)
 
     actual = chain.value_at_risk(pnl, text, VarConvention.LOSS_QUANTILE)
@@ -57,7 +57,7 @@ def test_loss_quantile_is_numpys_inverted_cdf_of_losses(
 @pytest.mark.parametrize("n", WINDOWS)
 @pytest.mark.parametrize(("text", "confidence", "alpha"), LEVELS)
 def test_linear_is_numpys_default(n: int, text: str, confidence: float, alpha: float) -> None:
-    """Minus numpy's interpolated quantile of the P&L."""
+    """It is minus numpy's interpolated quantile of the P&L."""
     pnl = random_pnl(n, seed=n)
 
     actual = chain.value_at_risk(pnl, text, VarConvention.LINEAR)
@@ -69,7 +69,7 @@ def test_linear_is_numpys_default(n: int, text: str, confidence: float, alpha: f
     ("n", "text", "k"), [(100, "0.90", 10), (100, "0.95", 5), (500, "0.99", 5), (1000, "0.975", 25)]
 )
 def test_expected_shortfall_of_a_whole_tail_is_a_mean(n: int, text: str, k: int) -> None:
-    """Where n alpha is an integer k, it is the mean of the k worst losses."""
+    """If n alpha is an integer k, it is the mean of the k worst losses."""
     pnl = random_pnl(n, seed=n)
 
     actual = chain.expected_shortfall(pnl, text)
@@ -82,7 +82,7 @@ def test_expected_shortfall_of_a_whole_tail_is_a_mean(n: int, text: str, k: int)
 def test_expected_shortfall_minimises_the_function_of_rockafellar_and_uryasev(
     n: int, text: str, confidence: float, alpha: float
 ) -> None:
-    """It is the minimum of q + mean(max(loss - q, 0)) / alpha, which a loss attains."""
+    """It is the minimum of q + mean(max(loss - q, 0)) / alpha over the losses q."""
     losses = -random_pnl(n, seed=n)
 
     excess = np.maximum(losses[:, None] - losses[None, :], 0.0).mean(axis=0)
@@ -93,7 +93,7 @@ def test_expected_shortfall_minimises_the_function_of_rockafellar_and_uryasev(
 
 @pytest.mark.parametrize("seed", range(5))
 def test_profit_and_loss_is_a_product(seed: int) -> None:
-    """Values times returns, as numpy multiplies them."""
+    """It is numpy's product of values and returns."""
     value, panel = random_market(seed)
 
     actual = chain.profit_and_loss(value, panel)
@@ -104,7 +104,7 @@ def test_profit_and_loss_is_a_product(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_dispersion_is_numpys_sample_deviation(seed: int) -> None:
-    """With n - 1 in the denominator, and missing outcomes skipped."""
+    """It has n - 1 in the denominator and ignores missing outcomes."""
     pnl = random_pnl(260, seed)
     gapped = pnl.copy()
     gapped[::7] = np.nan
@@ -129,7 +129,7 @@ def test_dispersion_is_the_quadratic_form_of_the_covariance(seed: int) -> None:
 def test_parametric_value_at_risk_is_scipys_quantile_times_deviation(
     seed: int, text: str, confidence: float, alpha: float
 ) -> None:
-    """One quantile is the standard library's, the other scipy's; both times sqrt(V' Cov V)."""
+    """It is scipy's normal quantile times sqrt(V' Cov V)."""
     value, panel = random_market(seed)
     expected = scipy.stats.norm.ppf(confidence) * np.sqrt(value @ np.cov(panel) @ value)
 
@@ -140,7 +140,7 @@ def test_parametric_value_at_risk_is_scipys_quantile_times_deviation(
 
 @pytest.mark.parametrize("seed", range(3))
 def test_naive_volatility_contributions_are_those_of_the_covariance(seed: int) -> None:
-    """V_i (Cov V)_i / sd, for the reference function of the kernels."""
+    """The twin of the kernels equals V_i (Cov V)_i / sd."""
     value, panel = random_market(seed)
     product = np.cov(panel) @ value
     expected = value * product / np.sqrt(value @ product)

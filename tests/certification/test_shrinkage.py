@@ -1,4 +1,4 @@
-"""The shrunk volatility against stored numbers of scikit-learn, and against numpy."""
+"""The shrunk volatility against results of scikit-learn, and against numpy."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ OF_SCIKIT_LEARN = [
 
 
 def values_of(m: int) -> np.ndarray:
-    """1,000, 2,000 and so on, every third of them short."""
+    """Return the values 1,000, 2,000 and so on; every third is short."""
     places = np.arange(m)
     return 1000.0 * (places + 1) * np.where(places % 3 == 2, -1.0, 1.0)
 
 
 def last_days(n: int) -> MarketSnapshot:
-    """The sample with its last n returns."""
+    """Return the market of the sample with its last n returns."""
     whole = read_market(sample.PRICES)
     return MarketSnapshot(whole.as_of, whole.instruments, whole.prices, whole.returns[-n:])
 
 
 @pytest.mark.parametrize(("m", "n", "shrinkage", "expected"), OF_SCIKIT_LEARN)
 def test_volatility_of_real_prices_is_that_of_scikit_learn(m, n, shrinkage, expected) -> None:
-    """From four years of twenty shares to fewer days than shares; scaled by the horizon."""
+    """Windows are four years long, or have fewer days than shares; the horizon is scaled."""
     snapshot = last_days(n)
     book = book_of(values_of(m) / snapshot.prices[:m])
 
@@ -53,7 +53,7 @@ def test_volatility_of_real_prices_is_that_of_scikit_learn(m, n, shrinkage, expe
 
 
 def ledoit_wolf(returns: np.ndarray) -> tuple[np.ndarray, float]:
-    """S* and s by matrices of numpy, of the returns (n, m)."""
+    """Return S* and s of the returns (n, m), by matrices of numpy."""
     x = returns - returns.mean(axis=0)
     n, m = x.shape
     covariance = x.T @ x / n
@@ -67,7 +67,7 @@ def ledoit_wolf(returns: np.ndarray) -> tuple[np.ndarray, float]:
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize(("n", "m"), [(2, 4), (10, 40), (60, 30), (250, 12)])
 def test_volatility_and_parts_are_those_of_the_matrix(n: int, m: int, seed: int) -> None:
-    """V' S* V and V_i (S* V)_i, of a market of which the book holds every second instrument."""
+    """The book holds every other instrument; the formulas are V' S* V and V_i (S* V)_i."""
     random = np.random.default_rng(seed)
     panel = random.normal(0.0, 0.01, (n, 1)) + random.standard_t(4, (n, 2 * m)) * 0.01
     value = random.normal(0.0, 1e5, 2 * m)

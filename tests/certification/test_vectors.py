@@ -27,7 +27,7 @@ ROUNDED = 5e-4
 
 
 def ranked_pnl(vector: dict[str, Any]) -> np.ndarray:
-    """P&Ls of a window with published worst losses; the other P&Ls are 0."""
+    """Return the P&L of a window with these worst losses; the other outcomes are 0."""
     losses = vector["worst_losses_usd_thousand"]
     pnl = np.zeros(vector["n_scenarios"])
     pnl[: len(losses)] = -np.array(losses)
@@ -35,7 +35,7 @@ def ranked_pnl(vector: dict[str, Any]) -> np.ndarray:
 
 
 def test_hull_ranked_losses_of_2008(vectors: Vectors) -> None:
-    """The fifth worst of 500, and the mean of the five worst."""
+    """VaR is the fifth worst of 500 losses, and ES the mean of the five worst."""
     vector = vectors("hull_var")["ranked_losses_2008"]
     pnl = ranked_pnl(vector)
 
@@ -45,7 +45,7 @@ def test_hull_ranked_losses_of_2008(vectors: Vectors) -> None:
 
 
 def test_hull_2008_under_the_other_conventions(vectors: Vectors) -> None:
-    """At n alpha = 5 the loss quantile is the sixth worst, and linear is between the two."""
+    """At n alpha = 5, `loss_quantile` is the sixth worst; `linear` is between fifth and sixth."""
     pnl = ranked_pnl(vectors("hull_var")["ranked_losses_2008"])
 
     assert chain.value_at_risk(pnl, "0.99", VarConvention.LOSS_QUANTILE) == 217.974
@@ -55,7 +55,7 @@ def test_hull_2008_under_the_other_conventions(vectors: Vectors) -> None:
 
 
 def test_hull_ranked_losses_of_the_later_edition(vectors: Vectors) -> None:
-    """The published VaR; ES as derived, not the published mean of the four beyond the VaR."""
+    """VaR is the published one; the published ES averages four losses, ours five."""
     vector = vectors("hull_var")["ranked_losses_later_edition"]
     pnl = ranked_pnl(vector)
 
@@ -67,7 +67,7 @@ def test_hull_ranked_losses_of_the_later_edition(vectors: Vectors) -> None:
 
 
 def test_hull_historical_simulation_scenarios(vectors: Vectors) -> None:
-    """Four indices, three days of 2006 replayed on a portfolio of 2008."""
+    """Three days of 2006 on a portfolio of four indices in 2008 have the published P&L."""
     vector = vectors("hull_var")["hist_sim_scenarios"]
     levels = np.array([row for day, row in vector["index_usd_levels"].items() if "2006" in day])
     moves = (levels[1:] / levels[:-1] - 1.0).T
@@ -82,7 +82,7 @@ def test_hull_historical_simulation_scenarios(vectors: Vectors) -> None:
 
 
 def two_asset_panel(volatility: list[float], correlation: float) -> np.ndarray:
-    """Four days with exactly these sample volatilities (n - 1) and this correlation."""
+    """Return four days with exactly these sample volatilities (n - 1) and this correlation."""
     first = sqrt(3 / 4) * np.array([1.0, -1.0, 1.0, -1.0])
     second = sqrt(3 / 4) * np.array([1.0, 1.0, -1.0, -1.0])
     mixed = correlation * first + sqrt(1 - correlation**2) * second
@@ -90,14 +90,14 @@ def two_asset_panel(volatility: list[float], correlation: float) -> np.ndarray:
 
 
 def delta_normal(vector: dict[str, Any], value: list[float], z: float) -> float:
-    """VaR of the kernel's standard deviation, scaled by the root of the horizon."""
+    """Return the VaR of the kernel's standard deviation, times the root of the horizon."""
     panel = two_asset_panel(list(vector["daily_vol"].values()), vector["corr"])
     _, deviation = chain.dispersion(chain.profit_and_loss(value, panel))
     return z * deviation * sqrt(vector["horizon_days"])
 
 
 def test_hull_delta_normal(vectors: Vectors) -> None:
-    """Microsoft and AT&T over ten days at 99 %: each alone, both, and the diversification."""
+    """Microsoft, AT&T, both, and the diversification benefit, over ten days at 99 %."""
     vector = vectors("hull_var")["delta_normal_10d_99"]
     expected, tolerance = vector["expected"], vector["tolerance_usd"]
     microsoft, att = vector["positions_usd"].values()
@@ -119,7 +119,7 @@ def test_hull_delta_normal(vectors: Vectors) -> None:
 
 
 def test_hull_delta_normal_with_the_exact_quantile(vectors: Vectors) -> None:
-    """With z = 2.3263 instead of 2.33 the number is within 0.2 % of the book's."""
+    """With z = 2.3263 instead of 2.33, the VaR is within 0.2 % of the published one."""
     vector = vectors("hull_var")["delta_normal_10d_99"]
     value = list(vector["positions_usd"].values())
 
@@ -130,7 +130,7 @@ def test_hull_delta_normal_with_the_exact_quantile(vectors: Vectors) -> None:
 
 
 def test_ore_historical_simulation_quantiles(vectors: Vectors) -> None:
-    """Twelve quantiles of 715 P&Ls, gains as well as losses, are the conservative VaR negated."""
+    """Twelve quantiles of 715 P&L values, gains and losses, are minus the conservative VaR."""
     vector = vectors("ore_histsim_var")
     expected = {
         (name, p): quantile
@@ -149,7 +149,7 @@ def test_ore_historical_simulation_quantiles(vectors: Vectors) -> None:
 
 @pytest.mark.parametrize("n", ["100", "123"])
 def test_strata_index_above_is_the_loss_quantile(vectors: Vectors, n: str) -> None:
-    """Strata's order statistic of a sample of losses is ours under `loss_quantile`."""
+    """Strata's order statistic of a sample of losses is the VaR under `loss_quantile`."""
     vector = vectors("strata_quantiles")
     pnl = -np.array(vector[f"unsorted_{n}"])
 
@@ -159,7 +159,7 @@ def test_strata_index_above_is_the_loss_quantile(vectors: Vectors, n: str) -> No
 
 
 def test_strata_excel_is_linear(vectors: Vectors) -> None:
-    """Strata's Excel interpolation of a sample of losses is ours under `linear`."""
+    """Strata's Excel interpolation of a sample of losses is the VaR under `linear`."""
     vector = vectors("strata_quantiles")["excel_case"]
     pnl = -np.array(vector["data"], dtype=np.float64)
 
@@ -168,8 +168,8 @@ def test_strata_excel_is_linear(vectors: Vectors) -> None:
     assert actual == pytest.approx(vector["expected"], rel=1e-12)
 
 
-def test_skfolio_skips_missing_returns(vectors: Vectors) -> None:
-    """Four returns and gaps: VaR and CVaR at 95 % are the worst return."""
+def test_skfolio_ignores_missing_returns(vectors: Vectors) -> None:
+    """VaR and CVaR at 95 % are the worst of four returns among missing ones."""
     vector = vectors("skfolio_measures")["small_nan"]
     pnl = np.array(vector["returns"], dtype=np.float64)
 
@@ -182,7 +182,7 @@ def test_skfolio_skips_missing_returns(vectors: Vectors) -> None:
 
 
 def shipped_prices(vector: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Prices by ticker from the skfolio of the libraries' environment, which is not imported."""
+    """Return prices by ticker from the files of skfolio, which is not imported."""
     if not LIBRARIES.is_ready:
         absent("environment of other risk libraries", "make libraries")
     (path,) = LIBRARIES.folder.glob(f"lib/python*/site-packages/{vector['data']['member']}")
@@ -195,7 +195,7 @@ def shipped_prices(vector: dict[str, Any]) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("ticker", ["AAPL", "AMD"])
 def test_skfolio_measures_of_shipped_prices(vectors: Vectors, ticker: str) -> None:
-    """VaR, CVaR, standard deviation and worst loss of 8,312 days, to the seven decimals given."""
+    """VaR, CVaR, standard deviation and worst loss of 8,312 days agree to seven decimals."""
     vector = vectors("skfolio_measures")
     prices = shipped_prices(vector)[ticker]
     returns = prices[1:] / prices[:-1] - 1.0
@@ -212,7 +212,7 @@ def test_skfolio_measures_of_shipped_prices(vectors: Vectors, ticker: str) -> No
 
 
 def shares_of(value: list[float], gross: float) -> tuple[float, float]:
-    """Largest share and Herfindahl index of one portfolio."""
+    """Return the largest share and the Herfindahl index of one portfolio."""
     out = np.empty((1, 2))
     concentration(
         np.array([0, len(value)], dtype=np.int64), np.array(value), np.array([gross]), out
@@ -221,17 +221,17 @@ def shares_of(value: list[float], gross: float) -> tuple[float, float]:
 
 
 def test_skfolio_effective_number_of_assets(vectors: Vectors) -> None:
-    """One over the Herfindahl index of published weights."""
+    """It is 1 over the Herfindahl index of published weights."""
     vector = vectors("skfolio_measures")["portfolio_2017_2022"]
 
-    # skfolio squares the weights without normalising them; they sum to 1 within their digits
+    # skfolio does not normalise the weights; their sum is 1 within the printed digits.
     _, herfindahl = shares_of(vector["weights"], 1.0)
 
     assert 1 / herfindahl == pytest.approx(vector["effective_number_assets"], rel=1e-12)
 
 
 def test_pyfolio_largest_long_share(vectors: Vectors) -> None:
-    """Three longs beside cash: pyfolio's share is of net asset value, cash included."""
+    """Pyfolio's share is of net asset value: three long positions and cash."""
     vector = vectors("misc_textbook")["pyfolio_concentration_long"]
     positions = [float(value) for value in vector["positions"]]
 

@@ -18,14 +18,14 @@ RELATIVE = 1e-12
 
 
 def fat_tailed(n: int, seed: int) -> np.ndarray:
-    """Daily returns with fat tails, oldest first."""
+    """Return daily returns with fat tails, oldest first."""
     return 0.01 * np.random.default_rng(seed).standard_t(4, n)
 
 
 def test_hull_ewma_update(vectors: Vectors) -> None:
     """A volatility of 1 % updated by a move of 2 % under lambda 0.9 is 1.14 %."""
     vector = vectors("hull_var")["ewma"]
-    # a window so long that older outcomes have no weight
+    # The window is so long that older outcomes would have no weight.
     past = np.full(1000, vector["prev_daily_vol"])
 
     actual = measured(
@@ -40,7 +40,7 @@ def test_hull_ewma_update(vectors: Vectors) -> None:
 @pytest.mark.parametrize("decay", [0.5, 0.94, 0.97, 0.999])
 @pytest.mark.parametrize("n", [2, 25, 250])
 def test_ewma_volatility_is_that_of_polars(n: int, decay: float) -> None:
-    """The last of its adjusted means of squares, without missing days."""
+    """It is the root of polars' last adjusted mean of squares; both ignore missing days."""
     returns = fat_tailed(n + 3, seed=n)
     returns[[0, n // 2, n]] = np.nan
     squares = pl.Series(returns**2).fill_nan(None)
@@ -66,7 +66,7 @@ def test_ewma_volatility_without_decay_is_the_root_mean_square() -> None:
 def test_age_weighted_value_at_risk_is_numpys_weighted_quantile(
     n: int, decay: float, text: str, alpha: float
 ) -> None:
-    """Minus the weighted `inverted_cdf` of the P&L."""
+    """It is minus the weighted `inverted_cdf` of the P&L."""
     returns = fat_tailed(n, seed=n)
     weights = decay ** np.arange(n)[::-1]
 
@@ -75,9 +75,9 @@ def test_age_weighted_value_at_risk_is_numpys_weighted_quantile(
     assert actual == -np.quantile(returns, alpha, method="inverted_cdf", weights=weights)
 
 
-# As printed in an exercise on the hybrid approach of Boudoukh, Richardson, Whitelaw (transtutors,
-# question 12785240): lambda 0.98, the worst of a hundred days, days ago, and what their weights
-# 0.0217, 0.0226, 0.0095, 0.0079, 0.0221, 0.0126 add up to.
+# From an exercise on the hybrid approach of Boudoukh, Richardson, Whitelaw (transtutors,
+# question 12785240): lambda 0.98, the worst of a hundred days, and the sums of the weights
+# 0.0217, 0.0226, 0.0095, 0.0079, 0.0221, 0.0126.
 HYBRID = [
     (-3.40, 4, 0.0217),
     (-3.20, 2, 0.0443),
@@ -90,7 +90,7 @@ HYBRID = [
 
 @pytest.mark.parametrize(("worst", "cumulative"), [(row[0], row[2]) for row in HYBRID])
 def test_hybrid_weights_of_a_hundred_days(worst: float, cumulative: float) -> None:
-    """Each loss is the VaR up to its printed sum of weights, and not beyond it."""
+    """Each loss is the VaR up to the printed sum of weights; beyond that the next loss is."""
     returns = np.full(100, 1.0)
     for loss, days_ago, _ in HYBRID:
         returns[-days_ago] = loss
@@ -108,7 +108,7 @@ def test_hybrid_weights_of_a_hundred_days(worst: float, cumulative: float) -> No
 def test_filtered_value_at_risk_is_numpys_quantile_of_scipys_filter(
     n: int, decay: float, text: str, alpha: float
 ) -> None:
-    """EWMA variances as a recursive filter of the squares; then scaled, then ranked."""
+    """A recursive filter of the squares gives the variances that scale the outcomes."""
     returns = fat_tailed(n, seed=n) * np.linspace(0.5, 3.0, n)
     first = np.mean(returns**2)
     variance, _ = scipy.signal.lfilter(
@@ -121,15 +121,15 @@ def test_filtered_value_at_risk_is_numpys_quantile_of_scipys_filter(
     assert actual == pytest.approx(-np.quantile(scaled, alpha, method="inverted_cdf"), rel=RELATIVE)
 
 
-def test_filtered_value_at_risk_of_an_even_volatility_is_the_historical_one() -> None:
-    """If all outcomes have one magnitude, nothing is scaled."""
+def test_filtered_value_at_risk_with_constant_volatility_is_the_historical_one() -> None:
+    """Outcomes of equal size have a scale of 1."""
     returns = np.where(np.random.default_rng(2).random(250) < 0.5, -0.02, 0.02)
 
     assert measured("filtered_value_at_risk@0.99", returns) == pytest.approx(0.02, rel=RELATIVE)
 
 
 def test_filtered_value_at_risk_follows_the_current_volatility() -> None:
-    """Outcomes before a lasting doubling of volatility are scaled by two."""
+    """If volatility has doubled for good, older outcomes are scaled by two."""
     quiet = fat_tailed(500, seed=9)
     wild = np.concatenate([quiet, 2 * quiet])
 

@@ -13,7 +13,7 @@ from risk_tasks.model.measures import MeasureName, MeasureSettings
 
 
 def market_of(returns: np.ndarray) -> MarketArrays:
-    """Instruments at a price of 1 with these returns (T, n), oldest first."""
+    """Return a market with these returns (T, n), oldest first, and prices of 1."""
     n = returns.shape[1]
     names = [f"I{place}" for place in range(n)]
     return MarketArrays.of(
@@ -22,7 +22,7 @@ def market_of(returns: np.ndarray) -> MarketArrays:
 
 
 def book_of(quantity: np.ndarray) -> PortfolioBlock:
-    """One portfolio with these quantities of the instruments."""
+    """Return one portfolio with these quantities."""
     n, unknown = len(quantity), np.full(1, np.nan)
     return PortfolioBlock(np.array([0, n]), np.arange(n), quantity, unknown, unknown)
 
@@ -35,5 +35,5 @@ def column(name: str, returns: np.ndarray, **settings: object) -> MeasureColumn:
 
 
 def measured(name: str, returns: np.ndarray, **settings: object) -> float:
-    """Its value."""
+    """Return the value of the measure of one position worth 1."""
     return float(column(name, returns, **settings).values[0])

@@ -1,7 +1,7 @@
 """Backtests of a VaR, from the formulas of Kupiec, Christoffersen and the Basel Committee.
 
-`hits` is a list of booleans, oldest first: whether the loss of a day went beyond its VaR. `alpha`
-is the probability that a right VaR gives to that.
+`hits` is a list of booleans, oldest first: whether the loss of a day is larger than its VaR.
+`alpha` is the probability of a hit if the VaR is correct.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def hits(pnl: Sequence[float], value_at_risk: Sequence[float]) -> list[bool]:
 
 
 def xlogy(x: float, y: float) -> float:
-    """X log y, where 0 log 0 = 0."""
+    """X log y, with 0 log 0 = 0."""
     return 0.0 if x == 0 else x * math.log(y)
 
 
@@ -29,7 +29,7 @@ def log_likelihood(n_calm: int, n_hits: int, probability: float) -> float:
 
 
 def share(part: int, whole: int) -> float:
-    """Part of whole; 0 where there is nothing."""
+    """Part / whole; 0 if the whole is 0."""
     return part / whole if whole else 0.0
 
 
@@ -40,7 +40,7 @@ def kupiec(record: Sequence[bool], alpha: Fraction) -> float:
 
 
 def transitions(record: Sequence[bool]) -> dict[tuple[bool, bool], int]:
-    """How often a day of one kind was followed by one of another."""
+    """The number of days of one kind that follow a day of another."""
     counts = {(before, after): 0 for before in (False, True) for after in (False, True)}
     for t in range(1, len(record)):
         counts[record[t - 1], record[t]] += 1
@@ -48,7 +48,7 @@ def transitions(record: Sequence[bool]) -> dict[tuple[bool, bool], int]:
 
 
 def markov(counts: dict[tuple[bool, bool], int]) -> float:
-    """The largest log-likelihood where the probability of a hit depends on the day before."""
+    """The maximum log-likelihood if the probability of a hit depends on the previous day."""
     total = 0.0
     for before in (False, True):
         calm, n = counts[before, False], counts[before, True]
@@ -77,7 +77,7 @@ def cumulative_probability(t: int, n: int, alpha: Fraction) -> Fraction:
 
 
 def zone(t: int, n: int, alpha: Fraction) -> str:
-    """Red where P(X <= n) reaches 99.99 %, yellow where it reaches 95 %, else green; 0 is green."""
+    """Red from P(X <= n) of 99.99 % on, yellow from 95 % on, else green; 0 is green."""
     probability = cumulative_probability(t, n, alpha)
     if n == 0 or probability < Fraction(95, 100):
         return "green"
@@ -87,7 +87,7 @@ def zone(t: int, n: int, alpha: Fraction) -> str:
 def rolling_value_at_risk(
     pnl: Sequence[float], window: int, confidence: str, convention: str
 ) -> list[float]:
-    """For each day but the first `window`, the VaR of the `window` outcomes before it."""
+    """For each day after the first `window`, the VaR of the `window` outcomes before it."""
     return [
         tail.value_at_risk(pnl[t - window : t], confidence, convention)
         for t in range(window, len(pnl))

@@ -1,8 +1,8 @@
-"""Decisions by limits, one limit and one portfolio at a time; `design.md` section 4.
+"""Decisions by limits, for one limit and one portfolio at a time.
 
 A limit is a mapping of `id, measure, warn, hard, applies_to, missing_data, comparison`, where
-`applies_to` is a list of values by tag. A measure is `(value, reason)`, the value None where there
-is no number to hold a limit against.
+`applies_to` is a list of values by tag. A measure is `(value, reason)`; the value is None if it
+is undefined.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Measures = Mapping[str, tuple[float | None, str | None]]
 
 
 def applies(limit: Limit, portfolio_id: str, tags: Mapping[str, str]) -> bool:
-    """Every tag that the limit names has one of the values that it names."""
+    """Whether each tag of the limit has one of its values."""
     known = {**tags, "portfolio_id": portfolio_id}
     for tag, values in limit["applies_to"].items():
         if tag not in known or known[tag] not in values:
@@ -25,12 +25,12 @@ def applies(limit: Limit, portfolio_id: str, tags: Mapping[str, str]) -> bool:
 
 
 def size(limit: Limit, observed: float) -> float:
-    """What is compared with the threshold: the number, or its magnitude."""
+    """The number that is compared with the threshold: the value or its magnitude."""
     return abs(observed) if limit["comparison"] == "absolute" else observed
 
 
 def passes(limit: Limit, observed: float, threshold: float | None) -> bool:
-    """Whether the number lies on the far side of the threshold; equality does not."""
+    """Whether the number passes the threshold; an equal number does not."""
     if threshold is None:
         return False
     if limit["comparison"] == "below":
@@ -39,9 +39,9 @@ def passes(limit: Limit, observed: float, threshold: float | None) -> bool:
 
 
 def utilisation(limit: Limit, observed: float, threshold: float) -> float | None:
-    """How much of the threshold is used, of a floor threshold / observed; None for no number.
+    """Observed / threshold, for a minimum threshold / observed; None if undefined.
 
-    What is used up is positive: where 0 or less divides there is no number, nor beyond floats.
+    It is undefined if the divisor is not positive or the result overflows.
     """
     over, under = size(limit, observed), threshold
     if limit["comparison"] == "below":

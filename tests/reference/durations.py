@@ -1,4 +1,4 @@
-"""Percentiles by definition, from all the times themselves."""
+"""Percentiles by definition, from all single durations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def percentile(times: Sequence[tuple[float, int]], percent: float) -> float:
-    """The smallest time within which at least `percent` of all counts stay.
+    """The smallest duration that at least `percent` of all durations do not exceed.
 
     Nearest rank: the value at place ceil(percent / 100 n) of the sorted values, from 1.
     """

@@ -1,4 +1,4 @@
-"""What a portfolio holds: sums and shares of its signed values, summed exactly."""
+"""Exposures and concentration: sums and shares of signed values, summed exactly."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ def market_value(positions: Sequence[Position]) -> float:
 
 
 def long_exposure(positions: Sequence[Position]) -> float:
-    """Value held long: L = sum max(V_i, 0)."""
+    """Value of long positions: L = sum max(V_i, 0)."""
     return math.fsum(value for _, value in positions if value > 0)
 
 
 def short_exposure(positions: Sequence[Position]) -> float:
-    """Value held short, not negative: S = sum max(-V_i, 0)."""
+    """Magnitude of the value of short positions: S = sum max(-V_i, 0)."""
     return math.fsum(-value for _, value in positions if value < 0)
 
 
 def gross_exposure(positions: Sequence[Position]) -> float:
-    """Size of both sides together: G = L + S = sum |V_i|."""
+    """Long plus short: G = L + S = sum |V_i|."""
     return math.fsum(abs(value) for _, value in positions)
 
 
 def net_exposure(positions: Sequence[Position]) -> float:
-    """Long less short: N = L - S."""
+    """Long minus short: N = L - S."""
     return long_exposure(positions) - short_exposure(positions)
 
 

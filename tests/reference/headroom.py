@@ -1,4 +1,4 @@
-"""The largest trade in a position by trial: without formulas, slopes or crossings.
+"""The largest trade in a position by trial and error, without formulas.
 
 `breaks(q)` says whether the portfolio with q more of the position breaks its limit.
 """

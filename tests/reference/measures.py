@@ -11,7 +11,7 @@ from tests.reference import moments, rank, student, tail, weighted
 
 
 class Settings(Protocol):
-    """What a twin reads of the settings of a measure."""
+    """The settings that a twin reads."""
 
     var_convention: str
     degrees_of_freedom: float
@@ -55,12 +55,12 @@ def _open_ended(pnl: Sequence[float], value: float | None) -> str:
 
 
 def _apart(confidence: str, days: int) -> int:
-    """Two that have no day in common."""
+    """Enough outcomes that two of them have no day in common."""
     return days + 1
 
 
 def _tail(confidence: str, days: int) -> int:
-    """h + 1 / alpha days, of which n - h + 1 outcomes are summed; of one day 1 / alpha."""
+    """h + 1 / alpha days, which have n - h + 1 sums of h days; 1 / alpha days if h = 1."""
     return rank.minimal_observations(confidence) + (1 if days > 1 else 0)
 
 
@@ -127,7 +127,7 @@ OF_HISTORY = {
     "semi_deviation": Twin(
         lambda pnl, confidence, settings: tail.semi_deviation(pnl),
         _apart,
-        # Each departure moves with its outcome and with the mean.
+        # Each deviation depends on its outcome and on the mean.
         lambda n, confidence, settings: 2 * _of_a_spread(n, confidence, settings),
     ),
     "ewma_volatility": Twin(

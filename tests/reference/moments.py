@@ -1,6 +1,6 @@
-"""Skewness and kurtosis of outcomes, and the VaR that is corrected for them.
+"""Skewness and kurtosis of outcomes, and the Cornish-Fisher VaR.
 
-`pnl` is a list of P&Ls without missing ones; all moments have n in the denominator.
+`pnl` is a list of P&L without missing outcomes; all moments have n in the denominator.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from tests.reference import rank, tail
 
 
 def moments(pnl: Sequence[float]) -> tuple[float, float, float, float]:
-    """Mean, standard deviation, skewness and excess kurtosis; no shape, 0, without a spread."""
+    """Mean, standard deviation, skewness and excess kurtosis; the last two are 0 if sd is 0."""
     n = len(pnl)
     if n == 0:
         return 0.0, 0.0, 0.0, 0.0
@@ -25,7 +25,7 @@ def moments(pnl: Sequence[float]) -> tuple[float, float, float, float]:
 
 
 def domain_margin(pnl: Sequence[float]) -> float:
-    """How far within its domain the expansion is: not below 0 where its quantile rises with z.
+    """The margin of the expansion to the edge of its domain: >= 0 if its quantile rises with z.
 
     Its derivative a' z^2 + b z + c has no two roots: K/8 - S^2/6 >= 0, and
     S^2/9 - 4 (K/8 - S^2/6)(1 - K/8 + 5 S^2/36) <= 0.

@@ -1,4 +1,4 @@
-"""Random outcomes of a book, one path after the other.
+"""Random outcomes of a book, path by path.
 
 Bits are NumPy's own Philox; the rest is plain loops. Held instruments are in the order of the
 market, a path is followed by its antithetic path, and returns have a mean of 0.
@@ -21,7 +21,7 @@ Matrix = list[list[float]]
 
 
 class Settings(Protocol):
-    """What the twin reads of the settings of a measure."""
+    """The settings that the twin reads."""
 
     n_paths: int
     seed: int
@@ -45,7 +45,7 @@ def normals(seed: int, name: str, n: int) -> list[float]:
 
 @lru_cache(maxsize=64)
 def shared_factors(seed: int, freedom: float, n: int) -> list[float]:
-    """sqrt((nu - 2) / X), X the chi-square quantile of the draws of no name."""
+    """sqrt((nu - 2) / X), X the chi-square quantile of the draws of the empty name."""
     drawn = uniforms(seed, "", n)
     return [math.sqrt((freedom - 2) / chi_square_quantile(u, int(freedom))) for u in drawn]
 
@@ -78,7 +78,7 @@ def covariance_matrix(series: Sequence[Sequence[float]]) -> Matrix:
 
 
 def cholesky(matrix: Matrix) -> Matrix:
-    """L with L L' = matrix; a column of zeros where nothing but rounding is left of a variance."""
+    """L with L L' = matrix; a column is 0 if the remaining variance is rounding."""
     n = len(matrix)
     lower = [[0.0] * n for _ in range(n)]
     for j in range(n):

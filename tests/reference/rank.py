@@ -1,6 +1,6 @@
-"""Which loss is the value-at-risk, by rational arithmetic; rank 1 is the worst.
+"""Ranks of the losses that determine the VaR, by rational arithmetic; rank 1 is the worst.
 
-`measures.md` section 1: `conservative` is A, `loss_quantile` is B, `linear` is L.
+docs/reference/measures.md describes the conventions.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ CONVENTIONS = ("conservative", "loss_quantile", "linear")
 
 
 def tail_probability(confidence: Confidence) -> Fraction:
-    """Tail probability alpha = 1 - c, c as it is written; a float stands for its shortest text."""
+    """Tail probability alpha = 1 - c, exactly; a float has the value of its shortest text."""
     return 1 - Fraction(str(confidence))
 
 
@@ -70,5 +70,5 @@ def interval(n: int, confidence: Confidence) -> tuple[int, int]:
 
 
 def minimal_observations(confidence: Confidence) -> int:
-    """The shortest window that reaches into the tail: ceil(1 / alpha)."""
+    """The smallest number of observations with a tail: ceil(1 / alpha)."""
     return math.ceil(1 / tail_probability(confidence))

@@ -50,7 +50,7 @@ def observed(positions: Sequence[Position], panel: Panel, n_observations: int) -
 def stress_loss(
     positions: Sequence[Position], shocks: Mapping[int, float], others: float | None
 ) -> float | None:
-    """Loss under shocks: -sum V_i s_i; `others` is the shock of the rest, None: undefined."""
+    """Loss under shocks: -sum V_i s_i; `others` is the shock of the others, None if undefined."""
     terms = []
     for instrument, value in held(positions):
         shock = shocks.get(instrument, others)
@@ -63,7 +63,7 @@ def stress_loss(
 def change_of(
     name: str, carried: Mapping[str, str], scenario: Mapping[str, Any]
 ) -> tuple[str, float] | None:
-    """The change of an instrument: by its name, else by its tag, else that of all others.
+    """The change of an instrument: by its name, else by its tag, else that of the others.
 
     `scenario` has the fields of a scenario; the change is ("relative", fraction) or ("absolute",
     amount per unit); None if there is none.
@@ -93,7 +93,7 @@ def window_return(
 
 
 def coverage(positions: Sequence[Position], covered: Container[int]) -> Fraction:
-    """Share of gross exposure in covered instruments; 1 of a book without any."""
+    """Share of gross exposure in covered instruments; 1 for an empty book."""
     gross = sum((Fraction(abs(value)) for _, value in positions), Fraction(0))
     known = sum((Fraction(abs(value)) for i, value in positions if i in covered), Fraction(0))
     return known / gross if gross else Fraction(1)

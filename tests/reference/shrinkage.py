@@ -53,7 +53,7 @@ def shrunk_covariance(returns: Sequence[Sequence[float]]) -> tuple[Matrix, Fract
 
 
 def shrunk_volatility(value: Sequence[float], returns: Sequence[Sequence[float]]) -> float:
-    """sqrt(V' S* V); 0 where nothing is held."""
+    """sqrt(V' S* V); 0 for an empty book."""
     if not value:
         return 0.0
     largest = max(map(abs, value))

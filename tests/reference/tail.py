@@ -1,7 +1,7 @@
 """Quantile, tail average and deviation of the losses of a portfolio, and contributions to them.
 
-`pnl` is a list of P&Ls without missing ones. Where positions and a panel are given instead, the
-observations that miss a return of a held instrument are passed over.
+`pnl` is a list of P&L without missing outcomes. Functions of positions and a panel ignore the
+observations in which a held instrument has no return.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def value_at_risk(
 
 
 def interval_bound(pnl: Sequence[float], confidence: rank.Confidence, end: int) -> float | None:
-    """The loss at one end of the interval, 0 the larger and 1 the smaller; None if beyond all."""
+    """The loss at an end of the interval, 0 the larger, 1 the smaller; None if the end is open."""
     place = rank.interval(len(pnl), confidence)[end]
     return losses_worst_first(pnl)[place - 1] if 1 <= place <= len(pnl) else None
 
@@ -107,7 +107,7 @@ def volatility_contributions(
 def worst_first(
     positions: Sequence[Position], panel: scenario.Panel, n_observations: int
 ) -> list[int]:
-    """The observations from the largest loss to the smallest; of equal losses the earlier first."""
+    """The observations in descending order of their losses; ties in order of time."""
     pnl = scenario.profit_and_loss(positions, panel, n_observations)
     times = [t for t in range(n_observations) if pnl[t] is not None]
     return sorted(times, key=lambda t: (pnl[t], t))
@@ -126,7 +126,7 @@ def value_at_risk_contributions(
 
 
 def tail_weights(n: int, confidence: rank.Confidence) -> list[Fraction]:
-    """Weights of the k worst losses in ES: 1 / n alpha each, the k-th what is left to 1."""
+    """Weights of the k worst losses in ES: 1 / n alpha each; the k-th is 1 minus the others."""
     tail = n * rank.tail_probability(confidence)
     if tail <= 1:
         return [Fraction(1)]

@@ -1,4 +1,4 @@
-"""Errors of a portfolio that are found before it is computed."""
+"""Errors of a portfolio that are found before measures are computed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Position = tuple[int, float]
 
 
 def first_repeated(positions: Sequence[Position]) -> int:
-    """Position of the first instrument that was already named earlier, or -1."""
+    """Index of the first position whose instrument occurs earlier, or -1."""
     seen: set[int] = set()
     for place, (instrument, _) in enumerate(positions):
         if instrument in seen:

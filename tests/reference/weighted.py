@@ -1,4 +1,4 @@
-"""Outcomes weighed by their age: `pnl` is a list without missing ones, oldest first."""
+"""Outcomes weighted by age: `pnl` is a list without missing outcomes, oldest first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def age_weights(n: int, decay: float) -> list[Fraction]:
 
 
 def ewma_volatility(pnl: Sequence[float], decay: float) -> float:
-    """sqrt(sum of w_k p_(T-k)^2), mean 0; 0 where nothing is observed."""
+    """sqrt(sum of w_k p_(T-k)^2), with mean 0; 0 without outcomes."""
     weights = age_weights(len(pnl), decay)
     return math.sqrt(math.fsum(float(w) * p * p for w, p in zip(weights, pnl, strict=True)))
 
@@ -24,7 +24,7 @@ def ewma_volatility(pnl: Sequence[float], decay: float) -> float:
 def age_weighted_value_at_risk(
     pnl: Sequence[float], confidence: rank.Confidence, decay: float
 ) -> float:
-    """The loss at which the weights, added from the worst on, first reach alpha; exactly."""
+    """The loss at which the sum of the weights, from the worst loss on, reaches alpha; exactly."""
     alpha, reached = rank.tail_probability(confidence), Fraction(0)
     for outcome, weight in sorted(zip(pnl, age_weights(len(pnl), decay), strict=True)):
         reached += weight
@@ -36,7 +36,7 @@ def age_weighted_value_at_risk(
 def filtered_outcomes(pnl: Sequence[float], decay: float) -> list[float]:
     """p_t s_(n+1) / s_t, s_(t+1)^2 = d s_t^2 + (1 - d) p_t^2, s_1^2 = mean of p^2.
 
-    Without those for which s_t = 0 was forecast, unless they are 0 as it was.
+    Omits nonzero outcomes with a forecast s_t of 0.
     """
     variance = math.fsum(p * p for p in pnl) / len(pnl) if pnl else 0.0
     forecasts = []

@@ -1,4 +1,4 @@
-"""Generated books and markets, the same for the engine and for the naive twins."""
+"""Generates books and markets, for the engine and for the naive twins."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.reference.measures import OF_HISTORY
 NAN = float("nan")
 AS_OF = datetime(2024, 5, 1, tzinfo=UTC)
 
-# Parts of powers of two add and multiply without rounding, so that ties are ties.
+# Sums and products of these fractions have no rounding, so that ties are exact.
 quantities = st.integers(-80, 80).map(lambda eighths: eighths / 8) | st.floats(-1e6, 1e6)
 prices = st.integers(0, 40).map(lambda quarters: quarters / 4) | st.floats(-10, 1e3)
 moves = st.integers(-32, 32).map(lambda parts: parts / 64) | st.floats(-0.9, 0.9)
@@ -45,7 +45,7 @@ ITEMS = {Qualifier.SCENARIO: "fall", Qualifier.INSTRUMENT: "I0"}
 ALL = tuple(
     MeasureName(name, item=ITEMS.get(definition.qualifier)) for name, definition in MEASURES.items()
 )
-#: measures that read past returns; some have no twin that sees nothing but the P&L
+#: measures that read past returns; the twins of some read more than the P&L
 OF_PAST = {
     *OF_HISTORY,
     "shrunk_volatility",
@@ -80,7 +80,7 @@ QUALIFIED = (
 
 @dataclass(frozen=True)
 class Book:
-    """What is held, by the place of the instrument."""
+    """The positions of a portfolio: the index of each instrument, and its quantity."""
 
     positions: list[tuple[int, float]]
     cash: float | None = None
@@ -89,13 +89,13 @@ class Book:
 
 @dataclass(frozen=True)
 class World:
-    """Books in one market; `panel` holds the returns of each instrument."""
+    """Books in one market; `panel` has one sequence of returns per instrument."""
 
     books: list[Book]
     prices: list[float]
     panel: list[list[float]]
     scenarios: dict[str, tuple[dict[int, float], float | None]] = field(default_factory=dict)
-    #: scenarios of any kind, by the names of instruments
+    #: scenarios of any kind, with names of instruments
     more: dict[str, Stress] = field(default_factory=dict)
     dates: list[date] | None = None
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -133,7 +133,7 @@ class World:
         return block_of(self.books)
 
     def values(self, book: Book) -> list[tuple[int, float]]:
-        """The signed value of each position."""
+        """Return the instrument and the signed value of each position."""
         return [(i, quantity * self.prices[i]) for i, quantity in book.positions]
 
 
@@ -150,18 +150,18 @@ def block_of(books: list[Book]) -> PortfolioBlock:
 
 
 def over_the_horizon(world: World, settings: MeasureSettings) -> World:
-    """The same books in a market of the outcomes that `settings` ask for."""
+    """Return the same books in a market whose returns are the outcomes of `settings`."""
     days = settings.outcome_days
     return replace(world, panel=[scenario.over_days(steps, days) for steps in world.panel])
 
 
 def root_of_time(settings: MeasureSettings) -> float:
-    """From an outcome to the horizon."""
+    """Return the factor from the days of an outcome to the horizon."""
     return math.sqrt(settings.horizon_days / settings.outcome_days)
 
 
 def reach_of(settings: MeasureSettings) -> float:
-    """From the largest return of a day to that of the horizon."""
+    """Return the factor from the largest return of a day to that of the horizon."""
     return root_of_time(settings) * settings.outcome_days
 
 
@@ -171,7 +171,7 @@ SECTORS = ("oil", "tech", "none")
 
 @st.composite
 def replays(draw, dates):
-    """Replays of windows that lie within the dates, about their ends, or outside of them."""
+    """Generate replays of windows within the dates, across their ends, or outside of them."""
     days = [*dates, FIRST_DAY] if dates else [FIRST_DAY]
     ends = st.sampled_from(days) | st.integers(-3, 40).map(lambda n: FIRST_DAY + timedelta(n))
     start, end = sorted([draw(ends), draw(ends)])
@@ -181,7 +181,7 @@ def replays(draw, dates):
 
 @st.composite
 def mixtures(draw, n_instruments):
-    """Scenarios of relative and absolute changes, of changes by tag, and of a rule for others."""
+    """Generate scenarios of relative and absolute changes, by instrument, tag, or for others."""
     places = draw(st.permutations(range(n_instruments)))
     cut, end = sorted([draw(st.integers(0, n_instruments)), draw(st.integers(0, n_instruments))])
     return Scenario(
@@ -197,7 +197,7 @@ amounts = st.none() | st.integers(-8, 8).map(float) | st.floats(-1e6, 1e6)
 
 @st.composite
 def book_of(draw, n_instruments, quantity=quantities):
-    """A book of up to all instruments, with cash and nav known or not."""
+    """Generate a book of up to all instruments; cash and nav may be unknown."""
     pairs = st.tuples(st.integers(0, n_instruments - 1), quantity)
     held = draw(st.lists(pairs, max_size=n_instruments, unique_by=lambda pair: pair[0]))
     return Book(held, draw(amounts), draw(amounts))
@@ -205,7 +205,7 @@ def book_of(draw, n_instruments, quantity=quantities):
 
 @st.composite
 def worlds(draw, *, gaps=True, min_books=0, min_observations=0, quantity=quantities, price=prices):
-    """Up to four books over up to five instruments and twenty-four observations."""
+    """Generate up to four books of up to five instruments and twenty-four observations."""
     n_instruments = draw(st.integers(1, 5))
     shocks = st.dictionaries(st.integers(0, n_instruments - 1), moves)
     n_observations = draw(st.integers(min_observations, 24))
@@ -228,7 +228,7 @@ def worlds(draw, *, gaps=True, min_books=0, min_observations=0, quantity=quantit
 
 
 def panel_of(seed, shape, gap_rate):
-    """Return returns of which half are parts of powers of two, with ties, and some are missing."""
+    """Return returns: half are multiples of 1/64, with ties, and some are missing."""
     dice = np.random.default_rng(seed)
     parts, any_move = dice.integers(-32, 33, shape) / 64, dice.uniform(-0.9, 0.9, shape)
     panel = np.where(dice.random(shape) < 0.5, parts, any_move)
@@ -236,7 +236,7 @@ def panel_of(seed, shape, gap_rate):
 
 
 def bits(columns, row):
-    """Return the values and outcomes of one row, bit for bit."""
+    """Return the bits of the values, and the outcomes, of one row."""
     return {
         str(name): (column.values[row].tobytes(), int(column.outcomes[row]))
         for name, column in columns.items()

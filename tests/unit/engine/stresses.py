@@ -1,4 +1,4 @@
-"""Expected stress measures of generated books, by the naive twins."""
+"""Computes expected stress measures of generated books, by the naive twins."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def expected_of(world, book, name):
 
 
 def _worst(found):
-    """An undefined one might be the worst."""
+    """Return the worst loss; undefined if one is, since that one might be the worst."""
     if not found:
         return Outcome.UNKNOWN_SCENARIO, None
     outcome = next(of for of in GRAVEST_FIRST if of in {outcome for outcome, _ in found})
-    untold = outcome is Outcome.NOT_IN_SCENARIO
-    return outcome, None if untold else max(loss for _, loss in found)
+    is_undefined = outcome is Outcome.NOT_IN_SCENARIO
+    return outcome, None if is_undefined else max(loss for _, loss in found)
 
 
 def _loss(world, book, scenario):
@@ -59,7 +59,7 @@ def naive_fields(scenario):
 
 
 def changes_of(world, scenario):
-    """How each instrument moves, by its place."""
+    """Return the change of each instrument, by its index."""
     places = range(len(world.prices))
     if isinstance(scenario, Replay):
         rest = None if scenario.others is None else ("relative", scenario.others)
@@ -73,7 +73,7 @@ def changes_of(world, scenario):
 
 
 def _covered(world, scenario):
-    """The indices with a change in the scenario, without the fallback of a replay."""
+    """Return the instruments with a change in the scenario, without the fallback of a replay."""
     if not isinstance(scenario, Replay):
         return {i for i, change in changes_of(world, scenario).items() if change is not None}
     window = (scenario.start, scenario.end)
@@ -82,7 +82,7 @@ def _covered(world, scenario):
 
 
 def is_at_the_edge(world, book):
-    """Whether a rounding decides if a replay covers enough."""
+    """Whether the coverage of a replay equals its minimum up to rounding."""
     replays = [of for of in world.stresses.values() if isinstance(of, Replay)]
     held = naive.held(world.values(book))
     gaps = [float(naive.coverage(held, _covered(world, of))) - of.min_coverage for of in replays]

@@ -30,35 +30,35 @@ from tests.unit.engine.books import NAN, Book, World, block_of, worlds
 
 levels = st.sampled_from(["0.5", "0.6", "0.75", "0.8"])
 conventions = st.sampled_from(list(VarConvention))
-# Without rounding: what is an exception does not hang on the order of a sum.
+# Without rounding, so that no exception depends on the order of a sum.
 eighths = st.integers(-80, 80).map(lambda parts: parts / 8)
 quarters = st.integers(1, 40).map(lambda parts: parts / 4)
 
 
 def world_of(returns, n_held=1):
-    """A world of one book that holds 1 of each of the first instruments, priced at 1."""
+    """Return a world of one book that has 1 of each of the first instruments, at a price of 1."""
     return World([Book([(i, 1.0) for i in range(n_held)])], [1.0] * len(returns), returns)
 
 
 def rolled(world, confidence, **how):
-    """The backtest of the only book."""
+    """Return the backtest of the only book."""
     return rolling_backtest(world.block, world.market, confidence, **how)
 
 
 def rounded(world):
-    """The same world with returns that are parts of 64."""
+    """Return the same world with returns that are multiples of 1/64."""
     return replace(world, panel=(np.round(np.array(world.panel) * 64) / 64).tolist())
 
 
 @given(
     worlds(min_books=1, min_observations=8, quantity=eighths, price=quarters).map(rounded),
     levels,
-    # Between two outcomes the twin interpolates in fractions, and a tie would not be one here.
+    # The twin interpolates in fractions: a tie there may differ by rounding in the engine.
     conventions.filter(lambda convention: convention is not VarConvention.LINEAR),
     st.integers(0, 4),
 )
 def test_a_rolling_backtest_agrees_with_its_naive_twin(world, confidence, convention, longer):
-    """P&L, VaR and exceptions day by day; a day that misses a return is left out of both."""
+    """P&L, VaR and exceptions agree for each day; both omit days with a missing return."""
     window, market = min_observations(confidence) + longer, world.market
     for row, book in enumerate(world.books):
         pnl = scenario.profit_and_loss(world.values(book), world.panel, world.n_observations)
@@ -84,7 +84,7 @@ def test_a_rolling_backtest_agrees_with_its_naive_twin(world, confidence, conven
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=7, max_size=40), levels, conventions)
 def test_rolling_var_agrees_with_its_naive_twin(pnl, confidence, convention):
-    """In each window and convention, down to a window of as many days as the tail asks for."""
+    """Windows have at least as many days as the tail requires."""
     for window in (min_observations(confidence), 6):
         expected = naive.rolling_value_at_risk(pnl, window, confidence, convention)
 
@@ -95,7 +95,7 @@ def test_rolling_var_agrees_with_its_naive_twin(pnl, confidence, convention):
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=9, max_size=30), levels, conventions)
 def test_the_var_of_a_day_is_the_measure_of_the_window_before_it(pnl, confidence, convention):
-    """Bit for bit the measure of a check on the day before."""
+    """It has the bits of the measure in a check on the day before."""
     window = 6
     settings = MeasureSettings(confidence, var_convention=convention)
     name = MeasureName("value_at_risk")
@@ -109,7 +109,7 @@ def test_the_var_of_a_day_is_the_measure_of_the_window_before_it(pnl, confidence
 
 
 def test_the_loss_of_a_day_does_not_change_its_own_var():
-    """A crash is an exception on its day, and bounds the days after it."""
+    """A crash is an exception on its day, and raises the VaR of later days."""
     returns = [-0.01, 0.01] * 3 + [-0.5, -0.4, 0.0, 0.0]
 
     actual = rolled(world_of([returns]), "0.75", window=4)
@@ -119,7 +119,7 @@ def test_the_loss_of_a_day_does_not_change_its_own_var():
 
 
 def test_the_backtest_uses_the_current_positions():
-    """A short gains where a long loses, at the price of today."""
+    """A short position has a gain on a day of falling prices, in today's price."""
     returns = [0.01, -0.01, 0.01, -0.01, 0.3, -0.6]
     world = world_of([returns])
     short = block_of([Book([(0, -2.0)])])
@@ -129,7 +129,7 @@ def test_the_backtest_uses_the_current_positions():
 
 
 def test_days_without_a_return_are_counted_and_not_tested():
-    """An exception keeps the number of its day in the market; what is not held is not missed."""
+    """Days keep their index in the market; only held instruments need returns."""
     returns = [-0.01, NAN, 0.01, -0.01, 0.01, NAN, -0.5, 0.0, NAN, 0.0]
     gaps = [NAN] * 10
 
@@ -140,7 +140,7 @@ def test_days_without_a_return_are_counted_and_not_tested():
 
 
 def test_a_book_without_positions_has_no_exception():
-    """A VaR of nothing is not passed by a loss of nothing."""
+    """A loss of 0 is not greater than a VaR of 0."""
     world = World([Book([])], [1.0], [[0.1] * 12])
 
     actual = rolled(world, "0.75", window=4)
@@ -148,8 +148,8 @@ def test_a_book_without_positions_has_no_exception():
     assert (actual.n_observations, actual.n_exceptions, actual.zone) == (8, 0, "green")
 
 
-def test_one_more_day_than_the_window_is_one_day_of_record():
-    """As many days as the window give an empty record."""
+def test_one_day_more_than_the_window_gives_one_day_of_record():
+    """As many days as the window are too few."""
     returns = [0.0, -0.1, 0.1, 0.0, -0.2]
 
     assert rolled(world_of([returns]), "0.75", window=4).n_observations == 1
@@ -161,7 +161,7 @@ def test_one_more_day_than_the_window_is_one_day_of_record():
 
 @pytest.mark.parametrize("window", [99, 0, -1, 250.0, True, "250", None])
 def test_a_window_that_is_too_short_for_the_tail_is_refused(window):
-    """As `window_too_short` refuses a measure."""
+    """A measure of that window is `window_too_short`."""
     with pytest.raises(InvalidSettingsError) as refused:
         check_window(window, "0.99")
 
@@ -171,22 +171,22 @@ def test_a_window_that_is_too_short_for_the_tail_is_refused(window):
 
 
 def test_the_length_of_a_history_is_checked_first():
-    """Before any portfolio is computed."""
+    """It is checked before any portfolio is computed."""
     check_history(251, 250)
     with pytest.raises(InvalidMarketError, match="251 days"):
         check_history(250, 250)
 
 
 def test_pnl_too_large_for_a_double_is_refused():
-    """It is not treated as a missing return."""
+    """It does not count as a missing return."""
     world = World([Book([(0, 1e200), (1, -1e200)])], [1e200, 1e200], [[0.1] * 9, [0.2] * 9])
 
     with pytest.raises(InvalidPortfolioError, match="too large"):
         rolled(world, "0.75", window=4)
 
 
-def test_a_confidence_is_read_through_its_text():
-    """An invalid one is refused."""
+def test_a_confidence_is_parsed_from_its_text():
+    """An invalid confidence is refused."""
     world = world_of([[0.0, -0.1, 0.1, 0.0, -0.2, 0.1]])
 
     assert rolled(world, 0.75, window=4) == rolled(world, "0.750", window=4)

@@ -42,17 +42,17 @@ from tests.unit.engine.books import (
 EVERYTHING = ALL + QUALIFIED
 BUT_STRESS = [name for name in ALL if "stress" not in name.name]
 MINUTE = 1e-12
-#: what rounding may leave where numbers are too small to be rounded in proportion
+#: an absolute tolerance, for numbers so small that rounding is not relative
 SUBNORMAL = 1e-300
 
 
 def test_every_measure_of_the_registry_has_its_functions():
-    """And no function is without a measure that names it."""
+    """Every function has a measure in the registry."""
     assert set(FUNCTIONS) == set(MEASURES)
 
 
 def expected_of(world: World, book: Book, name: MeasureName, settings: MeasureSettings):
-    """Return (outcome, value) from the formulas, by the naive twins; `world` has the outcomes."""
+    """Return (outcome, value) by the naive twins; `world` has the outcomes."""
     values = world.values(book)
     special = {
         "gross_leverage": lambda: _of_leverage(book, values),
@@ -92,7 +92,7 @@ def _of_leverage(book, values):
 
 
 def _told(ratio):
-    """A net asset value may be so small that nothing can be divided by it."""
+    """A division by a very small net asset value overflows."""
     return (Outcome.OK, ratio) if math.isfinite(ratio) else (Outcome.NOT_FINITE, None)
 
 
@@ -100,7 +100,7 @@ _STRESSES = ("stress_loss", "stress_coverage", "worst_stress_loss")
 
 
 def _of_shrinkage(world, values, settings):
-    """Of complete observations of what is held, which may not share days."""
+    """Uses observations with a return of every held instrument; none if outcomes overlap."""
     times, held = (
         scenario.observed(values, world.panel, world.n_observations),
         scenario.held(values),
@@ -115,7 +115,7 @@ def _of_shrinkage(world, values, settings):
 
 
 def _of_instrument(world, book, name, settings):
-    """By the shares of volatility and shortfall, and by the book without the instrument."""
+    """Uses shares of volatility and shortfall, and the book without the instrument."""
     if name.item not in {f"I{place}" for place in range(len(world.prices))}:
         return Outcome.UNKNOWN_INSTRUMENT, None
     place, n, values = int(name.item[1:]), world.n_observations, world.values(book)
@@ -184,7 +184,7 @@ def _of_beta(world, book, place, settings):
 
 
 def _roughness(world, book, place):
-    """How much a rounding of the returns moves a slope on those of one instrument."""
+    """Return the effect of rounding of the returns on a slope on those of one instrument."""
     times = scenario.observed(world.values(book), world.panel, world.n_observations)
     returns = [world.panel[place][t] for t in times]
     return 1.0 / tail.covariance(returns, returns)
@@ -218,7 +218,7 @@ def _of_history(name, settings, values, pnl):
 
 @given(worlds(), settings)
 def test_every_measure_agrees_with_its_naive_twin(world, settings):
-    """Value and outcome, with returns missing, navs unknown, books empty, in every convention."""
+    """Value and outcome agree; returns may be missing, navs unknown and books empty."""
     columns = compute(world.block, world.market, EVERYTHING, settings)
     by_day, world = world, over_the_horizon(world, settings)
 
@@ -252,14 +252,14 @@ def _scale_of(world, book, name, settings, value):
     if name.definition.unit != "ccy":
         return reach_of(settings)
     if name.definition.by_path:
-        # What is left of a variance by rounding is squared: no window here need be longer than
-        # its book.
+        # The rounding of a variance is squared, because a window may have fewer days than the
+        # book has positions.
         return 1e6 * size * math.sqrt(settings.horizon_days)
     return size * reach_of(settings)
 
 
 def _nav_is_rounding(world, book):
-    """Whether cash outweighs the market value up to a rounding, whose sign means nothing."""
+    """Whether the nav is 0 up to rounding, so that its sign is not certain."""
     if book.nav is not None or book.cash is None:
         return False
     values = world.values(book)
@@ -268,16 +268,16 @@ def _nav_is_rounding(world, book):
 
 
 def _has_dust(world, book):
-    """Whether squares of a position vanish beside another's, so that its draws decide of nothing.
+    """Whether squares of a position vanish beside those of another one.
 
-    The twin lets them decide of the instruments after it: another sample of the same distribution.
+    The twin does not ignore them and draws another sample of the same distribution.
     """
     sizes = [abs(value) for _, value in world.values(book) if value]
     return bool(sizes) and min(sizes) < 1e-150 * max(sizes)
 
 
 def _is_at_the_edge(world, book):
-    """Whether a rounding decides if the expansion holds: of its domain, or of a spread of 0."""
+    """Whether rounding decides if the expansion applies: at its domain's edge, or near 0."""
     pnl = scenario.profit_and_loss(world.values(book), world.panel, world.n_observations)
     pnl = [p for p in pnl if p is not None]
     size = exposure.gross_exposure(world.values(book))
@@ -286,7 +286,7 @@ def _is_at_the_edge(world, book):
     return bool(size) and abs(moments.domain_margin(pnl)) <= 1e-9
 
 
-#: where a rounding decides between two answers that are as good
+#: cases in which rounding decides between two correct answers
 _UNDECIDED = {
     "gross_leverage": [_nav_is_rounding],
     "cornish_fisher_value_at_risk": [_is_at_the_edge],
@@ -296,13 +296,13 @@ _UNDECIDED = {
 
 
 def _is_sign_of_zero(outcome, found, value, size):
-    """Whether a VaR is 0 up to a rounding, whose sign means nothing."""
+    """Whether a VaR is 0 up to rounding, so that its sign is not certain."""
     return {outcome, found} == {Outcome.OK, Outcome.NEGATIVE_VAR} and abs(value) <= MINUTE * size
 
 
 @given(worlds(min_books=2), settings, st.randoms(use_true_random=False))
 def test_a_portfolio_has_the_same_bits_alone_and_in_a_block_in_any_order(world, settings, random):
-    """Neither its neighbours, nor its place, nor how often it is computed change a number."""
+    """Results do not depend on other portfolios, the row, or earlier computations."""
     market = world.market
     together = compute(world.block, market, EVERYTHING, settings)
     places = random.sample(range(len(world.books)), len(world.books))
@@ -316,7 +316,7 @@ def test_a_portfolio_has_the_same_bits_alone_and_in_a_block_in_any_order(world, 
 @how_many(max_examples=30)
 @given(worlds(min_books=1), settings)
 def test_a_measure_has_the_same_bits_alone_and_beside_all_others(world, settings):
-    """Shared intermediate results do not depend on which measures are requested."""
+    """Shared intermediate results do not depend on the requested measures."""
     market = world.market
     together = compute(world.block, market, EVERYTHING, settings)
 
@@ -328,7 +328,7 @@ def test_a_measure_has_the_same_bits_alone_and_beside_all_others(world, settings
 @how_many(max_examples=30)
 @given(worlds(min_books=1), settings, st.data())
 def test_a_position_of_quantity_0_changes_nothing(world, settings, data):
-    """Quantity 0 of an instrument without returns, without a shock, and dear: not one bit moves."""
+    """All bits are equal; the instrument has no returns, no shock, and a high price."""
     zero = data.draw(st.sampled_from([0.0, -0.0]))
     absent = len(world.prices)
     wider = replace(
@@ -354,7 +354,7 @@ def test_a_position_of_quantity_0_changes_nothing(world, settings, data):
 @how_many(max_examples=30)
 @given(worlds(min_books=1), settings)
 def test_a_longer_horizon_scales_risk_by_the_root_of_time_and_nothing_else(world, settings):
-    """What is held today has no horizon."""
+    """Exposures do not depend on the horizon."""
     settings = replace(settings, horizon_rule="sqrt_time")
     one_day = replace(settings, horizon_days=1)
     root = math.sqrt(settings.horizon_days)
@@ -373,7 +373,7 @@ def test_a_longer_horizon_scales_risk_by_the_root_of_time_and_nothing_else(world
 @how_many(max_examples=30)
 @given(worlds(min_books=1, min_observations=1), settings)
 def test_expected_shortfall_is_never_below_value_at_risk(world, settings):
-    """Every loss that it averages is as large at least, and rounding does not say otherwise."""
+    """Each loss in its average is at least the VaR, also after rounding."""
     one_day = MeasureSettings(settings.confidence, 1, "conservative")
     for confidence in ("0.5", "0.6", "0.75", "0.9", "0.95"):
         names = [
@@ -389,7 +389,7 @@ def test_expected_shortfall_is_never_below_value_at_risk(world, settings):
 @how_many(max_examples=30)
 @given(worlds(min_books=1), settings)
 def test_without_ageing_the_age_weighted_var_is_the_conservative_one(world, settings):
-    """To the bit, wherever n alpha is a whole number too."""
+    """The bits are equal, also if n alpha is an integer."""
     settings = replace(settings, age_decay=1.0, var_convention="conservative")
     for confidence in ("0.5", "0.7", "0.75", "0.9", "0.93", "0.95"):
         names = [MeasureName(f"{kind}value_at_risk", confidence) for kind in ("", "age_weighted_")]
@@ -399,8 +399,8 @@ def test_without_ageing_the_age_weighted_var_is_the_conservative_one(world, sett
         assert aged.outcomes.tolist() == plain.outcomes.tolist()
 
 
-def test_a_part_of_the_shortfall_has_the_same_bits_beside_books_with_longer_windows():
-    """How many outcomes a neighbour reads does not move how a book's own are added."""
+def test_a_part_of_the_shortfall_has_the_same_bits_beside_books_with_more_observations():
+    """The order of summation in one book does not depend on the tails of others."""
     panel = panel_of(7, (6, 1_000), 0.01)
     books = [Book([(0, 17.0)]), *(Book([(i, 3.0 + i + b) for i in range(6)]) for b in range(20))]
     world = World(books, [1.0] * 6, panel)
@@ -412,8 +412,8 @@ def test_a_part_of_the_shortfall_has_the_same_bits_beside_books_with_longer_wind
         assert bits(alone, 0) == bits(together, row)
 
 
-def test_a_confidence_that_a_float_takes_for_1_has_a_quantile():
-    """It is read from its tail, and no block fails of it."""
+def test_a_confidence_that_rounds_to_1_has_a_quantile():
+    """The quantile is computed from the tail probability; the block does not fail."""
     world = flat_world(100, Book([(0, 1.0)]))
     names = [MeasureName.parse(f"parametric_value_at_risk@0.{'9' * 20}")]
     names.append(MeasureName("component_value_at_risk", item="I0"))
@@ -428,7 +428,7 @@ def test_a_confidence_that_a_float_takes_for_1_has_a_quantile():
 
 
 def flat_world(n_observations, *books, n_missing=0, scenarios=None):
-    """Two instruments worth 1 that rose and fell by turns."""
+    """Return a world of two instruments at a price of 1 that rise and fall in turn."""
     steps = [(-1) ** t * (t + 1) / 1024 for t in range(n_observations)]
     gaps = [NAN] * n_missing + steps[n_missing:]
     return World(list(books), [1.0, 1.0], [steps, gaps], scenarios or {})
@@ -472,13 +472,13 @@ def test_a_tail_needs_enough_observations(confidence, n, expected, convention):
 
     found = outcomes(world, *TAIL, settings=MeasureSettings(confidence, 1, convention))
 
-    # Of two outcomes the better one is a gain, and so a VaR below zero.
+    # The better of two outcomes is a gain, so that the VaR is negative.
     statuses = {name: [of.status for of in row] for name, row in found.items()}
     assert statuses == {name: [expected.status] for name in TAIL}
 
 
 def test_missing_observations_are_not_counted():
-    """Of a hundred, one without a return of what is held leaves too few; the others have enough."""
+    """Of 100 observations, one without a return of a held instrument leaves too few."""
     world = flat_world(
         100, Book([(1, 1.0)]), Book([(0, 1.0)]), Book([(0, 1.0), (1, 0.0)]), n_missing=1
     )
@@ -489,7 +489,7 @@ def test_missing_observations_are_not_counted():
     assert [found[name] for name in TAIL] == [expected] * len(TAIL)
 
 
-def test_the_required_window_is_that_of_the_confidence_of_the_name():
+def test_the_confidence_of_the_name_determines_the_required_window():
     """A qualified name has its own confidence, not that of the settings."""
     found = outcomes(flat_world(20, Book([(0, 1.0)])), "value_at_risk", "value_at_risk@0.95")
 
@@ -502,7 +502,7 @@ def test_the_required_window_is_that_of_the_confidence_of_the_name():
     [(0, Outcome.WINDOW_TOO_SHORT), (1, Outcome.WINDOW_TOO_SHORT), (2, Outcome.OK)],
 )
 def test_a_spread_needs_two_observations(n, expected):
-    """With n - 1 in the denominator there is none of one."""
+    """The denominator n - 1 is 0 for one observation."""
     names = (
         "volatility",
         "parametric_value_at_risk",
@@ -514,7 +514,7 @@ def test_a_spread_needs_two_observations(n, expected):
 
     found = outcomes(flat_world(n, Book([(0, 1.0)])), *names)
 
-    # Two outcomes have no tail that an expansion could follow.
+    # The expansion needs more than two outcomes.
     found = {
         name: [
             Outcome.OK if outcome is Outcome.OUTSIDE_DOMAIN else outcome for outcome in found[name]
@@ -548,7 +548,7 @@ NAVS = [
 def test_leverage_is_undefined_where_the_net_asset_value_is_unknown_or_not_positive(
     book, expected, value
 ):
-    """A given nav comes first, then market value plus cash; zero is not valid."""
+    """A given nav is used, else market value plus cash; a nav of 0 is not valid."""
     name = MeasureName("gross_leverage")
     world = flat_world(0, book)
 
@@ -576,7 +576,7 @@ STRESSES = [
 def test_a_stress_loss_is_undefined_without_a_shock_of_every_position(
     scenario, book, expected, value
 ):
-    """A holding that the scenario neither names nor covers leaves the loss undefined."""
+    """A held instrument without a change in the scenario makes the loss undefined."""
     name = MeasureName("stress_loss", item=scenario)
     scenarios = {"some": ({0: -0.5}, None), "all": ({0: -0.5}, -0.25)}
     world = flat_world(0, book, scenarios=scenarios)
@@ -588,9 +588,9 @@ def test_a_stress_loss_is_undefined_without_a_shock_of_every_position(
 
 
 def test_an_empty_book_has_zeros_without_a_sign():
-    """-0 would read as a loss of nothing; shares of nothing are undefined, and 0 to limits.
+    """A value is never -0. Shares of an empty book are undefined; limits read them as 0.
 
-    Nothing of an empty book is left untold, which `test_stress` looks at.
+    `test_stress` tests the measures of a scenario on an empty book.
     """
     world = flat_world(
         100,
@@ -613,7 +613,7 @@ def test_an_empty_book_has_zeros_without_a_sign():
 
 
 def test_an_instrument_that_is_not_held_contributes_positive_zero():
-    """Though the book would be hedged by it."""
+    """The instrument would be a hedge of the book."""
     steps = [(-1) ** t * (t + 1) / 1024 for t in range(100)]
     world = World([Book([(0, 1.0)], nav=1.0)], [1.0, 1.0], [steps, [-step for step in steps]])
     names = [MeasureName(name.name, item="I1") for name in ALL if name.item == "I0"]
@@ -628,7 +628,7 @@ def test_an_instrument_that_is_not_held_contributes_positive_zero():
 
 @pytest.mark.parametrize("kind", ["", "age_weighted_", "filtered_"])
 def test_a_book_that_gains_even_in_its_tail_has_a_negative_value_at_risk(kind):
-    """It is reported as it is, not cut off at 0."""
+    """The value is not cut off at 0."""
     world = World([Book([(0, 100.0)]), Book([(0, -100.0)])], [1.0], [[0.25] * 100])
     name = MeasureName(f"{kind}value_at_risk")
 
@@ -639,7 +639,7 @@ def test_a_book_that_gains_even_in_its_tail_has_a_negative_value_at_risk(kind):
 
 
 def test_a_filtered_value_at_risk_counts_only_scalable_outcomes():
-    """A move after so long a calm that none was forecast has no scale; the calm itself has one."""
+    """A forecast volatility of 0 makes only the next nonzero outcome unscalable."""
     calm = [0.0] * 30
     fell, still = [-0.5, *calm, -0.25], [-0.5, *calm, 0.0]
     worlds = [World([Book([(0, 8.0)])], [1.0], [moves]) for moves in (fell, still)]
@@ -662,7 +662,7 @@ huge = st.sampled_from([1e300, -1e300, 1e308, -1e308, 1.5e154, 1e150, -1e160]) |
 
 @given(worlds(min_books=1, quantity=huge, price=huge), settings)
 def test_a_measure_that_overflows_is_never_a_number(world, settings):
-    """Nothing is raised, no number that is ok is infinite or missing, no share is invented."""
+    """There is no exception; an `ok` value is finite; no share is wrong."""
     columns = compute(world.block, world.market, EVERYTHING, settings)
 
     for name, column in columns.items():
@@ -688,7 +688,7 @@ OVERFLOWS = [
 
 @pytest.mark.parametrize(("book", "worth"), OVERFLOWS)
 def test_a_book_that_overflows_has_no_measure(book, worth):
-    """Above all no concentration of 0, which a limit would take for a well spread book."""
+    """A concentration of 0 would pass a limit on concentrated books."""
     steps = [(-1) ** t / 64 for t in range(100)]
     world = World([book], worth, [steps, steps], {"fall": ({0: -0.5, 1: -0.5}, None)})
     excluded = {"long_exposure", "short_exposure", "covariance_repair"}
@@ -710,7 +710,7 @@ def test_a_net_asset_value_that_overflows_gives_no_leverage():
     assert Outcome(column.outcomes[0]) is Outcome.NOT_FINITE
 
 
-def test_a_profit_too_large_to_be_squared_has_no_risk_but_exposures():
+def test_a_book_whose_pnl_cannot_be_squared_has_exposures_but_no_risk():
     """The exposures of such a book are finite; its volatility is undefined."""
     world = flat_world(100, Book([(0, 1e200)]))
 
@@ -722,8 +722,8 @@ def test_a_profit_too_large_to_be_squared_has_no_risk_but_exposures():
         assert Outcome(column.outcomes[0]) is (Outcome.NOT_FINITE if risk else leverage), str(name)
 
 
-def test_large_returns_overflow_as_large_books_do():
-    """What is squared is the profit, not the exposure."""
+def test_large_returns_overflow_like_large_books():
+    """The P&L is squared, not the exposure."""
     world = World([Book([(0, 1.0)])], [1.0], [[1e200, -1e200] * 50])
 
     assert outcomes(world, "volatility", "value_at_risk", "gross_exposure") == {
@@ -734,7 +734,7 @@ def test_large_returns_overflow_as_large_books_do():
 
 
 def test_markets_with_the_same_panel_share_it():
-    """New marks share the returns of the market beside them; another panel is not taken for it."""
+    """A market with new prices shares the returns; one with another panel does not."""
     world = flat_world(5, scenarios={"fall": ({0: -0.5}, None)})
     first = world.market
     marked = world.snapshot.with_prices(np.array([3.0, 4.0]), as_of=first.as_of)

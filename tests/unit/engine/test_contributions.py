@@ -25,16 +25,16 @@ from tests.unit.engine.books import (
     worlds,
 )
 
-#: a marginal VaR is also of what is not held; a beta against what hardly moves is all rounding
+#: instruments that are not held have a marginal VaR; a beta on constant returns is rounding
 UNSHARED = {"marginal_value_at_risk", "beta"}
-# The same books in any market: what is compared is exact or nearly so.
+# Exact or nearly exact in every market.
 eighths = st.integers(-80, 80).map(lambda parts: parts / 8)
 quarters = st.integers(1, 40).map(lambda parts: parts / 4)
 
 
 @given(worlds(min_books=1, min_observations=2), settings)
 def test_parts_add_up_to_the_measure(world, settings):
-    """Within 1e-9 of the book, in every convention; the shares behind concentration make up 1."""
+    """They add up within 1e-9 of the book; the shares of `concentration` add up to 1."""
     market, block = world.market, world.block
     columns = compute(block, market, ALL + QUALIFIED, settings)
 
@@ -56,7 +56,7 @@ def test_parts_add_up_to_the_measure(world, settings):
 
 @given(worlds(min_books=1, min_observations=2, quantity=eighths, price=quarters), settings)
 def test_parts_of_risk_agree_with_their_naive_twins(world, settings):
-    """Position by position: covariance shares, and losses in the very scenarios that are read."""
+    """The twins compute covariance shares, and losses in the scenarios of the tail."""
     settings = MeasureSettings(settings.confidence, settings.horizon_days)
     names = [MeasureName(of) for of in ("volatility", "value_at_risk", "expected_shortfall")]
     market, block, n = world.market, world.block, world.n_observations
@@ -80,7 +80,7 @@ def test_parts_of_risk_agree_with_their_naive_twins(world, settings):
 
 
 def _is_almost_tied(world, book):
-    """Whether two outcomes differ by roundings, which one order of summation may turn round."""
+    """Whether two outcomes differ by rounding only, so that their order is not certain."""
     pnl = sorted(p for p in _profits(world, book) if p is not None)
     size = exposure.gross_exposure(world.values(book))
     return any(0 < b - a <= 1e-12 * size for a, b in pairwise(pnl))
@@ -93,7 +93,7 @@ def _profits(world, book):
 @how_many(max_examples=30)
 @given(worlds(min_books=1), settings)
 def test_parts_of_exposures_are_those_of_each_position(world, settings):
-    """Value, magnitude, the long and the short side, shares, and multiples of the nav."""
+    """Exposures, concentration and leverage have the parts of their formulas."""
     market, block = world.market, world.block
     for row, book in enumerate(world.books):
         values = np.array([value for _, value in world.values(book)])
@@ -121,7 +121,7 @@ SHOCKS = ({0: -0.5, 1: 0.25}, -0.125)
 
 
 def test_parts_of_a_stress_are_the_losses_of_each_position():
-    """A short position gains what the same long one loses; what is not held has no part."""
+    """A short position has the negative part of the same long one; a position of 0 has 0."""
     book = Book([(0, 8.0), (1, -8.0), (2, 16.0), (3, 0.0)])
     world = World([Book([]), book], [1.0] * 4, [[]] * 4, {"fall": SHOCKS})
     name = MeasureName("stress_loss", item="fall")
@@ -132,7 +132,7 @@ def test_parts_of_a_stress_are_the_losses_of_each_position():
 
 
 def test_a_position_worth_0_without_a_shock_contributes_0():
-    """A missing shock times 0 is 0."""
+    """The missing shock, NaN, is not multiplied by 0."""
     world = World([Book([(0, 8.0), (1, 0.0)])], [1.0, 1.0], [[], []], {"fall": ({0: -0.5}, None)})
     name = MeasureName("stress_loss", item="fall")
 
@@ -152,7 +152,7 @@ SPREADS = [
 
 @pytest.mark.parametrize("name", SPREADS)
 def test_a_book_without_variance_has_contributions_of_0(name):
-    """Nothing is divided by a spread of 0."""
+    """There is no division by a standard deviation of 0."""
     world = World([Book([(0, 8.0), (1, 8.0)])], [1.0, 1.0], [[0.25, 0.25], [0.5, 0.5]])
 
     parts = contributions(world.block, world.market, MeasureName(name), MeasureSettings(), 0)
@@ -161,7 +161,7 @@ def test_a_book_without_variance_has_contributions_of_0(name):
 
 
 def test_a_book_worth_0_has_ewma_contributions_of_0():
-    """Around a mean of 0 constant P&L has a volatility; P&L of 0 does not."""
+    """The EWMA mean is 0, so constant P&L has a volatility unless it is 0."""
     world = World([Book([(0, 8.0), (1, 8.0)])], [1.0, 1.0], [[0.0, 0.0], [0.0, 0.0]])
     name = MeasureName("ewma_volatility")
 
@@ -171,7 +171,7 @@ def test_a_book_worth_0_has_ewma_contributions_of_0():
 
 
 def test_parts_are_those_of_the_portfolio_at_the_place():
-    """Other portfolios in the block do not matter."""
+    """They do not depend on other portfolios in the block."""
     books = [Book([(0, 1.0)]), Book([(1, 2.0), (0, 3.0)]), Book([])]
     world = World(books, [10.0, 20.0], [[], []])
     name, settings = MeasureName("market_value"), MeasureSettings()
@@ -185,7 +185,7 @@ def test_parts_are_those_of_the_portfolio_at_the_place():
 
 
 def test_parts_of_the_worst_stress_are_those_of_the_worst_scenario():
-    """Of each book its own."""
+    """Each book has its own worst scenario."""
     scenarios = {"fall": ({0: -0.5}, 0.0), "rise": ({0: 0.25}, 0.0)}
     world = World([Book([(0, 8.0)]), Book([(0, -8.0)])], [1.0], [[]], scenarios)
     name = MeasureName("worst_stress_loss")
@@ -200,7 +200,7 @@ def test_parts_of_the_worst_stress_are_those_of_the_worst_scenario():
 
 
 def test_parts_of_a_beta_are_the_slopes_of_each_position():
-    """On the returns of what it is measured against, for the value of the whole."""
+    """Slopes are on the returns of the reference instrument, divided by the value of the book."""
     steps = [0.25, -0.5, 0.125, 0.5]
     panel = [steps, [2 * step for step in steps], [0.5, 0.5, -0.5, 0.5]]
     world = World([Book([(0, 8.0), (1, -2.0)], nav=16.0)], [1.0] * 3, panel)

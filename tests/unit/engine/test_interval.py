@@ -18,13 +18,13 @@ from tests.unit.engine.books import Book, World, panel_of, settings, worlds
 
 NAMES = [MeasureName(f"value_at_risk{end}") for end in ("_lower", "", "_upper")]
 
-# n, confidence, and the ranks of the larger and of the smaller loss
+# n, confidence, ranks of the larger and of the smaller loss
 TABLE = [
     (250, "0.99", 0, 7),
     (500, "0.99", 1, 11),
     (1000, "0.99", 4, 18),
     (250, "0.95", 6, 21),
-    # By hand: P(X <= 0) = 0.99^n falls below 0.025 from 368 on.
+    # By hand: P(X <= 0) = 0.99^n is below 0.025 from n = 368 on.
     (367, "0.99", 0, 9),
     (368, "0.99", 1, 9),
 ]
@@ -32,37 +32,37 @@ TABLE = [
 
 @pytest.mark.parametrize(("n", "confidence", "larger", "smaller"), TABLE)
 def test_the_ranks_are_those_of_the_table(n, confidence, larger, smaller):
-    """A 99 % VaR of 250 days has no upper bound; here and by the exact twin."""
+    """The exact twin agrees; a 99 % VaR of 250 days has no upper bound."""
     assert (upper_rank(n, confidence), lower_rank(n, confidence)) == (larger, smaller)
     assert rank.interval(n, confidence) == (larger, smaller)
 
 
 @given(st.integers(1, 300), st.integers(1, 999).map(lambda parts: f"0.{parts:03}"))
 def test_the_ranks_are_those_of_exact_arithmetic(n, confidence):
-    """The incomplete beta function of a float finds what fractions find."""
+    """The incomplete beta function in floats gives the same ranks as fractions."""
     assert (upper_rank(n, confidence), lower_rank(n, confidence)) == rank.interval(n, confidence)
 
 
 @given(worlds(min_books=1, min_observations=2), settings)
 def test_the_value_at_risk_lies_in_its_interval(world, settings):
-    """Under every convention; where an end is open it has no number."""
+    """This holds in every convention; an open end has no value."""
     lower, var, upper = compute(world.block, world.market, NAMES, settings).values()
 
     both = var.has_value & lower.has_value
     assert (lower.values[both] <= var.values[both]).all()
     both = var.has_value & upper.has_value
-    # An interpolation between two losses may round to beyond the larger one.
+    # An interpolation between two losses may round to more than the larger one.
     assert (var.values[both] <= upper.values[both] + 1e-15 * abs(upper.values[both])).all()
     assert (lower.has_value | upper.has_value <= var.has_value).all()
 
 
 def year(*books):
-    """250 days of two instruments, worth 1."""
+    """Return a book of two instruments over 250 days, worth 1."""
     return World(list(books), [1.0, 1.0], panel_of(3, (2, 250), 0.0))
 
 
 def test_an_unbounded_end_is_undefined_and_a_limit_on_it_rejects():
-    """Of a book that holds nothing all ends are 0."""
+    """Both ends are 0 for an empty book."""
     world = year(Book([(0, 8.0)]), Book([]), Book([(0, 0.0)]))
     name = NAMES[2]
     columns = compute(world.block, world.market, [name], MeasureSettings())
@@ -77,7 +77,7 @@ def test_an_unbounded_end_is_undefined_and_a_limit_on_it_rejects():
 
 
 def test_a_limit_on_the_upper_bound_is_evaluated():
-    """It is broken although the VaR is within it."""
+    """The upper bound breaks the limit, although the VaR does not."""
     world = year(Book([(0, 8.0)]))
     names = [MeasureName.parse(f"value_at_risk{end}@0.95") for end in ("", "_upper")]
     columns = compute(world.block, world.market, names, MeasureSettings())
@@ -92,7 +92,7 @@ def test_a_limit_on_the_upper_bound_is_evaluated():
 
 @pytest.mark.parametrize(("end", "place"), [("lower", 20), ("upper", 5)])
 def test_parts_of_a_bound_are_the_losses_in_its_scenario(end, place):
-    """At 0.95 of 250 days those of the 21st and of the 6th worst."""
+    """At 0.95 and 250 days, the ends are the 21st and the 6th worst."""
     world = year(Book([(0, 8.0), (1, -3.0)]))
     name = MeasureName.parse(f"value_at_risk_{end}@0.95")
     panel = np.array(world.panel)

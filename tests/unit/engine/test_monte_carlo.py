@@ -26,12 +26,12 @@ VAR, SHORTFALL = (
 REPAIR = MeasureName("covariance_repair")
 NAMES = [VAR, SHORTFALL, MeasureName("monte_carlo_value_at_risk", confidence="0.9")]
 SETTINGS = MeasureSettings(n_paths=2_002, seed=3, distribution="student")
-#: correlations that no returns have, and what the spectral method makes of them
+#: an invalid correlation matrix, and its repair by the spectral method
 BAD = np.array([[1.0, 0.9, 0.7], [0.9, 1.0, 0.3], [0.7, 0.3, 1.0]])
 
 
 def random_world(n_books=9, n_instruments=8, seed=1):
-    """Books of up to all instruments over a window longer than any of them."""
+    """Return books of up to all instruments; the window has more days than any has positions."""
     random = np.random.default_rng(seed)
     books = [
         Book([(int(i), random.normal()) for i in random.permutation(n_instruments)[: 1 + b % 8]])
@@ -52,7 +52,7 @@ def assert_same(left, right, n):
 @pytest.mark.parametrize("distribution", ["normal", "student"])
 @pytest.mark.parametrize("convention", ["conservative", "loss_quantile", "linear"])
 def test_measures_are_those_of_the_twin(distribution, convention):
-    """Within 1e-9 of the book, where the window is longer than the book."""
+    """They agree within 1e-9 of the book; the window has more days than the book has positions."""
     world = random_world()
     settings = MeasureSettings(
         "0.975", 10, convention, n_paths=1_002, seed=2**63 - 1, distribution=distribution
@@ -76,7 +76,7 @@ def test_measures_are_those_of_the_twin(distribution, convention):
 
 @pytest.mark.parametrize("distribution", ["normal", "student"])
 def test_chunks_of_paths_and_portfolios_change_no_bit(distribution, monkeypatch):
-    """A few pairs of one portfolio at a time, or all at once."""
+    """Chunks are a few pairs of one portfolio, or everything."""
     world, settings = random_world(), replace(SETTINGS, distribution=distribution)
     whole = measured(world, settings)
     for bound in ("_DRAWS_BYTES", "_PNL_BYTES", "_WORST_BYTES"):
@@ -87,7 +87,7 @@ def test_chunks_of_paths_and_portfolios_change_no_bit(distribution, monkeypatch)
 
 
 def test_an_instrument_keeps_its_draws_when_others_join_the_market():
-    """By its name: neither its place nor its neighbours in the market are in them."""
+    """The stream depends on its name, not on its index or on other instruments."""
     world = random_world()
     wider = World(
         [Book([(i + 1, q) for i, q in book.positions]) for book in world.books],
@@ -101,7 +101,7 @@ def test_an_instrument_keeps_its_draws_when_others_join_the_market():
 
 
 def test_bits_are_the_same_in_another_process():
-    """Nothing depends on what ran before, or on hashes of the process."""
+    """Nothing depends on earlier computations or on the hash seed of the process."""
     code = (
         "from tests.unit.engine.test_monte_carlo import measured, random_world\n"
         "print([c.values.tobytes().hex() for c in measured(random_world()).values()])"
@@ -113,7 +113,7 @@ def test_bits_are_the_same_in_another_process():
 
 
 def test_seed_and_number_of_paths_make_other_draws():
-    """Equal paths are equal under every distribution."""
+    """Equal seeds and numbers of paths give equal results, for each distribution."""
     world = random_world()
     changes = ({"seed": 4}, {"n_paths": 2_004}, {"distribution": "normal"})
     found = [
@@ -127,7 +127,7 @@ def test_seed_and_number_of_paths_make_other_draws():
 @how_many(max_examples=30)
 @given(worlds(min_books=1, min_observations=2), settings)
 def test_the_shortfall_is_never_below_the_value_at_risk(world, settings):
-    """Under the two conventions that are order statistics."""
+    """This holds in the two conventions that are order statistics."""
     settings = replace(settings, var_convention="loss_quantile")
     var, shortfall = compute(world.block, world.market, [VAR, SHORTFALL], settings).values()
 
@@ -136,7 +136,7 @@ def test_the_shortfall_is_never_below_the_value_at_risk(world, settings):
 
 
 def test_a_book_without_variance_has_no_risk():
-    """Empty, of nothing, or of what stood still: 0 without a sign."""
+    """An empty book, one of quantity 0, and one with constant prices have a risk of +0."""
     world = World([Book([]), Book([(0, 0.0)]), Book([(0, 5.0)])], [1.0], [[0.0] * 5])
 
     for column in measured(world).values():
@@ -144,8 +144,8 @@ def test_a_book_without_variance_has_no_risk():
         assert not column.outcomes.any()
 
 
-def test_a_short_position_gains_on_the_paths_on_which_a_long_one_loses():
-    """Both books have the same random numbers."""
+def test_a_short_and_a_long_position_have_opposite_paths():
+    """Both books have the same random draws."""
     world = World([Book([(0, 5.0)]), Book([(0, -5.0)])], [1.0], panel_of(3, (1, 50), 0.0))
 
     for column in measured(world).values():
@@ -161,7 +161,7 @@ def test_one_observation_has_no_covariance(n_observations):
 
 
 def test_a_tail_needs_enough_paths():
-    """A thousand paths have one in a thousand, and nothing rarer."""
+    """A thousand paths are enough for a tail of 0.001, and not for a smaller one."""
     world, settings = random_world(1), MeasureSettings(n_paths=1_000)
     names = [
         MeasureName(kind, confidence=level)
@@ -178,8 +178,8 @@ def with_covariance(world, covariance):
     return MarketArrays.of(replace(world.snapshot, covariance=covariance))
 
 
-def test_a_covariance_that_is_given_needs_no_past():
-    """Its own standard deviations, and no repair."""
+def test_a_given_covariance_needs_no_past_returns():
+    """It is not repaired, and risk has its standard deviations."""
     world = World([Book([(0, 2.0), (1, -1.0)]), Book([])], [10.0, 20.0], [[], []])
     covariance = np.array([[4.0, 1.0], [1.0, 9.0]]) * 1e-4
     market = with_covariance(world, covariance)
@@ -199,7 +199,7 @@ def three(correlation, world_books):
 
 
 def test_a_repaired_covariance_is_reported():
-    """The measure is degraded; an empty book is unaffected."""
+    """The measure is degraded, except that of an empty book."""
     world, market = three(BAD, [Book([(0, 2.0), (1, -1.0)]), Book([])])
     repaired = GivenCovariance.of(BAD * 1e-4)
     columns = compute(world.block, market, [*NAMES, REPAIR], SETTINGS)
@@ -229,8 +229,8 @@ def test_a_covariance_that_needs_too_large_a_repair_is_refused():
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1.0, 1e308])
-def test_what_overflows_has_no_number(scale):
-    """For any covariance and any quantity."""
+def test_a_book_that_overflows_has_no_value(scale):
+    """This holds for each covariance and quantity."""
     world = World([Book([(0, q), (1, -q)]) for q in (1e-320, 1.0, 1e308)], [1.0] * 2, [[]] * 2)
     market = with_covariance(world, np.array([[1.0, 0.5], [0.5, 1.0]]) * scale)
 
@@ -241,7 +241,7 @@ def test_what_overflows_has_no_number(scale):
 
 
 def test_new_prices_share_the_streams_and_the_covariance():
-    """Neither names are hashed again nor eigenvalues found."""
+    """Names are not hashed and eigenvalues not computed again."""
     world = random_world()
     first = with_covariance(world, np.eye(8))
     marked = replace(world.snapshot, covariance=np.eye(8)).with_prices(

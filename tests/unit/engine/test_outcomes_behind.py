@@ -15,7 +15,7 @@ from tests.unit.engine.books import over_the_horizon, root_of_time, settings, wo
 
 
 def pnl_of(world, book, chosen):
-    """The P&L of each outcome by the place of its last day, where all that is held has a return."""
+    """Return the P&L of each complete outcome, by the index of its last day."""
     summed = over_the_horizon(world, chosen)
     pnl = scenario.profit_and_loss(world.values(book), summed.panel, summed.n_observations)
     return {at + chosen.outcome_days - 1: p for at, p in enumerate(pnl) if p is not None}
@@ -23,7 +23,7 @@ def pnl_of(world, book, chosen):
 
 @given(worlds(min_books=1), settings)
 def test_the_value_at_risk_is_the_loss_of_its_outcomes(world, chosen):
-    """At one of them, or between two."""
+    """It is the loss of one outcome, or between those of two."""
     name = MeasureName("value_at_risk")
     column = compute(world.block, world.market, [name], chosen)[name]
     for row, book in enumerate(world.books):
@@ -41,7 +41,7 @@ def test_the_value_at_risk_is_the_loss_of_its_outcomes(world, chosen):
 
 @given(worlds(min_books=1), settings)
 def test_the_expected_shortfall_is_the_mean_of_its_outcomes(world, chosen):
-    """As many as its tail has, or as requested, the worst first, ties by time."""
+    """The result has at most the requested number, the worst first, ties by time."""
     name = MeasureName("expected_shortfall", confidence="0.75")
     column = compute(world.block, world.market, [name], chosen)[name]
     for row, book in enumerate(world.books):
@@ -58,5 +58,5 @@ def test_the_expected_shortfall_is_the_mean_of_its_outcomes(world, chosen):
 
 @pytest.mark.parametrize("name", sorted(set(MEASURES) - {"value_at_risk", "expected_shortfall"}))
 def test_other_measures_have_no_single_outcomes(name):
-    """Nothing is computed for them."""
+    """The list is empty."""
     assert outcomes_behind(None, None, MeasureName(name), None, 0, 5) == []

@@ -39,7 +39,7 @@ def over(days, confidence="0.5", **more):
 
 
 def outcome_of(world, name, options):
-    """How the measure of the first book came out."""
+    """Return the outcome of the measure of the first book."""
     name = MeasureName.parse(name)
     return Outcome(compute(world.block, world.market, [name], options)[name].outcomes[0])
 
@@ -47,7 +47,7 @@ def outcome_of(world, name, options):
 @how_many(max_examples=30)
 @given(worlds(min_books=1), settings)
 def test_over_one_day_both_rules_have_the_same_bits(world, settings):
-    """Nothing is summed, and nothing is scaled."""
+    """There are no sums, and no scaling."""
     settings = replace(settings, horizon_days=1)
     found = [
         compute(world.block, world.market, EVERYTHING, replace(settings, horizon_rule=rule))
@@ -59,7 +59,7 @@ def test_over_one_day_both_rules_have_the_same_bits(world, settings):
 
 
 def test_measures_of_sums_by_hand():
-    """Of two days each: P&L 1, -3, -1, 2, 4 has the sums -2, -4, 1, 6, which are not scaled."""
+    """P&L of 1, -3, -1, 2, 4 has the two-day sums -2, -4, 1, 6, which are not scaled."""
     world = World([Book([(0, 8.0)])], [1.0], [[0.125, -0.375, -0.125, 0.25, 0.5]])
     names = [MeasureName(of) for of in ("value_at_risk", "expected_shortfall", "volatility")]
 
@@ -71,8 +71,8 @@ def test_measures_of_sums_by_hand():
     assert parts.tolist() == [2.0]
 
 
-def test_a_missing_return_leaves_out_every_sum_that_it_is_in():
-    """Of six days of which the third is missing, two sums of two days are left beside one after."""
+def test_a_missing_return_makes_each_of_its_sums_missing():
+    """Of six days without the third, three sums of two days are complete."""
     world = World([Book([(0, 8.0)])], [1.0], [[-0.5, 0.25, NAN, 0.125, -0.125, -0.25]])
     name = MeasureName("value_at_risk")
 
@@ -102,7 +102,7 @@ WINDOWS = [
 
 @pytest.mark.parametrize(("name", "confidence", "days", "n", "expected"), WINDOWS)
 def test_a_horizon_needs_a_longer_window(name, confidence, days, n, expected):
-    """This many days suffice and one less does not, for every horizon."""
+    """`n` days are enough, and one day less is not."""
     steps = [(-1) ** t * (t + 1) / 1024 for t in range(n)]
     world = World([Book([(0, 8.0)])], [1.0], [[step - 0.125 for step in steps]])
 
@@ -111,7 +111,7 @@ def test_a_horizon_needs_a_longer_window(name, confidence, days, n, expected):
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_measures_that_need_disjoint_outcomes_are_undefined(name):
-    """Not for what is held; a book of nothing has no risk under any rule."""
+    """An empty book has a risk of 0 in either rule."""
     world = World([Book([(0, 8.0)])], [1.0], panel_of(5, (1, 40), 0.0))
     empty = replace(world, books=[Book([])])
 
@@ -121,7 +121,7 @@ def test_measures_that_need_disjoint_outcomes_are_undefined(name):
 
 
 def test_a_sum_that_overflows_is_not_finite():
-    """Days that can be squared one by one, and not their sum."""
+    """Each day can be squared, but the sum cannot."""
     world = World([Book([(0, 1e149)])], [1.0], [[0.9] * 40])
 
     assert outcome_of(world, "volatility", over(1)) is Outcome.OK
@@ -129,7 +129,7 @@ def test_a_sum_that_overflows_is_not_finite():
 
 
 def test_summed_panels_are_made_once_and_shared_with_new_prices():
-    """The four most recently used; the one-day panel is the market's own."""
+    """The four most recently used are kept; the one-day panel is that of the market."""
     world = World([], [1.0, 2.0], panel_of(5, (2, 30), 0.0))
     first = world.market
     again = MarketArrays.of(world.snapshot, like=first)
@@ -143,14 +143,14 @@ def test_summed_panels_are_made_once_and_shared_with_new_prices():
     assert rounded.dtype == np.float32
     assert rounded.tolist() == made[2].astype(np.float32).tolist()
     assert first.panel_for(over(2)) is made[2]
-    # Asked for longest ago when a fifth was made.
+    # The least recently used when the fifth was made.
     assert first.panel_for(over(3)) is not made[3]
     assert first.panel_for(over(3)).tolist() == made[3].tolist()
 
 
 @pytest.mark.parametrize("days", [2, 3, 7, 10, 29, 30, 31, 1000])
 def test_a_panel_is_summed_as_numpy_sums_its_windows(days):
-    """Laid out as kernels read it; with nothing in it where the horizon is longer."""
+    """The array is contiguous; it is empty if the horizon is longer than the window."""
     panel = np.array(panel_of(5, (2, 30), 0.02))
     market = World([], [1.0, 2.0], panel.tolist()).market
 

@@ -1,4 +1,4 @@
-"""What `precision="float32"` guarantees: the bounds of errors, and what is unchanged."""
+"""The guarantees of `precision="float32"`: error bounds, and measures that do not change."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from tests.unit.engine.books import (
 
 #: half a unit in the last place of a float32
 ROUNDING = 2.0**-24
-#: of the sums in float64
+#: rounding of the sums in float64
 SLACK = 1e-12
 
 
 def bound_of(name: MeasureName, gross, largest, settings: MeasureSettings, n):
-    """Return how far docs/reference/measures.md lets a measure of the past be off."""
+    """Return the error bound of a measure of the past, as in docs/reference/measures.md."""
     moved = OF_HISTORY[name.name].moved_by(n, str(settings.confidence), settings)
     scale = gross * reach_of(settings)
     return (ROUNDING * largest * moved + SLACK) * scale + 1e-300
@@ -41,7 +41,7 @@ def bound_of(name: MeasureName, gross, largest, settings: MeasureSettings, n):
 
 @given(worlds(min_observations=2), settings)
 def test_a_measure_of_the_past_is_within_its_documented_bound(world, settings):
-    """And all others are the same to the bit."""
+    """All other measures have equal bits."""
     block, market = world.block, world.market
     exact = compute(block, market, ALL, settings)
     rounded = compute(block, market, ALL, replace(settings, precision=Precision.FLOAT32))
@@ -66,7 +66,7 @@ def test_a_measure_of_the_past_is_within_its_documented_bound(world, settings):
 
 @given(worlds(), settings)
 def test_a_measure_without_a_bound_is_that_of_the_rounded_returns(world, settings):
-    """To the bit: float32 returns are summed in float64."""
+    """The bits are equal, because float32 returns are summed in float64."""
     settings = replace(settings, horizon_rule="sqrt_time")
     names = [name for name in ALL if name.name in OF_HISTORY]
     names = [name for name in names if OF_HISTORY[name.name].moved_by is None]
@@ -82,7 +82,7 @@ def test_a_measure_without_a_bound_is_that_of_the_rounded_returns(world, setting
 
 
 def returns_seen(world: World, book: Book) -> list[bool]:
-    """Return for each observation whether all that is held has a return."""
+    """Return for each observation whether every held instrument has a return."""
     held = [i for i, value in world.values(book) if value]
     return [
         not any(math.isnan(world.panel[i][t]) for i in held) for t in range(world.n_observations)
@@ -90,7 +90,7 @@ def returns_seen(world: World, book: Book) -> list[bool]:
 
 
 def test_float32_uses_another_panel_than_float64():
-    """Otherwise the bounds would test nothing."""
+    """Otherwise the tests of the bounds would prove nothing."""
     world = World([Book([(0, 1.0)])], [1.0], [[0.1, -0.3, 0.2, -0.7]])
     name = MeasureName("value_at_risk")
     values = {
@@ -106,7 +106,7 @@ def test_float32_uses_another_panel_than_float64():
 
 @given(worlds(gaps=False, min_books=1, min_observations=4), settings)
 def test_contributions_sum_to_the_measure_that_was_rounded(world, settings):
-    """A breach is explained by the numbers that it was found with."""
+    """So the explanation of a breach adds up to the measure in the breach."""
     settings = replace(settings, precision=Precision.FLOAT32, confidence="0.75")
     block, market, name = world.block, world.market, MeasureName("expected_shortfall")
     column = compute(block, market, [name], settings)[name]
@@ -118,7 +118,7 @@ def test_contributions_sum_to_the_measure_that_was_rounded(world, settings):
 
 
 def test_a_return_beyond_float32_is_not_finite_instead_of_missing():
-    """The other portfolios of the market have no number either: doubt fails closed."""
+    """All portfolios of the market are refused, to be safe."""
     panel = [[0.1, 1e39, -0.1, 0.2], [0.1, 0.2, 0.3, -0.4]]
     world = World([Book([(0, 1.0)]), Book([(1, 1.0)])], [1.0, 1.0], panel)
     name = MeasureName("volatility")
@@ -129,7 +129,7 @@ def test_a_return_beyond_float32_is_not_finite_instead_of_missing():
 
 
 def test_new_prices_share_the_rounded_panel():
-    """`publish_prices` copies neither of the two."""
+    """The market of the new prices has the same array."""
     world = World([], [1.0, 2.0], panel_of(5, (2, 30), 0.0))
     first = world.market
     float32 = MeasureSettings(precision=Precision.FLOAT32)

@@ -1,4 +1,4 @@
-"""Volatility by a shrunk covariance, and what it depends on."""
+"""Properties of the volatility by a shrunk covariance."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ NAME, ONE_DAY = MeasureName("shrunk_volatility"), MeasureSettings()
 
 
 def spreads(world, books):
-    """The shrunk volatility of each book, to the bit."""
+    """Return the bits of the shrunk volatility of each book."""
     return compute(block_of(books), world.market, [NAME], ONE_DAY)[NAME].values.tobytes()
 
 
 @how_many(max_examples=30)
 @given(worlds(min_books=1, min_observations=2), st.randoms(use_true_random=False))
 def test_the_order_of_positions_changes_no_bit(world, random):
-    """Sums are in the order of the market."""
+    """Sums are in the order of the market's instruments."""
     shuffled = [
         Book(random.sample(book.positions, len(book.positions)), book.cash, book.nav)
         for book in world.books
@@ -32,7 +32,7 @@ def test_the_order_of_positions_changes_no_bit(world, random):
 
 
 def test_positions_in_one_instrument_are_added():
-    """Their parts share what the one would add; those that cancel are not held at all."""
+    """Their parts sum to that of one position; positions that cancel count as not held."""
     world = World([], [1.0] * 3, [*panel_of(3, (2, 30), 0.0), [NAN] * 30])
     split = Book([(0, 8.0), (1, -4.0), (0, 24.0)])
     merged = Book([(0, 32.0), (1, -4.0)])
@@ -47,7 +47,7 @@ def test_positions_in_one_instrument_are_added():
 
 
 def test_a_hedge_of_few_days_is_not_perfect():
-    """Three days in which two instruments moved alike do not make a book without risk."""
+    """Three days of equal returns of two instruments do not make the risk of a hedge 0."""
     steps = [0.25, -0.5, 0.125]
     world = World([Book([(0, 8.0), (1, -8.0)])], [1.0] * 2, [steps, steps])
     names = [MeasureName("volatility"), NAME]
@@ -59,7 +59,7 @@ def test_a_hedge_of_few_days_is_not_perfect():
 
 
 def test_tiny_and_huge_returns_shrink_alike():
-    """Fourth powers neither vanish nor overflow."""
+    """Fourth powers do not underflow or overflow."""
     panel = np.array(panel_of(4, (3, 20), 0.0))
     book = Book([(0, 8.0), (1, -4.0), (2, 2.0)])
 
@@ -72,7 +72,7 @@ def test_tiny_and_huge_returns_shrink_alike():
 
 
 def test_a_book_without_variance_has_contributions_of_0():
-    """Nothing is divided by a spread of 0."""
+    """There is no division by a standard deviation of 0."""
     world = World([Book([(0, 8.0), (1, 8.0)])], [1.0, 1.0], [[0.25, 0.25], [0.5, 0.5]])
 
     assert contributions(world.block, world.market, NAME, ONE_DAY, 0).tolist() == [0.0, 0.0]

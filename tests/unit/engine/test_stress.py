@@ -21,7 +21,7 @@ DAYS = [date(2024, 3, 4) + timedelta(n) for n in range(4)]
 
 
 def world_of(book, scenario, *, prices=(10.0, 20.0), panel=((0.5,) * 4, (-0.5,) * 4), tags=None):
-    """One book in a market with one scenario."""
+    """Return one book in a market with one scenario."""
     more = {"s": scenario} if scenario else {}
     return World([book], list(prices), [list(of) for of in panel], {}, more, DAYS, tags or {})
 
@@ -34,7 +34,7 @@ def result_of(world, measure="stress_loss", item="s"):
 
 
 def test_an_absolute_move_is_lost_per_unit_at_any_price():
-    """A long position loses what the price falls by, also one that is worth nothing now."""
+    """The loss of a long position is the fall of the price, even at a price of 0."""
     fall = Scenario({}, moves={"I0": -3.0, "I1": -3.0})
 
     for prices in ((10.0, 20.0), (0.0, 0.0), (-37.63, 1e-300)):
@@ -43,7 +43,7 @@ def test_an_absolute_move_is_lost_per_unit_at_any_price():
 
 
 def test_a_relative_shock_of_a_position_worth_0_is_0():
-    """It is not held, as everywhere else: also where the scenario does not name it."""
+    """It counts as not held, so it needs no shock in the scenario."""
     world = world_of(Book([(0, 5.0)]), Scenario({"I0": -0.5}), prices=(0.0, 20.0))
 
     assert result_of(world) == (Outcome.NO_EXPOSURE, 0.0)
@@ -54,7 +54,7 @@ def test_a_relative_shock_of_a_position_worth_0_is_0():
 
 
 def test_a_named_shock_precedes_a_tag_and_a_tag_precedes_others():
-    """Each instrument has its most specific shock."""
+    """Each instrument uses its most specific shock."""
     scenario = Scenario(
         {"I0": -0.5}, moves={"I1": 1.0}, by_tag={"sector": {"tech": 0.25}}, others=0.125
     )
@@ -70,7 +70,7 @@ def test_a_named_shock_precedes_a_tag_and_a_tag_precedes_others():
 
 
 def test_parts_of_a_scenario_of_every_kind_sum_to_its_loss():
-    """A move counts units, a shock counts value."""
+    """A move is per unit, a shock per value."""
     scenario = Scenario({"I0": -0.5}, moves={"I1": -3.0})
     world = world_of(Book([(0, 4.0), (1, 2.0)]), scenario)
     name = MeasureName("stress_loss", item="s")
@@ -82,7 +82,7 @@ def test_parts_of_a_scenario_of_every_kind_sum_to_its_loss():
 
 
 def test_a_replay_compounds_the_returns_of_its_window():
-    """1.5 x 1.5 - 1 from the second to the third day, of what is held now."""
+    """The return from the second to the third day is 1.5 x 1.5 - 1, on current positions."""
     replay = Replay(DAYS[1], DAYS[2])
 
     assert result_of(world_of(Book([(0, 4.0)]), replay)) == (Outcome.OK, -50.0)
@@ -90,7 +90,7 @@ def test_a_replay_compounds_the_returns_of_its_window():
 
 
 GAP = ((0.5, NAN, 0.5, 0.5), (-0.5,) * 4)
-#: 30 of I0, which lacks the second day, beside 90 of I1, which fell to a half twice
+#: 30 of I0, without a return on the second day, and 90 of I1, which halved twice
 BOOK = Book([(0, 3.0), (1, 4.5)])
 COVERAGES = [
     (Replay(DAYS[2], DAYS[3]), Outcome.OK, 30 * -1.25 + 90 * 0.75, 1.0),
@@ -107,7 +107,7 @@ COVERAGES = [
         None,
         0.75,
     ),
-    # before the first date, after the last, and a window without a day in it
+    # before the first date, after the last, and a window without an observation
     (Replay(DAYS[0] - timedelta(1), DAYS[3]), Outcome.NOT_IN_SCENARIO, None, 0.0),
     (Replay(DAYS[2], DAYS[3] + timedelta(1)), Outcome.NOT_IN_SCENARIO, None, 0.0),
     (Replay(date(1999, 1, 1), date(1999, 2, 1)), Outcome.NOT_IN_SCENARIO, None, 0.0),
@@ -122,7 +122,7 @@ COVERAGES = [
 
 @pytest.mark.parametrize(("replay", "outcome", "loss", "share"), COVERAGES)
 def test_a_replay_reports_its_loss_and_its_coverage(replay, outcome, loss, share):
-    """Below the least coverage the loss is undefined; above it the rest has the fallback."""
+    """The loss is undefined below the minimum coverage; above, the rest has the fallback."""
     world = world_of(BOOK, replay, panel=GAP)
 
     assert result_of(world, "stress_coverage") == (Outcome.OK, share)
@@ -131,8 +131,8 @@ def test_a_replay_reports_its_loss_and_its_coverage(replay, outcome, loss, share
     assert np.isnan(value) if loss is None else value == loss
 
 
-def test_a_gap_in_what_is_not_held_leaves_a_book_covered():
-    """Coverage is that of the book, not of the market."""
+def test_a_missing_return_of_an_instrument_that_is_not_held_does_not_matter():
+    """Coverage is a share of the book, not of the market."""
     replay = Replay(DAYS[0], DAYS[3], min_coverage=0.5, others=9.0)
     world = world_of(Book([(0, 0.0), (1, -1.0)]), replay, panel=GAP)
 
@@ -141,7 +141,7 @@ def test_a_gap_in_what_is_not_held_leaves_a_book_covered():
 
 
 def test_a_window_between_two_dates_covers_nothing():
-    """An empty window is not a return of 0."""
+    """An empty window does not have a return of 0."""
     world = world_of(Book([(0, 1.0)]), Replay(date(2024, 3, 9), date(2024, 3, 10)))
     world.dates[3] = date(2024, 3, 11)
 
@@ -149,7 +149,7 @@ def test_a_window_between_two_dates_covers_nothing():
 
 
 def test_an_empty_book_is_covered_and_loses_0():
-    """A floor under its coverage is not broken by it."""
+    """It does not break a minimum limit on the coverage."""
     world = world_of(Book([]), Replay(date(1999, 1, 1), date(1999, 2, 1)))
 
     assert result_of(world) == (Outcome.NO_EXPOSURE, 0.0)
@@ -157,7 +157,7 @@ def test_an_empty_book_is_covered_and_loses_0():
 
 
 def test_the_worst_stress_loss_has_the_worst_status_of_all_scenarios():
-    """A partly covered scenario might be the worst."""
+    """A partly covered scenario might be the worst one."""
     replay = Replay(DAYS[1], DAYS[2], min_coverage=0.5, others=0.0)
     world = world_of(BOOK, replay, panel=GAP)
     world.more["flood"] = Scenario({}, others=-0.9)
@@ -169,7 +169,7 @@ def test_the_worst_stress_loss_has_the_worst_status_of_all_scenarios():
 
 
 def test_parts_of_a_coverage_are_the_covered_shares():
-    """They sum to it."""
+    """They sum to the coverage."""
     world = world_of(BOOK, Replay(DAYS[1], DAYS[2]), panel=GAP)
     name = MeasureName("stress_coverage", item="s")
 
@@ -187,7 +187,7 @@ def test_a_return_that_overflows_is_not_covered():
 
 
 def test_a_loss_that_overflows_is_undefined():
-    """Neither of a book nor of a move."""
+    """Neither the loss of a book nor that of a move is defined."""
     move = Scenario({}, moves={"I0": -1e300})
 
     assert (
@@ -203,8 +203,8 @@ steps = st.integers(-32, 32).map(lambda parts: parts / 32) | st.floats(-1.5, 1.5
     st.integers(-1, 7),
     st.integers(-1, 7),
 )
-def test_window_returns_agree_with_their_twin_and_need_no_neighbours(rows, a, b):
-    """To the bit alone and beside others; NaN within the window, and windows of every place."""
+def test_window_returns_agree_with_their_twin_alone_and_beside_others(rows, a, b):
+    """The bits are equal; returns may be missing, and windows are anywhere."""
     dates = np.array([DAYS[0] + timedelta(2 * n) for n in range(6)], dtype="datetime64[D]")
     start, end = (DAYS[0] + timedelta(2 * n) for n in sorted((a, b)))
     panel = np.array(rows).T.copy()
@@ -221,7 +221,7 @@ def test_window_returns_agree_with_their_twin_and_need_no_neighbours(rows, a, b)
 
 
 def test_a_window_of_a_year_has_the_same_bits_alone_and_beside_others():
-    """For any order of multiplication in a library."""
+    """The result does not depend on how NumPy orders a product."""
     panel = np.random.default_rng(3).normal(0.0, 0.02, (250, 5))
     dates = np.datetime64(DAYS[0]) + np.arange(250)
     together = window_returns(panel, dates, DAYS[0], DAYS[0] + timedelta(249))

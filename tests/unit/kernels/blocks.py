@@ -1,4 +1,4 @@
-"""Blocks of portfolios: generated, put in the form of the kernels, run, and compared."""
+"""Generates blocks of portfolios, runs kernels on them, and compares results."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from risk_tasks.kernels import history, positions
 Array = npt.NDArray[Any]
 Book = list[tuple[int, float]]
 
-#: Found in every output that a kernel forgot to write.
+#: Fills every output before a kernel runs, so that an element that is not written shows.
 UNWRITTEN = 777
 TOLERANCE = 1e-12
 
-# Eighths add and multiply without rounding, so that ties are ties in every order of summation.
+# Sums of eighths have no rounding, so that ties are exact in every order of summation.
 amounts = st.one_of(
     st.just(0.0),
     st.integers(-800, 800).map(lambda eighths: eighths / 8),
@@ -37,7 +37,7 @@ confidences = st.sampled_from(["0.5", "0.75", "0.9", "0.95", "0.975", "0.99", "0
 
 
 class Block(NamedTuple):
-    """Portfolios as lists of pairs beside the same in the arrays that kernels take."""
+    """Portfolios as lists of pairs, and as the arrays that kernels take."""
 
     books: list[Book]
     panel: list[list[float]]
@@ -49,7 +49,7 @@ class Block(NamedTuple):
 
 
 def block_of(books: Sequence[Book], panel: Sequence[Sequence[float]], n_observations: int) -> Block:
-    """Put `books` and `panel`, one sequence of returns per instrument, into arrays."""
+    """Convert `books` and `panel`, one sequence of returns per instrument, to arrays."""
     flat = [pair for book in books for pair in book]
     return Block(
         books=[list(book) for book in books],
@@ -63,13 +63,13 @@ def block_of(books: Sequence[Book], panel: Sequence[Sequence[float]], n_observat
 
 
 def with_books(block: Block, books: Sequence[Book]) -> Block:
-    """Return a block of other books in the market of `block`."""
+    """Return a block of these books in the market of `block`."""
     return block_of(books, block.panel, block.n_observations)
 
 
 @st.composite
 def blocks(draw: st.DrawFn, *, missing: bool = True, min_books: int = 0) -> Block:
-    """Up to five books, some empty, over up to six instruments and ten observations."""
+    """Generate up to five books, some empty, of up to six instruments and ten observations."""
     n_instruments = draw(st.integers(1, 6))
     n_observations = draw(st.integers(0, 10))
     cells = st.one_of(moves, moves, moves, gaps) if missing else moves
@@ -84,7 +84,7 @@ def blocks(draw: st.DrawFn, *, missing: bool = True, min_books: int = 0) -> Bloc
 
 @st.composite
 def outcome_rows(draw: st.DrawFn, *, min_observed: int = 0) -> Array:
-    """P&Ls of up to four portfolios over up to forty observations, missing ones among them."""
+    """Generate the P&L of up to four portfolios over up to forty observations, some missing."""
     n_rows = draw(st.integers(1, 4))
     width = draw(st.integers(min_observed, 40))
     observed = st.lists(outcomes, min_size=min_observed, max_size=width)
@@ -97,17 +97,17 @@ def outcome_rows(draw: st.DrawFn, *, min_observed: int = 0) -> Array:
 
 
 def observed(row: Array) -> list[float]:
-    """The outcomes of one row that are not missing."""
+    """Return the outcomes of one row that are not missing."""
     return [float(x) for x in row if not np.isnan(x)]
 
 
 def books_scale(block: Block) -> Array:
-    """The size of each book, by which an error is judged: its gross exposure."""
+    """Return the gross exposure of each book, to which errors are relative."""
     return np.array([sum(abs(value) for _, value in book) for book in block.books])
 
 
 def assert_close(actual: Array, expected: Any, scale: Any) -> None:
-    """Assert equality within 1e-12 of `scale`, and missing (None, NaN) where it is expected."""
+    """Assert equality within 1e-12 of `scale`, and NaN where `expected` is None or NaN."""
     wanted = np.array(expected, dtype=np.float64).reshape(actual.shape)
     np.testing.assert_array_equal(np.isnan(actual), np.isnan(wanted))
 
@@ -117,26 +117,26 @@ def assert_close(actual: Array, expected: Any, scale: Any) -> None:
 
 
 def assert_same_bits(actual: Array, expected: Array) -> None:
-    """Assert that not one bit differs, the sign of zero included."""
+    """Assert equal bits, including the sign of zero."""
     assert actual.shape == expected.shape
     assert actual.tobytes() == expected.tobytes(), f"{actual} is not {expected}"
 
 
 def exposures(block: Block) -> Array:
-    """Run `exposure.exposure`: market value, long and short in columns."""
+    """Run `positions.exposure`: the columns are market value, long and short."""
     out = np.full((len(block.books), 3), float(UNWRITTEN))
     positions.exposure(block.offsets, block.value, out)
     return out
 
 
 def gross_of(block: Block) -> Array:
-    """Gross exposure out of the kernel's long and short."""
+    """Return the sum of the kernel's long and short exposures."""
     out = exposures(block)
     return out[:, 1] + out[:, 2]
 
 
 def concentrations(block: Block) -> Array:
-    """Run `exposure.concentration`: largest share and Herfindahl index in columns."""
+    """Run `positions.concentration`: the columns are largest share and Herfindahl index."""
     out = np.full((len(block.books), 2), float(UNWRITTEN))
     positions.concentration(block.offsets, block.value, gross_of(block), out)
     return out
@@ -150,7 +150,7 @@ def profits(block: Block) -> Array:
 
 
 def stress_losses(block: Block, shock: Array, named: Array) -> tuple[Array, Array]:
-    """Run `stress.stress_loss`: losses, and how many held instruments are named."""
+    """Run `positions.stress_loss`: losses, and the number of held instruments that are named."""
     out = np.full(len(block.books), float(UNWRITTEN))
     n_named = np.full(len(block.books), UNWRITTEN, dtype=np.int64)
     positions.stress_loss(block.offsets, block.instrument, block.value, shock, named, out, n_named)
@@ -163,7 +163,7 @@ def worst_outcomes(pnl: Array, n_kept: int) -> Array:
 
 
 def read_history(pnl: Array, n_kept: int, reach: float = 1.0) -> tuple[Array, Array, Array]:
-    """Run `history.outcomes` on one portfolio for each row, which holds that row's P&L."""
+    """Run `history.outcomes` on one portfolio for each row, which is its P&L."""
     p = pnl.shape[0]
     worst = np.full((p, n_kept), float(UNWRITTEN))
     n_observations = np.full(p, UNWRITTEN, dtype=np.int64)
@@ -175,7 +175,7 @@ def read_history(pnl: Array, n_kept: int, reach: float = 1.0) -> tuple[Array, Ar
 
 
 def values_at_risk(worst: Array, rank: Sequence[int], weight: Sequence[float]) -> Array:
-    """Run `tail.value_at_risk`; a rank counts from 0."""
+    """Run `history.value_at_risk`; ranks start at 0."""
     out = np.full(worst.shape[0], float(UNWRITTEN))
     history.value_at_risk(
         worst, np.array(rank, dtype=np.int64), np.array(weight, dtype=np.float64), out
@@ -184,7 +184,7 @@ def values_at_risk(worst: Array, rank: Sequence[int], weight: Sequence[float]) -
 
 
 def expected_shortfalls(worst: Array, rank: Sequence[int], n_tail: Sequence[float]) -> Array:
-    """Run `tail.expected_shortfall`; a rank counts from 1."""
+    """Run `history.expected_shortfall`; ranks start at 1."""
     out = np.full(worst.shape[0], float(UNWRITTEN))
     history.expected_shortfall(
         worst, np.array(rank, dtype=np.int64), np.array(n_tail, dtype=np.float64), out
@@ -193,7 +193,7 @@ def expected_shortfalls(worst: Array, rank: Sequence[int], n_tail: Sequence[floa
 
 
 def dispersions(pnl: Array) -> tuple[Array, Array]:
-    """Run `history.outcomes` for counts and standard deviations."""
+    """Run `history.outcomes`; return the numbers of observations and the deviations."""
     return read_history(pnl, 1)[1:]
 
 

@@ -1,4 +1,4 @@
-"""Random draws: NumPy's own bits, and the normal quantile of each."""
+"""Random draws: the bits of NumPy's Philox, and their normal quantiles."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ words = st.integers(0, 2**64 - 1)
 
 
 def random_bits(seed: int, streams: list[int], first: int, n: int) -> Array:
-    """Run `simulation.random_bits`; integers wrap around, which plain Python warns of."""
+    """Run `simulation.random_bits`; without Numba, NumPy warns of integer overflow."""
     out = np.full((len(streams), n), UNWRITTEN, dtype=np.uint64)
     with np.errstate(over="ignore"):
         simulation.random_bits(np.uint64(seed), np.array(streams, dtype=np.uint64), first, out)
@@ -33,15 +33,15 @@ def normal_draws(seed: int, streams: list[int], first: int, n: int) -> Array:
 
 @given(words, words, st.integers(0, 40), st.integers(0, 13))
 def test_bits_are_those_of_numpy(seed: int, stream: int, block: int, n: int) -> None:
-    """Philox under the same key, from wherever in the stream."""
+    """They equal NumPy's Philox with the same key, from any block of the stream."""
     key = np.array([seed, stream], dtype=np.uint64)
     expected = np.random.Philox(key=key).random_raw(4 * block + n)[4 * block :]
 
     assert random_bits(seed, [stream], 4 * block, n).tolist() == [expected.tolist()]
 
 
-def test_a_counter_far_beyond_32_bits_is_numpys() -> None:
-    """Halves of the counter are carried."""
+def test_a_counter_of_more_than_32_bits_agrees_with_numpy() -> None:
+    """The carry between the halves of the counter is correct."""
     counter = [2**40 + 3, 0, 0, 0]
     expected = np.random.Philox(key=[1, 2], counter=counter).random_raw(5)
 
@@ -52,7 +52,7 @@ def test_a_counter_far_beyond_32_bits_is_numpys() -> None:
 def test_a_draw_is_the_normal_quantile_of_its_bits(
     seed: int, streams: list[int], block: int, n: int
 ) -> None:
-    """As the standard library has it, of the upper 52 bits and a half."""
+    """The standard library agrees on the quantile of the upper 52 bits plus a half."""
     bits = random_bits(seed, streams, 4 * block, n)
     expected = [
         [NormalDist().inv_cdf(((int(one) >> 12) + 0.5) / 2**52) for one in row] for row in bits
@@ -64,8 +64,8 @@ def test_a_draw_is_the_normal_quantile_of_its_bits(
 
 
 @pytest.mark.parametrize("exponent", range(1, 53))
-def test_quantiles_of_the_smallest_tails_are_mirrored(exponent: int) -> None:
-    """Both pieces of the approximation, to 8.2 standard deviations, with one sign or the other."""
+def test_quantiles_agree_to_the_smallest_tails_and_are_symmetric(exponent: int) -> None:
+    """Both pieces of the approximation agree, up to 8.2 standard deviations on either side."""
     u = 0.5**exponent * 0.9 if exponent < 52 else 0.5**53
     expected = NormalDist().inv_cdf(u)
     quantile = simulation._central_quantile(u - 0.5) if u > 0.075 else simulation._tail_quantile(u)
@@ -75,7 +75,7 @@ def test_quantiles_of_the_smallest_tails_are_mirrored(exponent: int) -> None:
 
 
 def test_a_stream_does_not_depend_on_other_streams() -> None:
-    """Nor on the number of draws requested at once."""
+    """It does not depend on the number of draws in one call either."""
     together = normal_draws(7, [11, 12], 0, 16)
 
     assert_same_bits(normal_draws(7, [12], 0, 16)[0], together[1])

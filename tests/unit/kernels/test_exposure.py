@@ -26,7 +26,7 @@ from tests.unit.kernels.blocks import (
 
 @given(blocks())
 def test_exposures_agree_with_naive_sums(block: Block) -> None:
-    """Market value, long and short are the sums that the formulas say."""
+    """Market value, long and short are the sums of the formulas."""
     expected = [
         (naive.market_value(book), naive.long_exposure(book), naive.short_exposure(book))
         for book in block.books
@@ -39,7 +39,7 @@ def test_exposures_agree_with_naive_sums(block: Block) -> None:
 
 @given(blocks())
 def test_gross_and_net_follow_from_long_and_short(block: Block) -> None:
-    """Long plus short is gross, long less short is net and the market value."""
+    """Gross is long plus short; net, and market value, are long minus short."""
     actual = exposures(block)
 
     gross = actual[:, 1] + actual[:, 2]
@@ -52,7 +52,7 @@ def test_gross_and_net_follow_from_long_and_short(block: Block) -> None:
 
 @given(blocks())
 def test_gross_leverage_agrees_with_the_naive_ratio(block: Block) -> None:
-    """The kernel's gross over a net asset value is the naive leverage."""
+    """The kernel's gross exposure over a net asset value is the naive leverage."""
     nav = 12_345.5
     expected = [naive.gross_leverage(book, nav) for book in block.books]
 
@@ -81,7 +81,7 @@ def test_concentration_agrees_with_naive_shares(block: Block) -> None:
 
 @given(blocks())
 def test_concentration_lies_between_an_equal_book_and_a_single_name(block: Block) -> None:
-    """The largest share bounds the index from above, one over the number held from below."""
+    """The index is between 1 over the number of positions and the largest share."""
     actual = concentrations(block)
 
     for book, (largest, index) in zip(block.books, actual, strict=True):
@@ -94,15 +94,15 @@ def test_concentration_lies_between_an_equal_book_and_a_single_name(block: Block
 
 
 def test_empty_book_has_no_exposure_and_no_shares() -> None:
-    """A portfolio without positions between two others reads zeros."""
+    """A portfolio without positions, between two others, has zeros."""
     block = block_of([[(0, 5.0)], [], [(0, -3.0)]], [[], []], 0)
 
     assert exposures(block)[1].tolist() == [0.0, 0.0, 0.0]
     assert concentrations(block)[1].tolist() == [0.0, 0.0]
 
 
-def test_block_without_portfolios_is_answered() -> None:
-    """No portfolios, no rows."""
+def test_block_without_portfolios_has_no_rows() -> None:
+    """The kernels accept it."""
     block = block_of([], [[]], 0)
 
     assert exposures(block).shape == (0, 3)
@@ -111,7 +111,7 @@ def test_block_without_portfolios_is_answered() -> None:
 
 @given(blocks(), st.data())
 def test_exposures_of_split_books_add_up(block: Block, data: st.DataObject) -> None:
-    """Two halves of a book have together what the book has."""
+    """The exposures of two halves of a book sum to those of the book."""
     cuts = [data.draw(st.integers(0, len(book))) for book in block.books]
     heads = with_books(block, [b[:cut] for b, cut in zip(block.books, cuts, strict=True)])
     tails = with_books(block, [b[cut:] for b, cut in zip(block.books, cuts, strict=True)])
@@ -123,7 +123,7 @@ def test_exposures_of_split_books_add_up(block: Block, data: st.DataObject) -> N
 
 @given(blocks())
 def test_sign_flip_swaps_long_and_short(block: Block) -> None:
-    """The opposite book is short what the book is long, and as concentrated."""
+    """The opposite book has long and short exchanged, and equal concentration."""
     opposite = with_books(block, [[(i, -v) for i, v in book] for book in block.books])
 
     actual = exposures(opposite)
@@ -136,7 +136,7 @@ def test_sign_flip_swaps_long_and_short(block: Block) -> None:
 
 @given(blocks(), st.floats(1e-3, 1e3))
 def test_exposures_scale_with_the_book_and_shares_do_not(block: Block, factor: float) -> None:
-    """A book `factor` times as large has `factor` times the exposure in the same shares."""
+    """A book `factor` times as large has `factor` times the exposure and equal shares."""
     larger = with_books(block, [[(i, factor * v) for i, v in book] for book in block.books])
 
     assert_close(exposures(larger), factor * exposures(block), factor * books_scale(block)[:, None])
@@ -154,7 +154,7 @@ def test_order_of_positions_does_not_matter(block: Block, random: Random) -> Non
 
 @given(blocks(), st.data())
 def test_zero_position_changes_no_bit(block: Block, data: st.DataObject) -> None:
-    """A position worth exactly 0, wherever it stands, leaves every figure as it is."""
+    """A position worth exactly 0, at any index, changes no result."""
     zero = data.draw(st.sampled_from([0.0, -0.0]))
     widened = []
     for book in block.books:
@@ -170,7 +170,7 @@ def test_zero_position_changes_no_bit(block: Block, data: st.DataObject) -> None
 
 @given(blocks(min_books=1), st.lists(amounts, max_size=3))
 def test_portfolio_has_the_same_bits_alone_and_in_a_block(block: Block, other: list[float]) -> None:
-    """Neither its neighbours nor its place in the block change a portfolio's figures."""
+    """Results do not depend on other portfolios or on the row."""
     neighbour = [(0, value) for value in other[:1]]
     shifted = with_books(block, [neighbour, *block.books, neighbour])
 

@@ -1,4 +1,4 @@
-"""Where measures of lines first pass a level: at every crossing of every two lines, one by one."""
+"""Where measures of lines first pass a level; the twin visits each crossing of two lines."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from risk_tasks.kernels.headroom import interpolated_exit, rank_exit, shortfall_exit
 
 INF = float("inf")
-# Eighths add and multiply without rounding, so that ties are ties.
+# Sums and products of eighths have no rounding, so that ties are exact.
 eighths = st.integers(-16, 16).map(lambda parts: parts / 8)
 numbers = eighths | st.integers(-2000, 2000).map(lambda parts: parts / 1000)
 lines = st.lists(st.tuples(numbers, numbers), min_size=2, max_size=9)
 
 
 def crossings(of_lines):
-    """Return where any two lines cross, ascending from 0: between these, order stands still."""
+    """Return where any two lines cross, ascending from 0; between these, the order is constant."""
     found = {0.0}
     for i, (y, s) in enumerate(of_lines):
         for other, slope in of_lines[:i]:
@@ -33,7 +33,7 @@ def at(of_lines, x):
 
 
 def naive_exit(of_lines, measure, level, sign):
-    """Return the first x after which `measure` is beyond `level`, by its straight pieces."""
+    """Return the first x after which `measure` is beyond `level`, by its linear pieces."""
     starts = crossings(of_lines)
     for start, stop in zip(starts, [*starts[1:], starts[-1] + 1.0], strict=True):
         first = sign * (measure(at(of_lines, start)) - level)
@@ -48,11 +48,11 @@ def naive_exit(of_lines, measure, level, sign):
 
 
 def check(found, of_lines, measure, level, sign):
-    """Assert that the exit is the naive one, or as good where the line runs along the level."""
+    """Assert that the exit is the naive one, or that `measure` equals `level` between the two."""
     expected = naive_exit(of_lines, measure, level, sign)
     if found == expected or math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-6):
         return
-    # Two exits that differ have nothing but the level between them.
+    # Between two exits that differ, the measure equals the level.
     between = np.linspace(min(found, expected), min(max(found, expected), 1e7), 50)
     values = [(measure(at(of_lines, x)) - level) / (1 + x) for x in between]
     assert max(map(abs, values)) <= 1e-6, (found, expected)
@@ -64,8 +64,8 @@ def arrays_of(of_lines):
 
 
 @given(lines, numbers, st.data())
-def test_the_outcome_of_a_rank_falls_where_enough_lines_have_crossed(of_lines, margin, data):
-    """Of any rank, from what it is to begin with or from below it."""
+def test_the_outcome_of_a_rank_exits_where_the_naive_one_does(of_lines, margin, data):
+    """The level is the first value of the outcome, or less."""
     rank = data.draw(st.integers(0, len(of_lines) - 1))
     level = at(of_lines, 0.0)[rank] - abs(margin)
     out = np.empty(1)
@@ -76,10 +76,8 @@ def test_the_outcome_of_a_rank_falls_where_enough_lines_have_crossed(of_lines, m
 
 
 @given(lines, numbers, st.sampled_from([0.25, 0.5, 0.9]), st.data())
-def test_a_value_between_two_ranks_falls_where_its_straight_pieces_do(
-    of_lines, margin, weight, data
-):
-    """It changes its direction wherever either of the two meets another line."""
+def test_a_value_between_two_ranks_exits_where_its_linear_pieces_do(of_lines, margin, weight, data):
+    """Its slope changes where either of the two ranks meets another line."""
     rank = data.draw(st.integers(0, len(of_lines) - 2))
 
     def measure(values):
@@ -93,8 +91,8 @@ def test_a_value_between_two_ranks_falls_where_its_straight_pieces_do(
 
 
 @given(lines, numbers, st.booleans(), st.sampled_from([1.0, 1.5, 2.0]))
-def test_a_shortfall_passes_where_its_straight_pieces_do(of_lines, margin, rises, n_tail):
-    """Upwards, once at most; downwards, the first time."""
+def test_a_shortfall_exits_where_its_linear_pieces_do(of_lines, margin, rises, n_tail):
+    """It rises through a level at most once; where it falls, the first exit counts."""
     rank = math.ceil(n_tail)
 
     def measure(values):
@@ -111,7 +109,7 @@ def test_a_shortfall_passes_where_its_straight_pieces_do(of_lines, margin, rises
 
 @pytest.mark.parametrize("missing", ["pnl", "slope"])
 def test_a_missing_outcome_is_ignored(missing):
-    """If the return of the portfolio or of the traded instrument is missing."""
+    """The return of the portfolio or of the traded instrument may be missing."""
     pnl, slope = np.array([0.0, -5.0, 3.0]), np.array([[-1.0, -9.0, -1.0]])
     (pnl[1:2] if missing == "pnl" else slope[0, 1:2]).fill(np.nan)
     found, one = np.empty(1), np.array([0])
@@ -124,7 +122,7 @@ def test_a_missing_outcome_is_ignored(missing):
     assert found[0] == 3.5
 
 
-def test_what_is_beyond_to_begin_with_has_no_way():
+def test_a_measure_that_is_beyond_the_level_at_0_exits_at_0():
     pnl, slope, found = np.array([-3.0, 1.0]), np.array([[1.0, 1.0]]), np.empty(1)
 
     rank_exit(pnl, slope, -2.0, np.array([0]), found)
@@ -133,8 +131,8 @@ def test_what_is_beyond_to_begin_with_has_no_way():
     assert found[0] == 0.0
 
 
-def test_of_outcomes_that_tie_those_that_fall_fastest_are_the_tail():
-    """A book of nothing loses something whichever way it moves."""
+def test_of_tied_outcomes_those_that_fall_fastest_are_the_tail():
+    """A book worth 0 has a loss after a trade of either sign."""
     pnl, slope, found = np.zeros(3), np.array([[1.0, -1.0, 1.0]]), np.empty(1)
 
     shortfall_exit(pnl, slope, 0.0, False, np.array([1]), np.array([1.0]), found)

@@ -38,7 +38,7 @@ def imported_modules(source: Path) -> set[str]:
 @pytest.mark.skipif(INSIDE in os.environ, reason="this is the run without JIT")
 @pytest.mark.skipif(JIT_IS_OFF, reason="this whole run is without JIT")
 def test_kernels_pass_their_tests_without_jit() -> None:
-    """Plain Python agrees with the twins as machine code does: the folder passes without Numba."""
+    """Without Numba, as plain Python, the kernels agree with their twins."""
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", INSIDE: "1"}
     options = ["-q", "-p", "no:cacheprovider", "--hypothesis-profile=brief"]
     command = [sys.executable, "-m", "pytest", str(FOLDER), *options]
@@ -70,7 +70,7 @@ def test_kernels_are_plain_functions_without_jit() -> None:
 
 
 def test_the_kernel_files_are_found() -> None:
-    """The checks below read the files that are there."""
+    """The tests below read these files."""
     assert {"history.py", "parts.py", "positions.py"} <= {source.name for source in OTHERS}
 
 
@@ -96,7 +96,7 @@ def test_only_jit_py_sets_numba_options(source: Path) -> None:
 
 
 def test_no_kernel_is_parallel_or_inexact() -> None:
-    """The only relaxation is the order of a sum, in parts."""
+    """Only parts may change the order of a sum."""
     text = next(s for s in SOURCES if s.name == "jit.py").read_text(encoding="utf-8")
 
     assert re.findall(r"parallel\"?\s*[=:]", text) == []

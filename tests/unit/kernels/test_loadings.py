@@ -1,4 +1,4 @@
-"""What independent draws do to the P&L of a book."""
+"""Loadings of the P&L of a book on independent draws."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NONE = np.empty((0, 0))
 
 
 def loaded(block: Block, covariance: Array = NONE) -> tuple[Array, Array]:
-    """Run `loadings` on a block without positions of nothing: w, and its length."""
+    """Run `loadings` on a block without positions worth 0; return w and its length."""
     out = np.full(len(block.value), float(UNWRITTEN))
     spread = np.full(len(block.books), float(UNWRITTEN))
     with np.errstate(all="ignore"):
@@ -51,20 +51,20 @@ def held(block: Block) -> Block:
 
 @given(blocks())
 def test_the_spread_is_the_standard_deviation(block: Block) -> None:
-    """Of the P&L over the complete observations, singular covariances and empty books included."""
+    """The deviation is that of the complete P&L; covariances may be singular, books empty."""
     block = held(block)
     expected = []
     for book in block.books:
         pnl = scenario.profit_and_loss(book, block.panel, block.n_observations)
         expected.append(tail.standard_deviation([p for p in pnl if p is not None]))
 
-    # What rounding leaves of a variance has a root; the twin loses squares of what is very small.
+    # The root of a variance enlarges its rounding; squares of very small P&L underflow in the twin.
     scale = books_scale(block)
     assert_close(loaded(block)[1], expected, 1e5 * scale + np.where(scale < 1e-140, np.inf, 0.0))
 
 
 def random_book(n: int, seed: int) -> Block:
-    """One book of `n` instruments over 60 observations, some missing, long and short."""
+    """Return one long and short book of `n` instruments over 60 observations, some missing."""
     random = np.random.default_rng(seed)
     panel = 0.01 * (random.standard_normal((n, 60)) + random.standard_normal(60))
     panel[random.random(panel.shape) < 0.01] = NAN
@@ -72,8 +72,8 @@ def random_book(n: int, seed: int) -> Block:
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 12])
-def test_loadings_are_numpys_and_those_of_the_twin(n: int) -> None:
-    """w = L'V with L of `np.linalg.cholesky` and of plain loops."""
+def test_loadings_agree_with_numpy_and_with_the_twin(n: int) -> None:
+    """w = L'V, with L from `np.linalg.cholesky` and from plain loops."""
     block = random_book(n, seed=n)
     complete = block.returns[:, ~np.isnan(block.returns).any(axis=0)]
     expected = np.linalg.cholesky(np.cov(complete).reshape(n, n)).T @ block.value
@@ -90,8 +90,8 @@ def test_loadings_are_numpys_and_those_of_the_twin(n: int) -> None:
     np.testing.assert_allclose(lower, np.abs(block.value)[:, None] * twin, atol=1e-12 * scale)
 
 
-def test_a_covariance_that_is_given_is_read_instead_of_the_past() -> None:
-    """By the rows of the market; missing returns do not matter."""
+def test_a_given_covariance_is_used_instead_of_the_returns() -> None:
+    """Its rows are those of the market; missing returns do not matter."""
     block = block_of([[(2, 4.0), (0, -2.0)]], [[NAN], [NAN], [NAN]], 1)
     covariance = np.array([[4.0, 9.0, 1.0], [9.0, 81.0, 9.0], [1.0, 9.0, 1.0]])
 
@@ -102,8 +102,8 @@ def test_a_covariance_that_is_given_is_read_instead_of_the_past() -> None:
     np.testing.assert_allclose(spread, [4.0], rtol=1e-15)
 
 
-def test_what_another_instrument_explains_has_no_draw_of_its_own() -> None:
-    """Twins, a multiple, and one that never moves: nothing is divided by what is left of them."""
+def test_an_instrument_that_others_explain_has_a_loading_of_0() -> None:
+    """Equal, proportional and constant returns: no division by a remaining variance of 0."""
     steps = [0.25, -0.5, 0.125, 0.5]
     panel = [steps, steps, [2 * step for step in steps], [0.0] * 4]
     block = block_of([[(0, 8.0), (1, 8.0), (2, -8.0), (3, 8.0)]], panel, 4)
@@ -117,7 +117,7 @@ def test_what_another_instrument_explains_has_no_draw_of_its_own() -> None:
 
 @pytest.mark.parametrize("size", [1e-320, 1e-200, 1e-150, 1.0, 1e149, 1e200])
 def test_loadings_scale_with_the_book(size: float) -> None:
-    """No square of a position over- or underflows."""
+    """Squares of positions do not overflow or underflow."""
     block = block_of([[(0, size), (1, -2 * size)]], [[0.25, -0.5, 0.125], [0.5, 0.25, 0.0]], 3)
     one = block_of([[(0, 1.0), (1, -2.0)]], block.panel, 3)
 
@@ -127,8 +127,8 @@ def test_loadings_scale_with_the_book(size: float) -> None:
 
 
 @pytest.mark.parametrize("entry", [np.inf, -np.inf, NAN, 1.7e308])
-def test_a_covariance_beyond_all_floats_has_no_spread(entry: float) -> None:
-    """Above all not 0, which every limit would let pass."""
+def test_a_covariance_that_overflows_has_no_finite_spread(entry: float) -> None:
+    """It is not 0, which would pass every limit."""
     block = block_of([[(0, 1.0), (1, -1.0)]], [[0.0], [0.0]], 1)
 
     _, spread = loaded(block, np.full((2, 2), entry))
@@ -136,8 +136,8 @@ def test_a_covariance_beyond_all_floats_has_no_spread(entry: float) -> None:
     assert not spread[0] < 1e150
 
 
-def test_a_book_has_the_same_loadings_beside_others() -> None:
-    """Nothing is carried from book to book."""
+def test_loadings_of_a_book_do_not_depend_on_others() -> None:
+    """The kernel keeps no state from one book to the next."""
     block = random_book(7, seed=1)
     book = block.books[0]
     together = block_of([book[:3], book, []], block.panel, 60)

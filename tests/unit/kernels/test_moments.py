@@ -1,4 +1,4 @@
-"""Mean, spread and shape of past outcomes."""
+"""Mean, standard deviation, skewness and kurtosis of past outcomes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAN = float("nan")
 
 
 def moments_of(pnl: Array) -> Array:
-    """Run `moments.moments`."""
+    """Run `history.moments`."""
     out = np.full((pnl.shape[0], 4), float(UNWRITTEN))
     moments(pnl, out)
     return out
@@ -22,7 +22,7 @@ def moments_of(pnl: Array) -> Array:
 
 @given(outcome_rows(min_observed=1))
 def test_moments_agree_with_their_naive_twin(pnl: Array) -> None:
-    """Over what is observed; a shape is compared where the spread is more than a rounding."""
+    """Skewness and kurtosis are compared if the deviation is larger than rounding."""
     for row, found in zip(pnl, moments_of(pnl), strict=True):
         seen = observed(row)
         expected = naive.moments(seen)
@@ -34,8 +34,8 @@ def test_moments_agree_with_their_naive_twin(pnl: Array) -> None:
 
 
 @pytest.mark.parametrize("scale", [2.0**-500, 1.0, 2.0**490])
-def test_a_shape_has_no_size(scale: float) -> None:
-    """Fourth powers of large and of small outcomes stay within the range of floats."""
+def test_skewness_and_kurtosis_do_not_depend_on_the_scale(scale: float) -> None:
+    """Fourth powers of large and of small outcomes do not overflow or underflow."""
     pnl = np.array([[-3.0, 1.0, 1.0, NAN, 1.0]])
 
     found = moments_of(pnl * scale)
@@ -45,14 +45,14 @@ def test_a_shape_has_no_size(scale: float) -> None:
 
 
 @pytest.mark.parametrize("row", [[], [NAN, NAN], [0.0, 0.0], [0.0, NAN]])
-def test_what_never_moves_has_no_shape(row: list[float]) -> None:
-    """Zeros without a sign, and nothing is divided by 0."""
+def test_moments_of_constant_outcomes_are_zeros(row: list[float]) -> None:
+    """The zeros are positive, and there is no division by 0."""
     assert_same_bits(moments_of(np.array([row], dtype=np.float64)), np.zeros((1, 4)))
 
 
 @given(outcome_rows(min_observed=2))
-def test_turning_every_sign_turns_mean_and_skewness(pnl: Array) -> None:
-    """The book on the other side is as wide and as fat-tailed."""
+def test_a_sign_flip_negates_mean_and_skewness(pnl: Array) -> None:
+    """The opposite book has the same deviation and kurtosis."""
     assume(pnl.shape[1] > 0)
 
     np.testing.assert_array_equal(moments_of(-pnl), moments_of(pnl) * [-1.0, 1.0, -1.0, 1.0])

@@ -1,4 +1,4 @@
-"""The worst of outcomes that come in pairs."""
+"""The worst outcomes of antithetic pairs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.unit.kernels.blocks import UNWRITTEN, Array, assert_same_bits, outcom
 
 
 def worst_pairs(pnl: Array, k: int, cuts: list[int]) -> list[list[float]]:
-    """Run `simulation.keep_worst_pairs` on pieces of `pnl`, and sort what is kept."""
+    """Run `simulation.keep_worst_pairs` on chunks of `pnl`; return the outcomes sorted."""
     worst = np.full((pnl.shape[0], k), float(UNWRITTEN))
     n_kept = np.zeros(pnl.shape[0], dtype=np.int64)
     for piece in np.split(pnl, sorted(cuts), axis=1):
@@ -22,7 +22,7 @@ def worst_pairs(pnl: Array, k: int, cuts: list[int]) -> list[list[float]]:
 
 
 def expected_of(pnl: Array, k: int) -> list[list[float]]:
-    """Sort all outcomes and their mirrors."""
+    """Return the k smallest of all outcomes and their negatives."""
     return [
         sorted(x for p in row if not np.isnan(p) for x in (float(p), -float(p)))[:k] for row in pnl
     ]
@@ -32,12 +32,12 @@ def expected_of(pnl: Array, k: int) -> list[list[float]]:
 def test_the_worst_outcomes_do_not_depend_on_the_chunks(
     pnl: Array, k: int, cuts: list[int]
 ) -> None:
-    """Ties, missing outcomes and fewer outcomes than places among them."""
+    """Rows have ties and missing outcomes, and some have fewer than k outcomes."""
     assert worst_pairs(pnl, k, cuts) == expected_of(pnl, k)
 
 
-def test_many_pairs_are_reduced_in_between() -> None:
-    """A thousand and one pairs, of which the worst come last, first, and all over."""
+def test_many_pairs_are_reduced_several_times() -> None:
+    """Of 1,001 pairs the worst are last, first, or in random places."""
     random = np.random.default_rng(3)
     x = np.sort(random.standard_t(3, 1001))
     rows = np.array([x, x[::-1], random.permutation(x), np.zeros(1001)])
@@ -47,7 +47,7 @@ def test_many_pairs_are_reduced_in_between() -> None:
 
 
 def test_a_portfolio_does_not_depend_on_others() -> None:
-    """Nothing is carried from row to row."""
+    """The kernel keeps no state from one row to the next."""
     pnl = np.random.default_rng(5).normal(size=(3, 700))
     together, alone = np.empty((3, 9)), np.empty((1, 9))
     simulation.keep_worst_pairs(pnl, together, np.zeros(3, dtype=np.int64))

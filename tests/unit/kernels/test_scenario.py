@@ -28,13 +28,13 @@ Shocks = tuple[dict[int, float], float | None]
 
 @st.composite
 def shocks(draw: st.DrawFn) -> Shocks:
-    """Shocks of some of the first six instruments, and a rule for the others."""
+    """Generate shocks of some of the first six instruments, and a shock or None for the others."""
     by_instrument = draw(st.dictionaries(st.integers(0, 5), moves))
     return by_instrument, draw(st.one_of(st.none(), moves))
 
 
 def arrays_of(scenario: Shocks, n_instruments: int) -> tuple[np.ndarray, np.ndarray]:
-    """The shock of each instrument, NaN where there is none, and whether it is named."""
+    """Return the shock of each instrument, NaN if it has no shock, and whether it is named."""
     by_instrument, others = scenario
     rest = NAN if others is None else others
     shock = [by_instrument.get(i, rest) for i in range(n_instruments)]
@@ -44,7 +44,7 @@ def arrays_of(scenario: Shocks, n_instruments: int) -> tuple[np.ndarray, np.ndar
 
 @given(blocks())
 def test_profit_and_loss_agrees_with_naive_sums(block: Block) -> None:
-    """Every observation is the sum over held positions, missing where one of them is."""
+    """Each outcome is a sum over held positions; it is missing if one of their returns is."""
     expected = [
         naive.profit_and_loss(book, block.panel, block.n_observations) for book in block.books
     ]
@@ -55,7 +55,7 @@ def test_profit_and_loss_agrees_with_naive_sums(block: Block) -> None:
 
 
 def test_missing_return_of_a_held_instrument_makes_the_observation_missing() -> None:
-    """Only the book that holds the instrument, and only that observation."""
+    """Other books and other observations are not affected."""
     panel = [[0.5, NAN], [0.25, 0.25]]
     block = block_of([[(0, 8.0), (1, 8.0)], [(1, 8.0)]], panel, 2)
 
@@ -65,7 +65,7 @@ def test_missing_return_of_a_held_instrument_makes_the_observation_missing() -> 
 
 
 def test_zero_position_does_not_make_an_observation_missing() -> None:
-    """An instrument worth exactly 0 is not held: its missing return does not count."""
+    """A position worth exactly 0 is not held, so its missing return is ignored."""
     block = block_of([[(0, 0.0), (1, 8.0)], [(0, -0.0)]], [[NAN], [0.25]], 1)
 
     actual = profits(block)
@@ -73,23 +73,23 @@ def test_zero_position_does_not_make_an_observation_missing() -> None:
     assert actual.tolist() == [[2.0], [0.0]]
 
 
-def test_empty_book_gains_and_loses_nothing() -> None:
-    """A portfolio without positions has zeros, even where returns are missing."""
+def test_empty_book_has_a_pnl_of_0() -> None:
+    """Missing returns do not matter."""
     block = block_of([[(0, 1.0)], []], [[NAN, 0.5]], 2)
 
     assert profits(block)[1].tolist() == [0.0, 0.0]
 
 
-def test_panel_without_observations_is_answered() -> None:
-    """No returns, no outcomes."""
+def test_panel_without_observations_has_no_outcomes() -> None:
+    """The kernel accepts it."""
     block = block_of([[(0, 1.0)]], [[]], 0)
 
     assert profits(block).shape == (1, 0)
 
 
 @given(blocks())
-def test_opposite_book_gains_what_the_book_loses(block: Block) -> None:
-    """Turning every sign turns every outcome."""
+def test_a_sign_flip_negates_the_pnl(block: Block) -> None:
+    """The negation is exact."""
     opposite = with_books(block, [[(i, -v) for i, v in book] for book in block.books])
 
     np.testing.assert_array_equal(profits(opposite), -profits(block))
@@ -97,7 +97,7 @@ def test_opposite_book_gains_what_the_book_loses(block: Block) -> None:
 
 @given(blocks(), st.floats(1e-3, 1e3))
 def test_profit_and_loss_scales_with_the_book(block: Block, factor: float) -> None:
-    """A book `factor` times as large gains and loses `factor` times as much."""
+    """A book `factor` times as large has `factor` times the P&L."""
     larger = with_books(block, [[(i, factor * v) for i, v in book] for book in block.books])
 
     assert_close(profits(larger), factor * profits(block), factor * books_scale(block)[:, None])
@@ -105,7 +105,7 @@ def test_profit_and_loss_scales_with_the_book(block: Block, factor: float) -> No
 
 @given(blocks(missing=False), st.data())
 def test_profit_and_loss_of_split_books_adds_up(block: Block, data: st.DataObject) -> None:
-    """Two halves of a book gain together what the book gains."""
+    """The P&L of two halves of a book sums to that of the book."""
     cuts = [data.draw(st.integers(0, len(book))) for book in block.books]
     heads = with_books(block, [b[:cut] for b, cut in zip(block.books, cuts, strict=True)])
     tails = with_books(block, [b[cut:] for b, cut in zip(block.books, cuts, strict=True)])
@@ -117,7 +117,7 @@ def test_profit_and_loss_of_split_books_adds_up(block: Block, data: st.DataObjec
 
 @given(blocks(), shocks(), st.randoms(use_true_random=False))
 def test_order_of_positions_does_not_matter(block: Block, scenario: Shocks, random: Random) -> None:
-    """A shuffled book gains, loses and is named as before."""
+    """A shuffled book has the same P&L, loss and number of named positions."""
     shock, named = arrays_of(scenario, len(block.panel))
     shuffled = with_books(block, [random.sample(book, len(book)) for book in block.books])
 
@@ -130,7 +130,7 @@ def test_order_of_positions_does_not_matter(block: Block, scenario: Shocks, rand
 
 @given(blocks(), shocks(), st.data())
 def test_zero_position_changes_no_bit(block: Block, scenario: Shocks, data: st.DataObject) -> None:
-    """A position worth exactly 0 in an instrument without returns or shock is as if not there."""
+    """The position is worth exactly 0, and its instrument has no returns and no shock."""
     zero = data.draw(st.sampled_from([0.0, -0.0]))
     absent = len(block.panel)
     widened = []
@@ -151,7 +151,7 @@ def test_zero_position_changes_no_bit(block: Block, scenario: Shocks, data: st.D
 
 
 def test_zero_positions_among_many_change_no_bit() -> None:
-    """Positions are added four at a time, and which four depends on what is held alone."""
+    """The kernel adds held positions four at a time; positions of 0 do not shift the groups."""
     random = np.random.default_rng(1)
     book = [(i, float(v)) for i, v in enumerate(random.normal(0.0, 1e6, 11))]
     panel = [*random.normal(0.0, 0.01, (11, 50)).tolist(), [NAN] * 50]
@@ -167,7 +167,7 @@ def test_zero_positions_among_many_change_no_bit() -> None:
 def test_portfolio_has_the_same_bits_alone_and_in_a_block(
     block: Block, scenario: Shocks, other: list[float]
 ) -> None:
-    """Neither its neighbours nor its place in the block change a portfolio's outcomes."""
+    """Outcomes do not depend on other portfolios or on the row."""
     shock, named = arrays_of(scenario, len(block.panel))
     neighbour = [(0, value) for value in other]
     shifted = with_books(block, [neighbour, *block.books, neighbour])
@@ -182,7 +182,7 @@ def test_portfolio_has_the_same_bits_alone_and_in_a_block(
 
 
 def test_portfolio_has_the_same_bits_in_a_block_of_real_size() -> None:
-    """A year of returns and twenty positions go through vectorised code with the same bits."""
+    """With a year of returns and twenty positions, the code is vectorised."""
     random = np.random.default_rng(20)
     panel = random.normal(0.0, 0.02, (30, 253))
     books = [
@@ -199,7 +199,7 @@ def test_portfolio_has_the_same_bits_in_a_block_of_real_size() -> None:
 
 @given(blocks(), shocks())
 def test_stress_loss_agrees_with_naive_sums(block: Block, scenario: Shocks) -> None:
-    """The loss is the naive sum, undefined where a held instrument has no shock."""
+    """It is the naive sum, and undefined if a held instrument has no shock."""
     shock, named = arrays_of(scenario, len(block.panel))
     expected = [naive.stress_loss(book, *scenario) for book in block.books]
 
@@ -210,7 +210,7 @@ def test_stress_loss_agrees_with_naive_sums(block: Block, scenario: Shocks) -> N
 
 @given(blocks(), shocks())
 def test_stress_loss_counts_held_instruments_that_are_named(block: Block, scenario: Shocks) -> None:
-    """Only positions that are not 0 and that the scenario itself names are counted."""
+    """It counts the positions that are not 0 and that the scenario names."""
     shock, named = arrays_of(scenario, len(block.panel))
     expected = [sum(i in scenario[0] for i, _ in naive.held(book)) for book in block.books]
 
@@ -220,7 +220,7 @@ def test_stress_loss_counts_held_instruments_that_are_named(block: Block, scenar
 
 
 def test_stress_loss_of_a_long_book_in_a_falling_market_is_positive() -> None:
-    """Losses are positive, and a short book gains where the long one loses."""
+    """Losses are positive; the short book has a gain, which is negative."""
     block = block_of([[(0, 100.0)], [(0, -100.0)], []], [[], []], 0)
 
     loss, count = stress_losses(block, np.array([-0.25, 0.0]), np.array([True, False]))

@@ -47,7 +47,7 @@ def parts_of(block: Block, instrument: int, confidence: str) -> Array:
 
 @given(blocks(min_books=1), confidences)
 def test_a_part_of_the_shortfall_agrees_with_its_naive_twin(block: Block, confidence: str) -> None:
-    """Long or short; 0 if the instrument is not held, or nothing is observed."""
+    """It is 0 if the instrument is not held, or if there is no observation."""
     expected = []
     for book in block.books:
         parts = [0.0] * len(book)
@@ -62,9 +62,9 @@ def test_a_part_of_the_shortfall_agrees_with_its_naive_twin(block: Block, confid
 
 
 def test_of_tied_outcomes_the_earlier_ones_are_in_the_tail() -> None:
-    """Three of six days: the worst, the first of the tied, and the second of them; not the third.
+    """A tail of three days has the worst day and the first two of the tied ones.
 
-    The instruments offset each other on the tied days by turns, so that which is read shows.
+    The instruments move differently on each tied day, so that the result shows which was read.
     """
     first = [-0.25, 0.5, -0.5, 0.25, 0.75, -1.0]
     other = [-0.25, -1.0, -0.5, -0.75, -1.25, 0.5]
@@ -72,12 +72,12 @@ def test_of_tied_outcomes_the_earlier_ones_are_in_the_tail() -> None:
     block = block_of([[(0, 8.0), (1, 8.0)]], [first, other], 6)
 
     assert parts_of(block, 0, "0.5").tolist() == [-8 * (-0.25 + 0.5 - 0.5) / 3]
-    # A tail of 1.5 reads the first tied day by half.
+    # In a tail of 1.5, the first tied day has half the weight.
     assert parts_of(block, 0, "0.75").tolist() == [-8 * (-0.5 - 0.25 * 0.5) / 1.5]
 
 
 def test_an_instrument_that_is_not_held_contributes_positive_zero() -> None:
-    """Though it has no return on the worst day."""
+    """It has no return on the worst day."""
     block = block_of([[(0, 8.0), (1, -0.0)], []], [[-0.5, 0.25], [NAN, 0.5]], 2)
 
     assert_same_bits(parts_of(block, 1, "0.5"), np.zeros(2))

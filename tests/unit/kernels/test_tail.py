@@ -1,4 +1,4 @@
-"""The worst outcomes, and what is read from them."""
+"""The worst outcomes, VaR, ES and volatility."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ conventions = st.sampled_from(rank.CONVENTIONS)
 
 
 def rows_scale(pnl: Array) -> Array:
-    """The size of each row, by which an error is judged: its largest outcome of either sign."""
+    """Return the largest magnitude in each row, to which errors are relative."""
     return np.array([max((abs(x) for x in observed(row)), default=0.0) for row in pnl])
 
 
 def value_at_risk_of(pnl: Array, confidence: str, convention: str, n_spare: int = 0) -> Array:
-    """VaR of rows with at least one outcome, read from the worst that the ranks need."""
+    """Return the VaR of rows with at least one outcome, from as many worst as the ranks need."""
     places = [rank.interpolation(len(observed(row)), confidence, convention) for row in pnl]
     kept = worst_outcomes(pnl, max(upper for _, upper, _ in places) + n_spare)
     ranks = [lower - 1 for lower, _, _ in places]
@@ -50,7 +50,7 @@ def value_at_risk_of(pnl: Array, confidence: str, convention: str, n_spare: int 
 
 
 def expected_shortfall_of(pnl: Array, confidence: str, n_spare: int = 0) -> Array:
-    """ES of rows with at least one outcome, read from the worst that the ranks need."""
+    """Return the ES of rows with at least one outcome, from as many worst as the ranks need."""
     counts = [len(observed(row)) for row in pnl]
     ranks = [rank.tail_rank(n, confidence) for n in counts]
     alpha = rank.tail_probability(confidence)
@@ -60,7 +60,7 @@ def expected_shortfall_of(pnl: Array, confidence: str, n_spare: int = 0) -> Arra
 
 @given(outcome_rows(), st.integers(1, 45))
 def test_worst_keeps_the_smallest_outcomes_in_order(pnl: Array, n_kept: int) -> None:
-    """The K worst are the first K of the sorted row, padded with infinity."""
+    """The K worst outcomes are the first K of the sorted row, padded with infinity."""
     expected = [
         [*sorted(observed(row))[:n_kept], *[math.inf] * (n_kept - len(observed(row)))]
         for row in pnl
@@ -72,21 +72,21 @@ def test_worst_keeps_the_smallest_outcomes_in_order(pnl: Array, n_kept: int) -> 
 
 
 def test_worst_keeps_tied_outcomes_as_often_as_they_occur() -> None:
-    """Equal outcomes take a place each."""
+    """Each of the equal outcomes counts."""
     pnl = np.array([[1.0, -2.0, NAN, -2.0, 1.0, -2.0]])
 
     assert worst_outcomes(pnl, 4).tolist() == [[-2.0, -2.0, -2.0, 1.0]]
 
 
 def test_worst_of_a_row_without_outcomes_is_infinite() -> None:
-    """Nothing observed, nothing but padding."""
+    """All of them are padding."""
     assert worst_outcomes(np.full((1, 3), NAN), 2).tolist() == [[math.inf, math.inf]]
     assert worst_outcomes(np.empty((1, 0)), 2).tolist() == [[math.inf, math.inf]]
 
 
 @given(outcome_rows(), st.integers(1, 45), st.floats(-40, 40))
-def test_how_far_is_searched_first_changes_nothing(pnl: Array, n_kept: int, reach: float) -> None:
-    """Whether the threshold lets through too few, enough or all."""
+def test_the_first_threshold_changes_no_result(pnl: Array, n_kept: int, reach: float) -> None:
+    """The threshold selects too few outcomes, enough, or all."""
     assert worst_outcomes(pnl, n_kept).tolist() == read_history(pnl, n_kept, reach)[0].tolist()
 
 
@@ -94,7 +94,7 @@ def test_how_far_is_searched_first_changes_nothing(pnl: Array, n_kept: int, reac
 def test_value_at_risk_agrees_with_the_naive_quantile(
     pnl: Array, confidence: str, convention: str, n_spare: int
 ) -> None:
-    """Every convention reads the loss, or the point between two, that rational ranks say."""
+    """The rank in every convention is that of rational arithmetic."""
     expected = [naive.value_at_risk(observed(row), confidence, convention) for row in pnl]
 
     actual = value_at_risk_of(pnl, confidence, convention, n_spare)
@@ -106,7 +106,7 @@ def test_value_at_risk_agrees_with_the_naive_quantile(
 def test_expected_shortfall_agrees_with_the_naive_tail_average(
     pnl: Array, confidence: str, n_spare: int
 ) -> None:
-    """The worst n alpha outcomes are averaged, the last in part."""
+    """It averages the worst n alpha outcomes, the last one in part."""
     expected = [naive.expected_shortfall(observed(row), confidence) for row in pnl]
 
     actual = expected_shortfall_of(pnl, confidence, n_spare)
@@ -116,7 +116,7 @@ def test_expected_shortfall_agrees_with_the_naive_tail_average(
 
 @given(outcome_rows(min_observed=1), confidences)
 def test_expected_shortfall_is_at_least_the_order_statistics(pnl: Array, confidence: str) -> None:
-    """Not by one rounding is the tail average below a loss that bounds the tail."""
+    """Rounding does not make the tail average smaller than the VaR."""
     shortfall = expected_shortfall_of(pnl, confidence)
 
     for convention in ("conservative", "loss_quantile"):
@@ -125,7 +125,7 @@ def test_expected_shortfall_is_at_least_the_order_statistics(pnl: Array, confide
 
 @given(outcome_rows(min_observed=1), confidences)
 def test_expected_shortfall_is_at_least_value_at_risk(pnl: Array, confidence: str) -> None:
-    """Under every convention, within the rounding of an interpolation."""
+    """This holds in every convention, up to the rounding of an interpolation."""
     shortfall = expected_shortfall_of(pnl, confidence)
 
     for convention in rank.CONVENTIONS:
@@ -144,7 +144,7 @@ def test_expected_shortfall_is_at_least_value_at_risk(pnl: Array, confidence: st
 def test_expected_shortfall_of_equal_losses_is_not_below_their_value_at_risk(
     n: int, confidence: str, loss: float
 ) -> None:
-    """Found by search: summing n alpha equal losses and dividing again may round below the loss."""
+    """The sum of n alpha equal losses, divided by n alpha, may round to less than the loss."""
     pnl = np.full((1, n), -loss)
 
     assert value_at_risk_of(pnl, confidence, "conservative").tolist() == [loss]
@@ -153,7 +153,7 @@ def test_expected_shortfall_of_equal_losses_is_not_below_their_value_at_risk(
 
 @given(outcome_rows())
 def test_dispersion_agrees_with_the_naive_standard_deviation(pnl: Array) -> None:
-    """Outcomes are counted and their sample standard deviation taken, missing ones passed over."""
+    """Missing outcomes are ignored."""
     rows = [observed(row) for row in pnl]
 
     counts, actual = dispersions(pnl)
@@ -163,7 +163,7 @@ def test_dispersion_agrees_with_the_naive_standard_deviation(pnl: Array) -> None
 
 
 def test_dispersion_of_fewer_than_two_outcomes_is_zero() -> None:
-    """None or one outcome has no spread."""
+    """This holds for no outcome and for one."""
     counts, actual = dispersions(np.array([[NAN, NAN], [NAN, 3.0]]))
 
     assert counts.tolist() == [0, 1]
@@ -171,7 +171,7 @@ def test_dispersion_of_fewer_than_two_outcomes_is_zero() -> None:
 
 
 def test_dispersion_survives_a_large_mean() -> None:
-    """The spread of outcomes around a billion is not lost to cancellation."""
+    """Outcomes near a billion lose no precision to cancellation."""
     pnl = np.array([[1e9 + 1, 1e9 + 2, 1e9 + 3, 1e9 + 4]])
 
     _, actual = dispersions(pnl)
@@ -183,7 +183,7 @@ def test_dispersion_survives_a_large_mean() -> None:
 def test_whole_chain_agrees_with_the_naive_chain(
     block: Block, confidence: str, convention: str
 ) -> None:
-    """From positions and returns to volatility, VaR and ES: the kernels in a row are the twins."""
+    """The kernels from positions and returns to volatility, VaR and ES agree with the twins."""
     chains = [
         [x for x in scenario.profit_and_loss(b, block.panel, block.n_observations) if x is not None]
         for b in block.books
@@ -207,7 +207,7 @@ def test_whole_chain_agrees_with_the_naive_chain(
 
 
 def test_year_of_returns_agrees_with_the_naive_chain() -> None:
-    """Two hundred and fifty days, twenty positions, some days missing: ranks of a real window."""
+    """The window is 250 days of twenty positions, with missing returns."""
     random = np.random.default_rng(7)
     panel = random.standard_t(4, (40, 250)) * 0.01
     panel[random.random(panel.shape) < 0.002] = NAN
@@ -241,7 +241,7 @@ def test_year_of_returns_agrees_with_the_naive_chain() -> None:
 
 @given(blocks())
 def test_sign_flip_keeps_volatility(block: Block) -> None:
-    """The opposite book is as volatile."""
+    """The bits are equal."""
     opposite = with_books(block, [[(i, -v) for i, v in book] for book in block.books])
 
     _, actual = dispersions(profits(opposite))
@@ -273,7 +273,7 @@ def test_tail_measures_scale_with_the_outcomes(
 def test_order_of_observations_does_not_matter(
     pnl: Array, confidence: str, convention: str, random: Random
 ) -> None:
-    """Order statistics keep their bits when the days are shuffled, the spread its value."""
+    """Order statistics of shuffled days have the same bits; the volatility may round."""
     order = random.sample(range(pnl.shape[1]), pnl.shape[1])
     shuffled = np.ascontiguousarray(pnl[:, order])
 
@@ -291,7 +291,7 @@ def test_order_of_observations_does_not_matter(
 def test_row_has_the_same_bits_alone_and_in_a_block(
     pnl: Array, confidence: str, convention: str, n_spare: int
 ) -> None:
-    """Neither the rows beside it nor how many outcomes are kept change what a row says."""
+    """Results do not depend on other rows or on the number of worst outcomes."""
     together = (
         value_at_risk_of(pnl, confidence, convention),
         expected_shortfall_of(pnl, confidence),

@@ -13,7 +13,7 @@ instruments = st.lists(st.lists(st.integers(0, 3), max_size=6), max_size=5)
 
 @given(instruments)
 def test_first_repeated_position_agrees_with_the_naive_scan(books: list[list[int]]) -> None:
-    """The place in the flat arrays is the naive place in the book plus the book's beginning."""
+    """The flat index is the naive index in the book plus the offset of the book."""
     block = block_of([[(i, 1.0) for i in book] for book in books], [[]] * 4, 0)
     expected = []
     for begin, book in zip(block.offsets, block.books, strict=False):
@@ -30,14 +30,14 @@ def test_books_that_name_each_instrument_once_are_valid(block: Block) -> None:
 
 
 def test_first_of_several_repetitions_is_reported() -> None:
-    """The earliest position that repeats, not the last and not the one that it repeats."""
+    """The result is the first repeating position, not the one that it repeats."""
     block = block_of([[(0, 1.0)], [(1, 1.0), (0, 2.0), (1, 0.0), (0, 3.0)]], [[], []], 0)
 
     assert repeated_positions(block) == [-1, 3]
 
 
-def test_empty_portfolio_repeats_nothing() -> None:
-    """Without positions there is nothing to repeat, between books that do or not."""
+def test_empty_portfolio_has_no_repeated_position() -> None:
+    """It is between a book with a repeated position and one without."""
     block = block_of([[(0, 1.0), (0, 1.0)], [], [(0, 1.0)]], [[]], 0)
 
     assert repeated_positions(block) == [1, -1, -1]

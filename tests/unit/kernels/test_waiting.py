@@ -83,7 +83,7 @@ def test_a_panel_in_float32_is_compiled_last() -> None:
     assert len({one.key for one in standard + others}) == len(standard + others)
 
 
-def test_what_another_process_waits_for_is_compiled_first(
+def test_a_kernel_that_another_process_waits_for_is_compiled_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("risk_tasks.kernels.catalogue.FOLDER", tmp_path)
@@ -110,7 +110,7 @@ def test_two_processes_do_not_compile_at_a_time(tmp_path: Path) -> None:
 
 @pytest.fixture
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No folder of Numba, of the sources or of the user can be written to."""
+    """Make all folders but the temporary one unusable, and return that."""
     blocked = tmp_path / "file"
     blocked.touch()
     monkeypatch.setattr(numba.core.config, "CACHE_DIR", str(blocked / "x"))
@@ -144,7 +144,7 @@ def test_without_another_writable_folder_a_private_temporary_folder_is_used(
 
 
 def test_a_temporary_folder_that_others_can_write_to_is_not_used(nowhere: Path) -> None:
-    """Machine code of another user would be run."""
+    """Otherwise a worker would run machine code of another user."""
     (nowhere / f"risk-tasks-{os.getuid()}").mkdir()
     (nowhere / f"risk-tasks-{os.getuid()}").chmod(0o770)
 

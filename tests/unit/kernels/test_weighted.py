@@ -24,7 +24,7 @@ decays = st.sampled_from([0.5, 0.94, 0.97, 0.999])
 
 
 def size_of(pnl: Array) -> Array:
-    """The largest outcome of each row, by which an error is judged."""
+    """Return the largest magnitude in each row, to which errors are relative."""
     return np.array([max((abs(x) for x in observed(row)), default=0.0) for row in pnl])
 
 
@@ -37,21 +37,21 @@ def ewma_volatilities(pnl: Array, decay: float) -> Array:
 
 @given(outcome_rows(), decays)
 def test_ewma_volatility_agrees_with_its_naive_twin(pnl: Array, decay: float) -> None:
-    """Over what is observed: a missing outcome does not age those before it."""
+    """A missing outcome does not age the earlier ones."""
     expected = [naive.ewma_volatility(observed(row), decay) for row in pnl]
 
     assert_close(ewma_volatilities(pnl, decay), expected, size_of(pnl))
 
 
 def test_the_latest_outcome_weighs_most() -> None:
-    """Weights 4/7, 2/7, 1/7 from the last on; a gap moves nothing."""
+    """The weights are 4/7, 2/7, 1/7 from the last on; a missing outcome does not change them."""
     rows = np.array([[0.0, 0.0, 7.0, NAN], [NAN, 0.0, 7.0, 0.0], [7.0, NAN, 0.0, 0.0]])
 
     assert ewma_volatilities(rows, 0.5).tolist() == [28.0**0.5, 14.0**0.5, 7.0**0.5]
 
 
-def test_nothing_observed_has_no_spread() -> None:
-    """0 without a sign, and no division by no weight."""
+def test_ewma_volatility_without_outcomes_is_0() -> None:
+    """The zero is positive; there is no division by a weight of 0."""
     assert_same_bits(ewma_volatilities(np.full((2, 3), NAN), 0.94), np.zeros(2))
     assert_same_bits(ewma_volatilities(np.empty((1, 0)), 0.94), np.zeros(1))
 
@@ -69,7 +69,7 @@ def age_weighted_values_at_risk(pnl: Array, decay: float, confidence: str) -> Ar
 def test_age_weighted_value_at_risk_is_that_of_its_naive_twin(
     pnl: Array, decay: float, confidence: str
 ) -> None:
-    """Exactly: it is one of the outcomes, for any order of summation."""
+    """It agrees exactly, because it is one of the outcomes."""
     expected = [naive.age_weighted_value_at_risk(observed(row), confidence, decay) for row in pnl]
 
     actual = age_weighted_values_at_risk(pnl, decay, confidence)
@@ -77,8 +77,8 @@ def test_age_weighted_value_at_risk_is_that_of_its_naive_twin(
     np.testing.assert_array_equal(actual, expected)
 
 
-def test_age_weighted_value_at_risk_leaves_the_outcomes_as_they_were() -> None:
-    """What it sorts is its own copy."""
+def test_age_weighted_value_at_risk_does_not_change_its_input() -> None:
+    """It sorts a copy."""
     pnl = np.array([[3.0, -1.0, NAN, 2.0, -5.0]])
     before = pnl.copy()
 
@@ -87,8 +87,8 @@ def test_age_weighted_value_at_risk_leaves_the_outcomes_as_they_were() -> None:
     assert_same_bits(pnl, before)
 
 
-def test_nothing_observed_has_no_loss() -> None:
-    """0 without a sign."""
+def test_age_weighted_value_at_risk_without_outcomes_is_0() -> None:
+    """The zero is positive."""
     none = np.full((2, 3), NAN)
 
     assert_same_bits(age_weighted_values_at_risk(none, 0.98, "0.95"), np.zeros(2))
@@ -104,7 +104,7 @@ def volatility_ratios(pnl: Array, decay: float) -> Array:
 
 @given(outcome_rows(), st.sampled_from([0.9, 0.94, 0.97]))
 def test_scaled_outcomes_are_those_of_the_naive_twin(pnl: Array, decay: float) -> None:
-    """Those that cannot be scaled are left out, in either."""
+    """Both omit the outcomes that cannot be scaled."""
     scaled = pnl * volatility_ratios(pnl, decay)
 
     for row, found in zip(pnl, scaled, strict=True):
@@ -114,7 +114,7 @@ def test_scaled_outcomes_are_those_of_the_naive_twin(pnl: Array, decay: float) -
 
 
 def test_each_outcome_is_scaled_by_the_forecast_before_it() -> None:
-    """Mean square 8; forecasts 8, after a gap 8 still, then 12, and 6 for the day to come."""
+    """The forecasts are the mean square 8, unchanged after the gap, then 12, and 6 for tomorrow."""
     pnl = np.array([[8.0**0.5, NAN, 4.0, 0.0]])
 
     found = volatility_ratios(pnl, 0.5)
@@ -124,7 +124,7 @@ def test_each_outcome_is_scaled_by_the_forecast_before_it() -> None:
 
 
 def test_an_outcome_with_a_forecast_volatility_of_0_is_not_scaled() -> None:
-    """0 stays 0; what moved although nothing was forecast is missing."""
+    """An outcome of 0 remains 0; another one becomes missing."""
     calm = np.zeros((1, 3))
     sudden = np.array([[1.0, 0.0, 0.0, 1.0]])
 
