@@ -153,7 +153,7 @@ def test_every_call_is_in_the_table(answers: Answers) -> None:
     assert called == {agreement.call for agreement in AGREEMENTS}
 
 
-def test_the_installed_versions_are_the_pinned_ones(asked: Libraries) -> None:
+def test_the_installed_versions_are_the_pinned_ones(process: Libraries) -> None:
     """docs/reference/measures.md lists the same pins."""
     pins = dict(line.split("==") for line in table.PINS.read_text().split())
 
