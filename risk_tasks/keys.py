@@ -21,7 +21,7 @@ risk:shard_workers:LANE        zset    workers that lease shards by time last se
 risk:held:WORKER               set     blocks that a worker has started; as the blocks
 risk:holders                   zset    workers that started blocks; until dead and reaped
 risk:quotas                    hash    critical checks a second by client name; no limit
-risk:quota:NAME                hash    the rest of a quota; until it is full again
+risk:quota:NAME                hash    unused part of a quota; until it is full again
 risk:dead                      zset    dead letters by time (server ms); the last 1,000
 risk:dead:ID                   hash    a dead letter: reason, message, stamp; as risk:dead
 risk:lock:reaper               string  the scheduler that reaps; 5 s, renewed
@@ -63,7 +63,7 @@ risk:live:event:ID             string  version after an event of a portfolio; 1 
 risk:live:gone:ID              hash    last version and attempt of a removed portfolio; 1 day
 risk:live:epoch                string  count of changes of the market or the limit set
 risk:live:dirty                zset    portfolios that are due, by start of waiting (server ms)
-risk:live:critical             zset    portfolios that are due in the critical lane, likewise
+risk:live:critical             zset    the same for the critical lane
 risk:live:in_progress          zset    portfolios in computation, by start (server ms)
 risk:live:wake                 list    a token if a portfolio is due
 risk:live:listeners            hash    the last change delivered, by Celery queue
