@@ -1,4 +1,4 @@
-"""One client in many threads, with and without messages that threads share, in alternation."""
+"""Tables of ten threads through one client, with and without shared messages, in alternation."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks import inputs
+from benchmarks.load.books import shares
 from benchmarks.output import print_percentiles, write
 from risk_tasks.client import RiskClient
 from risk_tasks.client.coalescing import ThreadCoalescer
 from risk_tasks.client.connection import Decode, Result
 from risk_tasks.client.options import CallOptions
 from risk_tasks.embedding import FleetPlan, running_fleet
-from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.wire.request import RequestBlock
 
-OUTSTANDING, N_ROUNDS = (500, 1_000, 5_000), 7
+OUTSTANDING, N_THREADS, N_ROUNDS = (500, 1_000, 5_000), 10, 40
 
 _request = ThreadCoalescer.request
 
@@ -36,25 +36,22 @@ def _request_alone(
     return self.connection.request(*prepare(), options, decode)
 
 
-def _latencies(client: RiskClient, portfolios: list[Portfolio]) -> list[float]:
-    """Return the milliseconds of one check in each thread, all of which start together."""
-    start = threading.Event()
+def _latencies(client: RiskClient, tables: list[pa.Table]) -> list[float]:
+    """Return the milliseconds of one call in each thread, all of which start together."""
+    start = threading.Barrier(len(tables))
 
-    def check(portfolio: Portfolio) -> float:
+    def check(table: pa.Table) -> float:
         start.wait()
         started = time.perf_counter()
-        client.check(portfolio)
+        client.check_table(table)
         return (time.perf_counter() - started) * 1e3
 
-    with ThreadPoolExecutor(len(portfolios)) as pool:
-        calls = [pool.submit(check, portfolio) for portfolio in portfolios]
-        start.set()
-        return [call.result() for call in calls]
+    with ThreadPoolExecutor(len(tables)) as pool:
+        return list(pool.map(check, tables))
 
 
 def run() -> None:
-    threading.stack_size(256 << 10)
-    portfolios = inputs.portfolios(max(OUTSTANDING))
+    positions = inputs.table(max(OUTSTANDING), encoded=True)
     ways = {"shared": _request, "alone": _request_alone}
     found: dict[str, list[float]] = {}
     gains: dict[str, list[float]] = {}
@@ -63,18 +60,19 @@ def run() -> None:
         RiskClient(fleet.url, timeout_s=300) as client,
     ):
         client.publish_market(inputs.market(250))
-        client.check_many(portfolios[:1_000])
         for n in OUTSTANDING:
+            tables = shares(positions, n, N_THREADS)
+            _latencies(client, tables)
             for number in range(N_ROUNDS):
                 p95 = {}
                 for way in sorted(ways, reverse=number % 2 == 0):
                     ThreadCoalescer.request = ways[way]  # type: ignore[method-assign]
-                    took = _latencies(client, portfolios[:n])
-                    found.setdefault(f"{n:,} threads, {way}", []).extend(took)
+                    took = _latencies(client, tables)
+                    found.setdefault(f"{n:,} checks, {way}", []).extend(took)
                     p95[way] = float(np.percentile(took, 95))
                 gains.setdefault(f"{n:,}", []).append(1 - p95["shared"] / p95["alone"])
     ThreadCoalescer.request = _request  # type: ignore[method-assign]
-    print_percentiles("ms of one check", found)
+    print_percentiles(f"ms of one call, {N_THREADS} threads", found)
     for n, gain in gains.items():
-        print(f"{n} threads: sharing takes {statistics.median(gain):+.1%} off the p95")
+        print(f"{n} checks outstanding: sharing takes {statistics.median(gain):+.1%} off the p95")
     write("coalescing", {"rounds": N_ROUNDS}, {f"gain at {n}": one for n, one in gains.items()})
