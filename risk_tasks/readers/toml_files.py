@@ -165,7 +165,7 @@ _WINDOW = {"replay": object, "min_coverage": float, "others": float}
 def read_scenarios(path: str | os.PathLike[str]) -> dict[str, Stress]:
     """Return the scenarios of a TOML file by name, in the order of the file.
 
-        A scenario is a table, such as `[crash-2020]`, with one or more of these keys: `shocks` maps
+    A scenario is a table, such as `[crash-2020]`, with one or more of these keys: `shocks` maps
     instruments to relative price changes (-0.2 is a fall of 20 %); `moves` maps instruments to
     absolute changes per unit; `by_tag` maps tags to tables of value and relative change; `others`
     is the relative change of all other instruments. A replay has `replay = [2020-02-20,
