@@ -255,7 +255,7 @@ _SERVER_COUNTERS = {
     "live_recorded": ("live_reports", "Reports of live portfolios that were recorded."),
     "live_late": ("live_late_reports", "Reports that came after a later one."),
     "live_changes": ("live_changes", "Changes of state of limits in the breach stream."),
-    "live_given_up": ("live_abandoned", "Live portfolios that became dead letters."),
+    "live_abandoned": ("live_abandoned", "Live portfolios that became dead letters."),
     "swept_blocks": ("swept_blocks", "Blocks that were removed long past their deadline."),
 }
 _LANE_GAUGES: Mapping[str, tuple[str, Callable[[LaneBacklog], float]]] = {

@@ -163,8 +163,8 @@ class RecomputeStore(Store):
         Returns those of which `max_attempts` attempts failed, each with a new attempt whose result
         states that it was abandoned. They stay in progress until that result is recorded.
         """
-        _, *given_up = self._retry(args=[int(visibility_timeout_s * 1e3), max_attempts, limit])
-        return [_attempt(one) for one in given_up]
+        _, *abandoned = self._retry(args=[int(visibility_timeout_s * 1e3), max_attempts, limit])
+        return [_attempt(one) for one in abandoned]
 
     def counts(self) -> LiveCounts:
         with self._client.pipeline(transaction=True) as pipe:

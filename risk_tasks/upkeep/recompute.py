@@ -151,7 +151,10 @@ def blocks_of(attempts: Sequence[Attempt]) -> Iterator[Sequence[Attempt]]:
 
 
 class LiveRetry:
-    """Retries live portfolios without a result, and gives them up; several may run at a time."""
+    """Retries live portfolios without a result, and abandons those that fail too often.
+
+    Several may run at a time.
+    """
 
     def __init__(
         self,
@@ -171,15 +174,15 @@ class LiveRetry:
         Such a portfolio has a dead letter, and all its limits are not evaluated. It is computed
         again when it or the market changes, or when its dead letter is replayed.
         """
-        given_up = self._store.retry(
+        abandoned = self._store.retry(
             visibility_timeout_s=self._policy.visibility_timeout_s,
             max_attempts=self._policy.max_attempts,
         )
-        for attempt in given_up:
-            self._give_up(attempt)
-        return len(given_up)
+        for attempt in abandoned:
+            self._abandon(attempt)
+        return len(abandoned)
 
-    def _give_up(self, attempt: Attempt) -> None:
+    def _abandon(self, attempt: Attempt) -> None:
         portfolio = attempt.portfolio
         letter_id = self._letters.add_portfolio(
             portfolio.id, attempt.version, attempts=attempt.n_failed, lane=Lane.BATCH.value
@@ -204,4 +207,4 @@ class LiveRetry:
             standings(report, limits),
         )
         self._store.record_all([result], dispatch_message())
-        log.warning("live.given_up", portfolio=portfolio.id, attempts=attempt.n_failed)
+        log.warning("live.abandoned", portfolio=portfolio.id, attempts=attempt.n_failed)

@@ -95,11 +95,11 @@ def decode_answer(data: bytes, check_id: str = "", block_id: str = "") -> Answer
     and `DeadLetterError` for one that became a dead letter.
     """
     if data.startswith(_EXPIRED):
-        raise ReportTimeoutError("No worker started it before its deadline.", check_id=check_id)
+        raise ReportTimeoutError("No worker started the check before its deadline.", check_id=check_id)
     if data.startswith(_DEAD):
         reason = data[len(_DEAD) :].decode(errors="replace")
         raise DeadLetterError(
-            f"Given up: {reason}. It is the dead letter {block_id}.",
+            f"The check was abandoned: {reason}. Its dead letter is {block_id}.",
             check_id=check_id,
             letter_id=block_id,
         )

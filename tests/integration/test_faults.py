@@ -189,11 +189,11 @@ def test_a_late_answer_is_dropped_and_the_next_call_is_right(
     risk = clients(server.url)
     risk.publish_market(market)
     with ThreadPoolExecutor(1) as pool:
-        given_up = pool.submit(risk.check, Portfolio("late", {"AMD": 5.0}), timeout_s=0.3)
+        timed_out = pool.submit(risk.check, Portfolio("late", {"AMD": 5.0}), timeout_s=0.3)
         late = hand.take()
         block = hand.broker.start(late, worker="hand")
         with pytest.raises(ReportTimeoutError):
-            given_up.result(timeout=5)
+            timed_out.result(timeout=5)
     assert hand.broker.finish(late, service.run(block.payload, Stamp(market.id))) is not None
 
     with served_by_hand(hand, service, market.id):

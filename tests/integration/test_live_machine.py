@@ -107,11 +107,11 @@ class RecordingCollector(LiveCollector):
 class RecordingRetry(LiveRetry):
     """Keeps the attempts that were abandoned."""
 
-    given_up: list[Attempt]
+    abandoned: list[Attempt]
 
-    def _give_up(self, attempt: Attempt) -> None:
-        self.given_up.append(attempt)
-        super()._give_up(attempt)
+    def _abandon(self, attempt: Attempt) -> None:
+        self.abandoned.append(attempt)
+        super()._abandon(attempt)
 
 
 class Live(RuleBasedStateMachine):
@@ -264,10 +264,10 @@ class Live(RuleBasedStateMachine):
 
     @rule()
     def take_again(self) -> None:
-        self.retry.given_up = []
+        self.retry.abandoned = []
         self.retry.step()
 
-        for attempt in self.retry.given_up:
+        for attempt in self.retry.abandoned:
             name = attempt.portfolio.id
             self.issued[name] = attempt.number
             limits = ["gross", "net", *(["absent"] if name == "p" else [])]
@@ -324,8 +324,8 @@ class Live(RuleBasedStateMachine):
             self.look(name)
             assert self.portfolios.report(name).version == self.versions[name]
             now = naive_states(name, positions, self.market)
-            given_up = self.redis.exists(f"risk:dead:live-{name}")
-            assert self.states[name] == now or given_up
+            abandoned = self.redis.exists(f"risk:dead:live-{name}")
+            assert self.states[name] == now or abandoned
         assert not list(self.redis.scan_iter(match="risk:result:*"))
         assert self.redis.zcard("risk:ledger") == 0
 

@@ -249,7 +249,7 @@ def test_a_portfolio_that_is_removed_and_set_again_continues_its_versions(live):
     assert live.portfolios.report("p").version == 3
 
 
-def test_an_attempt_without_a_result_is_retried_and_finally_given_up(live):
+def test_an_attempt_without_a_result_is_retried_and_finally_abandoned(live):
     live.portfolios.set(Portfolio("p", {}))
     for n_failed in range(2):
         (attempt,) = live.take()
@@ -266,10 +266,10 @@ def test_an_attempt_without_a_result_is_retried_and_finally_given_up(live):
     (attempt,) = live.take()
     live.recomputing.start([("p", attempt.number)])
 
-    (given_up,) = live.recomputing.retry(visibility_timeout_s=-1, max_attempts=3)
+    (abandoned,) = live.recomputing.retry(visibility_timeout_s=-1, max_attempts=3)
 
-    assert given_up.n_failed == 3
-    assert live.record(given_up, gross=LimitState.NOT_EVALUATED) == 1
+    assert abandoned.n_failed == 3
+    assert live.record(abandoned, gross=LimitState.NOT_EVALUATED) == 1
     assert live.recomputing.counts().in_progress == 0
 
 

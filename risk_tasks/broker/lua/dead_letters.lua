@@ -17,7 +17,7 @@ remove_letter(ARGV[1])
 redis.call('UNLINK', letter)
 redis.call('HSET', letter, 'portfolio', ARGV[2], 'lane', ARGV[3], 'requeues', ARGV[5],
   'envelope', ARGV[6], 'checks', 1)
-redis.call('HINCRBY', 'risk:counters', 'live_given_up', 1)
+redis.call('HINCRBY', 'risk:counters', 'live_abandoned', 1)
 add_letter(ARGV[1], ARGV[4], now_ms(), ARGV[7], ARGV[8])
 return 1
 

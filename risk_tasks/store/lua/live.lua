@@ -281,7 +281,7 @@ return n_changed
 local now = now_ms()
 local ids = redis.call('ZRANGE', 'risk:live:in_progress', '-inf', now - ARGV[1], 'BYSCORE',
   'LIMIT', 0, ARGV[3])
-local given_up, n_again = {}, 0
+local abandoned, n_again = {}, 0
 for _, id in ipairs(ids) do
   local portfolio = PORTFOLIO .. id
   local known = redis.call('HMGET', portfolio, 'failed', 'attempt', 'started', 'events')
@@ -295,10 +295,10 @@ for _, id in ipairs(ids) do
     redis.call('ZADD', 'risk:live:in_progress', now, id)
     local held = redis.call('HMGET', portfolio, 'version', 'attributes')
     local attempt = redis.call('HINCRBY', portfolio, 'attempt', 1)
-    given_up[#given_up + 1] = {id, held[1], attempt, tostring(failed), held[2], {}}
+    abandoned[#abandoned + 1] = {id, held[1], attempt, tostring(failed), held[2], {}}
   end
 end
-return {n_again, unpack(given_up)}
+return {n_again, unpack(abandoned)}
 
 -- script: deliver
 -- Put messages on the queue of a listener, unless another did since the position was read.

@@ -432,7 +432,7 @@ def test_an_invalid_document_is_refused_by_its_field(read, document, error, fiel
 
 def test_an_error_text_with_damaged_bytes_is_still_read():
     """A message that killed its workers may be damaged."""
-    with pytest.raises(DeadLetterError, match="Given up: its workers"):
+    with pytest.raises(DeadLetterError, match="abandoned: its workers"):
         decode_answer(b"!dead its workers \xff")
 
 
