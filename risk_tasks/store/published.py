@@ -74,14 +74,14 @@ class MarketStore(Store):
                     remedy="Give one price for each instrument of the market.",
                 )
         marks = np.empty(len(current.instruments))
-        for place, instrument in enumerate(current.instruments):
+        for index, instrument in enumerate(current.instruments):
             mark = as_finite(prices[instrument])
             if mark is None:
                 raise InvalidMarketError(
                     f"Not a finite number: {prices[instrument]!r}.",
                     field=f"prices[{instrument!r}]",
                 )
-            marks[place] = mark
+            marks[index] = mark
         marked = current.with_prices(marks, as_of=as_of)
         if not self._put(marked, name, b""):
             self._put(marked, name, encode_panel(marked))

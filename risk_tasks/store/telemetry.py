@@ -178,8 +178,8 @@ def read_backlog(client: redis.Redis) -> Backlog:
         with client.pipeline(transaction=False) as pipe:
             for lane in Lane:
                 pipe.hmget(lane_key(lane), "checks", "bytes")
-                for place, queue in enumerate(queues_of(lane, n_shards)):
-                    shard = place - 1 if place else None
+                for index, queue in enumerate(queues_of(lane, n_shards)):
+                    shard = index - 1 if index else None
                     pipe.llen(queue)
                     pipe.zrange(waiting_key(lane, shard), 0, 0, withscores=True)
             pipe.zcard(LEDGER_KEY)

@@ -95,7 +95,9 @@ def decode_answer(data: bytes, check_id: str = "", block_id: str = "") -> Answer
     and `DeadLetterError` for one that became a dead letter.
     """
     if data.startswith(_EXPIRED):
-        raise ReportTimeoutError("No worker started the check before its deadline.", check_id=check_id)
+        raise ReportTimeoutError(
+            "No worker started the check before its deadline.", check_id=check_id
+        )
     if data.startswith(_DEAD):
         reason = data[len(_DEAD) :].decode(errors="replace")
         raise DeadLetterError(
@@ -270,11 +272,11 @@ def encode_columns(answer: AnswerBlock) -> bytes:
     columns: dict[str, pa.Array] = {
         "decision": pa.array(answer.decisions),
         "breach_count": pa.array(answer.breach_counts),
-        **{f"value:{place}": pa.array(column.values) for place, column in enumerate(measured)},
+        **{f"value:{index}": pa.array(column.values) for index, column in enumerate(measured)},
     }
     if _has_outcomes(answer):
-        for place, column in enumerate(measured):
-            columns[f"outcome:{place}"] = pa.array(column.outcomes)
+        for index, column in enumerate(measured):
+            columns[f"outcome:{index}"] = pa.array(column.outcomes)
     for name, rows, kind in (
         ("error", answer.errors, _ERROR_TYPE),
         ("breaches", answer.breaches, pa.list_(BREACH_TYPE)),
@@ -325,9 +327,9 @@ def _read_measures(batch: pa.RecordBatch, measures: str) -> dict[str, MeasureCol
     names = _parse_measures(measures)
     has_outcomes, fine = "outcome:0" in batch.schema.names, np.zeros(len(batch), _CODE)
     columns = {}
-    for place, name in enumerate(names):
-        values = _numbers(batch, f"value:{place}", _NUMBER)
-        outcomes = _numbers(batch, f"outcome:{place}", pa.int8()) if has_outcomes else None
+    for index, name in enumerate(names):
+        values = _numbers(batch, f"value:{index}", _NUMBER)
+        outcomes = _numbers(batch, f"outcome:{index}", pa.int8()) if has_outcomes else None
         _require_numbers(values, outcomes)
         columns[name] = MeasureColumn(values, fine if outcomes is None else outcomes)
     return columns

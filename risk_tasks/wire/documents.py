@@ -119,12 +119,12 @@ def read_limit_set(document: object) -> LimitSet:
     """Return the limit set in `document`; raises `InvalidLimitError` naming the field."""
     read = _convert(document, LimitSetDocument, InvalidLimitError, "limits")
     limits = []
-    for place, row in enumerate(read.limits):
+    for index, row in enumerate(read.limits):
         fields = msgspec.structs.asdict(row)
         try:
             limits.append(Limit(fields.pop("measure"), **fields))
         except InvalidLimitError as error:
-            error.field = f"limits[{place}].{error.field}"
+            error.field = f"limits[{index}].{error.field}"
             raise
     return LimitSet(read.id, limits)
 
@@ -150,7 +150,7 @@ def read_scenarios(document: object) -> dict[str, Stress]:
     return {name: _read_scenario(row, f"scenarios[{name!r}]") for name, row in rows.items()}
 
 
-def _read_scenario(row: Document, place: str) -> Stress:
+def _read_scenario(row: Document, field: str) -> Stress:
     try:
         if "replay" in row:
             window = _convert(row, ReplayDocument, InvalidMarketError, "")
@@ -158,7 +158,7 @@ def _read_scenario(row: Document, place: str) -> Stress:
         read = _convert(row, ScenarioDocument, InvalidMarketError, "")
         return Scenario(read.shocks, moves=read.moves, by_tag=read.by_tag, others=read.others)
     except InvalidMarketError as error:
-        error.field = f"{place}.{(error.field or '').lstrip('.')}".rstrip(".")
+        error.field = f"{field}.{(error.field or '').lstrip('.')}".rstrip(".")
         raise
 
 
@@ -245,10 +245,10 @@ def read_deltas(given: object) -> dict[str, float]:
         )
     deltas = {}
     for instrument, delta in given.items():
-        place, number = f"deltas[{instrument!r}]", as_finite(delta)
+        field, number = f"deltas[{instrument!r}]", as_finite(delta)
         if number is None:
-            raise InvalidPortfolioError(f"Not a finite number: {delta!r}.", field=place)
-        deltas[_name(instrument, place, InvalidPortfolioError)] = number
+            raise InvalidPortfolioError(f"Not a finite number: {delta!r}.", field=field)
+        deltas[_name(instrument, field, InvalidPortfolioError)] = number
     return deltas
 
 
@@ -282,15 +282,15 @@ def read_event_portfolios(given: object) -> list[str] | None:
             remedy="Send several events, or leave portfolio_ids out to check all live portfolios.",
         )
     return [
-        _name(one, f"portfolio_ids[{place}]", InvalidPortfolioError)
-        for place, one in enumerate(ids)
+        _name(one, f"portfolio_ids[{index}]", InvalidPortfolioError)
+        for index, one in enumerate(ids)
     ]
 
 
-def _name(given: object, place: str, error: type[RequestError], remedy: str | None = None) -> str:
+def _name(given: object, field: str, error: type[RequestError], remedy: str | None = None) -> str:
     if not is_name(given):
         raise error(
-            f"Not a name: {given!r}; expected a non-empty text.", field=place, remedy=remedy
+            f"Not a name: {given!r}; expected a non-empty text.", field=field, remedy=remedy
         )
     return str(given)
 
@@ -305,11 +305,10 @@ def _convert(
     document: object,
     kind: type[Model],
     error: type[RequestError | InvalidMarketError],
-    place: str,
+    field: str,
 ) -> Model:
     try:
         return msgspec.convert(document, kind)
     except msgspec.ValidationError as failure:
         message, _, path = str(failure).partition(" - at `$")
-        field = place + path.rstrip("`")
-        raise error(f"{message}.", field=field) from None
+        raise error(f"{message}.", field=field + path.rstrip("`")) from None

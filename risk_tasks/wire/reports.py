@@ -20,7 +20,7 @@ def reports(portfolio_ids: Sequence[str], answers: Sequence[AnswerBlock]) -> lis
 
 def _reports(portfolio_ids: Iterable[str], answer: AnswerBlock) -> list[RiskReport]:
     head, columns, errors = answer.head, answer.columns, answer.errors
-    decisions = [GRAVITY[place] for place in answer.decisions.tolist()]
+    decisions = [GRAVITY[index] for index in answer.decisions.tolist()]
     hashes: Sequence[str | None] = answer.input_hashes or [None] * len(answer)
     # Most rows have no breaches; a lookup for each row would be slow.
     breaches = {row: tuple(of_row) for row, of_row in answer.breaches.items()}
@@ -48,7 +48,7 @@ def _reports(portfolio_ids: Iterable[str], answer: AnswerBlock) -> list[RiskRepo
 # Naming a member of an enumeration looks it up each time.
 _OK, _ERROR = ReportStatus.OK, ReportStatus.ERROR
 #: by the number of an outcome, whether there is a number, its status, and the reason
-_TOLD = [(outcome.has_value, outcome.status.value, outcome.reason) for outcome in Outcome]
+_OUTCOMES = [(outcome.has_value, outcome.status.value, outcome.reason) for outcome in Outcome]
 
 
 @lru_cache(4_096)
@@ -68,7 +68,7 @@ class _MeasureRow(Mapping[str, Measure]):
 
     def __getitem__(self, name: str) -> Measure:
         column = self._columns[name]
-        has_value, status, reason = _TOLD[column.outcomes.item(self._row)]
+        has_value, status, reason = _OUTCOMES[column.outcomes.item(self._row)]
         value = column.values.item(self._row) if has_value else None
         return Measure(value, _unit(name), status, reason)
 

@@ -29,10 +29,10 @@ def _with(**changes: Any) -> bytes:
     message = json.loads(envelope("no-such-block", Lane.NORMAL, ""))
     for path, value in changes.items():
         *parents, name = path.split("__")
-        place = message
+        part = message
         for parent in parents:
-            place = place[parent]
-        place[name.replace("_of_", "-")] = value
+            part = part[parent]
+        part[name.replace("_of_", "-")] = value
     return json.dumps(message).encode()
 
 

@@ -109,8 +109,8 @@ class Watch:
     def _run(self) -> None:
         while not self._stopped.wait(0.05):
             now = time.monotonic()
-            for place in self._look(now):
-                self.worst_s = max(self.worst_s, now - self._served_at[place])
+            for shard in self._look(now):
+                self.worst_s = max(self.worst_s, now - self._served_at[shard])
 
     def _look(self, now: float) -> list[tuple[Lane, int]]:
         """Return the shards without a lease."""

@@ -80,10 +80,10 @@ def change(server) -> Iterator[Callable[..., None]]:
 
 def test_each_listener_receives_the_changes_after_its_position_once_and_in_order(desk, change):
     change()
-    place = desk.stream.last()
+    position = desk.stream.last()
     change()
     desk.listeners.add("all", BEGINNING)
-    desk.listeners.add("later", place)
+    desk.listeners.add("later", position)
 
     for _ in range(2):
         desk.dispatch.step()
@@ -213,7 +213,7 @@ def test_concurrent_dispatches_deliver_each_change_once(desk, change, monkeypatc
     def deliver(_: int) -> None:
         with connect(desk.server.url) as client:
             dispatch = dispatch_on(client)
-            while any(place != desk.stream.last() for place in desk.listeners.all().values()):
+            while any(position != desk.stream.last() for position in desk.listeners.all().values()):
                 dispatch.step()
 
     with ThreadPoolExecutor(4) as several:

@@ -123,8 +123,8 @@ def test_a_block_that_waits_in_a_long_lane_is_not_requeued(server, broker, hand)
     """Only the end that workers read is checked for missing blocks."""
     fetched, *waiting = (send(broker) for _ in range(250))
     assert hand.take() == fetched
-    for place, block_id in enumerate([fetched, *waiting]):
-        age(server, block_id, by_s=1_000 - place)
+    for index, block_id in enumerate([fetched, *waiting]):
+        age(server, block_id, by_s=1_000 - index)
 
     assert broker.reap().requeued == 1
 

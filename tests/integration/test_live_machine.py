@@ -242,10 +242,10 @@ class Live(RuleBasedStateMachine):
         self.hands.append(block)
 
     @precondition(lambda self: self.hands)
-    @rule(place=st.integers(0, 5))
-    def record(self, place: int) -> None:
+    @rule(index=st.integers(0, 5))
+    def record(self, index: int) -> None:
         """Any block that was begun is computed and recorded: late, or once more."""
-        block = self.hands[place % len(self.hands)]
+        block = self.hands[index % len(self.hands)]
         request = decode_request(block.payload)
         self.service.answer(block.payload, block.stamp)
 

@@ -126,7 +126,7 @@ def test_a_time_without_a_time_zone_is_refused(risk, name, prices):
 
 def small(n: int = 1, shift: float = 0.0) -> MarketSnapshot:
     returns = np.linspace(-0.1, 0.1, 5 * n).reshape(5, n) + shift
-    return MarketSnapshot(LATER, [f"I{place}" for place in range(n)], np.ones(n), returns)
+    return MarketSnapshot(LATER, [f"I{index}" for index in range(n)], np.ones(n), returns)
 
 
 def lifetimes(server, *markets: MarketSnapshot) -> list[tuple[int, int]]:

@@ -204,8 +204,8 @@ local function look_at(queue, n, present)
 end
 
 local shards = tonumber(redis.call('GET', 'risk:shards') or 1)
-for place = 6, #ARGV do
-  local lane, present = ARGV[place], {}
+for i = 6, #ARGV do
+  local lane, present = ARGV[i], {}
   local oldest = {[lane] = look_at(lane, 200, present)}
   for shard = 0, shards > 1 and shards - 1 or -1 do
     oldest[lane .. '.' .. shard] = look_at(lane .. '.' .. shard, 20, present)

@@ -77,8 +77,8 @@ local version = next_version(ARGV[1])
 redis.call('HSET', PORTFOLIO .. ARGV[1], 'attributes', ARGV[4])
 redis.call('HDEL', PORTFOLIO .. ARGV[1], 'failed')
 redis.call('UNLINK', POSITIONS .. ARGV[1])
-for place = 5, #ARGV, 2 do
-  redis.call('HSET', POSITIONS .. ARGV[1], ARGV[place], ARGV[place + 1])
+for i = 5, #ARGV, 2 do
+  redis.call('HSET', POSITIONS .. ARGV[1], ARGV[i], ARGV[i + 1])
 end
 -- It is dirty and will be checked under the current market: it is not outdated as well.
 redis.call('ZADD', 'risk:live', 'NX', redis.call('GET', 'risk:live:epoch') or 0, ARGV[1])
@@ -95,9 +95,9 @@ if redis.call('EXISTS', PORTFOLIO .. ARGV[1]) == 0 then return {'unknown'} end
 local seen = version_of_event(ARGV[1], ARGV[2])
 if seen then return {'changed', seen} end
 local positions, sums = POSITIONS .. ARGV[1], {}
-for place = 4, #ARGV, 2 do
-  local sum = tonumber(redis.call('HGET', positions, ARGV[place]) or 0) + tonumber(ARGV[place + 1])
-  if sum ~= sum or math.abs(sum) == math.huge then return {'overflow', ARGV[place]} end
+for i = 4, #ARGV, 2 do
+  local sum = tonumber(redis.call('HGET', positions, ARGV[i]) or 0) + tonumber(ARGV[i + 1])
+  if sum ~= sum or math.abs(sum) == math.huge then return {'overflow', ARGV[i]} end
   sums[#sums + 1] = sum
 end
 for number, sum in ipairs(sums) do
@@ -125,8 +125,8 @@ if seen then return seen end
 local last = redis.call('HMGET', PORTFOLIO .. id, 'version', 'attempt')
 if not last[1] then return false end
 local states = redis.call('HGETALL', STATES .. id)
-for place = 1, #states, 2 do
-  change_state(ARGV[4], id, last[1], 'removed', states[place], states[place + 1], 'ok', '', '')
+for i = 1, #states, 2 do
+  change_state(ARGV[4], id, last[1], 'removed', states[i], states[i + 1], 'ok', '', '')
 end
 local gone = 'risk:live:gone:' .. id
 redis.call('HSET', gone, 'version', last[1], 'attempt', last[2] or 0)
@@ -143,8 +143,8 @@ return tonumber(last[1])
 -- ARGV  1 event id  2 reason  3.. ids
 -- Returns the ids that are not live.
 local now, unknown = now_ms(), {}
-for place = 3, #ARGV do
-  local id = ARGV[place]
+for i = 3, #ARGV do
+  local id = ARGV[i]
   local known = redis.call('HMGET', PORTFOLIO .. id, 'version', 'attempt', 'events')
   if not known[1] then
     unknown[#unknown + 1] = id
@@ -212,9 +212,9 @@ return taken
 -- script: start
 -- Note that a worker computes these attempts.
 -- ARGV  id, attempt, ...
-for place = 1, #ARGV, 2 do
-  if redis.call('HGET', PORTFOLIO .. ARGV[place], 'attempt') == ARGV[place + 1] then
-    redis.call('HSET', PORTFOLIO .. ARGV[place], 'started', ARGV[place + 1])
+for i = 1, #ARGV, 2 do
+  if redis.call('HGET', PORTFOLIO .. ARGV[i], 'attempt') == ARGV[i + 1] then
+    redis.call('HSET', PORTFOLIO .. ARGV[i], 'started', ARGV[i + 1])
   end
 end
 return 1
@@ -251,7 +251,7 @@ if attempt == held[2] then redis.call('ZREM', 'risk:live:in_progress', id) end
 
 local before, n_changed = {}, 0
 local states = redis.call('HGETALL', state_of)
-for place = 1, #states, 2 do before[states[place]] = states[place + 1] end
+for i = 1, #states, 2 do before[states[i]] = states[i + 1] end
 local function set_state(limit, state, standing)
   local was = before[limit] or 'ok'
   before[limit] = nil
@@ -261,10 +261,10 @@ local function set_state(limit, state, standing)
   change_state(ARGV[5], id, version, attempt, limit, was, state, standing, reason)
   n_changed = n_changed + 1
 end
-for place = 7, #ARGV, 3 do set_state(ARGV[place], ARGV[place + 1], ARGV[place + 2]) end
+for i = 7, #ARGV, 3 do set_state(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
 -- Limits that had a state and do not apply any more.
-for place = 1, #states, 2 do
-  if before[states[place]] then set_state(states[place], 'ok', '') end
+for i = 1, #states, 2 do
+  if before[states[i]] then set_state(states[i], 'ok', '') end
 end
 if n_changed > 0 and redis.call('HLEN', 'risk:live:listeners') > 0
   and redis.call('SET', 'risk:live:dispatch', 1, 'NX', 'EX', 5) then
@@ -306,6 +306,6 @@ return {n_again, unpack(abandoned)}
 -- ARGV  1 name of the queue  2 position that was read  3 position after the messages  4.. messages
 -- Returns 1 if they were put on the queue, else 0.
 if redis.call('HGET', 'risk:live:listeners', ARGV[1]) ~= ARGV[2] then return 0 end
-for place = 4, #ARGV do redis.call('LPUSH', KEYS[1], ARGV[place]) end
+for i = 4, #ARGV do redis.call('LPUSH', KEYS[1], ARGV[i]) end
 redis.call('HSET', 'risk:live:listeners', ARGV[1], ARGV[3])
 return 1

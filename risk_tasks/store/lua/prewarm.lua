@@ -6,26 +6,26 @@
 -- Returns the digests whose request is not stored.
 local time = redis.call('TIME')
 local now = (time[1] + time[2] / 1e6) / ARGV[1]
-for place = 4, #ARGV, 2 do
-  local added = math.log(ARGV[place + 1]) / math.log(2) + now
-  local old = redis.call('ZSCORE', KEYS[1], ARGV[place])
+for i = 4, #ARGV, 2 do
+  local added = math.log(ARGV[i + 1]) / math.log(2) + now
+  local old = redis.call('ZSCORE', KEYS[1], ARGV[i])
   if old then
     local high, low = math.max(old, added), math.min(old, added)
     added = high + math.log(1 + 2 ^ (low - high)) / math.log(2)
   end
-  redis.call('ZADD', KEYS[1], added, ARGV[place])
+  redis.call('ZADD', KEYS[1], added, ARGV[i])
 end
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 local surplus = redis.call('ZCARD', KEYS[1]) - ARGV[2]
 if surplus > 0 then
   local lowest = redis.call('ZPOPMIN', KEYS[1], surplus)
-  for place = 1, #lowest, 2 do redis.call('UNLINK', 'risk:popular:' .. lowest[place]) end
+  for i = 1, #lowest, 2 do redis.call('UNLINK', 'risk:popular:' .. lowest[i]) end
 end
 local missing = {}
-for place = 4, #ARGV, 2 do
-  if redis.call('ZSCORE', KEYS[1], ARGV[place])
-    and redis.call('EXPIRE', 'risk:popular:' .. ARGV[place], ARGV[3]) == 0 then
-    missing[#missing + 1] = ARGV[place]
+for i = 4, #ARGV, 2 do
+  if redis.call('ZSCORE', KEYS[1], ARGV[i])
+    and redis.call('EXPIRE', 'risk:popular:' .. ARGV[i], ARGV[3]) == 0 then
+    missing[#missing + 1] = ARGV[i]
   end
 end
 return missing

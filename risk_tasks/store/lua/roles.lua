@@ -4,8 +4,8 @@
 -- ARGV  the names, in the order of their hashes
 -- Returns how many were removed.
 local n = 0
-for place, name in ipairs(ARGV) do
-  if redis.call('EXISTS', KEYS[place + 1]) == 0 then
+for i, name in ipairs(ARGV) do
+  if redis.call('EXISTS', KEYS[i + 1]) == 0 then
     n = n + redis.call('SREM', KEYS[1], name)
   end
 end

@@ -9,13 +9,13 @@ local current = tonumber(redis.call('GET', 'risk:shards') or 1)
 local wanted = tonumber(ARGV[1]) or current
 if wanted ~= current then
   if ARGV[2] == '1' then return {'served', current} end
-  for place = 3, #ARGV do
+  for i = 3, #ARGV do
     for shard = 0, current - 1 do
-      if redis.call('EXISTS', 'risk.' .. ARGV[place] .. '.' .. shard) == 1 then
+      if redis.call('EXISTS', 'risk.' .. ARGV[i] .. '.' .. shard) == 1 then
         return {'waiting', current}
       end
     end
-    redis.call('UNLINK', 'risk:shard_leases:' .. ARGV[place], 'risk:shard_workers:' .. ARGV[place])
+    redis.call('UNLINK', 'risk:shard_leases:' .. ARGV[i], 'risk:shard_workers:' .. ARGV[i])
   end
 end
 redis.call('SET', 'risk:shards', wanted)
@@ -45,20 +45,20 @@ for shard = 0, count - 1 do table.insert(shards, shard) end
 local function assign(lane, workers)
   local leases, held, free = 'risk:shard_leases:' .. lane, {}, {}
   for _, worker in ipairs(workers) do held[worker] = {} end
-  for place, worker in ipairs(redis.call('HMGET', leases, unpack(shards))) do
-    table.insert(held[worker] or free, shards[place])
+  for i, worker in ipairs(redis.call('HMGET', leases, unpack(shards))) do
+    table.insert(held[worker] or free, shards[i])
   end
   table.sort(workers, function(one, other)
     if #held[one] ~= #held[other] then return #held[one] > #held[other] end
     return one < other
   end)
   local least, n_larger = math.floor(count / #workers), count % #workers
-  local function share(place) return least + (place <= n_larger and 1 or 0) end
-  for place, worker in ipairs(workers) do
-    while #held[worker] > share(place) do table.insert(free, table.remove(held[worker])) end
+  local function share(i) return least + (i <= n_larger and 1 or 0) end
+  for i, worker in ipairs(workers) do
+    while #held[worker] > share(i) do table.insert(free, table.remove(held[worker])) end
   end
-  for place, worker in ipairs(workers) do
-    while #held[worker] < share(place) do
+  for i, worker in ipairs(workers) do
+    while #held[worker] < share(i) do
       local shard = table.remove(free, 1)
       table.insert(held[worker], shard)
       redis.call('HSET', leases, shard, worker)
@@ -70,13 +70,13 @@ end
 
 local function late_shards(lane)
   local waiting, late, since = {}, {}, {}
-  for place, shard in ipairs(shards) do
-    waiting[place] = 'risk:waiting:' .. lane .. '.' .. shard
+  for i, shard in ipairs(shards) do
+    waiting[i] = 'risk:waiting:' .. lane .. '.' .. shard
   end
   -- Every worker calls this four times a second: if no block waits, it is one command.
   if redis.call('EXISTS', unpack(waiting)) == 0 then return late end
-  for place, shard in ipairs(shards) do
-    local oldest = redis.call('ZRANGE', waiting[place], 0, 0, 'WITHSCORES')
+  for i, shard in ipairs(shards) do
+    local oldest = redis.call('ZRANGE', waiting[i], 0, 0, 'WITHSCORES')
     if oldest[1] and now - oldest[2] > tonumber(ARGV[4]) then
       table.insert(late, shard)
       since[shard] = tonumber(oldest[2])
@@ -87,22 +87,22 @@ local function late_shards(lane)
 end
 
 local found = {}
-for place = 6, #ARGV do
-  local workers = 'risk:shard_workers:' .. ARGV[place]
+for i = 6, #ARGV do
+  local workers = 'risk:shard_workers:' .. ARGV[i]
   redis.call('ZADD', workers, now, ARGV[1])
   redis.call('ZREMRANGEBYSCORE', workers, '-inf', '(' .. now - ARGV[3])
   redis.call('EXPIRE', workers, 60)
-  table.insert(found, {assign(ARGV[place], redis.call('ZRANGE', workers, 0, -1)),
-    late_shards(ARGV[place])})
+  table.insert(found, {assign(ARGV[i], redis.call('ZRANGE', workers, 0, -1)),
+    late_shards(ARGV[i])})
 end
 return found
 
 -- script: leave
 -- Delete the leases of a worker that stops.
 -- ARGV  1 worker  2.. its lanes
-for place = 2, #ARGV do
-  local leases = 'risk:shard_leases:' .. ARGV[place]
-  redis.call('ZREM', 'risk:shard_workers:' .. ARGV[place], ARGV[1])
+for i = 2, #ARGV do
+  local leases = 'risk:shard_leases:' .. ARGV[i]
+  redis.call('ZREM', 'risk:shard_workers:' .. ARGV[i], ARGV[1])
   local held = redis.call('HGETALL', leases)
   for at = 1, #held, 2 do
     if held[at + 1] == ARGV[1] then redis.call('HDEL', leases, held[at]) end

@@ -25,7 +25,7 @@ def fetches(cycle: LaneCycle, n: int) -> list[list[str]]:
 def lanes_of(queues: list[str]) -> list[str]:
     """The lanes in the order in which they are read; the lists of a lane must be adjacent."""
     lanes = [queue[0] for queue in queues]
-    return [lane for place, lane in enumerate(lanes) if place == 0 or lanes[place - 1] != lane]
+    return [lane for index, lane in enumerate(lanes) if index == 0 or lanes[index - 1] != lane]
 
 
 def test_without_shards_one_fetch_in_twenty_reads_the_last_lane_first():
@@ -45,8 +45,8 @@ def test_a_new_shard_is_read_with_its_lane_and_not_after_the_last_lane(cycle):
     fetches(cycle, 3)
     order.append([(["c"], []), (["n", "n.1", "n.2"], []), (["b", "b.1", "b.2"], [])])
 
-    for place, queues in enumerate(fetches(cycle, RESERVED_SHARE), 4):
-        assert lanes_of(queues) == (["b", "c", "n"] if place % RESERVED_SHARE == 0 else LANES)
+    for index, queues in enumerate(fetches(cycle, RESERVED_SHARE), 4):
+        assert lanes_of(queues) == (["b", "c", "n"] if index % RESERVED_SHARE == 0 else LANES)
         assert set(queues) == {"c", "n", "n.1", "n.2", "b", "b.1", "b.2"}
 
 

@@ -14,7 +14,7 @@ from risk_tasks.wire.request import AttemptMark, decode_request
 
 
 def attempt(name: str, n_failed: int = 0, n_positions: int = 1, number: int = 7) -> Attempt:
-    held = {f"I{place}": 1.0 for place in range(n_positions)}
+    held = {f"I{index}": 1.0 for index in range(n_positions)}
     return Attempt(Portfolio(name, held, version=3), number, n_failed)
 
 

@@ -162,7 +162,7 @@ PORTFOLIOS = [
     Portfolio("b", {}),
     Portfolio("c", {"XOM": 3.0}, nav=7.0),
 ]
-TURNS = [AttemptMark(3, 7), AttemptMark(1, 1), AttemptMark(2**40, 2**41)]
+ATTEMPTS = [AttemptMark(3, 7), AttemptMark(1, 1), AttemptMark(2**40, 2**41)]
 TERMS = Terms(
     parse_measures(["volatility", "value_at_risk@0.95"]),
     MeasureSettings("0.975", 5, "linear"),

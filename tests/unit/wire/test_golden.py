@@ -13,12 +13,12 @@ import pytest
 from risk_tasks.wire import answer, request
 from risk_tasks.wire.answer import decode_answer, encode_answer
 from risk_tasks.wire.request import decode_request, encode_request, pack_portfolios
-from tests.unit.wire.messages import ANSWER, EXPLAINED, PORTFOLIOS, TERMS, TURNS
+from tests.unit.wire.messages import ANSWER, ATTEMPTS, EXPLAINED, PORTFOLIOS, TERMS
 from tests.unit.wire.test_round_trip import assert_same_answer, assert_same_request
 
 FOLDER = Path(__file__).parent / "golden"
 REQUEST = pack_portfolios(PORTFOLIOS, TERMS)
-LIVE = pack_portfolios(PORTFOLIOS, TERMS, TURNS)
+LIVE = pack_portfolios(PORTFOLIOS, TERMS, ATTEMPTS)
 WRITTEN = {
     "request.msgpack": lambda: encode_request(REQUEST),
     "live.msgpack": lambda: encode_request(LIVE),

@@ -30,17 +30,17 @@ from risk_tasks.wire.reports import reports
 from risk_tasks.wire.request import decode_request, pack_portfolios
 from tests.unit.wire.messages import (
     ANSWER,
+    ATTEMPTS,
     EXPLAINED,
     MARKET,
     PORTFOLIOS,
     TERMS,
-    TURNS,
     head_only,
     rewritten,
 )
 
 REQUEST = request.encode_columns(pack_portfolios(PORTFOLIOS, TERMS))
-LIVE = request.encode_columns(pack_portfolios(PORTFOLIOS, TERMS, TURNS))
+LIVE = request.encode_columns(pack_portfolios(PORTFOLIOS, TERMS, ATTEMPTS))
 ANSWERED = answer.encode_columns(ANSWER)
 MARKS, PANEL = encode_marks(MARKET), encode_panel(MARKET)
 
@@ -54,7 +54,7 @@ def read_answer(data):
 READERS = {
     "request": (REQUEST, decode_request),
     "live": (
-        request.encode_columns(pack_portfolios(PORTFOLIOS, TERMS, TURNS)),
+        request.encode_columns(pack_portfolios(PORTFOLIOS, TERMS, ATTEMPTS)),
         decode_request,
     ),
     "answer": (ANSWERED, read_answer),
@@ -129,16 +129,16 @@ def test_a_damaged_message_raises_only_wire_errors(data, read):
 def _damaged(data, dice):
     damaged = bytearray(data)
     for _ in range(dice.randint(1, 3)):
-        place = dice.randrange(len(damaged))
+        index = dice.randrange(len(damaged))
         kind = dice.randrange(4)
         if kind == 0:
-            damaged[place] = dice.randrange(256)
+            damaged[index] = dice.randrange(256)
         elif kind == 1:
-            damaged[place] ^= 1 << dice.randrange(8)
+            damaged[index] ^= 1 << dice.randrange(8)
         elif kind == 2:
-            damaged[place:place] = dice.randbytes(dice.randint(1, 8))
+            damaged[index:index] = dice.randbytes(dice.randint(1, 8))
         else:
-            del damaged[place : place + dice.randint(1, 8)]
+            del damaged[index : index + dice.randint(1, 8)]
     return bytes(damaged)
 
 

@@ -15,7 +15,7 @@ from risk_tasks.wire.answer import encode_rows as encode_answer_rows
 from risk_tasks.wire.reports import reports
 from risk_tasks.wire.request import decode_request, pack_portfolios
 from risk_tasks.wire.request import encode_rows as encode_request_rows
-from tests.unit.wire.messages import ANSWER, PORTFOLIOS, TERMS, TURNS
+from tests.unit.wire.messages import ANSWER, ATTEMPTS, PORTFOLIOS, TERMS
 
 
 def read_answer(data):
@@ -28,7 +28,7 @@ REQUEST = encode_request_rows(pack_portfolios(PORTFOLIOS, TERMS))
 ANSWERED = encode_answer_rows(ANSWER)
 READERS = {
     "request": (REQUEST, decode_request),
-    "live": (encode_request_rows(pack_portfolios(PORTFOLIOS, TERMS, TURNS)), decode_request),
+    "live": (encode_request_rows(pack_portfolios(PORTFOLIOS, TERMS, ATTEMPTS)), decode_request),
     "answer": (ANSWERED, read_answer),
 }
 each_reader = pytest.mark.parametrize(("data", "read"), READERS.values(), ids=READERS.keys())
@@ -38,8 +38,8 @@ def rewritten(data, changes):
     """Return the message with these fields changed; a field is named by its index."""
     line, _, body = data.partition(b"\n")
     fields = msgspec.msgpack.decode(body)
-    for place, value in changes.items():
-        fields[place] = value
+    for index, value in changes.items():
+        fields[index] = value
     return line + b"\n" + msgspec.msgpack.encode(fields)
 
 
@@ -88,8 +88,8 @@ def test_a_damaged_message_raises_only_wire_errors(data, read):
     for _ in range(2_000):
         damaged = bytearray(data)
         for _ in range(dice.randint(1, 3)):
-            place = dice.randrange(len(damaged))
-            damaged[place : place + dice.randrange(3)] = dice.randbytes(dice.randrange(3))
+            index = dice.randrange(len(damaged))
+            damaged[index : index + dice.randrange(3)] = dice.randbytes(dice.randrange(3))
         try:
             read(bytes(damaged))
         except WireError:
@@ -123,8 +123,8 @@ BAD_REQUESTS = {
     "nav too short": {7: [None]},
     "tags too short": {8: [{}]},
     "tags no texts": {8: [{"desk": 1}, {}, {}]},
-    "turns too short": {9: [[1, 1]]},
-    "turns without a number": {9: [[1], [1], [1]]},
+    "too few numbers of an attempt": {9: [[1, 1]]},
+    "attempts without a number": {9: [[1], [1], [1]]},
     "terms too few": {0: ["[]", "{}", ""]},
     "measures unknown": {0: ['["luck"]', "{}", "", "reports"]},
     "measures nested without end": {0: ["[" * 200_000, "{}", "", "reports"]},

@@ -137,12 +137,12 @@ def test_a_block_contains_its_portfolios(portfolios):
 @pytest.mark.parametrize("n", [1, 32_766, 32_767, 32_768, 40_000])
 def test_instruments_keep_their_codes_at_any_number_of_instruments(n):
     """Codes are as wide as needed; the last code is the first that needs the next width."""
-    names = [f"I{place}" for place in range(n)]
+    names = [f"I{index}" for index in range(n)]
     portfolio = Portfolio("p", dict.fromkeys(names, 1.0))
 
     read = decode_request(encode_request(pack_portfolios([portfolio], TERMS)))
 
-    assert [read.instrument_names[place] for place in read.instrument[[0, -1]]] == [
+    assert [read.instrument_names[index] for index in read.instrument[[0, -1]]] == [
         names[0],
         names[-1],
     ]
@@ -368,7 +368,7 @@ def test_an_invalid_report_document_is_refused(document):
 def test_reports_are_in_the_order_of_the_portfolios(several, data):
     """The answers of several blocks are one list, and each row keeps its own values."""
     rows = [(answer, row) for answer in several for row in range(len(answer))]
-    names = [f"p{place}" for place in range(len(rows))]
+    names = [f"p{index}" for index in range(len(rows))]
 
     made = reports(names, several)
 
