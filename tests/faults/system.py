@@ -92,12 +92,12 @@ class System:
         wait_until(lambda: not self.worker.is_alive, 5, "the end of the worker")
         self.worker.restart()
 
-    def await_roles(self, within_s: float = 60) -> None:
+    def await_roles(self, timeout_s: float = 60) -> None:
         """Wait until every role serves."""
         store = RoleStore(connect(self.server.url))
         wait_until(
             lambda: {role.pid for role in self.roles.values()} <= {r.pid for r in store.running()},
-            within_s,
+            timeout_s,
             "roles that serve",
         )
 

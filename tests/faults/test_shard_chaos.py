@@ -126,18 +126,18 @@ class Watch:
 
 
 @contextmanager
-def shouted(risk: RiskClient, portfolios, oracle: Oracle) -> Iterator[None]:
+def under_load(risk: RiskClient, portfolios, oracle: Oracle) -> Iterator[None]:
     """Send chunks to both lanes until stopped, and judge every answer at the end."""
     stopped, sent = threading.Event(), []
 
-    def shout() -> None:
+    def check() -> None:
         dice = random.Random(8)
         while not stopped.wait(0.1):
             chunk = dice.sample(portfolios, 15)
             lane = dice.choice(["normal", "normal", "batch"])
             sent.append((chunk, risk.submit(chunk, priority=lane, timeout_s=120)))
 
-    thread = threading.Thread(target=shout)
+    thread = threading.Thread(target=check)
     thread.start()
     try:
         yield
@@ -164,7 +164,7 @@ def test_twenty_joins_leaves_and_kills_under_load(tmp_path: Path) -> None:
                 workers.join()
             watch = Watch(store, workers)
             wait_until(watch.is_whole, 90, "leases of all shards")
-            with watch, shouted(risk, portfolios, oracle):
+            with watch, under_load(risk, portfolios, oracle):
                 done = []
                 while len(done) < N_EVENTS:
                     leased = set(store.leases(Lane.NORMAL).values())

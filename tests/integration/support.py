@@ -32,15 +32,17 @@ _POLL_S = 0.02
 Found = TypeVar("Found")
 
 
-def wait_until(predicate: Callable[[], Found], within_s: float, what: str = "") -> Found:
-    """Return the first true result of `predicate`; fail after `within_s`."""
-    give_up_at = time.monotonic() + within_s
+def wait_until(predicate: Callable[[], Found], timeout_s: float, what: str = "") -> Found:
+    """Return the first true result of `predicate`; fail after `timeout_s`."""
+    give_up_at = time.monotonic() + timeout_s
     while True:
         found = predicate()
         if found:
             return found
         if time.monotonic() > give_up_at:
-            raise AssertionError(f"Not within {within_s:g} s: {what or predicate}; last: {found!r}")
+            raise AssertionError(
+                f"Not within {timeout_s:g} s: {what or predicate}; last: {found!r}"
+            )
         time.sleep(_POLL_S)
 
 
@@ -141,10 +143,10 @@ class HandWorker:
         self._client = connect(server.url)
         self.broker = BlockBroker(self._client)
 
-    def take(self, lane: Lane = Lane.NORMAL, within_s: float = 3.0) -> str:
+    def take(self, lane: Lane = Lane.NORMAL, timeout_s: float = 3.0) -> str:
         """Take the next message of the lane and return the id of its block."""
-        taken = self._server.client.brpop([lane.queue], within_s)
-        assert taken is not None, f"no message in {lane.queue} within {within_s:g} s"
+        taken = self._server.client.brpop([lane.queue], timeout_s)
+        assert taken is not None, f"no message in {lane.queue} within {timeout_s:g} s"
         block_id: str = json.loads(taken[1])["headers"]["id"]
         return block_id
 
@@ -227,12 +229,12 @@ def running(
             process.wait()
 
 
-def ended(process: subprocess.Popen[bytes], log: Path, within_s: float = 20) -> int:
+def ended(process: subprocess.Popen[bytes], log: Path, timeout_s: float = 20) -> int:
     """Ask a process to stop, and return its exit code."""
     process.send_signal(signal.SIGTERM)
     try:
-        return process.wait(within_s)
+        return process.wait(timeout_s)
     except subprocess.TimeoutExpired:
         raise AssertionError(
-            f"It goes on {within_s:g} s after SIGTERM:\n{log.read_text()}"
+            f"It goes on {timeout_s:g} s after SIGTERM:\n{log.read_text()}"
         ) from None

@@ -301,10 +301,10 @@ def test_a_block_is_stamped_when_it_is_accepted(
     broker, sender, published, market, limits, required, stamped
 ):
     """Names become ids, ids stay, and an unknown name gets an empty stamp."""
-    asked = [published.get(word, word or "") for word in (market, limits)]
+    named = [published.get(word, word or "") for word in (market, limits)]
 
     block_id = sender.send(
-        stamp=StampRequest(*asked, IfMissing.REFUSE if required else IfMissing.NONE)
+        stamp=StampRequest(*named, IfMissing.REFUSE if required else IfMissing.NONE)
     )
 
     expected = tuple(published.get(word, "") for word in stamped)
@@ -450,7 +450,7 @@ def test_a_lane_is_bounded_in_bytes(server, sender, monkeypatch):
         (0, 1_000, (1.0, 1.0)),
         (0, 0, (1.0, 1.0)),
     ],
-    ids=["as it drains", "at least", "at most", "nothing drains", "nobody knows"],
+    ids=["as it drains", "at least", "at most", "nothing drains", "no rate yet"],
 )
 def test_a_full_lane_reports_when_the_block_will_fit(
     server, sender, small_batch, n_settled, within_ms, expected_s

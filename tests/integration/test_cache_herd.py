@@ -39,10 +39,10 @@ class Herd:
             )
         )
 
-    def pushed(self, word, n, within_s=60):
+    def pushed(self, word, n, timeout_s=60):
         """Return what was pushed to `word`, once it is at least `n` values."""
         key = f"{self.prefix}:{word}"
-        wait_until(lambda: self.server.client.llen(key) >= n, within_s, self._logged())
+        wait_until(lambda: self.server.client.llen(key) >= n, timeout_s, self._logged())
         return self.server.client.lrange(key, 0, -1)
 
     def go(self, n):

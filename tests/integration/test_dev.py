@@ -90,7 +90,7 @@ def test_sigterm_stops_all_processes(system):
     """With exit code 0."""
     pids = system.pids()
 
-    assert ended(system.process, system.log, within_s=30) == 0
+    assert ended(system.process, system.log, timeout_s=30) == 0
 
     assert [name for name, pid in pids.items() if not is_gone(pid)] == []
 

@@ -65,7 +65,7 @@ def site(tmp_path_factory) -> Iterator[Site]:
         assert len(path.read_text()) >= 24
         yield Site(ready["flower_url"], ready["broker_url"], path.read_text())
         assert path.read_text() not in system.log.read_text()
-        assert ended(system.process, system.log, within_s=30) == 0
+        assert ended(system.process, system.log, timeout_s=30) == 0
 
 
 @pytest.fixture(scope="module")

@@ -435,10 +435,8 @@ def test_the_payloads_of_dead_letters_are_bounded_too(server, broker, hand, monk
     assert server.client.get(payload_key(ids[1])) == b"payload"
 
 
-def test_dropping_a_letter_removes_its_payload_and_a_waiting_block_cannot_be_dropped(
-    server, broker, hand
-):
-    """Dropping the id of a waiting block is refused, and the block stays complete."""
+def test_removing_a_letter_deletes_its_payload_and_keeps_a_waiting_block(server, broker, hand):
+    """Removing the id of a waiting block is refused, and the block stays complete."""
     dead, waiting = send(broker), send(broker)
     kill(server, broker, hand, dead)
     letters = DeadLetters(server.client)

@@ -30,7 +30,7 @@ from tests.integration.support import Server, unique, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
-WITHIN_S = 30
+TIMEOUT_S = 30
 LIMITS = LimitSet("desk", [Limit("gross_exposure", warn=5e5, hard=1e6, id="gross")])
 
 
@@ -48,8 +48,8 @@ class Live:
         counts = self.recomputing.counts()
         return not (counts.dirty or counts.outdated or counts.in_progress)
 
-    def settle(self, within_s: float = WITHIN_S) -> None:
-        wait_until(self.at_rest, within_s, "everything to be computed")
+    def settle(self, timeout_s: float = TIMEOUT_S) -> None:
+        wait_until(self.at_rest, timeout_s, "everything to be computed")
 
     def lane(self, lane: str = "batch") -> list[int]:
         """Return the checks and the bytes that a lane holds."""
@@ -102,7 +102,7 @@ def test_a_change_that_breaks_a_limit_reaches_the_stream(live):
     assert live.changes(name) == []
 
     live.portfolios.change(name, {"AAPL": 1e5})
-    (change,) = wait_until(lambda: live.changes(name), WITHIN_S)
+    (change,) = wait_until(lambda: live.changes(name), TIMEOUT_S)
 
     standing = change.standing
     assert (change.version, change.before, standing.state) == (2, "ok", "hard")
@@ -161,7 +161,7 @@ def test_a_service_with_celery_only_sets_and_changes_positions(live, app):
 
     def ask(task: str, task_id: str | None = None, **kwargs: Any) -> dict[str, Any]:
         sent = app.send_task(f"risk.{task}", kwargs=kwargs, task_id=task_id, queue="risk.batch")
-        answer = sent.get(timeout=WITHIN_S)
+        answer = sent.get(timeout=TIMEOUT_S)
         sent.forget()
         return answer
 
@@ -202,7 +202,7 @@ def test_a_critical_event_from_celery_is_answered_and_its_reason_reaches_listene
     answers = []
     for _ in range(2):
         sent = app.send_task("risk.critical_event", kwargs=kwargs, queue="risk.critical")
-        answers.append(sent.get(timeout=WITHIN_S))
+        answers.append(sent.get(timeout=TIMEOUT_S))
         sent.forget()
 
     assert answers == [{"status": "ok", "n_portfolios": 1, "unknown_ids": ["nobody"]}] * 2
@@ -211,7 +211,7 @@ def test_a_critical_event_from_celery_is_answered_and_its_reason_reaches_listene
     assert (latest.version, latest.reason) == (3, "exchange halt")
     assert [one.reason for one in live.changes(name)] == [None, "exchange halt"]
     with connect(live.fleet.url) as client:
-        (message,) = wait_until(lambda: client.lrange(queue, 0, -1), WITHIN_S)
+        (message,) = wait_until(lambda: client.lrange(queue, 0, -1), TIMEOUT_S)
         live.listeners.remove(queue)
         client.delete(queue)
     _, change, _ = json.loads(json.loads(message)["body"])
@@ -229,12 +229,12 @@ def test_a_critical_event_is_answered_before_a_full_batch_lane(live):
             for _ in range(60):
                 risk.submit(others, priority="batch", timeout_s=120)
             live.portfolios.critical_event("flash crash", [name])
-            wait_until(lambda: live.lane("critical")[0] == 1, WITHIN_S, "the critical block")
+            wait_until(lambda: live.lane("critical")[0] == 1, TIMEOUT_S, "the critical block")
             assert live.lane() == [60_000, *live.lane()[1:]]
     finally:
         os.kill(worker.pid, signal.SIGCONT)
 
-    latest = wait_until(lambda: of_event(live.portfolios.report(name)), WITHIN_S)
+    latest = wait_until(lambda: of_event(live.portfolios.report(name)), TIMEOUT_S)
     n_waiting, _ = live.lane()
     wait_until(lambda: live.lane()[0] == 0, 120, "an empty lane")
 
@@ -258,8 +258,8 @@ def test_a_listening_queue_receives_each_change_once(live):
     assert len(found_changes) == 10
 
     with connect(live.fleet.url) as client:
-        wait_until(lambda: client.llen(queue) == len(found_changes), WITHIN_S, "messages")
-        wait_until(lambda: live.listeners.all()[queue] == live.stream.last(), WITHIN_S)
+        wait_until(lambda: client.llen(queue) == len(found_changes), TIMEOUT_S, "messages")
+        wait_until(lambda: live.listeners.all()[queue] == live.stream.last(), TIMEOUT_S)
         messages = [json.loads(raw) for raw in reversed(client.lrange(queue, 0, -1))]
         live.listeners.remove(queue)
         client.delete(queue)

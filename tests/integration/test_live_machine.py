@@ -146,7 +146,7 @@ class Live(RuleBasedStateMachine):
         self.recorded: dict[str, tuple[int, int]] = {}
         self.published: dict[tuple[str, str], list[tuple[int, str, str]]] = defaultdict(list)
         self.issued = self.collector.issued = {}
-        self.hands: list[StartedBlock] = []
+        self.started: list[StartedBlock] = []
 
     @initialize()
     def publish(self) -> None:
@@ -223,7 +223,7 @@ class Live(RuleBasedStateMachine):
 
     @rule()
     def fetch(self) -> None:
-        """A worker begins a block; where nothing follows, it died."""
+        """A worker starts a block; if nothing follows, it died."""
         message = self.redis.rpop(Lane.BATCH.queue)
         if message is None:
             return
@@ -239,13 +239,13 @@ class Live(RuleBasedStateMachine):
             ]
         )
         assert self.broker.finish(block_id, b"") is not None
-        self.hands.append(block)
+        self.started.append(block)
 
-    @precondition(lambda self: self.hands)
+    @precondition(lambda self: self.started)
     @rule(index=st.integers(0, 5))
     def record(self, index: int) -> None:
-        """Any block that was begun is computed and recorded: late, or once more."""
-        block = self.hands[index % len(self.hands)]
+        """Any started block is computed and recorded: late, or once more."""
+        block = self.started[index % len(self.started)]
         request = decode_request(block.payload)
         self.service.answer(block.payload, block.stamp)
 
@@ -260,7 +260,7 @@ class Live(RuleBasedStateMachine):
         self.collect()
         while self.redis.llen(Lane.BATCH.queue):
             self.fetch()
-            self.record(len(self.hands) - 1)
+            self.record(len(self.started) - 1)
 
     @rule()
     def take_again(self) -> None:

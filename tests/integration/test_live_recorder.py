@@ -202,18 +202,18 @@ def test_a_dispatch_is_requested_only_if_a_queue_listens(live):
 
 
 def test_only_a_started_attempt_counts_as_failed(live):
-    for name in ("begun", "waits"):
+    for name in ("started", "waits"):
         live.portfolios.set(Portfolio(name, {"AAPL": 1.0}))
     request = live.take()
-    begun = request.portfolio_ids.to_pylist().index("begun")
-    only = pack_portfolios([Portfolio("begun", {})], TERMS, [request.attempts[begun]])
+    started = request.portfolio_ids.to_pylist().index("started")
+    only = pack_portfolios([Portfolio("started", {})], TERMS, [request.attempts[started]])
 
     live.recorder.start(only)
     assert live.store.retry(visibility_timeout_s=-1, max_attempts=9) == []
 
     taken = live.store.take(limit=50, wait_ms=0, max_in_progress=1_000)
     assert {attempt.portfolio.id: attempt.n_failed for attempt in taken.attempts} == {
-        "begun": 1,
+        "started": 1,
         "waits": 0,
     }
 

@@ -31,8 +31,8 @@ def market(seed: int, *, price: float = 10.0) -> MarketSnapshot:
     return MarketSnapshot(moment, ["I0", "I1", "I2"], [price, 20.0, 30.0], returns)
 
 
-def eventually(holds: Callable[[], bool], within_s: float = 40.0) -> None:
-    until_s = time.monotonic() + within_s
+def eventually(holds: Callable[[], bool], timeout_s: float = 40.0) -> None:
+    until_s = time.monotonic() + timeout_s
     while not holds():
         assert time.monotonic() < until_s, "the condition did not become true"
         time.sleep(0.05)

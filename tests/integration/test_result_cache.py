@@ -95,8 +95,8 @@ def computed(monkeypatch) -> list[tuple[int, Sequence[MeasureName]]]:
     return calls
 
 
-def ask(results: ResultCache, block=BLOCK, market=MARKET, settings=SETTINGS, within_s=20.0):
-    until_s = time.monotonic() + within_s
+def ask(results: ResultCache, block=BLOCK, market=MARKET, settings=SETTINGS, timeout_s=20.0):
+    until_s = time.monotonic() + timeout_s
     return results.compute(block, market, NAMES, settings, until_s=until_s)
 
 
@@ -255,7 +255,7 @@ def test_a_result_of_another_worker_is_awaited_and_not_in_time_at_the_deadline(e
     cells = result_cache_module._Cells(BLOCK, MARKET, NAMES[1:], SETTINGS)
     with Flight(holder[0].flights, cells.keys, 30.0) as flight:
         flight.take()
-        late = ask(results, within_s=0.2)
+        late = ask(results, timeout_s=0.2)
         for name in NAMES[1:]:
             assert (late[name].outcomes == Outcome.NOT_IN_TIME).all()
             assert not late[name].has_value.any()

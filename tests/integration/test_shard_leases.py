@@ -207,7 +207,7 @@ def test_late_shards_are_those_whose_oldest_block_waits_longest_wait_first(serve
 
 
 class Fleet:
-    """Workers that renew their leases in turn, with a clock that a test moves."""
+    """Workers that renew their leases one after another, with a clock that a test moves."""
 
     def __init__(self, server, n_shards: int) -> None:
         server.client.flushall()
@@ -372,15 +372,15 @@ class Leasing(RuleBasedStateMachine):
         self.alive[name] = self.paused.pop(name)
         self.alive[name].look()
 
-    @rule(seconds=st.sampled_from([0.25, 0.5, 1.0, 3.75]), turn=st.integers(0, 4))
-    def pass_time(self, seconds, turn) -> None:
+    @rule(seconds=st.sampled_from([0.25, 0.5, 1.0, 3.75]), first=st.integers(0, 4))
+    def pass_time(self, seconds, first) -> None:
         for _ in range(int(seconds / 0.25)):
             self.now_s += 0.25
-            self.tick(turn)
+            self.tick(first)
 
-    def tick(self, turn: int) -> None:
+    def tick(self, first: int) -> None:
         names = sorted(self.alive)
-        for name in names[turn % max(len(names), 1) :] + names[: turn % max(len(names), 1)]:
+        for name in names[first % max(len(names), 1) :] + names[: first % max(len(names), 1)]:
             self.alive[name].look()
         for shard, name in self.leases().items():
             if name in self.alive:

@@ -161,7 +161,7 @@ def deadly_server(server, hand, service, market) -> Iterator[str]:
             broker = BlockBroker(client)
             while not is_done.is_set():
                 try:
-                    block_id = hand.take(within_s=0.2)
+                    block_id = hand.take(timeout_s=0.2)
                 except AssertionError:
                     continue
                 block = broker.start(block_id, worker="mortal")

@@ -1,4 +1,4 @@
-"""The order in which a worker reads its lists, with and without shards."""
+"""The order in which a worker reads its queues, with and without shards."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def fetches(cycle: LaneCycle, n: int) -> list[list[str]]:
 
 
 def lanes_of(queues: list[str]) -> list[str]:
-    """The lanes in the order in which they are read; the lists of a lane must be adjacent."""
+    """The lanes in the order in which they are read; the queues of a lane must be adjacent."""
     lanes = [queue[0] for queue in queues]
     return [lane for index, lane in enumerate(lanes) if index == 0 or lanes[index - 1] != lane]
 
@@ -39,7 +39,7 @@ def test_without_shards_one_fetch_in_twenty_reads_the_last_lane_first():
 
 
 def test_a_new_shard_is_read_with_its_lane_and_not_after_the_last_lane(cycle):
-    """Celery would read a list that was added to a consumer last."""
+    """Celery would read a queue that was added to a consumer last."""
     order = [[(["c"], []), (["n", "n.1"], []), (["b", "b.1"], [])]]
     cycle.follow(lambda: order[-1])
     fetches(cycle, 3)
@@ -50,8 +50,8 @@ def test_a_new_shard_is_read_with_its_lane_and_not_after_the_last_lane(cycle):
         assert set(queues) == {"c", "n", "n.1", "n.2", "b", "b.1", "b.2"}
 
 
-def test_each_of_a_lanes_own_lists_is_read_first_in_turn(cycle):
-    """Otherwise its last list would starve while the first one is full."""
+def test_each_own_queue_of_a_lane_is_read_first_equally_often(cycle):
+    """Otherwise the last queue would starve while the first one is full."""
     cycle.follow(lambda: [(["n", "n.0", "n.1", "n.2"], [])])
 
     first = Counter(queues[0] for queues in fetches(cycle, 40))
@@ -59,7 +59,7 @@ def test_each_of_a_lanes_own_lists_is_read_first_in_turn(cycle):
     assert first == {"n": 10, "n.0": 10, "n.1": 10, "n.2": 10}
 
 
-def test_neighbours_lists_are_read_after_own_lists_of_the_same_lane(cycle):
+def test_late_queues_of_other_workers_are_read_after_own_queues_of_the_same_lane(cycle):
     cycle.follow(lambda: [(["n", "n.0"], ["n.2", "n.1"]), (["b"], ["b.1"])])
 
     assert cycle.consume(9) in (
@@ -68,7 +68,7 @@ def test_neighbours_lists_are_read_after_own_lists_of_the_same_lane(cycle):
     )
 
 
-def test_a_list_without_a_subscription_is_not_read(cycle):
+def test_a_queue_without_a_subscription_is_not_read(cycle):
     """A draining worker has no subscriptions, and kombu has no consumer for a message."""
     cycle.follow(lambda: [(["n", "n.9"], ["n.0"])])
 

@@ -71,8 +71,8 @@ def supplies():
         one.stop()
 
 
-def wait_until(condition, within_s: float = 20.0) -> None:
-    end_s = time.monotonic() + within_s
+def wait_until(condition, timeout_s: float = 20.0) -> None:
+    end_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end_s
         time.sleep(0.01)

@@ -105,7 +105,7 @@ def numbers(kind, *values):
 
 BAD_REQUESTS = {
     "offsets that fall": {2: [0, 3, 2, 3]},
-    "offsets that begin late": {2: [1, 2, 2, 3]},
+    "offsets that start late": {2: [1, 2, 2, 3]},
     "offsets beyond the end": {2: [0, 2, 2, 4]},
     "offsets beyond 64 bits": {2: [0, 2**64 - 1, 2, 3]},
     "offsets too few": {2: [0, 2, 3]},

@@ -21,7 +21,7 @@ from tests.integration.support import environment, unique
 
 pytestmark = pytest.mark.integration
 
-WITHIN_S = 20
+TIMEOUT_S = 20
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def ask(app) -> Callable[..., dict[str, Any]]:
 
     def send(queue: str = "risk.normal", args=None, **kwargs: Any) -> dict[str, Any]:
         result = app.send_task("risk.check", args=args, kwargs=kwargs, queue=queue)
-        document = result.get(timeout=WITHIN_S)
+        document = result.get(timeout=TIMEOUT_S)
         result.forget()
         assert result.task_id
         json.dumps(document, allow_nan=False)
@@ -250,7 +250,7 @@ def test_signatures_of_checks_make_a_group(app, risk, market):
     ]
 
     with allow_join_result():
-        results = group(signatures, app=app).apply_async().get(timeout=WITHIN_S)
+        results = group(signatures, app=app).apply_async().get(timeout=TIMEOUT_S)
 
     assert [result["portfolio_id"] for result in results] == ["a", "b", "c", "d"]
     assert [result.get("code") for result in results] == [
