@@ -42,3 +42,19 @@ def test_without_a_terminal_only_rows_are_printed():
     )
 
     assert (done.stdout, done.stderr) == ("another\none row\n", "")
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones():
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "kernel", "latencies"],
+        cwd=REPOSITORY,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert "Unknown benchmark 'latencies': expected kernel, cache," in done.stderr
+    assert done.stdout == ""
