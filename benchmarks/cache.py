@@ -35,7 +35,7 @@ from risk_tasks.wire.request import Terms, pack_portfolios
 
 N_CHECKS, N_ROUNDS = 1_000, 15
 COSTLY = parse_measures(["monte_carlo_value_at_risk"])
-N_BOOKS, N_ASKED, PHASE_S = 2_000, 50, 20.0
+N_BOOKS, N_PER_CALL, PHASE_S = 2_000, 50, 20.0
 
 
 def run() -> None:
@@ -81,13 +81,13 @@ def _ways(
 ) -> dict[str, Callable[[], object]]:
     standard, terms = parse_measures(None), MeasureSettings()
 
-    def ask(results: ResultCache, names: tuple[MeasureName, ...]) -> object:
+    def compute_through(results: ResultCache, names: tuple[MeasureName, ...]) -> object:
         return results.compute(block, market, names, terms, until_s=time.monotonic() + 600)
 
     return {
-        "known in memory": lambda: ask(local, COSTLY),
-        "known on the server": lambda: ask(remote, COSTLY),
-        "the standard set, cache on": lambda: ask(local, standard),
+        "known in memory": lambda: compute_through(local, COSTLY),
+        "known on the server": lambda: compute_through(remote, COSTLY),
+        "the standard set, cache on": lambda: compute_through(local, standard),
         "the standard set, cache off": lambda: compute(block, market, standard, terms),
     }
 
@@ -98,15 +98,15 @@ def _traffic() -> dict[str, float]:
     for prewarmed in (True, False):
         with _system(prewarmed) as (risk, counts):
             books = inputs.portfolios(N_BOOKS)
-            _ask_for_a_while(risk, books, PHASE_S)
+            _check_repeatedly(risk, books, PHASE_S)
             before = counts.sums()
-            _ask_for_a_while(risk, books, PHASE_S)
+            _check_repeatedly(risk, books, PHASE_S)
             word = "prewarming" if prewarmed else "without prewarming"
             found[f"after the first phase, {word}"] = _ratio(before, _settled(counts))
             before = counts.sums()
             risk.publish_market(_other_panel())
             time.sleep(PHASE_S / 3)
-            _ask_for_a_while(risk, books, PHASE_S)
+            _check_repeatedly(risk, books, PHASE_S)
             found[f"across a new panel, {word}"] = _ratio(before, _settled(counts))
     return found
 
@@ -143,14 +143,14 @@ def _other_panel() -> MarketSnapshot:
     )
 
 
-def _ask_for_a_while(risk: RiskClient, books: list[Portfolio], for_s: float) -> None:
+def _check_repeatedly(risk: RiskClient, books: list[Portfolio], for_s: float) -> None:
     """Check books of a Zipf law (exponent 1.1), fifty per call."""
     dice = np.random.default_rng(9)
     weight = np.arange(1, len(books) + 1) ** -1.1
     until = time.monotonic() + for_s
     while time.monotonic() < until:
-        asked = dice.choice(len(books), N_ASKED, p=weight / weight.sum())
-        risk.check_many([books[one] for one in asked], measures=[str(one) for one in COSTLY])
+        chosen = dice.choice(len(books), N_PER_CALL, p=weight / weight.sum())
+        risk.check_many([books[one] for one in chosen], measures=[str(one) for one in COSTLY])
 
 
 def _settled(counts: CacheCountsStore) -> dict[str, float]:

@@ -28,7 +28,7 @@ N_PORTFOLIOS, N_OBSERVATIONS, N_ROUNDS = 1_000, 1_000, 5
 N_TURNS = 3
 NAV = 1e7
 
-Question = tuple[list[MeasureName], MeasureSettings]
+Request = tuple[list[MeasureName], MeasureSettings]
 
 
 def run() -> None:
@@ -36,13 +36,13 @@ def run() -> None:
     compile_kernels()
     snapshot = inputs.market(N_OBSERVATIONS)
     market, block = MarketArrays.of(snapshot), _block()
-    asked = _questions(market)
-    cost_us: dict[str, list[float]] = {label: [] for label in asked}
+    requests = _requests(market)
+    cost_us: dict[str, list[float]] = {label: [] for label in requests}
     with libraries(_books(block, snapshot)) as process:
         beside = Beside(process, N_OBSERVATIONS)
         for _ in range(N_ROUNDS):
             for _ in range(N_TURNS):
-                for label, (names, settings) in asked.items():
+                for label, (names, settings) in requests.items():
                     started = time.perf_counter()
                     compute(block, market, names, settings)
                     cost_us[label].append((time.perf_counter() - started) / N_PORTFOLIOS * 1e6)
@@ -59,17 +59,17 @@ def run() -> None:
     write("measures", sizes, {**cost_us, **beside.rows()}, beside.versions)
 
 
-def _questions(market: MarketArrays) -> dict[str, Question]:
+def _requests(market: MarketArrays) -> dict[str, Request]:
     """Each measure, the standard set, and what a library has under another convention."""
     suffix = {Qualifier.SCENARIO: ":fall", Qualifier.INSTRUMENT: f":{next(iter(market.index))}"}
     spelled = {name: name + suffix.get(one.qualifier, "") for name, one in MEASURES.items()}
     standard = MeasureSettings(confidence=CONFIDENCE)
-    asked = {name: (parse_measures([spelled[name]]), standard) for name in MEASURES}
-    asked["the standard set"] = (parse_measures(STANDARD_MEASURES), standard)
+    requests = {name: (parse_measures([spelled[name]]), standard) for name in MEASURES}
+    requests["the standard set"] = (parse_measures(STANDARD_MEASURES), standard)
     for one in AGREEMENTS:
         settings = MeasureSettings(confidence=CONFIDENCE, **one.settings)
-        asked.setdefault(one.ours, (parse_measures([spelled[one.measure]]), settings))
-    return asked
+        requests.setdefault(one.ours, (parse_measures([spelled[one.measure]]), settings))
+    return requests
 
 
 def _block() -> PortfolioBlock:

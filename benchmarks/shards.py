@@ -31,7 +31,7 @@ from risk_tasks.store.roles import CacheCountsStore
 from risk_tasks.store.shards import ShardStore
 from risk_tasks.store.telemetry import Slot
 
-N_SHARDS, N_BOOKS, N_ASKED, N_CALLS = 16, 1_000, 50, 60
+N_SHARDS, N_BOOKS, N_PER_CALL, N_CALLS = 16, 1_000, 50, 60
 N_CHECKS, N_ROUNDS = 50_000, 15
 N_LONE, N_OUTSTANDING = 2_000, 300
 MEASURE = "monte_carlo_value_at_risk"
@@ -70,18 +70,18 @@ def _hit_ratios(n_workers: int) -> dict[str, list[float]]:
                         client.check(books[0])
                     before = _settled(counts)
                     # Another seed, so that the results of the other way are not found.
-                    _ask(client, books, seed=2 * turn + number)
+                    _check_books(client, books, seed=2 * turn + number)
                     found[way].append(_ratio(before, _settled(counts)))
     return found
 
 
-def _ask(risk: RiskClient, books: list, seed: int) -> None:
+def _check_books(risk: RiskClient, books: list, seed: int) -> None:
     dice = np.random.default_rng(9)
     weight = np.arange(1, len(books) + 1) ** -1.1
     settings = MeasureSettings(seed=seed)
     for _ in range(N_CALLS):
-        asked = dice.choice(len(books), N_ASKED, p=weight / weight.sum())
-        risk.check_many([books[one] for one in asked], measures=[MEASURE], settings=settings)
+        chosen = dice.choice(len(books), N_PER_CALL, p=weight / weight.sum())
+        risk.check_many([books[one] for one in chosen], measures=[MEASURE], settings=settings)
 
 
 def _settled(counts: CacheCountsStore) -> dict[str, float]:

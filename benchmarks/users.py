@@ -15,7 +15,7 @@ from risk_tasks.model.portfolio import Portfolio
 N_USERS, OUTSTANDING, N_BY_CELERY = 10, (500, 1_000, 5_000, 20_000, 50_000), 2_000
 
 
-async def _ask(url: str, portfolios: list[Portfolio]) -> dict[int, tuple[float, list[float]]]:
+async def _as_users(url: str, portfolios: list[Portfolio]) -> dict[int, tuple[float, list[float]]]:
     """Return for each number outstanding the total time and the time of each check in ms."""
     found: dict[int, tuple[float, list[float]]] = {}
     async with AsyncRiskClient(url, timeout_s=120) as risk:
@@ -42,7 +42,7 @@ async def _ask(url: str, portfolios: list[Portfolio]) -> dict[int, tuple[float, 
 def run() -> None:
     portfolios = inputs.portfolios(max(OUTSTANDING))
     with running_fleet(FleetPlan(n_workers=2, critical_worker=True, scheduler=True)) as fleet:
-        found = asyncio.run(_ask(fleet.url, portfolios))
+        found = asyncio.run(_as_users(fleet.url, portfolios))
     celery = measure(
         "celery",
         inputs.market(250),

@@ -22,13 +22,13 @@ class Beside:
     A call that returns all parts of a book counts for one of them, as ours does.
     """
 
-    def __init__(self, asked: Libraries, n_days: int) -> None:
-        self._asked = asked
+    def __init__(self, process: Libraries, n_days: int) -> None:
+        self._process = process
         self.versions: dict[str, str] = {
             name if name != "numpy" else "their numpy": version
-            for name, version in asked.ask(ask="versions").items()
+            for name, version in process.ask(ask="versions").items()
         }
-        calls, alpha = asked.ask(ask="calls"), tail_probability(CONFIDENCE)
+        calls, alpha = process.ask(ask="calls"), tail_probability(CONFIDENCE)
         self.cost_us: dict[tuple[Agreement, str], list[float]] = {
             (one, way): []
             for one in AGREEMENTS
@@ -73,4 +73,4 @@ class Beside:
 
     def _seconds(self, one: Agreement, way: str) -> float:
         question: dict[str, Any] = {"call": one.call, "way": way, "confidence": CONFIDENCE}
-        return float(self._asked.ask(ask="seconds", **question))
+        return float(self._process.ask(ask="seconds", **question))

@@ -70,8 +70,8 @@ def _plain(number: Any) -> Any:
 if __name__ == "__main__":
     # Deprecations in the code of others.
     warnings.simplefilter("ignore")
-    asked_of = Books.read(Path(sys.argv[1]))
+    books = Books.read(Path(sys.argv[1]))
     # Libraries print to standard output; only the answer may go there.
     answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
-        print(json.dumps(answer(asked_of, json.loads(line))), file=answers, flush=True)
+        print(json.dumps(answer(books, json.loads(line))), file=answers, flush=True)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from benchmarks import inputs
-from benchmarks.load.driving import Ask
+from benchmarks.load.driving import Request
 from risk_tasks.client import RiskClient
 from risk_tasks.errors import RiskTasksError
 from risk_tasks.model.market import MarketSnapshot
@@ -44,11 +44,11 @@ def shares(positions: pa.Table, n: int, n_users: int) -> list[pa.Table]:
     return found
 
 
-def asking(risk: RiskClient, table: pa.Table, **options: Any) -> Ask:
+def table_request(risk: RiskClient, table: pa.Table, **options: Any) -> Request:
     """Return a function that checks `table` once; an error counts for all of its portfolios."""
     n = len(table) // inputs.N_POSITIONS
 
-    def ask() -> tuple[int, int]:
+    def request() -> tuple[int, int]:
         try:
             answer = risk.check_table(table, market=MARKET, **options)
         except RiskTasksError:
@@ -56,8 +56,8 @@ def asking(risk: RiskClient, table: pa.Table, **options: Any) -> Ask:
         n_ok = pc.sum(pc.equal(answer["status"], "ok")).as_py() or 0
         return n, n - n_ok
 
-    return ask
+    return request
 
 
-def askings(risk: RiskClient, tables: Sequence[pa.Table], **options: Any) -> list[Ask]:
-    return [asking(risk, table, **options) for table in tables]
+def table_requests(risk: RiskClient, tables: Sequence[pa.Table], **options: Any) -> list[Request]:
+    return [table_request(risk, table, **options) for table in tables]

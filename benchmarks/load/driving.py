@@ -18,8 +18,8 @@ from risk_tasks.histograms import Durations
 #: between the start of the users and the first due call
 _LEAD_S = 0.05
 
-#: calls once; returns the number of checks and the number without a good answer
-Ask = Callable[[], tuple[int, int]]
+#: sends one call; returns the number of checks and the number without a good answer
+Request = Callable[[], tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +54,22 @@ class Call:
     n_failed: int
 
 
-def drive(asks: Sequence[Ask], schedule: Schedule, goes_on: Callable[[int], bool]) -> list[Call]:
-    """Let one user per function in `asks` call it while `goes_on` of the call's number is true."""
+def drive(
+    requests: Sequence[Request], schedule: Schedule, goes_on: Callable[[int], bool]
+) -> list[Call]:
+    """Let one user per request send it while `goes_on` of the number of the call is true."""
 
-    def user(ask: Ask) -> list[Call]:
+    def user(request: Request) -> list[Call]:
         calls: list[Call] = []
         while goes_on(len(calls)):
             due_s = schedule.await_due(len(calls))
-            n_checks, n_failed = ask()
+            n_checks, n_failed = request()
             took_s = time.perf_counter() - due_s
             calls.append(Call(len(calls), due_s, took_s, n_checks, n_failed))
         return calls
 
-    with ThreadPoolExecutor(len(asks)) as users:
-        return [call for calls in users.map(user, asks) for call in calls]
+    with ThreadPoolExecutor(len(requests)) as users:
+        return [call for calls in users.map(user, requests) for call in calls]
 
 
 def by_round(calls: Iterable[Call]) -> list[Durations]:

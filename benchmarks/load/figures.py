@@ -24,7 +24,7 @@ class Times:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Measurement:
     """One way to call at a level: times, checks per second, and checks without a good answer."""
 
     times: Times
@@ -37,13 +37,13 @@ class Level:
     """`outstanding` checks at once: as blocks, as single checks, and sequentially."""
 
     outstanding: int
-    blocks: Asked
-    singles: Asked
-    sequential: Asked
+    blocks: Measurement
+    singles: Measurement
+    sequential: Measurement
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class LaneSample:
     """A sample of the lane: seconds since the load began, its checks, the age of the oldest."""
 
     at_s: float
@@ -68,13 +68,13 @@ class NormalLoad:
     """
 
     per_s: float
-    looks: tuple[Look, ...]
+    samples: tuple[LaneSample, ...]
     depth_after: int
     percentiles: tuple[PercentilePair, ...] = ()
 
     @property
     def oldest_age_s(self) -> float:
-        return max((look.oldest_age_s for look in self.looks), default=0.0)
+        return max((sample.oldest_age_s for sample in self.samples), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +94,12 @@ class Kills:
 
     killed_s: tuple[float, ...]
     calls_s: tuple[tuple[float, float], ...]
-    n_asked: int
+    n_checks: int
     n_failed: int
 
     @property
     def availability(self) -> float:
-        return 1.0 - self.n_failed / self.n_asked
+        return 1.0 - self.n_failed / self.n_checks
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,7 @@ def _availability(figures: Figures, targets: Targets) -> Criterion:
     kills = figures.kills
     if kills is None:
         return Criterion(name, "not run", promised, None)
-    found = f"{kills.availability:.2%} of {kills.n_asked:,}, {len(kills.killed_s)} kills"
+    found = f"{kills.availability:.2%} of {kills.n_checks:,}, {len(kills.killed_s)} kills"
     if not kills.killed_s:
         return Criterion(name, found, promised, passed=False)
     return Criterion(name, found, promised, kills.availability >= targets.availability)

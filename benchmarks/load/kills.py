@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 
-from benchmarks.load.books import askings
+from benchmarks.load.books import table_requests
 from benchmarks.load.driving import Schedule, drive
 from benchmarks.load.figures import Kills
 from risk_tasks.client import RiskClient
@@ -35,14 +35,14 @@ def measure(fleet: Fleet, tables: Sequence[pa.Table], n_kills: int, calls_per_s:
     """Kill the workers of `fleet` sequentially while every user calls at a steady rate."""
     over, killed_at = threading.Event(), list[float]()
     with RiskClient(fleet.url, timeout_s=ANSWER_WITHIN_S) as risk:
-        asks = askings(risk, tables)
-        for ask in asks:
-            ask()
+        requests = table_requests(risk, tables)
+        for request in requests:
+            request()
         schedule = Schedule.soon(1 / calls_per_s)
         killer = threading.Thread(target=_kill, args=(fleet, n_kills, killed_at, over))
         with reviving(fleet):
             killer.start()
-            calls = drive(asks, schedule, lambda _: not over.is_set())
+            calls = drive(requests, schedule, lambda _: not over.is_set())
             killer.join()
     return Kills(
         tuple(at_s - schedule.first_s for at_s in killed_at),

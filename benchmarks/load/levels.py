@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from benchmarks.load.books import MARKET, askings, shares
-from benchmarks.load.driving import Ask, Call, Schedule, by_round, drive
-from benchmarks.load.figures import Asked, Level, times_of
+from benchmarks.load.books import MARKET, shares, table_requests
+from benchmarks.load.driving import Call, Request, Schedule, by_round, drive
+from benchmarks.load.figures import Level, Measurement, times_of
 from benchmarks.load.judging import LEVEL_MS
 from benchmarks.load.plan import Plan
 from benchmarks.load.sequential import SequentialEngine
@@ -36,27 +36,29 @@ def measure(
     """Return the figures of one level; `positions` holds at least `portfolios`."""
     with RiskClient(url, timeout_s=_TIMEOUT_S) as risk:
         blocks = _blocks(risk, shares(positions, outstanding, plan.users), plan.rounds)
-    asked = list(portfolios[:outstanding])
-    singles = asyncio.run(_singles(url, asked, plan.users, plan.rounds_beside))
-    sequential = engine.measure(asked, plan.rounds_beside)
+    first = list(portfolios[:outstanding])
+    singles = asyncio.run(_singles(url, first, plan.users, plan.rounds_beside))
+    sequential = engine.measure(first, plan.rounds_beside)
     return Level(outstanding, blocks, singles, sequential)
 
 
-def _blocks(risk: RiskClient, tables: Sequence[pa.Table], n_rounds: int) -> Asked:
+def _blocks(risk: RiskClient, tables: Sequence[pa.Table], n_rounds: int) -> Measurement:
     """Every user checks its own table when a round is due."""
-    asks = askings(risk, tables)
-    n_checks = sum(ask()[0] for ask in asks)
-    warm_s = statistics.median(_longest_s(asks) for _ in range(_WARM_ROUNDS))
+    requests = table_requests(risk, tables)
+    n_checks = sum(request()[0] for request in requests)
+    warm_s = statistics.median(_longest_s(requests) for _ in range(_WARM_ROUNDS))
     schedule = Schedule.soon(max(LEVEL_MS.get(n_checks, 0.0) / 1e3, warm_s) * _SLACK)
-    return _asked(drive(asks, schedule, lambda number: number < n_rounds))
+    return _measurement(drive(requests, schedule, lambda number: number < n_rounds))
 
 
-def _longest_s(asks: Sequence[Ask]) -> float:
+def _longest_s(requests: Sequence[Request]) -> float:
     """Return how long one round takes."""
-    return max(call.took_s for call in drive(asks, Schedule.soon(0.0), lambda n: n < 1))
+    return max(call.took_s for call in drive(requests, Schedule.soon(0.0), lambda n: n < 1))
 
 
-async def _singles(url: str, portfolios: Sequence[Portfolio], n_users: int, n_rounds: int) -> Asked:
+async def _singles(
+    url: str, portfolios: Sequence[Portfolio], n_users: int, n_rounds: int
+) -> Measurement:
     """Every user awaits its share of the checks, each as a single call, when a round is due."""
     async with AsyncRiskClient(url, timeout_s=_TIMEOUT_S) as risk:
 
@@ -70,22 +72,24 @@ async def _singles(url: str, portfolios: Sequence[Portfolio], n_users: int, n_ro
         async def user(own: Sequence[Portfolio], number: int, due_s: float) -> list[Call]:
             return await asyncio.gather(*(one(each, number, due_s) for each in own))
 
-        async def ask(number: int, due_s: float) -> list[Call]:
+        async def one_round(number: int, due_s: float) -> list[Call]:
             await asyncio.sleep(max(due_s - time.perf_counter(), 0.0))
-            own = [portfolios[place::n_users] for place in range(n_users)]
+            own = [portfolios[user_number::n_users] for user_number in range(n_users)]
             found = await asyncio.gather(*(user(each, number, due_s) for each in own))
             return [call for calls in found for call in calls]
 
-        warm_s = max(call.took_s for call in await ask(0, time.perf_counter()))
+        warm_s = max(call.took_s for call in await one_round(0, time.perf_counter()))
         schedule = Schedule.soon(warm_s * _SLACK)
-        return _asked([call for n in range(n_rounds) for call in await ask(n, schedule.due_s(n))])
+        return _measurement(
+            [call for n in range(n_rounds) for call in await one_round(n, schedule.due_s(n))]
+        )
 
 
-def _asked(calls: Sequence[Call]) -> Asked:
+def _measurement(calls: Sequence[Call]) -> Measurement:
     """`per_s` is the number of checks of a round by the time until its last answer."""
     rounds = by_round(calls)
     times = times_of(rounds)
     slowest_s = [one.percentile_s(100) or 0.0 for one in rounds]
     n_checks = sum(call.n_checks for call in calls)
     n_failed = sum(call.n_failed for call in calls)
-    return Asked(times, n_checks / sum(slowest_s), n_failed)
+    return Measurement(times, n_checks / sum(slowest_s), n_failed)

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import pyarrow as pa
 import redis
 
-from benchmarks.load.books import askings
+from benchmarks.load.books import table_requests
 from benchmarks.load.driving import Call, Schedule, drive
-from benchmarks.load.figures import Look, NormalLoad, PercentilePair
+from benchmarks.load.figures import LaneSample, NormalLoad, PercentilePair
 from risk_tasks.client import RiskClient
 from risk_tasks.connection import connect
 from risk_tasks.histograms import Durations
@@ -21,7 +21,7 @@ from risk_tasks.queues import Lane
 from risk_tasks.store.telemetry import read_backlog
 
 SHARE = 0.5
-_LOOK_EVERY_S = 0.1
+_SAMPLE_EVERY_S = 0.1
 #: workers write their measurements about once a second
 _WRITTEN_WITHIN_S = 1.2
 #: how long an answered check may still be counted as waiting
@@ -33,21 +33,21 @@ def measure(
 ) -> NormalLoad:
     """Check all `tables`, one per user, at half the rate of a round that takes `round_s`."""
     every_s = round_s / SHARE
-    looks: list[Look] = []
+    samples: list[LaneSample] = []
     with RiskClient(url, timeout_s=lasting_s + 30) as risk, connect(url) as client:
-        asks = askings(risk, tables)
-        n_checks = sum(ask()[0] for ask in asks)
+        requests = table_requests(risk, tables)
+        n_checks = sum(request()[0] for request in requests)
         _settled(client)
         schedule, over = Schedule.soon(every_s), threading.Event()
-        watcher = threading.Thread(target=_watch, args=(client, schedule, over, looks))
+        watcher = threading.Thread(target=_watch, args=(client, schedule, over, samples))
         watcher.start()
         try:
-            calls = drive(asks, schedule, lambda number: number * every_s < lasting_s)
+            calls = drive(requests, schedule, lambda number: number * every_s < lasting_s)
         finally:
             over.set()
             watcher.join()
         percentiles = _by_status(client, calls, lasting_s)
-        return NormalLoad(n_checks / every_s, tuple(looks), _settled(client), percentiles)
+        return NormalLoad(n_checks / every_s, tuple(samples), _settled(client), percentiles)
 
 
 def _by_status(
@@ -70,21 +70,21 @@ def _by_status(
 
 
 def _watch(
-    client: redis.Redis, schedule: Schedule, over: threading.Event, looks: list[Look]
+    client: redis.Redis, schedule: Schedule, over: threading.Event, samples: list[LaneSample]
 ) -> None:
-    while not over.wait(_LOOK_EVERY_S):
-        looks.append(_look(client, schedule.first_s))
+    while not over.wait(_SAMPLE_EVERY_S):
+        samples.append(_sample(client, schedule.first_s))
 
 
-def _look(client: redis.Redis, since_s: float) -> Look:
+def _sample(client: redis.Redis, since_s: float) -> LaneSample:
     # Only the slots: merging all histograms of the status would take time from the users.
     lane = read_backlog(client).lanes[Lane.NORMAL]
-    return Look(time.perf_counter() - since_s, lane.n_checks, lane.oldest_age_s or 0.0)
+    return LaneSample(time.perf_counter() - since_s, lane.n_checks, lane.oldest_age_s or 0.0)
 
 
 def _settled(client: redis.Redis) -> int:
     """Return the checks that the lane still holds, when it is empty or after some seconds."""
     give_up_s = time.perf_counter() + _SETTLED_WITHIN_S
-    while (depth := _look(client, 0.0).depth) and time.perf_counter() < give_up_s:
-        time.sleep(_LOOK_EVERY_S)
+    while (depth := _sample(client, 0.0).depth) and time.perf_counter() < give_up_s:
+        time.sleep(_SAMPLE_EVERY_S)
     return depth

@@ -19,11 +19,11 @@ th, td { text-align: left; padding: .2rem .6rem; border-bottom: 1px solid #ddd }
 svg { max-width: 100%; height: auto }
 """
 _CLASSES = {"pass": "pass", "FAIL": "fail", "not judged": "open"}
-_HOW = """A level of N means N checks outstanding at once. Blocks: each user asks for a table of its
+_HOW = """A level of N means N checks outstanding at once. Blocks: each user checks a table of its
 share. Single: each check is awaited alone. One by one: a loop in one process, in NumPy. Times run
-from when a call was due, not from when it was sent, so that what waits behind a stall is counted;
-each number is the median over rounds of that round's, and worst the longest of all rounds. x is how
-many times shorter the mean is than one by one."""
+from when a call was due, not from when it was sent, so that waiting behind a stall counts. Each
+number is the median over rounds, and worst is the longest time of all rounds. x is the mean of
+one by one, divided by the mean of the row."""
 
 
 def page(report: Report) -> str:

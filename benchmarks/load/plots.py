@@ -104,7 +104,7 @@ def _times(levels: tuple[Level, ...]) -> Any:
 def _depth(normal: NormalLoad) -> Any:
     title = "Checks in the lane at normal load, by second"
     chart = pygal.XY(**_options(title, show_dots=False, show_legend=False))
-    chart.add("checks", [(look.at_s, look.depth) for look in normal.looks])
+    chart.add("checks", [(sample.at_s, sample.depth) for sample in normal.samples])
     return chart
 
 

@@ -7,7 +7,7 @@ import time
 
 import pyarrow as pa
 
-from benchmarks.load.books import asking
+from benchmarks.load.books import table_request
 from benchmarks.load.figures import Repeats
 from risk_tasks.client import RiskClient
 from risk_tasks.connection import connect
@@ -28,11 +28,11 @@ def measure(url: str, table: pa.Table, n_repeats: int) -> Repeats:
     began = time.monotonic()
     settings = MeasureSettings(seed=time.time_ns() % 2**62)
     with RiskClient(url, timeout_s=120) as risk, connect(url) as client:
-        ask = asking(risk, table, measures=_MEASURES, settings=settings)
+        request = table_request(risk, table, measures=_MEASURES, settings=settings)
         took_ms = []
         for _ in range(n_repeats + 1):
             started = time.perf_counter()
-            n_portfolios, _ = ask()
+            n_portfolios, _ = request()
             took_ms.append((time.perf_counter() - started) * 1e3)
         time.sleep(_WRITTEN_WITHIN_S)
         window_s = time.monotonic() - began + 2 * SLOT_S

@@ -13,8 +13,8 @@ from contextlib import ExitStack
 
 import pyarrow as pa
 
-from benchmarks.load.books import asking, publish
-from benchmarks.load.driving import Ask
+from benchmarks.load.books import publish, table_request
+from benchmarks.load.driving import Request
 from benchmarks.load.figures import Scaling
 from risk_tasks.client import RiskClient
 from risk_tasks.embedding import FleetPlan, running_fleet
@@ -31,14 +31,14 @@ COSTLY = (
 def measure(table: pa.Table, workers: tuple[int, ...], n_rounds: int) -> Scaling:
     """Call fleets of different sizes in turns, so that a slow moment affects all of them."""
     with ExitStack() as stack:
-        asks: dict[tuple[str, int], Ask] = {}
+        requests: dict[tuple[str, int], Request] = {}
         for n in workers:
             fleet = stack.enter_context(running_fleet(FleetPlan(n_workers=n)))
             risk = stack.enter_context(RiskClient(fleet.url, timeout_s=60))
             publish(risk)
-            asks["standard", n] = asking(risk, table)
-            asks["costly", n] = asking(risk, table, measures=COSTLY)
-        per_s = _in_turns(asks, n_rounds)
+            requests["standard", n] = table_request(risk, table)
+            requests["costly", n] = table_request(risk, table, measures=COSTLY)
+        per_s = _in_turns(requests, n_rounds)
     standard, costly = (
         tuple(statistics.median(per_s[what, n]) for n in workers) for what in ("standard", "costly")
     )
@@ -46,14 +46,14 @@ def measure(table: pa.Table, workers: tuple[int, ...], n_rounds: int) -> Scaling
 
 
 def _in_turns(
-    asks: dict[tuple[str, int], Ask], n_rounds: int
+    requests: dict[tuple[str, int], Request], n_rounds: int
 ) -> dict[tuple[str, int], list[float]]:
-    found: dict[tuple[str, int], list[float]] = {key: [] for key in asks}
-    for ask in [*asks.values()] * 2:
-        ask()
+    found: dict[tuple[str, int], list[float]] = {key: [] for key in requests}
+    for request in [*requests.values()] * 2:
+        request()
     for _ in range(n_rounds):
-        for key, ask in asks.items():
+        for key, request in requests.items():
             started = time.perf_counter()
-            n_checks, n_failed = ask()
+            n_checks, n_failed = request()
             found[key].append((n_checks - n_failed) / (time.perf_counter() - started))
     return found

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.load.figures import Asked, times_of
+from benchmarks.load.figures import Measurement, times_of
 from benchmarks.peers import job
 from risk_tasks.histograms import Durations
 from risk_tasks.model.market import MarketSnapshot
@@ -18,14 +18,14 @@ class SequentialEngine:
     """The workers of other queues in `benchmarks.peers` compute the same, behind their queues."""
 
     def __init__(self, snapshot: MarketSnapshot) -> None:
-        index = {name: place for place, name in enumerate(snapshot.instruments)}
+        index = {name: index for index, name in enumerate(snapshot.instruments)}
         panel = np.ascontiguousarray(snapshot.returns.T)
         self._market = job.Market(index, np.asarray(snapshot.prices), panel)
 
     def check(self, portfolio: Portfolio) -> dict[str, float]:
         return job.check_in(self._market, {"positions": portfolio.positions})
 
-    def measure(self, portfolios: Sequence[Portfolio], n_rounds: int) -> Asked:
+    def measure(self, portfolios: Sequence[Portfolio], n_rounds: int) -> Measurement:
         """All checks are outstanding from the start of a round; each waits for those before it."""
         rounds, took_s = [], 0.0
         for _ in range(n_rounds):
@@ -39,4 +39,4 @@ class SequentialEngine:
             for end in ended:
                 times.add(end - started)
             rounds.append(times)
-        return Asked(times_of(rounds), len(portfolios) * n_rounds / took_s, 0)
+        return Measurement(times_of(rounds), len(portfolios) * n_rounds / took_s, 0)

@@ -23,7 +23,7 @@ class Rows:
 
 
 def level_rows(levels: Sequence[Level]) -> Rows:
-    headings = ("outstanding", "asked", "mean", "p95", "p99", "worst", "target", "checks/s", "x")
+    headings = ("outstanding", "sent as", "mean", "p95", "p99", "worst", "target", "checks/s", "x")
     rows = [row for each in levels for row in _of(each)]
     return Rows("Response times, ms", headings, rows, is_numbers=True)
 
@@ -35,16 +35,16 @@ def _of(level: Level) -> Iterator[tuple[str, ...]]:
         "one by one": level.sequential,
     }
     target_ms = LEVEL_MS.get(level.outstanding)
-    for word, asked in ways.items():
-        times = asked.times
-        held = f"{target_ms:,.0f}" if target_ms is not None and asked is level.blocks else ""
+    for word, found in ways.items():
+        times = found.times
+        held = f"{target_ms:,.0f}" if target_ms is not None and found is level.blocks else ""
         faster = level.sequential.times.mean_ms / times.mean_ms
         yield (
-            f"{level.outstanding:,}" if asked is level.blocks else "",
+            f"{level.outstanding:,}" if found is level.blocks else "",
             word,
             *(f"{ms:,.1f}" for ms in (times.mean_ms, times.p95_ms, times.p99_ms, times.worst_ms)),
             held,
-            f"{asked.per_s:,.0f}",
+            f"{found.per_s:,.0f}",
             f"{faster:,.1f}",
         )
 
@@ -58,7 +58,7 @@ def other_rows(figures: Figures) -> Rows:
     """One line for each stage other than the levels."""
     rows: list[tuple[str, ...]] = []
     if figures.normal is not None:
-        deepest = max((look.depth for look in figures.normal.looks), default=0)
+        deepest = max((sample.depth for sample in figures.normal.samples), default=0)
         rows.append(("normal load", f"{figures.normal.per_s:,.0f} checks/s, {deepest:,} at most"))
     if figures.repeats is not None:
         one = figures.repeats

@@ -27,7 +27,7 @@ def batch(name: str, arguments: list[Any]) -> list[Any]:
         check_message.apply_async((message,), argsrepr="checks")
         for message in batched.messages(arguments)
     ]
-    return batched.reports([result.get(timeout=runner.PATIENCE_S) for result in sent])
+    return batched.reports([result.get(timeout=runner.TIMEOUT_S) for result in sent])
 
 
 def single(name: str, argument: Any) -> Any:

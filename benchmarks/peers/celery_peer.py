@@ -23,11 +23,11 @@ WORKER = [
 
 def batch(name: str, arguments: list[Any]) -> list[Any]:
     sent = [TASKS[name].delay(argument) for argument in arguments]
-    return [result.get(timeout=runner.PATIENCE_S) for result in sent]
+    return [result.get(timeout=runner.TIMEOUT_S) for result in sent]
 
 
 def single(name: str, argument: Any) -> Any:
-    return TASKS[name].delay(argument).get(timeout=runner.PATIENCE_S)
+    return TASKS[name].delay(argument).get(timeout=runner.TIMEOUT_S)
 
 
 if __name__ == "__main__":

@@ -15,14 +15,14 @@ from benchmarks.peers import batched, runner
 dramatiq.set_encoder(dramatiq.PickleEncoder())
 broker = RedisBroker(url=runner.broker_url())
 broker.add_middleware(
-    Results(backend=RedisBackend(url=f"{runner.broker_url()}?socket_timeout={runner.PATIENCE_S}"))
+    Results(backend=RedisBackend(url=f"{runner.broker_url()}?socket_timeout={runner.TIMEOUT_S}"))
 )
 dramatiq.set_broker(broker)
 check_message = dramatiq.actor(
     batched.check_message, actor_name="check_message", store_results=True
 )
 
-_PATIENCE_MS = runner.PATIENCE_S * 1_000
+_TIMEOUT_MS = runner.TIMEOUT_S * 1_000
 
 WORKER = [
     *("-m", "dramatiq", "benchmarks.peers.dramatiq_batched_peer"),
@@ -32,7 +32,7 @@ WORKER = [
 
 def batch(name: str, arguments: list[Any]) -> list[Any]:
     sent = dramatiq.group(map(check_message.message, batched.messages(arguments))).run()
-    return batched.reports(list(sent.get_results(block=True, timeout=_PATIENCE_MS)))
+    return batched.reports(list(sent.get_results(block=True, timeout=_TIMEOUT_MS)))
 
 
 def single(name: str, argument: Any) -> Any:

@@ -19,7 +19,7 @@ ACTORS = {
     for name, function in job.JOBS.items()
 }
 
-_PATIENCE_MS = runner.PATIENCE_S * 1_000
+_TIMEOUT_MS = runner.TIMEOUT_S * 1_000
 
 # One thread computes while the other stores a result; the eight of its default contend.
 WORKER = [
@@ -30,11 +30,11 @@ WORKER = [
 
 def batch(name: str, arguments: list[Any]) -> list[Any]:
     sent = dramatiq.group(ACTORS[name].message(argument) for argument in arguments).run()
-    return list(sent.get_results(block=True, timeout=_PATIENCE_MS))
+    return list(sent.get_results(block=True, timeout=_TIMEOUT_MS))
 
 
 def single(name: str, argument: Any) -> Any:
-    return ACTORS[name].send(argument).get_result(block=True, timeout=_PATIENCE_MS)
+    return ACTORS[name].send(argument).get_result(block=True, timeout=_TIMEOUT_MS)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ huey = RedisHuey("peers", url=runner.broker_url())
 TASKS = {name: huey.task()(function) for name, function in job.JOBS.items()}
 
 # It waits for a result by polling, by default after 50 ms and with growing pauses.
-_ASK_AGAIN_S = 0.001
+_POLL_S = 0.001
 
 WORKER = [
     *("-m", "huey.bin.huey_consumer", "benchmarks.peers.huey_peer.huey"),
@@ -22,12 +22,12 @@ WORKER = [
 
 def batch(name: str, arguments: list[Any]) -> list[Any]:
     sent = TASKS[name].map(arguments)
-    return sent.get(blocking=True, timeout=runner.PATIENCE_S, max_delay=_ASK_AGAIN_S)
+    return sent.get(blocking=True, timeout=runner.TIMEOUT_S, max_delay=_POLL_S)
 
 
 def single(name: str, argument: Any) -> Any:
     sent = TASKS[name](argument)
-    return sent.get(blocking=True, timeout=runner.PATIENCE_S, max_delay=_ASK_AGAIN_S)
+    return sent.get(blocking=True, timeout=runner.TIMEOUT_S, max_delay=_POLL_S)
 
 
 if __name__ == "__main__":

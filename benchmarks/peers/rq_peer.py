@@ -24,7 +24,7 @@ WORKER = [
 
 
 def _result(sent: Job) -> Any:
-    result = sent.latest_result(timeout=runner.PATIENCE_S)
+    result = sent.latest_result(timeout=runner.TIMEOUT_S)
     if result is None or result.type is not Result.Type.SUCCESSFUL:
         raise RuntimeError(f"{sent} has no result.")
     return result.return_value

@@ -22,7 +22,7 @@ from benchmarks.peers import job
 URL_VARIABLE = "PEERS_BROKER_URL"
 N_WORKERS = 2
 #: the longest time of one result, in seconds
-PATIENCE_S = 300
+TIMEOUT_S = 300
 
 # Both processes must have loaded the market before the first round.
 _N_WARM_UP = 400
@@ -74,32 +74,32 @@ def main(
     that threads may call `single` side by side. `compute` returns the expected results where the
     workers do not run `job.JOBS`; both must agree to 1e-9.
     """
-    asked = _arguments()
-    if asked.mode == "users" and not has_users:
+    options = _arguments()
+    if options.mode == "users" and not has_users:
         raise SystemExit(f"{package} has no users mode.")
-    os.environ |= {URL_VARIABLE: asked.broker_url, job.MARKET_VARIABLE: asked.market}
+    os.environ |= {URL_VARIABLE: options.broker_url, job.MARKET_VARIABLE: options.market}
     # So that the workers are stopped if this process is terminated.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    arguments = job.arguments(asked.job, asked.checks)
-    expected = [job.JOBS[asked.job](argument) for argument in arguments]
+    arguments = job.arguments(options.job, options.checks)
+    expected = [job.JOBS[options.job](argument) for argument in arguments]
     if compute is not None:
         expected = _agreeing(compute(arguments), expected)
     # a batched peer has one message for many checks, and both processes must load the kernels
-    warm_up = job.arguments(asked.job, _N_WARM_UP if compute is None else 50 * _N_WARM_UP)
+    warm_up = job.arguments(options.job, _N_WARM_UP if compute is None else 50 * _N_WARM_UP)
 
     seconds: list[float] = []
     latencies_ms: list[float] = []
 
     def timed(argument: Any) -> Any:
         started = time.perf_counter()
-        result = single(asked.job, argument)
+        result = single(options.job, argument)
         latencies_ms.append((time.perf_counter() - started) * 1e3)
         return result
 
     ways: dict[str, Callable[[], list[Any]]] = {
-        "batch": lambda: batch(asked.job, arguments),
+        "batch": lambda: batch(options.job, arguments),
         "single": lambda: [timed(argument) for argument in arguments],
-        "users": lambda: _as_users(timed, arguments, asked.users),
+        "users": lambda: _as_users(timed, arguments, options.users),
     }
     reported = {
         "batch": {"seconds": seconds},
@@ -107,15 +107,15 @@ def main(
         "users": {"seconds": seconds, "latencies_ms": latencies_ms},
     }
     with _running(workers):
-        single(asked.job, warm_up[0])
-        batch(asked.job, warm_up)
-        for _ in range(asked.rounds):
+        single(options.job, warm_up[0])
+        batch(options.job, warm_up)
+        for _ in range(options.rounds):
             started = time.perf_counter()
-            results = ways[asked.mode]()
+            results = ways[options.mode]()
             seconds.append(time.perf_counter() - started)
             if results != expected:
                 raise RuntimeError(f"{package} returned other results than its job does.")
-    print(json.dumps({"peer": package, "version": version(package)} | reported[asked.mode]))
+    print(json.dumps({"peer": package, "version": version(package)} | reported[options.mode]))
 
 
 def _agreeing(found: list[Any], expected: list[Any]) -> list[Any]:

@@ -16,7 +16,7 @@ from benchmarks.peers import job, runner
 
 _N_SENDERS = 16
 # It waits for a result by polling, by default after 200 ms.
-_ASK_AGAIN_S = 0.001
+_POLL_S = 0.001
 
 serializer = ORJSONSerializer()
 broker = (
@@ -46,7 +46,7 @@ WORKER = [
 
 
 async def _result(sent: AsyncTaskiqTask[Any]) -> Any:
-    answer = await sent.wait_result(check_interval=_ASK_AGAIN_S, timeout=runner.PATIENCE_S)
+    answer = await sent.wait_result(check_interval=_POLL_S, timeout=runner.TIMEOUT_S)
     answer.raise_for_error()
     return answer.return_value
 

@@ -48,10 +48,10 @@ def test_every_stage_runs_and_every_check_is_answered(validated):
         for level in figures["levels"]
         for way in ("blocks", "singles", "sequential")
     )
-    assert len(figures["normal"]["looks"]) > 3
+    assert len(figures["normal"]["samples"]) > 3
     assert figures["normal"]["depth_after"] == 0
     assert len(figures["kills"]["killed_s"]) == 1
-    assert figures["kills"]["n_failed"] == 0 < figures["kills"]["n_asked"]
+    assert figures["kills"]["n_failed"] == 0 < figures["kills"]["n_checks"]
     assert figures["repeats"]["n_repeats"] == 4
     assert all(per_s > 0 for per_s in figures["scaling"]["costly_per_s"])
 

@@ -34,11 +34,11 @@ def test_a_stall_counts_in_the_times_of_the_calls_behind_it(clock):
     """Calls are due each second and take 0.1 s; the second takes 2.5 s and delays two others."""
     takes_s = iter([0.1, 2.5, 0.1, 0.1, 0.1])
 
-    def ask():
+    def request():
         clock.sleep(next(takes_s))
         return 10, 1
 
-    calls = drive([ask], Schedule(0.0, 1.0), lambda number: number < 5)
+    calls = drive([request], Schedule(0.0, 1.0), lambda number: number < 5)
 
     assert [call.due_s for call in calls] == [0, 1, 2, 3, 4]
     assert [call.took_s for call in calls] == pytest.approx([0.1, 2.5, 1.6, 0.7, 0.1])
@@ -48,11 +48,11 @@ def test_a_stall_counts_in_the_times_of_the_calls_behind_it(clock):
 def test_no_call_is_made_before_it_is_due(clock):
     started = []
 
-    def ask():
+    def request():
         started.append(clock.now_s)
         return 1, 0
 
-    drive([ask], Schedule(0.5, 2.0), lambda number: number < 3)
+    drive([request], Schedule(0.5, 2.0), lambda number: number < 3)
 
     assert started == [0.5, 2.5, 4.5]
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.load.figures import Figures, Kills, Look, PercentilePair, Scaling, Times
+from benchmarks.load.figures import Figures, Kills, LaneSample, PercentilePair, Scaling, Times
 from benchmarks.load.judging import LEVEL_MS, Criterion, Targets, judge, verdict
 from benchmarks.load.report import Report
-from tests.benchmarks.load.figures import GOOD, asked, with_level
+from tests.benchmarks.load.figures import GOOD, measurement, with_level
 
 TARGETS = Targets()
 
@@ -49,7 +49,7 @@ def test_the_requested_statistic_is_judged(statistic):
         worst_ms=99.0,
         n_rounds=20,
     )
-    slow = with_level(500, blocks=replace(asked(1.0), times=times))
+    slow = with_level(500, blocks=replace(measurement(1.0), times=times))
 
     assert failed(slow, Targets(statistic=statistic)) == [f"{statistic} of blocks at 500"]
     others = [each for each in names if each != statistic]
@@ -57,14 +57,14 @@ def test_the_requested_statistic_is_judged(statistic):
 
 
 def test_single_checks_are_compared_with_the_sequential_engine():
-    slower = with_level(5_000, singles=asked(500.0))
+    slower = with_level(5_000, singles=measurement(500.0))
 
     assert failed(slower) == ["p95 of single checks at 5,000, under one by one"]
 
 
 @pytest.mark.parametrize("way", ["blocks", "singles"])
 def test_a_check_without_an_answer_fails(way):
-    assert failed(with_level(500, **{way: asked(1.0, n_failed=1)})) == [
+    assert failed(with_level(500, **{way: measurement(1.0, n_failed=1)})) == [
         "checks of all levels without an answer"
     ]
 
@@ -78,8 +78,8 @@ def test_a_hit_ratio_that_is_not_above_70_percent_or_not_counted_fails(ratio):
 
 def test_a_backlog_fails():
     left = replace(GOOD, normal=replace(GOOD.normal, depth_after=1))
-    late = (Look(0.0, 1, 1.01), Look(0.1, 0, 0.0))
-    old = replace(GOOD, normal=replace(GOOD.normal, looks=late))
+    late = (LaneSample(0.0, 1, 1.01), LaneSample(0.1, 0, 0.0))
+    old = replace(GOOD, normal=replace(GOOD.normal, samples=late))
 
     assert failed(left) == ["lane empty after normal load"]
     assert failed(old) == ["oldest that waits at normal load"]

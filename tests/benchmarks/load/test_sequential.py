@@ -37,8 +37,8 @@ def test_it_has_the_numbers_of_our_engine(engine, snapshot):
 
 def test_its_rounds_are_all_outstanding_from_the_start(engine):
     """The last waits for all before it, so that the mean is about half of the longest."""
-    asked = engine.measure(inputs.portfolios(200), 3)
+    measurement = engine.measure(inputs.portfolios(200), 3)
 
-    assert asked.times.n_rounds == 3
-    assert asked.times.mean_ms < asked.times.p95_ms < asked.times.worst_ms
-    assert asked.n_failed == 0
+    assert measurement.times.n_rounds == 3
+    assert measurement.times.mean_ms < measurement.times.p95_ms < measurement.times.worst_ms
+    assert measurement.n_failed == 0
