@@ -51,7 +51,11 @@ def rolling_backtest(
         run = Computation(block, market, MeasureSettings(confidence), 1)
         pnl, overflows = run.pnl[0], bool(run.overflows[0])
     if overflows:
-        raise InvalidPortfolioError("The P&L is too large to be computed.", field="positions")
+        raise InvalidPortfolioError(
+            "The P&L is too large to be computed.",
+            field="positions",
+            remedy="Give smaller quantities.",
+        )
     days = np.flatnonzero(~np.isnan(pnl))
     check_history(len(days), window)
     seen = pnl[days]

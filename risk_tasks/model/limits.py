@@ -82,11 +82,17 @@ class Limit:
                 object.__setattr__(self, place, number)
         if self.warn is None and self.hard is None:
             raise InvalidLimitError(
-                "The limit has no threshold: expected warn, hard, or both.", field="hard"
+                "The limit has no threshold: expected warn, hard, or both.",
+                field="hard",
+                remedy="Give at least one of the two.",
             )
         self._check_order()
         if not isinstance(self.id, str):
-            raise InvalidLimitError(f"{self.id!r} is not an id: expected text.", field="id")
+            raise InvalidLimitError(
+                f"{self.id!r} is not an id: expected text.",
+                field="id",
+                remedy="Give text, or leave id out for the default.",
+            )
         scope = _scope(self.applies_to)
         object.__setattr__(self, "applies_to", MappingProxyType(scope))
         if not self.id:
@@ -127,7 +133,9 @@ def _scope(applies_to: object) -> dict[str, tuple[str, ...]]:
     for key in given:
         if not isinstance(key, str):
             raise InvalidLimitError(
-                f"{key!r} is not a tag: expected text.", field=f"applies_to[{key!r}]"
+                f"{key!r} is not a tag: expected text.",
+                field=f"applies_to[{key!r}]",
+                remedy="Give the tag as text.",
             )
     return {key: _values(key, value) for key, value in sorted(given.items())}
 
@@ -166,12 +174,20 @@ class LimitSet:
     def __post_init__(self) -> None:
         require_name(self.id, "id", InvalidLimitError)
         if not isinstance(self.limits, Iterable):
-            raise InvalidLimitError(f"{self.limits!r} is not a list of limits.", field="limits")
+            raise InvalidLimitError(
+                f"{self.limits!r} is not a list of limits.",
+                field="limits",
+                remedy="Give a list of Limit objects.",
+            )
         object.__setattr__(self, "limits", tuple(self.limits))
         seen: set[str] = set()
         for place, limit in enumerate(self.limits):
             if not isinstance(limit, Limit):
-                raise InvalidLimitError(f"{limit!r} is not a Limit.", field=f"limits[{place}]")
+                raise InvalidLimitError(
+                    f"{limit!r} is not a Limit.",
+                    field=f"limits[{place}]",
+                    remedy="Give a list of Limit objects.",
+                )
             if limit.id in seen:
                 raise InvalidLimitError(
                     f"Two limits have the id {limit.id!r}.",

@@ -125,7 +125,9 @@ class MarketSnapshot:
         if not np.isfinite(prices).all():
             name = instruments[int(np.argmin(np.isfinite(prices)))]
             raise InvalidMarketError(
-                f"The price of {name} is not a finite number.", field=f"prices[{name!r}]"
+                f"The price of {name} is not a finite number.",
+                field=f"prices[{name!r}]",
+                remedy="Give a finite price, or remove the instrument.",
             )
         if np.isinf(returns).any():
             name = instruments[int(np.argmax(np.isinf(returns).any(axis=0)))]
@@ -191,7 +193,9 @@ def _array(numbers: npt.ArrayLike, place: str) -> npt.NDArray[np.float64]:
         array = np.array(numbers, dtype=np.float64, order="C")
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidMarketError(
-            f"{place} is not an array of numbers: {error}.", field=place
+            f"{place} is not an array of numbers: {error}.",
+            field=place,
+            remedy="Give an array of numbers, such as a NumPy array of float64.",
         ) from error
     array.flags.writeable = False
     return array
@@ -211,7 +215,11 @@ def _dates(dates: Sequence[date] | None, n_observations: int) -> tuple[date, ...
     try:
         days = tuple(dates)
     except TypeError as error:
-        raise InvalidMarketError(f"{dates!r} is not a list of dates.", field="dates") from error
+        raise InvalidMarketError(
+            f"{dates!r} is not a list of dates.",
+            field="dates",
+            remedy="Give one datetime.date per row of returns, or leave dates out.",
+        ) from error
     if len(days) != n_observations:
         raise InvalidMarketError(
             f"dates has {len(days)} entries: expected {n_observations}, one per row of returns.",

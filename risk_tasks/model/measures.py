@@ -132,11 +132,11 @@ _CHOICES: tuple[tuple[str, type[StrEnum]], ...] = (
     ("distribution", Distribution),
 )
 
-#: float settings: the valid range, and the range in words
-_NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
-    ("degrees_of_freedom", lambda number: number > 2, "a number above 2, such as 5"),
-    ("decay", lambda number: 0 < number < 1, "a number between 0 and 1, such as 0.94"),
-    ("age_decay", lambda number: 0 < number <= 1, "a number above 0 and at most 1"),
+#: float settings: the valid range, the range in words, and an example
+_NUMBERS: tuple[tuple[str, Callable[[float], bool], str, str], ...] = (
+    ("degrees_of_freedom", lambda number: number > 2, "a number above 2", "5"),
+    ("decay", lambda number: 0 < number < 1, "a number between 0 and 1", "0.94"),
+    ("age_decay", lambda number: 0 < number <= 1, "a number above 0 and at most 1", "0.98"),
 )
 
 
@@ -174,12 +174,14 @@ class MeasureSettings:
             require_whole(
                 given, place, InvalidSettingsError, least=least, largest=largest, step=step
             )
-        for place, is_valid, expected in _NUMBERS:
+        for place, is_valid, expected, example in _NUMBERS:
             given = getattr(self, place)
             number = as_finite(given)
             if number is None or not is_valid(number):
                 raise InvalidSettingsError(
-                    f"Invalid {place} {given!r}: expected {expected}.", field=place
+                    f"Invalid {place} {given!r}: expected {expected}.",
+                    field=place,
+                    remedy=f"Give a finite number, such as {example}.",
                 )
             object.__setattr__(self, place, number)
         for place, kind in _CHOICES:

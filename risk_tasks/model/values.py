@@ -1,6 +1,6 @@
 """Checks of names, numbers, mappings and choices in requests and files.
 
-Each `require_*` function raises `error`, with `field`, for an unsuitable value.
+Each `require_*` function raises `error`, with `field` and a remedy, for an invalid value.
 """
 
 from __future__ import annotations
@@ -58,21 +58,31 @@ def _finite(number: SupportsFloat) -> float | None:
 def require_name(value: object, field: str, error: type[RiskTasksError]) -> None:
     """Raise `error` unless `value` is non-empty text in UTF-8."""
     if not is_name(value):
-        raise error(f"{value!r} is not a name: expected non-empty text in UTF-8.", field=field)
+        raise error(
+            f"{value!r} is not a name: expected non-empty text in UTF-8.",
+            field=field,
+            remedy="Give non-empty text without lone surrogates.",
+        )
 
 
 def require_finite(value: object, field: str, error: type[RiskTasksError]) -> float:
     """Return `value` as a float; raise `error` unless it is a finite number."""
     number = as_finite(value)
     if number is None:
-        raise error(f"{value!r} is not a finite number.", field=field)
+        raise error(
+            f"{value!r} is not a finite number.",
+            field=field,
+            remedy="Give a number that is not NaN, infinite, text or a boolean.",
+        )
     return number
 
 
 def require_mapping(value: object, field: str, error: type[RiskTasksError]) -> Mapping[Any, Any]:
     """Return `value`; raise `error` unless it is a mapping."""
     if not isinstance(value, Mapping):
-        raise error(f"{value!r} is not a mapping.", field=field)
+        raise error(
+            f"{value!r} is not a mapping.", field=field, remedy="Give a mapping, such as a dict."
+        )
     return value
 
 
@@ -84,7 +94,11 @@ def require_choice(
         return kind(value)
     except ValueError:
         expected = ", ".join(kind)
-        raise error(f"Unknown {field} {value!r}: expected {expected}.", field=field) from None
+        raise error(
+            f"Unknown {field} {value!r}: expected {expected}.",
+            field=field,
+            remedy="Give one of these values.",
+        ) from None
 
 
 def require_whole(
@@ -101,4 +115,8 @@ def require_whole(
     if not whole or not least <= value <= largest or value % step:  # type: ignore[operator]
         kind = "an even number" if step == 2 else "a whole number"
         limits = f"{least} or more" if largest == inf else f"{least} to {largest}"
-        raise error(f"Invalid {field} {value!r}: expected {kind}, {limits}.", field=field)
+        raise error(
+            f"Invalid {field} {value!r}: expected {kind}, {limits}.",
+            field=field,
+            remedy=f"Give an integer, such as {least}.",
+        )

@@ -59,7 +59,12 @@ def _rows_by_portfolio(table: Table) -> dict[str, list[int]]:
     rows_by_portfolio: dict[str, list[int]] = {}
     for row, portfolio_id in enumerate(table.texts("portfolio_id")):
         if not portfolio_id:
-            raise table.refuse("The portfolio id is missing.", row=row, column="portfolio_id")
+            raise table.refuse(
+                "The portfolio id is missing.",
+                row=row,
+                column="portfolio_id",
+                remedy="Give the id of the portfolio on each row.",
+            )
         rows_by_portfolio.setdefault(portfolio_id, []).append(row)
     return rows_by_portfolio
 
@@ -103,7 +108,12 @@ def _positions(
             positions[instrument] = quantity
         elif instrument is not None or quantity is not None:
             column = "instrument" if instrument is None else "quantity"
-            raise table.refuse(f"The {column} is missing.", row=row, column=column)
+            raise table.refuse(
+                f"The {column} is missing.",
+                row=row,
+                column=column,
+                remedy="Give both instrument and quantity, or remove the row.",
+            )
     if None in row_by_instrument and positions:
         raise table.refuse(
             "The row declares a portfolio without positions, but other rows have positions.",

@@ -254,7 +254,10 @@ def read_table(source: Source, *, frame_error: type[RiskTasksError]) -> Table:
     try:
         columns = _validated(pa.table(source))
     except _ARROW_ERRORS as error:
-        raise frame_error(f"The frame is not a table: {_reason(error)}.") from error
+        raise frame_error(
+            f"The frame is not a table: {_reason(error)}.",
+            remedy="Give a frame that exports a valid Arrow table.",
+        ) from error
     return Table(columns, "", frame_error, "row {}".format)
 
 
@@ -333,9 +336,18 @@ def _convert_dates(table: Table, name: str) -> list[datetime]:
     try:
         moments = pc.cast(table.columns[name], options=in_utc).cast(pa.timestamp("us")).to_pylist()
     except (pa.ArrowInvalid, OverflowError) as error:
-        raise table.refuse(f"A date is out of range: {error}.", column=name) from error
+        raise table.refuse(
+            f"A date is out of range: {error}.",
+            column=name,
+            remedy="Give dates of the years 1 to 9999.",
+        ) from error
     if None in moments:
-        raise table.refuse("The date is missing.", row=moments.index(None), column=name)
+        raise table.refuse(
+            "The date is missing.",
+            row=moments.index(None),
+            column=name,
+            remedy="Give a date on each row.",
+        )
     return [moment.replace(tzinfo=UTC) for moment in moments]
 
 

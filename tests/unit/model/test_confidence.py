@@ -170,7 +170,7 @@ def test_an_invalid_confidence_names_the_field(value: Any) -> None:
 
     assert caught.value.field == "settings.confidence"
     assert caught.value.code == "invalid_settings"
-    assert caught.value.remedy
+    assert caught.value.remedy != InvalidSettingsError().remedy
 
 
 @pytest.mark.parametrize("digits", [1, 19, 20])

@@ -76,7 +76,7 @@ def test_an_invalid_limit_is_refused_by_its_field(change, field, message):
 
     assert caught.value.field == field
     assert message in str(caught.value)
-    assert caught.value.remedy
+    assert caught.value.remedy != InvalidLimitError().remedy
 
 
 def test_the_traceback_of_an_invalid_limit_has_no_internal_lookup():

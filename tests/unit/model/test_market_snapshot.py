@@ -104,7 +104,7 @@ def test_an_invalid_market_is_refused_by_its_field(change, field):
 
     assert caught.value.field == field
     assert caught.value.code == "invalid_market"
-    assert caught.value.remedy
+    assert caught.value.remedy != InvalidMarketError().remedy
 
 
 def test_an_instrument_that_is_given_twice_is_named():

@@ -248,7 +248,7 @@ def test_invalid_settings_are_refused_by_their_field(change, field):
         MeasureSettings(**change)
 
     assert caught.value.field == field
-    assert caught.value.remedy
+    assert caught.value.remedy != InvalidSettingsError().remedy
 
 
 def test_an_unknown_convention_is_refused_with_the_known_ones():

@@ -22,7 +22,7 @@ def refusal(*args, **kwargs):
     with pytest.raises(InvalidPortfolioError) as caught:
         Portfolio(*args, **kwargs)
     assert caught.value.code == "invalid_portfolio"
-    assert caught.value.remedy
+    assert caught.value.remedy != InvalidPortfolioError().remedy
     return caught.value
 
 

@@ -51,7 +51,7 @@ def test_an_invalid_scenario_is_refused_by_its_field(make, field):
         make()
 
     assert caught.value.field == field
-    assert caught.value.remedy
+    assert caught.value.remedy != InvalidMarketError().remedy
 
 
 def test_a_tag_applies_to_instruments_that_are_not_named():

@@ -70,11 +70,12 @@ def test_a_window_keeps_the_last_returns(write, window_days, kept):
 
 @pytest.mark.parametrize("window_days", [0, -1, 1.5, True, "250"])
 def test_a_window_must_be_a_number_of_days(write, window_days):
-    """One or more."""
+    """One or more; the remedy is about the window, not about prices."""
     with pytest.raises(InvalidMarketError) as caught:
         read_market(write("prices.csv", PRICES), window_days=window_days)
 
     assert caught.value.field == "window_days"
+    assert caught.value.remedy == "Give an integer, such as 1."
 
 
 def test_one_row_is_a_market_without_history(write):

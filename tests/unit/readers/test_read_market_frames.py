@@ -152,6 +152,7 @@ def test_an_invalid_frame_is_refused_at_its_place(change, field, message):
 
     assert caught.value.field == field
     assert message in str(caught.value)
+    assert caught.value.remedy != InvalidMarketError().remedy
 
 
 def test_a_frame_without_rows_is_refused():

@@ -200,6 +200,7 @@ def test_an_invalid_frame_of_positions_is_refused_at_its_place(change, field):
         read_portfolios(pa.table({**COLUMNS, **change}))
 
     assert caught.value.field == field
+    assert caught.value.remedy != InvalidTableError().remedy
 
 
 def test_an_invalid_cell_of_parquet_is_refused_with_the_file(tmp_path):

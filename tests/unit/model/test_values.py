@@ -1,4 +1,4 @@
-"""Which values from outside are accepted as a number."""
+"""Which numbers, names, mappings and choices are accepted, and the errors for all others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_tasks.model.values import as_finite
+from risk_tasks.errors import RiskTasksError
+from risk_tasks.model.measures import Precision
+from risk_tasks.model.values import (
+    as_finite,
+    require_choice,
+    require_finite,
+    require_mapping,
+    require_name,
+    require_whole,
+)
 
 NUMBERS = [3, 3.0, Decimal("3.0"), Fraction(3), np.float64(3), np.float32(3), np.int64(3)]
 NO_NUMBERS = [
@@ -47,3 +56,22 @@ def test_booleans_of_numpy_are_refused(truth):
 def test_a_float_is_read_unchanged(number):
     """To the last bit."""
     assert repr(as_finite(number)) == repr(number)
+
+
+CHECKS = {
+    "name": (lambda: require_name("", "x", RiskTasksError), "Give non-empty text"),
+    "number": (lambda: require_finite("5", "x", RiskTasksError), "Give a number that is not"),
+    "mapping": (lambda: require_mapping([], "x", RiskTasksError), "Give a mapping"),
+    "choice": (lambda: require_choice("a", Precision, "x", RiskTasksError), "Give one of these"),
+    "integer": (lambda: require_whole(0, "x", RiskTasksError, least=1), "Give an integer"),
+}
+
+
+@pytest.mark.parametrize(("check", "remedy"), CHECKS.values(), ids=CHECKS.keys())
+def test_an_invalid_value_is_refused_with_its_own_remedy(check, remedy):
+    """Not with that of the error's class, which can be about something else."""
+    with pytest.raises(RiskTasksError) as caught:
+        check()
+
+    assert caught.value.field == "x"
+    assert caught.value.remedy.startswith(remedy)
