@@ -79,7 +79,7 @@ _SUFFIX = {
 _EXPOSURES = (
     MeasureDefinition(
         name="market_value",
-        summary="What the positions are worth",
+        summary="Value of all positions",
         formula="sum of V, V = quantity x price",
         unit=Unit.CURRENCY,
         sign="long positive, short negative",
@@ -97,7 +97,7 @@ _EXPOSURES = (
     ),
     MeasureDefinition(
         name="net_exposure",
-        summary="Long less short exposure",
+        summary="Long minus short exposure",
         formula="L - S",
         unit=Unit.CURRENCY,
         sign="net long positive",
@@ -106,7 +106,7 @@ _EXPOSURES = (
     ),
     MeasureDefinition(
         name="long_exposure",
-        summary="What is held long",
+        summary="Value of the long positions",
         formula="L = sum of max(V, 0)",
         unit=Unit.CURRENCY,
         sign="never negative",
@@ -115,7 +115,7 @@ _EXPOSURES = (
     ),
     MeasureDefinition(
         name="short_exposure",
-        summary="What is held short",
+        summary="Value of the short positions, without its sign",
         formula="S = sum of max(-V, 0)",
         unit=Unit.CURRENCY,
         sign="never negative",
@@ -124,7 +124,7 @@ _EXPOSURES = (
     ),
     MeasureDefinition(
         name="gross_leverage",
-        summary="Gross exposure over net asset value",
+        summary="Gross exposure divided by net asset value",
         formula="(L + S) / NAV",
         unit=Unit.RATIO,
         sign="never negative; undefined for an unknown or non-positive NAV",
@@ -205,31 +205,31 @@ _PAST = (
     ),
     MeasureDefinition(
         name="value_at_risk_lower",
-        summary="The smallest VaR that the historical one may be an estimate of (95 %)",
+        summary="Lower bound of the 95 % confidence interval of the historical VaR",
         formula="u-th worst P&L x sqrt(h), u - 1 the smallest x with P(X <= x) >= 0.975,"
         " X binomial (n, alpha)",
         unit=Unit.CURRENCY,
         sign="loss positive, never above value_at_risk",
-        gaps="`window_too_short` below 1 / alpha, `open_ended` where u is beyond n, `overlapping`",
+        gaps="`window_too_short` below 1 / alpha, `open_ended` if u is beyond n, `overlapping`",
         source=_INTERVAL,
         cost_us=6.2,
         qualifier=Qualifier.CONFIDENCE,
     ),
     MeasureDefinition(
         name="value_at_risk_upper",
-        summary="The largest VaR that the historical one may be an estimate of (95 %)",
+        summary="Upper bound of the 95 % confidence interval of the historical VaR",
         formula="l-th worst P&L x sqrt(h), l the smallest x with P(X <= x) >= 0.025,"
         " X binomial (n, alpha)",
         unit=Unit.CURRENCY,
         sign="loss positive, never below value_at_risk",
-        gaps="`window_too_short` below 1 / alpha, `open_ended` where l is 0, `overlapping`",
+        gaps="`window_too_short` below 1 / alpha, `open_ended` if l is 0, `overlapping`",
         source=_INTERVAL,
         cost_us=5.5,
         qualifier=Qualifier.CONFIDENCE,
     ),
     MeasureDefinition(
         name="semi_deviation",
-        summary="Spread of the P&L below its mean",
+        summary="Deviation of the outcomes below the mean P&L",
         formula="sqrt(sum of min(P&L - mean, 0)^2 / (n - 1)) x sqrt(h)",
         unit=Unit.CURRENCY,
         sign="never negative, never above volatility",
@@ -239,7 +239,7 @@ _PAST = (
     ),
     MeasureDefinition(
         name="shrunk_volatility",
-        summary="Volatility, correlations and differences drawn in as far as few days ask",
+        summary="Volatility from a covariance shrunk towards equal variances without correlation",
         formula="sqrt(V' S* V) x sqrt(h), S* = (1 - s) S + s mu I of the instruments held;"
         " S over n, mu = tr S / m, s = min(b, d) / d, d = |S - mu I|^2,"
         " b = sum of |x_t x_t' - S|^2 / n^2",
@@ -280,14 +280,14 @@ _PAST = (
         " - (2z^3 - 5z) S^2 / 36, z = z(alpha); moments over n, K excess",
         unit=Unit.CURRENCY,
         sign="loss positive",
-        gaps="`window_too_short` below 2 observations; `outside_domain` uses q = z",
+        gaps="`window_too_short` below 2 observations; `outside_domain` (uses q = z)",
         source="Favre, Galeano, Mean-Modified Value-at-Risk Optimization, JAI 5 (2002)",
         cost_us=13.0,
         qualifier=Qualifier.CONFIDENCE,
     ),
     MeasureDefinition(
         name="ewma_volatility",
-        summary="Volatility with zero mean, the latest observations weighing most",
+        summary="Exponentially weighted volatility with zero mean",
         formula="sqrt(sum of w_k P&L_(T-k)^2) x sqrt(h), w_k = (1 - d) d^k / (1 - d^n)",
         unit=Unit.CURRENCY,
         sign="never negative",
@@ -297,8 +297,8 @@ _PAST = (
     ),
     MeasureDefinition(
         name="age_weighted_value_at_risk",
-        summary="Historical value-at-risk, the latest observations weighing most",
-        formula="smallest loss at which the weights, added from the worst on, reach alpha,"
+        summary="Historical value-at-risk that weights recent observations most",
+        formula="smallest loss at which the weights, summed from the worst outcome, reach alpha,"
         " x sqrt(h); w_k proportional to age_decay^k, k = age in observations",
         unit=Unit.CURRENCY,
         sign="loss positive",
@@ -309,12 +309,12 @@ _PAST = (
     ),
     MeasureDefinition(
         name="filtered_value_at_risk",
-        summary="Historical value-at-risk of P&L scaled to the volatility of now",
+        summary="Historical value-at-risk of P&L scaled to current volatility",
         formula="value_at_risk of the portfolio's P&L_t x s_(n+1) / s_t,"
         " s_(t+1)^2 = d s_t^2 + (1 - d) P&L_t^2, s_1^2 = mean of P&L^2",
         unit=Unit.CURRENCY,
         sign="loss positive",
-        gaps="`window_too_short` below 1 / alpha, outcomes with s_t = 0 left out; `overlapping`",
+        gaps="`window_too_short` below 1 / alpha outcomes with s_t > 0, `overlapping`",
         source="Hull, White, Incorporating Volatility Updating into the Historical"
         " Simulation Method for VaR, Journal of Risk 1 (1998)",
         cost_us=18.0,
@@ -328,13 +328,13 @@ _GLASSERMAN = "Glasserman, Monte Carlo Methods in Financial Engineering (2003), 
 _PATHS = (
     MeasureDefinition(
         name="monte_carlo_value_at_risk",
-        summary="Value-at-risk of random paths of the covariance, with zero mean",
+        summary="Value-at-risk of random paths drawn from the covariance, with zero mean",
         formula="value_at_risk of n_paths draws of V' L z, L L' = Cov(r), z of"
         " `distribution` with mean 0 and covariance 1",
         unit=Unit.CURRENCY,
         sign="loss positive",
         gaps="`window_too_short` below 2 observations, `too_few_paths` below 1 / alpha;"
-        " `covariance_repaired` uses the repaired one, `covariance_refused`",
+        " `covariance_repaired` (uses the repaired matrix), `covariance_refused`",
         source=_GLASSERMAN,
         cost_us=170.0,
         qualifier=Qualifier.CONFIDENCE,
@@ -342,7 +342,7 @@ _PATHS = (
     ),
     MeasureDefinition(
         name="monte_carlo_expected_shortfall",
-        summary="Expected shortfall of random paths of the covariance, with zero mean",
+        summary="Expected shortfall of random paths drawn from the covariance, with zero mean",
         formula="expected_shortfall of the same draws",
         unit=Unit.CURRENCY,
         sign="loss positive, never below monte_carlo_value_at_risk",
@@ -354,11 +354,11 @@ _PATHS = (
     ),
     MeasureDefinition(
         name="covariance_repair",
-        summary="How far the market's own covariance had to be moved to be one of returns",
-        formula="norm(S - S~) / norm(S), Frobenius; S~ has no eigenvalue below 0 and the"
-        " diagonal of S; 0 without a covariance in the market",
+        summary="Relative size of the repair of the market's own covariance",
+        formula="norm(S - S~) / norm(S), Frobenius; S~ has the diagonal of S and no"
+        " negative eigenvalue; 0 without a covariance in the market",
         unit=Unit.FRACTION,
-        sign="never negative; of the market, and so the same for all portfolios",
+        sign="never negative; the same for all portfolios of a market",
         source="Rebonato, Jäckel, The most general methodology to create a valid"
         " correlation matrix, Journal of Risk 2 (1999)",
         cost_us=0.1,
@@ -369,10 +369,10 @@ _PATHS = (
 _POSITIONS = (
     MeasureDefinition(
         name="marginal_value_at_risk",
-        summary="What the parametric VaR gains for each unit more of an instrument's value",
+        summary="Change of the parametric VaR per unit of additional value in an instrument",
         formula="z(c) x cov(r_i, P&L) / sd x sqrt(h)",
         unit=Unit.FRACTION,
-        sign="adds to the VaR positive, hedges negative; also of what is not held",
+        sign="positive if it adds to the VaR, negative if it hedges; also if it is not held",
         gaps="`window_too_short` below 2 observations, `missing_returns`",
         source="Jorion, Value at Risk, 3rd ed., ch. 7.2",
         cost_us=17.0,
@@ -380,10 +380,10 @@ _POSITIONS = (
     ),
     MeasureDefinition(
         name="component_value_at_risk",
-        summary="An instrument's part of the parametric VaR; all parts sum to it",
+        summary="An instrument's contribution to the parametric VaR; contributions sum to it",
         formula="V_i x marginal_value_at_risk",
         unit=Unit.CURRENCY,
-        sign="adds to the VaR positive, hedges negative",
+        sign="positive if it adds to the VaR, negative if it hedges",
         gaps="`window_too_short` below 2 observations",
         source="Jorion, Value at Risk, 3rd ed., ch. 7.2",
         cost_us=16.0,
@@ -391,10 +391,10 @@ _POSITIONS = (
     ),
     MeasureDefinition(
         name="incremental_value_at_risk",
-        summary="The parametric VaR less that of the book without the instrument",
+        summary="Parametric VaR minus that of the book without the instrument",
         formula="VaR(book) - VaR(book without i)",
         unit=Unit.CURRENCY,
-        sign="adds to the VaR positive, hedges negative",
+        sign="positive if it adds to the VaR, negative if it hedges",
         gaps="`window_too_short` below 2 observations",
         source="Jorion, Value at Risk, 3rd ed., ch. 7.2",
         cost_us=10.0,
@@ -402,10 +402,10 @@ _POSITIONS = (
     ),
     MeasureDefinition(
         name="component_expected_shortfall",
-        summary="An instrument's part of the expected shortfall; all parts sum to it",
+        summary="An instrument's contribution to the expected shortfall; contributions sum to it",
         formula="tail-weighted mean of -V_i r_ti x sqrt(h)",
         unit=Unit.CURRENCY,
-        sign="adds to the shortfall positive, hedges negative",
+        sign="positive if it adds to the shortfall, negative if it hedges",
         gaps="`window_too_short` below 1 / alpha",
         source="Tasche, Risk contributions and performance measurement (1999)",
         cost_us=9.0,
@@ -413,10 +413,10 @@ _POSITIONS = (
     ),
     MeasureDefinition(
         name="beta",
-        summary="How far the book moves with an instrument, for its net asset value",
+        summary="Sensitivity of the return on net asset value to an instrument's return",
         formula="cov(P&L, r_m) / var(r_m) / NAV",
         unit=Unit.RATIO,
-        sign="moves with it positive, against it negative",
+        sign="positive if the book moves with the instrument, else negative",
         gaps="`nav_unknown`, `nav_not_positive`, `window_too_short` below 2 observations, "
         "`missing_returns`, `no_variance`",
         source="Bacon, Practical Portfolio Performance Measurement, 2nd ed., ch. 4",
@@ -430,10 +430,10 @@ _STRESS = (
     MeasureDefinition(
         name="stress_loss",
         summary="Loss under a named scenario of price changes, or a replay of the past",
-        formula="-sum of V x shock, of quantity x move where it is absolute",
+        formula="-sum of V x shock, or of quantity x move for an absolute change",
         unit=Unit.CURRENCY,
         sign="loss positive",
-        gaps="`not_in_scenario`, `unknown_scenario`; `partly_covered` uses the fallback",
+        gaps="`not_in_scenario`, `unknown_scenario`; `partly_covered` (uses the fallback)",
         source="definition",
         cost_us=0.4,
         qualifier=Qualifier.SCENARIO,
@@ -455,7 +455,7 @@ _STRESS = (
         formula="max over scenarios of stress_loss",
         unit=Unit.CURRENCY,
         sign="loss positive",
-        gaps="`not_in_scenario` where any of them is, `unknown_scenario` without any",
+        gaps="`not_in_scenario` if a scenario has it, `unknown_scenario` without scenarios",
         source="definition",
         cost_us=0.4,
     ),
