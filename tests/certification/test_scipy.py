@@ -140,7 +140,7 @@ def test_parametric_value_at_risk_is_scipys_quantile_times_deviation(
 
 @pytest.mark.parametrize("seed", range(3))
 def test_naive_volatility_contributions_are_those_of_the_covariance(seed: int) -> None:
-    """The twin of the kernels equals V_i (Cov V)_i / sd."""
+    """The reference of the contributions equals V_i (Cov V)_i / sd."""
     value, panel = random_market(seed)
     product = np.cov(panel) @ value
     expected = value * product / np.sqrt(value @ product)

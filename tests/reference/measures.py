@@ -1,4 +1,4 @@
-"""The twin of each measure of the past, and its required observations."""
+"""The reference of each measure of the past, and its required observations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.reference import moments, rank, student, tail, weighted
 
 
 class Settings(Protocol):
-    """The settings that a twin reads."""
+    """The settings that a reference reads."""
 
     var_convention: str
     degrees_of_freedom: float
@@ -32,7 +32,7 @@ def _negative_var(pnl: Sequence[float], value: float) -> str:
 
 
 @dataclass(frozen=True)
-class Twin:
+class Reference:
     """`value` of outcomes, oldest first, under a confidence and settings; None if undefined.
 
     `n_required` is the least number of outcomes for a confidence and a number of days per outcome;
@@ -72,9 +72,9 @@ def _of_an_outcome(n: int, confidence: str, settings: Settings) -> float:
     return 1.0
 
 
-def _of_student(factor: Callable[[float, str], float]) -> Twin:
+def _of_student(factor: Callable[[float, str], float]) -> Reference:
     """A multiple of the standard deviation."""
-    return Twin(
+    return Reference(
         lambda pnl, confidence, settings: (
             factor(settings.degrees_of_freedom, confidence) * tail.standard_deviation(pnl)
         ),
@@ -87,10 +87,10 @@ def _of_student(factor: Callable[[float, str], float]) -> Twin:
 
 
 OF_HISTORY = {
-    "volatility": Twin(
+    "volatility": Reference(
         lambda pnl, confidence, settings: tail.standard_deviation(pnl), _apart, _of_a_spread
     ),
-    "value_at_risk": Twin(
+    "value_at_risk": Reference(
         lambda pnl, confidence, settings: tail.value_at_risk(
             pnl, confidence, settings.var_convention
         ),
@@ -98,46 +98,46 @@ OF_HISTORY = {
         _of_an_outcome,
         _negative_var,
     ),
-    "value_at_risk_lower": Twin(
+    "value_at_risk_lower": Reference(
         lambda pnl, confidence, settings: tail.interval_bound(pnl, confidence, 1),
         _tail,
         _of_an_outcome,
         _open_ended,
         of_sums=False,
     ),
-    "value_at_risk_upper": Twin(
+    "value_at_risk_upper": Reference(
         lambda pnl, confidence, settings: tail.interval_bound(pnl, confidence, 0),
         _tail,
         _of_an_outcome,
         _open_ended,
         of_sums=False,
     ),
-    "expected_shortfall": Twin(
+    "expected_shortfall": Reference(
         lambda pnl, confidence, settings: tail.expected_shortfall(pnl, confidence),
         _tail,
         _of_an_outcome,
     ),
-    "parametric_value_at_risk": Twin(
+    "parametric_value_at_risk": Reference(
         lambda pnl, confidence, settings: tail.parametric_value_at_risk(pnl, confidence),
         _apart,
         lambda n, confidence, settings: (
             _of_a_spread(n, confidence, settings) * abs(tail.normal_quantile(confidence))
         ),
     ),
-    "semi_deviation": Twin(
+    "semi_deviation": Reference(
         lambda pnl, confidence, settings: tail.semi_deviation(pnl),
         _apart,
         # Each deviation depends on its outcome and on the mean.
         lambda n, confidence, settings: 2 * _of_a_spread(n, confidence, settings),
     ),
-    "ewma_volatility": Twin(
+    "ewma_volatility": Reference(
         lambda pnl, confidence, settings: weighted.ewma_volatility(pnl, settings.decay),
         _apart,
         # A root mean square is a norm.
         _of_an_outcome,
         of_sums=False,
     ),
-    "age_weighted_value_at_risk": Twin(
+    "age_weighted_value_at_risk": Reference(
         lambda pnl, confidence, settings: weighted.age_weighted_value_at_risk(
             pnl, confidence, settings.age_decay
         ),
@@ -145,7 +145,7 @@ OF_HISTORY = {
         _of_an_outcome,
         _negative_var,
     ),
-    "filtered_value_at_risk": Twin(
+    "filtered_value_at_risk": Reference(
         lambda pnl, confidence, settings: tail.value_at_risk(
             pnl, confidence, settings.var_convention
         ),
@@ -155,7 +155,7 @@ OF_HISTORY = {
         lambda pnl, settings: weighted.filtered_outcomes(pnl, settings.decay),
         of_sums=False,
     ),
-    "cornish_fisher_value_at_risk": Twin(
+    "cornish_fisher_value_at_risk": Reference(
         lambda pnl, confidence, settings: moments.cornish_fisher_value_at_risk(pnl, confidence),
         _apart,
         None,

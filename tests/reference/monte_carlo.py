@@ -21,7 +21,7 @@ Matrix = list[list[float]]
 
 
 class Settings(Protocol):
-    """The settings that the twin reads."""
+    """The settings that the reference reads."""
 
     n_paths: int
     seed: int

@@ -1,4 +1,4 @@
-"""Generates books and markets, for the engine and for the naive twins."""
+"""Generates books and markets, for the engine and for the reference implementations."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ITEMS = {Qualifier.SCENARIO: "fall", Qualifier.INSTRUMENT: "I0"}
 ALL = tuple(
     MeasureName(name, item=ITEMS.get(definition.qualifier)) for name, definition in MEASURES.items()
 )
-#: measures that read past returns; the twins of some read more than the P&L
+#: measures that read past returns; the references of some read more than the P&L
 OF_PAST = {
     *OF_HISTORY,
     "shrunk_volatility",

@@ -1,4 +1,4 @@
-"""Computes expected stress measures of generated books, by the naive twins."""
+"""Computes expected stress measures of generated books, by the reference implementations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rolling backtests against naive twins that compute day by day."""
+"""Rolling backtests against reference implementations that compute day by day."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def rounded(world):
 @given(
     worlds(min_books=1, min_observations=8, quantity=eighths, price=quarters).map(rounded),
     levels,
-    # The twin interpolates in fractions: a tie there may differ by rounding in the engine.
+    # The reference interpolates in fractions: a tie there may differ by rounding in the engine.
     conventions.filter(lambda convention: convention is not VarConvention.LINEAR),
     st.integers(0, 4),
 )
-def test_a_rolling_backtest_agrees_with_its_naive_twin(world, confidence, convention, longer):
+def test_a_rolling_backtest_agrees_with_its_reference(world, confidence, convention, longer):
     """P&L, VaR and exceptions agree for each day; both omit days with a missing return."""
     window, market = min_observations(confidence) + longer, world.market
     for row, book in enumerate(world.books):
@@ -83,7 +83,7 @@ def test_a_rolling_backtest_agrees_with_its_naive_twin(world, confidence, conven
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=7, max_size=40), levels, conventions)
-def test_rolling_var_agrees_with_its_naive_twin(pnl, confidence, convention):
+def test_rolling_var_agrees_with_its_reference(pnl, confidence, convention):
     """Windows have at least as many days as the tail requires."""
     for window in (min_observations(confidence), 6):
         expected = naive.rolling_value_at_risk(pnl, window, confidence, convention)

@@ -1,4 +1,4 @@
-"""The engine against its naive twins, and properties of every measure."""
+"""The engine against its reference implementations, and properties of every measure."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_every_measure_of_the_registry_has_its_functions():
 
 
 def expected_of(world: World, book: Book, name: MeasureName, settings: MeasureSettings):
-    """Return (outcome, value) by the naive twins; `world` has the outcomes."""
+    """Return (outcome, value) by the reference implementations; `world` has the outcomes."""
     values = world.values(book)
     special = {
         "gross_leverage": lambda: _of_leverage(book, values),
@@ -203,21 +203,21 @@ def _seen(world, values):
 
 
 def _of_history(name, settings, values, pnl):
-    confidence, twin = name.confidence or settings.confidence, OF_HISTORY[name.name]
-    pnl = twin.reads(pnl, settings)
-    if len(pnl) < twin.n_required(confidence, settings.outcome_days):
+    confidence, reference = name.confidence or settings.confidence, OF_HISTORY[name.name]
+    pnl = reference.reads(pnl, settings)
+    if len(pnl) < reference.n_required(confidence, settings.outcome_days):
         return Outcome.WINDOW_TOO_SHORT, None
-    if settings.outcome_days > 1 and not twin.of_sums and exposure.gross_exposure(values):
+    if settings.outcome_days > 1 and not reference.of_sums and exposure.gross_exposure(values):
         return Outcome.OVERLAPPING, None
-    value = twin.value(pnl, confidence, settings)
+    value = reference.value(pnl, confidence, settings)
     if value is None and not exposure.gross_exposure(values):
         value = 0.0
-    outcome = Outcome[twin.reason(pnl, value).upper()]
+    outcome = Outcome[reference.reason(pnl, value).upper()]
     return outcome, None if value is None else value * root_of_time(settings)
 
 
 @given(worlds(), settings)
-def test_every_measure_agrees_with_its_naive_twin(world, settings):
+def test_every_measure_agrees_with_its_reference(world, settings):
     """Value and outcome agree; returns may be missing, navs unknown and books empty."""
     columns = compute(world.block, world.market, EVERYTHING, settings)
     by_day, world = world, over_the_horizon(world, settings)
@@ -270,7 +270,7 @@ def _nav_is_rounding(world, book):
 def _has_dust(world, book):
     """Whether squares of a position vanish beside those of another one.
 
-    The twin does not ignore them and draws another sample of the same distribution.
+    The reference does not ignore them and draws another sample of the same distribution.
     """
     sizes = [abs(value) for _, value in world.values(book) if value]
     return bool(sizes) and min(sizes) < 1e-150 * max(sizes)

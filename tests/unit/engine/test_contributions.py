@@ -55,8 +55,8 @@ def test_parts_add_up_to_the_measure(world, settings):
 
 
 @given(worlds(min_books=1, min_observations=2, quantity=eighths, price=quarters), settings)
-def test_parts_of_risk_agree_with_their_naive_twins(world, settings):
-    """The twins compute covariance shares, and losses in the scenarios of the tail."""
+def test_parts_of_risk_agree_with_their_references(world, settings):
+    """The references compute covariance shares, and losses in the scenarios of the tail."""
     settings = MeasureSettings(settings.confidence, settings.horizon_days)
     names = [MeasureName(of) for of in ("volatility", "value_at_risk", "expected_shortfall")]
     market, block, n = world.market, world.block, world.n_observations
@@ -68,9 +68,9 @@ def test_parts_of_risk_agree_with_their_naive_twins(world, settings):
             if not columns[name].is_ok[row]:
                 continue
             values = world.values(book)
-            twin = getattr(tail, f"{name.name}_contributions")
+            reference = getattr(tail, f"{name.name}_contributions")
             level = () if name.name == "volatility" else (settings.confidence,)
-            expected = np.array(twin(values, world.panel, n, *level)) * root
+            expected = np.array(reference(values, world.panel, n, *level)) * root
             assume(not _is_almost_tied(world, book))
 
             parts = contributions(block, market, name, settings, row)

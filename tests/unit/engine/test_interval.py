@@ -32,7 +32,7 @@ TABLE = [
 
 @pytest.mark.parametrize(("n", "confidence", "larger", "smaller"), TABLE)
 def test_the_ranks_are_those_of_the_table(n, confidence, larger, smaller):
-    """The exact twin agrees; a 99 % VaR of 250 days has no upper bound."""
+    """The exact reference agrees; a 99 % VaR of 250 days has no upper bound."""
     assert (upper_rank(n, confidence), lower_rank(n, confidence)) == (larger, smaller)
     assert rank.interval(n, confidence) == (larger, smaller)
 

@@ -51,7 +51,7 @@ def assert_same(left, right, n):
 
 @pytest.mark.parametrize("distribution", ["normal", "student"])
 @pytest.mark.parametrize("convention", ["conservative", "loss_quantile", "linear"])
-def test_measures_are_those_of_the_twin(distribution, convention):
+def test_measures_are_those_of_the_reference(distribution, convention):
     """They agree within 1e-9 of the book; the window has more days than the book has positions."""
     world = random_world()
     settings = MeasureSettings(

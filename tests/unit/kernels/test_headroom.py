@@ -1,4 +1,4 @@
-"""Where measures of lines first pass a level; the twin visits each crossing of two lines."""
+"""Where measures of lines first pass a level; the reference visits each crossing of two lines."""
 
 from __future__ import annotations
 

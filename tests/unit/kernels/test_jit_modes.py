@@ -38,7 +38,7 @@ def imported_modules(source: Path) -> set[str]:
 @pytest.mark.skipif(INSIDE in os.environ, reason="this is the run without JIT")
 @pytest.mark.skipif(JIT_IS_OFF, reason="this whole run is without JIT")
 def test_kernels_pass_their_tests_without_jit() -> None:
-    """Without Numba, as plain Python, the kernels agree with their twins."""
+    """Without Numba, as plain Python, the kernels agree with their references."""
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", INSIDE: "1"}
     options = ["-q", "-p", "no:cacheprovider", "--hypothesis-profile=brief"]
     command = [sys.executable, "-m", "pytest", str(FOLDER), *options]

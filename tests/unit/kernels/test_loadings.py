@@ -58,7 +58,7 @@ def test_the_spread_is_the_standard_deviation(block: Block) -> None:
         pnl = scenario.profit_and_loss(book, block.panel, block.n_observations)
         expected.append(tail.standard_deviation([p for p in pnl if p is not None]))
 
-    # The root of a variance enlarges its rounding; squares of very small P&L underflow in the twin.
+    # The root of a variance enlarges its rounding; in the reference, squares of tiny P&L underflow.
     scale = books_scale(block)
     assert_close(loaded(block)[1], expected, 1e5 * scale + np.where(scale < 1e-140, np.inf, 0.0))
 
@@ -72,22 +72,22 @@ def random_book(n: int, seed: int) -> Block:
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 12])
-def test_loadings_agree_with_numpy_and_with_the_twin(n: int) -> None:
+def test_loadings_agree_with_numpy_and_with_the_reference(n: int) -> None:
     """w = L'V, with L from `np.linalg.cholesky` and from plain loops."""
     block = random_book(n, seed=n)
     complete = block.returns[:, ~np.isnan(block.returns).any(axis=0)]
     expected = np.linalg.cholesky(np.cov(complete).reshape(n, n)).T @ block.value
-    twin = np.array(monte_carlo.cholesky(monte_carlo.covariance_matrix(complete.tolist())))
+    reference = np.array(monte_carlo.cholesky(monte_carlo.covariance_matrix(complete.tolist())))
 
     w, spread = loaded(block)
     lower = lower_of(block)
 
     scale = np.abs(block.value).sum()
     np.testing.assert_allclose(w, expected, rtol=0, atol=1e-12 * scale)
-    np.testing.assert_allclose(w, twin.T @ block.value, rtol=0, atol=1e-12 * scale)
+    np.testing.assert_allclose(w, reference.T @ block.value, rtol=0, atol=1e-12 * scale)
     np.testing.assert_allclose(spread, [np.linalg.norm(expected)], rtol=1e-12)
     np.testing.assert_allclose(np.sign(block.value) @ lower, w, rtol=0, atol=1e-12 * scale)
-    np.testing.assert_allclose(lower, np.abs(block.value)[:, None] * twin, atol=1e-12 * scale)
+    np.testing.assert_allclose(lower, np.abs(block.value)[:, None] * reference, atol=1e-12 * scale)
 
 
 def test_a_given_covariance_is_used_instead_of_the_returns() -> None:

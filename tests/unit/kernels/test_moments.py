@@ -21,7 +21,7 @@ def moments_of(pnl: Array) -> Array:
 
 
 @given(outcome_rows(min_observed=1))
-def test_moments_agree_with_their_naive_twin(pnl: Array) -> None:
+def test_moments_agree_with_their_reference(pnl: Array) -> None:
     """Skewness and kurtosis are compared if the deviation is larger than rounding."""
     for row, found in zip(pnl, moments_of(pnl), strict=True):
         seen = observed(row)

@@ -26,7 +26,7 @@ NAN = float("nan")
 
 
 def parts_of(block: Block, instrument: int, confidence: str) -> Array:
-    """Run `history.shortfall_of_one` on the books of `block`, with ranks from the twins."""
+    """Run `history.shortfall_of_one` on the books of `block`, with ranks from the references."""
     pnl = profits(block)
     counts = [max(1, int(n)) for n in np.count_nonzero(~np.isnan(pnl), axis=1)]
     ranks = np.array([rank.tail_rank(n, confidence) for n in counts], dtype=np.int64)
@@ -46,7 +46,7 @@ def parts_of(block: Block, instrument: int, confidence: str) -> Array:
 
 
 @given(blocks(min_books=1), confidences)
-def test_a_part_of_the_shortfall_agrees_with_its_naive_twin(block: Block, confidence: str) -> None:
+def test_a_part_of_the_shortfall_agrees_with_its_reference(block: Block, confidence: str) -> None:
     """It is 0 if the instrument is not held, or if there is no observation."""
     expected = []
     for book in block.books:

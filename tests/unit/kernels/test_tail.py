@@ -183,7 +183,7 @@ def test_dispersion_survives_a_large_mean() -> None:
 def test_whole_chain_agrees_with_the_naive_chain(
     block: Block, confidence: str, convention: str
 ) -> None:
-    """The kernels from positions and returns to volatility, VaR and ES agree with the twins."""
+    """The kernels from positions and returns to volatility, VaR and ES agree with references."""
     chains = [
         [x for x in scenario.profit_and_loss(b, block.panel, block.n_observations) if x is not None]
         for b in block.books

@@ -36,7 +36,7 @@ def ewma_volatilities(pnl: Array, decay: float) -> Array:
 
 
 @given(outcome_rows(), decays)
-def test_ewma_volatility_agrees_with_its_naive_twin(pnl: Array, decay: float) -> None:
+def test_ewma_volatility_agrees_with_its_reference(pnl: Array, decay: float) -> None:
     """A missing outcome does not age the earlier ones."""
     expected = [naive.ewma_volatility(observed(row), decay) for row in pnl]
 
@@ -66,7 +66,7 @@ def age_weighted_values_at_risk(pnl: Array, decay: float, confidence: str) -> Ar
 
 
 @given(outcome_rows(), st.sampled_from([0.01, 0.5, 0.98, 0.999, 1.0]), confidences)
-def test_age_weighted_value_at_risk_is_that_of_its_naive_twin(
+def test_age_weighted_value_at_risk_is_that_of_its_reference(
     pnl: Array, decay: float, confidence: str
 ) -> None:
     """It agrees exactly, because it is one of the outcomes."""
@@ -103,7 +103,7 @@ def volatility_ratios(pnl: Array, decay: float) -> Array:
 
 
 @given(outcome_rows(), st.sampled_from([0.9, 0.94, 0.97]))
-def test_scaled_outcomes_are_those_of_the_naive_twin(pnl: Array, decay: float) -> None:
+def test_scaled_outcomes_are_those_of_the_reference(pnl: Array, decay: float) -> None:
     """Both omit the outcomes that cannot be scaled."""
     scaled = pnl * volatility_ratios(pnl, decay)
 

@@ -27,7 +27,7 @@ records = st.lists(st.booleans(), min_size=1, max_size=60)
 counts = st.builds(Transitions, *[st.integers(0, 3000) | st.integers(0, 2)] * 4)
 
 
-def as_twin(transitions):
+def as_reference(transitions):
     """The counts in the form of the reference function."""
     n00, n01, n10, n11 = transitions
     return {(False, False): n00, (False, True): n01, (True, False): n10, (True, True): n11}
@@ -45,7 +45,7 @@ def test_proportion_of_failures_equals_its_reference(record, confidence):
 def test_independence_equals_its_reference(transitions):
     """For every table of counts, with whole rows and columns of zeros."""
     assert independence(transitions) == pytest.approx(
-        naive.independence(as_twin(transitions)), **CLOSE
+        naive.independence(as_reference(transitions)), **CLOSE
     )
 
 
@@ -53,7 +53,7 @@ def test_independence_equals_its_reference(transitions):
 def test_conditional_coverage_equals_its_reference(transitions, confidence):
     """The reference computes one ratio of likelihoods."""
     assert conditional_coverage(transitions, confidence) == pytest.approx(
-        naive.coverage(as_twin(transitions), tail_probability(confidence)), **CLOSE
+        naive.coverage(as_reference(transitions), tail_probability(confidence)), **CLOSE
     )
 
 
@@ -62,7 +62,7 @@ def test_transitions_are_counted_day_by_day(record):
     """One fewer than there are days."""
     actual = Transitions.of(np.array(record))
 
-    assert as_twin(actual) == naive.transitions(record)
+    assert as_reference(actual) == naive.transitions(record)
     assert sum(actual) == len(record) - 1
 
 

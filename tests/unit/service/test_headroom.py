@@ -200,7 +200,7 @@ def _touches(world, book, limits, chosen):
 
 
 def _naively_broken(world, limits, chosen, slack):
-    """Return a check of books by the naive twins, which tolerates rounding."""
+    """Return a check of books by the reference implementations, which tolerates rounding."""
 
     summed = over_the_horizon(world, chosen)
 
@@ -229,7 +229,7 @@ def test_no_trade_up_to_the_largest_breaks_a_limit(case):
 
 
 def assert_none_breaks(case):
-    """By the twins, at many trades up to it; without a bound, at trades of any size."""
+    """By the references, at many trades up to it; without a bound, at trades of any size."""
     world, book, chosen, limits = case
     explanation = explained(world, book, limits, chosen).explanation
 
