@@ -245,8 +245,19 @@ def tail_length(n_observations: int, confidence: str) -> float:
     return float(n_observations * tail_probability(confidence))
 
 
+def shortfall_rank(run: Computation, name: MeasureName, n_observations: int) -> tuple[int, float]:
+    """Return the rank of the last outcome in the tail, and n alpha, not rounded."""
+    confidence = confidence_of(name, run.settings)
+    return tail_rank(n_observations, confidence), tail_length(n_observations, confidence)
+
+
+def normal_quantile(run: Computation, name: MeasureName) -> float:
+    """Return z(c) of the confidence c of `name`."""
+    return _normal_quantile(confidence_of(name, run.settings))
+
+
 @lru_cache(maxsize=256)
-def normal_quantile(confidence: str) -> float:
+def _normal_quantile(confidence: str) -> float:
     """Return z(c), computed from the tail if c rounds to 1."""
     if float(confidence) < 1.0:
         return NormalDist().inv_cdf(float(confidence))
@@ -279,6 +290,14 @@ def by_window(
         return np.full(len(n_observations), of(max(1, int(n_observations[0]))), dtype=kind)
     lengths, place = np.unique(n_observations, return_inverse=True)
     return np.array([of(max(1, int(n))) for n in lengths], dtype=kind)[place]
+
+
+def ranks_by_window(
+    n_observations: IntArray, rank_of: Callable[[int], tuple[int, float]]
+) -> tuple[IntArray, FloatArray]:
+    """Return both results of `rank_of` for each number of observations (P,), as `by_window`."""
+    rank = by_window(n_observations, np.int64, lambda n: rank_of(n)[0])
+    return rank, by_window(n_observations, np.float64, lambda n: rank_of(n)[1])
 
 
 def column_of(

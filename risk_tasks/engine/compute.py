@@ -58,8 +58,7 @@ def _column(run: Computation, name: MeasureName) -> MeasureColumn:
     try:
         return FUNCTIONS[name.name].column(run, name)
     except KernelNotReadyError:
-        n = len(run.block)
-        return MeasureColumn.of(np.full(n, np.nan), (np.ones(n, dtype=bool), Outcome.NOT_IN_TIME))
+        return MeasureColumn.missing(len(run.block), Outcome.NOT_IN_TIME)
 
 
 def contributions(

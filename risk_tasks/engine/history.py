@@ -24,6 +24,8 @@ from risk_tasks.engine.computation import (
     normal_quantile,
     observed,
     overlapping,
+    ranks_by_window,
+    shortfall_rank,
     spread_window,
     tail_depth,
     tail_length,
@@ -40,7 +42,9 @@ def volatility(run: Computation, name: MeasureName) -> MeasureColumn:
 
 
 def parametric_value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
-    return column_of(run, _z(run, name) * run.deviation * run.horizon_scale, spread_window(run))
+    return column_of(
+        run, normal_quantile(run, name) * run.deviation * run.horizon_scale, spread_window(run)
+    )
 
 
 def value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
@@ -54,8 +58,7 @@ def losses_at_risk(
     worst: FloatArray, n_observations: IntArray, rank_of: Callable[[int], tuple[int, float]]
 ) -> FloatArray:
     """Return the loss (P,) at a rank, interpolated towards the next better outcome."""
-    rank = by_window(n_observations, np.int64, lambda n: rank_of(n)[0])
-    weight = by_window(n_observations, np.float64, lambda n: rank_of(n)[1])
+    rank, weight = ranks_by_window(n_observations, rank_of)
     losses = np.empty(len(worst))
     kernels.value_at_risk(worst, rank, weight, losses)
     return losses
@@ -71,9 +74,7 @@ def shortfalls(
     run: Computation, name: MeasureName, worst: FloatArray, n_observations: IntArray
 ) -> FloatArray:
     """Return the one-day expected shortfall (P,), loss positive."""
-    confidence = confidence_of(name, run.settings)
-    rank = by_window(n_observations, np.int64, lambda n: tail_rank(n, confidence))
-    n_tail = by_window(n_observations, np.float64, lambda n: tail_length(n, confidence))
+    rank, n_tail = ranks_by_window(n_observations, lambda n: shortfall_rank(run, name, n))
     losses = np.empty(len(worst))
     kernels.expected_shortfall(worst, rank, n_tail, losses)
     return losses
@@ -109,7 +110,7 @@ def deviation_parts(run: Computation, name: MeasureName) -> FloatArray:
 
 
 def parametric_parts(run: Computation, name: MeasureName) -> FloatArray:
-    return _z(run, name) * deviation_parts(run, name)
+    return normal_quantile(run, name) * deviation_parts(run, name)
 
 
 def value_at_risk_parts(run: Computation, name: MeasureName) -> FloatArray:
@@ -172,10 +173,6 @@ def tail_weights(n_observations: int, confidence: str) -> FloatArray:
     weight[-1] = n_tail - (k - 1)
     weight /= n_tail
     return weight
-
-
-def _z(run: Computation, name: MeasureName) -> float:
-    return normal_quantile(confidence_of(name, run.settings))
 
 
 # --- the interval of a historical VaR: order statistics at binomial ranks

@@ -73,7 +73,7 @@ def cornish_fisher_value_at_risk(run: Computation, name: MeasureName) -> Measure
     moments(run.pnl, shape)
     mean, deviation, skewness, kurtosis = shape.T
     expands = _expands(skewness, kurtosis)
-    z = _z(run, name)
+    z = -normal_quantile(run, name)
     quantile = np.where(expands, _expansion(z, skewness, kurtosis), z)
     losses = 0.0 - (mean + quantile * deviation)
     fallen_back, gains = (~expands, Outcome.OUTSIDE_DOMAIN), (losses < 0, Outcome.NEGATIVE_VAR)
@@ -93,7 +93,7 @@ def cornish_fisher_value_at_risk_parts(run: Computation, name: MeasureName) -> F
     mean: FloatArray = legs.mean(axis=1)
     if deviation[0] == 0.0:
         return -mean * run.horizon_scale
-    z, u = _z(run, name), (pnl - pnl.mean()) / deviation
+    z, u = -normal_quantile(run, name), (pnl - pnl.mean()) / deviation
     departures = (legs - mean[:, None]) / deviation
     spread = (departures * u).mean(axis=1)
     skewing = 3 * (departures * u**2).mean(axis=1) - 3 * skewness * spread
@@ -117,11 +117,6 @@ def _expands(skewness: FloatArray, kurtosis: FloatArray) -> BoolArray:
     c = 1 - kurtosis / 8 + 5 * skewness**2 / 36
     fits: BoolArray = (a >= 0) & (skewness**2 / 9 - 4 * a * c <= 0)
     return fits
-
-
-def _z(run: Computation, name: MeasureName) -> float:
-    """Return the normal quantile at alpha, negative in the tail."""
-    return -normal_quantile(confidence_of(name, run.settings))
 
 
 # --- the covariance of Ledoit and Wolf

@@ -17,19 +17,19 @@ from risk_tasks.engine.computation import (
     Computation,
     FloatArray,
     Functions,
-    by_window,
     column_of,
     confidence_of,
     normal_quantile,
     observed,
+    ranks_by_window,
+    shortfall_rank,
     spread_window,
     tail_depth,
-    tail_length,
     tail_window,
 )
 from risk_tasks.kernels.history import shortfall_of_one
 from risk_tasks.model.column import MeasureColumn, Outcome
-from risk_tasks.model.measures import MeasureName, tail_rank
+from risk_tasks.model.measures import MeasureName
 
 #: computes a column (P,) for the instrument at an index of the market
 ColumnOfPlace = Callable[[Computation, MeasureName, int], MeasureColumn]
@@ -54,15 +54,13 @@ def incremental_value_at_risk(run: Computation, name: MeasureName, place: int) -
 
 
 def component_expected_shortfall(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
-    confidence = confidence_of(name, run.settings)
-    n_tail = by_window(run.n_observations, np.float64, lambda n: tail_length(n, confidence))
-    rank = by_window(run.n_observations, np.int64, lambda n: tail_rank(n, confidence))
+    rank, n_tail = ranks_by_window(run.n_observations, lambda n: shortfall_rank(run, name, n))
     returns = run.panel[place].astype(np.float64)
     last = np.take_along_axis(run.tail, rank[:, None] - 1, axis=1)[:, 0]
     total = np.empty(len(run.block))
     shortfall_of_one(run.pnl, last, rank, n_tail, _value_held(run, place), returns, total)
     total *= run.horizon_scale
-    return column_of(run, total, tail_window(run, confidence))
+    return column_of(run, total, tail_window(run, confidence_of(name, run.settings)))
 
 
 def beta(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
@@ -99,9 +97,7 @@ def _functions(of_place: ColumnOfPlace) -> Functions:
     def column(run: Computation, name: MeasureName) -> MeasureColumn:
         place = run.market.index.get(name.item or "")
         if place is None:
-            n = len(run.block)
-            unknown = (np.ones(n, dtype=bool), Outcome.UNKNOWN_INSTRUMENT)
-            return MeasureColumn.of(np.zeros(n), unknown)
+            return MeasureColumn.missing(len(run.block), Outcome.UNKNOWN_INSTRUMENT)
         return of_place(run, name, place)
 
     def parts(run: Computation, name: MeasureName) -> FloatArray:
@@ -112,7 +108,7 @@ def _functions(of_place: ColumnOfPlace) -> Functions:
 
 
 def _scale(run: Computation, name: MeasureName) -> float:
-    return normal_quantile(confidence_of(name, run.settings)) * run.horizon_scale
+    return normal_quantile(run, name) * run.horizon_scale
 
 
 def _value_held(run: Computation, place: int) -> FloatArray:

@@ -65,8 +65,7 @@ def stress_coverage(run: Computation, name: MeasureName) -> MeasureColumn:
 
 
 def _unknown(run: Computation) -> MeasureColumn:
-    n = len(run.block)
-    return MeasureColumn.of(np.zeros(n), (np.ones(n, dtype=bool), Outcome.UNKNOWN_SCENARIO))
+    return MeasureColumn.missing(len(run.block), Outcome.UNKNOWN_SCENARIO)
 
 
 def _losses(run: Computation, scenario: ShockArrays) -> _Losses:

@@ -121,6 +121,11 @@ class MeasureColumn:
         )
 
     @classmethod
+    def missing(cls, n: int, outcome: Outcome) -> MeasureColumn:
+        """Return a column (n,) without numbers, where `outcome` is the reason everywhere."""
+        return cls(np.full(n, np.nan), np.full(n, outcome, dtype=np.int8))
+
+    @classmethod
     def of(
         cls, values: npt.NDArray[np.float64], *marks: tuple[npt.NDArray[np.bool_], Outcome]
     ) -> MeasureColumn:

@@ -15,11 +15,11 @@ from risk_tasks.engine.computation import (
     BoolArray,
     FloatArray,
     IntArray,
-    by_window,
     confidence_of,
     normal_quantile,
+    ranks_by_window,
+    shortfall_rank,
     spread_window,
-    tail_length,
     tail_window,
     var_rank,
 )
@@ -28,7 +28,7 @@ from risk_tasks.engine.market import ShockArrays
 from risk_tasks.engine.parametric import student_factors
 from risk_tasks.engine.stress import losses
 from risk_tasks.kernels import headroom as kernels
-from risk_tasks.model.measures import MeasureName, tail_rank
+from risk_tasks.model.measures import MeasureName
 
 
 def net_exit(trades: Trades, name: MeasureName, level: float, sign: float) -> FloatArray:
@@ -154,7 +154,7 @@ def ewma_exit(trades: Trades, name: MeasureName, level: float, sign: float) -> F
 
 
 def parametric_exit(trades: Trades, name: MeasureName, level: float, sign: float) -> FloatArray:
-    factor = normal_quantile(confidence_of(name, trades.run.settings))
+    factor = normal_quantile(trades.run, name)
     return _factored_exit(trades, factor, level, sign)
 
 
@@ -197,8 +197,7 @@ def _spread_exit(trades: Trades, variance: Parabola, level: float, sign: float) 
 def value_at_risk_exit(trades: Trades, name: MeasureName, level: float, sign: float) -> FloatArray:
     """Count the outcomes beyond the level; below it, those of the negated portfolio."""
     run, (enough, n, pnl, slope) = trades.run, _lines(trades, name)
-    rank = by_window(n, np.int64, lambda n: var_rank(run, name, n)[0])
-    weight = by_window(n, np.float64, lambda n: var_rank(run, name, n)[1])
+    rank, weight = ranks_by_window(n, lambda n: var_rank(run, name, n))
     if sign < 0.0:
         pnl, slope = -pnl, -slope
         rank = n - 1 - rank - (weight > 0.0)
@@ -212,20 +211,21 @@ def value_at_risk_exit(trades: Trades, name: MeasureName, level: float, sign: fl
         some = np.empty(int(between.sum()))
         kernels.interpolated_exit(pnl, slope[between], level, rank[between], weight[between], some)
         found[between] = some
-    exits = np.zeros(len(trades))
-    exits[enough] = found
-    return exits
+    return _exits(enough, found)
 
 
 def shortfall_exit(trades: Trades, name: MeasureName, level: float, sign: float) -> FloatArray:
-    confidence = confidence_of(name, trades.run.settings)
     enough, n, pnl, slope = _lines(trades, name)
-    rank = by_window(n, np.int64, lambda n: tail_rank(n, confidence))
-    n_tail = by_window(n, np.float64, lambda n: tail_length(n, confidence))
+    rank, n_tail = ranks_by_window(n, lambda n: shortfall_rank(trades.run, name, n))
     level = level / trades.run.horizon_scale
     found = np.empty(len(n))
     kernels.shortfall_exit(pnl, slope, level, sign > 0.0, rank, n_tail, found)
-    exits = np.zeros(len(trades))
+    return _exits(enough, found)
+
+
+def _exits(enough: BoolArray, found: FloatArray) -> FloatArray:
+    """Return the exits `found` of the legs with `enough` observations, and 0 for the others."""
+    exits = np.zeros(len(enough))
     exits[enough] = found
     return exits
 
