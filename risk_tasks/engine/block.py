@@ -25,26 +25,26 @@ class PortfolioBlock:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def row(self, place: int) -> PortfolioBlock:
-        """Return a block of one portfolio, that at index `place`."""
-        start, stop = int(self.offsets[place]), int(self.offsets[place + 1])
+    def row(self, index: int) -> PortfolioBlock:
+        """Return a block of one portfolio, that at `index`."""
+        start, stop = int(self.offsets[index]), int(self.offsets[index + 1])
         return PortfolioBlock(
             offsets=np.array([0, stop - start], dtype=np.int64),
             instrument=self.instrument[start:stop],
             quantity=self.quantity[start:stop],
-            cash=self.cash[place : place + 1],
-            nav=self.nav[place : place + 1],
+            cash=self.cash[index : index + 1],
+            nav=self.nav[index : index + 1],
         )
 
-    def rows(self, places: npt.NDArray[np.int64]) -> PortfolioBlock:
-        """Return a block of the portfolios at the indices `places`, in that order."""
-        sizes = np.diff(self.offsets)[places]
+    def rows(self, indices: npt.NDArray[np.int64]) -> PortfolioBlock:
+        """Return a block of the portfolios at `indices`, in that order."""
+        sizes = np.diff(self.offsets)[indices]
         offsets = np.concatenate([[0], np.cumsum(sizes)])
-        flat = np.repeat(self.offsets[places] - offsets[:-1], sizes) + np.arange(offsets[-1])
+        flat = np.repeat(self.offsets[indices] - offsets[:-1], sizes) + np.arange(offsets[-1])
         return PortfolioBlock(
             offsets=offsets,
             instrument=self.instrument[flat],
             quantity=self.quantity[flat],
-            cash=self.cash[places],
-            nav=self.nav[places],
+            cash=self.cash[indices],
+            nav=self.nav[indices],
         )

@@ -163,8 +163,8 @@ class Computation:
         """
         if self.panel.dtype == np.float64:
             return instrument, self.panel.astype(np.float64, copy=False)
-        rows, place = np.unique(instrument, return_inverse=True)
-        return place, self.panel[rows].astype(np.float64)
+        rows, inverse = np.unique(instrument, return_inverse=True)
+        return inverse, self.panel[rows].astype(np.float64)
 
     @property
     def deviation(self) -> FloatArray:
@@ -288,8 +288,8 @@ def by_window(
     """Evaluate `of` once for each distinct number of observations (P,); at least 1."""
     if len(n_observations) and (n_observations == n_observations[0]).all():
         return np.full(len(n_observations), of(max(1, int(n_observations[0]))), dtype=kind)
-    lengths, place = np.unique(n_observations, return_inverse=True)
-    return np.array([of(max(1, int(n))) for n in lengths], dtype=kind)[place]
+    lengths, inverse = np.unique(n_observations, return_inverse=True)
+    return np.array([of(max(1, int(n))) for n in lengths], dtype=kind)[inverse]
 
 
 def ranks_by_window(

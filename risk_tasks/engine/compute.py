@@ -66,15 +66,15 @@ def contributions(
     market: MarketArrays,
     name: MeasureName,
     settings: MeasureSettings,
-    place: int,
+    row: int,
 ) -> FloatArray:
-    """Return the contribution of each position of the portfolio at `place` to `name`, in its unit.
+    """Return the contributions of the positions of the portfolio at index `row` to `name`.
 
-    Shape: (positions of that portfolio,). Contributions sum to the measure, except those to
-    `concentration`, which sum to 1.
+    Shape: (positions of that portfolio,), in the unit of the measure. They sum to the measure,
+    except those to `concentration`, which sum to 1.
     """
     with np.errstate(all="ignore"):
-        run = _computation(block.row(place), market, [name], settings)
+        run = _computation(block.row(row), market, [name], settings)
         return FUNCTIONS[name.name].parts(run, name)
 
 
@@ -83,10 +83,10 @@ def outcomes_behind(
     market: MarketArrays,
     name: MeasureName,
     settings: MeasureSettings,
-    place: int,
+    row: int,
     n: int,
 ) -> list[tuple[int, float]]:
-    """Return at most `n` past outcomes that determine `name` of the portfolio at `place`.
+    """Return at most `n` past outcomes that determine `name` of the portfolio at index `row`.
 
     Each is the index of its last day in the market's returns and its P&L in base currency, the
     worst first. The list is empty for a measure that does not depend on single outcomes.
@@ -95,7 +95,7 @@ def outcomes_behind(
     if outcomes_of is None:
         return []
     with np.errstate(all="ignore"):
-        run = _computation(block.row(place), market, [name], settings)
+        run = _computation(block.row(row), market, [name], settings)
         found = outcomes_of(run, name)[:n]
         last_day = settings.outcome_days - 1
         return [(int(one) + last_day, float(run.pnl[0][one])) for one in found]

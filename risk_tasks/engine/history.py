@@ -119,11 +119,11 @@ def value_at_risk_parts(run: Computation, name: MeasureName) -> FloatArray:
 
 
 def parts_at_risk(
-    run: Computation, place: tuple[int, float], pnl: FloatArray, legs: FloatArray
+    run: Computation, rank_and_weight: tuple[int, float], pnl: FloatArray, legs: FloatArray
 ) -> FloatArray:
     """Each position's loss in the outcome of a rank, interpolated towards the next better one."""
     order = np.argsort(pnl, kind="stable")
-    rank, weight = place
+    rank, weight = rank_and_weight
     losses = -legs[:, order[rank]]
     if weight:
         losses += weight * (-legs[:, order[rank + 1]] - losses)
@@ -211,14 +211,14 @@ def _binomial_quantile(n: int, confidence: str, probability: float) -> int:
 def _functions(rank_of: RankOf) -> Functions:
     """Return the functions of the bound at a rank."""
 
-    def place(n: int, confidence: str) -> int:
-        """Return the rank counted from 0, within the outcomes."""
+    def index(n: int, confidence: str) -> int:
+        """Return the rank, counted from 0, limited to the outcomes."""
         return min(max(rank_of(n, confidence), 1), n) - 1
 
     def column(run: Computation, name: MeasureName) -> MeasureColumn:
         confidence = confidence_of(name, run.settings)
         n = run.n_observations
-        losses = losses_at_risk(run.tail, n, lambda n: (place(n, confidence), 0.0))
+        losses = losses_at_risk(run.tail, n, lambda n: (index(n, confidence), 0.0))
         rank = by_window(n, np.int64, lambda n: rank_of(n, confidence))
         # The bounds of a portfolio without exposure are 0.
         beyond = ((rank < 1) | (rank > n)) & (run.gross > 0.0)
@@ -233,12 +233,12 @@ def _functions(rank_of: RankOf) -> Functions:
 
     def parts(run: Computation, name: MeasureName) -> FloatArray:
         pnl, legs = observed(run)
-        rank = place(len(pnl), confidence_of(name, run.settings))
+        rank = index(len(pnl), confidence_of(name, run.settings))
         return parts_at_risk(run, (rank, 0.0), pnl, legs)
 
     def depth(n_observations: int, name: MeasureName, settings: MeasureSettings) -> int:
         n = max(1, n_observations)
-        return place(n, confidence_of(name, settings)) + 1
+        return index(n, confidence_of(name, settings)) + 1
 
     return Functions(column, parts, depth)
 

@@ -151,8 +151,8 @@ def _shocked(scenario: Scenario, snapshot: MarketSnapshot) -> ShockArrays:
     for changes, is_absolute in ((relative, False), (scenario.moves, True)):
         for instrument, by in changes.items():
             if instrument in index:
-                place = index[instrument]
-                change[place], named[place], absolute[place] = by, True, is_absolute
+                i = index[instrument]
+                change[i], named[i], absolute[i] = by, True, is_absolute
     return ShockArrays(change, named, ~np.isnan(change), absolute if absolute.any() else None)
 
 

@@ -63,29 +63,29 @@ _SHARED_STREAM = streams_of([""])
 class Holdings:
     """The N positions of P portfolios that are not worth 0.
 
-    `place` (N,) is the index of a position in the block; the positions of a portfolio are in the
+    `position` (N,) is the index of a position in the block; the positions of a portfolio are in the
     order of the market. `size` (N,) is the multiplier of each, V or w.
     """
 
     offsets: IntArray
-    place: IntArray
+    position: IntArray
     instrument: IntArray
     size: FloatArray
 
     @classmethod
     def of(cls, block: PortfolioBlock, value: FloatArray) -> Holdings:
         row = np.repeat(np.arange(len(block)), np.diff(block.offsets))
-        place = np.lexsort((block.instrument, row))
-        place = place[value[place] != 0.0]
-        offsets = np.searchsorted(row[place], np.arange(len(block) + 1))
-        return cls(offsets, place, block.instrument[place], value[place])
+        position = np.lexsort((block.instrument, row))
+        position = position[value[position] != 0.0]
+        offsets = np.searchsorted(row[position], np.arange(len(block) + 1))
+        return cls(offsets, position, block.instrument[position], value[position])
 
     def rows(self, start: int, stop: int) -> Holdings:
         """Return the holdings of the portfolios from `start` to before `stop`."""
         first, last = self.offsets[start], self.offsets[stop]
         return Holdings(
             self.offsets[start : stop + 1] - first,
-            self.place[first:last],
+            self.position[first:last],
             self.instrument[first:last],
             self.size[first:last],
         )
@@ -243,7 +243,7 @@ def _loaded(run: Computation) -> tuple[Holdings, BoolArray]:
     loadings(held.offsets, rows, held.size, panel, covariance, weight, spread)
     usable = spread < _LARGEST_SPREAD
     weight[~np.repeat(usable, np.diff(held.offsets))] = 0.0
-    return Holdings(held.offsets, held.place, held.instrument, weight), usable
+    return Holdings(held.offsets, held.position, held.instrument, weight), usable
 
 
 def _covariance(run: Computation, instrument: IntArray) -> tuple[IntArray, FloatArray, FloatArray]:
@@ -276,7 +276,7 @@ def _parts(run: Computation, weight: FloatArray) -> FloatArray:
     rows, panel, covariance = _covariance(run, held.instrument)
     lower_factor(rows, held.size, panel, covariance, lower)
     parts = np.zeros(len(run.value))
-    parts[held.place] = -np.sign(held.size) * (lower * mean).sum(axis=1) * run.horizon_scale
+    parts[held.position] = -np.sign(held.size) * (lower * mean).sum(axis=1) * run.horizon_scale
     return parts
 
 

@@ -158,9 +158,9 @@ def _holdings(run: Computation) -> tuple[IntArray, IntArray, FloatArray]:
     """
     held, n = np.flatnonzero(run.value), len(run.market.prices)
     owner = np.searchsorted(run.block.offsets, held, side="right") - 1
-    keys, place = np.unique(owner * n + run.block.instrument[held], return_inverse=True)
+    keys, inverse = np.unique(owner * n + run.block.instrument[held], return_inverse=True)
     # np.bincount returns integers where it counts nothing, and Numba would compile for them.
-    value = np.bincount(place, weights=run.value[held]).astype(np.float64, copy=False)
+    value = np.bincount(inverse, weights=run.value[held]).astype(np.float64, copy=False)
     keys, value = keys[value != 0.0], value[value != 0.0]
     return np.searchsorted(keys, n * np.arange(len(run.block) + 1)), keys % n, value
 

@@ -31,53 +31,53 @@ from risk_tasks.kernels.history import shortfall_of_one
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import MeasureName
 
-#: computes a column (P,) for the instrument at an index of the market
-ColumnOfPlace = Callable[[Computation, MeasureName, int], MeasureColumn]
+#: computes a column (P,) for the instrument with this index in the market
+ColumnOfInstrument = Callable[[Computation, MeasureName, int], MeasureColumn]
 
 
-def marginal_value_at_risk(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
-    missing = (_lacks_returns(run, place), Outcome.MISSING_RETURNS)
-    return column_of(run, _marginal(run, name, place), spread_window(run), missing)
+def marginal_value_at_risk(run: Computation, name: MeasureName, index: int) -> MeasureColumn:
+    missing = (_lacks_returns(run, index), Outcome.MISSING_RETURNS)
+    return column_of(run, _marginal(run, name, index), spread_window(run), missing)
 
 
-def component_value_at_risk(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
+def component_value_at_risk(run: Computation, name: MeasureName, index: int) -> MeasureColumn:
     # Adding 0.0 turns -0.0 into 0.0, here and below.
-    part = _value_held(run, place) * _marginal(run, name, place) + 0.0
+    part = _value_held(run, index) * _marginal(run, name, index) + 0.0
     return column_of(run, part, spread_window(run))
 
 
-def incremental_value_at_risk(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
-    quantity = np.where(run.block.instrument == place, 0.0, run.block.quantity)
+def incremental_value_at_risk(run: Computation, name: MeasureName, index: int) -> MeasureColumn:
+    quantity = np.where(run.block.instrument == index, 0.0, run.block.quantity)
     without = Computation(replace(run.block, quantity=quantity), run.market, run.settings, 1)
     gained = run.deviation - without.deviation
     return column_of(run, _scale(run, name) * gained + 0.0, spread_window(run))
 
 
-def component_expected_shortfall(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
+def component_expected_shortfall(run: Computation, name: MeasureName, index: int) -> MeasureColumn:
     rank, n_tail = ranks_by_window(run.n_observations, lambda n: shortfall_rank(run, name, n))
-    returns = run.panel[place].astype(np.float64)
+    returns = run.panel[index].astype(np.float64)
     last = np.take_along_axis(run.tail, rank[:, None] - 1, axis=1)[:, 0]
     total = np.empty(len(run.block))
-    shortfall_of_one(run.pnl, last, rank, n_tail, _value_held(run, place), returns, total)
+    shortfall_of_one(run.pnl, last, rank, n_tail, _value_held(run, index), returns, total)
     total *= run.horizon_scale
     return column_of(run, total, tail_window(run, confidence_of(name, run.settings)))
 
 
-def beta(run: Computation, name: MeasureName, place: int) -> MeasureColumn:
-    seen = np.where(np.isnan(run.pnl), np.nan, run.panel[place])
+def beta(run: Computation, name: MeasureName, index: int) -> MeasureColumn:
+    seen = np.where(np.isnan(run.pnl), np.nan, run.panel[index])
     # By extremes: the variance of a constant series need not be 0 after rounding.
     still = np.fmax.reduce(seen, axis=1, initial=-np.inf) <= np.fmin.reduce(
         seen, axis=1, initial=np.inf
     )
-    variance = _covariance(run, seen, place)
+    variance = _covariance(run, seen, index)
     return column_of(
         run,
-        _covariance(run, run.pnl, place) / np.where(variance > 0.0, variance, np.nan) / run.nav
+        _covariance(run, run.pnl, index) / np.where(variance > 0.0, variance, np.nan) / run.nav
         + 0.0,
         spread_window(run),
         (np.isnan(run.nav), Outcome.NAV_UNKNOWN),
         (run.nav <= 0.0, Outcome.NAV_NOT_POSITIVE),
-        (_lacks_returns(run, place), Outcome.MISSING_RETURNS),
+        (_lacks_returns(run, index), Outcome.MISSING_RETURNS),
         (still, Outcome.NO_VARIANCE),
     )
 
@@ -91,18 +91,18 @@ def beta_parts(run: Computation, name: MeasureName) -> FloatArray:
     return parts
 
 
-def _functions(of_place: ColumnOfPlace) -> Functions:
+def _functions(of_instrument: ColumnOfInstrument) -> Functions:
     """Return the functions of a measure to which only one instrument contributes."""
 
     def column(run: Computation, name: MeasureName) -> MeasureColumn:
-        place = run.market.index.get(name.item or "")
-        if place is None:
+        index = run.market.index.get(name.item or "")
+        if index is None:
             return MeasureColumn.missing(len(run.block), Outcome.UNKNOWN_INSTRUMENT)
-        return of_place(run, name, place)
+        return of_instrument(run, name, index)
 
     def parts(run: Computation, name: MeasureName) -> FloatArray:
-        place = run.market.index.get(name.item or "")
-        return np.where(run.block.instrument == place, column(run, name).values[0], 0.0)
+        index = run.market.index.get(name.item or "")
+        return np.where(run.block.instrument == index, column(run, name).values[0], 0.0)
 
     return Functions(column, parts)
 
@@ -111,34 +111,34 @@ def _scale(run: Computation, name: MeasureName) -> float:
     return normal_quantile(run, name) * run.horizon_scale
 
 
-def _value_held(run: Computation, place: int) -> FloatArray:
+def _value_held(run: Computation, index: int) -> FloatArray:
     """Return (P,): the value of each portfolio's position in the instrument, else 0."""
-    found: npt.NDArray[np.int64] = np.flatnonzero(run.block.instrument == place)
+    found: npt.NDArray[np.int64] = np.flatnonzero(run.block.instrument == index)
     held = np.zeros(len(run.block))
     held[np.searchsorted(run.block.offsets, found, side="right") - 1] = run.value[found]
     return held
 
 
-def _marginal(run: Computation, name: MeasureName, place: int) -> FloatArray:
+def _marginal(run: Computation, name: MeasureName, index: int) -> FloatArray:
     """Return (P,): z cov(r_i, P&L) / sd over the observations of each portfolio; 0 if sd is 0."""
     spread = np.where(run.deviation == 0.0, np.inf, run.deviation)
-    marginal: FloatArray = _scale(run, name) * _covariance(run, run.pnl, place) / spread + 0.0
+    marginal: FloatArray = _scale(run, name) * _covariance(run, run.pnl, index) / spread + 0.0
     return marginal
 
 
-def _covariance(run: Computation, series: FloatArray, place: int) -> FloatArray:
+def _covariance(run: Computation, series: FloatArray, index: int) -> FloatArray:
     """Return (P,): sample covariance of `series` (P, T), NaN if missing, with an instrument."""
     n = np.maximum(run.n_observations, 2)
     mean = np.nansum(series, axis=1, keepdims=True) / n[:, None]
     departure = np.where(np.isnan(series), 0.0, series - mean)
-    returns = np.where(np.isnan(run.panel[place]), 0.0, run.panel[place])
+    returns = np.where(np.isnan(run.panel[index]), 0.0, run.panel[index])
     covariance: FloatArray = (departure * returns).sum(axis=1) / (n - 1)
     return covariance
 
 
-def _lacks_returns(run: Computation, place: int) -> BoolArray:
+def _lacks_returns(run: Computation, index: int) -> BoolArray:
     """Return (P,): whether the instrument lacks a return in an outcome that is observed."""
-    gaps: BoolArray = (np.isnan(run.panel[place]) & ~np.isnan(run.pnl)).any(axis=1)
+    gaps: BoolArray = (np.isnan(run.panel[index]) & ~np.isnan(run.pnl)).any(axis=1)
     return gaps
 
 

@@ -297,15 +297,15 @@ def _p_value(statistic: float | None, degrees_of_freedom: int) -> float | None:
     return None if statistic is None else chi_square_survival(statistic, degrees_of_freedom)
 
 
-def _numbers(values: npt.ArrayLike, place: str) -> npt.NDArray[np.float64]:
+def _numbers(values: npt.ArrayLike, field: str) -> npt.NDArray[np.float64]:
     try:
         array = np.asarray(values)
     except ValueError:
         array = np.asarray(None)
     if array.ndim != 1 or array.dtype.kind not in "iuf":
         raise RequestError(
-            f"{place} is not a one-dimensional array of numbers.",
-            field=place,
+            f"{field} is not a one-dimensional array of numbers.",
+            field=field,
             remedy="Give one number for each day.",
         )
     numbers = array.astype(np.float64)
@@ -313,7 +313,7 @@ def _numbers(values: npt.ArrayLike, place: str) -> npt.NDArray[np.float64]:
     if unfit.size:
         raise RequestError(
             f"{numbers[unfit[0]]} is not a finite number.",
-            field=f"{place}[{unfit[0]}]",
+            field=f"{field}[{unfit[0]}]",
             remedy="Leave the day out of both arrays.",
         )
     return numbers

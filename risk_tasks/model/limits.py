@@ -63,23 +63,23 @@ class Limit:
 
     def __post_init__(self) -> None:
         try:
-            name = MeasureName.parse(self.measure)
+            measure = MeasureName.parse(self.measure)
         except RequestError as error:
             raise InvalidLimitError(error.message, field="measure", remedy=error.remedy) from error
-        object.__setattr__(self, "measure", str(name))
+        object.__setattr__(self, "measure", str(measure))
         choices: tuple[tuple[str, type[StrEnum]], ...] = (
             ("missing_data", MissingData),
             ("comparison", Comparison),
         )
-        for place, kind in choices:
-            choice = require_choice(getattr(self, place), kind, place, InvalidLimitError)
-            object.__setattr__(self, place, choice)
-        for place in ("warn", "hard"):
-            number = getattr(self, place)
+        for name, kind in choices:
+            choice = require_choice(getattr(self, name), kind, name, InvalidLimitError)
+            object.__setattr__(self, name, choice)
+        for name in ("warn", "hard"):
+            number = getattr(self, name)
             if number is not None:
                 # Adding 0.0 turns -0.0 into 0.0: equal limits have equal versions.
-                number = require_finite(number, place, InvalidLimitError) + 0.0
-                object.__setattr__(self, place, number)
+                number = require_finite(number, name, InvalidLimitError) + 0.0
+                object.__setattr__(self, name, number)
         if self.warn is None and self.hard is None:
             raise InvalidLimitError(
                 "The limit has no threshold: expected warn, hard, or both.",
@@ -181,17 +181,17 @@ class LimitSet:
             )
         object.__setattr__(self, "limits", tuple(self.limits))
         seen: set[str] = set()
-        for place, limit in enumerate(self.limits):
+        for index, limit in enumerate(self.limits):
             if not isinstance(limit, Limit):
                 raise InvalidLimitError(
                     f"{limit!r} is not a Limit.",
-                    field=f"limits[{place}]",
+                    field=f"limits[{index}]",
                     remedy="Give a list of Limit objects.",
                 )
             if limit.id in seen:
                 raise InvalidLimitError(
                     f"Two limits have the id {limit.id!r}.",
-                    field=f"limits[{place}].id",
+                    field=f"limits[{index}].id",
                     remedy="Give each limit a different id.",
                 )
             seen.add(limit.id)

@@ -155,7 +155,7 @@ class MarketSnapshot:
     @cached_property
     def index(self) -> Mapping[str, int]:
         """The index of each instrument in `prices` and in the columns of `returns`."""
-        return {name: place for place, name in enumerate(self.instruments)}
+        return {name: i for i, name in enumerate(self.instruments)}
 
     @cached_property
     def panel_id(self) -> str:
@@ -188,13 +188,13 @@ class MarketSnapshot:
         return marked
 
 
-def _array(numbers: npt.ArrayLike, place: str) -> npt.NDArray[np.float64]:
+def _array(numbers: npt.ArrayLike, field: str) -> npt.NDArray[np.float64]:
     try:
         array = np.array(numbers, dtype=np.float64, order="C")
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidMarketError(
-            f"{place} is not an array of numbers: {error}.",
-            field=place,
+            f"{field} is not an array of numbers: {error}.",
+            field=field,
             remedy="Give an array of numbers, such as a NumPy array of float64.",
         ) from error
     array.flags.writeable = False
@@ -226,18 +226,18 @@ def _dates(dates: Sequence[date] | None, n_observations: int) -> tuple[date, ...
             field="dates",
             remedy="Give one date per row, or leave dates out.",
         )
-    for place, day in enumerate(days):
+    for row, day in enumerate(days):
         if not is_date(day):
             raise InvalidMarketError(
                 f"{day!r} is not a date.",
-                field=f"dates[{place}]",
+                field=f"dates[{row}]",
                 remedy="Give a datetime.date without a time.",
             )
-    for place, (before, day) in enumerate(pairwise(days), start=1):
+    for row, (before, day) in enumerate(pairwise(days), start=1):
         if day <= before:
             raise InvalidMarketError(
                 f"{day} is not after {before}.",
-                field=f"dates[{place}]",
+                field=f"dates[{row}]",
                 remedy="Sort the rows by date, with one row per date.",
             )
     return days
@@ -246,40 +246,40 @@ def _dates(dates: Sequence[date] | None, n_observations: int) -> tuple[date, ...
 def _tags(tags: Tags, instruments: Sequence[str]) -> Tags:
     known, checked = set(instruments), {}
     for instrument, carried in require_mapping(tags, "tags", InvalidMarketError).items():
-        place = f"tags[{instrument!r}]"
+        field = f"tags[{instrument!r}]"
         if instrument not in known:
             raise InvalidMarketError(
                 f"{instrument} is not an instrument of the market.",
-                field=place,
+                field=field,
                 remedy="Remove its tags, or add the instrument to the market.",
             )
         for text in chain.from_iterable(
-            require_mapping(carried, place, InvalidMarketError).items()
+            require_mapping(carried, field, InvalidMarketError).items()
         ):
-            require_name(text, place, InvalidMarketError)
+            require_name(text, field, InvalidMarketError)
         if carried:
             checked[instrument] = MappingProxyType(dict(carried))
     return MappingProxyType(checked)
 
 
 def _check_scenario(name: str, scenario: Stress, dates: Sequence[date] | None, tags: Tags) -> None:
-    place = f"scenarios[{name!r}]"
+    field = f"scenarios[{name!r}]"
     if not isinstance(name, str) or not name or not isinstance(scenario, Stress):
         raise InvalidMarketError(
             f"{scenario!r} is not a scenario with a name: expected a Scenario or a Replay.",
-            field=place,
+            field=field,
             remedy="Give a mapping of name to Scenario or Replay.",
         )
     if isinstance(scenario, Replay):
         if dates is None:
             raise InvalidMarketError(
                 "The scenario is a Replay, but the market has no dates.",
-                field=place,
+                field=field,
                 remedy="Give dates, one per row of returns.",
             )
         return
     try:
         scenario.tagged(tags)
     except InvalidMarketError as error:
-        error.field = f"{place}.{error.field}"
+        error.field = f"{field}.{error.field}"
         raise

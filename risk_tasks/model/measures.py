@@ -169,24 +169,24 @@ class MeasureSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "confidence", parse_confidence(self.confidence))
-        for place, least, largest, step in _WHOLE_NUMBERS:
-            given = getattr(self, place)
+        for name, least, largest, step in _WHOLE_NUMBERS:
+            given = getattr(self, name)
             require_whole(
-                given, place, InvalidSettingsError, least=least, largest=largest, step=step
+                given, name, InvalidSettingsError, least=least, largest=largest, step=step
             )
-        for place, is_valid, expected, example in _NUMBERS:
-            given = getattr(self, place)
+        for name, is_valid, expected, example in _NUMBERS:
+            given = getattr(self, name)
             number = as_finite(given)
             if number is None or not is_valid(number):
                 raise InvalidSettingsError(
-                    f"Invalid {place} {given!r}: expected {expected}.",
-                    field=place,
+                    f"Invalid {name} {given!r}: expected {expected}.",
+                    field=name,
                     remedy=f"Give a finite number, such as {example}.",
                 )
-            object.__setattr__(self, place, number)
-        for place, kind in _CHOICES:
-            choice = require_choice(getattr(self, place), kind, place, InvalidSettingsError)
-            object.__setattr__(self, place, choice)
+            object.__setattr__(self, name, number)
+        for name, kind in _CHOICES:
+            choice = require_choice(getattr(self, name), kind, name, InvalidSettingsError)
+            object.__setattr__(self, name, choice)
 
     @property
     def outcome_days(self) -> int:

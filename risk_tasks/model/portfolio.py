@@ -48,9 +48,9 @@ class Portfolio:
         for instrument, quantity in self.positions.items():
             number = as_finite(quantity)
             if number is None or not is_name(instrument):
-                place = f"positions[{instrument!r}]"
-                require_name(instrument, place, InvalidPortfolioError)
-                number = require_finite(quantity, place, InvalidPortfolioError)
+                field = f"positions[{instrument!r}]"
+                require_name(instrument, field, InvalidPortfolioError)
+                number = require_finite(quantity, field, InvalidPortfolioError)
             positions[instrument] = number
         for key, value in self.tags.items():
             if not all(isinstance(text, str) and is_utf8(text) for text in (key, value)):

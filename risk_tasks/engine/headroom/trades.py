@@ -104,7 +104,7 @@ def _square_of(pnl: FloatArray, slope: FloatArray, weight: FloatArray) -> Parabo
 
 
 def _of_others(add: np.ufunc, numbers: FloatArray) -> FloatArray:
-    """Return (N,): for each place, the reduction by `add` of the numbers (N,) at all other places.
+    """Return (N,): for each index, the reduction by `add` of the numbers (N,) at all others.
 
     Numbers are not negative. Prefixes and suffixes avoid the cancellation of a difference.
     """
@@ -124,8 +124,8 @@ def first_exit(
     `inside`. The excess is continuous and, up to rounding, not above 0 at 0.
     """
     exits = np.full(len(starts[0]), np.inf)
-    for place, start in enumerate(starts):
-        stop = starts[place + 1] if place + 1 < len(starts) else np.full(len(start), np.inf)
+    for i, start in enumerate(starts):
+        stop = starts[i + 1] if i + 1 < len(starts) else np.full(len(start), np.inf)
         inside = np.where(np.isinf(stop), start + 1.0 + np.abs(start), 0.5 * (start + stop))
         x = start + _root(*excess(start, inside))
         # An exit at the end of a piece is decided by the next piece, which starts there.
