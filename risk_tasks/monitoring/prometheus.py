@@ -20,7 +20,7 @@ from prometheus_client.core import (
 from risk_tasks.errors import StartError, TransportError
 from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.metrics import BlockOutcome, BlockRecord
-from risk_tasks.monitoring.status import LaneShards, read_shards
+from risk_tasks.monitoring.status import LaneShards, shards_of
 from risk_tasks.queues import LANE_CAPACITY, Lane
 from risk_tasks.store.published import MarketStore
 from risk_tasks.store.recompute import RecomputeStore
@@ -325,7 +325,7 @@ class ServerMetrics:
         yield _by_lane("workers", "Workers that serve a lane.", workers)
         n_schedulers = sum(role.role == "scheduler" for role in roles)
         yield _gauge("schedulers", "Schedulers.", n_schedulers)
-        shards = read_shards(self._client)
+        shards = shards_of(self._client, backlog)
         for name, (meaning, of_shards) in _SHARD_GAUGES.items():
             yield _by_lane(name, meaning, {lane: of_shards(one) for lane, one in shards.items()})
 

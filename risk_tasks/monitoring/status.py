@@ -17,7 +17,15 @@ from risk_tasks.store.published import MarketStore
 from risk_tasks.store.recompute import LiveCounts, RecomputeStore
 from risk_tasks.store.roles import AutoscalerReport, AutoscalerStore, RoleStore, RunningRole
 from risk_tasks.store.shards import ShardStore
-from risk_tasks.store.telemetry import LaneBacklog, Slot, SlotStore, Waiting, Window, read_backlog
+from risk_tasks.store.telemetry import (
+    Backlog,
+    LaneBacklog,
+    Slot,
+    SlotStore,
+    Waiting,
+    Window,
+    read_backlog,
+)
 
 #: the default window
 WINDOW_S = 60.0
@@ -247,7 +255,11 @@ class LaneShards:
 
 def read_shards(client: redis.Redis) -> dict[str, LaneShards]:
     """Return the sharded lanes; empty without shards. Raises `TransportError`."""
-    backlog = read_backlog(client)
+    return shards_of(client, read_backlog(client))
+
+
+def shards_of(client: redis.Redis, backlog: Backlog) -> dict[str, LaneShards]:
+    """Return the sharded lanes of `backlog`, which was read from the server of `client`."""
     return {
         lane.value: _lane_shards(client, lane, backlog.lanes[lane].shards)
         for lane in SHARDED_LANES
