@@ -76,7 +76,7 @@ def _examine(client: redis.Redis, url: str) -> Iterator[Finding]:
     version = LimitStore(client).current().get(DEFAULT_NAME)
     yield _published("limits", version, "risk-tasks limits publish LIMITS")
     for lane in Lane:
-        if any(lane in role.lanes.split(",") for role in roles):
+        if any(role.serves(lane) for role in roles):
             yield _answers(url, lane)
     yield from _shards(client)
     yield _stranded(client)
@@ -116,7 +116,7 @@ def _persistence(server: dict[str, Any]) -> Finding:
 
 def _roles(roles: list[RunningRole]) -> Iterator[Finding]:
     for lane in Lane:
-        serving = [role.name for role in roles if lane in role.lanes.split(",")]
+        serving = [role.name for role in roles if role.serves(lane)]
         yield Finding(
             f"workers of {lane}",
             State.OK if serving else State.BAD,

@@ -321,7 +321,7 @@ class ServerMetrics:
         yield _by_lane("lane_capacity_checks", "Checks that a lane accepts.", checks)
         size_bytes = {lane: LANE_CAPACITY[lane].size_bytes for lane in Lane}
         yield _by_lane("lane_capacity_bytes", "Bytes that a lane accepts.", size_bytes)
-        workers = {lane: sum(lane in role.lanes.split(",") for role in roles) for lane in Lane}
+        workers = {lane: sum(role.serves(lane) for role in roles) for lane in Lane}
         yield _by_lane("workers", "Workers that serve a lane.", workers)
         n_schedulers = sum(role.role == "scheduler" for role in roles)
         yield _gauge("schedulers", "Schedulers.", n_schedulers)

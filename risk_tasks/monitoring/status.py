@@ -207,7 +207,7 @@ def _lane_status(
         oldest_age_s=backlog.oldest_age_s,
         capacity=capacity.checks,
         capacity_bytes=capacity.size_bytes,
-        workers=sum(lane.value in role.lanes.split(",") for role in roles),
+        workers=sum(role.serves(lane) for role in roles),
         count=counts.n_checks,
         errors=counts.n_errors,
         unanswered=n_unanswered,

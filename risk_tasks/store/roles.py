@@ -41,6 +41,10 @@ class RunningRole:
     kernels_ready: int = 0
     kernels: int = 0
 
+    def serves(self, lane: str) -> bool:
+        """Return whether the role takes messages of `lane`."""
+        return lane in self.lanes.split(",")
+
 
 class RoleStore(Store):
     """Announces roles and lists those that are running."""

@@ -65,7 +65,7 @@ class DryRunDriver:
         return [
             Worker(role.name, role.name, role.host, number)
             for number, role in enumerate(self._running(), 1)
-            if role.role == "worker" and set(role.lanes.split(",")) == set(Lane)
+            if role.role == "worker" and all(map(role.serves, Lane))
         ]
 
     def add(self) -> str:
