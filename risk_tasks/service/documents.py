@@ -1,4 +1,4 @@
-"""JSON checks: a document with one check in, its report as a document out."""
+"""JSON checks: a task has one check as a document, and returns its report as a document."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ from risk_tasks.wire.documents import (
     read_portfolio,
     read_settings,
     report_document,
+    require_arguments,
 )
 from risk_tasks.wire.reports import reports
 from risk_tasks.wire.request import Detail, Terms, pack_portfolios
 
-_FIELDS = ("portfolio", "limits", "measures", "settings", "market", "explain")
+_ARGUMENTS = ("portfolio", "limits", "measures", "settings", "market", "explain")
 
 
 class DocumentService:
@@ -55,9 +56,9 @@ class DocumentService:
         try:
             if len(portfolio) > 1 or (portfolio and "portfolio" in request):
                 raise InvalidSettingsError(
-                    "Only the portfolio may be a positional argument, and only once.",
+                    "The portfolio is given twice, or another argument is positional.",
                     field="args",
-                    remedy="Give all other arguments by name.",
+                    remedy="Give the portfolio once, and all other arguments by name.",
                 )
             report = self._check(given)
         except RequestError as error:
@@ -67,11 +68,7 @@ class DocumentService:
         return document
 
     def _check(self, request: Mapping[str, Any]) -> RiskReport:
-        for name in request:
-            if name not in _FIELDS:
-                raise InvalidSettingsError(
-                    f"Unknown argument {name!r}.", field=name, remedy=f"Use {', '.join(_FIELDS)}."
-                )
+        require_arguments(request, _ARGUMENTS)
         portfolio = read_portfolio(request.get("portfolio"))
         limit_set, version = self._read_limits(request.get("limits"))
         settings, explain = request.get("settings"), request.get("explain")
@@ -92,7 +89,9 @@ class DocumentService:
         if isinstance(given, Mapping):
             return read_limit_set(given), ""
         if not (given is None or is_name(given)):
-            raise InvalidLimitError("Not a limit set or the name of one.", field="limits")
+            raise InvalidLimitError(
+                f"Not a limit set or the name of one: {given!r:.80}.", field="limits"
+            )
         version = self._limits.current().get(str(given or DEFAULT_NAME), "")
         if given is not None and not version:
             raise UnknownLimitSetError(f"No limit set {given!r} is published.", field="limits")
@@ -100,7 +99,9 @@ class DocumentService:
 
     def _read_market(self, given: object) -> str:
         if not (given is None or is_name(given)):
-            raise InvalidSettingsError("Not the name or the id of a market.", field="market")
+            raise InvalidSettingsError(
+                f"Not the name or the id of a market: {given!r:.80}.", field="market"
+            )
         name = str(given or DEFAULT_NAME)
         return self._markets.current().get(name, name if given else "")
 

@@ -18,11 +18,12 @@ from risk_tasks.wire.documents import (
     read_portfolio,
     read_portfolio_id,
     read_reason,
+    require_arguments,
 )
 
-_CHANGE_FIELDS = ("portfolio_id", "deltas", "event_id")
-_UPDATE_FIELDS = ("portfolio", "portfolio_id", "event_id")
-_EVENT_FIELDS = ("event", "portfolio_ids", "event_id")
+_CHANGE_ARGUMENTS = ("portfolio_id", "deltas", "event_id")
+_UPDATE_ARGUMENTS = ("portfolio", "portfolio_id", "event_id")
+_EVENT_ARGUMENTS = ("event", "portfolio_ids", "event_id")
 
 Request = Mapping[str, Any]
 
@@ -39,15 +40,15 @@ class PositionService:
 
     def change(self, request: Request, args: Sequence[object], task_id: str) -> Document:
         """Add `deltas` to the positions of `portfolio_id`; answers with the new version."""
-        return _answer(self._change, request, args, task_id, _CHANGE_FIELDS)
+        return _answer(self._change, request, args, task_id, _CHANGE_ARGUMENTS)
 
     def update(self, request: Request, args: Sequence[object], task_id: str) -> Document:
         """Store `portfolio`, or without one remove `portfolio_id`; answers with the version."""
-        return _answer(self._update, request, args, task_id, _UPDATE_FIELDS)
+        return _answer(self._update, request, args, task_id, _UPDATE_ARGUMENTS)
 
     def critical_event(self, request: Request, args: Sequence[object], task_id: str) -> Document:
         """Check `portfolio_ids`, or all, at once because of `event`; answers with unknown ids."""
-        return _answer(self._critical_event, request, args, task_id, _EVENT_FIELDS)
+        return _answer(self._critical_event, request, args, task_id, _EVENT_ARGUMENTS)
 
     def _change(self, request: Request, event_id: str) -> Document:
         portfolio_id = read_portfolio_id(request.get("portfolio_id"))
@@ -64,9 +65,9 @@ class PositionService:
         portfolio = read_portfolio(request.get("portfolio"))
         if named is not None and named != portfolio.id:
             raise InvalidSettingsError(
-                f"{named!r} is not the id of the portfolio, {portfolio.id!r}.",
+                f"{named!r} is not the id of the portfolio: expected {portfolio.id!r}.",
                 field="portfolio_id",
-                remedy="Give portfolio_id without a portfolio, to remove it.",
+                remedy="Leave portfolio_id out, or leave portfolio out to remove portfolio_id.",
             )
         return {
             "portfolio_id": portfolio.id,
@@ -85,22 +86,16 @@ def _answer(
     request: Request,
     args: Sequence[object],
     task_id: str,
-    fields: Sequence[str],
+    names: Sequence[str],
 ) -> Document:
     try:
         if args:
             raise InvalidSettingsError(
-                "Arguments by position are not accepted.",
+                f"{len(args)} positional arguments: expected none.",
                 field="args",
-                remedy=f"Name {', '.join(fields)}.",
+                remedy=f"Give {', '.join(names)} by name.",
             )
-        for name in request:
-            if name not in fields:
-                raise InvalidSettingsError(
-                    f"Unknown argument {name!r}: expected {', '.join(fields)}.",
-                    field=name,
-                    remedy=f"Use {', '.join(fields)}.",
-                )
+        require_arguments(request, names)
         event_id = read_event_id(request.get("event_id"), task_id)
         return {"status": ReportStatus.OK.value, **do(request, event_id)}
     except RequestError as error:

@@ -5,7 +5,7 @@ A document has the field names of the model's class. Unknown keys are refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any, TypeVar
@@ -221,6 +221,17 @@ def live_report_document(live: LiveReport) -> Document:
         "reason": live.reason,
         "report": report_document(live.report),
     }
+
+
+def require_arguments(request: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Raise `InvalidSettingsError` for an argument of a task that is not one of `names`."""
+    for name in request:
+        if name not in names:
+            raise InvalidSettingsError(
+                f"Unknown argument {name!r}: expected {', '.join(names)}.",
+                field=name,
+                remedy="Correct the name, or leave the argument out.",
+            )
 
 
 def read_portfolio_id(given: object) -> str:
