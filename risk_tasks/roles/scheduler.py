@@ -56,9 +56,9 @@ def read_schedule(path: str | os.PathLike[str]) -> Schedule:
     try:
         schedule = msgspec.toml.decode(read_text(file), type=Schedule)
     except msgspec.MsgspecError as failure:
-        message, _, place = str(failure).partition(" - at `$.")
+        message, _, key = str(failure).partition(" - at `$.")
         raise InputFileError(
-            f"{message}.", field=", ".join(filter(None, (file.name, place.rstrip("`"))))
+            f"{message}.", field=", ".join(filter(None, (file.name, key.rstrip("`"))))
         ) from failure
     for name, seconds in (("sweep", schedule.sweep.every_s), ("prewarm", schedule.prewarm.every_s)):
         if not 0 < seconds <= 86_400:

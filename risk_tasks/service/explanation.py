@@ -41,7 +41,7 @@ def explain_breaches(
                 unit=name.definition.unit.value,
                 utilisation=found.utilisation,
                 severity=found.severity.value,
-                contributors=_top(found, parts, [names[place] for place in held]),
+                contributors=_top(found, parts, [names[i] for i in held]),
                 scenarios=tuple(
                     TailScenario(at, _date_of(market, at), pnl)
                     for at, pnl in outcomes_behind(
@@ -69,12 +69,12 @@ def _top(found: FoundBreach, parts: FloatArray, names: Sequence[str]) -> tuple[C
     order = np.argsort(-pushing, kind="stable")[:N_CONTRIBUTORS]
     return tuple(
         Contributor(
-            names[place],
-            float(parts[place]),
-            float(shares[place]) if np.isfinite(shares[place]) else None,
+            names[i],
+            float(parts[i]),
+            float(shares[i]) if np.isfinite(shares[i]) else None,
         )
-        for place in order
-        if pushing[place] > 0 and np.isfinite(parts[place])
+        for i in order
+        if pushing[i] > 0 and np.isfinite(parts[i])
     )
 
 

@@ -37,12 +37,12 @@ def input_hashes(
     worth = np.stack([block.cash, block.nav], axis=1).tobytes()
     starts = block.offsets.tolist()
     hashes = []
-    for place, portfolio_id in enumerate(portfolio_ids):
-        start, stop = starts[place], starts[place + 1]
+    for row, portfolio_id in enumerate(portfolio_ids):
+        start, stop = starts[row], starts[row + 1]
         digest = common.copy()
         digest.update(msgspec.json.encode((portfolio_id, stop - start)))
         digest.update(held[16 * start : 16 * stop])
-        digest.update(worth[16 * place : 16 * (place + 1)])
+        digest.update(worth[16 * row : 16 * (row + 1)])
         hashes.append(digest.hexdigest())
     return hashes
 

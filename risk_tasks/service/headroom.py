@@ -73,13 +73,13 @@ def _headroom(
     limits = [broken] if broken else bounding
     units, bound = np.zeros(2 * n), np.zeros(2 * n, dtype=np.int64)
     if not broken:
-        units, bound = _Room(checked, book, bounding).find()
-    rooms = [
+        units, bound = _BookHeadroom(checked, book, bounding).find()
+    bounds = [
         (float(q), limits[by].id) if np.isfinite(q) and by != _NO_LIMIT else (None, None)
         for q, by in zip(units, bound.tolist(), strict=True)
     ]
-    for place, instrument in enumerate(book.instrument.tolist()):
-        (buy, buy_bound_by), (sell, sell_bound_by) = rooms[place], rooms[n + place]
+    for i, instrument in enumerate(book.instrument.tolist()):
+        (buy, buy_bound_by), (sell, sell_bound_by) = bounds[i], bounds[n + i]
         yield Headroom(
             instrument=names[instrument],
             buy=buy,
@@ -89,7 +89,7 @@ def _headroom(
         )
 
 
-class _Room:
+class _BookHeadroom:
     """The headroom of a book that passes `limits`; K legs, first all buys, then all sells."""
 
     def __init__(
@@ -99,13 +99,13 @@ class _Room:
         self._book, self._limits = book, limits
         self._names = tuple(dict.fromkeys(limit.measure_name for limit in limits))
         n = len(book.instrument)
-        self._place = np.arange(2 * n) % max(1, n)
+        self._position = np.arange(2 * n) % max(1, n)
         self._side = np.repeat([1.0, -1.0], n)
 
     def find(self) -> tuple[FloatArray, IntArray]:
         """Return units (K,), +inf without a bound, and the index (K,) of each binding limit."""
         if not self._limits:
-            return np.full(len(self._place), np.inf), np.full(len(self._place), _NO_LIMIT)
+            return np.full(len(self._position), np.inf), np.full(len(self._position), _NO_LIMIT)
         bounds = [
             (limit.measure_name, Comparison(limit.comparison), limit.hard)
             for limit in self._limits
@@ -123,7 +123,7 @@ class _Room:
 
         A position of zero needs no returns and has no share of the book.
         """
-        held = self._book.quantity[self._place]
+        held = self._book.quantity[self._position]
         legs = np.flatnonzero((held * self._side < 0.0) & (units >= np.abs(held)))
         breaks = self._breaks(legs, np.abs(held[legs]))
         for leg, at in zip(legs, breaks, strict=True):
@@ -139,8 +139,8 @@ class _Room:
         held = np.abs(self._book.quantity)
         legs = np.flatnonzero(np.isfinite(units) & (units > 0.0))
         with np.errstate(all="ignore"):
-            near = units + held[self._place]
-            far = ((held * price).sum() / price)[self._place]
+            near = units + held[self._position]
+            far = ((held * price).sum() / price)[self._position]
         for n_taken in range(_N_STEPS):
             legs = legs[self._breaks(legs, units[legs]) != _NO_LIMIT]
             if not len(legs):
@@ -177,7 +177,7 @@ class _Room:
         """Return a block of the books after these trades."""
         k, n = len(legs), len(self._book.instrument)
         quantity = np.tile(self._book.quantity, (k, 1))
-        quantity[np.arange(k), self._place[legs]] += self._side[legs] * units
+        quantity[np.arange(k), self._position[legs]] += self._side[legs] * units
         return PortfolioBlock(
             offsets=np.arange(k + 1, dtype=np.int64) * n,
             instrument=np.tile(self._book.instrument, k),

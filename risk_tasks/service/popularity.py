@@ -58,7 +58,7 @@ class Popularity:
 
         def request_of(digest: str) -> bytes:
             one = block.row(row_of[digest])
-            held = [instruments[place] for place in one.instrument]
+            held = [instruments[i] for i in one.instrument]
             positions = dict(zip(held, one.quantity.tolist(), strict=True))
             return msgspec.json.encode(CostlyRequest(positions, measures, document))
 

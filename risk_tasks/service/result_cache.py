@@ -122,8 +122,8 @@ class ResultCache:
     def _count(self, cells: _Cells, found: Collection[bytes]) -> None:
         n = len(cells)
         with self._lock:
-            for at, name in enumerate(cells.names):
-                n_hits = sum(key in found for key in cells.keys[at * n : (at + 1) * n])
+            for i, name in enumerate(cells.names):
+                n_hits = sum(key in found for key in cells.keys[i * n : (i + 1) * n])
                 self._counts[f"{name.name}:hits"] += n_hits
                 self._counts[f"{name.name}:misses"] += n - n_hits
 
@@ -157,19 +157,21 @@ class _Cells:
         Results whose kernels were not compiled by the deadline are left out.
         """
         started = time.perf_counter()
-        cell_of = {key: cell for cell, key in enumerate(self.keys)}
-        cells = [divmod(cell_of[key], len(self._block)) for key in keys]
-        names = sorted({at for at, _ in cells})
-        rows = sorted({row for _, row in cells})
-        wanted = [self.names[at] for at in names]
-        columns = compute(self._block.rows(np.array(rows)), self._market, wanted, self._settings)
-        table = {at: _cells(columns[self.names[at]]) for at in names}
-        place = {row: at for at, row in enumerate(rows)}
-        cost_s = (time.perf_counter() - started) / len(cells)
+        index_of_key = {key: i for i, key in enumerate(self.keys)}
+        measure_and_row = [divmod(index_of_key[key], len(self._block)) for key in keys]
+        rows = sorted({row for _, row in measure_and_row})
+        names = {i: self.names[i] for i in sorted({i for i, _ in measure_and_row})}
+        block = self._block.rows(np.array(rows))
+        columns = compute(block, self._market, list(names.values()), self._settings)
+        cells = {
+            i: dict(zip(rows, _cells(columns[name]), strict=True)) for i, name in names.items()
+        }
+        cost_s = (time.perf_counter() - started) / len(keys)
+        computed = [cells[i][row] for i, row in measure_and_row]
         return {
-            key: CachedValue(table[at][place[row]], ttl_s, cost_s)
-            for key, (at, row) in zip(keys, cells, strict=True)
-            if table[at][place[row]] != _NOT_IN_TIME
+            key: CachedValue(cell, ttl_s, cost_s)
+            for key, cell in zip(keys, computed, strict=True)
+            if cell != _NOT_IN_TIME
         }
 
     def columns(self, cells: Sequence[bytes]) -> Columns:

@@ -79,14 +79,14 @@ def _read_only(array: Array) -> Array:
 def _errors_of_worth(
     request: RequestBlock, cash: npt.NDArray[np.float64], nav: npt.NDArray[np.float64]
 ) -> Iterator[tuple[int, RiskTasksError]]:
-    for place, numbers, column in (("cash", cash, request.cash), ("nav", nav, request.nav)):
+    for field, numbers, column in (("cash", cash, request.cash), ("nav", nav, request.nav)):
         invalid = ~np.isfinite(numbers)
         # A value that was not given is NaN, which is valid.
         if np.count_nonzero(invalid) > column.null_count:
             given = column.is_valid().to_numpy(zero_copy_only=False)
             for row in np.flatnonzero(invalid & given):
                 message = f"{numbers[row]} is not a finite number."
-                yield int(row), InvalidPortfolioError(message, field=place)
+                yield int(row), InvalidPortfolioError(message, field=field)
 
 
 def _errors_of_positions(
@@ -95,7 +95,7 @@ def _errors_of_positions(
     yield from _repeats(request, instrument, n_instruments)
     for flat in np.flatnonzero(~np.isfinite(request.quantity))[::-1]:
         message = f"{request.quantity[flat]} is not a finite quantity."
-        yield _row_of(request, flat), InvalidPortfolioError(message, field=_place(request, flat))
+        yield _row_of(request, flat), InvalidPortfolioError(message, field=_field_of(request, flat))
     for flat in np.flatnonzero(instrument < 0)[::-1]:
         yield _row_of(request, flat), _unknown(request, flat)
 
@@ -114,7 +114,7 @@ def _repeats(
         return
     repeated_position(request.offsets, np.maximum(instrument, 0), n_instruments, repeated)
     for row in np.flatnonzero(repeated >= 0):
-        field = _place(request, int(repeated[row]))
+        field = _field_of(request, int(repeated[row]))
         yield int(row), InvalidPortfolioError("The instrument occurs twice.", field=field)
 
 
@@ -124,7 +124,7 @@ def _unknown(request: RequestBlock, flat: int) -> RiskTasksError:
         return InvalidPortfolioError(message, field="positions[].instrument")
     name = request.instrument_names[request.instrument[flat]]
     return UnknownInstrumentError(
-        f"{name} has no price in this market.", field=_place(request, flat)
+        f"{name} has no price in this market.", field=_field_of(request, flat)
     )
 
 
@@ -132,5 +132,5 @@ def _row_of(request: RequestBlock, flat: int) -> int:
     return int(np.searchsorted(request.offsets, flat, side="right")) - 1
 
 
-def _place(request: RequestBlock, flat: int) -> str:
+def _field_of(request: RequestBlock, flat: int) -> str:
     return f"positions[{request.instrument_names[request.instrument[flat]]!r}]"

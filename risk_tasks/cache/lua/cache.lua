@@ -6,18 +6,18 @@
 -- ARGV  1 token of the caller  2 lease time in ms
 -- Returns for each key 0: leased to another caller, 1: leased to this caller, 2: the value is stored.
 local n = #KEYS / 2
-local answer = {}
-for place = 1, n do
-  if redis.call('EXISTS', KEYS[n + place]) == 1 then
-    answer[place] = 2
-  elseif redis.call('SET', KEYS[place], ARGV[1], 'NX', 'PX', ARGV[2])
-    or redis.call('GET', KEYS[place]) == ARGV[1] then
-    answer[place] = 1
+local states = {}
+for i = 1, n do
+  if redis.call('EXISTS', KEYS[n + i]) == 1 then
+    states[i] = 2
+  elseif redis.call('SET', KEYS[i], ARGV[1], 'NX', 'PX', ARGV[2])
+    or redis.call('GET', KEYS[i]) == ARGV[1] then
+    states[i] = 1
   else
-    answer[place] = 0
+    states[i] = 0
   end
 end
-return answer
+return states
 
 -- script: release
 -- Delete the leases that still belong to the caller; an expired lease may belong to another one.
@@ -36,7 +36,7 @@ return released
 -- Store entries. One script is ten times cheaper for the caller than one command per entry.
 -- KEYS  names of the entries
 -- ARGV  for each entry: its time to live in ms, its bytes
-for place = 1, #KEYS do
-  redis.call('SET', KEYS[place], ARGV[2 * place], 'PX', ARGV[2 * place - 1])
+for i = 1, #KEYS do
+  redis.call('SET', KEYS[i], ARGV[2 * i], 'PX', ARGV[2 * i - 1])
 end
 return #KEYS

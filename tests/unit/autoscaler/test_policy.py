@@ -48,7 +48,7 @@ def test_signals_have_a_decision_and_a_reason(seen, decision):
     assert decided(seen) == decision
 
 
-def test_a_step_is_given_time_unless_the_work_tells_how_many_are_needed():
+def test_a_step_up_is_given_time_unless_the_work_determines_the_number():
     """Until the new workers serve and have settled; a counted backlog does not wait."""
     late = {"oldest_age_s": {NORMAL: 5.0}}
     stepped = State(None, 995.0)
@@ -73,7 +73,7 @@ def test_a_cooldown_is_uninterrupted_and_starts_again_for_each_worker():
     idle, busy = signals(4), signals(4, work_s={NORMAL: 7.0})
 
     whole = [decision.direction for decision in after(*[idle] * 61)]
-    assert [place for place, direction in enumerate(whole) if direction is DOWN] == [30, 60]
+    assert [step for step, direction in enumerate(whole) if direction is DOWN] == [30, 60]
     broken = after(*[idle] * 30, busy, *[idle] * 30)
     assert {decision.direction for decision in broken} == {HOLD}
     unseen = after(*[idle] * 30, None, *[idle] * 30)

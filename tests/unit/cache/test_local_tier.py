@@ -74,8 +74,8 @@ def test_a_tier_of_no_bytes_keeps_nothing(counters, clock):
 @given(sizes=st.lists(st.integers(0, 4_000), max_size=40))
 def test_it_never_holds_more_than_its_bytes(sizes):
     tier = LocalTier(8_000, CacheCounters(), clock=Clock())
-    for place, size in enumerate(sizes):
-        tier.set_many(values({b"%d" % (place % 15): b"v" * size}, 60))
+    for i, size in enumerate(sizes):
+        tier.set_many(values({b"%d" % (i % 15): b"v" * size}, 60))
 
         assert 0 <= tier.size_bytes <= 8_000
 

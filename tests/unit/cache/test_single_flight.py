@@ -8,7 +8,7 @@ from risk_tasks.cache.single_flight import Flight
 from tests.unit.cache.support import Clock, Fleet, Process, values
 
 A, B, C = b"a", b"b", b"c"
-PLACES = pytest.mark.parametrize("place", ["same process", "other process"])
+PROCESSES = pytest.mark.parametrize("process", ["same", "other"])
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ def far(fleet):
     return fleet.clock() + 60
 
 
-def process_at(place, one, two):
-    return one if place == "same process" else two
+def process_of(process, one, two):
+    return one if process == "same" else two
 
 
 def test_each_key_is_computed_by_one_flight(one, two):
@@ -47,24 +47,24 @@ def test_a_key_that_is_given_twice_is_computed_once(one):
     assert one.start(A, A).mine == [A]
 
 
-@PLACES
-def test_a_waiting_flight_gets_what_another_has_computed(place, fleet, one, two):
+@PROCESSES
+def test_a_waiting_flight_gets_what_another_has_computed(process, fleet, one, two):
     leader = one.start(A)
-    waiter = process_at(place, one, two).start(A)
+    waiter = process_of(process, one, two).start(A)
     leader.finish(values({A: b"value"}, 60, cost_s=0.5))
 
     assert not waiter.wait(far(fleet))
     assert waiter.found == leader.found == {A: b"value"}
     assert fleet.leases == {}
-    counts = process_at(place, one, two).counters.snapshot()
+    counts = process_of(process, one, two).counters.snapshot()
     assert (counts.waits, counts.arrivals, counts.saved_s) == (1, 1, 0.5)
     assert two.pauses_s == []
 
 
-@PLACES
-def test_a_waiting_flight_takes_over_what_was_released(place, fleet, one, two):
+@PROCESSES
+def test_a_waiting_flight_takes_over_what_was_released(process, fleet, one, two):
     """Because the computation raised."""
-    waiting = process_at(place, one, two)
+    waiting = process_of(process, one, two)
     leader = one.start(A)
     waiter = waiting.start(A)
     with pytest.raises(ZeroDivisionError), leader:
@@ -105,13 +105,13 @@ def test_pauses_grow_with_the_time_waited(fleet, one, two):
     assert len(two.pauses_s) < 120
 
 
-@PLACES
-def test_a_flight_stops_waiting_at_its_deadline(place, fleet, one, two):
-    waiting = process_at(place, one, two)
+@PROCESSES
+def test_a_flight_stops_waiting_at_its_deadline(process, fleet, one, two):
+    waiting = process_of(process, one, two)
     one.start(A, lease_s=600)
     waiter = waiting.start(A, B)
     waiter.finish(values({B: b"value"}, 60))
-    until_s = fleet.clock() + (0 if place == "same process" else 7)
+    until_s = fleet.clock() + (0 if process == "same" else 7)
 
     assert not waiter.wait(until_s)
     assert (waiter.others, waiter.found) == ([A], {B: b"value"})

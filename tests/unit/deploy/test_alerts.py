@@ -168,11 +168,11 @@ def test_every_panel_has_a_title_and_a_description_and_no_two_overlap():
     for panel in panels():
         assert panel["title"], DASHBOARD
         assert panel["description"].endswith(".")
-        place = panel["gridPos"]
+        area = panel["gridPos"]
         cells = {
             (x, y)
-            for x in range(place["x"], place["x"] + place["w"])
-            for y in range(place["y"], place["y"] + place["h"])
+            for x in range(area["x"], area["x"] + area["w"])
+            for y in range(area["y"], area["y"] + area["h"])
         }
         assert not cells & taken
         assert max(x for x, _ in cells) < 24

@@ -42,9 +42,9 @@ class Fleet:
         for worker in self.workers:
             worker.look()
 
-    def fetch(self, place: int) -> bool:
-        """Take one check for the worker at `place`; returns whether there was one."""
-        for queue in self.cycles[place].consume(N_SHARDS + 1):
+    def fetch(self, worker: int) -> bool:
+        """Take one check for the worker with this index; returns whether there was one."""
+        for queue in self.cycles[worker].consume(N_SHARDS + 1):
             if self.lists.get(queue):
                 self.lists[queue].popleft()
                 return True
@@ -65,24 +65,24 @@ def busy_s(n_workers: int, load: float, *, helping: bool) -> list[float]:
     wake: list[tuple[float, int]] = []
     for at, is_look, shard in events:
         while wake and wake[0][0] <= at:
-            fleet.now_s, place = heappop(wake)
-            _serve(fleet, place, free_at, busy, wake)
+            fleet.now_s, worker = heappop(wake)
+            _serve(fleet, worker, free_at, busy, wake)
         fleet.now_s = at
         if is_look:
             fleet.look()
         else:
             fleet.lists[f"risk.normal.{shard}"].append(at)
-        for place in range(n_workers):
-            if free_at[place] <= at:
-                _serve(fleet, place, free_at, busy, wake)
+        for worker in range(n_workers):
+            if free_at[worker] <= at:
+                _serve(fleet, worker, free_at, busy, wake)
     return busy
 
 
-def _serve(fleet: Fleet, place: int, free_at, busy, wake) -> None:
-    if free_at[place] <= fleet.now_s and fleet.fetch(place):
-        free_at[place] = fleet.now_s + CHECK_S
-        busy[place] += CHECK_S
-        heappush(wake, (free_at[place], place))
+def _serve(fleet: Fleet, worker: int, free_at, busy, wake) -> None:
+    if free_at[worker] <= fleet.now_s and fleet.fetch(worker):
+        free_at[worker] = fleet.now_s + CHECK_S
+        busy[worker] += CHECK_S
+        heappush(wake, (free_at[worker], worker))
 
 
 def imbalance(busy: list[float]) -> float:

@@ -97,14 +97,14 @@ def report_of(portfolio, **how):
 def raw(*rows, terms=None, names=("AAPL", "MSFT", "XOM", "GOLD")) -> RequestBlock:
     """Return a block of rows as a client might send them, each `(id, positions, cash, nav)`.
 
-    A position is the place of a name, -1 for none, and a quantity.
+    A position is the index of a name, -1 for none, and a quantity.
     """
     flat = [position for row in rows for position in row[1]]
     return RequestBlock(
         terms=terms or make_terms(),
         portfolio_ids=pa.array([row[0] for row in rows], pa.string()),
         offsets=np.cumsum([0, *(len(row[1]) for row in rows)], dtype=np.int64),
-        instrument=np.array([place for place, _ in flat], dtype=np.int32),
+        instrument=np.array([name for name, _ in flat], dtype=np.int32),
         instrument_names=list(names),
         quantity=np.array([quantity for _, quantity in flat], dtype=np.float64),
         cash=pa.array([row[2] for row in rows], pa.float64()),

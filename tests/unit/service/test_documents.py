@@ -262,7 +262,7 @@ fields = st.sampled_from(["portfolio", "limits", "measures", "settings", "market
 
 @given(st.dictionaries(fields, json_values, max_size=4))
 def test_any_json_request_has_a_json_report(request_):
-    """A JSON value in any place does not raise."""
+    """A JSON value in any field does not raise."""
     document = make_door().check(request_)
 
     assert document["status"] in {"ok", "error"}

@@ -55,7 +55,7 @@ prices = st.integers(0, 40).map(lambda quarters: quarters / 4) | st.floats(-10, 
 
 def explained(world, book, limits, measure_settings=None, tags=None):
     """Return the report of `book` with its explanation, after encoding and decoding."""
-    positions = {f"I{place}": quantity for place, quantity in book.positions}
+    positions = {f"I{i}": quantity for i, quantity in book.positions}
     portfolio = Portfolio("p", positions, cash=book.cash, nav=book.nav, tags=tags or {})
     return report_of(
         portfolio,
@@ -68,21 +68,22 @@ def explained(world, book, limits, measure_settings=None, tags=None):
     )
 
 
-def traded(book, place, quantity):
-    """Return `book` with `quantity` more of the position at `place`."""
+def traded(book, i, quantity):
+    """Return `book` with `quantity` more of the position `i`."""
     positions = [
-        (i, held + quantity if at == place else held) for at, (i, held) in enumerate(book.positions)
+        (name, held + quantity if at == i else held)
+        for at, (name, held) in enumerate(book.positions)
     ]
     return replace(book, positions=positions)
 
 
 def legs_of(explanation, book):
-    """Yield place, sign, headroom and binding limit of each position, bought and sold."""
+    """Yield index, sign, headroom and binding limit of each position, bought and sold."""
     assert len(explanation.headroom) == len(book.positions)
-    for place, room in enumerate(explanation.headroom):
-        assert room.instrument == f"I{book.positions[place][0]}"
-        yield place, 1.0, room.buy, room.buy_bound_by
-        yield place, -1.0, room.sell, room.sell_bound_by
+    for i, room in enumerate(explanation.headroom):
+        assert room.instrument == f"I{book.positions[i][0]}"
+        yield i, 1.0, room.buy, room.buy_bound_by
+        yield i, -1.0, room.sell, room.sell_bound_by
 
 
 @st.composite
@@ -110,11 +111,11 @@ def cases(draw):
     return world, book, chosen, limits
 
 
-def scale_of(world, book, place):
+def scale_of(world, book, i):
     """Return the value of the book in units of a position, and the position itself."""
-    price = abs(world.prices[book.positions[place][0]])
+    price = abs(world.prices[book.positions[i][0]])
     gross = sum(abs(value) for _, value in world.values(book))
-    return abs(book.positions[place][1]) + (gross / price if price else 0.0) + 1.0
+    return abs(book.positions[i][1]) + (gross / price if price else 0.0) + 1.0
 
 
 def broken(world, book, limits, chosen):
@@ -172,21 +173,21 @@ def assert_largest(case):
     explanation = explained(world, book, limits, chosen).explanation
 
     assert explanation.not_bounded == ()
-    for place, side, q, bound_by in legs_of(explanation, book):
+    for i, side, q, bound_by in legs_of(explanation, book):
         if q is None:
             assert bound_by is None
             continue
         assert q >= 0.0
         assert bound_by in [limit.id for limit in limits]
-        assert not broken(world, traded(book, place, side * q), limits, chosen)
-        scale = scale_of(world, book, place)
+        assert not broken(world, traded(book, i, side * q), limits, chosen)
+        scale = scale_of(world, book, i)
         beyond = [q + (q + scale) * step for step in (1e-9, 1e-6, 1e-4, 1e-3)]
         # A position of zero needs no returns, so a measure may be discontinuous there.
-        held = abs(book.positions[place][1])
+        held = abs(book.positions[i][1])
         beyond += [held] if q < held else []
         assert any(
-            broken(world, traded(book, place, side * more), limits, chosen) for more in beyond
-        ) or _touches(world, traded(book, place, side * q), limits, chosen)
+            broken(world, traded(book, i, side * more), limits, chosen) for more in beyond
+        ) or _touches(world, traded(book, i, side * q), limits, chosen)
 
 
 def _touches(world, book, limits, chosen):
@@ -233,20 +234,18 @@ def assert_none_breaks(case):
     world, book, chosen, limits = case
     explanation = explained(world, book, limits, chosen).explanation
 
-    for place, side, q, _ in legs_of(explanation, book):
-        scale = scale_of(world, book, place)
+    for i, side, q, _ in legs_of(explanation, book):
+        scale = scale_of(world, book, i)
         largest = 1e4 * scale if q is None else q * (1 - 1e-9)
-        turning = abs(book.positions[place][1])
+        turning = abs(book.positions[i][1])
         grid = [*np.linspace(0, largest, 12)[1:], *np.geomspace(1e-6, 1, 8) * largest, turning]
         # For a very large trade, the rest of the book is below the rounding error.
         judge = _naively_broken(world, limits, chosen, scale * 1e3)
         found = first_break(
-            lambda more, judge=judge, place=place, side=side: judge(
-                traded(book, place, side * more)
-            ),
+            lambda more, judge=judge, i=i, side=side: judge(traded(book, i, side * more)),
             sorted(more for more in grid if 0 < more <= largest),
         )
-        assert found is None, (place, side, q, found)
+        assert found is None, (i, side, q, found)
 
 
 BOOK = Portfolio("p", {"AAPL": 100.0, "MSFT": -50.0, "XOM": 1.0}, nav=4000.0, tags={"desk": "eq"})

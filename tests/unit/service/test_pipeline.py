@@ -181,11 +181,11 @@ def test_contributors_are_those_in_the_direction_of_the_breach(limit, names):
 
 def test_at_most_five_contributors_are_named():
     """The largest of a large book."""
-    names = [f"I{place}" for place in range(9)]
+    names = [f"I{i}" for i in range(9)]
     market = make_market(
         instruments=names, prices=np.ones(9), returns=np.zeros((1, 9)), scenarios={}
     )
-    book = Portfolio("p", {name: float(place + 1) for place, name in enumerate(names)})
+    book = Portfolio("p", {name: float(i + 1) for i, name in enumerate(names)})
 
     report = report_of(
         book,
@@ -365,7 +365,7 @@ books = st.dictionaries(st.sampled_from(["AAPL", "MSFT", "XOM"]), quantities)
 @given(st.lists(books, min_size=1, max_size=4), st.randoms(use_true_random=False))
 def test_a_report_is_the_same_alone_and_in_any_block(held, random):
     """Measures, breaches and hash do not depend on other rows or their order."""
-    portfolios = [Portfolio(f"p{place}", book, nav=500.0) for place, book in enumerate(held)]
+    portfolios = [Portfolio(f"p{i}", book, nav=500.0) for i, book in enumerate(held)]
     shuffled = random.sample(portfolios, len(portfolios))
     service = make_service()
 
@@ -378,11 +378,11 @@ def test_a_report_is_the_same_alone_and_in_any_block(held, random):
 
 def test_shares_are_finite_or_none():
     """A sum in another order may overflow although the measure did not."""
-    names = [f"I{place}" for place in range(32)]
+    names = [f"I{i}" for i in range(32)]
     market = make_market(
         instruments=names, prices=np.ones(32), returns=np.zeros((1, 32)), scenarios={}
     )
-    book = Portfolio("p", {name: 1e308 * (-1) ** place for place, name in enumerate(names)})
+    book = Portfolio("p", {name: 1e308 * (-1) ** i for i, name in enumerate(names)})
 
     report = report_of(
         book,

@@ -112,7 +112,7 @@ def test_a_bad_row_has_an_error_with_code_and_field(row, expected):
 @settings(max_examples=25)
 @given(st.lists(st.sampled_from([*GOOD_ROWS, *(row for row, _ in BAD_ROWS.values())]), max_size=8))
 def test_bad_rows_do_not_affect_the_others(rows):
-    """A good row has the same bits, decision and breaches as alone, in any place."""
+    """A good row has the same bits, decision and breaches as alone, in any row."""
     assert_as_alone(rows)
 
 
@@ -120,7 +120,7 @@ def test_a_row_has_the_same_bits_in_a_block_of_many():
     """A large block is sent as columns, and a single check as a row."""
     every = [*GOOD_ROWS, *(row for row, _ in BAD_ROWS.values())]
 
-    assert_as_alone([every[place % len(every)] for place in range(MAX_ROWS_CHECKS + 10)])
+    assert_as_alone([every[i % len(every)] for i in range(MAX_ROWS_CHECKS + 10)])
 
 
 def assert_as_alone(rows):
@@ -130,19 +130,19 @@ def assert_as_alone(rows):
 
     together = answer_of(raw(*rows, terms=terms), service=service)
 
-    for place, row in enumerate(rows):
+    for i, row in enumerate(rows):
         alone = answer_of(raw(row, terms=terms), service=service)
-        assert (place in together.errors) is (0 in alone.errors) is (row not in GOOD_ROWS)
-        assert together.decisions[place] == alone.decisions[0]
-        assert together.breach_counts[place] == alone.breach_counts[0]
-        assert together.breaches.get(place) == alone.breaches.get(0)
-        assert together.gaps.get(place) == alone.gaps.get(0)
-        assert together.errors.get(place) == alone.errors.get(0)
+        assert (i in together.errors) is (0 in alone.errors) is (row not in GOOD_ROWS)
+        assert together.decisions[i] == alone.decisions[0]
+        assert together.breach_counts[i] == alone.breach_counts[0]
+        assert together.breaches.get(i) == alone.breaches.get(0)
+        assert together.gaps.get(i) == alone.gaps.get(0)
+        assert together.errors.get(i) == alone.errors.get(0)
         for name, column in alone.columns.items():
-            assert together.columns[name].values[place].tobytes() == column.values[0].tobytes()
-            assert together.columns[name].outcomes[place] == column.outcomes[0]
+            assert together.columns[name].values[i].tobytes() == column.values[0].tobytes()
+            assert together.columns[name].outcomes[i] == column.outcomes[0]
         if row in GOOD_ROWS:
-            assert together.input_hashes[place] == alone.input_hashes[0]
+            assert together.input_hashes[i] == alone.input_hashes[0]
 
 
 FIRST_FAULTS = [
