@@ -18,7 +18,7 @@ from starlette.responses import Response
 from risk_tasks.errors import TransportError
 from risk_tasks.http.problems import ProblemError
 from risk_tasks.keys import CLAIM_TTL_S
-from risk_tasks.store.idempotency import Answered, Claimed, IdempotencyStore, Reused, Running
+from risk_tasks.store.idempotency import ClaimState, IdempotencyStore
 
 KEY_HEADER = "Idempotency-Key"
 KEY_PATTERN = "^[!-~]{1,200}$"
@@ -97,10 +97,11 @@ class Idempotency:
         """Return the stored response, or None once this gateway owns the claim."""
         first_seen: int | None = None
         while True:
-            match await self._call(self._store.claim, key, fingerprint, self._owner):
-                case Claimed():
+            claim = await self._call(self._store.claim, key, fingerprint, self._owner)
+            match claim.state:
+                case ClaimState.CLAIMED:
                     return None
-                case Reused():
+                case ClaimState.REUSED:
                     raise ProblemError(
                         422,
                         "key_reused",
@@ -108,12 +109,12 @@ class Idempotency:
                         field=KEY_HEADER,
                         remedy="Use a new key for each new request.",
                     )
-                case Answered(head, body):
-                    stored = msgspec.json.decode(head, type=_Head)
+                case ClaimState.ANSWERED:
+                    stored = msgspec.json.decode(claim.head, type=_Head)
                     headers = {**stored.headers, "Idempotency-Replayed": "true"}
-                    return Response(body, stored.status, headers)
-                case Running(n_renewals):
-                    if first_seen is not None and n_renewals > first_seen:
+                    return Response(claim.body, stored.status, headers)
+                case ClaimState.RUNNING:
+                    if first_seen is not None and claim.n_renewals > first_seen:
                         raise ProblemError(
                             409,
                             "in_progress",
@@ -121,7 +122,7 @@ class Idempotency:
                             field=KEY_HEADER,
                             remedy="Send the request again later to get its response.",
                         )
-                    first_seen = n_renewals if first_seen is None else first_seen
+                    first_seen = claim.n_renewals if first_seen is None else first_seen
             await asyncio.sleep(_POLL_EVERY_S)
 
     async def _settle(self, key: str, response: Response) -> None:
@@ -134,7 +135,7 @@ class Idempotency:
             name: text for name, text in response.headers.items() if name != "content-length"
         }
         head = msgspec.json.encode(_Head(response.status_code, headers))
-        await self._call(self._store.keep, key, self._owner, Answered(head, bytes(response.body)))
+        await self._call(self._store.keep, key, self._owner, head, bytes(response.body))
 
     @asynccontextmanager
     async def _renewing(self, key: str) -> AsyncIterator[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from enum import StrEnum
 
 import redis
 
@@ -14,32 +14,31 @@ from risk_tasks.scripts import Script
 _CLAIM_MS = round(CLAIM_TTL_S * 1e3)
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """The caller answers the request, and renews the claim meanwhile."""
+class ClaimState(StrEnum):
+    """Whether a request is claimed, and by which gateway."""
+
+    #: the caller answers the request, and renews the claim meanwhile
+    CLAIMED = "claimed"
+    #: the key belongs to a different request
+    REUSED = "reused"
+    #: another gateway answers the request
+    RUNNING = "running"
+    #: the request has an answer
+    ANSWERED = "answered"
 
 
 @dataclass(frozen=True, slots=True)
-class Reused:
-    """The key belongs to a different request."""
+class Claim:
+    """The result of a claim.
 
+    `n_renewals` grows while the gateway of a RUNNING claim is alive. `head` and `body` are the
+    first answer as it was stored, empty unless ANSWERED.
+    """
 
-@dataclass(frozen=True, slots=True)
-class Running:
-    """Another gateway answers the request. `n_renewals` grows while it is alive."""
-
+    state: ClaimState
     n_renewals: int
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """The first answer, as it was stored."""
-
     head: bytes
     body: bytes
-
-
-Standing: TypeAlias = Claimed | Reused | Running | Answered
 
 
 class IdempotencyStore(Store):
@@ -52,31 +51,26 @@ class IdempotencyStore(Store):
             for name in ("claim", "renew", "settle")
         )
 
-    def claim(self, key: str, request: str, owner: str) -> Standing:
+    def claim(self, key: str, request: str, owner: str) -> Claim:
         """Claim `key` for the request with this digest, unless it has a claim or an answer."""
-        reply: Any = self._claim(keys=[idempotency_key(key)], args=[request, owner, _CLAIM_MS])
-        match text(reply[0]):
-            case "claimed":
-                return Claimed()
-            case "reused":
-                return Reused()
-            case "running":
-                return Running(int(reply[1]))
-        return Answered(reply[1], reply[2])
+        state, n_renewals, head, body = self._claim(
+            keys=[idempotency_key(key)], args=[request, owner, _CLAIM_MS]
+        )
+        return Claim(ClaimState(text(state)), int(n_renewals), head, body)
 
     def renew(self, key: str, owner: str) -> bool:
         """Renew the claim of `owner`; False if `owner` has lost it."""
         return bool(self._renew(keys=[idempotency_key(key)], args=[owner, _CLAIM_MS]))
 
-    def keep(self, key: str, owner: str, answer: Answered) -> bool:
-        """Store `answer` for `RESULT_TTL_S`; False if `owner` has lost the claim."""
+    def keep(self, key: str, owner: str, head: bytes, body: bytes) -> bool:
+        """Store an answer for `RESULT_TTL_S`; False if `owner` has lost the claim."""
         return bool(
             self._settle(
                 keys=[idempotency_key(key)],
-                args=[owner, answer.head, answer.body, RESULT_TTL_S],
+                args=[owner, head, body, RESULT_TTL_S],
             )
         )
 
     def release(self, key: str, owner: str) -> None:
-        """Release the claim: the next request with the key is answered."""
+        """Release the claim: the next request with the key claims it."""
         self._settle(keys=[idempotency_key(key)], args=[owner, b"", b"", RESULT_TTL_S])

@@ -29,8 +29,9 @@ def test_a_script_is_loaded_where_the_server_does_not_have_it(server, package, f
 def test_commands_beside_a_script_run_again_where_it_had_to_be_loaded(server):
     script = Script(server.client, "risk_tasks.store", "idempotency", "claim")
     claim = script.command(["key"], ["request", "owner", 1_000])
+    claimed, running = [b"claimed", 0, b"", b""], [b"running", b"0", b"", b""]
 
-    for transaction, outcome in ((True, [b"claimed"]), (False, [b"running", b"0"])):
+    for transaction, outcome in ((True, claimed), (False, running)):
         server.client.script_flush()
         answers = script.run_all([["SET", "beside", 1], claim], transaction=transaction)
         assert answers == [True, outcome]

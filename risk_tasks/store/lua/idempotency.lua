@@ -4,24 +4,25 @@
 -- Claim a request: the owner of the claim answers it.
 -- KEYS  1 entry of the idempotency key
 -- ARGV  1 digest of the request  2 owner  3 ms until the claim expires unless it is renewed
--- Returns {'claimed'}, {'reused'} if the key belongs to another request, {'running', renewals}, or
--- {'answered', head, body}.
-local request, head, body, beats = unpack(redis.call('HMGET', KEYS[1], 'request', 'head', 'body', 'beats'))
+-- Returns {state, renewals, head, body} with the state 'claimed', 'reused' if the key belongs to
+-- another request, 'running', or 'answered'.
+local request, head, body, renewals = unpack(redis.call('HMGET', KEYS[1],
+  'request', 'head', 'body', 'renewals'))
 if not request then
-  redis.call('HSET', KEYS[1], 'request', ARGV[1], 'owner', ARGV[2], 'beats', 0)
+  redis.call('HSET', KEYS[1], 'request', ARGV[1], 'owner', ARGV[2], 'renewals', 0)
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
-  return {'claimed'}
+  return {'claimed', 0, '', ''}
 end
-if request ~= ARGV[1] then return {'reused'} end
-if head then return {'answered', head, body} end
-return {'running', beats}
+if request ~= ARGV[1] then return {'reused', 0, '', ''} end
+if head then return {'answered', 0, head, body} end
+return {'running', renewals, '', ''}
 
 -- script: renew
 -- Renew a claim.
 -- KEYS  1 entry of the idempotency key    ARGV  1 owner  2 ms until the claim expires
 -- Returns 1, or 0 if the owner has lost the claim.
 if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end
-redis.call('HINCRBY', KEYS[1], 'beats', 1)
+redis.call('HINCRBY', KEYS[1], 'renewals', 1)
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 
 -- script: settle
