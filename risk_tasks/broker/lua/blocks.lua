@@ -16,9 +16,10 @@
 --         {'full', 'checks' or 'bytes', depth, capacity, retry after ms}
 --         or {'over_quota', checks per second, retry after ms}.
 -- A repeated call for an accepted block, whose reply was lost, returns its stamp again.
-local stamped = redis.call('HMGET', KEYS[1], 'market_id', 'limits_version')
+local stamped_market, stamped_limits = unpack(redis.call('HMGET', KEYS[1],
+  'market_id', 'limits_version'))
 local shards = tonumber(redis.call('GET', 'risk:shards') or 1)
-if stamped[1] then return {'accepted', stamped[1], stamped[2], shards} end
+if stamped_market then return {'accepted', stamped_market, stamped_limits, shards} end
 if ARGV[15] then redis.call('SET', KEYS[3], ARGV[15]) end
 local checks, bytes = tonumber(ARGV[5]), redis.call('STRLEN', KEYS[3])
 local now = now_ms()
@@ -30,17 +31,19 @@ end
 
 -- Return the ms in which the lane completes `surplus` checks at the rate of the last seconds.
 local function retry_after_ms(surplus)
-  local mark = redis.call('HMGET', KEYS[2], 'completed', 'mark_completed', 'mark_ms')
-  local since = now - tonumber(mark[3] or now)
-  local rate = since > 0 and (tonumber(mark[1]) - tonumber(mark[2])) / since or 0
+  local completed, mark_completed, mark_ms = unpack(redis.call('HMGET', KEYS[2],
+    'completed', 'mark_completed', 'mark_ms'))
+  local since = now - tonumber(mark_ms or now)
+  local rate = since > 0 and (tonumber(completed) - tonumber(mark_completed)) / since or 0
   return math.max(50, math.min(5000, rate > 0 and math.ceil(surplus / rate) or 1000))
 end
 
-local room = redis.call('HMGET', KEYS[2], 'checks', 'bytes')
-for unit, one in pairs({checks = {room[1], checks, ARGV[6]}, bytes = {room[2], bytes, ARGV[7]}}) do
-  local depth, capacity = tonumber(one[1] or 0), tonumber(one[3])
+local held_checks, held_bytes = unpack(redis.call('HMGET', KEYS[2], 'checks', 'bytes'))
+local bounds = {checks = {held_checks, checks, ARGV[6]}, bytes = {held_bytes, bytes, ARGV[7]}}
+for unit, bound in pairs(bounds) do
+  local depth, added, capacity = tonumber(bound[1] or 0), bound[2], tonumber(bound[3])
   -- An empty lane accepts a block of any size; otherwise a larger one could never be answered.
-  if depth > 0 and depth + one[2] > capacity then
+  if depth > 0 and depth + added > capacity then
     return refuse('full', unit, depth, capacity, retry_after_ms(checks))
   end
 end
@@ -61,8 +64,8 @@ if limits == '' and ARGV[11] == 'answer' then limits = ARGV[10] end
 local per_s = ARGV[12] ~= '' and tonumber(redis.call('HGET', 'risk:quotas', ARGV[12]))
 if per_s then
   local bucket = 'risk:quota:' .. ARGV[12]
-  local state = redis.call('HMGET', bucket, 'left', 'at_ms')
-  local left = tonumber(state[1] or per_s) + (now - tonumber(state[2] or now)) * per_s / 1000
+  local left, at_ms = unpack(redis.call('HMGET', bucket, 'left', 'at_ms'))
+  left = tonumber(left or per_s) + (now - tonumber(at_ms or now)) * per_s / 1000
   left = math.min(left, per_s)
   -- A block larger than the bucket needs a full one and leaves a debt.
   local needed = math.min(checks, per_s)
@@ -92,22 +95,22 @@ return {'accepted', market, limits, shards}
 -- ARGV  1 block id  2 worker  3 seconds to keep a result
 -- Returns {'gone'}, {'expired'} or {'started', market id, limits version, ms in the queue, ms to
 -- the deadline, lane, checks, 1 if no answer is kept}.
-local entry = redis.call('HMGET', KEYS[1],
-  'market_id', 'limits_version', 'enqueued_ms', 'deadline_ms', 'lane', 'worker',
-  'checks', 'enqueued_us', 'ignore_result', 'queue')
-if not entry[1] then return {'gone'} end
+local market, limits, enqueued_ms, enqueued_us, deadline_ms, lane, queue, checks, ignores_result,
+  worker = unpack(redis.call('HMGET', KEYS[1], 'market_id', 'limits_version', 'enqueued_ms',
+    'enqueued_us', 'deadline_ms', 'lane', 'queue', 'checks', 'ignore_result', 'worker'))
+if not market then return {'gone'} end
 local now = now_ms()
-if now > tonumber(entry[4]) then
+if now > tonumber(deadline_ms) then
   expire(ARGV[1], ARGV[3])
   return {'expired'}
 end
-if entry[6] then release(entry[6], ARGV[1]) end
+if worker then release(worker, ARGV[1]) end
 redis.call('HSET', KEYS[1], 'worker', ARGV[2], 'started_ms', now)
-redis.call('ZREM', 'risk:waiting:' .. (entry[10] or entry[5]), ARGV[1])
+redis.call('ZREM', 'risk:waiting:' .. queue, ARGV[1])
 redis.call('SADD', 'risk:held:' .. ARGV[2], ARGV[1])
 redis.call('ZADD', 'risk:holders', now, ARGV[2])
-return {'started', entry[1], entry[2], age_ms(entry[3], entry[8]), entry[4] - now, entry[5], entry[7],
-  entry[9] and 1 or 0}
+return {'started', market, limits, age_ms(enqueued_ms, enqueued_us), deadline_ms - now, lane, checks,
+  ignores_result and 1 or 0}
 
 -- script: finish
 -- Complete a block with an answer. The first answer is stored and sent to the client; a later one
@@ -116,13 +119,14 @@ return {'started', entry[1], entry[2], age_ms(entry[3], entry[8]), entry[4] - no
 -- KEYS  1 block hash  2 large answer  3 result
 -- ARGV  1 block id  2 seconds to keep the result  3 small answer, or missing
 -- Returns the ms since the block was accepted, or nil for a duplicate, which is counted.
-local entry = redis.call('HMGET', KEYS[1], 'client', 'enqueued_ms', 'enqueued_us', 'ignore_result')
-if not entry[1] then
+local client, enqueued_ms, enqueued_us, ignores_result = unpack(redis.call('HMGET', KEYS[1],
+  'client', 'enqueued_ms', 'enqueued_us', 'ignore_result'))
+if not client then
   redis.call('UNLINK', KEYS[2])
   redis.call('HINCRBY', 'risk:counters', 'duplicates', 1)
   return false
 end
-if entry[4] then
+if ignores_result then
   redis.call('UNLINK', KEYS[2])
   remove_from_ledger(ARGV[1])
 else
@@ -131,10 +135,10 @@ else
   else
     redis.call('RENAME', KEYS[2], KEYS[3])
   end
-  reply(ARGV[1], entry[1], ARGV[2], ARGV[3])
+  reply(ARGV[1], client, ARGV[2], ARGV[3])
 end
 delete_block(ARGV[1])
-return age_ms(entry[2], entry[3])
+return age_ms(enqueued_ms, enqueued_us)
 
 -- script: reap
 -- Requeue blocks whose worker died, and blocks that were fetched and not started. A block that
@@ -145,33 +149,32 @@ return age_ms(entry[2], entry[3])
 local now = now_ms()
 local counts = {0, 0, 0}
 
-local function requeue(id, lane, reason, queue)
-  local key = 'risk:block:' .. id
-  local entry = redis.call('HMGET', key, 'envelope', 'deadline_ms', 'worker', 'requeues',
-    'enqueued_ms', 'queue')
-  local waiting = 'risk:waiting:' .. (queue or entry[6] or lane)
-  if not entry[1] then
+local function requeue(id, lane, queue, reason)
+  local key, waiting = 'risk:block:' .. id, 'risk:waiting:' .. queue
+  local envelope, deadline_ms, worker, requeues, enqueued_ms = unpack(redis.call('HMGET', key,
+    'envelope', 'deadline_ms', 'worker', 'requeues', 'enqueued_ms'))
+  if not envelope then
     redis.call('ZREM', waiting, id)
     return remove_from_ledger(id)
   end
-  if now > tonumber(entry[2]) then
+  if now > tonumber(deadline_ms) then
     expire(id, ARGV[3])
     counts[2] = counts[2] + 1
     return
   end
-  if tonumber(entry[4] or 0) >= tonumber(ARGV[2]) then
+  if tonumber(requeues or 0) >= tonumber(ARGV[2]) then
     dead_letter(id, reason, ARGV[3], now, ARGV[4], ARGV[5])
     counts[3] = counts[3] + 1
     return
   end
-  if entry[3] then release(entry[3], id) end
+  if worker then release(worker, id) end
   redis.call('HDEL', key, 'worker', 'started_ms')
   redis.call('HINCRBY', key, 'requeues', 1)
   -- It goes to the queue of the lane: the worker of its shard may be the one that died.
   redis.call('HSET', key, 'published_ms', now, 'queue', lane)
   redis.call('ZREM', waiting, id)
-  redis.call('ZADD', 'risk:waiting:' .. lane, entry[5], id)
-  redis.call('RPUSH', 'risk.' .. lane, entry[1])
+  redis.call('ZADD', 'risk:waiting:' .. lane, enqueued_ms, id)
+  redis.call('RPUSH', 'risk.' .. lane, envelope)
   redis.call('HINCRBY', 'risk:counters', 'requeued', 1)
   counts[1] = counts[1] + 1
 end
@@ -179,18 +182,19 @@ end
 for _, worker in ipairs(redis.call('ZRANGE', 'risk:holders', 0, -1)) do
   if redis.call('EXISTS', 'risk:role:' .. worker) == 0 then
     for _, id in ipairs(redis.call('SRANDMEMBER', 'risk:held:' .. worker, 100)) do
-      local lane = redis.call('HGET', 'risk:block:' .. id, 'lane')
-      if lane then requeue(id, lane, 'its workers died') end
+      local lane, queue = unpack(redis.call('HMGET', 'risk:block:' .. id, 'lane', 'queue'))
+      if lane then requeue(id, lane, queue, 'its workers died') end
       release(worker, id)
     end
   end
 end
 
--- Queues are served from the right, oldest block first, and requeued blocks join at the right. So a
--- block that was accepted before all the blocks near the right end is no longer in the queue. The
--- queue of a lane also receives requeued blocks of its shards; in a shard's queue blocks are in
--- order. Mark the last n blocks of a queue as present and return the time of the oldest.
-local function look_at(queue, n, present)
+-- Mark the last n blocks of a queue as present and return the time of acceptance of the oldest.
+-- Blocks are pushed at the left end of a queue and fetched from the right end, so that the oldest is
+-- at the right. A waiting block that is older than all blocks near the right end, and not one of
+-- them, was therefore fetched. Requeued blocks, those of shards too, are pushed at the right end of
+-- the queue of their lane: only there the order may differ.
+local function mark_present(queue, n, present)
   local oldest = now - ARGV[1]
   for _, message in ipairs(redis.call('LRANGE', 'risk.' .. queue, -n, -1)) do
     local id = string.match(message, '"id": *"([^"]+)"')
@@ -206,17 +210,18 @@ end
 local shards = tonumber(redis.call('GET', 'risk:shards') or 1)
 for i = 6, #ARGV do
   local lane, present = ARGV[i], {}
-  local oldest = {[lane] = look_at(lane, 200, present)}
+  local oldest = {[lane] = mark_present(lane, 200, present)}
   for shard = 0, shards > 1 and shards - 1 or -1 do
-    oldest[lane .. '.' .. shard] = look_at(lane .. '.' .. shard, 20, present)
+    oldest[lane .. '.' .. shard] = mark_present(lane .. '.' .. shard, 20, present)
   end
   for queue, before in pairs(oldest) do
     for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'risk:waiting:' .. queue, '-inf', before,
         'LIMIT', 0, 200)) do
-      local entry = redis.call('HMGET', 'risk:block:' .. id, 'published_ms', 'enqueued_ms')
-      local away = now - tonumber(entry[1] or entry[2] or 0)
-      if not present[id] and away > tonumber(ARGV[1]) then
-        requeue(id, lane, 'it was fetched and never started', queue)
+      local published_ms, enqueued_ms = unpack(redis.call('HMGET', 'risk:block:' .. id,
+        'published_ms', 'enqueued_ms'))
+      local age = now - tonumber(published_ms or enqueued_ms or 0)
+      if not present[id] and age > tonumber(ARGV[1]) then
+        requeue(id, lane, queue, 'it was fetched and never started')
       end
     end
   end

@@ -13,7 +13,7 @@ end
 -- Return the ms since a block was accepted, with three decimals.
 local function age_ms(accepted_ms, accepted_us)
   local time = redis.call('TIME')
-  local ms = time[1] * 1000 + time[2] / 1000 - accepted_ms - (accepted_us or 0) / 1000
+  local ms = time[1] * 1000 + time[2] / 1000 - accepted_ms - accepted_us / 1000
   return string.format('%.3f', math.max(ms, 0))
 end
 
@@ -34,24 +34,24 @@ local function add_to_ledger(id, lane, queue, entry, now, deadline_ms)
   redis.call('LPUSH', 'risk.' .. queue, entry.envelope)
 end
 
--- Remove a block from the ledger and give its lane the room back. The entry and the payload stay.
+-- Remove a block from the ledger and from the counts of its lane. The entry and the payload stay.
 local function remove_from_ledger(id)
-  local entry = redis.call('HMGET', 'risk:block:' .. id,
-    'lane', 'checks', 'bytes', 'worker', 'queue')
+  local lane, queue, checks, bytes, worker = unpack(redis.call('HMGET', 'risk:block:' .. id,
+    'lane', 'queue', 'checks', 'bytes', 'worker'))
   redis.call('ZREM', 'risk:ledger', id)
-  if not entry[1] then return end
-  local lane = 'risk:lane:' .. entry[1]
-  redis.call('ZREM', 'risk:waiting:' .. (entry[5] or entry[1]), id)
-  redis.call('HINCRBY', lane, 'checks', -entry[2])
-  redis.call('HINCRBY', lane, 'bytes', -entry[3])
-  -- Every two seconds a mark of the count of completed checks, from which enqueue takes the rate.
-  local now, marked = now_ms(), redis.call('HGET', lane, 'mark_ms')
+  if not lane then return end
+  local counts = 'risk:lane:' .. lane
+  redis.call('ZREM', 'risk:waiting:' .. queue, id)
+  redis.call('HINCRBY', counts, 'checks', -checks)
+  redis.call('HINCRBY', counts, 'bytes', -bytes)
+  -- enqueue computes the rate of the lane from a count of completed checks at least two seconds old.
+  local now, marked = now_ms(), redis.call('HGET', counts, 'mark_ms')
   if not marked or now - marked > 2000 then
-    local completed = redis.call('HGET', lane, 'completed') or 0
-    redis.call('HSET', lane, 'mark_completed', completed, 'mark_ms', now)
+    local completed = redis.call('HGET', counts, 'completed') or 0
+    redis.call('HSET', counts, 'mark_completed', completed, 'mark_ms', now)
   end
-  redis.call('HINCRBY', lane, 'completed', entry[2])
-  if entry[4] then release(entry[4], id) end
+  redis.call('HINCRBY', counts, 'completed', checks)
+  if worker then release(worker, id) end
 end
 
 -- Delete the entry and the payload of a block.
@@ -71,14 +71,15 @@ end
 
 -- Complete a block with a result that no worker computed. Return whether the block existed.
 local function reply_without_answer(id, result, keep_s)
-  local entry = redis.call('HMGET', 'risk:block:' .. id, 'client', 'ignore_result')
-  if not entry[1] then return false end
-  if entry[2] then
+  local client, ignores_result = unpack(redis.call('HMGET', 'risk:block:' .. id,
+    'client', 'ignore_result'))
+  if not client then return false end
+  if ignores_result then
     remove_from_ledger(id)
     return true
   end
   redis.call('SET', 'risk:result:' .. id, result, 'EX', keep_s)
-  reply(id, entry[1], keep_s, result)
+  reply(id, client, keep_s, result)
   return true
 end
 
@@ -91,10 +92,10 @@ end
 
 -- Complete a block whose deadline passed before a worker started it. Return whether it existed.
 local function expire(id, keep_s)
-  local entry = redis.call('HMGET', 'risk:block:' .. id, 'checks', 'lane')
+  local lane, checks = unpack(redis.call('HMGET', 'risk:block:' .. id, 'lane', 'checks'))
   if not reply_without_answer(id, '!expired', keep_s) then return false end
-  redis.call('HINCRBY', 'risk:counters', 'expired', entry[1])
-  count_unanswered(entry[2], entry[1])
+  redis.call('HINCRBY', 'risk:counters', 'expired', checks)
+  count_unanswered(lane, checks)
   delete_block(id)
   return true
 end
@@ -132,7 +133,6 @@ end
 local function dead_letter(id, reason, keep_s, now, max_letters, max_bytes)
   if not reply_without_answer(id, '!dead ' .. reason, keep_s) then return end
   redis.call('RENAME', 'risk:block:' .. id, 'risk:dead:' .. id)
-  local entry = redis.call('HMGET', 'risk:dead:' .. id, 'lane', 'checks')
-  count_unanswered(entry[1], entry[2])
+  count_unanswered(unpack(redis.call('HMGET', 'risk:dead:' .. id, 'lane', 'checks')))
   add_letter(id, reason, now, max_letters, max_bytes)
 end

@@ -35,22 +35,22 @@ return removed > 0 and 1 or 0
 -- KEYS  1 dead letter  2 block hash
 -- ARGV  1 letter id  2 timeout in ms
 -- Returns 'replayed', 'unknown', or 'malformed' for a message, which cannot be replayed.
-local found = redis.call('HMGET', KEYS[1], 'lane', 'checks', 'bytes', 'envelope', 'portfolio')
-local lane, now = found[1], now_ms()
-local entry = {checks = found[2], bytes = found[3], envelope = found[4]}
+local lane, checks, bytes, envelope, portfolio = unpack(redis.call('HMGET', KEYS[1],
+  'lane', 'checks', 'bytes', 'envelope', 'portfolio'))
+local now = now_ms()
 if not lane then return 'unknown' end
-if found[5] then
+if portfolio then
   remove_letter(ARGV[1])
   redis.call('UNLINK', KEYS[1])
-  local portfolio = 'risk:live:portfolio:' .. found[5]
-  if redis.call('EXISTS', portfolio) == 1 then
-    redis.call('HDEL', portfolio, 'failed')
-    redis.call('ZADD', 'risk:live:dirty', 'NX', now, found[5])
+  local key = 'risk:live:portfolio:' .. portfolio
+  if redis.call('EXISTS', key) == 1 then
+    redis.call('HDEL', key, 'failed')
+    redis.call('ZADD', 'risk:live:dirty', 'NX', now, portfolio)
     redis.call('LPUSH', 'risk:live:wake', 1)
   end
   return 'replayed'
 end
-if not entry.checks then return 'malformed' end
+if not checks then return 'malformed' end
 remove_letter(ARGV[1])
 redis.call('RENAME', KEYS[1], KEYS[2])
 redis.call('HDEL', KEYS[2], 'reason', 'died_ms', 'kept_bytes', 'worker', 'started_ms', 'requeues',
@@ -58,5 +58,6 @@ redis.call('HDEL', KEYS[2], 'reason', 'died_ms', 'kept_bytes', 'worker', 'starte
 redis.call('HSET', KEYS[2], 'enqueued_ms', now, 'enqueued_us', micros(),
   'deadline_ms', now + ARGV[2], 'client', '', 'queue', lane)
 redis.call('UNLINK', 'risk:result:' .. ARGV[1])
+local entry = {checks = checks, bytes = bytes, envelope = envelope}
 add_to_ledger(ARGV[1], lane, lane, entry, now, now + ARGV[2])
 return 'replayed'
