@@ -22,7 +22,7 @@ local function outdate(name)
   wake()
 end
 
--- Put a portfolio into a set that the collector reads. One that is in it keeps its place.
+-- Add a portfolio to a set that the collector reads. One that is in the set keeps its score.
 local function mark(set, id, at_ms)
   if redis.call('ZADD', set, 'NX', at_ms, id) == 1 then wake() end
 end
@@ -42,13 +42,13 @@ local function keep_event(id, event, version, ttl_s)
   if event ~= '' then redis.call('SET', event_key(id, event), version, 'EX', ttl_s) end
 end
 
--- Increment the version. A portfolio that was removed and is set again continues where it ended, so
--- that late reports of its former life are recognised.
+-- Increment the version. A portfolio that was removed and is set again continues with the last
+-- version and attempt, so that reports of attempts before the removal are recognised as late.
 local function next_version(id)
   local portfolio, gone = PORTFOLIO .. id, 'risk:live:gone:' .. id
-  local last = redis.call('HMGET', gone, 'version', 'attempt')
-  if last[1] then
-    redis.call('HSET', portfolio, 'version', last[1], 'attempt', last[2], 'recorded', last[2])
+  local version, attempt = unpack(redis.call('HMGET', gone, 'version', 'attempt'))
+  if version then
+    redis.call('HSET', portfolio, 'version', version, 'attempt', attempt, 'recorded', attempt)
     redis.call('UNLINK', gone)
   end
   return redis.call('HINCRBY', portfolio, 'version', 1)
@@ -122,39 +122,40 @@ return {'changed', version}
 local id = ARGV[1]
 local seen = version_of_event(id, ARGV[2])
 if seen then return seen end
-local last = redis.call('HMGET', PORTFOLIO .. id, 'version', 'attempt')
-if not last[1] then return false end
+local version, attempt = unpack(redis.call('HMGET', PORTFOLIO .. id, 'version', 'attempt'))
+if not version then return false end
 local states = redis.call('HGETALL', STATES .. id)
 for i = 1, #states, 2 do
-  change_state(ARGV[4], id, last[1], 'removed', states[i], states[i + 1], 'ok', '', '')
+  change_state(ARGV[4], id, version, 'removed', states[i], states[i + 1], 'ok', '', '')
 end
 local gone = 'risk:live:gone:' .. id
-redis.call('HSET', gone, 'version', last[1], 'attempt', last[2] or 0)
+redis.call('HSET', gone, 'version', version, 'attempt', attempt or 0)
 redis.call('EXPIRE', gone, ARGV[3])
 redis.call('UNLINK', PORTFOLIO .. id, POSITIONS .. id, REPORT .. id, STATES .. id)
 local sets = {'risk:live', 'risk:live:dirty', 'risk:live:critical', 'risk:live:in_progress'}
 for _, set in ipairs(sets) do redis.call('ZREM', set, id) end
-keep_event(id, ARGV[2], last[1], ARGV[3])
-return tonumber(last[1])
+keep_event(id, ARGV[2], version, ARGV[3])
+return tonumber(version)
 
 -- script: critical_event
--- Have portfolios checked at once, in the critical lane. The next attempt of each, and those after
--- it, answer the event: the first report of these holds the reason.
+-- Mark portfolios as due at once in the critical lane. The next report of an attempt that starts
+-- after this holds the reason.
 -- ARGV  1 event id  2 reason  3.. ids
 -- Returns the ids that are not live.
 local now, unknown = now_ms(), {}
 for i = 3, #ARGV do
   local id = ARGV[i]
-  local known = redis.call('HMGET', PORTFOLIO .. id, 'version', 'attempt', 'events')
-  if not known[1] then
+  local version, attempt, known = unpack(redis.call('HMGET', PORTFOLIO .. id,
+    'version', 'attempt', 'events'))
+  if not version then
     unknown[#unknown + 1] = id
   else
     local events = {}
-    for _, event in ipairs(cjson.decode(known[3] or '[]')) do
+    for _, event in ipairs(cjson.decode(known or '[]')) do
       if event[2] ~= ARGV[1] then events[#events + 1] = event end
     end
-    events[#events + 1] = {tonumber(known[2] or 0) + 1, ARGV[1], ARGV[2]}
-    -- More wait only where no scheduler runs.
+    events[#events + 1] = {tonumber(attempt or 0) + 1, ARGV[1], ARGV[2]}
+    -- Without a scheduler nothing takes the portfolio: the events of a portfolio are bounded.
     if #events > 10 then table.remove(events, 1) end
     redis.call('HSET', PORTFOLIO .. id, 'events', cjson.encode(events))
     mark('risk:live:critical', id, now)
@@ -203,8 +204,9 @@ for _, id in ipairs(ids) do
   redis.call('ZADD', 'risk:live:in_progress', now, id)
   redis.call('ZADD', 'risk:live', 'XX', epoch, id)
   local attempt = redis.call('HINCRBY', PORTFOLIO .. id, 'attempt', 1)
-  local held = redis.call('HMGET', PORTFOLIO .. id, 'version', 'failed', 'attributes')
-  taken[#taken + 1] = {id, held[1], attempt, held[2] or '0', held[3],
+  local version, failed, attributes = unpack(redis.call('HMGET', PORTFOLIO .. id,
+    'version', 'failed', 'attributes'))
+  taken[#taken + 1] = {id, version, attempt, failed or '0', attributes,
     redis.call('HGETALL', POSITIONS .. id)}
 end
 return taken
@@ -228,15 +230,16 @@ return 1
 -- Returns how many limits changed, or -1 for a late attempt.
 local id, version, attempt = ARGV[1], ARGV[2], ARGV[3]
 local portfolio, state_of = PORTFOLIO .. id, STATES .. id
-local held = redis.call('HMGET', portfolio, 'version', 'attempt', 'recorded', 'events')
-if not held[1] or tonumber(version) > tonumber(held[1])
-  or tonumber(attempt) <= tonumber(held[3] or 0) then
+local current, last_attempt, recorded, events = unpack(redis.call('HMGET', portfolio,
+  'version', 'attempt', 'recorded', 'events'))
+if not current or tonumber(version) > tonumber(current)
+  or tonumber(attempt) <= tonumber(recorded or 0) then
   redis.call('HINCRBY', 'risk:counters', 'live_late', 1)
   return -1
 end
 -- The reasons of the critical events that this attempt answers; later ones wait for a later attempt.
 local reasons, later = {}, {}
-for _, event in ipairs(cjson.decode(held[4] or '[]')) do
+for _, event in ipairs(cjson.decode(events or '[]')) do
   if event[1] <= tonumber(attempt) then reasons[#reasons + 1] = event[3]
   else later[#later + 1] = event end
 end
@@ -247,7 +250,7 @@ redis.call('HSET', portfolio, 'recorded', attempt, 'reported', version, 'reporte
 if reason ~= '' then redis.call('HSET', portfolio, 'reason', reason) end
 if #later > 0 then redis.call('HSET', portfolio, 'events', cjson.encode(later)) end
 redis.call('SET', REPORT .. id, ARGV[4])
-if attempt == held[2] then redis.call('ZREM', 'risk:live:in_progress', id) end
+if attempt == last_attempt then redis.call('ZREM', 'risk:live:in_progress', id) end
 
 local before, n_changed = {}, 0
 local states = redis.call('HGETALL', state_of)
@@ -262,7 +265,7 @@ local function set_state(limit, state, standing)
   n_changed = n_changed + 1
 end
 for i = 7, #ARGV, 3 do set_state(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
--- Limits that had a state and do not apply any more.
+-- Limits that had a state and no longer apply become ok.
 for i = 1, #states, 2 do
   if before[states[i]] then set_state(states[i], 'ok', '') end
 end
@@ -273,9 +276,9 @@ end
 return n_changed
 
 -- script: retry
--- Make portfolios dirty again that have been in progress for too long. One whose attempts failed
--- often enough is returned instead, with a new attempt whose report says that it was abandoned. Only an
--- attempt that a worker started has failed: one that waited for a worker has not.
+-- Make portfolios dirty again that have been in progress for too long. One with too many failed
+-- attempts is returned instead, with a new attempt whose report states that it was abandoned. Only
+-- attempts that a worker started count as failed.
 -- ARGV  1 ms  2 failed attempts  3 portfolios at once
 -- Returns {how many are dirty again, {id, version, attempt, failed, attributes, {}}, ...}.
 local now = now_ms()
@@ -284,18 +287,19 @@ local ids = redis.call('ZRANGE', 'risk:live:in_progress', '-inf', now - ARGV[1],
 local abandoned, n_again = {}, 0
 for _, id in ipairs(ids) do
   local portfolio = PORTFOLIO .. id
-  local known = redis.call('HMGET', portfolio, 'failed', 'attempt', 'started', 'events')
-  local failed = tonumber(known[1] or 0)
-  if known[2] == known[3] then failed = redis.call('HINCRBY', portfolio, 'failed', 1) end
+  local n_failed, last_attempt, started, events = unpack(redis.call('HMGET', portfolio,
+    'failed', 'attempt', 'started', 'events'))
+  local failed = tonumber(n_failed or 0)
+  if last_attempt == started then failed = redis.call('HINCRBY', portfolio, 'failed', 1) end
   if failed < tonumber(ARGV[2]) then
     redis.call('ZREM', 'risk:live:in_progress', id)
-    if known[4] then mark('risk:live:critical', id, now) else mark('risk:live:dirty', id, now) end
+    if events then mark('risk:live:critical', id, now) else mark('risk:live:dirty', id, now) end
     n_again = n_again + 1
   else
     redis.call('ZADD', 'risk:live:in_progress', now, id)
-    local held = redis.call('HMGET', portfolio, 'version', 'attributes')
+    local version, attributes = unpack(redis.call('HMGET', portfolio, 'version', 'attributes'))
     local attempt = redis.call('HINCRBY', portfolio, 'attempt', 1)
-    abandoned[#abandoned + 1] = {id, held[1], attempt, tostring(failed), held[2], {}}
+    abandoned[#abandoned + 1] = {id, version, attempt, tostring(failed), attributes, {}}
   end
 end
 return {n_again, unpack(abandoned)}
