@@ -92,15 +92,15 @@ class _Script(scripts.Script):
         super().__init__(client, "risk_tasks.broker", "blocks", name, after=("common",))
 
     def with_data(
-        self, data: bytes, *command: Any, keys: Sequence[str], args: Sequence[Any]
+        self, data: bytes, write: scripts.Command, keys: Sequence[str], args: Sequence[Any]
     ) -> Any:
-        """Call the script with `data` as its last argument, or after `command` if it is large.
+        """Call the script with `data` as its last argument, or after `write` if it is large.
 
-        The `command` writes `data`; the two are one transaction.
+        The command `write` writes `data`; the two are one transaction.
         """
         if len(data) <= SMALL_BYTES:
             return self(keys=keys, args=[*args, data])
-        return self.run_all([command, self.command(keys, args)], transaction=True)[1]
+        return self.run_all([write, self.command(keys, args)], transaction=True)[1]
 
 
 class BlockBroker(Store):
@@ -140,7 +140,7 @@ class BlockBroker(Store):
         capacity = LANE_CAPACITY[lane]
         outcome, *rest = self._enqueue.with_data(
             payload,
-            *("SET", payload_key(block_id), payload),
+            ("SET", payload_key(block_id), payload),
             keys=[block_key(block_id), lane_key(lane), payload_key(block_id)],
             args=[
                 block_id,
@@ -202,7 +202,7 @@ class BlockBroker(Store):
         """
         total_ms = self._finish.with_data(
             answer,
-            *("SET", answer_key(block_id), answer, "EX", RESULT_TTL_S),
+            ("SET", answer_key(block_id), answer, "EX", RESULT_TTL_S),
             keys=[block_key(block_id), answer_key(block_id), result_key(block_id)],
             args=[block_id, RESULT_TTL_S],
         )

@@ -40,7 +40,9 @@ class LiveRecorder:
         ids, tags = request.portfolio_ids.to_pylist(), request.tags or [{}] * len(request)
         results = [
             AttemptResult(
-                *(portfolio_id, attempt.version, attempt.number),
+                portfolio_id,
+                attempt.version,
+                attempt.number,
                 msgspec.json.encode(report_document(report)),
                 standings(report, limit_set.applying(portfolio_id, of_row) if limit_set else ()),
             )

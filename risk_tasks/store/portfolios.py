@@ -76,14 +76,9 @@ class PortfolioStore(Store):
         """
         attributes = _Attributes(portfolio.cash, portfolio.nav, dict(portfolio.tags))
         held = {name: number for name, number in portfolio.positions.items() if number != 0}
-        version = self._set(
-            args=[
-                *(portfolio.id, event_id or "", LIVE_EVENT_TTL_S),
-                msgspec.json.encode(attributes),
-                *_words(held),
-            ]
-        )
-        return int(version)
+        document = msgspec.json.encode(attributes)
+        args = [portfolio.id, event_id or "", LIVE_EVENT_TTL_S, document, *_pairs(held)]
+        return int(self._set(args=args))
 
     def change(
         self, portfolio_id: str, deltas: Mapping[str, float], event_id: str | None = None
@@ -96,7 +91,7 @@ class PortfolioStore(Store):
         nothing is changed.
         """
         outcome, *rest = self._change(
-            args=[portfolio_id, event_id or "", LIVE_EVENT_TTL_S, *_words(deltas)]
+            args=[portfolio_id, event_id or "", LIVE_EVENT_TTL_S, *_pairs(deltas)]
         )
         match text(outcome):
             case "unknown":
@@ -170,8 +165,8 @@ class PortfolioStore(Store):
                 pipe.hgetall(live_positions_key(portfolio_id))
             replies = pipe.execute()
         return [
-            None if version is None else portfolio_of(portfolio_id, int(version), about, held)
-            for portfolio_id, (version, about), held in zip(
+            None if version is None else portfolio_of(portfolio_id, int(version), attributes, held)
+            for portfolio_id, (version, attributes), held in zip(
                 portfolio_ids, replies[::2], replies[1::2], strict=True
             )
         ]
@@ -235,10 +230,13 @@ def unknown(portfolio_id: str) -> UnknownPortfolioError:
 
 
 def portfolio_of(
-    portfolio_id: str, version: int, about: bytes, held: Mapping[bytes, bytes]
+    portfolio_id: str, version: int, document: bytes, held: Mapping[bytes, bytes]
 ) -> Portfolio:
-    """Decode a stored portfolio; positions in the order of their names, which fixes its bits."""
-    attributes = msgspec.json.decode(about, type=_Attributes)
+    """Return the portfolio with these attributes, JSON, and quantities.
+
+    Positions are in the order of their names, so that its results are the same to the bit.
+    """
+    attributes = msgspec.json.decode(document, type=_Attributes)
     return Portfolio(
         portfolio_id,
         {text(name): float(held[name]) for name in sorted(held)},
@@ -249,6 +247,6 @@ def portfolio_of(
     )
 
 
-def _words(numbers: Mapping[str, float]) -> list[str]:
+def _pairs(numbers: Mapping[str, float]) -> list[str]:
     """Return alternating names and numbers; 17 digits hold every bit of a float64."""
-    return [word for name, number in numbers.items() for word in (name, f"{number:.17g}")]
+    return [part for name, number in numbers.items() for part in (name, f"{number:.17g}")]

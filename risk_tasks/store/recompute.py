@@ -98,9 +98,9 @@ class RecomputeStore(Store):
         )
 
     def wait_for_dirty(self, timeout_s: float) -> bool:
-        """Wait until something may be due; False after `timeout_s`, when something may be due too.
+        """Wait until something may be due, `timeout_s` at most; False after that time.
 
-        The socket timeout of the client must be longer.
+        Something may be due then too. The socket timeout of the client must be longer.
         """
         return self._client.blpop([LIVE_WAKE_KEY], timeout_s) is not None
 
@@ -131,27 +131,15 @@ class RecomputeStore(Store):
         Stores the report as the latest one, and appends the limits that changed their state to the
         breach stream. A limit that is not in the result does not apply any more: it becomes ok.
         Puts `dispatch_message` on the critical lane if a queue listens. Returns how many limits
-        changed, None for a result that is later than that of a later attempt.
+        changed, None for a result that came after the result of a later attempt.
         """
-        commands = [
-            self._record.command(
-                [],
-                [
-                    *(one.portfolio_id, one.version, one.number, one.report),
-                    *(MAX_BREACHES, dispatch_message),
-                    *(
-                        word
-                        for standing in one.standings
-                        for word in (
-                            standing.limit,
-                            standing.state.value,
-                            msgspec.json.encode(standing),
-                        )
-                    ),
-                ],
-            )
-            for one in results
-        ]
+        commands = []
+        for one in results:
+            args = [one.portfolio_id, one.version, one.number, one.report]
+            args += [MAX_BREACHES, dispatch_message]
+            for standing in one.standings:
+                args += [standing.limit, standing.state.value, msgspec.json.encode(standing)]
+            commands.append(self._record.command([], args))
         changed = self._record.run_all(commands, transaction=False)
         return [None if int(n) < 0 else int(n) for n in changed]
 
@@ -188,8 +176,8 @@ class RecomputeStore(Store):
         )
 
 
-def _attempt(words: Sequence[Any]) -> Attempt:
-    portfolio_id, version, number, n_failed, about, held = words
+def _attempt(fields: Sequence[Any]) -> Attempt:
+    portfolio_id, version, number, n_failed, attributes, held = fields
     positions = dict(zip(held[::2], held[1::2], strict=True))
-    portfolio = portfolio_of(text(portfolio_id), int(version), about, positions)
+    portfolio = portfolio_of(text(portfolio_id), int(version), attributes, positions)
     return Attempt(portfolio, int(number), int(n_failed))

@@ -31,7 +31,7 @@ _REFRESHED_BLOCKS = 4
 #: positions of one block, so that computing it takes about 10 ms
 _MAX_POSITIONS = 20_000
 #: deadline of a block as a share of the visibility timeout: a block that expires is soon retried
-_DEADLINE = 2 / 3
+_DEADLINE_SHARE = 2 / 3
 
 _STAMP = StampRequest(DEFAULT_NAME, DEFAULT_NAME, IfMissing.NONE)
 
@@ -86,13 +86,12 @@ class LiveCollector:
         policy, now_s = self._policy, self._clock()
         # Set before anything can fail, so that a failing step is followed by a wait.
         self._is_idle = True
+        may_refresh = now_s >= self._refresh_at_s
         taken = self._store.take(
             limit=policy.batch_size,
             wait_ms=policy.window_ms,
             max_in_progress=policy.max_in_progress,
-            max_refreshed=_REFRESHED_BLOCKS * policy.batch_size
-            if now_s >= self._refresh_at_s
-            else 0,
+            max_refreshed=_REFRESHED_BLOCKS * policy.batch_size if may_refresh else 0,
         )
         if taken.reason == "outdated":
             self._refresh_at_s = now_s + len(taken.attempts) / policy.refresh_per_s
@@ -101,14 +100,9 @@ class LiveCollector:
             self._send(attempts, lane)
         self._is_idle = not taken.attempts and taken.due_ms is None
         if not taken.attempts and taken.due_ms is not None:
+            wait_s = min(_SOON_S, taken.due_ms / 1e3)
             until_refresh_s = self._refresh_at_s - now_s
-            self._sleep(
-                min(
-                    _SOON_S,
-                    taken.due_ms / 1e3,
-                    *([until_refresh_s] if until_refresh_s > 0 else []),
-                )
-            )
+            self._sleep(min(wait_s, until_refresh_s) if until_refresh_s > 0 else wait_s)
 
     def _send(self, attempts: Sequence[Attempt], lane: Lane) -> None:
         portfolios = [attempt.portfolio for attempt in attempts]
@@ -120,7 +114,7 @@ class LiveCollector:
                 client_id="",
                 lane=lane,
                 n_checks=len(attempts),
-                timeout_s=self._policy.visibility_timeout_s * _DEADLINE,
+                timeout_s=self._policy.visibility_timeout_s * _DEADLINE_SHARE,
                 stamp=_STAMP,
                 summary=block_summary(lane.value, [portfolio.id for portfolio in portfolios]),
                 keeps_answer=False,
@@ -202,7 +196,9 @@ class LiveRetry:
             error=ReportError(code=error.code, message=error.message, remedy=error.remedy),
         )
         result = AttemptResult(
-            *(portfolio.id, attempt.version, attempt.number),
+            portfolio.id,
+            attempt.version,
+            attempt.number,
             msgspec.json.encode(report_document(report)),
             standings(report, limits),
         )
