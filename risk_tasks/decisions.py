@@ -53,22 +53,22 @@ class Evaluation:
 def evaluate(
     limit_set: LimitSet | None,
     columns: Mapping[MeasureName, MeasureColumn],
-    fit: BoolArray,
+    valid: BoolArray,
     portfolio_ids: Sequence[str],
     tags: Sequence[Mapping[str, str]],
 ) -> Evaluation:
     """Compare every limit of `limit_set` with every portfolio that it applies to.
 
-    `columns` has the measure of each limit. Rows where `fit` (P,) is false are skipped. Without a
+    `columns` has the measure of each limit. Rows where `valid` (P,) is false are skipped. Without a
     limit set, every decision is NONE.
     """
-    n = len(fit)
+    n = len(valid)
     if limit_set is None:
         return Evaluation(np.zeros(n, dtype=np.int8))
     evaluation = Evaluation(np.full(n, GRAVITY.index(Decision.ACCEPT), dtype=np.int8))
     for limit in limit_set.limits:
         column = columns[limit.measure_name]
-        _evaluate_limit(limit, column, fit & _scope(limit, portfolio_ids, tags), evaluation)
+        _evaluate_limit(limit, column, valid & _scope(limit, portfolio_ids, tags), evaluation)
     return evaluation
 
 

@@ -1,7 +1,7 @@
-"""Where the machine code of kernels is kept, and which of it is there.
+"""The folder of compiled kernels, and the list of what it contains.
 
-The folder is one for each version of the sources, of Numba, of Python and of the processor, so that
-code of another version is never used. The processes of one machine share it.
+Each version of the sources, of Numba, of Python and of the processor has a folder of its own, so
+that code of another version is never used. The processes of one machine share the folder.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ import numba
 from numba.core import config
 from numba.core.registry import cpu_target
 
-# Numba's own types do not know what the environment sets.
+# Numba sets these attributes from the environment: mypy does not know them.
 _CONFIG: Any = config
 _SOURCES = Path(__file__).parent
 
 
 def open_folder() -> Path | None:
-    """Return the first folder that can be written to; None where there is none.
+    """Return the first folder that can be written to; None if there is none.
 
     The order is NUMBA_CACHE_DIR, the folder of the sources, the user's cache folder, and a private
     temporary folder.
@@ -59,7 +59,7 @@ def _of_user() -> Path:
 
 
 def _temporary() -> Path:
-    """Return a folder that no other user can write to: what it has is executed."""
+    """Return a folder that no other user can write to: its content is executed."""
     folder = Path(tempfile.gettempdir()) / f"risk-tasks-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
@@ -81,8 +81,8 @@ FOLDER = open_folder()
 
 
 @contextmanager
-def kept_in(folder: Path | None) -> Iterator[None]:
-    """Let Numba keep what is decorated within in `folder`."""
+def cached_in(folder: Path | None) -> Iterator[None]:
+    """Let Numba cache in `folder` the functions that are decorated in this context."""
     before, _CONFIG.CACHE_DIR = _CONFIG.CACHE_DIR, "" if folder is None else str(folder)
     try:
         yield
@@ -91,39 +91,39 @@ def kept_in(folder: Path | None) -> Iterator[None]:
 
 
 class Cache:
-    """The folder's journal, which names what is compiled, its wish list, and its lock.
+    """The lists of compiled and of requested kernels in a folder, and the lock for compiling.
 
-    A folder that was removed is empty.
+    Both lists are empty if the folder was removed.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._journal, self._wanted = folder / "compiled", folder / "wanted"
+        self._compiled, self._requested = folder / "compiled", folder / "requested"
         self._lock = folder / "lock"
 
     def compiled(self) -> set[str]:
-        """Return the keys of what is compiled."""
-        return set(_lines(self._journal))
+        """Return the keys of the compiled kernels."""
+        return set(_lines(self._compiled))
 
-    def note(self, key: str) -> None:
-        """Say that `key` is compiled."""
-        _append(self._journal, key)
+    def record(self, key: str) -> None:
+        """Record that `key` is compiled."""
+        _append(self._compiled, key)
 
-    def wanted(self) -> list[str]:
+    def requested(self) -> list[str]:
         """Return the keys that checks wait for, the earliest first."""
-        return _lines(self._wanted)
+        return _lines(self._requested)
 
-    def want(self, key: str) -> None:
-        """Ask the process that compiles for `key` before the others."""
-        _append(self._wanted, key)
+    def request(self, key: str) -> None:
+        """Request that the compiling process compiles `key` before the others."""
+        _append(self._requested, key)
 
     def lock(self) -> IO[str]:
-        """Wait for the lock of those that compile; closing every copy of the file frees it."""
+        """Wait for the lock for compiling; closing all copies of the file releases it."""
         held = self._lock.open("a")
         fcntl.flock(held, fcntl.LOCK_EX)
         return held
 
     def try_lock(self) -> IO[str] | None:
-        """Return the lock, or None while another process has it."""
+        """Return the lock, or None while another process holds it."""
         held = self._lock.open("a")
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -11,7 +11,7 @@ from risk_tasks.kernels.jit import KERNELS, Kernel, Specialization
 
 __all__ = ["compile_kernels", "covariance", "headroom", "kernels", "simulation", "weighted"]
 
-#: what checks of the standard measures need, and limits on them and on stress losses
+#: the kernels of the standard measures, of stress losses, and of limits on them
 _STANDARD: tuple[Any, ...] = (
     positions.locate,
     positions.exposure,
@@ -21,14 +21,14 @@ _STANDARD: tuple[Any, ...] = (
     history.expected_shortfall,
     positions.stress_loss,
     positions.coverage,
-    # a breach is explained, and so is an invalid position
+    # for the explanations of breaches and of invalid positions
     history.profit_and_loss,
     positions.repeated_position,
 )
 
 
 def kernels() -> tuple[list[Specialization], list[Specialization]]:
-    """Return the standard set, and the others: both empty where NUMBA_DISABLE_JIT is set."""
+    """Return the standard set and the others; both are empty if NUMBA_DISABLE_JIT is set."""
     standard = [next(one.specializations()) for one in _STANDARD if isinstance(one, Kernel)]
     others = [one for kernel in KERNELS for one in kernel.specializations() if one not in standard]
     # A panel in float32 is rare.
@@ -36,25 +36,25 @@ def kernels() -> tuple[list[Specialization], list[Specialization]]:
 
 
 def compile_kernels(parent: int | None = None) -> int:
-    """Compile what the cache lacks, or load what it has; return how many were compiled.
+    """Compile the kernels that the cache lacks, load the others; return the number compiled.
 
-    What calls wait for in other processes comes first. Ends early where the process `parent`, which
-    started this one, has ended.
+    Kernels that calls in other processes wait for come first. Stops early if the process `parent`,
+    which started this one, has ended.
     """
     standard, others = kernels()
     left = {one.key: one for one in standard + others}
     cache, n_compiled = None if FOLDER is None else Cache(FOLDER), 0
     while left and parent in (None, os.getppid()):
         key = next(
-            (one for one in (cache.wanted() if cache else ()) if one in left), next(iter(left))
+            (one for one in (cache.requested() if cache else ()) if one in left), next(iter(left))
         )
         n_compiled += compile_one(left.pop(key), cache)
     return n_compiled
 
 
 def compile_one(one: Specialization, cache: Cache | None) -> bool:
-    """Compile or load `one`, and note that it is there; returns whether it was compiled."""
+    """Compile or load `one`, record it in `cache`, and return whether it was compiled."""
     is_compiled = one.compile()
     if cache is not None and one.key not in cache.compiled():
-        cache.note(one.key)
+        cache.record(one.key)
     return is_compiled

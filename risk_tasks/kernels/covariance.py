@@ -183,7 +183,7 @@ def ledoit_wolf(
         Rows of `panel`, each at most once in a portfolio; their order is that of the sums.
     value : (N,), base currency, not 0
     panel : (n, T), fraction
-        Returns by instrument; NaN is a missing one.
+        Returns by instrument; NaN is a missing return.
     out : (P, 3)
         Receives the volatility sqrt(V' S* V) in base currency, s in 0 to 1, and mu, a squared
         fraction. Zeros if nothing is held or observed, or no return varies.

@@ -21,7 +21,7 @@ def profit_and_loss(
         Rows of `panel`.
     value : (N,), base currency
     panel : (n, T), fraction
-        Returns by instrument; NaN is a missing one.
+        Returns by instrument; NaN is a missing return.
     out : (P, T), base currency, profit positive
         Receives NaN where a held instrument's return is missing. A position worth exactly 0 is
         not held. An empty portfolio has zeros.
@@ -45,19 +45,14 @@ def outcomes(
 
     Parameters
     ----------
-    offsets : (P + 1,)
-    instrument : (N,)
-        Rows of `panel`.
-    value : (N,), base currency
-    panel : (n, T), fraction
-        Returns by instrument; NaN is a missing one.
+    offsets, instrument, value, panel : as of `profit_and_loss`
     reach : standard deviations
-        The worst are first searched further than this below the mean, then everywhere. It
-        affects the time of the search, never its result.
+        The search for the worst outcomes starts further than this below the mean, and continues
+        everywhere if it finds too few. `reach` affects the time of the search, never its result.
     tail : (P, K), base currency, profit positive
         Receives the K smallest P&L, ascending; +inf if there are fewer than K.
     n_observations : (P,)
-        Receives how many observations have a return for all that is held.
+        Receives the number of observations with a return for every held instrument.
     deviation : (P,), base currency, never negative
         Receives the standard deviation with n - 1 in the denominator; 0 where n < 2.
 

@@ -1,4 +1,4 @@
-"""How kernels are compiled: in one place, for declared types, and how a call waits for them."""
+"""Compiles kernels for their declared types; a call can wait until its kernel is compiled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba.core.registry import cpu_target
 
-from risk_tasks.kernels.cache import FOLDER, kept_in
+from risk_tasks.kernels.cache import FOLDER, cached_in
 
 # The types of arrays that kernels take, each with the layout that they are compiled for.
 Float1D = Annotated[npt.NDArray[np.float64], numba.float64[::1]]
@@ -29,9 +29,9 @@ Panel = Annotated[
     numba.float64[:, ::1],
     numba.float32[:, ::1],
 ]
-#: Numba takes a plain 0 for a constant, and compiles parts once more for it; not an np.int64(0)
+#: Numba compiles parts once more for a plain 0, which is a constant, but not for np.int64(0)
 Count = int | np.int64
-# Arrow hands out arrays that must not be written to.
+# Arrow arrays are read-only.
 ReadOnlyFloat1D = Annotated[
     npt.NDArray[np.float64], numba.types.Array(numba.float64, 1, "C", readonly=True)
 ]
@@ -63,19 +63,19 @@ class Specialization(NamedTuple):
         return f"{self.kernel.name}{self.types}"
 
     def compile(self) -> bool:
-        """Load or compile it, and let the calls that wait for it go on.
+        """Load or compile it, and wake the calls that wait for it.
 
         Returns whether it was compiled, not loaded from the cache.
         """
         self.kernel.compiled.compile(self.types)
         with _arrival:
-            self.kernel.awaited.discard(self.types)
+            self.kernel.deferred.discard(self.types)
             _arrival.notify_all()
         return self.types in self.kernel.compiled.stats.cache_misses
 
     def defer(self) -> None:
-        """Let calls wait for it from now on, until it is compiled."""
-        self.kernel.awaited.add(self.types)
+        """Make calls wait for it, from now on until it is compiled."""
+        self.kernel.deferred.add(self.types)
 
 
 class Kernel:
@@ -83,22 +83,22 @@ class Kernel:
 
     A call whose types are deferred waits until another thread has called
     `Specialization.compile`; it raises `KernelNotReadyError` at the deadline of `kernels_until`.
-    Without that a call compiles what it needs.
+    Other calls compile the kernel if necessary.
     """
 
     def __init__(self, function: Callable[..., object], compiled: Any) -> None:
         self.__doc__, self.__name__ = function.__doc__, function.__name__
         self.name, self.compiled = function.__name__, compiled
-        self.awaited: set[Types] = set()
+        self.deferred: set[Types] = set()
         self._function = function
 
     def __call__(self, *args: Any) -> None:
-        if self.awaited:
+        if self.deferred:
             self._await(tuple(map(numba.typeof, args)))
         self.compiled(*args)
 
     def specializations(self) -> Iterator[Specialization]:
-        """Yield the declared ones; of a kernel that reads a panel, first the one in float64."""
+        """Yield the declared specializations; for a panel, float64 comes before float32."""
         hints = get_type_hints(self._function, include_extras=True)
         del hints["return"]
         choices = [
@@ -108,20 +108,20 @@ class Kernel:
             yield Specialization(self, tuple(choice[min(n, len(choice) - 1)] for choice in choices))
 
     def _await(self, types: Types) -> None:
-        if types not in self.awaited:
+        if types not in self.deferred:
             return
         until_s = _until_s.get()
         left_s = _WAIT_S if until_s is None else until_s - time.monotonic()
         with _arrival:
-            wanted.append(Specialization(self, types))
-            if not _arrival.wait_for(lambda: types not in self.awaited, max(0.0, left_s)):
+            requested.append(Specialization(self, types))
+            if not _arrival.wait_for(lambda: types not in self.deferred, max(0.0, left_s)):
                 raise KernelNotReadyError(self.name)
 
 
 #: every kernel of the modules that are imported
 KERNELS: list[Kernel] = []
-#: what calls wait for, in the order of their calls
-wanted: list[Specialization] = []
+#: the specializations that calls wait for, in the order of the calls
+requested: list[Specialization] = []
 
 _arrival = threading.Condition()
 _until_s: ContextVar[float | None] = ContextVar("kernels_until", default=None)
@@ -129,7 +129,7 @@ _until_s: ContextVar[float | None] = ContextVar("kernels_until", default=None)
 
 @contextmanager
 def kernels_until(until_s: float) -> Iterator[None]:
-    """Let the calls within wait for kernels until `until_s` on the monotonic clock."""
+    """Make calls in this context wait for kernels until `until_s` on the monotonic clock."""
     token = _until_s.set(until_s)
     try:
         yield
@@ -145,7 +145,7 @@ def kernel(function: Function) -> Function:
       order of summation would depend on the number of threads.
     - no `fastmath`: NaN has a meaning (a missing return), and the same inputs give the same bits.
     - `error_model="numpy"`: a division by zero is an infinity that the engine reports, not an
-      exception out of a block of other people's checks.
+      exception that fails the other checks of the block.
     - `cache`: a worker loads machine code instead of compiling for seconds.
     """
     compiled = _compile(function)
@@ -164,9 +164,8 @@ def part(
 ) -> Function | Callable[[Function], Function]:
     """Compile a part of kernels, which is inlined into them.
 
-    One that `reorders` adds in the lanes of the processor: the order depends on nothing but the
-    length and the processor, so that the same inputs still give the same bits; NaN keeps its
-    meaning.
+    With `reorders`, sums use the vector lanes of the processor. Their order depends only on the
+    length and the processor, so the same inputs still give the same bits; NaN keeps its meaning.
     """
     if function is None:
         return lambda function: cast("Function", _compile(function, fastmath={"reassoc"}))
@@ -175,7 +174,7 @@ def part(
 
 def _compile(function: Callable[..., object], **more: Any) -> Any:
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", **more}
-    with kept_in(FOLDER):
+    with cached_in(FOLDER):
         return numba.njit(cache=FOLDER is not None, **options)(function)
 
 

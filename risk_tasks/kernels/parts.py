@@ -33,7 +33,7 @@ def median(a: float, b: float, c: float) -> float:
 
 @part
 def select(values: Float1D, n: Count, k: int) -> float:
-    """Move the `k` smallest of the first `n` to the front; return the largest of them, `k`-th.
+    """Move the `k` smallest of the first `n` to the front; return the largest of these.
 
     Quickselect: neither side is sorted.
     """
@@ -64,15 +64,15 @@ def select(values: Float1D, n: Count, k: int) -> float:
 def smallest(values: Float1D, n: Count, k: int, out: Float1D) -> None:
     """Write the `k` smallest of the first `n` to `out`, ascending; +inf where there are fewer.
 
-    Bounded insertion, for small `k`. NaN compares false and is passed over.
+    Bounded insertion, for small `k`. NaN compares false and is ignored.
     """
-    for place in range(k):
-        out[place] = np.inf
+    for i in range(k):
+        out[i] = np.inf
     for t in range(n):
         x = values[t]
         if x < out[k - 1]:
-            place = k - 1
-            while place > 0 and out[place - 1] > x:
-                out[place] = out[place - 1]
-                place -= 1
-            out[place] = x
+            i = k - 1
+            while i > 0 and out[i - 1] > x:
+                out[i] = out[i - 1]
+                i -= 1
+            out[i] = x

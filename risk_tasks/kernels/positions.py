@@ -152,7 +152,7 @@ def coverage(
 
 @kernel
 def repeated_position(offsets: Int1D, instrument: Int1D, n_instruments: int, out: Int1D) -> None:
-    """The first position of each portfolio in an instrument of an earlier position.
+    """The first position of each portfolio that repeats the instrument of an earlier position.
 
     Parameters
     ----------
@@ -184,9 +184,9 @@ def locate(
     n_instruments: int,
     quantity: ReadOnlyFloat1D,
     out: Int1D,
-    unfit: Int1D,
+    n_invalid: Int1D,
 ) -> None:
-    """The instrument of each position, and the number of positions that cannot be computed.
+    """The instrument of each position, and the number of invalid positions.
 
     Parameters
     ----------
@@ -199,20 +199,20 @@ def locate(
     quantity : (N,)
     out : (N,)
         Receives rows of the market, negative for none.
-    unfit : (1,)
+    n_invalid : (1,)
         Receives the number of positions whose instrument is unknown, whose quantity is not finite,
         or whose instrument an earlier position of the portfolio has.
     """
     last = np.empty(n_instruments, dtype=np.int64)
     for i in range(n_instruments):
         last[i] = -1
-    n_unfit = 0
+    count = 0
     for p in range(offsets.size - 1):
         for j in range(offsets[p], offsets[p + 1]):
             row = known[code[j]] if code[j] >= 0 else -1
             out[j] = row
             if row < 0 or not np.isfinite(quantity[j]) or last[row] == p:
-                n_unfit += 1
+                count += 1
             if row >= 0:
                 last[row] = p
-    unfit[0] = n_unfit
+    n_invalid[0] = count

@@ -1,11 +1,10 @@
 """Random draws, and the worst outcomes of random paths.
 
-Draws are addressed by name and number: any of them without the ones before it. The j-th draw of a
-stream is the j-th number of `numpy.random.Philox(key=[seed, stream])`, on any machine and in any
-order. Nothing is remembered between two draws.
+The j-th draw of a stream is the j-th number of `numpy.random.Philox(key=[seed, stream])`, on any
+machine. Each draw can be computed without the draws before it: there is no state between draws.
 
-Integers are 64 bits without a sign and wrap around; Numba makes a float of one beside a plain
-Python integer, so that every constant here has its type.
+Integers are unsigned, have 64 bits and wrap around. Numba converts one to a float if it is combined
+with a plain Python integer, so every constant here is a uint64.
 """
 
 from __future__ import annotations
@@ -59,13 +58,10 @@ def normal_draws(seed: np.uint64, stream: Word1D, first: int, out: Float2D) -> N
 
     Parameters
     ----------
-    seed : uint64
-    stream : (n,)
-    first : a multiple of 4
-        Index in its stream of the first draw.
+    seed, stream, first : as of `random_bits`
     out : (n, C), no unit
-        Receives the normal quantile of u = (k + 1/2) / 2^52, k being the upper 52 bits: within 8.3,
-        never infinite, and -z is as likely as z.
+        Receives the normal quantile z of u = (k + 1/2) / 2^52, k being the upper 52 bits. |z| is
+        below 8.3, and -z is as likely as z.
 
     Notes
     -----

@@ -15,7 +15,7 @@ def ewma_volatility(pnl: Float2D, decay: float, out: Float1D) -> None:
     Parameters
     ----------
     pnl : (P, T), base currency, profit positive
-        Oldest first. NaN is a missing outcome: it does not count, nor age the others.
+        Oldest first. NaN is a missing outcome: it does not count and does not age the others.
     decay : 0 < decay < 1
         Ratio of the weight of an outcome to that of the next one.
     out : (P,), base currency, never negative
@@ -40,8 +40,7 @@ def age_weighted_value_at_risk(pnl: Float2D, decay: float, n_tail: Float1D, out:
 
     Parameters
     ----------
-    pnl : (P, T), base currency, profit positive
-        Oldest first. NaN is a missing outcome: it does not count, nor age the others.
+    pnl : (P, T), as of `ewma_volatility`
     decay : 0 < decay <= 1
         Ratio of the weight of an outcome to that of the next one. With 1 weights are counts, which
         add without rounding.
@@ -73,8 +72,7 @@ def volatility_ratio(pnl: Float2D, decay: float, out: Float2D) -> None:
 
     Parameters
     ----------
-    pnl : (P, T), base currency, profit positive
-        Oldest first. NaN is a missing outcome: it does not count, nor age the others.
+    pnl : (P, T), as of `ewma_volatility`
     decay : 0 < decay < 1
         s_(t+1)^2 = decay s_t^2 + (1 - decay) p_t^2, so that s_t is forecast before its outcome is
         seen. The first variance is the mean square of all observed outcomes.

@@ -309,11 +309,11 @@ def _numbers(values: npt.ArrayLike, field: str) -> npt.NDArray[np.float64]:
             remedy="Give one number for each day.",
         )
     numbers = array.astype(np.float64)
-    unfit = np.flatnonzero(~np.isfinite(numbers))
-    if unfit.size:
+    invalid = np.flatnonzero(~np.isfinite(numbers))
+    if invalid.size:
         raise RequestError(
-            f"{numbers[unfit[0]]} is not a finite number.",
-            field=f"{field}[{unfit[0]}]",
+            f"{numbers[invalid[0]]} is not a finite number.",
+            field=f"{field}[{invalid[0]}]",
             remedy="Leave the day out of both arrays.",
         )
     return numbers

@@ -111,13 +111,13 @@ class MeasureColumn:
     def is_ok(self) -> npt.NDArray[np.bool_]:
         return _IS_OK[self.outcomes]
 
-    def where(self, fit: npt.NDArray[np.bool_]) -> MeasureColumn:
-        """Return the column with NaN and `NOT_COMPUTED` where `fit` is false."""
-        if fit.all():
+    def where(self, valid: npt.NDArray[np.bool_]) -> MeasureColumn:
+        """Return the column with NaN and `NOT_COMPUTED` where `valid` is false."""
+        if valid.all():
             return self
         return MeasureColumn(
-            np.where(fit, self.values, np.nan),
-            np.where(fit, self.outcomes, np.int8(Outcome.NOT_COMPUTED)).astype(np.int8),
+            np.where(valid, self.values, np.nan),
+            np.where(valid, self.outcomes, np.int8(Outcome.NOT_COMPUTED)).astype(np.int8),
         )
 
     @classmethod

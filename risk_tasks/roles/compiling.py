@@ -1,6 +1,7 @@
-"""The kernels of a worker: the standard set before it serves, the others by another process.
+"""Compiles the kernels of a worker: the standard set before it serves, the others elsewhere.
 
-Numba holds the interpreter's lock while it compiles: a worker that compiled could not answer.
+Numba holds the interpreter's lock while it compiles, and a worker could not answer meanwhile. So
+another process compiles.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class KernelSupply:
 
     @property
     def state(self) -> dict[str, int]:
-        """What the worker's entry among the running roles says of its kernels."""
+        """The fields about kernels in the worker's entry of the running roles."""
         return {"kernels_ready": self.n_ready, "kernels": self.n_kernels}
 
     def prepare(self) -> None:
@@ -77,7 +78,7 @@ class KernelSupply:
             self._compiler.wait()
 
     def _compile_standard(self) -> int:
-        """One of the workers that start together compiles, the others load after it."""
+        """Of the workers that start together, one compiles; the others then load."""
         if self._cache is None:
             return sum(compile_one(one, None) for one in self._standard)
         with self._cache.lock():
@@ -99,18 +100,20 @@ class KernelSupply:
     def _step(self) -> None:
         n_before = len(self._others)
         if self._cache is None:
-            self._compile(next((one for one in jit.wanted if one in self._others), self._others[0]))
+            self._compile(
+                next((one for one in jit.requested if one in self._others), self._others[0])
+            )
         else:
-            self._ask(self._cache)
+            self._request(self._cache)
             self._compile_elsewhere(self._cache)
             self._load()
         if len(self._others) < n_before:
             self.changed()
 
-    def _ask(self, cache: Cache) -> None:
-        """Pass what checks wait for to the compiler process."""
-        while jit.wanted:
-            cache.want(jit.wanted.pop(0).key)
+    def _request(self, cache: Cache) -> None:
+        """Request the kernels that checks wait for from the compiler process."""
+        while jit.requested:
+            cache.request(jit.requested.pop(0).key)
 
     def _compile_elsewhere(self, cache: Cache) -> None:
         if self._compiler is not None and self._compiler.poll() is not None:

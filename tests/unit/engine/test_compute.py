@@ -88,11 +88,11 @@ def _of_leverage(book, values):
     if nav <= 0:
         return Outcome.NAV_NOT_POSITIVE, None
     gross = exposure.gross_exposure(values)
-    return _told(gross / nav) if gross else (Outcome.ZERO_GROSS, 0.0)
+    return _finite(gross / nav) if gross else (Outcome.ZERO_GROSS, 0.0)
 
 
-def _told(ratio):
-    """A division by a very small net asset value overflows."""
+def _finite(ratio):
+    """Return the outcome and `ratio`, which a very small net asset value lets overflow."""
     return (Outcome.OK, ratio) if math.isfinite(ratio) else (Outcome.NOT_FINITE, None)
 
 
@@ -180,7 +180,7 @@ def _of_beta(world, book, place, settings):
             return outcome, None
     seen = _seen(world, values)
     slope = tail.covariance(returns, seen) / tail.covariance(returns, returns)
-    return _told(slope / nav)
+    return _finite(slope / nav)
 
 
 def _roughness(world, book, place):
@@ -305,12 +305,12 @@ def test_a_portfolio_has_the_same_bits_alone_and_in_a_block_in_any_order(world, 
     """Results do not depend on other portfolios, the row, or earlier computations."""
     market = world.market
     together = compute(world.block, market, EVERYTHING, settings)
-    places = random.sample(range(len(world.books)), len(world.books))
-    shuffled = compute(block_of([world.books[p] for p in places]), market, EVERYTHING, settings)
+    order = random.sample(range(len(world.books)), len(world.books))
+    shuffled = compute(block_of([world.books[i] for i in order]), market, EVERYTHING, settings)
 
-    for place, row in enumerate(places):
+    for shuffled_row, row in enumerate(order):
         alone = compute(world.block.row(row), market, EVERYTHING, settings)
-        assert bits(alone, 0) == bits(together, row) == bits(shuffled, place)
+        assert bits(alone, 0) == bits(together, row) == bits(shuffled, shuffled_row)
 
 
 @how_many(max_examples=30)

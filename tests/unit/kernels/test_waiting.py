@@ -1,4 +1,4 @@
-"""Calls that wait for kernels, and the folder in which compiled kernels are kept."""
+"""Calls that wait for kernels, and the folder of compiled kernels."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def deferred():
     assert isinstance(exposure, Kernel)
     (one,) = exposure.specializations()
     one.defer()
-    jit.wanted.clear()
+    jit.requested.clear()
     yield one
     one.compile()
-    jit.wanted.clear()
+    jit.requested.clear()
 
 
 def call() -> list[float]:
@@ -50,7 +50,7 @@ def test_a_call_waits_until_its_kernel_is_compiled(deferred: Specialization) -> 
         assert call() == [2.0, 3.0, 1.0]
 
     assert time.monotonic() - started >= 0.2
-    assert jit.wanted == [deferred]
+    assert jit.requested == [deferred]
 
 
 def test_a_call_whose_kernel_is_not_compiled_by_its_deadline_raises(
@@ -88,7 +88,7 @@ def test_a_kernel_that_another_process_waits_for_is_compiled_first(
 ) -> None:
     monkeypatch.setattr("risk_tasks.kernels.catalogue.FOLDER", tmp_path)
     _, others = kernels()
-    Cache(tmp_path).want(others[-1].key)
+    Cache(tmp_path).request(others[-1].key)
 
     compile_kernels()
 

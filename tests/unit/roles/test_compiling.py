@@ -36,7 +36,7 @@ def folder(tmp_path, monkeypatch):
     """A cache that lacks every kernel but those of the standard set."""
     monkeypatch.setattr(compiling, "FOLDER", tmp_path)
     for one in kernels()[0]:
-        Cache(tmp_path).note(one.key)
+        Cache(tmp_path).record(one.key)
     return tmp_path
 
 
@@ -94,10 +94,10 @@ def test_kernels_are_loaded_as_the_compiler_process_writes_them(folder, compiler
 
     supply.start()
     wait_until(lambda: compilers)
-    Cache(folder).note(KEYS[3])
+    Cache(folder).record(KEYS[3])
     wait_until(lambda: supply.n_ready == N_STANDARD + 1)
     for key in KEYS:
-        Cache(folder).note(key)
+        Cache(folder).record(key)
     wait_until(lambda: supply.n_ready == N_STANDARD + N_OTHERS)
 
     assert states[0]["kernels_ready"] == N_STANDARD + 1
@@ -134,7 +134,7 @@ def test_a_worker_that_stops_ends_its_compiler_process(folder, compilers, suppli
 
 def test_a_warm_cache_needs_no_compiler_process(folder, compilers, supplies):
     for key in KEYS:
-        Cache(folder).note(key)
+        Cache(folder).record(key)
     supply = supplies()
 
     supply.prepare()
