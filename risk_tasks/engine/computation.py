@@ -204,7 +204,10 @@ def worst_outcomes(
 
 @lru_cache(maxsize=256)
 def _reach(n_worst: int, n_observations: int) -> float:
-    """Return how far below the mean about twice the wanted outcomes lie, if they are normal."""
+    """Return a distance below the mean, in standard deviations.
+
+    About 2 `n_worst` of `n_observations` normal outcomes lie beyond it.
+    """
     share = (2 * n_worst + 4) / max(1, n_observations)
     return -NormalDist().inv_cdf(share) if share < 1 else -_FAR
 
@@ -285,7 +288,7 @@ def overlapping(run: Computation) -> tuple[BoolArray, Outcome]:
 def by_window(
     n_observations: IntArray, kind: type[Number], of: Callable[[int], float]
 ) -> npt.NDArray[Number]:
-    """Evaluate `of` once for each distinct number of observations (P,); at least 1."""
+    """Return `of(n)` for each number n >= 1 of observations (P,), once per distinct number."""
     if len(n_observations) and (n_observations == n_observations[0]).all():
         return np.full(len(n_observations), of(max(1, int(n_observations[0]))), dtype=kind)
     lengths, inverse = np.unique(n_observations, return_inverse=True)

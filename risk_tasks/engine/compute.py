@@ -45,9 +45,9 @@ def compute(
 ) -> dict[MeasureName, MeasureColumn]:
     """Return one column (P,) for each of `names`; intermediate results are shared.
 
-    Units and signs are those of the registry. A value is finite, or its outcome says why it is
-    absent; no finite input raises an error. A measure whose kernel is not compiled by
-    the deadline of `kernels_until` is `NOT_IN_TIME`.
+    Units and signs are those of the registry. A value is finite, or NaN with the reason as its
+    outcome; no finite input raises an error. A measure whose kernel is not compiled by the deadline
+    of `kernels_until` is `NOT_IN_TIME`.
     """
     with np.errstate(all="ignore"):
         run = _computation(block, market, names, settings)

@@ -67,7 +67,7 @@ class GivenCovariance:
 
 Panel = npt.NDArray[np.float64] | npt.NDArray[np.float32]
 
-#: the number of derived panels; each is as large as its source
+#: the largest number of derived panels that are kept; each is as large as its source
 _MOST = 4
 
 

@@ -99,9 +99,9 @@ def worst_paths(
 ) -> Iterator[tuple[slice, FloatArray]]:
     """Yield the worst of `settings.n_paths` one-day outcomes of each portfolio.
 
-    By groups of portfolios: their rows, and (rows, `n_worst`), ascending. Memory does not grow with
-    the number of paths or portfolios: 64 MiB of worst outcomes, but at least one row; 2 MiB of
-    draws, but at least 64 pairs of each instrument; and a few MiB more.
+    For each group of portfolios: its rows, and the outcomes (rows, `n_worst`), ascending. Memory
+    does not grow with the number of paths or portfolios: 64 MiB of worst outcomes, but at least one
+    row; 2 MiB of draws, but at least 64 pairs of each instrument; and a few MiB more.
     """
     together = max(1, _WORST_BYTES // (8 * n_worst))
     for start in range(0, len(holdings), together):

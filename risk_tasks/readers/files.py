@@ -40,7 +40,7 @@ def read_bytes(path: Path) -> bytes:
 def read_text(path: Path) -> str:
     """Return the UTF-8 text of `path`, without a byte order mark; it is not blank.
 
-    Raises `InputFileError` as `read_bytes`, and naming the line that is not UTF-8.
+    Raises `InputFileError` as `read_bytes`, and with the line for text that is not UTF-8.
     """
     data = read_bytes(path).removeprefix(codecs.BOM_UTF8)
     try:

@@ -25,20 +25,20 @@ def read_market(
     scenarios: Mapping[str, Stress] = _NO_SCENARIOS,
     tags: Tags = _NO_TAGS,
 ) -> MarketSnapshot:
-    """Return the market of a table of prices, one row a day and one column per instrument.
+    """Return the market of a table of prices, with one row per day and one column per instrument.
 
-    `source` is a path to a `.csv` or `.parquet` file, or any frame that exports Arrow. Column
-    `date` (ISO text, dates or timestamps) increases strictly; the others hold prices above zero,
-    in base currency per unit. The last row is complete: it is what the market is worth, and its
-    date is `as_of`, a date without time being midnight UTC.
+    `source` is a path to a `.csv` or `.parquet` file, or any frame that exports Arrow. The column
+    `date` (ISO text, dates or timestamps) increases strictly. The other columns have prices above
+    zero, in base currency per unit. The last row is complete: its prices are those of the market,
+    and its date is `as_of`. A date without a time means midnight UTC.
 
-    Returns are simple, from one row to the next: shape (rows - 1, instruments), of which
-    `window_days` keeps at most this number, the last ones. A missing price makes the
-    return of its row and of the next NaN. A return has the date of its row, in UTC; where two rows
-    are of one day the market has no dates.
+    Returns are simple, from one row to the next: shape (rows - 1, instruments). `window_days` keeps
+    at most this number of returns, the last ones. A missing price makes the return of its row and
+    that of the next row NaN. A return has the date of its row, in UTC; if two rows have the same
+    day, the market has no dates.
 
-    Raises `InputFileError` naming file, line and column; for a frame, a bad `window_days`, bad
-    scenarios or bad tags `InvalidMarketError`.
+    Raises `InputFileError` with file, line and column; `InvalidMarketError` for an invalid frame,
+    `window_days`, scenario or tag.
     """
     if window_days is not None:
         require_whole(window_days, "window_days", InvalidMarketError, least=1)
@@ -102,7 +102,7 @@ def _simple_returns(table: Table, instruments: list[str], prices: FloatArray2D) 
     if np.isinf(returns).any():
         row, column = np.argwhere(np.isinf(returns))[0]
         raise table.refuse(
-            "The return from the row before is more than a number can hold.",
+            "The return from the previous row is too large for a float64.",
             row=int(row) + 1,
             column=instruments[column],
             remedy="Correct one of the two prices.",

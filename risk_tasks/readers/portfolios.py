@@ -139,11 +139,11 @@ def read_portfolios(source: Source) -> list[Portfolio]:
       cash, nav and tags. A row without instrument and quantity declares a portfolio without
       positions.
 
-    Quantities are signed, in units of the instrument; cash and nav are in the base currency, and
-    unknown where they are empty.
+    Quantities are signed, in units of the instrument. Cash and nav are in the base currency; an
+    empty cell means unknown.
 
-    Raises `InputFileError` naming file and line or key; for a frame `InvalidTableError` naming row
-    and column.
+    Raises `InputFileError` with file and line or key; `InvalidTableError` with row and column for
+    an invalid frame.
     """
     if isinstance(source, str | os.PathLike) and Path(source).suffix.lower() == ".toml":
         return _document_portfolios(Path(source))

@@ -71,7 +71,7 @@ def _sides_exit(
         exposure = of_long * long + of_short * short + grown
         return sign * (exposure - level), sign * slope, np.zeros(len(trades))
 
-    return first_exit([np.zeros(len(trades)), trades.turn], excess)
+    return first_exit([np.zeros(len(trades)), trades.sign_change], excess)
 
 
 def _side(value: FloatArray, of_long: float, of_short: float) -> FloatArray:
@@ -89,7 +89,7 @@ def leverage_exit(trades: Trades, name: MeasureName, level: float, sign: float) 
         over = trades.others[0] + size - level * (nav + nav_slope * start)
         return sign * over, sign * (growth - level * nav_slope), np.zeros(len(trades))
 
-    exits = first_exit([np.zeros(len(trades)), trades.turn], excess)
+    exits = first_exit([np.zeros(len(trades)), trades.sign_change], excess)
     # Leverage is undefined without a positive net asset value.
     return np.where(nav_slope < 0.0, np.minimum(exits, nav), exits)
 
@@ -109,7 +109,7 @@ def concentration_exit(trades: Trades, name: MeasureName, level: float, sign: fl
     size = np.abs(trades.value)
     falls_behind = np.where(grows, 0.0, np.maximum(size - largest, 0.0))
     catches_up = np.where(grows, np.maximum(largest - size, 0.0), size + largest)
-    starts = [np.zeros(len(trades)), falls_behind, trades.turn, catches_up]
+    starts = [np.zeros(len(trades)), falls_behind, trades.sign_change, catches_up]
     return _of_shares(trades, first_exit(starts, excess), level, sign)
 
 
@@ -125,7 +125,7 @@ def herfindahl_exit(trades: Trades, name: MeasureName, level: float, sign: float
         bend = (1.0 - level) * growth * growth
         return sign * over, sign * slope, sign * bend
 
-    exits = first_exit([np.zeros(len(trades)), trades.turn], excess)
+    exits = first_exit([np.zeros(len(trades)), trades.sign_change], excess)
     return _of_shares(trades, exits, level, sign)
 
 
@@ -299,7 +299,7 @@ def _coverage_exit(trades: Trades, scenario: ShockArrays) -> FloatArray:
         size, growth = trades.size(start, inside)
         return others + weight * size, weight * growth, zero
 
-    return first_exit([zero, trades.turn], excess)
+    return first_exit([zero, trades.sign_change], excess)
 
 
 def _enters(over: float, slope: FloatArray) -> FloatArray:

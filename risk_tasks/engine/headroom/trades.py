@@ -36,7 +36,7 @@ class Trades:
         return len(self.value)
 
     @cached_property
-    def turn(self) -> FloatArray:
+    def sign_change(self) -> FloatArray:
         """(K,): the x at which the position's value changes its sign; 0 if the position grows."""
         falls = self.direction * self.value < 0.0
         return np.where(falls, np.abs(self.value), 0.0)
