@@ -93,49 +93,14 @@ class MarketSnapshot:
     tags: Tags = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
-        instruments = tuple(self.instruments)
         if not isinstance(self.as_of, datetime) or self.as_of.tzinfo is None:
             raise InvalidMarketError(
                 f"as_of is {self.as_of!r}: expected a datetime with a time zone.",
                 field="as_of",
                 remedy="Add the time zone, such as tzinfo=UTC.",
             )
-        for name in instruments:
-            require_name(name, "instruments", InvalidMarketError)
-        if len(set(instruments)) != len(instruments):
-            twice = next(name for name in instruments if instruments.count(name) > 1)
-            raise InvalidMarketError(
-                f"{twice} appears twice.",
-                field="instruments",
-                remedy="List each instrument once.",
-            )
-        prices, returns = _array(self.prices, "prices"), _array(self.returns, "returns")
-        if prices.shape != (len(instruments),):
-            raise InvalidMarketError(
-                f"prices has shape {prices.shape}: expected ({len(instruments)},).",
-                field="prices",
-                remedy="Give one price per instrument.",
-            )
-        if returns.ndim != 2 or returns.shape[1] != len(instruments):
-            raise InvalidMarketError(
-                f"returns has shape {returns.shape}: expected (observations, {len(instruments)}).",
-                field="returns",
-                remedy="Give one column per instrument.",
-            )
-        if not np.isfinite(prices).all():
-            name = instruments[int(np.argmin(np.isfinite(prices)))]
-            raise InvalidMarketError(
-                f"The price of {name} is not a finite number.",
-                field=f"prices[{name!r}]",
-                remedy="Give a finite price, or remove the instrument.",
-            )
-        if np.isinf(returns).any():
-            name = instruments[int(np.argmax(np.isinf(returns).any(axis=0)))]
-            raise InvalidMarketError(
-                f"A return of {name} is infinite.",
-                field=f"returns[{name!r}]",
-                remedy="Give NaN for a missing return.",
-            )
+        instruments = _instruments(self.instruments)
+        prices, returns = _prices(self.prices, instruments), _returns(self.returns, instruments)
         dates, tags = _dates(self.dates, len(returns)), _tags(self.tags, instruments)
         for name, scenario in self.scenarios.items():
             _check_scenario(name, scenario, dates, tags)
@@ -199,6 +164,56 @@ def _array(numbers: npt.ArrayLike, field: str) -> npt.NDArray[np.float64]:
         ) from error
     array.flags.writeable = False
     return array
+
+
+def _instruments(names: Sequence[str]) -> tuple[str, ...]:
+    instruments = tuple(names)
+    for name in instruments:
+        require_name(name, "instruments", InvalidMarketError)
+    if len(set(instruments)) != len(instruments):
+        twice = next(name for name in instruments if instruments.count(name) > 1)
+        raise InvalidMarketError(
+            f"{twice} appears twice.",
+            field="instruments",
+            remedy="List each instrument once.",
+        )
+    return instruments
+
+
+def _prices(given: npt.ArrayLike, instruments: Sequence[str]) -> FloatArray1D:
+    prices = _array(given, "prices")
+    if prices.shape != (len(instruments),):
+        raise InvalidMarketError(
+            f"prices has shape {prices.shape}: expected ({len(instruments)},).",
+            field="prices",
+            remedy="Give one price per instrument.",
+        )
+    if not np.isfinite(prices).all():
+        name = instruments[int(np.argmin(np.isfinite(prices)))]
+        raise InvalidMarketError(
+            f"The price of {name} is not a finite number.",
+            field=f"prices[{name!r}]",
+            remedy="Give a finite price, or remove the instrument.",
+        )
+    return prices
+
+
+def _returns(given: npt.ArrayLike, instruments: Sequence[str]) -> FloatArray2D:
+    returns = _array(given, "returns")
+    if returns.ndim != 2 or returns.shape[1] != len(instruments):
+        raise InvalidMarketError(
+            f"returns has shape {returns.shape}: expected (observations, {len(instruments)}).",
+            field="returns",
+            remedy="Give one column per instrument.",
+        )
+    if np.isinf(returns).any():
+        name = instruments[int(np.argmax(np.isinf(returns).any(axis=0)))]
+        raise InvalidMarketError(
+            f"A return of {name} is infinite.",
+            field=f"returns[{name!r}]",
+            remedy="Give NaN for a missing return.",
+        )
+    return returns
 
 
 def _covariance(given: npt.ArrayLike | None, instruments: Sequence[str]) -> FloatArray2D | None:
