@@ -226,7 +226,7 @@ BAD_CSV = {
     "return beyond numbers": (
         "date,A\n2022-01-03,1e-300\n2022-01-04,1e300\n",
         "prices.csv, line 3, column A",
-        "more than a number",
+        "too large for a float64",
     ),
 }
 
