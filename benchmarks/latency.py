@@ -12,8 +12,8 @@ from pathlib import Path
 import redis
 
 from benchmarks import inputs
-from benchmarks.beside import measure
 from benchmarks.output import print_percentiles, write
+from benchmarks.peers.run import measure
 from benchmarks.watching import watched
 from risk_tasks.client import RiskClient
 from risk_tasks.embedding import FleetPlan, running_fleet

@@ -10,9 +10,8 @@ import statistics
 import time
 
 from benchmarks import inputs
-from benchmarks.beside import measure
 from benchmarks.output import print_rows, write
-from benchmarks.peers.run import BATCHED_PEERS, PEERS
+from benchmarks.peers.run import BATCHED_PEERS, PEERS, measure
 from risk_tasks.client import RiskClient
 from risk_tasks.embedding import FleetPlan, running_fleet
 

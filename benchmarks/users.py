@@ -6,8 +6,8 @@ import asyncio
 import time
 
 from benchmarks import inputs
-from benchmarks.beside import measure
 from benchmarks.output import print_percentiles, write
+from benchmarks.peers.run import measure
 from risk_tasks.client import AsyncRiskClient
 from risk_tasks.embedding import FleetPlan, running_fleet
 from risk_tasks.model.portfolio import Portfolio

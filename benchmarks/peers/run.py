@@ -1,4 +1,4 @@
-"""Measure one peer from our own environment."""
+"""Measure one peer from our own environment, on a server of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.environment import ROOT
+from benchmarks.peers import job as jobs
 from benchmarks.peers.environment import PEERS as ENVIRONMENT
+from risk_tasks.embedding import FleetPlan, running_fleet
+from risk_tasks.model.market import MarketSnapshot
 
 #: one message for each check
 PEERS = ("celery", "dramatiq", "huey", "taskiq", "rq")
@@ -25,29 +28,23 @@ _TAIL = 2_000
 
 
 def measure(
-    peer: str,
-    *,
-    broker_url: str,
-    market_path: Path,
-    job: str,
-    mode: str,
-    n_checks: int,
-    n_rounds: int,
-    n_users: int = 8,
-    timeout_s: float = _TIMEOUT_S,
+    peer: str, snapshot: MarketSnapshot, *, job: str, mode: str, n_checks: int, n_users: int = 8
 ) -> dict[str, Any]:
-    """Run `peer` against the server, and return its printed figures.
+    """Run one round of `peer` on a new server, and return its printed figures.
 
-    `market_path` is a file of `job.write_market`; `mode` is batch, single or users; `n_checks` is
-    the size of one round. Raises `RuntimeError` with the end of the log if the peer fails or takes
-    longer than `timeout_s`.
+    `mode` is batch, single or users. The server is new, so that no peer is slowed by the keys of
+    another. Raises `RuntimeError` with the end of the log if the peer fails or takes too long.
     """
-    python = ENVIRONMENT.ensure()
-    command = [
-        *(str(python), "-m", f"benchmarks.peers.{peer}_peer", "--broker-url", broker_url),
-        *("--market", str(Path(market_path).resolve()), "--job", job, "--mode", mode),
-        *("--checks", str(n_checks), "--rounds", str(n_rounds), "--users", str(n_users)),
-    ]
+    with tempfile.TemporaryDirectory() as folder, running_fleet(FleetPlan(n_workers=0)) as bare:
+        market = Path(folder) / "market.npz"
+        jobs.write_market(market, snapshot.instruments, snapshot.prices, snapshot.returns)
+        sizes = ("--checks", str(n_checks), "--rounds", "1", "--users", str(n_users))
+        terms = ("--market", str(market), "--job", job, "--mode", mode, *sizes)
+        return _run(peer, "--broker-url", bare.url, *terms)
+
+
+def _run(peer: str, *arguments: str) -> dict[str, Any]:
+    command = [str(ENVIRONMENT.ensure()), "-m", f"benchmarks.peers.{peer}_peer", *arguments]
     # A file, not a pipe: a worker that outlives its client would hold a pipe open.
     with tempfile.TemporaryFile() as log:
         client = subprocess.Popen(
@@ -60,9 +57,9 @@ def measure(
             start_new_session=True,
         )
         try:
-            output, _ = client.communicate(timeout=timeout_s)
+            output, _ = client.communicate(timeout=_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            raise RuntimeError(f"{peer} took longer than {timeout_s} s: {_end(log)}") from None
+            raise RuntimeError(f"{peer} took longer than {_TIMEOUT_S:g} s: {_end(log)}") from None
         finally:
             _stop(client)
         if client.returncode != 0:
