@@ -55,13 +55,13 @@ def work(url: str) -> None:
     market = MarketArrays.of(inputs.market(_N_OBSERVATIONS))
     while True:
         _, job = client.brpop([JOBS])
-        reply, place, n = job[:32], job[32:40], int.from_bytes(job[40:48], "little")
+        reply, index, n = job[:32], job[32:40], int.from_bytes(job[40:48], "little")
         offsets = np.frombuffer(job, np.int64, n + 1, 48)
         at = 48 + 8 * (n + 1)
         instrument = np.frombuffer(job, np.int32, offsets[-1], at).astype(np.int64)
         quantity = np.frombuffer(job, np.float64, offsets[-1], at + 4 * int(offsets[-1]))
         out = compute(market, offsets.copy(), instrument, quantity)
-        client.rpush(reply, place + out.tobytes())
+        client.rpush(reply, index + out.tobytes())
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from benchmarks.libraries.agreements import AGREEMENTS
 from benchmarks.libraries.books import Books
 from benchmarks.libraries.environment import LIBRARIES
 from benchmarks.libraries.run import libraries
-from benchmarks.libraries.timing import CONFIDENCE, Beside
+from benchmarks.libraries.timing import CONFIDENCE, LibraryTimes
 from benchmarks.output import print_rows, write
 from risk_tasks.engine import MarketArrays, PortfolioBlock, compute
 from risk_tasks.kernels.catalogue import compile_kernels
@@ -39,16 +39,16 @@ def run() -> None:
     requests = _requests(market)
     cost_us: dict[str, list[float]] = {label: [] for label in requests}
     with libraries(_books(block, snapshot)) as process:
-        beside = Beside(process, N_OBSERVATIONS)
+        theirs = LibraryTimes(process, N_OBSERVATIONS)
         for _ in range(N_ROUNDS):
             for _ in range(N_TURNS):
                 for label, (names, settings) in requests.items():
                     started = time.perf_counter()
                     compute(block, market, names, settings)
                     cost_us[label].append((time.perf_counter() - started) / N_PORTFOLIOS * 1e6)
-            beside.take_turn()
+            theirs.measure_once()
     print_rows("microseconds per check", cost_us)
-    beside.print_against(cost_us)
+    theirs.print_against(cost_us)
     sizes = {
         "portfolios": N_PORTFOLIOS,
         "positions": inputs.N_POSITIONS,
@@ -56,7 +56,7 @@ def run() -> None:
         "rounds": N_ROUNDS,
         "repeats of our calls in a round": N_TURNS,
     }
-    write("measures", sizes, {**cost_us, **beside.rows()}, beside.versions)
+    write("measures", sizes, {**cost_us, **theirs.rows()}, theirs.versions)
 
 
 def _requests(market: MarketArrays) -> dict[str, Request]:

@@ -16,7 +16,7 @@ CONFIDENCE = "0.99"
 WAYS = ("each", "together")
 
 
-class Beside:
+class LibraryTimes:
     """The calls with our numbers on a window of `n_days`, in microseconds per book.
 
     A call that returns all parts of a book counts for one of them, as ours does.
@@ -38,7 +38,7 @@ class Beside:
         for one, way in self.cost_us:
             self._seconds(one, way)  # imports and compilation
 
-    def take_turn(self) -> None:
+    def measure_once(self) -> None:
         """Time each call once."""
         for (one, way), samples in self.cost_us.items():
             n_answers = N_POSITIONS if one.of_positions else 1

@@ -31,11 +31,11 @@ def measure(system: LiveSystem, plan: Plan) -> Bursts:
     )
 
 
-def _computed(system: LiveSystem, plan: Plan, place_of: Callable[[int], int]) -> float:
+def _computed(system: LiveSystem, plan: Plan, index_of: Callable[[int], int]) -> float:
     before = system.settle().recorded
     schedule = Schedule.soon(plan.burst / plan.changes_per_s)
     for change in range(plan.n_in_bursts):
         schedule.await_due(change // plan.burst)
-        name = name_of(place_of(change) % plan.n_portfolios)
+        name = name_of(index_of(change) % plan.n_portfolios)
         system.risk.change_positions(name, _DELTA)
     return (system.settle().recorded - before) / plan.n_in_bursts

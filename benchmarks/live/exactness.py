@@ -16,7 +16,7 @@ from benchmarks.live.system import LaneWatch, Listener, LiveSystem
 from benchmarks.load.kills import reviving
 from risk_tasks.embedding import Fleet
 
-_POLL_S, _TELL_S = 0.02, 5.0
+_POLL_S, _REPORT_EVERY_S = 0.02, 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def _kill(fleet: Fleet, plan: Plan, pushing: Users, check: StateCheck) -> int:
     A line of progress is printed until all changes are sent.
     """
     workers = [one for one in fleet.processes if one.name.startswith("worker-")]
-    n_killed, tell_at = 0, time.monotonic() + _TELL_S
+    n_killed, report_at = 0, time.monotonic() + _REPORT_EVERY_S
     while not pushing.are_done:
         time.sleep(_POLL_S)
         due = (n_killed + 1) * plan.n_changes // (plan.n_kills + 1)
@@ -97,8 +97,8 @@ def _kill(fleet: Fleet, plan: Plan, pushing: Users, check: StateCheck) -> int:
         if n_killed < plan.n_kills and pushing.n_sent >= due and worker.is_alive:
             os.kill(worker.pid, signal.SIGKILL)
             n_killed += 1
-        if time.monotonic() >= tell_at:
-            tell_at += _TELL_S
+        if time.monotonic() >= report_at:
+            report_at += _REPORT_EVERY_S
             print(
                 f"  {pushing.n_sent:,} of {plan.n_changes:,} sent, {check.n:,} changes of state "
                 f"read, {n_killed} workers killed",

@@ -26,24 +26,24 @@ class Latency:
     from_due: Durations
     from_return: Durations
     n_sent: int
-    n_heard: int
+    n_read: int
 
 
 def measure(system: LiveSystem, plan: Plan) -> Latency:
     """Let each change of a portfolio break or restore its limit, at a steady rate."""
     n_changes = int(plan.changes_per_s * plan.lasting_s)
-    heard: list[tuple[float, str, int]] = []
+    found: list[tuple[float, str, int]] = []
     listener = Listener(
         system,
-        lambda at_s, change: heard.append((at_s, change.portfolio_id, change.version)),
+        lambda at_s, change: found.append((at_s, change.portfolio_id, change.version)),
     )
     schedule = Schedule.soon(1 / plan.changes_per_s)
     sent: dict[tuple[str, int], tuple[float, float]] = {}
 
     def user(number: int) -> None:
         for change in range(number, n_changes, plan.n_users):
-            round_, place = divmod(change, plan.n_portfolios)
-            name = name_of(place)
+            round_, index = divmod(change, plan.n_portfolios)
+            name = name_of(index)
             sign = -1 if round_ % 2 else 1
             due_s = schedule.await_due(change)
             deltas = {instrument: sign * by for instrument, by in _SWING.items()}
@@ -56,16 +56,16 @@ def measure(system: LiveSystem, plan: Plan) -> Latency:
         system.settle()
     finally:
         listener.finish()
-    return _latency(sent, heard)
+    return _latency(sent, found)
 
 
 def _latency(
-    sent: dict[tuple[str, int], tuple[float, float]], heard: list[tuple[float, str, int]]
+    sent: dict[tuple[str, int], tuple[float, float]], found: list[tuple[float, str, int]]
 ) -> Latency:
     from_due, from_return = Durations(), Durations()
-    for at_s, name, version in heard:
+    for at_s, name, version in found:
         due_s, returned_s = sent[name, version]
         from_due.add(at_s - due_s)
         # The change of state may be read before the call that caused it returns.
         from_return.add(max(0.0, at_s - returned_s))
-    return Latency(from_due, from_return, len(sent), len(heard))
+    return Latency(from_due, from_return, len(sent), len(found))

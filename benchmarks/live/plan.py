@@ -24,7 +24,7 @@ class Plan:
     #: users while workers are killed, each in its own process; otherwise threads of one process
     n_users: int
     #: after this number of changes a user reports how many it has sent
-    tell_every: int = 100
+    report_every: int = 100
 
 
 QUICK = Plan(

@@ -26,7 +26,7 @@ def run() -> None:
             **_percentiles("from when it was due", times.from_due),
             **_percentiles("from return to being read", times.from_return),
             "changes sent": times.n_sent,
-            "changes of state heard": times.n_heard,
+            "changes of state read": times.n_read,
         }
         _print(f"{plan.changes_per_s:g} changes a second for {plan.lasting_s:g} s", rows)
         few = bursts.measure(system, plan)
@@ -44,7 +44,7 @@ def run() -> None:
         "burst": plan.burst,
     }
     _write("live", sizes, {**rows, **computed})
-    if times.n_heard != times.n_sent:
+    if times.n_read != times.n_sent:
         sys.exit(1)
 
 

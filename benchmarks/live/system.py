@@ -78,21 +78,21 @@ def name_of(number: int) -> str:
 class Listener:
     """Reads changes of state in a thread, each with the time when it was read."""
 
-    def __init__(self, system: LiveSystem, hear: Callable[[float, LimitChange], None]) -> None:
+    def __init__(self, system: LiveSystem, on_change: Callable[[float, LimitChange], None]) -> None:
         self._risk = RiskClient(system.fleet.url)
         self._stream = system.stream
         self._changes = self._risk.breaches()
-        self._hear = hear
-        self._heard = BEGINNING
+        self._on_change = on_change
+        self._last_id = BEGINNING
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._listen)
         self._thread.start()
 
     def finish(self) -> None:
         """Wait until the newest change is read; raises the error that stopped the reader."""
-        last = _place(self._stream.last())
+        last = _order_of(self._stream.last())
         give_up_at = time.monotonic() + _SETTLED_WITHIN_S
-        while _place(self._heard) < last and self._thread.is_alive():
+        while _order_of(self._last_id) < last and self._thread.is_alive():
             if time.monotonic() > give_up_at:
                 break
             time.sleep(_POLL_S)
@@ -107,13 +107,13 @@ class Listener:
     def _listen(self) -> None:
         try:
             for change in self._changes:
-                self._hear(time.perf_counter(), change)
-                self._heard = change.id
+                self._on_change(time.perf_counter(), change)
+                self._last_id = change.id
         except Exception as error:
             self._failure = error
 
 
-def _place(change_id: str) -> tuple[int, int]:
+def _order_of(change_id: str) -> tuple[int, int]:
     ms, _, number = change_id.partition("-")
     return int(ms), int(number or 0)
 

@@ -28,7 +28,7 @@ def main(url: str, number: str, plan: str) -> None:
 
 
 def _change(risk: RiskClient, number: int, plan: Plan) -> Done:
-    names = [name_of(place) for place in range(number, plan.n_portfolios, plan.n_users)]
+    names = [name_of(index) for index in range(number, plan.n_portfolios, plan.n_users)]
     done = Done(0, 0, {name: Book() for name in names})
     dice = random.Random(number)
     _say("ready")
@@ -44,7 +44,7 @@ def _change(risk: RiskClient, number: int, plan: Plan) -> Done:
                 sys.exit(f"Event e{change} of {name} made two versions.")
         done.books[name].change(deltas)
         done.n_changes += 1
-        if done.n_changes % plan.tell_every == 0:
+        if done.n_changes % plan.report_every == 0:
             _say(done.n_changes)
     return done
 

@@ -61,7 +61,7 @@ def load_test(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure levels of checks outstanding at once, and judge what the system promises."""
+    """Measure levels of checks outstanding at once, and judge the criteria."""
     _require_writable(report)
     plan = planned(
         users=concurrent_users, most=max_requests_per_user, cores=os.cpu_count() or 1, quick=quick
@@ -84,7 +84,7 @@ def load_test(
 
 
 def _require_writable(report: Path | None) -> None:
-    """Find out before minutes of work."""
+    """Refuse a report that cannot be written, before minutes of work."""
     if report is not None and not os.access(report.resolve().parent, os.W_OK):
         raise typer.BadParameter(f"{report} cannot be written.", param_hint="--report")
 
@@ -101,8 +101,8 @@ def _print(found: Report) -> None:
 
 def _table(rows: Rows) -> Table:
     table = Table(title=rows.title, title_justify="left", box=None)
-    for place, heading in enumerate(rows.headings):
-        is_number = rows.is_numbers and place > 1
+    for index, heading in enumerate(rows.headings):
+        is_number = rows.is_numbers and index > 1
         table.add_column(heading, justify="right" if is_number else "left", no_wrap=True)
     for row in rows.rows:
         table.add_row(*row)

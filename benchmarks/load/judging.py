@@ -1,4 +1,4 @@
-"""Whether the figures meet the targets: a pure function."""
+"""Compares the figures with the targets: a pure function."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Criterion:
 
     name: str
     found: str
-    promised: str
+    bound: str
     passed: bool | None
 
 
@@ -85,7 +85,7 @@ def _levels(levels: Sequence[Level], targets: Targets) -> Iterator[Criterion]:
         at = f"at {level.outstanding:,}"
         ms = getattr(level.singles.times, f"{what}_ms")
         beside_ms = getattr(level.sequential.times, f"{what}_ms")
-        name = f"{what} of single checks {at}, under one by one"
+        name = f"{what} of single checks {at}, compared with one by one"
         yield _timed(name, ms, "<", beside_ms, targets)
     n_failed = sum(level.blocks.n_failed + level.singles.n_failed for level in levels)
     yield Criterion("checks of all levels without an answer", f"{n_failed:,}", "0", n_failed == 0)
@@ -99,17 +99,17 @@ def _timed(name: str, ms: float, sign: str, bound_ms: float, targets: Targets) -
 
 
 def _hit_ratio(figures: Figures, targets: Targets) -> Criterion:
-    name, promised = "hit ratio on repeats of a costly measure", f"> {targets.hit_ratio:.0%}"
+    name, bound = "hit ratio on repeats of a costly measure", f"> {targets.hit_ratio:.0%}"
     if figures.repeats is None:
-        return Criterion(name, "not run", promised, None)
+        return Criterion(name, "not run", bound, None)
     ratio = figures.repeats.hit_ratio
     if ratio is None:
-        return Criterion(name, "no look-ups were counted", promised, passed=False)
-    return Criterion(name, f"{ratio:.1%}", promised, ratio > targets.hit_ratio)
+        return Criterion(name, "no look-ups were counted", bound, passed=False)
+    return Criterion(name, f"{ratio:.1%}", bound, ratio > targets.hit_ratio)
 
 
 def _backlog(figures: Figures, targets: Targets) -> Iterator[Criterion]:
-    after, age = "lane empty after normal load", "oldest that waits at normal load"
+    after, age = "lane empty after normal load", "longest wait for a worker at normal load"
     bound = f"<= {targets.oldest_age_s:g} s"
     if figures.normal is None:
         yield Criterion(after, "not run", "0 checks", None)
@@ -128,11 +128,13 @@ def _by_status(figures: Figures, targets: Targets) -> Iterator[Criterion]:
     """
     percentiles = figures.normal.percentiles if figures.normal is not None else ()
     if not percentiles:
-        yield Criterion("status tells what users time", "not run", "<= 1 bucket", None)
+        yield Criterion(
+            "percentiles by status and by the users' clocks", "not run", "<= 1 bucket", None
+        )
     for one in percentiles:
         own, status = (bisect_left(BOUNDS_S, ms / 1e3) for ms in (one.own_ms, one.status_ms))
         yield Criterion(
-            f"p{one.percent:g} by status is what users time",
+            f"p{one.percent:g} by status and by the users' clocks",
             f"{one.status_ms:,.1f} of {one.own_ms:,.1f} ms",
             "<= 1 bucket",
             abs(own - status) <= 1 if targets.timed else None,
@@ -140,23 +142,23 @@ def _by_status(figures: Figures, targets: Targets) -> Iterator[Criterion]:
 
 
 def _availability(figures: Figures, targets: Targets) -> Criterion:
-    name, promised = "availability while workers are killed", f">= {targets.availability:.1%}"
+    name, bound = "availability while workers are killed", f">= {targets.availability:.1%}"
     kills = figures.kills
     if kills is None:
-        return Criterion(name, "not run", promised, None)
+        return Criterion(name, "not run", bound, None)
     found = f"{kills.availability:.2%} of {kills.n_checks:,}, {len(kills.killed_s)} kills"
     if not kills.killed_s:
-        return Criterion(name, found, promised, passed=False)
-    return Criterion(name, found, promised, kills.availability >= targets.availability)
+        return Criterion(name, found, bound, passed=False)
+    return Criterion(name, found, bound, kills.availability >= targets.availability)
 
 
 def _scaling(figures: Figures, targets: Targets) -> Iterator[Criterion]:
-    promised = f">= {targets.efficiency:.0%} of linear"
+    bound = f">= {targets.efficiency:.0%} of linear"
     if figures.scaling is None or len(figures.scaling.workers) < 2:
-        yield Criterion("capacity by workers", "not run", promised, None)
+        yield Criterion("capacity by workers", "not run", bound, None)
         return
     alone, *several = zip(figures.scaling.workers, figures.scaling.costly_per_s, strict=True)
     for n, per_s in several:
         efficiency = per_s / alone[1] / (n / alone[0])
         kept = efficiency >= targets.efficiency if targets.timed else None
-        yield Criterion(f"capacity of {n} workers", f"{efficiency:.0%}", promised, kept)
+        yield Criterion(f"capacity of {n} workers", f"{efficiency:.0%}", bound, kept)

@@ -123,7 +123,7 @@ def _kills(kills: Kills) -> Any:
 
 
 def _scaling(scaling: Scaling) -> Any:
-    chart = pygal.Bar(**_options("Checks a second by workers, one worker's being 1"))
+    chart = pygal.Bar(**_options("Checks per second by workers, relative to one worker"))
     chart.x_labels = [str(n) for n in scaling.workers]
     for name, per_s in (
         ("costly measures", scaling.costly_per_s),

@@ -50,8 +50,8 @@ def _of(level: Level) -> Iterator[tuple[str, ...]]:
 
 
 def criterion_rows(criteria: Sequence[Criterion]) -> Rows:
-    rows = [(one.name, one.found, one.promised, _WORDS[one.passed]) for one in criteria]
-    return Rows("Criteria", ("criterion", "found", "promised", ""), rows)
+    rows = [(one.name, one.found, one.bound, _WORDS[one.passed]) for one in criteria]
+    return Rows("Criteria", ("criterion", "found", "bound", ""), rows)
 
 
 def other_rows(figures: Figures) -> Rows:
@@ -73,4 +73,4 @@ def other_rows(figures: Figures) -> Rows:
             pairs = zip(figures.scaling.workers, per_s, strict=True)
             words = ", ".join(f"{n}: {rate:,.0f}" for n, rate in pairs)
             rows.append((f"checks/s by workers, {what}", words))
-    return Rows("Beside", ("what", "found"), rows)
+    return Rows("Other stages", ("stage", "found"), rows)

@@ -32,7 +32,7 @@ class Market(NamedTuple):
 def market() -> Market:
     """Load the market that the environment names; each process does so once."""
     with np.load(os.environ[MARKET_VARIABLE]) as file:
-        index = {name: place for place, name in enumerate(file["instruments"].tolist())}
+        index = {name: index for index, name in enumerate(file["instruments"].tolist())}
         return Market(index, file["prices"], np.ascontiguousarray(file["returns"].T))
 
 
@@ -98,8 +98,8 @@ def arguments(job: str, count: int) -> list[Any]:
         {
             "id": f"p{number}",
             "positions": {
-                names[place]: float(rng.normal(0, 1_000))
-                for place in rng.choice(len(names), 20, replace=False)
+                names[index]: float(rng.normal(0, 1_000))
+                for index in rng.choice(len(names), 20, replace=False)
             },
         }
         for number in range(count)

@@ -128,13 +128,13 @@ def _agreeing(found: list[Any], expected: list[Any]) -> list[Any]:
     return found
 
 
-def _as_users(ask: Callable[[Any], Any], arguments: list[Any], n_users: int) -> list[Any]:
+def _as_users(call: Callable[[Any], Any], arguments: list[Any], n_users: int) -> list[Any]:
     """Share `arguments` among threads, each of which awaits its results sequentially."""
     results: list[Any] = [None] * len(arguments)
 
     def user(number: int) -> None:
-        for place in range(number, len(arguments), n_users):
-            results[place] = ask(arguments[place])
+        for index in range(number, len(arguments), n_users):
+            results[index] = call(arguments[index])
 
     with ThreadPoolExecutor(n_users) as pool:
         list(pool.map(user, range(n_users)))

@@ -56,12 +56,12 @@ async def _batch(name: str, arguments: list[Any]) -> list[Any]:
     results: list[Any] = [None] * len(arguments)
 
     async def send(first: int) -> None:
-        for place in range(first, len(arguments), _N_SENDERS):
-            sent[place] = await TASKS[name].kiq(arguments[place])
+        for index in range(first, len(arguments), _N_SENDERS):
+            sent[index] = await TASKS[name].kiq(arguments[index])
 
     async def read(first: int) -> None:
-        for place in range(first, len(arguments), _N_SENDERS):
-            results[place] = await _result(sent[place])
+        for index in range(first, len(arguments), _N_SENDERS):
+            results[index] = await _result(sent[index])
 
     await asyncio.gather(*map(send, range(_N_SENDERS)))
     await asyncio.gather(*map(read, range(_N_SENDERS)))

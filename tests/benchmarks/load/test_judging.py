@@ -59,7 +59,7 @@ def test_the_requested_statistic_is_judged(statistic):
 def test_single_checks_are_compared_with_the_sequential_engine():
     slower = with_level(5_000, singles=measurement(500.0))
 
-    assert failed(slower) == ["p95 of single checks at 5,000, under one by one"]
+    assert failed(slower) == ["p95 of single checks at 5,000, compared with one by one"]
 
 
 @pytest.mark.parametrize("way", ["blocks", "singles"])
@@ -82,7 +82,7 @@ def test_a_backlog_fails():
     old = replace(GOOD, normal=replace(GOOD.normal, samples=late))
 
     assert failed(left) == ["lane empty after normal load"]
-    assert failed(old) == ["oldest that waits at normal load"]
+    assert failed(old) == ["longest wait for a worker at normal load"]
 
 
 @pytest.mark.parametrize(("own_ms", "status_ms"), [(70.0, 45.0), (49.0, 70.0)])
@@ -90,7 +90,7 @@ def test_a_status_two_buckets_off_fails(own_ms, status_ms):
     """Buckets end at 50, 60 and 120 ms."""
     off = replace(GOOD.normal, percentiles=(PercentilePair(95, own_ms, status_ms),))
 
-    assert failed(replace(GOOD, normal=off)) == ["p95 by status is what users time"]
+    assert failed(replace(GOOD, normal=off)) == ["p95 by status and by the users' clocks"]
 
 
 @pytest.mark.parametrize("kills", [Kills((1.0,), ((0.0, 1.0),), 10_000, 11), Kills((), (), 10, 0)])
