@@ -207,7 +207,7 @@ def test_late_shards_are_those_whose_oldest_block_waits_longest_wait_first(serve
 
 
 class Fleet:
-    """Workers that renew their leases one after another, with a clock that a test moves."""
+    """Workers that renew their leases sequentially, with a clock that a test moves."""
 
     def __init__(self, server, n_shards: int) -> None:
         server.client.flushall()
