@@ -1,5 +1,5 @@
 # Targets: worker, beat, autoscaler, flower, gateway, cli; redis and nginx with our configuration.
-# Without BuildKit syntax, for the classic builder too. Base images are arguments.
+# It has no BuildKit syntax, so that the classic builder can read it. Base images are arguments.
 ARG PYTHON_IMAGE=python:3.13-slim-bookworm
 ARG REDIS_IMAGE=redis:7-bookworm
 ARG NGINX_IMAGE=nginx:stable-bookworm
@@ -22,8 +22,8 @@ HEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD ["/bin/bash", "/et
 ENTRYPOINT ["/bin/sh", "/etc/risk-tasks/run.sh"]
 CMD []
 
-# --- the base of our images, as one layer: without package lists, manuals, pip and what only builds
-# --- or teaches Python
+# --- the base of our images, as one layer: without package lists, manuals, pip, and the modules of
+# --- Python for building extensions, for teaching and for graphical windows
 FROM ${PYTHON_IMAGE} AS trimmed
 RUN rm -rf /var/cache/apt/* /var/lib/apt/lists/* /usr/share/doc /usr/share/man /usr/share/locale \
     && cd "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \

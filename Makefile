@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-# $(call environment,FOLDER,LOCK): what LOCK lists, and this working tree, in FOLDER.
+# $(call environment,FOLDER,LOCK): an environment in FOLDER with the packages of LOCK and this working tree.
 define environment
 @$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON=python3.13" if sys.version_info < (3, 11) else 0)'
 @set -e; if command -v uv > /dev/null; then \
@@ -28,7 +28,7 @@ kernels: .venv/.installed  ## compile the kernels that this machine lacks: half 
 	@$(BIN)/python -m risk_tasks.kernels
 
 # Long files first: the short ones fill the gaps at the end.
-test: .venv/.installed kernels  ## what the product does: unit, certification and integration tests
+test: .venv/.installed kernels  ## unit, certification and integration tests
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/integration tests/certification tests/unit
 
 test-faults: .venv/.installed kernels  ## kills, floods and restarts; FULL=1 for the full size, half an hour

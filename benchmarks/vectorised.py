@@ -1,6 +1,6 @@
 """The same numbers in one process with NumPy and SciPy, vectorised over portfolios, no queue.
 
-One sparse-times-dense product for all P&L, one partition for all tails: what a good quant writes.
+One sparse-times-dense product for all P&L, and one partition for all tails.
 """
 
 from __future__ import annotations

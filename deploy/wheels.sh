@@ -1,6 +1,6 @@
 #!/bin/sh
-# Download what the images install into build/wheels, by their hashes: wheels.sh [PYTHON], where PYTHON
-# has the version of the images. The build of an image that finds wheels there uses no registry.
+# Download the packages of the images into build/wheels, and check their hashes: wheels.sh [PYTHON]. PYTHON
+# must have the version of the images. An image is built from these wheels, without a registry, if there are any.
 set -eu
 cd "$(dirname "$0")/.."
 python=${1:-python3}

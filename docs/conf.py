@@ -21,18 +21,14 @@ extensions = [
 ]
 source_suffix = {".md": "markdown"}
 root_doc = "index"
-exclude_patterns = ["_templates"]
 default_role = "literal"
-nitpicky = False
 
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
 myst_fence_as_directive = {"mermaid"}
 myst_heading_anchors = 4
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
-autodoc_class_signature = "mixed"
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 
@@ -61,5 +57,5 @@ mermaid_use_local = "mermaid/mermaid.esm.min.mjs"
 mermaid_fullscreen = False
 mermaid_light_theme = "neutral"
 
-#: links that lead out of docs/ into the repository stay readable there; the site shows their text
+#: a link to a file outside docs/ works in the repository; the site shows its text only
 suppress_warnings = ["myst.xref_missing.external"]

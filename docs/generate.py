@@ -239,7 +239,7 @@ def _one_line(text: str) -> str:
     return re.sub(r"(?<!\\)\|", r"\\|", " ".join(text.split()))
 
 
-#: page -> mark -> what writes the part between that mark and the next end
+#: page -> mark -> the function that writes the part between that mark and the next end
 PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "reference/commands.md": {"commands": commands},
     "reference/errors.md": {"errors": error_table},
@@ -254,7 +254,7 @@ PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
 
 
 def written(name: str) -> str:
-    """Return the page of this name with each of its generated parts as the code has it now."""
+    """Return the page of this name, with its parts generated again from the code."""
     page = (DOCS / name).read_text(encoding="utf-8")
     for mark, write in PARTS[name].items():
         found = re.compile(rf"(<!-- {mark}: .*? -->\n).*?(<!-- end -->)", re.DOTALL)

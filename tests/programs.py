@@ -1,8 +1,8 @@
 """Programs, and the environment of other libraries, that some tests need.
 
-A test calls `require`. Where the program is absent the test is skipped, and the end of the run has
-one line for each program; with `RISK_TASKS_REQUIRE_PROGRAMS=1` the test fails instead, save for
-those that only a JDK can run.
+A test calls `require`. If the program is absent, the test is skipped, and the end of the run has
+one line for each absent program. With `RISK_TASKS_REQUIRE_PROGRAMS=1` the test fails instead,
+unless it needs a JDK.
 """
 
 from __future__ import annotations

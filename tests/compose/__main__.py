@@ -2,7 +2,7 @@
 
     python -m tests.compose [--full]
 
-Fails, with the reason, where no engine answers. Where no image registry can be reached and
+Fails, with the reason, if no engine answers. If no image registry can be reached and
 `../shared/compose/offline-images.sh` exists, that script makes the base images.
 """
 
