@@ -1,4 +1,4 @@
-"""The Celery app: the one place with its settings."""
+"""The Celery app with all of its settings."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from risk_tasks.queues import Lane, queues_of
 from risk_tasks.settings import Settings
 
 TRANSPORT_OPTIONS = {
-    # most urgent lane first, except for a reserved share; one list per lane
+    # Most urgent lane first, except for a reserved share; one list per queue.
     "queue_order_strategy": "risk_tasks.broker.consumer:LaneCycle",
     "priority_steps": [0],
     "body_encoding": "utf-8",
     # A JSON check that is not acknowledged is redelivered after this; the reaper requeues blocks.
     "visibility_timeout": 60,
-    # Every worker restores messages, so that one of them soon does.
+    # Every worker restores messages, so that those of a dead worker are restored soon.
     "unacked_restore_interval": 15,
     "unacked_restore_throttle": 1,
     # Without these a half-open connection hangs.
@@ -42,7 +42,7 @@ def create_app(settings: Settings, *, n_shards: int = 1) -> Celery:
         broker_transport="risk_tasks.broker.transport:GuardedTransport",
         broker_transport_options={
             **TRANSPORT_OPTIONS,
-            # A text: `inspect` returns these options as JSON.
+            # A string, because `inspect` returns these options as JSON.
             "heartbeat_file": settings.heartbeat_file and str(settings.heartbeat_file),
             "max_connections": settings.concurrency + 10,
             # A fetch ends after this, so that the worker fetches from its current shards.

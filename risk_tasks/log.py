@@ -1,4 +1,7 @@
-"""The logger of the library."""
+"""The logger of the processes that serve.
+
+The client uses `logging.getLogger("risk_tasks")` instead, because a producer has no structlog.
+"""
 
 import structlog
 

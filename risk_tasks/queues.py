@@ -1,4 +1,4 @@
-"""Names of tasks, lanes and queues, the capacities of lanes."""
+"""Names of tasks, lanes and queues, and the capacities of lanes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ LANE_CAPACITY = {
     Lane.BATCH: LaneCapacity(1_000_000, 512 * _MIB),
 }
 
-#: where each kind of message goes unless the caller names a lane
+#: the lane of each kind of message unless the caller names another
 LANE_OF_KIND = {
     CHECK_TASK: Lane.NORMAL,
     CHECK_BLOCK_TASK: Lane.NORMAL,
@@ -60,11 +60,11 @@ SERVED_TASKS = frozenset(LANE_OF_KIND)
 
 #: a critical check that takes longer from submit to result is logged and counted
 SLOW_CRITICAL_S = 0.05
-#: how long past its deadline a block is left to a worker that may still finish it
+#: seconds after its deadline in which a worker may still finish a block
 OVERDUE_GRACE_S = 30
-#: how long a worker may hold a block between fetching and starting it
+#: seconds between fetching and starting a block; after that it is requeued
 FETCH_GRACE_S = 2.0
-#: how often a block is requeued before it becomes a dead letter
+#: a block that was requeued this often becomes a dead letter
 MAX_REQUEUES = 3
 #: an idle worker also serves shards of others whose oldest block waits longer than this
 HELP_AFTER_S = 0.2

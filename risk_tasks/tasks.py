@@ -1,4 +1,4 @@
-"""The Celery tasks: they call the service, log, and record what a message took."""
+"""The Celery tasks: they call the service, log, and record the times of each message."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def register(
         return SummarisedReport(document)
 
     @app.task(name=SWEEP_TASK, ignore_result=True)
-    def sweep_abandoned() -> None:
+    def sweep_ledger() -> None:
         swept = sweep(broker)
         if any(swept):
             log.info("sweep.finished", **swept._asdict())

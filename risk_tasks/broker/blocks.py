@@ -27,7 +27,7 @@ from risk_tasks.keys import (
 from risk_tasks.model.report import Stamp
 from risk_tasks.queues import FETCH_GRACE_S, LANE_CAPACITY, MAX_REQUEUES, OVERDUE_GRACE_S, Lane
 
-#: copying this many bytes through Lua is cheaper than a command of their own
+#: up to this size, copying data through Lua is cheaper than a separate command
 SMALL_BYTES = 16 << 10
 
 
@@ -66,7 +66,7 @@ class StartedBlock:
 
 
 class Swept(NamedTuple):
-    """The numbers of abandoned blocks, clients and results that were removed."""
+    """The numbers of overdue blocks, gone clients and unread results that were removed."""
 
     blocks: int
     clients: int
@@ -197,8 +197,8 @@ class BlockBroker(Store):
     def finish(self, block_id: str, answer: bytes) -> float | None:
         """Store `answer` and send its id to the client; returns the ms since `enqueue`.
 
-        None if another answer came first, which is kept. For a block without `keeps_answer` nothing
-        is stored.
+        None if the block has an answer already; that answer is kept. For a block without
+        `keeps_answer` nothing is stored.
         """
         total_ms = self._finish.with_data(
             answer,
@@ -209,12 +209,16 @@ class BlockBroker(Store):
         return None if total_ms is None else float(total_ms)
 
     def sweep(self, *, grace_s: float = OVERDUE_GRACE_S, gone_s: float = CLIENT_GONE_S) -> Swept:
-        """Remove up to 100 abandoned blocks, and the replies of up to 100 clients that are gone."""
+        """Remove up to 100 overdue blocks, and the replies of up to 100 clients that are gone."""
         counts = self._sweep(args=[int(grace_s * 1e3), int(gone_s * 1e3), RESULT_TTL_S])
         return Swept(*(int(count) for count in counts))
 
     def reap(self, *, fetch_grace_s: float = FETCH_GRACE_S) -> Reaped:
-        """Requeue, expire or dead-letter overdue blocks: 100 per dead worker, 200 per queue."""
+        """Requeue, expire or dead-letter lost blocks: 100 per dead worker, 200 per queue.
+
+        A block is lost if its worker died, or if no worker started it within `fetch_grace_s` after
+        it was fetched.
+        """
         counts = self._reap(
             args=[
                 int(fetch_grace_s * 1e3),

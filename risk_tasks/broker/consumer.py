@@ -56,8 +56,8 @@ class LaneCycle(priority_cycle):
 def following(order: Callable[[], Order]) -> type[bootsteps.StartStopStep]:
     """Return a boot step that makes a consumer fetch in `order`, also after it has reconnected.
 
-    kombu subscribes to every queue once and asks its cycle at each fetch. A changed order holds
-    from the next fetch on; no queue is subscribed to or cancelled while messages arrive.
+    kombu subscribes to every queue once and reads its cycle at each fetch. A changed order applies
+    from the next fetch on, without a change of subscriptions while messages arrive.
     """
 
     class Follow(bootsteps.StartStopStep):
@@ -74,7 +74,9 @@ class QuickConsumer(Consumer):
 
     def ensure_connected(self, conn: Any) -> Any:
         conn.ensure_connection(
-            lambda error, pause_s: log.warning("broker.away", error=str(error), pause_s=pause_s),
+            lambda error, pause_s: log.warning(
+                "broker.unreachable", error=str(error), pause_s=pause_s
+            ),
             self.app.conf.broker_connection_max_retries,
             interval_start=0.2,
             interval_step=0.2,

@@ -11,8 +11,8 @@ from risk_tasks.log import log
 class Heartbeat:
     """A file that is touched at most once in `every_s`, for a probe that checks its age.
 
-    Without a path it does nothing. Call `beat` where work is fetched, not in a thread that runs on
-    when fetching has stopped.
+    Without a path it does nothing. Call `beat` where work is fetched: another thread would still
+    run after fetching has stopped.
     """
 
     def __init__(self, path: Path | str | None, *, every_s: float = 1.0) -> None:

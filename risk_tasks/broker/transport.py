@@ -119,7 +119,7 @@ class GuardedRedis(redis.Redis):
         if not response:
             return response
         queue, message = text(response[0]), response[1]
-        # Answers to `inspect` also arrive by lists.
+        # Answers to `inspect` also arrive in lists, without the prefix.
         fault = find_fault(message) if queue.startswith("risk.") else None
         if fault is None:
             return response
@@ -132,8 +132,8 @@ class GuardedRedis(redis.Redis):
 class LedgerQoS(QoS):
     """Tracks a fetched block in memory only; if this worker dies, the reaper requeues the block.
 
-    kombu writes each fetched message into `unacked` and removes it afterwards. For blocks the
-    ledger already holds it, so that this saves two round trips per message.
+    kombu writes each fetched message into `unacked` and removes it afterwards. The ledger already
+    holds each block, so this saves two round trips per block.
     """
 
     def append(self, message: Any, delivery_tag: str) -> None:

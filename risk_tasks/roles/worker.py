@@ -118,7 +118,7 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
         name,
         ",".join(lanes),
         # Renews the entry and reads the current markets in one round trip.
-        lambda role: preloader.set_current(roles.renew_and_look(role)),
+        lambda role: preloader.set_current(roles.renew_and_read_markets(role)),
         **kernels.state,
     )
     kernels.changed = lambda: presence.update(**kernels.state)

@@ -127,7 +127,7 @@ class Service:
         if errors:
             valid[list(errors)] = False
         detail = request.terms.detail
-        ids = request.portfolio_ids.to_pylist() if limits or detail.is_whole else ()
+        ids = request.portfolio_ids.to_pylist() if limits or detail.has_reports else ()
         evaluation = evaluate(limits, columns, valid, ids, request.tags)
 
         answer = AnswerBlock(
@@ -141,7 +141,7 @@ class Service:
         )
         if detail is not Detail.SUMMARY:
             answer.breaches = explain_breaches(evaluation, block, market, request.terms.settings)
-        if detail.is_whole:
+        if detail.has_reports:
             answer.portfolio_ids = ids
             answer.gaps = explain_gaps(evaluation)
             answer.input_hashes = input_hashes(block, ids, market.id, names, request.terms.settings)

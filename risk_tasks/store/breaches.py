@@ -27,7 +27,7 @@ from risk_tasks.scripts import Script
 #: the position before the first change, and the position after the last one
 BEGINNING, NOW = "0", "$"
 MAX_PER_READ = 100
-#: unread messages in a queue; beyond that its listener waits
+#: unread messages that a queue may hold; a full queue gets its changes later
 MAX_UNREAD = 10_000
 
 _POSITION = re.compile(r"\d{1,20}(-\d{1,20})?", re.ASCII)

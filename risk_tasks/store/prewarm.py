@@ -92,7 +92,7 @@ class PopularityStore(Store):
 
 
 class PrewarmPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is prewarmed, and how often that is checked; with `n_requests` = 0, nothing is."""
+    """What is prewarmed, and how often a run is considered; nothing for `n_requests` = 0."""
 
     every_s: float = 10.0
     #: how many of the most popular requests
@@ -121,7 +121,7 @@ class PrewarmStore(Store):
         return server_s(self._client.time())
 
     def claim_slot(self, slot: int, every_s: float) -> bool:
-        """Return whether nothing has claimed `slot` or a later one before this call."""
+        """Claim `slot`; False if it or a later one has been claimed already."""
         last = self._client.getset(PREWARM_SLOT_KEY, slot)
         self._client.expire(PREWARM_SLOT_KEY, max(1, round(100 * every_s)))
         return last is None or int(last) < slot

@@ -66,7 +66,7 @@ class RoleStore(Store):
         if not self._client.expire(role_key(role.name), ROLE_TTL_S):
             self.announce(role)
 
-    def renew_and_look(self, role: RunningRole) -> dict[str, str]:
+    def renew_and_read_markets(self, role: RunningRole) -> dict[str, str]:
         """Renew, and return the id of the current market of each name, in one round trip."""
         with self._client.pipeline(transaction=False) as pipe:
             pipe.expire(role_key(role.name), ROLE_TTL_S)

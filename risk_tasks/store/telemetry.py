@@ -110,10 +110,10 @@ class SlotStore(Store):
             entries, *unanswered = pipe.execute()
             keys = [slot_key(text(entry)) for entry, _ in entries]
             found: Any = self._client.mget(keys) if keys else []
-        begun = [int(number) for _, number in entries] + [
+        numbers_found = [int(number) for _, number in entries] + [
             number for number, lanes in zip(numbers, unanswered, strict=True) if lanes
         ]
-        seconds = now_s - min(begun, default=first) * SLOT_S
+        seconds = now_s - min(numbers_found, default=first) * SLOT_S
         by_worker: dict[str, list[Slot]] = {}
         with decoding("slot of a worker"):
             for (entry, _), data in zip(entries, found, strict=True):

@@ -1,1 +1,1 @@
-"""What keeps the server clean while others work."""
+"""Periodic work on the server: the ledger, live portfolios, delivery of changes of state."""

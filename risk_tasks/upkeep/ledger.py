@@ -1,4 +1,4 @@
-"""Maintenance of the ledger: requeue the blocks of dead workers, remove abandoned data."""
+"""Maintenance of the ledger: requeue lost blocks, remove overdue ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Reaper:
         self._owner = uuid.uuid4().hex
 
     def reap(self) -> Reaped | None:
-        """Requeue, expire or dead-letter overdue blocks; None if another reaper holds the lock."""
+        """Requeue, expire or dead-letter lost blocks; None if another reaper holds the lock."""
         if not hold_lock(self._client, REAPER_LOCK_KEY, self._owner, REAPER_LOCK_TTL_S):
             return None
         reaped = self._broker.reap()

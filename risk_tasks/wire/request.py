@@ -51,8 +51,8 @@ class Detail(StrEnum):
     EXPLAINED = "explained"
 
     @property
-    def is_whole(self) -> bool:
-        """Whether the answer is enough to make reports of."""
+    def has_reports(self) -> bool:
+        """Whether reports can be made of the answer."""
         return self in (Detail.REPORTS, Detail.EXPLAINED)
 
     @classmethod
@@ -274,7 +274,7 @@ def _schema(code: pa.DataType) -> pa.Schema:
 
 
 _TAGS = pa.map_(_TEXT, _TEXT)
-#: 16-bit instrument codes, where they fit, make a message a sixth smaller
+#: with 16-bit instead of 32-bit instrument codes a message is a sixth smaller
 _NARROW, _WIDE = _schema(pa.int16()), _schema(pa.int32())
 _MAX_NARROW = 1 << 15
 _ATTEMPTS = pa.field("turn", pa.struct([("version", pa.int64()), ("number", pa.int64())]))

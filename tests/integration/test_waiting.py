@@ -87,15 +87,15 @@ def test_a_role_renews_its_entry_with_one_command(server):
 def test_a_worker_reads_the_markets_in_the_same_round_trip(server):
     roles = RoleStore(server.client)
     server.client.hset(MARKETS_KEY, "default", "an-id")
-    roles.renew_and_look(ROLE)
+    roles.renew_and_read_markets(ROLE)
 
     with counted(server.client) as commands:
-        assert roles.renew_and_look(ROLE) == {"default": "an-id"}
+        assert roles.renew_and_read_markets(ROLE) == {"default": "an-id"}
 
     assert commands == {"expire": 1, "hgetall": 1}
 
 
-@pytest.mark.parametrize("say", [RoleStore.renew, RoleStore.renew_and_look])
+@pytest.mark.parametrize("say", [RoleStore.renew, RoleStore.renew_and_read_markets])
 def test_an_expired_entry_is_written_again(server, say):
     """The role did not renew it in time, or the server was emptied."""
     roles = RoleStore(server.client)

@@ -229,8 +229,8 @@ end
 return counts
 
 -- script: sweep
--- Remove abandoned data: blocks long past their deadline that no worker finished, and the replies
--- and results of clients that are gone; at most 100 blocks, 100 clients and 100 replies of each.
+-- Remove blocks long past their deadline that no worker finished, and the replies and results of
+-- clients that are gone; at most 100 blocks, 100 clients and 100 replies of each.
 -- ARGV  1 grace in ms beyond the deadline  2 ms after which an unseen client is gone
 --       3 seconds to keep a result
 -- Returns {blocks, clients, results} removed.

@@ -284,12 +284,12 @@ def test_detail_selects_the_parts_of_an_answer():
         assert [GRAVITY[rank] for rank in answer.decisions] == ["reject"]
         assert list(answer.columns) == list(STANDARD_MEASURES)
         assert bool(answer.breaches) is (detail is not Detail.SUMMARY)
-        assert bool(answer.input_hashes) is detail.is_whole
+        assert bool(answer.input_hashes) is detail.has_reports
         assert bool(answer.explanations) is (detail is Detail.EXPLAINED)
     unknown = Portfolio("p", {"AAPL": 1.0})
     for detail in Detail:
         request = pack_portfolios([unknown], make_terms(limits=limits, detail=detail))
-        assert bool(answer_of(request).gaps) is detail.is_whole
+        assert bool(answer_of(request).gaps) is detail.has_reports
 
 
 def input_hash(portfolio=LONG, *, market=MARKET, **how):
