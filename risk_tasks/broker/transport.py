@@ -119,7 +119,7 @@ class GuardedRedis(redis.Redis):
         if not response:
             return response
         queue, message = text(response[0]), response[1]
-        # Answers to `inspect` also arrive in lists, without the prefix.
+        # Replies to `inspect` arrive here too; the names of their queues start differently.
         fault = find_fault(message) if queue.startswith("risk.") else None
         if fault is None:
             return response

@@ -126,9 +126,9 @@ def test_waiting_blocks_are_not_requeued(
     """Blocks that wait longer than any grace stay in their lane, and are answered once."""
     pause(system.worker)
     handles = [system.risk.submit(portfolios[:20], timeout_s=60) for _ in range(8)]
-    # Long enough for the heartbeat of the worker to be missed, and for many looks of the reaper.
-    wait_until(lambda: not system.redis.keys("risk:role:worker*"), 10, "a missed heartbeat")
-    first_look = system.counter("requeued")
+    # Longer than the entry of the worker lives, and than many rounds of the reaper.
+    wait_until(lambda: not system.redis.keys("risk:role:worker*"), 10, "the entry to expire")
+    first_requeued = system.counter("requeued")
     waiting = system.redis.llen("risk.normal")
 
     os.kill(system.worker.pid, signal.SIGCONT)
@@ -136,8 +136,8 @@ def test_waiting_blocks_are_not_requeued(
     for handle in handles:
         oracle.judge(portfolios[:20], handle.result(timeout_s=30))
     assert waiting >= 7
-    assert first_look <= 1
-    # Beside the one in its fetch, what the worker starts before it says again that it lives.
+    assert first_requeued <= 1
+    # Beside the one in its fetch: the blocks that the worker starts before it renews its entry.
     assert system.counter("requeued") <= 2
     assert system.counter("dead") == 0
     assert oracle.verdict() == {"accepted": 160, "answered": 160, "lost": 0, "wrong": 0}

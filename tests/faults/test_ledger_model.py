@@ -53,7 +53,7 @@ class Ledger(RuleBasedStateMachine):
         self.outcomes: dict[str, bytes | None] = {}
         self.past_deadline: set[str] = set()
         #: (worker, block) of each fetched message
-        self.hands: list[tuple[str, str]] = []
+        self.fetched: list[tuple[str, str]] = []
         for worker in WORKERS:
             self.revive(worker)
 
@@ -89,12 +89,12 @@ class Ledger(RuleBasedStateMachine):
             return
         message = self.redis.rpop(Lane.NORMAL.queue) or self.redis.rpop(Lane.BATCH.queue)
         if message is not None:
-            self.hands.append((worker, json.loads(message)["headers"]["id"]))
+            self.fetched.append((worker, json.loads(message)["headers"]["id"]))
 
-    @precondition(lambda self: self.hands)
+    @precondition(lambda self: self.fetched)
     @rule(data=st.data())
     def start(self, data: st.DataObject) -> None:
-        worker, block_id = data.draw(st.sampled_from(self.hands))
+        worker, block_id = data.draw(st.sampled_from(self.fetched))
         started = self.broker.start(block_id, worker=worker)
         if self.outcomes.get(block_id) is None and block_id in self.past_deadline:
             assert started is None
@@ -105,12 +105,12 @@ class Ledger(RuleBasedStateMachine):
         else:
             assert started is None
 
-    @precondition(lambda self: self.hands)
+    @precondition(lambda self: self.fetched)
     @rule(data=st.data())
     def finish(self, data: st.DataObject) -> None:
         """Also for blocks that were never started, or that another worker holds."""
-        worker, block_id = hand = data.draw(st.sampled_from(self.hands))
-        self.hands.remove(hand)
+        worker, block_id = held = data.draw(st.sampled_from(self.fetched))
+        self.fetched.remove(held)
         first = self.broker.finish(block_id, f"answer of {worker}".encode()) is not None
         assert first == (self.outcomes.get(block_id, b"swept") is None)
         if first:
@@ -124,7 +124,7 @@ class Ledger(RuleBasedStateMachine):
         if chance:
             return
         self.redis.delete(role_key(worker))
-        self.hands = [hand for hand in self.hands if hand[0] != worker]
+        self.fetched = [held for held in self.fetched if held[0] != worker]
 
     @rule(worker=workers)
     def revive(self, worker: str) -> None:

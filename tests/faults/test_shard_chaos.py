@@ -26,7 +26,7 @@ from tests.integration.support import books, wait_until
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 N_SHARDS, N_EVENTS = 16, 20
-LEAST, MOST = 2, 4
+MIN_WORKERS, MAX_WORKERS = 1, 4
 
 
 class Workers:
@@ -82,7 +82,7 @@ class Workers:
 
 
 class Watch:
-    """The longest time that each shard was without a lease of a living worker."""
+    """The longest time that any shard was without a lease of a running worker."""
 
     def __init__(self, store: ShardStore, workers: Workers) -> None:
         self._store = store
@@ -103,7 +103,7 @@ class Watch:
         self._stopped.set()
         self._thread.join()
 
-    def is_whole(self) -> bool:
+    def all_leased(self) -> bool:
         return not self._look(time.monotonic())
 
     def _run(self) -> None:
@@ -160,27 +160,28 @@ def test_twenty_joins_leaves_and_kills_under_load(tmp_path: Path) -> None:
         try:
             risk.publish_market(market)
             store = ShardStore(fleet._client)
-            for _ in range(LEAST + 1):
+            for _ in range(3):
                 workers.join()
             watch = Watch(store, workers)
-            wait_until(watch.is_whole, 90, "leases of all shards")
+            wait_until(watch.all_leased, 90, "leases of all shards")
             with watch, under_load(risk, portfolios, oracle):
                 done = []
                 while len(done) < N_EVENTS:
                     leased = set(store.leases(Lane.NORMAL).values())
                     ready = [one for one in workers.running if _serves(one, leased)]
-                    left = [
+                    remaining = [
                         event
                         for event in ("join", "kill", "leave")
-                        if done.count(event) < events.count(event) and _fits(event, ready, workers)
+                        if done.count(event) < events.count(event)
                     ]
-                    if left:
-                        done.append(dice.choice(left))
+                    possible = [one for one in remaining if _is_possible(one, ready, workers)]
+                    if possible:
+                        done.append(dice.choice(possible))
                         workers.do(done[-1], ready, dice)
                     time.sleep(0.2)
-                wait_until(watch.is_whole, 30, "leases of all shards")
+                wait_until(watch.all_leased, 30, "leases of all shards")
         finally:
-            # workers that are stopping get no second signal: their handlers may be gone
+            # Workers that are stopping get no second signal: their handlers may be gone.
             for worker in workers.running:
                 worker.terminate()
             codes = {worker.name: worker.wait() for worker in workers.all()}
@@ -199,6 +200,6 @@ def _serves(worker: RoleProcess, leased: set[str]) -> bool:
     return any(int(name.split("-")[1]) == worker.pid for name in leased)
 
 
-def _fits(event: str, ready: list[RoleProcess], workers: Workers) -> bool:
-    """keep at least one worker, and no more than the machine can run"""
-    return len(workers.running) < MOST if event == "join" else len(ready) > LEAST - 1
+def _is_possible(event: str, ready: list[RoleProcess], workers: Workers) -> bool:
+    """Whether one serving worker remains afterwards, and not more run than the machine allows."""
+    return len(workers.running) < MAX_WORKERS if event == "join" else len(ready) > MIN_WORKERS

@@ -29,7 +29,7 @@ COSTLY = ["monte_carlo_value_at_risk"]
 
 
 @pytest.fixture(scope="module")
-def cut(market) -> Iterator[Fleet]:
+def sharded(market) -> Iterator[Fleet]:
     """Two workers that lease six shards, and a scheduler."""
     with running_fleet(FleetPlan(n_workers=2, n_shards=N_SHARDS, scheduler=True)) as fleet:
         with RiskClient(fleet.url) as risk:
@@ -40,15 +40,15 @@ def cut(market) -> Iterator[Fleet]:
 
 
 @pytest.fixture
-def risk(cut, market) -> Iterator[RiskClient]:
+def risk(sharded, market) -> Iterator[RiskClient]:
     """A client that has read the number of shards."""
-    with RiskClient(cut.url, timeout_s=60) as risk:
+    with RiskClient(sharded.url, timeout_s=60) as risk:
         risk.check_many(books(1, market.instruments))
         yield risk
 
 
-def test_workers_share_the_shards_of_both_lanes_equally(cut):
-    lanes = read_shards(connect(cut.url))
+def test_workers_share_the_shards_of_both_lanes_equally(sharded):
+    lanes = read_shards(connect(sharded.url))
 
     assert set(lanes) == {"normal", "batch"}
     for lane in lanes.values():
@@ -71,23 +71,23 @@ def test_reports_are_the_same_with_and_without_shards(risk, market, measures):
     assert untimed(risk.submit(portfolios, measures=measures).result()) == expected
 
 
-def test_each_awaited_check_gets_its_own_report(cut, market):
+def test_each_awaited_check_gets_its_own_report(sharded, market):
     portfolios = books(60, market.instruments)
 
     async def ask() -> list:
-        async with AsyncRiskClient(cut.url, timeout_s=60) as risk:
+        async with AsyncRiskClient(sharded.url, timeout_s=60) as risk:
             await risk.check(portfolios[0])
             checks = [risk.check(book, measures=COSTLY) for book in portfolios]
             return await asyncio.gather(*checks)
 
-    with RiskClient(cut.url, timeout_s=60) as other:
+    with RiskClient(sharded.url, timeout_s=60) as other:
         expected = untimed(other.check_many(portfolios, measures=COSTLY, priority="critical"))
     assert untimed(asyncio.run(ask())) == expected
 
 
-def test_a_portfolio_is_found_in_the_memory_of_the_worker_that_computed_it(cut, risk, market):
+def test_a_portfolio_is_found_in_the_memory_of_the_worker_that_computed_it(sharded, risk, market):
     """For all of the second call; without shards it would be half."""
-    portfolios, counts = books(200, market.instruments), CacheCountsStore(connect(cut.url))
+    portfolios, counts = books(200, market.instruments), CacheCountsStore(connect(sharded.url))
     risk.check_many(portfolios, measures=COSTLY)
     before = settled(counts)
 
@@ -107,17 +107,17 @@ def settled(counts: CacheCountsStore) -> Counter:
     """Return the sums once the workers have reported all of their work."""
     seen = [Counter()]
 
-    def stands_still() -> bool:
+    def is_unchanged() -> bool:
         seen.append(Counter(counts.sums()))
         return len(seen) > 75 and seen[-1] == seen[-75]
 
-    wait_until(stands_still, 20, "counts that stand still")
+    wait_until(is_unchanged, 20, "counts that no longer change")
     return seen[-1]
 
 
-def test_a_client_without_the_number_of_shards_is_served_and_reads_it(cut, market):
+def test_a_client_without_the_number_of_shards_is_served_and_reads_it(sharded, market):
     portfolios = books(2, market.instruments)
-    with RiskClient(cut.url, timeout_s=20) as risk:
+    with RiskClient(sharded.url, timeout_s=20) as risk:
         router = risk._connection._router
         assert router.owners(Lane.NORMAL) is None
 
@@ -126,9 +126,9 @@ def test_a_client_without_the_number_of_shards_is_served_and_reads_it(cut, marke
         assert router.owners(Lane.NORMAL).n_shards == N_SHARDS
 
 
-def test_producers_that_only_have_celery_are_served(cut, market):
-    """They send to the list of the lane."""
-    app = create_app(Settings.read(broker_url=cut.url))
+def test_producers_that_only_have_celery_are_served(sharded, market):
+    """They send to the queue of the lane."""
+    app = create_app(Settings.read(broker_url=sharded.url))
     portfolio = books(1, market.instruments)[0]
 
     document = risk_tasks.signature(portfolio, app=app).apply_async().get(timeout=20)
@@ -136,24 +136,24 @@ def test_producers_that_only_have_celery_are_served(cut, market):
     assert document["status"] == "ok"
 
 
-def test_a_worker_with_another_number_of_shards_does_not_start(cut, call):
-    done = call("worker", "--shards", 4, "--broker-url", cut.url)
+def test_a_worker_with_another_number_of_shards_does_not_start(sharded, call):
+    done = call("worker", "--shards", 4, "--broker-url", sharded.url)
 
     assert done.returncode != 0
     assert "6 shards, not 4" in done.stderr
     assert "stop every worker" in done.stderr
 
 
-def test_status_and_doctor_report_the_shards(cut, call):
-    status = only_json(call("status", "--shards", "--json", "--broker-url", cut.url))
+def test_status_and_doctor_report_the_shards(sharded, call):
+    status = only_json(call("status", "--shards", "--json", "--broker-url", sharded.url))
     assert [one["shard"] for one in status["normal"]["shards"]] == list(range(N_SHARDS))
     assert status["batch"]["orphaned"] == []
 
-    page = call("status", "--shards", "--broker-url", cut.url).stdout
+    page = call("status", "--shards", "--broker-url", sharded.url).stdout
     assert "normal: 6 shards, 2 workers, largest share 1.00 of the mean" in page
     assert max(map(len, page.splitlines())) <= 80
 
-    found = {one.subject: one for one in examine(cut.url)}
+    found = {one.subject: one for one in examine(sharded.url)}
     assert found["shards of normal"].state is State.OK
     assert found["answer from batch"].state is State.OK
 
