@@ -105,7 +105,8 @@ class RequestError(RiskTasksError):
 class InvalidPortfolioError(RequestError):
     """The portfolio is not valid.
 
-    Give finite quantities, cash and nav, and each instrument once.
+    Correct the named field. Quantities, cash and nav are finite numbers, and each instrument
+    appears once.
     """
 
     code = "invalid_portfolio"
@@ -168,7 +169,7 @@ class UnknownLimitSetError(RequestError):
 class InvalidLimitError(RequestError):
     """The limit is not valid.
 
-    Give a measure, and warn, hard, or both.
+    Correct the named field. A limit has a measure, and warn, hard, or both.
     """
 
     code = "invalid_limit"
@@ -177,7 +178,7 @@ class InvalidLimitError(RequestError):
 class InvalidSettingsError(RequestError):
     """The settings are not valid.
 
-    See MeasureSettings for the valid values of each setting.
+    Correct the named field. MeasureSettings documents the settings of measures.
     """
 
     code = "invalid_settings"
@@ -186,7 +187,7 @@ class InvalidSettingsError(RequestError):
 class InvalidTableError(RequestError):
     """The table of positions is not valid.
 
-    Give the columns portfolio_id, instrument and quantity.
+    Correct the named column. A table has the columns portfolio_id, instrument and quantity.
     """
 
     code = "invalid_table"
@@ -195,7 +196,7 @@ class InvalidTableError(RequestError):
 class InvalidMarketError(RiskTasksError):
     """The market snapshot is not valid.
 
-    Give one finite price and one column of returns per instrument.
+    Correct the named field. Each instrument has one finite price and one column of returns.
     """
 
     code = "invalid_market"
