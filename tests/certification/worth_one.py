@@ -15,7 +15,7 @@ from risk_tasks.model.measures import MeasureName, MeasureSettings
 def market_of(returns: np.ndarray) -> MarketArrays:
     """Return a market with these returns (T, n), oldest first, and prices of 1."""
     n = returns.shape[1]
-    names = [f"I{place}" for place in range(n)]
+    names = [f"I{i}" for i in range(n)]
     return MarketArrays.of(
         MarketSnapshot(datetime(2024, 5, 1, tzinfo=UTC), names, np.ones(n), returns)
     )

@@ -33,8 +33,8 @@ def value_at_risk(
 
 def interval_bound(pnl: Sequence[float], confidence: rank.Confidence, end: int) -> float | None:
     """The loss at an end of the interval, 0 the larger, 1 the smaller; None if the end is open."""
-    place = rank.interval(len(pnl), confidence)[end]
-    return losses_worst_first(pnl)[place - 1] if 1 <= place <= len(pnl) else None
+    number = rank.interval(len(pnl), confidence)[end]
+    return losses_worst_first(pnl)[number - 1] if 1 <= number <= len(pnl) else None
 
 
 def expected_shortfall(pnl: Sequence[float], confidence: rank.Confidence) -> float:

@@ -10,8 +10,8 @@ Position = tuple[int, float]
 def first_repeated(positions: Sequence[Position]) -> int:
     """Index of the first position whose instrument occurs earlier, or -1."""
     seen: set[int] = set()
-    for place, (instrument, _) in enumerate(positions):
+    for index, (instrument, _) in enumerate(positions):
         if instrument in seen:
-            return place
+            return index
         seen.add(instrument)
     return -1

@@ -112,7 +112,7 @@ class World:
     def snapshot(self) -> MarketSnapshot:
         return MarketSnapshot(
             AS_OF,
-            [f"I{place}" for place in range(len(self.prices))],
+            [f"I{i}" for i in range(len(self.prices))],
             self.prices,
             np.array(self.panel, dtype=np.float64).reshape(len(self.panel), -1).T,
             scenarios=self.stresses,
@@ -182,11 +182,11 @@ def replays(draw, dates):
 @st.composite
 def mixtures(draw, n_instruments):
     """Generate scenarios of relative and absolute changes, by instrument, tag, or for others."""
-    places = draw(st.permutations(range(n_instruments)))
+    order = draw(st.permutations(range(n_instruments)))
     cut, end = sorted([draw(st.integers(0, n_instruments)), draw(st.integers(0, n_instruments))])
     return Scenario(
-        {f"I{i}": draw(moves) for i in places[:cut]},
-        moves={f"I{i}": draw(quantities) for i in places[cut:end]},
+        {f"I{i}": draw(moves) for i in order[:cut]},
+        moves={f"I{i}": draw(quantities) for i in order[cut:end]},
         by_tag={"sector": draw(st.dictionaries(st.sampled_from(SECTORS[:2]), moves))},
         others=draw(st.none() | moves),
     )

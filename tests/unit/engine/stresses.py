@@ -60,16 +60,16 @@ def naive_fields(scenario):
 
 def changes_of(world, scenario):
     """Return the change of each instrument, by its index."""
-    places = range(len(world.prices))
+    indices = range(len(world.prices))
     if isinstance(scenario, Replay):
         rest = None if scenario.others is None else ("relative", scenario.others)
         grown = [
             naive.window_return(world.panel[i], world.dates, scenario.start, scenario.end)
-            for i in places
+            for i in indices
         ]
         return {i: rest if of is None else ("relative", of) for i, of in enumerate(grown)}
     fields = naive_fields(scenario)
-    return {i: naive.change_of(f"I{i}", world.tags.get(f"I{i}", {}), fields) for i in places}
+    return {i: naive.change_of(f"I{i}", world.tags.get(f"I{i}", {}), fields) for i in indices}
 
 
 def _covered(world, scenario):

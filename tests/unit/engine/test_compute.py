@@ -116,11 +116,11 @@ def _of_shrinkage(world, values, settings):
 
 def _of_instrument(world, book, name, settings):
     """Uses shares of volatility and shortfall, and the book without the instrument."""
-    if name.item not in {f"I{place}" for place in range(len(world.prices))}:
+    if name.item not in {f"I{i}" for i in range(len(world.prices))}:
         return Outcome.UNKNOWN_INSTRUMENT, None
-    place, n, values = int(name.item[1:]), world.n_observations, world.values(book)
+    index, n, values = int(name.item[1:]), world.n_observations, world.values(book)
     if name.name == "beta":
-        return _of_beta(world, book, place, settings)
+        return _of_beta(world, book, index, settings)
     times = scenario.observed(values, world.panel, n)
     like = "expected_shortfall" if "short" in name.name else "volatility"
     if len(times) < OF_HISTORY[like].n_required(settings.confidence, settings.outcome_days):
@@ -136,12 +136,12 @@ def _of_instrument(world, book, name, settings):
     }
     if name.name in shares:
         held = dict(zip((i for i, _ in values), shares[name.name](), strict=True))
-        return Outcome.OK, held.get(place, 0.0) * root
+        return Outcome.OK, held.get(index, 0.0) * root
     if name.name == "incremental_value_at_risk":
-        rest = [(i, value) for i, value in values if i != place]
+        rest = [(i, value) for i, value in values if i != index]
         spreads = [tail.standard_deviation(_seen(world, of)) for of in (values, rest)]
         return Outcome.OK, z * (spreads[0] - spreads[1]) * root
-    return _of_marginal([world.panel[place][t] for t in times], _seen(world, values), z * root)
+    return _of_marginal([world.panel[index][t] for t in times], _seen(world, values), z * root)
 
 
 def _of_paths(world, book, name, settings):
@@ -161,14 +161,14 @@ def _of_paths(world, book, name, settings):
 
 @lru_cache(maxsize=4)
 def _random_outcomes(values, panel, settings):
-    names = [f"I{place}" for place in range(len(panel))]
+    names = [f"I{i}" for i in range(len(panel))]
     return monte_carlo.outcomes(values, panel, len(panel[0]), names, settings)
 
 
-def _of_beta(world, book, place, settings):
+def _of_beta(world, book, index, settings):
     values = world.values(book)
     times = scenario.observed(values, world.panel, world.n_observations)
-    returns, nav = [world.panel[place][t] for t in times], _nav_of(book, values)
+    returns, nav = [world.panel[index][t] for t in times], _nav_of(book, values)
     for holds, outcome in (
         (len(times) < settings.outcome_days + 1, Outcome.WINDOW_TOO_SHORT),
         (nav is None, Outcome.NAV_UNKNOWN),
@@ -183,10 +183,10 @@ def _of_beta(world, book, place, settings):
     return _finite(slope / nav)
 
 
-def _roughness(world, book, place):
+def _roughness(world, book, index):
     """Return the effect of rounding of the returns on a slope on those of one instrument."""
     times = scenario.observed(world.values(book), world.panel, world.n_observations)
-    returns = [world.panel[place][t] for t in times]
+    returns = [world.panel[index][t] for t in times]
     return 1.0 / tail.covariance(returns, returns)
 
 
@@ -339,8 +339,8 @@ def test_a_position_of_quantity_0_changes_nothing(world, settings, data):
     )
     widened = []
     for book in world.books:
-        place = data.draw(st.integers(0, len(book.positions)))
-        held = [*book.positions[:place], (absent, zero), *book.positions[place:]]
+        index = data.draw(st.integers(0, len(book.positions)))
+        held = [*book.positions[:index], (absent, zero), *book.positions[index:]]
         widened.append(Book(held, book.cash, book.nav))
 
     market = wider.market

@@ -201,4 +201,4 @@ def repeated_positions(block: Block) -> list[int]:
     """Run `positions.repeated_position`."""
     out = np.full(len(block.books), UNWRITTEN, dtype=np.int64)
     positions.repeated_position(block.offsets, block.instrument, len(block.panel), out)
-    return [int(place) for place in out]
+    return [int(index) for index in out]

@@ -62,7 +62,7 @@ def test_contributions_of_a_book_worked_by_hand() -> None:
     assert tail.expected_shortfall_contributions(book, panel, 4, "0.5") == [37.5, -10.0]
 
 
-def test_contributions_pass_over_observations_with_a_gap() -> None:
+def test_contributions_ignore_observations_with_a_gap() -> None:
     """A day without a return of a held instrument is excluded; other instruments do not matter."""
     book = [(0, 100.0), (1, 0.0)]
     panel = [[-0.25, NAN, -0.5], [NAN, NAN, NAN]]
