@@ -106,8 +106,7 @@ def _top_page(client: redis.Redis, url: str, window_s: float) -> RenderableType:
 
 @app.command()
 def prewarm(
-    show: Annotated[bool, typer.Option("--show", help="Print the state of prewarming.")] = True,
-    n: Annotated[int, typer.Option("--requests", min=1, help="List N requests.")] = 20,
+    n: Annotated[int, typer.Option("--requests", min=1, help="List the N most frequent requests.")] = 20,
     broker_url: BrokerUrl = None,
     as_json: AsJson = False,
 ) -> None:
@@ -119,7 +118,7 @@ def prewarm(
 
 def _prewarm_document(store: PrewarmStore, popular: list[Popular]) -> dict[str, Any]:
     last, since, waiting = store.last(), store.warm_since(), store.remaining()
-    place = {digest: at for at, digest in enumerate(waiting, start=1)}
+    position = {digest: at for at, digest in enumerate(waiting, start=1)}
     (runs, warmed, spent_s), now_s = store.totals(), store.now_s()
     last_run = last and {
         "reason": last.reason,
@@ -133,12 +132,12 @@ def _prewarm_document(store: PrewarmStore, popular: list[Popular]) -> dict[str, 
         requests.append(
             {
                 "request": one.digest,
-                "asked": round(one.count, 3),
+                "requests": round(one.count, 3),
                 "positions": len(request["positions"]),
                 "measures": request["measures"],
                 "warm_since": None if warm_at_s is None else _timestamp(warm_at_s),
                 "warm_age_s": None if warm_at_s is None else round(now_s - warm_at_s, 3),
-                "comes_next_as": place.get(one.digest),
+                "comes_next_as": position.get(one.digest),
             }
         )
     return {
@@ -173,7 +172,7 @@ def _prewarm_page(document: dict[str, Any]) -> RenderableType:
     for one in document["requests"]:
         age_s = one["warm_age_s"]
         table.add_row(
-            f"{one['asked']:.1f}",
+            f"{one['requests']:.1f}",
             str(one["positions"]),
             "cold" if age_s is None else f"{age_s:.0f} s",
             str(one["comes_next_as"] or ""),
