@@ -118,9 +118,11 @@ def check(
     tags: Annotated[Path | None, typer.Option(help="Tags of instruments, TOML.")] = None,
     measure: Annotated[
         list[str] | None,
-        typer.Option("--measure", "-m", help="Repeatable; default: the standard set."),
+        typer.Option("--measure", "-m", help="A measure; repeatable; default: the standard set."),
     ] = None,
-    confidence: Annotated[str, typer.Option(help="For measures without one.")] = "0.99",
+    confidence: Annotated[
+        str, typer.Option(help="The confidence of measures whose name has none.")
+    ] = "0.99",
     horizon_days: Annotated[int, typer.Option(min=1, help="Days ahead.")] = 1,
     horizon_rule: Annotated[
         HorizonRule,
@@ -148,8 +150,8 @@ def check(
         str | None,
         typer.Option(
             metavar="URL",
-            help="A running system with its market; default: that of RISK_TASKS_BROKER_URL, "
-            "without one an embedded system.",
+            help="URL of the running system, whose market is used; default: "
+            "RISK_TASKS_BROKER_URL, or an embedded system if that is not set.",
         ),
     ] = None,
 ) -> None:
@@ -285,12 +287,14 @@ def backtest(
     prices: Annotated[
         Path | None, typer.Option(help="Prices, CSV or Parquet; default: the sample.")
     ] = None,
-    confidence: Annotated[list[str] | None, typer.Option(help="Repeatable; default: 0.99.")] = None,
+    confidence: Annotated[
+        list[str] | None, typer.Option(help="Confidence of the VaR; repeatable; default: 0.99.")
+    ] = None,
     window: Annotated[int, typer.Option(min=1, help="Days behind each VaR.")] = 250,
     as_json: AsJson = False,
     exit_code: Annotated[
         bool,
-        typer.Option("--exit-code", help="Exit with 4 if a zone is red or could not be computed."),
+        typer.Option("--exit-code", help="Exit with 4 if a zone is red or is not computed."),
     ] = False,
 ) -> None:
     """Count the days on which the portfolios in BOOK would have lost more than their VaR."""
@@ -338,9 +342,9 @@ def _backtest_book(
     market = MarketArrays.of(snapshot)
     block, faults = validate(pack_portfolios(portfolios, Terms((), MeasureSettings())), market)
     reports = []
-    for place, portfolio in enumerate(portfolios):
-        update(f"Testing portfolio {place + 1:,} of {len(portfolios):,} ...")
-        error, row = faults.get(place), block.row(place)
+    for index, portfolio in enumerate(portfolios):
+        update(f"Testing portfolio {index + 1:,} of {len(portfolios):,} ...")
+        error, row = faults.get(index), block.row(index)
         tested: list[Backtest] = []
         if error is None:
             try:

@@ -88,10 +88,10 @@ def dev(
         int | None, typer.Option(min=1, max=1_024, help="Shards of the normal and batch lane.")
     ] = None,
     ready_file: Annotated[
-        Path | None, typer.Option(help="Write URLs and process ids as JSON once all of it serves.")
+        Path | None, typer.Option(help="Write URLs and process ids as JSON once all roles serve.")
     ] = None,
     broker_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="A running server; default: a new one.")
+        str | None, typer.Option(metavar="URL", help="URL of a running server; default: start one.")
     ] = None,
     flower: Annotated[
         bool, typer.Option("--flower", help="Also run Flower, with a password.")
@@ -159,7 +159,7 @@ def _announce(fleet: Fleet, ready_file: Path | None) -> None:
             f"password in {fleet.flower.password_file or 'RISK_TASKS_FLOWER_PASSWORD'}",
             soft_wrap=True,
         )
-    notes.print("Next: risk-tasks market publish PRICES --broker-url URL. Ctrl-C stops all of it.")
+    notes.print("Next: risk-tasks market publish PRICES --broker-url URL. Ctrl-C stops all roles.")
 
 
 def _write_ready_file(fleet: Fleet, path: Path | None) -> None:

@@ -106,7 +106,9 @@ def _top_page(client: redis.Redis, url: str, window_s: float) -> RenderableType:
 
 @app.command()
 def prewarm(
-    n: Annotated[int, typer.Option("--requests", min=1, help="List the N most frequent requests.")] = 20,
+    n: Annotated[
+        int, typer.Option("--requests", min=1, help="List the N most frequent requests.")
+    ] = 20,
     broker_url: BrokerUrl = None,
     as_json: AsJson = False,
 ) -> None:

@@ -142,10 +142,10 @@ def add_listener(
 ) -> None:
     """Send every change of state of a limit to QUEUE."""
     with connect(url_of(broker_url)) as client:
-        place = BreachStream(client).position(since)
-        is_new = ListenerStore(client).add(queue, place)
-    line = f"{queue} {'receives every change from now on' if is_new else 'was a listener already'}"
-    emit({"queue": queue, "added": is_new}, line, as_json=as_json)
+        position = BreachStream(client).position(since)
+        is_new = ListenerStore(client).add(queue, position)
+    what = f"receives every change after id {position}" if is_new else "is a listener already"
+    emit({"queue": queue, "added": is_new}, f"{queue} {what}", as_json=as_json)
 
 
 @listeners.command("remove")
@@ -166,10 +166,10 @@ def remove_listener(queue: Queue, broker_url: BrokerUrl = None, as_json: AsJson 
 def list_listeners(broker_url: BrokerUrl = None, as_json: AsJson = False) -> None:
     """List the queues with their unread messages and the id of the last change sent."""
     with connect(url_of(broker_url)) as client:
-        places = sorted(ListenerStore(client).all().items())
+        positions = sorted(ListenerStore(client).all().items())
         rows = [
-            {"queue": queue, "unread": client.llen(queue), "last_sent": place}
-            for queue, place in places
+            {"queue": queue, "unread": client.llen(queue), "last_sent": position}
+            for queue, position in positions
         ]
     nothing = "No listeners. Add one with: risk-tasks listeners add QUEUE"
     emit(rows, rows_table(rows) if rows else nothing, as_json=as_json)

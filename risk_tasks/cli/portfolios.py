@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The id of a live portfolio.")]
 EventId = Annotated[
-    str | None, typer.Option(help="Id of the change; repeated within a day it changes nothing.")
+    str | None, typer.Option(help="Id of the change; the same id within a day changes nothing.")
 ]
 _SPELLING = "Write each one as NAME=VALUE, such as AAPL=-100."
 
@@ -47,12 +47,17 @@ def set_portfolios(
     ],
     holdings: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[INSTRUMENT=QUANTITY]...", help="Positions, with an id."),
+        typer.Argument(metavar="[INSTRUMENT=QUANTITY]...", help="Positions of portfolio ID."),
     ] = None,
-    cash: Annotated[float | None, typer.Option(help="In base currency, with an id.")] = None,
-    nav: Annotated[float | None, typer.Option(help="In base currency, with an id.")] = None,
+    cash: Annotated[
+        float | None, typer.Option(help="Cash of portfolio ID, in base currency.")
+    ] = None,
+    nav: Annotated[
+        float | None, typer.Option(help="Net asset value of portfolio ID, in base currency.")
+    ] = None,
     tag: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=TEXT", help="Repeatable, with an id.")
+        list[str] | None,
+        typer.Option(metavar="NAME=TEXT", help="A tag of portfolio ID; repeatable."),
     ] = None,
     event_id: EventId = None,
     broker_url: BrokerUrl = None,

@@ -121,7 +121,9 @@ def publish_limits(
 
 @limits.command("show")
 def show_limits(
-    name: Name = DEFAULT_NAME, broker_url: BrokerUrl = None, as_json: AsJson = False
+    name: Annotated[str, typer.Option(help="The name of the limit set.")] = DEFAULT_NAME,
+    broker_url: BrokerUrl = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show a published limit set."""
     with connect(url_of(broker_url)) as client:

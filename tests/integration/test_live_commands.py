@@ -166,7 +166,7 @@ def test_watch_continues_until_ctrl_c(live, server):
 def test_listeners_are_added_listed_and_removed(live, server):
     assert live("listeners", "list").stdout.startswith("No listeners.")
 
-    assert live("listeners", "add", "desk").stdout == "desk receives every change from now on\n"
+    assert live("listeners", "add", "desk").stdout == "desk receives every change after id 0\n"
     assert only_json(live("listeners", "add", "desk", "--json")) == {
         "queue": "desk",
         "added": False,

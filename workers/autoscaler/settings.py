@@ -13,11 +13,13 @@ from workers.autoscaler.policy import Policy
 class AutoscalerSettings(Settings):
     """Each is RISK_TASKS_AUTOSCALER_NAME."""
 
-    #: the minimum and the maximum number of workers
+    #: the minimum number of workers
     autoscaler_min: int = Field(default=1, ge=1, le=999)
+    #: the maximum number of workers
     autoscaler_max: int = Field(default=4, ge=1, le=999)
-    #: seconds within which waiting work must be finished; the batch lane has its own
+    #: seconds within which the waiting work of the critical and the normal lane must be finished
     autoscaler_target_s: float = Field(default=2.0, gt=0, le=3_600)
+    #: seconds within which the waiting work of the batch lane must be finished
     autoscaler_batch_target_s: float = Field(default=30.0, gt=0, le=86_400)
     #: the largest factor by which one step up multiplies the workers
     autoscaler_up_factor: float = Field(default=2.0, ge=1, le=100)
