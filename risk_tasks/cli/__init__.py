@@ -87,6 +87,6 @@ def main() -> None:
         with missing_extras_named():
             app()
     except RiskTasksError as error:
-        place = f"{error.field}: " if error.field else ""
-        print(f"risk-tasks: {place}{error.message}\n{error.remedy}", file=sys.stderr)
+        field = f"{error.field}: " if error.field else ""
+        print(f"risk-tasks: {field}{error.message}\n{error.remedy}", file=sys.stderr)
         sys.exit(1)

@@ -16,7 +16,7 @@ from risk_tasks.model.report import GRAVITY, ReportStatus, RiskReport
 from risk_tasks.wire.answer import BREACH_TYPE, AnswerBlock, breach_column
 from risk_tasks.wire.reports import reports
 
-#: `order[i]` (P,) is the place among the answers of the caller's portfolio i; None: the same order
+#: `order[i]` (P,) is the index among the answers of the caller's portfolio i; None: the same order
 Order = npt.NDArray[np.int64] | None
 
 _STATUS = (ReportStatus.OK, ReportStatus.ERROR)
@@ -50,7 +50,7 @@ def decode_reports(
 ) -> list[RiskReport]:
     """Return a report per portfolio."""
     found = reports(ids.to_pylist(), list(answers))
-    return found if order is None else [found[place] for place in order.tolist()]
+    return found if order is None else [found[index] for index in order.tolist()]
 
 
 def decode_tables(names: Sequence[MeasureName], *, with_breaches: bool) -> DecodeTables:
@@ -90,10 +90,10 @@ def breach_table(
     """
     columns = [breach_column(answer) for answer in answers]
     if order is not None:
-        places = pa.array(order)
+        indices = pa.array(order)
         portfolio_ids, columns = (
-            portfolio_ids.take(places),
-            [pa.concat_arrays(columns).take(places)],
+            portfolio_ids.take(indices),
+            [pa.concat_arrays(columns).take(indices)],
         )
     pieces = []
     start = 0
@@ -145,8 +145,8 @@ def _outcome(answer: AnswerBlock) -> Iterator[pa.Array]:
         yield pa.nulls(n, pa.string())
 
 
-def _words(words: Sequence[str], places: npt.NDArray[np.int8]) -> pa.StringArray:
+def _words(words: Sequence[str], indices: npt.NDArray[np.int8]) -> pa.StringArray:
     """Return the word of each row; most often all rows have the same."""
-    if len(places) and (places == places[0]).all():
-        return pa.repeat(pa.scalar(str(words[places[0]])), len(places))
-    return pa.array([str(word) for word in words]).take(pa.array(places))
+    if len(indices) and (indices == indices[0]).all():
+        return pa.repeat(pa.scalar(str(words[indices[0]])), len(indices))
+    return pa.array([str(word) for word in words]).take(pa.array(indices))

@@ -215,8 +215,8 @@ class _Message:
         """Return the id of the rows of one request; an empty text before the message is sent."""
         if self.sent is None or len(self.requests) == 1:
             return self.sent.check_id if self.sent else ""
-        place = self.requests.index(request)
-        return self.sent.check_id.of_rows(*row_ranges(self.requests)[place])
+        index = self.requests.index(request)
+        return self.sent.check_id.of_rows(*row_ranges(self.requests)[index])
 
 
 class ThreadCoalescer:
@@ -407,14 +407,14 @@ def merge_requests(requests: Sequence[RequestBlock]) -> RequestBlock:
     first = requests[0]
     if len(requests) == 1:
         return first
-    places = {name: place for place, name in enumerate(first.instrument_names)}
+    code_of = {name: code for code, name in enumerate(first.instrument_names)}
     codes = []
     for request in requests:
         # Most callers name the same instruments: a comparison costs a tenth of the look-ups.
         if request.instrument_names == first.instrument_names:
             codes.append(request.instrument)
             continue
-        own = [places.setdefault(name, len(places)) for name in request.instrument_names]
+        own = [code_of.setdefault(name, len(code_of)) for name in request.instrument_names]
         # The code -1 of a position without a name finds the last entry.
         codes.append(np.array([*own, -1], dtype=np.int32)[request.instrument])
     sizes = np.concatenate([np.diff(request.offsets) for request in requests])
@@ -423,7 +423,7 @@ def merge_requests(requests: Sequence[RequestBlock]) -> RequestBlock:
         portfolio_ids=pa.concat_arrays([request.portfolio_ids for request in requests]),
         offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
         instrument=np.concatenate(codes),
-        instrument_names=list(places),
+        instrument_names=list(code_of),
         quantity=np.concatenate([request.quantity for request in requests]),
         cash=pa.concat_arrays([request.cash for request in requests]),
         nav=pa.concat_arrays([request.nav for request in requests]),

@@ -1,4 +1,4 @@
-"""Portfolio lookup: ids of live portfolios become portfolios, or rejections in their place."""
+"""Portfolio lookup: ids of live portfolios become portfolios, or rejections at their index."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class FoundPortfolios:
     """The portfolios of one call, and the ids that are rejected."""
 
     portfolios: Sequence[Portfolio]
-    #: id and error by place in the call, in ascending order
+    #: id and error by index in the call, in ascending order
     rejected: Mapping[int, tuple[str, RequestError]]
 
     @property
@@ -48,16 +48,16 @@ class FoundPortfolios:
         return self.portfolios
 
     def merge_reports(self, reports: list[RiskReport]) -> list[RiskReport]:
-        """Return the reports of the portfolios with those of the rejected ids in their places."""
+        """Return the reports of the portfolios with those of the rejected ids at their indices."""
         if not self.rejected:
             return reports
         merged = list(reports)
-        for place, (portfolio_id, error) in self.rejected.items():
-            merged.insert(place, _rejection(portfolio_id, error))
+        for index, (portfolio_id, error) in self.rejected.items():
+            merged.insert(index, _rejection(portfolio_id, error))
         return merged
 
     def merge_rows(self, table: pa.Table) -> pa.Table:
-        """Return a row per portfolio with rows for the rejected ids in their places."""
+        """Return a row per portfolio with rows for the rejected ids at their indices."""
         if not self.rejected:
             return table
         n_found, n_rejected = len(table), len(self.rejected)
@@ -93,15 +93,15 @@ def find_portfolios(
     held = dict(zip(ids, load(ids), strict=True)) if ids else {}
     found: list[Portfolio] = []
     rejected: dict[int, tuple[str, RequestError]] = {}
-    for place, item in enumerate(items):
+    for index, item in enumerate(items):
         if isinstance(item, Portfolio):
             found.append(item)
             continue
         portfolio = held[item]
         if portfolio is None:
-            rejected[place] = item, unknown(item)
+            rejected[index] = item, unknown(item)
         elif (portfolio.version or 0) < (min_version or 0):
-            rejected[place] = item, _stale(portfolio, min_version)
+            rejected[index] = item, _stale(portfolio, min_version)
         else:
             found.append(portfolio)
     return FoundPortfolios(found, rejected)
@@ -146,13 +146,13 @@ def _require_items(portfolios: Iterable[Portfolio | str]) -> list[Portfolio | st
             f"{type(portfolios).__name__} is not a list of portfolios.", field="portfolios"
         )
     items = list(portfolios)
-    for place, item in enumerate(items):
+    for index, item in enumerate(items):
         if isinstance(item, Portfolio) or (isinstance(item, str) and is_name(item)):
             continue
         found = "a text that is not an id" if isinstance(item, str) else type(item).__name__
         raise InvalidPortfolioError(
             f"Expected a Portfolio or the id of a live one, found {found}.",
-            field=f"portfolios[{place}]",
+            field=f"portfolios[{index}]",
         )
     return items
 

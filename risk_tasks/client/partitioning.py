@@ -53,7 +53,7 @@ class Block(NamedTuple):
 class Partition:
     """The blocks of a request.
 
-    `order` (P,) holds for each portfolio of the request its place among those of all blocks; None
+    `order` (P,) holds for each portfolio of the request its index among those of all blocks; None
     if the blocks keep the order of the request.
     """
 

@@ -39,58 +39,62 @@ class Grouping:
     order: npt.NDArray[np.int64] | None
 
 
-def as_table(source: Any, place: str) -> pa.Table:
+def as_table(source: Any, table_name: str) -> pa.Table:
     """Return any object with the Arrow interface as a table; raises `InvalidTableError`."""
     try:
         return source if isinstance(source, pa.Table) else pa.table(source)
     except (TypeError, ValueError, pa.ArrowException) as error:
         raise InvalidTableError(
             f"Not an Arrow table: {error}.",
-            field=place,
+            field=table_name,
             remedy="Give a pyarrow, polars, pandas or DuckDB table.",
         ) from error
 
 
-def numbers(table: pa.Table, name: str, place: str) -> pa.DoubleArray:
+def numbers(table: pa.Table, name: str, table_name: str) -> pa.DoubleArray:
     """Return a column as float64."""
-    column = _column(table, name, place)
+    column = _column(table, name, table_name)
     if pa.types.is_boolean(column.type):
-        raise InvalidTableError("The column holds booleans, not numbers.", field=f"{place}.{name}")
+        raise InvalidTableError(
+            "The column holds booleans, not numbers.", field=f"{table_name}.{name}"
+        )
     try:
         return _one_chunk(column if column.type == _FLOAT else column.cast(_FLOAT))
     except pa.ArrowException as error:
         raise InvalidTableError(
-            f"The column does not hold numbers: {error}.", field=f"{place}.{name}"
+            f"The column does not hold numbers: {error}.", field=f"{table_name}.{name}"
         ) from error
 
 
-def texts(table: pa.Table, name: str, place: str) -> pa.StringArray:
+def texts(table: pa.Table, name: str, table_name: str) -> pa.StringArray:
     """Return a column of texts, plain or dictionary-encoded."""
-    words, indices = _encoded(_one_column(table, name, place), name, place)
+    words, indices = _encoded(_one_column(table, name, table_name), name, table_name)
     return words.take(indices)
 
 
-def codes(table: pa.Table, name: str, place: str) -> tuple[pa.StringArray, npt.NDArray[np.int32]]:
+def codes(
+    table: pa.Table, name: str, table_name: str
+) -> tuple[pa.StringArray, npt.NDArray[np.int32]]:
     """Return the distinct texts of a column, and the code of each row among them, -1 for null."""
-    words, indices = _encoded(_one_column(table, name, place), name, place)
+    words, indices = _encoded(_one_column(table, name, table_name), name, table_name)
     return _distinct(words, codes_of(indices))
 
 
-def grouping(table: pa.Table, name: str, place: str) -> Grouping:
+def grouping(table: pa.Table, name: str, table_name: str) -> Grouping:
     """Group the rows of a column without nulls by text.
 
     Each row is compared with the next; only one row of each run of equal texts is looked up.
     """
-    column = _one_column(table, name, place)
+    column = _one_column(table, name, table_name)
     starts = _run_starts(column)
     if pa.types.is_dictionary(column.type):
-        words, indices = _encoded(column, name, place)
+        words, indices = _encoded(column, name, table_name)
         distinct, head_codes = _distinct(words, codes_of(indices)[starts])
     else:
-        words, indices = _encoded(column.take(pa.array(starts)), name, place)
+        words, indices = _encoded(column.take(pa.array(starts)), name, table_name)
         distinct, head_codes = _distinct(words, codes_of(indices))
     if (head_codes < 0).any():
-        raise _missing(place, name, int(starts[np.argmax(head_codes < 0)]))
+        raise _missing(table_name, name, int(starts[np.argmax(head_codes < 0)]))
     lengths = np.diff(np.append(starts, len(column)))
     if np.array_equal(head_codes, np.arange(len(distinct))):
         return Grouping(distinct, lengths, None)
@@ -113,17 +117,17 @@ def stable_order(ranks: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
     return order
 
 
-def _missing(place: str, name: str, row: int) -> InvalidTableError:
+def _missing(table_name: str, name: str, row: int) -> InvalidTableError:
     return InvalidTableError(
-        f"Row {row} has no {name}.", field=f"{place}.{name}", remedy="Fill it in."
+        f"Row {row} has no {name}.", field=f"{table_name}.{name}", remedy="Fill it in."
     )
 
 
-def _column(table: pa.Table, name: str, place: str) -> pa.ChunkedArray:
+def _column(table: pa.Table, name: str, table_name: str) -> pa.ChunkedArray:
     if table.column_names.count(name) != 1:
         raise InvalidTableError(
             f"Expected one column {name}, found {table.column_names.count(name)}.",
-            field=f"{place}.{name}",
+            field=f"{table_name}.{name}",
         )
     return table[name]
 
@@ -132,18 +136,18 @@ def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _one_column(table: pa.Table, name: str, place: str) -> pa.Array:
+def _one_column(table: pa.Table, name: str, table_name: str) -> pa.Array:
     """Return a column of texts, plain or dictionary-encoded, as one array."""
-    column = _column(table, name, place)
+    column = _column(table, name, table_name)
     try:
         if pa.types.is_dictionary(column.type):
             return _one_chunk(column if column.num_chunks == 1 else column.unify_dictionaries())
         return _one_chunk(column if column.type == _TEXT else column.cast(_TEXT))
     except pa.ArrowException as error:
-        raise _not_texts(error, name, place) from error
+        raise _not_texts(error, name, table_name) from error
 
 
-def _encoded(column: pa.Array, name: str, place: str) -> tuple[pa.StringArray, pa.Int32Array]:
+def _encoded(column: pa.Array, name: str, table_name: str) -> tuple[pa.StringArray, pa.Int32Array]:
     """Return valid texts, which may repeat, and the index of each row among them, or null."""
     try:
         if not pa.types.is_dictionary(column.type):
@@ -153,11 +157,13 @@ def _encoded(column: pa.Array, name: str, place: str) -> tuple[pa.StringArray, p
         words.validate(full=True)
         return words, indices if indices.type == _CODE else indices.cast(_CODE)
     except pa.ArrowException as error:
-        raise _not_texts(error, name, place) from error
+        raise _not_texts(error, name, table_name) from error
 
 
-def _not_texts(error: pa.ArrowException, name: str, place: str) -> InvalidTableError:
-    return InvalidTableError(f"The column does not hold texts: {error}.", field=f"{place}.{name}")
+def _not_texts(error: pa.ArrowException, name: str, table_name: str) -> InvalidTableError:
+    return InvalidTableError(
+        f"The column does not hold texts: {error}.", field=f"{table_name}.{name}"
+    )
 
 
 def _distinct(

@@ -91,10 +91,10 @@ def _next(source: pa.NativeFile) -> pa.Message | None:
 def _is_compressed(metadata: bytes) -> bool:
     message = struct.unpack_from("<I", metadata, 0)[0]
     header = _table_at(metadata, message, _HEADER)
-    kind_place = _field(metadata, message, _TYPE)
-    if header is None or kind_place is None:
+    kind_offset = _field(metadata, message, _TYPE)
+    if header is None or kind_offset is None:
         return True  # not written by Arrow
-    if metadata[kind_place] == _DICTIONARY_BATCH:
+    if metadata[kind_offset] == _DICTIONARY_BATCH:
         header = _table_at(metadata, header, _DATA)
         if header is None:
             return True
@@ -103,8 +103,8 @@ def _is_compressed(metadata: bytes) -> bool:
 
 def _table_at(data: bytes, table: int, number: int) -> int | None:
     """Return the offset of the table that field `number` refers to, None if it is absent."""
-    place = _field(data, table, number)
-    return None if place is None else place + int(struct.unpack_from("<I", data, place)[0])
+    offset = _field(data, table, number)
+    return None if offset is None else offset + int(struct.unpack_from("<I", data, offset)[0])
 
 
 def _field(data: bytes, table: int, number: int) -> int | None:

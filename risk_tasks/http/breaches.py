@@ -39,14 +39,14 @@ _COMMENT = ": nothing has changed\n\n"
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _MEDIA_TYPE = "text/event-stream"
 LAST_HEADER = "Last-Event-ID"
-_PLACE = "[0-9]{1,20}(-[0-9]{1,20})?"
+_POSITION = "[0-9]{1,20}(-[0-9]{1,20})?"
 _PARAMETERS = (
     Parameter(
         "since",
         "query",
         "Start after this id, which is also the start of a new group; `0`: all stored changes; "
         "`$`: later changes only.",
-        {"type": "string", "pattern": rf"^(\$|{_PLACE})$", "default": "$"},
+        {"type": "string", "pattern": rf"^(\$|{_POSITION})$", "default": "$"},
     ),
     Parameter(
         "group",
@@ -67,11 +67,11 @@ _PARAMETERS = (
         "its share.",
         {
             "type": "string",
-            "pattern": rf"^(\$|{_PLACE}(,{_PLACE}){{0,{MAX_PER_READ - 1}}})$",
+            "pattern": rf"^(\$|{_POSITION}(,{_POSITION}){{0,{MAX_PER_READ - 1}}})$",
         },
     ),
 )
-_QUERY = tuple(one.name for one in _PARAMETERS if one.place == "query")
+_QUERY = tuple(one.name for one in _PARAMETERS if one.location == "query")
 
 
 @operations.add(
@@ -115,7 +115,7 @@ async def get_breaches(gateway: Gateway, request: Request) -> Response:
 
 
 class EventSource:
-    """Reads all changes after a place and formats them as server-sent events."""
+    """Reads all changes after a position and formats them as server-sent events."""
 
     #: whether the stream ends after its first text
     ends_after_text = False
@@ -141,7 +141,7 @@ class EventSource:
 
     def preamble(self) -> str:
         """Return the start of the stream."""
-        # The place: a client that reconnects before the first event misses no change.
+        # The position: a client that reconnects before the first event misses no change.
         return f"retry: {_RECONNECT_MS}\nid: {self.changes.start_position}\n\n"
 
     async def _read(self, timeout_s: float) -> str:
@@ -251,7 +251,7 @@ def _open(risk: AsyncRiskClient, request: Request) -> EventSource:
     query, last = request.query_params, request.headers.get(LAST_HEADER)
     unknown = set(query) - set(_QUERY)
     if unknown:
-        # Ignoring a mistyped name would silently start the stream at another place.
+        # Ignoring a mistyped name would silently start the stream at another position.
         raise RequestError(
             f"Unknown query parameter {min(unknown)[:100]!r}: expected {', '.join(_QUERY)}.",
             field="query",
@@ -266,11 +266,11 @@ def _open(risk: AsyncRiskClient, request: Request) -> EventSource:
 
 def _read_share(last: str | None) -> list[str]:
     """Return the ids that a reader acknowledges. Raises `InvalidSettingsError` for invalid ids."""
-    places = last.split(",") if last else []
-    if len(places) > MAX_PER_READ or not all(map(is_position, places)):
+    positions = last.split(",") if last else []
+    if len(positions) > MAX_PER_READ or not all(map(is_position, positions)):
         raise InvalidSettingsError(
             f"{LAST_HEADER} is {str(last)[:100]!r}: expected the last id of a share.",
             field=LAST_HEADER,
             remedy="Send the last id as it was received, or no id.",
         )
-    return places
+    return positions

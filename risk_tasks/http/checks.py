@@ -308,16 +308,16 @@ def _read_documents(body: bytes) -> tuple[list[Portfolio | str], Options]:
         "explain": document.explain,
         "min_version": document.min_version,
     }
-    return [_portfolio(place, one) for place, one in enumerate(document.portfolios)], options
+    return [_portfolio(index, one) for index, one in enumerate(document.portfolios)], options
 
 
-def _portfolio(place: int, document: PortfolioDocument | str) -> Portfolio | str:
+def _portfolio(index: int, document: PortfolioDocument | str) -> Portfolio | str:
     if isinstance(document, str):
         return document
     try:
         return read_portfolio(document)
     except InvalidPortfolioError as error:
-        error.field = f"portfolios[{place}].{error.field}"
+        error.field = f"portfolios[{index}].{error.field}"
         raise
 
 

@@ -50,10 +50,10 @@ _PROBLEM_EXAMPLE = {
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter beside the body; `place` is path, query or header."""
+    """A parameter beside the body; `location` is path, query or header."""
 
     name: str
-    place: str
+    location: str
     description: str
     schema: Schema
 
@@ -154,9 +154,9 @@ def _operation(operation: Operation, with_tokens: bool) -> Schema:
         described["parameters"] = [
             {
                 "name": one.name,
-                "in": one.place,
+                "in": one.location,
                 "description": one.description,
-                "required": one.place == "path",
+                "required": one.location == "path",
                 "schema": one.schema,
             }
             for one in operation.parameters

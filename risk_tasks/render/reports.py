@@ -109,8 +109,8 @@ def _explain(report: RiskReport) -> Iterator[Text]:
     head = Text.assemble((report.portfolio_id, "bold"), "  ", _decision(report))
     yield head
     if report.error is not None:
-        place = f"{report.error.field}: " if report.error.field else ""
-        yield Text(f"  {place}{report.error.message} {report.error.remedy or ''}")
+        field = f"{report.error.field}: " if report.error.field else ""
+        yield Text(f"  {field}{report.error.message} {report.error.remedy or ''}")
     for breach in report.breaches:
         yield from _breach_lines(breach)
     for gap in report.not_evaluated:
@@ -233,8 +233,8 @@ def backtest_tables(reports: Sequence[BacktestReport], window: int, as_of: datet
 def _backtest_pieces(report: BacktestReport) -> Iterator[RenderableType]:
     yield Text(report.portfolio_id, style="bold")
     if report.error is not None:
-        place = f"{report.error.field}: " if report.error.field else ""
-        yield Text(f"{place}{report.error.message} {report.error.remedy or ''}")
+        field = f"{report.error.field}: " if report.error.field else ""
+        yield Text(f"{field}{report.error.message} {report.error.remedy or ''}")
         return
     yield _backtest_table(report.backtests)
     for one in report.backtests:

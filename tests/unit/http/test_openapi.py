@@ -62,7 +62,7 @@ def test_operations_have_unique_ids_and_declare_roles_and_path_parameters():
         assert ("security" in described) == bool(one.roles)
         assert ("401" in described["responses"]) == bool(one.roles)
         in_path = set(re.findall(r"{(\w+)}", one.path))
-        assert in_path == {each.name for each in one.parameters if each.place == "path"}
+        assert in_path == {each.name for each in one.parameters if each.location == "path"}
     assert {role for one in OPERATIONS for role in one.roles} == set(Role)
 
 
