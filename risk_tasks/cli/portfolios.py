@@ -47,7 +47,7 @@ def set_portfolios(
     ],
     holdings: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[INSTRUMENT=QUANTITY]...", help="Positions of portfolio ID."),
+        typer.Argument(metavar="INSTRUMENT=QUANTITY", help="Positions of portfolio ID."),
     ] = None,
     cash: Annotated[
         float | None, typer.Option(help="Cash of portfolio ID, in base currency.")
@@ -63,7 +63,7 @@ def set_portfolios(
     broker_url: BrokerUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create or replace the portfolios of a file, or one that is written out."""
+    """Create or replace the portfolios of file BOOK, or portfolio ID with these positions."""
     if holdings:
         quantities = _numbers(holdings, "positions")
         tags = dict(_pair(one, "tag") for one in tag or ())
@@ -90,7 +90,7 @@ def set_portfolios(
 def change_positions(
     portfolio_id: Id,
     deltas: Annotated[
-        list[str], typer.Argument(metavar="INSTRUMENT=DELTA...", help="Signed changes.")
+        list[str], typer.Argument(metavar="INSTRUMENT=DELTA", help="Signed changes.")
     ],
     event_id: EventId = None,
     broker_url: BrokerUrl = None,
@@ -114,7 +114,7 @@ def show_portfolio(portfolio_id: Id, broker_url: BrokerUrl = None, as_json: AsJs
 
 @positions.command("remove")
 def remove_portfolios(
-    portfolio_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Live portfolios.")],
+    portfolio_ids: Annotated[list[str], typer.Argument(metavar="ID", help="Live portfolios.")],
     broker_url: BrokerUrl = None,
     as_json: AsJson = False,
 ) -> None:
