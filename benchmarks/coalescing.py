@@ -15,8 +15,8 @@ from benchmarks import inputs
 from benchmarks.load.books import shares
 from benchmarks.output import print_percentiles, write
 from risk_tasks.client import RiskClient
+from risk_tasks.client.answers import Decode, Result
 from risk_tasks.client.coalescing import ThreadCoalescer
-from risk_tasks.client.connection import Decode, Result
 from risk_tasks.client.options import CallOptions
 from risk_tasks.embedding import FleetPlan, running_fleet
 from risk_tasks.wire.request import RequestBlock

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,11 @@ from risk_tasks.wire.reports import reports
 
 #: `order[i]` (P,) is the index among the answers of the caller's portfolio i; None: the same order
 Order = npt.NDArray[np.int64] | None
+
+Result = TypeVar("Result")
+
+#: ids and answers in the order of the blocks, and the permutation to that of the caller -> a result
+Decode = Callable[[pa.StringArray, Iterable[AnswerBlock], Order], Result]
 
 _STATUS = (ReportStatus.OK, ReportStatus.ERROR)
 
@@ -40,11 +46,6 @@ class Tables:
         return Tables(own, self.breaches.slice(n_before, n_own))
 
 
-#: the ids and the answers, both in the order of the blocks -> the result of a call
-DecodeReports = Callable[[pa.StringArray, Iterable[AnswerBlock], Order], list[RiskReport]]
-DecodeTables = Callable[[pa.StringArray, Iterable[AnswerBlock], Order], Tables]
-
-
 def decode_reports(
     ids: pa.StringArray, answers: Iterable[AnswerBlock], order: Order = None
 ) -> list[RiskReport]:
@@ -53,7 +54,7 @@ def decode_reports(
     return found if order is None else [found[index] for index in order.tolist()]
 
 
-def decode_tables(names: Sequence[MeasureName], *, with_breaches: bool) -> DecodeTables:
+def decode_tables(names: Sequence[MeasureName], *, with_breaches: bool) -> Decode[Tables]:
     """Return a function that makes tables of answers while these arrive."""
 
     def decode(ids: pa.StringArray, answers: Iterable[AnswerBlock], order: Order = None) -> Tables:

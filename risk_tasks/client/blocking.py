@@ -11,11 +11,11 @@ from typing import Any, Literal, Self, Unpack, overload
 
 import pyarrow as pa
 
-from risk_tasks.client.answers import Tables, decode_reports, decode_tables
+from risk_tasks.client.answers import Decode, Result, Tables, decode_reports, decode_tables
 from risk_tasks.client.breach_stream import LimitChangeReader, LimitChanges
 from risk_tasks.client.check_ids import CheckId
 from risk_tasks.client.coalescing import ThreadCoalescer
-from risk_tasks.client.connection import Connection, Decode, Result
+from risk_tasks.client.connection import Connection
 from risk_tasks.client.lookup import (
     FoundPortfolios,
     find_portfolios,

@@ -20,8 +20,9 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import pyarrow as pa
 
+from risk_tasks.client.answers import Decode, Result
 from risk_tasks.client.check_ids import CheckId
-from risk_tasks.client.connection import Connection, Decode, SentCall, timeout_error
+from risk_tasks.client.connection import Connection, SentCall, timeout_error
 from risk_tasks.client.options import CallOptions
 from risk_tasks.client.partitioning import request_size
 from risk_tasks.client.replies import closed_error
@@ -39,7 +40,6 @@ from risk_tasks.wire.request import RequestBlock
 
 Item = TypeVar("Item")
 Payload = TypeVar("Payload")
-Result = TypeVar("Result")
 
 _MAX_WAIT_S = 0.05
 

@@ -7,11 +7,10 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import pyarrow as pa
 import redis
@@ -19,7 +18,7 @@ from tenacity import Retrying, retry_if_exception_type, wait_fixed
 
 from risk_tasks.broker.blocks import BlockBroker, StampRequest
 from risk_tasks.broker.envelope import block_summary
-from risk_tasks.client.answers import Order
+from risk_tasks.client.answers import Decode, Result
 from risk_tasks.client.check_ids import CheckId
 from risk_tasks.client.options import CallOptions
 from risk_tasks.client.partitioning import BlockSizer, Partition, ShardRouter, partition
@@ -35,11 +34,6 @@ from risk_tasks.store.results import ResultStore
 from risk_tasks.store.shards import ShardStore
 from risk_tasks.wire.answer import AnswerBlock, decode_answer
 from risk_tasks.wire.request import RequestBlock, encode_request
-
-Result = TypeVar("Result")
-
-#: ids and answers in the order of the blocks, and the permutation to that of the caller -> a result
-Decode = Callable[[pa.StringArray, Iterable[AnswerBlock], Order], Result]
 
 #: the pause of a call that waits for room in its lane
 _ROOM_PAUSE_S = 0.02
