@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.metadata import version
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -202,9 +203,7 @@ def _ref(name: str) -> Schema:
 
 
 def _schemas(operations: Iterable[Operation]) -> Schema:
-    kinds = dict.fromkeys(_REFERENCED)
-    for operation in operations:
-        kinds |= dict.fromkeys(_kinds(operation))
+    kinds = dict.fromkeys(chain(_REFERENCED, *map(_kinds, operations)))
     _, found = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     schemas: Schema = _public(found)
     schemas["RiskReport"] = _report(schemas["RiskReport"])
