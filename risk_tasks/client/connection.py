@@ -21,7 +21,7 @@ from risk_tasks.broker.envelope import block_summary
 from risk_tasks.client.answers import Decode, Result
 from risk_tasks.client.check_ids import CheckId
 from risk_tasks.client.options import CallOptions
-from risk_tasks.client.partitioning import BlockSizer, Partition, ShardRouter, partition
+from risk_tasks.client.partitioning import Block, BlockSizer, Partition, ShardRouter, partition
 from risk_tasks.client.replies import ReplyReader
 from risk_tasks.client.table_input import LONG_ROWS
 from risk_tasks.connection import connect
@@ -43,7 +43,7 @@ log = logging.getLogger("risk_tasks")
 
 @dataclass(frozen=True, slots=True)
 class SentCall:
-    """A call whose blocks are in their lane, and the futures of their answers."""
+    """A call whose blocks go to their lane, and the futures of the answers that it waits for."""
 
     check_id: CheckId
     request: RequestBlock
@@ -120,7 +120,7 @@ class Connection:
         futures = [self._replies.expect(block_id) for block_id in check_id.block_ids()]
         sent = SentCall(check_id, request, options, parts, futures, started)
         try:
-            self._enqueue(parts, check_id, options, self._client_id, wait_for_room=wait_for_room)
+            self._enqueue(sent, self._client_id, wait_for_room=wait_for_room)
         except BaseException:
             self.forget(sent)
             raise
@@ -158,10 +158,11 @@ class Connection:
 
     def submit(self, request: RequestBlock, options: CallOptions) -> CheckId:
         """Enqueue a request and return the id by which its answers are read."""
+        started = time.monotonic()
         parts = self._partition(request, options, None, keep_order=True)
-        check_id = self._next_id(parts)
-        self._enqueue(parts, check_id, options, "", wait_for_room=False)
-        return check_id
+        sent = SentCall(self._next_id(parts), request, options, parts, (), started)
+        self._enqueue(sent, "", wait_for_room=False)
+        return sent.check_id
 
     def close(self) -> None:
         self._replies.close()
@@ -213,44 +214,45 @@ class Connection:
     def _next_id(self, parts: Partition) -> CheckId:
         return CheckId(f"{self._client_id}.{next(self._numbers)}", len(parts.blocks))
 
-    def _enqueue(
-        self,
-        parts: Partition,
-        check_id: CheckId,
-        options: CallOptions,
-        client_id: str,
-        *,
-        wait_for_room: bool,
-    ) -> None:
+    def _enqueue(self, call: SentCall, client_id: str, *, wait_for_room: bool) -> None:
         """Enqueue all blocks under one market, and under one version of each limit set.
 
         A call that is larger than its lane or its quota waits until its own blocks make room; one
-        that is refused at its first block is refused at once.
+        that is refused at its first block is refused at once. No block may start after the timeout
+        of the call.
         """
+        options, give_up_at = call.options, call.started + call.options.timeout_s
         market, versions = options.stamp.market, dict[StampRequest, str]()
-        enqueue = enqueue_later = self._broker.enqueue
-        if wait_for_room and check_id.n_blocks > 1:
-            enqueue_later = _retry_while_full(time.monotonic() + options.timeout_s).wraps(enqueue)
-        blocks = zip(check_id.block_ids(), parts.blocks, strict=True)
-        for block_id, (request, stamp, shard) in blocks:
-            limits = versions.get(stamp, stamp.limits)
-            with self.cpu_lock(len(request.quantity)):
-                payload = encode_request(request)
-            accepted = enqueue(
+
+        def enqueue(block_id: str, block: Block, payload: bytes) -> None:
+            nonlocal market
+            accepted = self._broker.enqueue(
                 block_id,
                 payload,
                 client_id=client_id,
                 lane=options.lane,
-                n_checks=len(request),
-                timeout_s=options.timeout_s,
-                stamp=replace(stamp, market=market, limits=limits),
+                n_checks=len(block.request),
+                timeout_s=max(0.0, give_up_at - time.monotonic()),
+                stamp=replace(
+                    block.stamp,
+                    market=market,
+                    limits=versions.get(block.stamp, block.stamp.limits),
+                ),
                 quota_name=self._quota_name,
-                summary=block_summary(options.lane, request.portfolio_ids),
-                shard=shard,
+                summary=block_summary(options.lane, block.request.portfolio_ids),
+                shard=block.shard,
             )
             self._router.set_n_shards(self._broker.n_shards)
-            market, versions[stamp] = accepted.market_id, accepted.limits_version
-            enqueue = enqueue_later
+            market, versions[block.stamp] = accepted.market_id, accepted.limits_version
+
+        enqueue_next = enqueue_later = enqueue
+        if wait_for_room and call.check_id.n_blocks > 1:
+            enqueue_later = _retry_while_full(give_up_at).wraps(enqueue)
+        for block_id, block in zip(call.check_id.block_ids(), call.partition.blocks, strict=True):
+            with self.cpu_lock(len(block.request.quantity)):
+                payload = encode_request(block.request)
+            enqueue_next(block_id, block, payload)
+            enqueue_next = enqueue_later
 
     def _log_slow(self, check_id: CheckId, took_s: float, answers: Sequence[AnswerBlock]) -> None:
         """Log and count a critical call above the threshold, with where the time went."""

@@ -11,7 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from risk_tasks import Portfolio, RiskClient
+from risk_tasks.client.check_ids import CheckId
 from risk_tasks.errors import TransportError
+from risk_tasks.keys import block_key
+from risk_tasks.wire.request import encode_request
 from tests.integration.support import environment, wait_until
 
 pytestmark = pytest.mark.integration
@@ -47,6 +50,21 @@ def test_closing_ends_the_wait_of_other_threads(server, clients):
             waiting.result(timeout=10)
 
     assert time.monotonic() - started < 3
+
+
+def test_the_time_before_a_block_is_sent_is_part_of_its_timeout(server, clients, monkeypatch):
+    """No worker starts a block whose caller no longer waits."""
+
+    def encode_slowly(request):
+        time.sleep(0.5)
+        return encode_request(request)
+
+    monkeypatch.setattr("risk_tasks.client.connection.encode_request", encode_slowly)
+    handle = clients(server.url, timeout_s=30).submit([ONE])
+
+    (block_id,) = CheckId.parse(handle.check_id).block_ids()
+    enqueued, deadline = server.client.hmget(block_key(block_id), "enqueued_ms", "deadline_ms")
+    assert 0 < int(deadline) - int(enqueued) <= 29_500
 
 
 def test_a_call_that_starts_while_the_client_closes_raises_at_once(server, clients, monkeypatch):
