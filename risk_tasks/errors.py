@@ -230,9 +230,9 @@ class WireError(RiskTasksError):
 
 
 class DecodeError(WireError):
-    """A message cannot be decoded.
+    """A message or stored content cannot be decoded.
 
-    Only RiskClient and `risk_tasks.signature` may write to these queues.
+    Only risk-tasks may write blocks, answers and keys that start with `risk:`.
     """
 
     code = "undecodable"

@@ -51,7 +51,7 @@ def ask(app) -> Callable[..., dict[str, Any]]:
 
 
 def as_document(report: risk_tasks.RiskReport) -> dict[str, Any]:
-    """Return the part of a report that must equal the other door's to the bit."""
+    """Return the part of a report that must equal that of the client to the bit."""
     return json.loads(
         json.dumps(
             {

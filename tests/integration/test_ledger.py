@@ -151,7 +151,7 @@ def test_messages_with_any_json_spacing_are_found_in_a_lane(server, broker, hand
 
 
 def test_the_blocks_of_a_dead_worker_are_requeued_first(server, broker, hand):
-    """They are as if not started, ahead of those that wait; one look handles a hundred blocks."""
+    """They are as if not started, ahead of those that wait; one round handles a hundred blocks."""
     held = [send(broker) for _ in range(120)]
     waiting = send(broker)
     for block_id in held:
@@ -382,7 +382,7 @@ def test_an_unknown_dead_letter_is_refused(server):
 
 
 def test_the_bytes_of_dead_letters_are_those_of_payload_and_message(server, broker, hand):
-    """Dropping or replaying a letter releases them."""
+    """Removing or replaying a letter releases them."""
     dead = [send(broker) for _ in range(2)]
     for block_id in dead:
         kill(server, broker, hand, block_id)
@@ -566,7 +566,7 @@ def test_commands_set_list_and_remove_quotas(server):
 
 
 def test_a_waiting_entry_without_a_block_is_removed(server, broker):
-    """Otherwise every look would read it again."""
+    """Otherwise every round would read it again."""
     server.client.zadd(waiting_key(Lane.NORMAL), {"gone": server.now_ms() - 60_000})
 
     broker.reap()

@@ -210,7 +210,7 @@ class Live(RuleBasedStateMachine):
             self.look(name)
 
     def look(self, name: str) -> None:
-        """What is held is exact at any time."""
+        """The positions and the version are exact at any time."""
         found = self.portfolios.get(name)
         assert (dict(found.positions), found.version) == (self.held[name], self.versions[name])
 
@@ -256,7 +256,7 @@ class Live(RuleBasedStateMachine):
 
     @rule()
     def work(self) -> None:
-        """All goes well."""
+        """Collect, then fetch and record every block, without a fault."""
         self.collect()
         while self.redis.llen(Lane.BATCH.queue):
             self.fetch()

@@ -201,7 +201,7 @@ BAD_REQUESTS = {
     ],
 )
 def test_a_live_portfolio_without_its_attempt_is_refused(attempts):
-    """Its results could not be ordered."""
+    """Without a number, the results of its attempts could not be ordered."""
     kind = pa.struct([("version", pa.int64()), ("number", pa.int64())])
 
     with pytest.raises(DecodeError, match="has no attempt number"):
