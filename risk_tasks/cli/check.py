@@ -121,7 +121,7 @@ def check(
         typer.Option("--measure", "-m", help="A measure; repeatable; default: the standard set."),
     ] = None,
     confidence: Annotated[
-        str, typer.Option(help="The confidence of measures whose name has none.")
+        str, typer.Option(help="The confidence of measures without one in their name.")
     ] = "0.99",
     horizon_days: Annotated[int, typer.Option(min=1, help="Days ahead.")] = 1,
     horizon_rule: Annotated[
