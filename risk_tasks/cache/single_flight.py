@@ -121,17 +121,20 @@ class SingleFlight:
             return flight.found
 
     def reserve(self, keys: Iterable[bytes]) -> tuple[list[bytes], dict[bytes, Reservation]]:
-        """Reserve the keys that are free in this process; return them, and those of others."""
+        """Reserve the keys that are free in this process.
+
+        Returns them, and the reservations that other threads have of the rest.
+        """
         reserved: list[bytes] = []
-        beside: dict[bytes, Reservation] = {}
+        elsewhere: dict[bytes, Reservation] = {}
         with self._changed:
             for key in keys:
                 if key in self._reservations:
-                    beside[key] = self._reservations[key]
+                    elsewhere[key] = self._reservations[key]
                 else:
                     self._reservations[key] = Reservation()
                     reserved.append(key)
-        return reserved, beside
+        return reserved, elsewhere
 
     def end(self, values: Mapping[bytes, CachedValue | None]) -> None:
         """End reservations, and wake the threads that wait for them."""
@@ -150,26 +153,23 @@ class SingleFlight:
 class Flight:
     """The keys of one caller. Use it in a `with`, which releases what is not finished.
 
-    `mine` is for the caller to compute now, `found` has the values that are there.
+    `mine` is for the caller to compute now, `found` has the values that are there, and `missing`
+    is all the rest.
     """
 
     def __init__(self, flights: SingleFlight, keys: Iterable[bytes], lease_s: float) -> None:
         self.found: dict[bytes, bytes] = {}
         self.mine: list[bytes] = []
+        #: in the order of the caller; a dictionary, since a set has no order
+        self.missing = dict.fromkeys(keys)
         self._flights = flights
         self._lease_s = lease_s
         self._token = uuid.uuid4().bytes
-        self._missing = dict.fromkeys(keys)
-        #: keys that this flight has reserved: `mine`, and keys that it polls for the whole process
+        #: `mine`, and the missing keys that this flight polls for the whole process
         self._reserved: set[bytes] = set()
         #: missing keys that other threads of this process have reserved
-        self._beside: dict[bytes, Reservation] = {}
+        self._reserved_elsewhere: dict[bytes, Reservation] = {}
         self._waited_for: set[bytes] = set()
-
-    @property
-    def others(self) -> list[bytes]:
-        """The keys that are neither found nor for this caller to compute."""
-        return list(self._missing)
 
     def __enter__(self) -> Self:
         return self
@@ -185,17 +185,18 @@ class Flight:
 
     def take(self) -> None:
         """Claim what is free, and collect what has arrived; never waits."""
-        before = self._beside
-        new, self._beside = self._flights.reserve(self._missing.keys() - self._reserved)
+        before = self._reserved_elsewhere
+        new, self._reserved_elsewhere = self._flights.reserve(self.missing.keys() - self._reserved)
         self._reserved.update(new)
         self._receive({key: one.value for key, one in before.items()})
         # The thread that had reserved a key before may have left its value here.
-        self._receive(zip(new, self._flights.tiers.local.get_many(new), strict=True))
-        self._claim([key for key in self._missing if key in self._reserved])
+        local = self._flights.tiers.local.get_many(new)
+        self._receive(dict(zip(new, local, strict=True)))
+        self._claim([key for key in self.missing if key in self._reserved])
         if self.mine:
             # While this thread computes, other threads poll for the other keys.
             self._end(self._reserved.difference(self.mine))
-        waits = self._missing.keys() - self._waited_for
+        waits = self.missing.keys() - self._waited_for
         self._waited_for |= waits
         if waits:
             self._flights.counters.add(waits=len(waits))
@@ -210,10 +211,10 @@ class Flight:
         while True:
             self.take()
             now_s = clock()
-            if self.mine or not self._missing:
+            if self.mine or not self.missing:
                 return bool(self.mine)
             if now_s >= until_s:
-                self._flights.counters.add(late=len(self._missing))
+                self._flights.counters.add(late=len(self.missing))
                 self._end(self._reserved)
                 return False
             self._pause(now_s - started_s, until_s - now_s)
@@ -238,34 +239,31 @@ class Flight:
             if present:
                 # A damaged value is deleted by the look-up, and its key is free the next time.
                 values = self._flights.tiers.get_many(present, is_counted=False)
-                self._receive(zip(present, values, strict=True))
+                self._receive(dict(zip(present, values, strict=True)))
             keys = [key for key, claim in by_key.items() if claim is Claim.OURS]
             self._flights.counters.add(take_overs=len(self._waited_for.intersection(keys)))
         self.mine += keys
         for key in keys:
-            del self._missing[key]
+            del self.missing[key]
 
-    def _receive(
-        self,
-        values: Mapping[bytes, CachedValue | None] | Iterable[tuple[bytes, CachedValue | None]],
-    ) -> None:
-        arrived = {
-            key: value for key, value in dict(values).items() if value and key in self._missing
-        }
+    def _receive(self, values: Mapping[bytes, CachedValue | None]) -> None:
+        """Keep those of `values` that are present and still missing here."""
+        arrived = {key: one for key, one in values.items() if one and key in self.missing}
         if not arrived:
             return
         for key in arrived:
-            del self._missing[key]
-            self._beside.pop(key, None)
-        self.found |= {key: value.value for key, value in arrived.items()}
+            del self.missing[key]
+            self._reserved_elsewhere.pop(key, None)
+        self.found |= {key: one.value for key, one in arrived.items()}
         self._end(self._reserved.intersection(arrived), arrived)
         self._flights.counters.add(
-            arrivals=len(arrived), saved_s=sum(value.cost_s for value in arrived.values())
+            arrivals=len(arrived), saved_s=sum(one.cost_s for one in arrived.values())
         )
 
     def _end(
         self, keys: Iterable[bytes], values: Mapping[bytes, CachedValue] | None = None
     ) -> None:
+        """End reservations; those without a value in `values` are released."""
         ended = {key: (values or {}).get(key) for key in keys}
         self._reserved.difference_update(ended)
         if ended:
@@ -273,10 +271,10 @@ class Flight:
 
     def _pause(self, waited_s: float, left_s: float) -> None:
         """Wait for other threads, and for other processes only until the next poll."""
-        if len(self._beside) < len(self._missing):
+        if len(self._reserved_elsewhere) < len(self.missing):
             pause_s = min(max(waited_s / 10, _SHORTEST_PAUSE_S), _LONGEST_PAUSE_S)
             left_s = min(pause_s, left_s)
-        if self._beside:
-            self._flights.wait_for_any(self._beside.values(), left_s)
+        if self._reserved_elsewhere:
+            self._flights.wait_for_any(self._reserved_elsewhere.values(), left_s)
         else:
             self._flights.pause(left_s)

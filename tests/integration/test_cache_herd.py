@@ -94,7 +94,7 @@ def test_the_key_of_a_killed_process_is_free_within_its_lease(herd):
     waiter = herd.cache()
     with Flight(waiter.flights, [b"k"], 20) as flight:
         flight.take()
-        assert flight.others == [b"k"]
+        assert [*flight.missing] == [b"k"]
         holder.kill()
         holder.wait()
         killed_s = time.monotonic()
@@ -166,11 +166,11 @@ def test_a_lease_is_granted_again_to_its_holder(herd):
 
 def test_a_block_of_many_keys_is_claimed_and_released(herd, cache_server):
     """They are more than one script call takes."""
-    keys = [b"%d" % place for place in range(1_234)]
+    keys = [b"%d" % i for i in range(1_234)]
     one, two = herd.cache(), herd.cache()
     with start(one, keys, 30) as flight:
         assert flight.mine == keys
-        assert start(two, keys, 30).others == keys
+        assert [*start(two, keys, 30).missing] == keys
         flight.finish(values(dict.fromkeys(keys[::2], b"value"), 60))
 
         assert cache_server.client.keys(f"{herd.prefix}lease:*") == []

@@ -38,9 +38,9 @@ def test_each_key_is_computed_by_one_flight(one, two):
     """In the fleet, and among the threads of a process."""
     first, beside, remote = one.start(A, B), one.start(B, C), two.start(C, A)
 
-    assert (first.mine, first.others) == ([A, B], [])
-    assert (beside.mine, beside.others) == ([C], [B])
-    assert (remote.mine, sorted(remote.others)) == ([], [A, C])
+    assert (first.mine, [*first.missing]) == ([A, B], [])
+    assert (beside.mine, [*beside.missing]) == ([C], [B])
+    assert (remote.mine, sorted(remote.missing)) == ([], [A, C])
 
 
 def test_a_key_that_is_given_twice_is_computed_once(one):
@@ -71,7 +71,7 @@ def test_a_waiting_flight_takes_over_what_was_released(process, fleet, one, two)
         _ = 1 / 0
 
     assert waiter.wait(far(fleet))
-    assert (waiter.mine, waiter.others) == ([A], [])
+    assert (waiter.mine, [*waiter.missing]) == ([A], [])
     assert waiting.counters.snapshot().take_overs == 1
 
 
@@ -114,7 +114,7 @@ def test_a_flight_stops_waiting_at_its_deadline(process, fleet, one, two):
     until_s = fleet.clock() + (0 if process == "same" else 7)
 
     assert not waiter.wait(until_s)
-    assert (waiter.others, waiter.found) == ([A], {B: b"value"})
+    assert ([*waiter.missing], waiter.found) == ([A], {B: b"value"})
     assert fleet.clock() == until_s
     assert waiting.counters.snapshot().late == 1
 
@@ -136,7 +136,7 @@ def test_without_a_server_processes_do_not_wait_for_each_other(fleet, one, two):
     leader, other, beside = one.start(A), two.start(A), one.start(A)
 
     assert leader.mine == other.mine == [A]
-    assert beside.others == [A]
+    assert [*beside.missing] == [A]
 
 
 def test_without_a_server_a_process_computes_a_key_once(fleet, one):
@@ -185,7 +185,7 @@ def test_a_thread_that_computes_does_not_poll_for_others(fleet, one, two):
     """Another thread polls for the keys that it waits for."""
     remote = one.start(A)
     busy = two.start(A, B)
-    assert (busy.mine, busy.others) == ([B], [A])
+    assert (busy.mine, [*busy.missing]) == ([B], [A])
     idle = two.start(A)
     remote.finish(values({A: b"value"}, 60))
 
@@ -213,7 +213,7 @@ def test_a_value_that_arrived_since_the_look_up_is_found(fleet, one, two):
 
     for process in (one, two):
         flight = process.start(A)
-        assert (flight.found, flight.mine, flight.others) == ({A: b"value"}, [], [])
+        assert (flight.found, flight.mine, [*flight.missing]) == ({A: b"value"}, [], [])
     (held,) = two.tiers.local.get_many([A])
     assert held.value == b"value"
 
@@ -224,7 +224,7 @@ def test_a_key_whose_value_was_deleted_is_claimed_again(fleet, one, monkeypatch)
     shared = one.tiers.shared
     monkeypatch.setattr(shared, "get_many", lambda keys: [fleet.values.pop(A, None) and None])
     flight = one.start(A)
-    assert (flight.mine, flight.others) == ([], [A])
+    assert (flight.mine, [*flight.missing]) == ([], [A])
 
     assert flight.wait(far(fleet))
 

@@ -26,7 +26,7 @@ class Flights(RuleBasedStateMachine):
     @rule(process=st.integers(0, 1), keys=SOME_KEYS)
     def start(self, process: int, keys: list[bytes]) -> None:
         flight = self.processes[process].start(*keys, lease_s=1e9)
-        assert sorted([*flight.mine, *flight.others, *flight.found]) == sorted(keys)
+        assert sorted([*flight.mine, *flight.missing, *flight.found]) == sorted(keys)
         self.flights.append(flight)
 
     @precondition(lambda self: self.flights)
@@ -42,9 +42,9 @@ class Flights(RuleBasedStateMachine):
     @rule(pick=PICK)
     def wait(self, pick: int) -> None:
         flight = self.flights[pick % len(self.flights)]
-        had_others = set(flight.others)
+        had_others = set(flight.missing)
         assert flight.wait(self.fleet.clock()) == bool(flight.mine)
-        assert had_others <= {*flight.found, *flight.mine, *flight.others}
+        assert had_others <= {*flight.found, *flight.mine, *flight.missing}
 
     @precondition(lambda self: self.flights)
     @rule(pick=PICK)
