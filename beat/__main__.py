@@ -1,11 +1,11 @@
-"""`python -m beat`: one scheduler, set by RISK_TASKS_* and by the schedule beside this file."""
+"""`python -m beat`: one scheduler, configured by RISK_TASKS_* and by schedule.toml beside it."""
 
 import signal
 import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    # Until Celery takes the signal over there is nothing to finish.
+    # Before Celery handles the signal, there is nothing to finish.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     from risk_tasks.roles.scheduler import read_schedule, run_scheduler
     from risk_tasks.settings import Settings

@@ -1,4 +1,4 @@
-"""Calls of the cache server that fail soon and never raise: a server that is down is a miss."""
+"""Calls of the cache server: they fail soon and never raise, so a server that is down is a miss."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from risk_tasks.cache.counters import CacheCounters
 
 Answer = TypeVar("Answer")
 
-#: Together a connection and one answer take less than the 50 ms within which a cache that is down
-#: is a miss. The client of the cache does not retry.
+#: Their sum is below 50 ms, the time after which a cache that is down must be a miss. The client of
+#: the cache does not retry.
 CONNECT_TIMEOUT_S = 0.015
 ANSWER_TIMEOUT_S = 0.03
 
@@ -103,8 +103,8 @@ class CacheServer:
 class ServerClock:
     """The server's clock, at most one round trip slow, without a call for each reading.
 
-    Between readings this machine's monotonic clock is added. A server whose clock was set is
-    followed after `refresh_s`.
+    Between readings, the time that passes on this machine's monotonic clock is added. A change of
+    the server's clock is noticed after `refresh_s`.
     """
 
     def __init__(

@@ -158,7 +158,7 @@ class SharedTier:
         ]
 
     def set_many(self, values: Mapping[bytes, CachedValue]) -> None:
-        """Write `values`, a few hundred in a round trip; once in a while one more, for the time."""
+        """Write `values`, a few hundred in a round trip; sometimes one more, for the time."""
         if values:
             self._server.call(lambda client: self._write(client, values))
 

@@ -1,4 +1,4 @@
-"""Flower, read-only: its only effect is that workers publish events of their tasks."""
+"""Flower, read-only: its only effect is that workers publish the events of their tasks."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _site(app: Celery, options: Any, credentials: str) -> Any:
     from flower.views.monitor import Metrics
     from tornado.web import authenticated
 
-    class LockedMetrics(Metrics):
+    class AuthenticatedMetrics(Metrics):
         """Metrics contain names of workers and tasks: they need the password."""
 
         get = authenticated(Metrics.get)
@@ -84,7 +84,7 @@ def _site(app: Celery, options: Any, credentials: str) -> Any:
     options.max_tasks = _TASKS_HELD
     options.purge_offline_workers = 600
     web = Flower(capp=app, options=options, **site)
-    web.add_handlers(r".*", [(r"/metrics", LockedMetrics)])
+    web.add_handlers(r".*", [(r"/metrics", AuthenticatedMetrics)])
     return web
 
 

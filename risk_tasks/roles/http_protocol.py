@@ -26,7 +26,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self.transport = cast("asyncio.Transport", GatheredWrites(transport))
 
     def _should_upgrade(self) -> bool:
-        """Whether a request must wait to be parsed again; a CONNECT cannot be parsed otherwise."""
+        """Return whether the request is parsed again without its upgrade; a CONNECT cannot be."""
         return bool(self.parser.get_method() != b"CONNECT")
 
     def ignore_upgrade(self, rest: bytes) -> None:

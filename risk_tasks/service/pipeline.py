@@ -176,7 +176,7 @@ class Service:
 
 
 def _require_items(names: Iterable[MeasureName], market: MarketArrays) -> None:
-    """Raise for a requested item that the market lacks; that of a limit is only not evaluated."""
+    """Raise for a requested item that the market lacks; for a limit, it is only not evaluated."""
     for name in names:
         kind = name.definition.qualifier
         if kind is Qualifier.SCENARIO and name.item not in market.scenarios:

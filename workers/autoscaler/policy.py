@@ -17,7 +17,8 @@ from risk_tasks.queues import Lane
 
 #: from this share of busy time on, workers have no room for more work
 _FULL_SHARE = 0.9
-#: the busy share that remaining workers may reach: far below the other, so that they do not flap
+#: the busy share that the remaining workers may reach when one is removed: far below
+#: `_FULL_SHARE`, so that the number of workers does not oscillate
 _ROOMY_SHARE = 0.7
 #: no block may wait longer than this part of its target when a worker is removed
 _IDLE_PART = 0.5
@@ -33,11 +34,12 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The aims. `targets_s`: seconds within which the waiting work of a lane must be finished.
+    """The aims of scaling.
 
-    `up_factor`: the largest factor of one step up. `cooldown_s`: how long one worker must be
-    superfluous before it is removed. `settle_s`: how long a step up is given to show its effect,
-    where the waiting work does not itself tell how many workers are needed.
+    `targets_s`: seconds within which the waiting work of a lane must be finished. `up_factor`: the
+    largest factor of one step up. `cooldown_s`: how long one worker must be superfluous before it
+    is removed. `settle_s`: how long a step up is given to show its effect, before the age of a
+    block or the busy share may cause another one.
     """
 
     min_workers: int
@@ -50,11 +52,12 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signals:
-    """What was measured. Ages and work by lane; an empty lane has the age None.
+    """What was measured, by lane or over all workers.
 
-    `n_workers`: all workers; `n_ready`: those of them that serve. `work_s`: seconds of one thread
-    for all that waits or runs; None while the cost of a check is unknown. `busy_share`: of the
-    workers' threads, from 0 to 1; None where it was not measured. `busy_by_host`: the same by host.
+    `n_workers`: all workers; `n_ready`: those of them that serve. `oldest_age_s`: None for an empty
+    lane. `work_s`: seconds of one thread for all that waits or runs; None while the cost of a check
+    is unknown. `busy_share`: of the workers' threads, from 0 to 1; None where it was not measured.
+    `busy_by_host`: the same by host.
     """
 
     n_workers: int

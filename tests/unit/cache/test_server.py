@@ -65,7 +65,7 @@ def test_the_server_clock_advances_between_readings():
     assert server_clock.is_due()
 
 
-def test_a_server_whose_clock_was_set_back_is_followed():
+def test_the_server_clock_follows_a_server_that_is_set_back():
     server_clock = ServerClock(clock=Clock())
     server_clock.set((1_700_000_000, 0))
     server_clock.set((1_600_000_000, 0))

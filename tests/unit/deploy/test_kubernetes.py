@@ -27,15 +27,15 @@ def test_each_manifest_is_valid_and_has_no_unknown_field(name, version):
 
 
 def broken(name: str, *path: Any, value: object = None) -> dict[str, Any]:
-    """Return a manifest with one place changed, or taken out."""
+    """Return a manifest with one field changed or removed."""
     document = copy.deepcopy(ALL[name])
-    place = document
+    parent = document
     for step in path[:-1]:
-        place = place[step]
+        parent = parent[step]
     if value is None:
-        del place[path[-1]]
+        del parent[path[-1]]
     else:
-        place[path[-1]] = value
+        parent[path[-1]] = value
     return document
 
 
