@@ -82,6 +82,7 @@ _PATTERNS = {re.compile(pattern, re.IGNORECASE): advice for pattern, advice in D
 _SUFFIXES = (
     ".md",
     ".py",
+    ".json",
     ".lua",
     ".toml",
     ".yml",
@@ -96,6 +97,8 @@ _SKIPPED = re.compile(
     r"plain_english\.py$|\.lock$|^tests/vectors/|^risk_tasks/sample/LICENSE|requirements\.(in|txt)$"
 )
 _CODE = re.compile(r"`[^`]*`")
+#: what people read in a dashboard, an alert or a contract
+_LABELLED = re.compile(r'^\s*"?(?:title|description|summary)"?: "(.+)",?$')
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,9 @@ def _prose(path: str, source: str) -> Iterator[tuple[int, str]]:
     else:
         mark = "--" if path.endswith(".lua") else "#"
         for line, text in enumerate(source.splitlines(), start=1):
-            if mark in text:
+            if labelled := _LABELLED.match(text):
+                yield line, labelled[1]
+            elif mark in text:
                 yield line, text.split(mark, 1)[1]
 
 

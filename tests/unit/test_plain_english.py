@@ -54,6 +54,19 @@ def test_docstrings_comments_test_names_and_messages_are_checked(source: str) ->
 
 
 @pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("a.json", '  "title": "Whatever waits",'),
+        ("a.json", '  "description": "Whatever waits."'),
+        ("a.yml", '          summary: "Whatever waits."'),
+    ],
+)
+def test_titles_descriptions_and_summaries_are_checked(path: str, line: str) -> None:
+    """Of dashboards, alerts and contracts."""
+    assert _texts(path, f"{line}\n")
+
+
+@pytest.mark.parametrize(
     "sentence",
     [
         "There is no such measure.",
