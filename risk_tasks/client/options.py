@@ -95,11 +95,20 @@ def _read(
     timeout_s: float | None = None,
 ) -> CallOptions:
     if not (limits is None or isinstance(limits, LimitSet) or is_name(limits)):
-        raise InvalidLimitError("Give a LimitSet, or the name of a published one.", field="limits")
+        raise InvalidLimitError(
+            f"Expected a LimitSet or the name of a published one, found {limits!r:.80}.",
+            field="limits",
+        )
     if not (settings is None or isinstance(settings, MeasureSettings)):
-        raise InvalidSettingsError("Give MeasureSettings.", field="settings")
+        raise InvalidSettingsError(
+            f"Expected MeasureSettings, found {type(settings).__name__}.", field="settings"
+        )
     if not (market is None or is_name(market)):
-        raise InvalidSettingsError("Give the name or the id of a market.", field="market")
+        raise InvalidSettingsError(
+            f"Expected the name or the id of a market, found {market!r:.80}.",
+            field="market",
+            remedy="Give that of a published market, or None for the default.",
+        )
     inline = limits if isinstance(limits, LimitSet) else None
     terms = Terms(parse_measures(measures), settings or _DEFAULT_SETTINGS, inline, detail)
     stamp = StampRequest(

@@ -246,8 +246,10 @@ class _PortfolioTable:
             row = int(np.argmax(own.is_null().to_numpy(False)))
             raise _missing("portfolios", "portfolio_id", row)
         if len(own.unique()) != len(own):
+            words, counts = own.value_counts().flatten()
+            repeated = words.filter(pc.greater(counts, 1))[0].as_py()
             raise InvalidTableError(
-                "A portfolio has two rows.",
+                f"Portfolio {repeated!r:.80} has several rows: expected one.",
                 field="portfolios.portfolio_id",
                 remedy="Give each portfolio one row.",
             )

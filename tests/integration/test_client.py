@@ -239,6 +239,7 @@ BAD_ARGUMENTS = {
     "measures a number": ({"measures": 5}, RequestError, "measures"),
     "confidence": ({"measures": ["value_at_risk@99"]}, InvalidSettingsError, "measures"),
     "limits a number": ({"limits": 5}, InvalidLimitError, "limits"),
+    "limits empty": ({"limits": ""}, InvalidLimitError, "limits"),
     "settings a dict": ({"settings": {"confidence": "0.99"}}, InvalidSettingsError, "settings"),
     "market a number": ({"market": 5}, InvalidSettingsError, "market"),
     "market empty": ({"market": ""}, InvalidSettingsError, "market"),
@@ -263,7 +264,7 @@ def test_a_bad_argument_is_refused_before_anything_is_sent(server, arguments, er
     assert server.key_names() == set()
 
 
-def test_an_item_that_is_not_a_portfolio_is_refused_by_its_place(risk, book):
+def test_an_item_that_is_not_a_portfolio_is_refused_by_its_index(risk, book):
     with pytest.raises(InvalidPortfolioError) as caught:
         risk.check_many([book[0], {"id": "p", "positions": {}}])
 
