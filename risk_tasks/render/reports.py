@@ -19,6 +19,7 @@ from risk_tasks.model.report import (
     Headroom,
     LimitUse,
     MeasureStatus,
+    ReportError,
     RiskReport,
     Severity,
 )
@@ -109,12 +110,16 @@ def _explain(report: RiskReport) -> Iterator[Text]:
     head = Text.assemble((report.portfolio_id, "bold"), "  ", _decision(report))
     yield head
     if report.error is not None:
-        field = f"{report.error.field}: " if report.error.field else ""
-        yield Text(f"  {field}{report.error.message} {report.error.remedy or ''}")
+        yield Text(f"  {_error(report.error)}")
     for breach in report.breaches:
         yield from _breach_lines(breach)
     for gap in report.not_evaluated:
         yield Text(f"  {gap.limit} could not be evaluated: {words(gap.reason)}")
+
+
+def _error(error: ReportError) -> str:
+    field = f"{error.field}: " if error.field else ""
+    return f"{field}{error.message} {error.remedy or ''}"
 
 
 def _breach_lines(breach: Breach) -> Iterator[Text]:
@@ -233,8 +238,7 @@ def backtest_tables(reports: Sequence[BacktestReport], window: int, as_of: datet
 def _backtest_pieces(report: BacktestReport) -> Iterator[RenderableType]:
     yield Text(report.portfolio_id, style="bold")
     if report.error is not None:
-        field = f"{report.error.field}: " if report.error.field else ""
-        yield Text(f"{field}{report.error.message} {report.error.remedy or ''}")
+        yield Text(_error(report.error))
         return
     yield _backtest_table(report.backtests)
     for one in report.backtests:
