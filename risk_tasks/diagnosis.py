@@ -194,7 +194,7 @@ def _stranded(client: redis.Redis) -> Finding:
 
 
 def _beyond(client: redis.Redis) -> Iterator[str]:
-    """Return the keys of shards beyond the stored number of shards."""
+    """Yield the keys of shards beyond the stored number of shards."""
     n_shards = ShardStore(client).count()
     for lane in SHARDED_LANES:
         for key in map(text, client.scan_iter(match=f"{lane.queue}.*", count=1_000)):

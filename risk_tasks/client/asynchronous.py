@@ -82,7 +82,7 @@ class AsyncRiskClient:
             CoalescingPolicy(max_checks, max_wait_s)
         )
         self._sending = ThreadPoolExecutor(_N_SENDING_THREADS, thread_name_prefix="risk-tasks-send")
-        # Apart from these: a call holds its thread until it is answered.
+        # Not the sending threads: a call holds its thread until it is answered.
         self._calling = ThreadPoolExecutor(_N_CALLING_THREADS, thread_name_prefix="risk-tasks-call")
         self._timer: asyncio.TimerHandle | None = None
         self._exchanges: set[asyncio.Task[None]] = set()

@@ -15,7 +15,7 @@ __all__ = ["Fleet", "FleetPlan", "embedded", "running_fleet"]
 def embedded(
     workers: int = 1, *, concurrency: int = 1, timeout_s: float = 5.0
 ) -> Iterator[RiskClient]:
-    """Start a server and workers, yield a client, and stop all of it at the end.
+    """Start a server and workers, yield a client, and stop them at the end.
 
     ::
 

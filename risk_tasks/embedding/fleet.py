@@ -292,7 +292,7 @@ class Fleet:
 def running_fleet(
     plan: FleetPlan, url: str | None = None, stopped: threading.Event | None = None
 ) -> Iterator[Fleet]:
-    """Run `plan` with the server at `url`, by default a new one, and stop all of it at the end.
+    """Run `plan` with the server at `url`, by default a new one, and stop its processes at the end.
 
     Setting `stopped` ends the wait for roles that are starting. Raises `StartError` with the end of
     its log if a role does not start.

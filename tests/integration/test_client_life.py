@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 ONE = Portfolio("one", {"AAPL": 1.0})
 
 
-def test_a_closed_client_says_so(bare, clients, market):
+def test_a_closed_client_refuses_calls(bare, clients, market):
     """Its thread has ended."""
     before = set(threading.enumerate())
     risk = clients(bare.url, timeout_s=20)

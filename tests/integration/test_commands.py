@@ -183,8 +183,8 @@ def test_the_horizon_rule_is_applied(call, on_fleet, risk, book, rule):
     expected = risk.check_many(book, measures=["value_at_risk"], settings=settings)
     named = [] if rule is HorizonRule.SQRT_TIME else ["--horizon-rule", rule.value]
 
-    asked = ["check", sample.BOOKS, "-m", "value_at_risk", "--horizon-days", 10]
-    found = only_json(call(*asked, *named, "--json", *on_fleet))["reports"]
+    arguments = ["check", sample.BOOKS, "-m", "value_at_risk", "--horizon-days", 10]
+    found = only_json(call(*arguments, *named, "--json", *on_fleet))["reports"]
 
     assert [one["measures"]["value_at_risk"]["value"] for one in found] == [
         one.measures["value_at_risk"].value for one in expected
@@ -199,9 +199,9 @@ def test_the_horizon_rule_is_applied(call, on_fleet, risk, book, rule):
 def test_every_format_goes_to_standard_output_or_a_file(call, on_fleet, tmp_path, options, opening):
     """Both are equal apart from timings."""
     path = tmp_path / "out"
-    asked = ["check", sample.BOOKS, *SAMPLE_LIMITS, *options, *on_fleet]
+    arguments = ["check", sample.BOOKS, *SAMPLE_LIMITS, *options, *on_fleet]
 
-    printed, written = call(*asked), call(*asked, "-o", path)
+    printed, written = call(*arguments), call(*arguments, "-o", path)
 
     assert (printed.returncode, written.returncode) == (0, 0)
     assert (printed.stderr, written.stdout, written.stderr) == ("", "", "")
@@ -323,10 +323,10 @@ def test_an_unreachable_broker_is_an_error_of_two_lines(call):
     """Also with its URL in the environment."""
     away = "redis://127.0.0.1:1/0"
 
-    asked = command("check", sample.BOOKS, "--broker-url", away)
+    checked = command("check", sample.BOOKS, "--broker-url", away)
     listed = call("market", "list", RISK_TASKS_BROKER_URL=away)
 
-    for done in (asked, listed):
+    for done in (checked, listed):
         assert_two_lines(done, "127.0.0.1:1 does not answer")
 
 
@@ -484,10 +484,10 @@ def test_shells_complete_commands_and_options(shell, tmp_path):
         return done.stdout
 
     assert "risk-tasks" in run("--show-completion", shell)
-    asked = {
+    words = {
         "COMP_WORDS": "risk-tasks status --js",
         "COMP_CWORD": "2",
         "_TYPER_COMPLETE_ARGS": "risk-tasks status --js",
         "_TYPER_COMPLETE_FISH_ACTION": "get-args",
     }
-    assert "--json" in run(_RISK_TASKS_COMPLETE=f"complete_{shell}", **asked)
+    assert "--json" in run(_RISK_TASKS_COMPLETE=f"complete_{shell}", **words)

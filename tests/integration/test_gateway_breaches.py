@@ -98,7 +98,7 @@ def test_a_reader_that_reconnects_before_the_first_event_misses_nothing(
         wait_until(lambda: n_streams(served.url) == 0, 10, "the streams to close")
 
 
-def test_an_invalid_or_trimmed_place_is_a_problem(server, clients, worker, tmp_path):
+def test_an_invalid_or_trimmed_position_is_a_problem(server, clients, worker, tmp_path):
     client = clients(server.url)
     client.set_portfolio(Portfolio("p", {"A": 1.0}))
     with gateway(server.url, tmp_path) as served, served.client() as http:

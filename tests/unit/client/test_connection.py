@@ -143,7 +143,7 @@ def test_making_a_client_sends_nothing():
         assert "found int" in str(caught.value)
 
 
-def test_a_closed_client_says_so():
+def test_a_closed_client_refuses_calls():
     """A second close changes nothing."""
     client = RiskClient("redis://127.0.0.1:1/0")
     assert repr(client).endswith("timeout_s=5)")

@@ -33,7 +33,7 @@ def refused_row(portfolio_id: str, code: str) -> dict[str, object]:
 
 
 @given(st.lists(st.sampled_from([None, UnknownPortfolioError(), StaleVersionError()]), max_size=12))
-def test_each_rejected_id_has_a_row_in_its_place(errors):
+def test_each_rejected_id_has_a_row_at_its_index(errors):
     """Compared with rows that are built one by one."""
     names = [f"p{place}" for place in range(len(errors))]
     expected = [
