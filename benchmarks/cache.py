@@ -132,8 +132,8 @@ def _system(prewarmed: bool) -> Iterator[tuple[RiskClient, CacheCountsStore]]:
             risk.publish_market(inputs.market(250))
             yield risk, CacheCountsStore(connect(fleet.url))
         finally:
-            beat.ask_to_stop()
-            beat.wait_stopped()
+            beat.terminate()
+            beat.wait()
 
 
 def _other_panel() -> MarketSnapshot:
