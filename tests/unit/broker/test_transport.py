@@ -56,6 +56,11 @@ def test_a_body_in_base64_is_read_and_invalid_base64_is_refused():
     assert "malformed" in fault_of(body="!" + encoded, properties={"body_encoding": "base64"})
 
 
+def test_a_body_in_an_unknown_encoding_is_refused():
+    """The reason names the encoding."""
+    assert "body encoding 'zlib'" in fault_of(properties={"body_encoding": "zlib"})
+
+
 @pytest.mark.parametrize("depth", [2_000, 100_000])
 def test_deep_nesting_is_refused_in_every_part(depth):
     """The parser raises an error, and the worker continues."""
