@@ -43,9 +43,14 @@ class FoundGap:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """`gravity` (P,) int8, indices of `GRAVITY`; breaches and gaps in the order of the limits."""
+    """The result for P portfolios; breaches and gaps are in the order of the limits.
+
+    `gravity` (P,) int8, indices of `GRAVITY`; `limits_applied` (P,) int32, the number of limits
+    that apply and were compared.
+    """
 
     gravity: npt.NDArray[np.int8]
+    limits_applied: npt.NDArray[np.int32]
     breaches: list[FoundBreach] = field(default_factory=list)
     gaps: list[FoundGap] = field(default_factory=list)
 
@@ -59,14 +64,13 @@ def evaluate(
 ) -> Evaluation:
     """Compare every limit of `limit_set` with every portfolio that it applies to.
 
-    `columns` has the measure of each limit. Rows where `valid` (P,) is false are skipped. Without a
-    limit set, every decision is NONE.
+    `columns` has the measure of each limit. Rows where `valid` (P,) is false are skipped. The
+    decision is NONE for a portfolio with which no limit was compared, unless `missing_data` of a
+    limit requires another.
     """
     n = len(valid)
-    if limit_set is None:
-        return Evaluation(np.zeros(n, dtype=np.int8))
-    evaluation = Evaluation(np.full(n, GRAVITY.index(Decision.ACCEPT), dtype=np.int8))
-    for limit in limit_set.limits:
+    evaluation = Evaluation(np.zeros(n, dtype=np.int8), np.zeros(n, dtype=np.int32))
+    for limit in limit_set.limits if limit_set else ():
         column = columns[limit.measure_name]
         _evaluate_limit(limit, column, valid & _scope(limit, portfolio_ids, tags), evaluation)
     return evaluation
@@ -91,6 +95,8 @@ def _evaluate_limit(
     _raise_gravity(evaluation, gaps, _gravity_of_gap(limit))
 
     open_rows = scope & column.has_value
+    evaluation.limits_applied[open_rows] += 1
+    _raise_gravity(evaluation, open_rows, Decision.ACCEPT)
     for threshold, severity, decision in (
         (limit.hard, Severity.HARD, Decision.REJECT),
         (limit.warn, Severity.WARN, Decision.WARN),
@@ -109,7 +115,7 @@ def _evaluate_limit(
 
 def _gravity_of_gap(limit: Limit) -> Decision:
     if limit.missing_data is MissingData.SKIP:
-        return Decision.ACCEPT
+        return Decision.NONE
     if limit.missing_data is MissingData.REJECT and limit.hard is not None:
         return Decision.REJECT
     return Decision.WARN

@@ -143,6 +143,9 @@ def check(
     explain: Annotated[
         bool, typer.Option("--explain", help="Add the use of each limit and the headroom.")
     ] = False,
+    observations: Annotated[
+        bool, typer.Option("--observations", help="Add the number of past outcomes to the table.")
+    ] = False,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 3 if a portfolio is rejected.")
     ] = False,
@@ -179,7 +182,7 @@ def check(
         checked = _check_running(url, portfolios, options)
     else:
         checked = _check_embedded(portfolios, files, options)
-    _write(checked, Format.JSON if as_json else output_format, output)
+    _write(checked, Format.JSON if as_json else output_format, output, observations)
     rejected = any(report.decision == Decision.REJECT for report in checked.reports)
     if exit_code and rejected:
         raise typer.Exit(EXIT_REJECTED)
@@ -248,7 +251,9 @@ def _checking(portfolios: Sequence[Portfolio]) -> str:
     return f"Checking {len(portfolios):,} portfolios ..."
 
 
-def _write(checked: CheckedBook, kind: Format, output: Path | None) -> None:
+def _write(
+    checked: CheckedBook, kind: Format, output: Path | None, with_observations: bool
+) -> None:
     try:
         stream = output.open("w", encoding="utf-8") if output else sys.stdout
     except OSError as error:
@@ -259,20 +264,20 @@ def _write(checked: CheckedBook, kind: Format, output: Path | None) -> None:
         ) from None
     try:
         with progress("Writing ..."):
-            text = _text(checked, kind, Console(file=stream))
+            text = _text(checked, kind, Console(file=stream), with_observations)
         stream.write(text)
     finally:
         if output:
             stream.close()
 
 
-def _text(checked: CheckedBook, kind: Format, console: Console) -> str:
+def _text(checked: CheckedBook, kind: Format, console: Console, with_observations: bool) -> str:
     if kind is Format.JSON:
         return json_text(checked.document())
     if kind is Format.CSV:
         return reports_csv(checked.reports)
     parts: list[RenderableType] = [
-        report_tables(checked.reports, console.width),
+        report_tables(checked.reports, console.width, with_observations=with_observations),
         "",
         explanations(checked.reports),
     ]

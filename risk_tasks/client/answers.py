@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from risk_tasks.model.column import NO_PAST
 from risk_tasks.model.measures import MeasureName
 from risk_tasks.model.report import GRAVITY, ReportStatus, RiskReport
 from risk_tasks.wire.answer import BREACH_TYPE, AnswerBlock, breach_column
@@ -26,6 +27,19 @@ Result = TypeVar("Result")
 Decode = Callable[[pa.StringArray, Iterable[AnswerBlock], Order], Result]
 
 _STATUS = (ReportStatus.OK, ReportStatus.ERROR)
+_WINDOW = ("ok", "short")
+#: the columns after the measures
+BEHIND = (
+    ("status", pa.string()),
+    ("decision", pa.string()),
+    ("breach_count", pa.int32()),
+    ("code", pa.string()),
+    ("limits_applied", pa.int32()),
+    # null if no measure of the past was computed, as the status of the window
+    ("n_observations", pa.int64()),
+    ("window_status", pa.string()),
+    ("data_quality", pa.list_(pa.string())),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +85,7 @@ def decode_tables(names: Sequence[MeasureName], *, with_breaches: bool) -> Decod
 def answer_table(
     portfolio_ids: pa.StringArray, names: Sequence[MeasureName], answers: Iterable[AnswerBlock]
 ) -> pa.Table:
-    """Return a row per portfolio: id, measures (null unless ok), status, decision, breaches."""
+    """Return a row per portfolio: id, measures (null unless ok), and the columns of `BEHIND`."""
     schema = _schema(tuple(names))
     measures = schema.names[: len(names)]
     pieces = [
@@ -113,8 +127,7 @@ _BREACHES = pa.schema([("portfolio_id", pa.string()), *BREACH_TYPE])
 def _schema(names: tuple[MeasureName, ...]) -> pa.Schema:
     """Cached: most calls have the same measures."""
     measures = [(str(name), pa.float64()) for name in names]
-    outcome = [("status", pa.string()), ("decision", pa.string())]
-    return pa.schema([*measures, *outcome, ("breach_count", pa.int32()), ("code", pa.string())])
+    return pa.schema([*measures, *BEHIND])
 
 
 def _measures(answer: AnswerBlock, names: Sequence[str]) -> Iterator[pa.DoubleArray]:
@@ -144,6 +157,22 @@ def _outcome(answer: AnswerBlock) -> Iterator[pa.Array]:
         yield pa.array([errors[row].code if row in errors else None for row in range(n)])
     else:
         yield pa.nulls(n, pa.string())
+    yield pa.array(answer.limits_applied, pa.int32())
+    counted = answer.n_observations != NO_PAST
+    all_counted = bool(counted.all())
+    yield pa.array(answer.n_observations, mask=None if all_counted else ~counted)
+    status = _words(_WINDOW, answer.short.view(np.int8))
+    yield status if all_counted else pc.if_else(pa.array(counted), status, None)
+    yield _findings(answer)
+
+
+def _findings(answer: AnswerBlock) -> pa.ListArray:
+    """Return the findings of each row as texts; most often no row has any."""
+    n, by_row = len(answer), answer.data_quality
+    if not by_row:
+        return pa.ListArray.from_arrays(np.zeros(n + 1, np.int32), pa.array([], pa.string()))
+    cells = [[str(one) for one in by_row.get(row, ())] for row in range(n)]
+    return pa.array(cells, pa.list_(pa.string()))
 
 
 def _words(words: Sequence[str], indices: npt.NDArray[np.int8]) -> pa.StringArray:

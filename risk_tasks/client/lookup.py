@@ -67,6 +67,8 @@ class FoundPortfolios:
             "decision": [Decision.REJECT.value] * n_rejected,
             "breach_count": [0] * n_rejected,
             "code": [error.code for _, error in self.rejected.values()],
+            "limits_applied": [0] * n_rejected,
+            "data_quality": [[]] * n_rejected,
         }
         empty = [None] * n_rejected
         cells = [pa.array(columns.get(one.name, empty), type=one.type) for one in table.schema]

@@ -309,15 +309,15 @@ def column_of(
     n_required: int,
     *marks: tuple[BoolArray, Outcome],
 ) -> MeasureColumn:
-    """Return `values` (P,), marked if the P&L overflows or the window is too short."""
+    """Return `values` (P,) of past outcomes, marked if P&L overflows or the window is too short."""
     if run.all_observed and run.n_outcomes >= n_required:
-        return MeasureColumn.of(values, *marks)
+        return MeasureColumn.of(values, *marks).over(run.n_observations)
     return MeasureColumn.of(
         values,
         (run.overflows, Outcome.NOT_FINITE),
         (run.n_observations < n_required, Outcome.WINDOW_TOO_SHORT),
         *marks,
-    )
+    ).over(run.n_observations)
 
 
 def observed(run: Computation) -> tuple[FloatArray, FloatArray]:

@@ -91,12 +91,20 @@ _REPORT_EXAMPLE: dict[str, Any] = {
     "status": "ok",
     "decision": "none",
     "measures": {
-        "value_at_risk": {"value": 81_234.5, "unit": "currency", "status": "ok", "reason": None}
+        "value_at_risk": {
+            "value": 81_234.5,
+            "unit": "ccy",
+            "status": "ok",
+            "reason": None,
+            "n_observations": 1_000,
+        }
     },
     "breaches": [],
     "not_evaluated": [],
     "input_hash": "0d5c3b7e",
     "timings": {"queued_ms": 0.4, "fetch_ms": 0.1, "compute_ms": 0.2},
+    "limits_applied": 0,
+    "data_quality": [],
 }
 
 

@@ -91,6 +91,8 @@ _STATUS = {
     Outcome.NOT_IN_TIME: MeasureStatus.ERROR,
 }
 
+#: the number of observations of a portfolio for which no past outcomes were counted
+NO_PAST = -1
 #: `Outcome.has_value` by the number of the outcome
 HAS_VALUE = np.array([outcome.has_value for outcome in Outcome])
 _IS_OK = np.array([outcome.status is MeasureStatus.OK for outcome in Outcome])
@@ -98,10 +100,15 @@ _IS_OK = np.array([outcome.status is MeasureStatus.OK for outcome in Outcome])
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasureColumn:
-    """`values` (P,) float64, NaN if there is no number; `outcomes` (P,) int8 of `Outcome`."""
+    """`values` (P,) float64, NaN if there is no number; `outcomes` (P,) int8 of `Outcome`.
+
+    `n_observations` (P,) int64 is the number of past outcomes behind each value, `NO_PAST` where
+    none were counted; None for a measure that uses no past outcomes.
+    """
 
     values: npt.NDArray[np.float64]
     outcomes: npt.NDArray[np.int8]
+    n_observations: npt.NDArray[np.int64] | None = None
 
     @property
     def has_value(self) -> npt.NDArray[np.bool_]:
@@ -115,10 +122,16 @@ class MeasureColumn:
         """Return the column with NaN and `NOT_COMPUTED` where `valid` is false."""
         if valid.all():
             return self
+        n = self.n_observations
         return MeasureColumn(
             np.where(valid, self.values, np.nan),
             np.where(valid, self.outcomes, np.int8(Outcome.NOT_COMPUTED)).astype(np.int8),
+            None if n is None else np.where(valid, n, NO_PAST),
         )
+
+    def over(self, n_observations: npt.NDArray[np.int64]) -> MeasureColumn:
+        """Return the column as that of a measure of this number (P,) of past outcomes."""
+        return MeasureColumn(self.values, self.outcomes, n_observations)
 
     @classmethod
     def missing(cls, n: int, outcome: Outcome) -> MeasureColumn:

@@ -53,6 +53,8 @@ class MeasureDefinition:
     qualifier: Qualifier = Qualifier.NONE
     #: whether `cost_us` is for `REGISTRY_PATHS` paths and grows with their number
     by_path: bool = False
+    #: whether it is computed from past outcomes, whose number is part of the result
+    of_past: bool = False
 
     def cost_of(self, n_paths: int) -> float:
         """Return `cost_us`, scaled to `n_paths` for a Monte Carlo measure."""
@@ -169,6 +171,7 @@ _PAST = (
         gaps="`window_too_short` below 2 observations",
         source=_HULL + ".4",
         cost_us=5.2,
+        of_past=True,
     ),
     MeasureDefinition(
         name="value_at_risk",
@@ -179,6 +182,7 @@ _PAST = (
         gaps="`window_too_short` below 1 / alpha",
         source=_HULL + ".2",
         cost_us=5.8,
+        of_past=True,
         qualifier=Qualifier.CONFIDENCE,
     ),
     MeasureDefinition(
@@ -190,6 +194,7 @@ _PAST = (
         gaps="`window_too_short` below 1 / alpha",
         source="Acerbi, Tasche, On the coherence of expected shortfall, JBF 26 (2002), §4",
         cost_us=5.9,
+        of_past=True,
         qualifier=Qualifier.CONFIDENCE,
     ),
     MeasureDefinition(
@@ -201,6 +206,7 @@ _PAST = (
         gaps="`window_too_short` below 2 observations",
         source=_HULL + ".4",
         cost_us=5.3,
+        of_past=True,
         qualifier=Qualifier.CONFIDENCE,
     ),
     MeasureDefinition(
@@ -213,6 +219,7 @@ _PAST = (
         gaps="`window_too_short` below 1 / alpha, `open_ended` if u is beyond n, `overlapping`",
         source=_INTERVAL,
         cost_us=6.2,
+        of_past=True,
         qualifier=Qualifier.CONFIDENCE,
     ),
     MeasureDefinition(
@@ -225,6 +232,7 @@ _PAST = (
         gaps="`window_too_short` below 1 / alpha, `open_ended` if l is 0, `overlapping`",
         source=_INTERVAL,
         cost_us=5.5,
+        of_past=True,
         qualifier=Qualifier.CONFIDENCE,
     ),
     MeasureDefinition(
@@ -236,6 +244,7 @@ _PAST = (
         gaps="`window_too_short` below 2 observations",
         source="Markowitz, Portfolio Selection (1959), ch. 9",
         cost_us=11.0,
+        of_past=True,
     ),
     MeasureDefinition(
         name="shrunk_volatility",
@@ -249,6 +258,7 @@ _PAST = (
         source="Ledoit, Wolf, A Well-Conditioned Estimator for Large-Dimensional Covariance"
         " Matrices, Journal of Multivariate Analysis 88 (2004)",
         cost_us=110.0,
+        of_past=True,
     ),
     MeasureDefinition(
         name="student_value_at_risk",
@@ -259,6 +269,7 @@ _PAST = (
         gaps="`window_too_short` below 2 observations",
         source=_MFE,
         cost_us=5.0,
+        of_past=True,
         qualifier=Qualifier.CONFIDENCE,
     ),
     MeasureDefinition(
@@ -271,6 +282,7 @@ _PAST = (
         gaps="`window_too_short` below 2 observations",
         source=_MFE,
         cost_us=5.0,
+        of_past=True,
         qualifier=Qualifier.CONFIDENCE,
     ),
     MeasureDefinition(
@@ -283,6 +295,7 @@ _PAST = (
         gaps="`window_too_short` below 2 observations; `outside_domain` (uses q = z)",
         source="Favre, Galeano, Mean-Modified Value-at-Risk Optimization, JAI 5 (2002)",
         cost_us=13.0,
+        of_past=True,
         qualifier=Qualifier.CONFIDENCE,
     ),
     MeasureDefinition(
@@ -294,6 +307,7 @@ _PAST = (
         gaps="`window_too_short` below 2 observations, `overlapping`",
         source="J.P. Morgan/Reuters, RiskMetrics Technical Document, 4th ed. (1996), ch. 5",
         cost_us=11.0,
+        of_past=True,
     ),
     MeasureDefinition(
         name="age_weighted_value_at_risk",
@@ -305,6 +319,7 @@ _PAST = (
         gaps="`window_too_short` below 1 / alpha",
         source="Boudoukh, Richardson, Whitelaw, The Best of Both Worlds, Risk 11 (1998)",
         cost_us=27.0,
+        of_past=True,
         qualifier=Qualifier.CONFIDENCE,
     ),
     MeasureDefinition(
@@ -318,6 +333,7 @@ _PAST = (
         source="Hull, White, Incorporating Volatility Updating into the Historical"
         " Simulation Method for VaR, Journal of Risk 1 (1998)",
         cost_us=18.0,
+        of_past=True,
         qualifier=Qualifier.CONFIDENCE,
     ),
 )
@@ -337,6 +353,7 @@ _PATHS = (
         " `covariance_repaired` (uses the repaired matrix), `covariance_refused`",
         source=_GLASSERMAN,
         cost_us=170.0,
+        of_past=True,
         qualifier=Qualifier.CONFIDENCE,
         by_path=True,
     ),
@@ -349,6 +366,7 @@ _PATHS = (
         gaps="as monte_carlo_value_at_risk",
         source=_GLASSERMAN,
         cost_us=170.0,
+        of_past=True,
         qualifier=Qualifier.CONFIDENCE,
         by_path=True,
     ),
@@ -376,6 +394,7 @@ _POSITIONS = (
         gaps="`window_too_short` below 2 observations, `missing_returns`",
         source="Jorion, Value at Risk, 3rd ed., ch. 7.2",
         cost_us=17.0,
+        of_past=True,
         qualifier=Qualifier.INSTRUMENT,
     ),
     MeasureDefinition(
@@ -387,6 +406,7 @@ _POSITIONS = (
         gaps="`window_too_short` below 2 observations",
         source="Jorion, Value at Risk, 3rd ed., ch. 7.2",
         cost_us=16.0,
+        of_past=True,
         qualifier=Qualifier.INSTRUMENT,
     ),
     MeasureDefinition(
@@ -398,6 +418,7 @@ _POSITIONS = (
         gaps="`window_too_short` below 2 observations",
         source="Jorion, Value at Risk, 3rd ed., ch. 7.2",
         cost_us=10.0,
+        of_past=True,
         qualifier=Qualifier.INSTRUMENT,
     ),
     MeasureDefinition(
@@ -409,6 +430,7 @@ _POSITIONS = (
         gaps="`window_too_short` below 1 / alpha",
         source="Tasche, Risk contributions and performance measurement (1999)",
         cost_us=9.0,
+        of_past=True,
         qualifier=Qualifier.INSTRUMENT,
     ),
     MeasureDefinition(
@@ -421,6 +443,7 @@ _POSITIONS = (
         "`missing_returns`, `no_variance`",
         source="Bacon, Practical Portfolio Performance Measurement, 2nd ed., ch. 4",
         cost_us=29.0,
+        of_past=True,
         qualifier=Qualifier.INSTRUMENT,
     ),
 )

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 
+from risk_tasks.model.quality import DataFinding
+
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
@@ -75,8 +77,9 @@ class Decision(StrEnum):
     Members are in order of gravity: a portfolio has the gravest decision of its limits.
     """
 
-    #: the check had no limits
+    #: no limit was compared: none was given or published, none applies, or all were skipped
     NONE = "none"
+    #: limits were compared, and all of them hold
     ACCEPT = "accept"
     WARN = "warn"
     REJECT = "reject"
@@ -97,7 +100,7 @@ class MeasureStatus(StrEnum):
     """Whether a measure has a reliable value."""
 
     OK = "ok"
-    #: the value comes from a simpler method than requested; limits still apply to it
+    #: the value comes from a simpler method or fewer data than requested; limits still apply to it
     DEGRADED = "degraded"
     INSUFFICIENT_DATA = "insufficient_data"
     UNDEFINED = "undefined"
@@ -106,12 +109,17 @@ class MeasureStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A number with its unit; `value` is None or finite, never NaN."""
+    """A number with its unit; `value` is None or finite, never NaN.
+
+    `n_observations` is the number of past outcomes with a return of every position held; None for a
+    measure that is not of the past.
+    """
 
     value: float | None
     unit: str
     status: str
     reason: str | None = None
+    n_observations: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +207,10 @@ class RiskReport:
     error: ReportError | None = None
     #: None unless requested and computed
     explanation: Explanation | None = None
+    #: the number of limits that apply to the portfolio and were compared with their measure
+    limits_applied: int = 0
+    #: what to know about the data behind the measures
+    data_quality: tuple[DataFinding, ...] = ()
 
     @property
     def code(self) -> str | None:

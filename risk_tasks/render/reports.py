@@ -40,12 +40,17 @@ _COLOURS = {
 }
 
 
-def report_tables(reports: Sequence[RiskReport], width: int) -> Group:
-    """Return tables of measures with a column per portfolio, each at most `width` characters."""
+def report_tables(
+    reports: Sequence[RiskReport], width: int, *, with_observations: bool = False
+) -> Group:
+    """Return tables of measures with a column per portfolio, each at most `width` characters.
+
+    `with_observations` adds the number of past outcomes behind the measures.
+    """
     n_columns = max(1, (width - _LABEL_WIDTH) // _COLUMN_WIDTH)
     pieces: list[RenderableType] = []
     for start in range(0, len(reports), n_columns):
-        pieces += [_table(reports[start : start + n_columns]), ""]
+        pieces += [_table(reports[start : start + n_columns], with_observations), ""]
     return Group(*pieces[:-1], *_remarks(reports))
 
 
@@ -66,7 +71,7 @@ def _remarks(reports: Sequence[RiskReport]) -> list[Text]:
     ]
 
 
-def _table(reports: Sequence[RiskReport]) -> Table:
+def _table(reports: Sequence[RiskReport], with_observations: bool) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("", no_wrap=True)
     for report in reports:
@@ -83,9 +88,19 @@ def _table(reports: Sequence[RiskReport]) -> Table:
             cell(report.measures[name]) if name in report.measures else "" for report in reports
         ]
         table.add_row(Text(_label(name)), *cells)
+    if with_observations:
+        counts = map(_n_observations, reports)
+        table.add_row("observations", *("" if one is None else f"{one:,}" for one in counts))
     table.add_row("breaches", *(str(len(report.breaches)) for report in reports))
+    table.add_row("limits applied", *(str(report.limits_applied) for report in reports))
     table.add_row("decision", *(_decision(report) for report in reports))
     return table
+
+
+def _n_observations(report: RiskReport) -> int | None:
+    """Return the number of past outcomes, which the measures of the past share."""
+    counts = (one.n_observations for one in report.measures.values())
+    return next((count for count in counts if count is not None), None)
 
 
 def _label(name: str) -> str:
@@ -99,22 +114,30 @@ def _decision(report: RiskReport) -> Text:
 
 
 def explanations(reports: Sequence[RiskReport]) -> Group:
-    """Return the breaches, errors and limits without a result of each portfolio in words."""
+    """Return the breaches, errors, limits without a result and findings of each portfolio."""
     pieces: list[RenderableType] = [line for report in reports for line in _explain(report)]
     return Group(*pieces)
 
 
 def _explain(report: RiskReport) -> Iterator[Text]:
-    if not (report.breaches or report.not_evaluated or report.error):
-        return
-    head = Text.assemble((report.portfolio_id, "bold"), "  ", _decision(report))
-    yield head
+    lines = list(_reasons(report))
+    if lines:
+        yield Text.assemble((report.portfolio_id, "bold"), "  ", _decision(report))
+        yield from lines
+
+
+def _reasons(report: RiskReport) -> Iterator[Text]:
     if report.error is not None:
         yield Text(f"  {_error(report.error)}")
     for breach in report.breaches:
         yield from _breach_lines(breach)
     for gap in report.not_evaluated:
         yield Text(f"  {gap.limit} could not be evaluated: {words(gap.reason)}")
+    if report.decision == Decision.NONE and report.limits_version is not None:
+        yield Text("  No limit was compared: none applies to its tags and id, or all were skipped.")
+    for finding in report.data_quality:
+        named = f" of {finding.instrument}" if finding.instrument else ""
+        yield Text(f"  data: {words(finding.kind)}{named}: {finding.detail}", style="yellow")
 
 
 def _error(error: ReportError) -> str:
@@ -205,20 +228,27 @@ def _units(quantity: float | None) -> str:
     return f"{whole:,}" if whole >= 100 else f"{int(quantity * 100) / 100:,.2f}"
 
 
+_CSV_COLUMNS = (
+    *("status", "decision", "breaches", "code"),
+    *("limits_applied", "n_observations", "data_quality"),
+)
+
+
 def reports_csv(reports: Sequence[RiskReport]) -> str:
     """Return one row per portfolio; a measure without a value is an empty cell."""
     names = list(dict.fromkeys(name for report in reports for name in report.measures))
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["portfolio_id", *names, "status", "decision", "breaches", "code"])
+    writer.writerow(["portfolio_id", *names, *_CSV_COLUMNS])
     for report in reports:
         values = [
             None if name not in report.measures else report.measures[name].value for name in names
         ]
         broken = ";".join(breach.limit for breach in report.breaches)
-        writer.writerow(
-            [report.portfolio_id, *values, report.status, report.decision, broken, report.code]
-        )
+        decided = [report.status, report.decision, broken, report.code]
+        found = ";".join(map(str, report.data_quality))
+        behind = [report.limits_applied, _n_observations(report), found]
+        writer.writerow([report.portfolio_id, *values, *decided, *behind])
     return out.getvalue()
 
 

@@ -19,7 +19,7 @@ from risk_tasks.errors import (
     UnknownScenarioError,
 )
 from risk_tasks.kernels.jit import KernelNotReadyError, kernels_until
-from risk_tasks.model.column import MeasureColumn
+from risk_tasks.model.column import NO_PAST, MeasureColumn
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 from risk_tasks.model.registry import Qualifier
@@ -138,6 +138,8 @@ class Service:
                 str(name): columns[name].where(valid) if errors else columns[name] for name in names
             },
             errors=errors,
+            limits_applied=evaluation.limits_applied,
+            n_observations=_count_observations(columns.values(), valid),
         )
         if detail is not Detail.SUMMARY:
             answer.breaches = explain_breaches(evaluation, block, market, request.terms.settings)
@@ -196,6 +198,18 @@ def _with_limits(names: Iterable[MeasureName], limits: LimitSet | None) -> tuple
 def _count_by_row(evaluation: Evaluation, n: int) -> npt.NDArray[np.int32]:
     rows = np.array([found.row for found in evaluation.breaches], dtype=np.int64)
     return np.bincount(rows, minlength=n).astype(np.int32)
+
+
+def _count_observations(
+    columns: Iterable[MeasureColumn], valid: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.int64]:
+    """Return the number of past outcomes (P,); the measures of the past share it."""
+    counted = [column.n_observations for column in columns if column.n_observations is not None]
+    # Costly measures have arrays of their own, and no number where they came too late.
+    distinct = list({id(one): one for one in counted}.values())
+    if not distinct:
+        return np.full(len(valid), NO_PAST)
+    return np.where(valid, np.maximum.reduce(distinct), NO_PAST)
 
 
 def _refuse(head: AnswerHead, request: RequestBlock, error: ReportError) -> AnswerBlock:

@@ -11,24 +11,25 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from risk_tasks.cache import CachedValue, SingleFlight
 from risk_tasks.engine import MarketArrays, PortfolioBlock, compute
 from risk_tasks.engine.content import content_digests
-from risk_tasks.model.column import MeasureColumn, Outcome
+from risk_tasks.model.column import NO_PAST, MeasureColumn, Outcome
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 from risk_tasks.service.fingerprint import ENGINE_VERSION
 from risk_tasks.service.popularity import Popularity
 from risk_tasks.wire.documents import settings_document
 
 #: part of every key, so that entries of another format are never found
-_KEY_FORMAT = 1
-_CELL = np.dtype([("value", "<f8"), ("outcome", "i1")])
+_KEY_FORMAT = 2
+_CELL = np.dtype([("value", "<f8"), ("outcome", "i1"), ("n_observations", "<i4")])
 #: a lease lasts this many times the estimated computing time: its holder is taken for dead then
 _LEASE_FACTOR, _SHORTEST_LEASE_S = 20.0, 2.0
 
 #: the cell of a result that had not arrived at the deadline
-_NOT_IN_TIME = np.array([(np.nan, Outcome.NOT_IN_TIME)], dtype=_CELL).tobytes()
+_NOT_IN_TIME = np.array([(np.nan, Outcome.NOT_IN_TIME, NO_PAST)], dtype=_CELL).tobytes()
 
 Columns = dict[MeasureName, MeasureColumn]
 
@@ -177,17 +178,21 @@ class _Cells:
     def columns(self, cells: Sequence[bytes]) -> Columns:
         """Return `cells`, one for each key in order, as columns over the block."""
         table = np.frombuffer(b"".join(cells), dtype=_CELL).reshape(len(self.names), -1)
-        return {
-            name: MeasureColumn(row["value"].copy(), row["outcome"].copy())
-            for name, row in zip(self.names, table, strict=True)
-        }
+        return {name: _column(row) for name, row in zip(self.names, table, strict=True)}
 
 
 def _cells(column: MeasureColumn) -> list[bytes]:
     cells = np.empty(len(column.values), dtype=_CELL)
     cells["value"], cells["outcome"] = column.values, column.outcomes
+    cells["n_observations"] = NO_PAST if column.n_observations is None else column.n_observations
     listed: list[bytes] = cells.view(f"V{_CELL.itemsize}").tolist()
     return listed
+
+
+def _column(cells: npt.NDArray[np.void]) -> MeasureColumn:
+    column = MeasureColumn(cells["value"].copy(), cells["outcome"].copy())
+    n_observations = cells["n_observations"].astype(np.int64)
+    return column if (n_observations == NO_PAST).all() else column.over(n_observations)
 
 
 @lru_cache(maxsize=1024)

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from functools import lru_cache
 from itertools import chain
 from math import inf
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -16,8 +16,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from risk_tasks.errors import DeadLetterError, DecodeError, ReportTimeoutError, RiskTasksError
-from risk_tasks.model.column import HAS_VALUE, MeasureColumn, Outcome
+from risk_tasks.model.column import HAS_VALUE, NO_PAST, MeasureColumn, Outcome
 from risk_tasks.model.measures import MeasureName
+from risk_tasks.model.quality import DataFinding
 from risk_tasks.model.report import (
     GRAVITY,
     Breach,
@@ -36,6 +37,25 @@ from risk_tasks.wire.framing import (
 )
 
 _KIND = "risk.answer"
+
+
+class _RowNumber(NamedTuple):
+    """A number of each row of `AnswerBlock`: its type in messages and in memory, and its bounds.
+
+    `least` is also the default.
+    """
+
+    wire: np.dtype[Any]
+    memory: np.dtype[Any]
+    least: int
+    most: int
+
+
+_ROW_NUMBERS = {
+    "limits_applied": _RowNumber(np.dtype("<i4"), np.dtype(np.int32), 0, 2**31 - 1),
+    "n_observations": _RowNumber(np.dtype("<i8"), np.dtype(np.int64), NO_PAST, 2**63 - 1),
+    "short": _RowNumber(np.dtype("i1"), np.dtype(bool), 0, 1),
+}
 #: what the server writes instead of an answer, see `broker/lua`
 _EXPIRED, _DEAD = b"!expired", b"!dead "
 
@@ -56,8 +76,10 @@ class AnswerBlock:
     """One row per portfolio of the request, in its order.
 
     `decisions` (P,) int8, indices into `GRAVITY`; `breach_counts` (P,) int32; `columns` by measure
-    name; the other fields by row, empty if the request's detail does not include them. A row with
-    an error has no measures.
+    name; `limits_applied` (P,) int32, the limits that were compared; `n_observations` (P,) int64,
+    the past outcomes, `NO_PAST` where none were counted; `short` (P,) bool, whether these are too
+    few; the other fields by row, empty if the request's detail does not include them. A row with
+    an error has no measures. By default no limit was compared and no past outcomes were counted.
     """
 
     head: AnswerHead
@@ -70,6 +92,15 @@ class AnswerBlock:
     portfolio_ids: Sequence[str] = ()
     input_hashes: Sequence[str] = ()
     explanations: Mapping[int, Explanation] = field(default_factory=dict)
+    limits_applied: npt.NDArray[np.int32] = None  # type: ignore[assignment]
+    n_observations: npt.NDArray[np.int64] = None  # type: ignore[assignment]
+    short: npt.NDArray[np.bool_] = None  # type: ignore[assignment]
+    data_quality: Mapping[int, tuple[DataFinding, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, one in _ROW_NUMBERS.items():
+            if getattr(self, name) is None:
+                setattr(self, name, np.full(len(self), one.least, one.memory))
 
     def __len__(self) -> int:
         return len(self.breach_counts)
@@ -132,6 +163,19 @@ def _require_head(answer: AnswerBlock) -> AnswerBlock:
     return answer
 
 
+def _read_row_numbers(given: Mapping[str, int | npt.NDArray[Any]], n: int) -> dict[str, Any]:
+    """Return the numbers of `n` rows by name; one number is that of all rows."""
+    numbers = {}
+    for name, kind in _ROW_NUMBERS.items():
+        one = given[name]
+        of_rows = np.full(n, one, kind.wire) if isinstance(one, int) else one
+        least, most = of_rows.min(initial=kind.most), of_rows.max(initial=kind.least)
+        if len(of_rows) != n or least < kind.least or most > kind.most:
+            raise DecodeError(f"Not a valid {_KIND}: {name} is not one valid number for each row.")
+        numbers[name] = of_rows.astype(kind.memory, copy=False)
+    return numbers
+
+
 def _require_numbers(
     values: npt.NDArray[np.float64], outcomes: npt.NDArray[np.int8] | None
 ) -> None:
@@ -169,6 +213,9 @@ class _Rows(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     gaps: dict[int, list[NotEvaluated]]
     portfolio_ids: list[str | None]
     input_hashes: list[str]
+    #: in the order of `_ROW_NUMBERS`: one number if all rows have it, else the bytes of all
+    row_numbers: tuple[int | bytes, ...]
+    data_quality: dict[int, tuple[DataFinding, ...]]
 
 
 _ENCODER, _DECODER = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(_Rows)
@@ -192,8 +239,24 @@ def encode_rows(answer: AnswerBlock) -> bytes:
         {row: list(gaps) for row, gaps in answer.gaps.items()},
         list(answer.portfolio_ids),
         list(answer.input_hashes),
+        tuple(map(_number_or_bytes, _row_numbers(answer).values())),
+        dict(answer.data_quality),
     )
     return encode_frame(_KIND, _ENCODER.encode(rows))
+
+
+def _row_numbers(answer: AnswerBlock) -> dict[str, int | npt.NDArray[Any]]:
+    """Return the numbers of each row by name: one number if all rows have it, else an array."""
+    numbers: dict[str, int | npt.NDArray[Any]] = {}
+    for name, kind in _ROW_NUMBERS.items():
+        of_rows = getattr(answer, name).astype(kind.wire, copy=False)
+        first = of_rows[0] if len(of_rows) else kind.least
+        numbers[name] = int(first) if (of_rows == first).all() else of_rows
+    return numbers
+
+
+def _number_or_bytes(numbers: int | npt.NDArray[Any]) -> int | bytes:
+    return numbers if isinstance(numbers, int) else numbers.tobytes()
 
 
 def _decode_rows(data: bytes) -> AnswerBlock:
@@ -207,6 +270,10 @@ def _decode_rows(data: bytes) -> AnswerBlock:
     codes = None if rows.outcomes is None else np.frombuffer(rows.outcomes, _CODE).reshape(shape)
     _require_numbers(values, codes)
     outcomes = np.zeros(shape, _CODE) if codes is None else codes
+    row_numbers = {
+        name: one if isinstance(one, int) else np.frombuffer(one, kind.wire)
+        for (name, kind), one in zip(_ROW_NUMBERS.items(), rows.row_numbers, strict=True)
+    }
     answer = AnswerBlock(
         head=rows.head,
         decisions=np.frombuffer(rows.decisions, _CODE),
@@ -218,9 +285,11 @@ def _decode_rows(data: bytes) -> AnswerBlock:
         # A row without an id has an error, which is reported by its row.
         portfolio_ids=cast("list[str]", rows.portfolio_ids),
         input_hashes=rows.input_hashes,
+        data_quality=rows.data_quality,
+        **_read_row_numbers(row_numbers, n),
     )
     lengths = {len(answer.decisions), len(rows.portfolio_ids) or n, len(rows.input_hashes) or n}
-    by_row = chain(rows.errors, rows.breaches, rows.gaps)
+    by_row = chain(rows.errors, rows.breaches, rows.gaps, rows.data_quality)
     if lengths != {n} or not all(0 <= row < n for row in by_row):
         raise DecodeError(f"Not a valid {_KIND}: its columns differ in length.")
     return _require_head(answer)
@@ -243,6 +312,7 @@ BREACH_TYPE = _struct(
     scenarios=pa.list_(_struct(observation=pa.int64(), date=pa.date32(), pnl=_NUMBER)),
 )
 _GAP_TYPE = _struct(limit=_TEXT, measure=_TEXT, reason=_TEXT, missing_data=_TEXT)
+_FINDING_TYPE = _struct(kind=_TEXT, instrument=_TEXT, detail=_TEXT)
 _ERROR_TYPE = _struct(code=_TEXT, message=_TEXT, field=_TEXT, remedy=_TEXT)
 _LIMIT_TYPE = _struct(
     limit=_TEXT,
@@ -282,6 +352,7 @@ def encode_columns(answer: AnswerBlock) -> bytes:
         ("breaches", answer.breaches, pa.list_(BREACH_TYPE)),
         ("not_evaluated", answer.gaps, pa.list_(_GAP_TYPE)),
         ("explanation", answer.explanations, EXPLANATION_TYPE),
+        ("data_quality", answer.data_quality, pa.list_(_FINDING_TYPE)),
     ):
         if rows:
             columns[name] = _cells(rows, n, kind)
@@ -291,9 +362,16 @@ def encode_columns(answer: AnswerBlock) -> bytes:
     ):
         if texts:
             columns[name] = pa.array(texts, _TEXT)
+    same = {}
+    for name, numbers in _row_numbers(answer).items():
+        if isinstance(numbers, int):
+            same[name] = numbers
+        else:
+            columns[name] = pa.array(numbers)
     metadata = {
         "head": msgspec.json.encode(answer.head).decode(),
         "measures": msgspec.json.encode(list(answer.columns)).decode(),
+        "same_in_all_rows": msgspec.json.encode(same).decode(),
     }
     return encode_batch(pa.record_batch(columns), _KIND, metadata)
 
@@ -308,6 +386,12 @@ def _decode_columns(data: bytes) -> AnswerBlock:
     head = msgspec.json.decode(metadata["head"], type=AnswerHead)
     if head.failure:
         return _failed(head)
+    same = msgspec.json.decode(metadata["same_in_all_rows"], type=dict[str, int])
+    varied = {
+        name: _numbers(batch, name, pa.from_numpy_dtype(kind.wire))
+        for name, kind in _ROW_NUMBERS.items()
+        if name not in same
+    }
     answer = AnswerBlock(
         head=head,
         decisions=_numbers(batch, "decision", pa.int8()),
@@ -319,6 +403,10 @@ def _decode_columns(data: bytes) -> AnswerBlock:
         portfolio_ids=_texts(batch, "portfolio_id"),
         input_hashes=_texts(batch, "input_hash"),
         explanations=_read_explanations(batch),
+        data_quality=msgspec.convert(
+            _rows_of(batch, "data_quality"), dict[int, tuple[DataFinding, ...]]
+        ),
+        **_read_row_numbers({**varied, **same}, len(batch)),
     )
     return _require_head(answer)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 #: the format of every message in this package; a reader refuses any other
-VERSION = "1"
+VERSION = "2"
 #: up to these sizes msgpack is faster than Arrow, whose cost hardly depends on the number of rows
 MAX_ROWS_CHECKS, MAX_ROWS_POSITIONS = 256, 8_192
 

@@ -47,7 +47,7 @@ def assert_is_checked_book(document, market) -> None:
         assert set(report) >= REPORT_KEYS
         assert list(report["measures"])[: len(STANDARD_MEASURES)] == list(STANDARD_MEASURES)
         for measure in report["measures"].values():
-            assert set(measure) == {"value", "unit", "status", "reason"}
+            assert set(measure) == {"value", "unit", "status", "reason", "n_observations"}
 
 
 # --- demo, and check with an embedded system

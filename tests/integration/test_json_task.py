@@ -65,6 +65,8 @@ def as_document(report: risk_tasks.RiskReport) -> dict[str, Any]:
                 "breaches": [asdict(breach) for breach in report.breaches],
                 "not_evaluated": [asdict(gap) for gap in report.not_evaluated],
                 "input_hash": report.input_hash,
+                "limits_applied": report.limits_applied,
+                "data_quality": [asdict(one) for one in report.data_quality],
             },
             default=date.isoformat,
         )

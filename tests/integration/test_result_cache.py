@@ -106,6 +106,8 @@ def assert_same(found, block=BLOCK, market=MARKET, settings=SETTINGS) -> None:
     for name, column in found.items():
         assert column.values.tobytes() == expected[name].values.tobytes(), str(name)
         assert column.outcomes.tobytes() == expected[name].outcomes.tobytes(), str(name)
+        counts = [one.n_observations for one in (column, expected[name])]
+        assert len({None if one is None else tuple(one.tolist()) for one in counts}) == 1
         assert column.values.flags.writeable
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from risk_tasks import Limit, LimitSet, Portfolio, RiskClient
+from risk_tasks.client.answers import BEHIND
 from risk_tasks.errors import InvalidTableError
 from risk_tasks.model.registry import STANDARD_MEASURES
 from risk_tasks.model.report import RiskReport
@@ -17,7 +18,7 @@ from tests.integration.support import books, unique
 
 pytestmark = pytest.mark.integration
 
-BEHIND_MEASURES = ["status", "decision", "breach_count", "code"]
+BEHIND_MEASURES = [name for name, _ in BEHIND]
 
 
 def positions_of(portfolios: Sequence[Portfolio]) -> pa.Table:
@@ -49,6 +50,10 @@ def assert_same(table: pa.Table, reports: Sequence[RiskReport]) -> None:
         assert [row["status"], row["decision"]] == [report.status, report.decision]
         assert row["breach_count"] == len(report.breaches)
         assert row["code"] == report.code
+        assert row["limits_applied"] == report.limits_applied
+        counts = {one.n_observations for one in report.measures.values()} - {None}
+        assert {row["n_observations"]} == (counts or {None})
+        assert row["data_quality"] == [str(one) for one in report.data_quality]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +69,7 @@ def test_a_table_has_the_numbers_of_the_reports(risk, portfolios, limit_set):
     )
 
     assert table.column_names[: 1 + len(STANDARD_MEASURES)] == ["portfolio_id", *STANDARD_MEASURES]
-    assert table.column_names[-4:] == BEHIND_MEASURES
+    assert table.column_names[-len(BEHIND_MEASURES) :] == BEHIND_MEASURES
     assert_same(table, risk.check_many(portfolios, limits=limit_set))
 
 

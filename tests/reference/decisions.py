@@ -56,14 +56,16 @@ def evaluate(
     portfolio_id: str,
     tags: Mapping[str, str],
     measures: Measures,
-) -> tuple[str, list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the decision, all breaches, and all limits that could not be evaluated."""
-    if limits is None:
-        return "none", [], []
+) -> tuple[str, int, list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the decision, the number of limits compared, all breaches, and the other limits.
+
+    `accept` needs a limit that applies and was compared.
+    """
     severity = 0
     breaches: list[dict[str, Any]] = []
     not_evaluated: list[dict[str, Any]] = []
-    for limit in limits:
+    n_compared = 0
+    for limit in limits or ():
         if not applies(limit, portfolio_id, tags):
             continue
         observed, reason = measures[limit["measure"]]
@@ -72,11 +74,13 @@ def evaluate(
                 {"limit": limit["id"], "reason": reason, "missing_data": limit["missing_data"]}
             )
             if limit["missing_data"] == "reject":
-                severity = max(severity, 1 if limit["hard"] is None else 2)
+                severity = max(severity, 2 if limit["hard"] is None else 3)
             elif limit["missing_data"] == "warn":
-                severity = max(severity, 1)
+                severity = max(severity, 2)
             continue
-        for kind, weight in (("hard", 2), ("warn", 1)):
+        n_compared += 1
+        severity = max(severity, 1)
+        for kind, weight in (("hard", 3), ("warn", 2)):
             if passes(limit, observed, limit[kind]):
                 breaches.append(
                     {
@@ -89,4 +93,4 @@ def evaluate(
                 )
                 severity = max(severity, weight)
                 break
-    return ("accept", "warn", "reject")[severity], breaches, not_evaluated
+    return ("none", "accept", "warn", "reject")[severity], n_compared, breaches, not_evaluated

@@ -8,6 +8,7 @@ import pyarrow as pa
 from risk_tasks.client.answers import answer_table, breach_table, decode_tables
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import parse_measures
+from risk_tasks.model.quality import DataFinding
 from risk_tasks.model.report import GRAVITY, Breach, Contributor, ReportError
 from risk_tasks.wire.answer import AnswerBlock, AnswerHead, decode_answer, encode_answer
 
@@ -53,6 +54,15 @@ FIRST = AnswerBlock(
         "gross_exposure": column((1.0, Outcome.OK), (1.0, Outcome.OK)),
     },
     breaches={1: [breach("a"), breach("b")]},
+    limits_applied=np.array([3, 2], np.int32),
+    n_observations=np.array([250, 90]),
+    short=np.array([False, True]),
+    data_quality={
+        1: (
+            DataFinding(kind="short_window", detail="90 of 250"),
+            DataFinding(kind="jump", instrument="XOM", detail="x10"),
+        )
+    },
 )
 REFUSED = AnswerBlock(
     AnswerHead(),
@@ -84,6 +94,10 @@ def test_a_row_per_portfolio_and_a_column_per_measure():
         "decision": ["accept", "reject", "reject", "warn"],
         "breach_count": [0, 2, 0, 1],
         "code": [None, None, "no_market", None],
+        "limits_applied": [3, 2, 0, 0],
+        "n_observations": [250, 90, None, None],
+        "window_status": ["ok", "short", None, None],
+        "data_quality": [[], ["short_window", "jump:XOM"], [], []],
     }
 
 
@@ -97,6 +111,10 @@ def test_the_columns_have_their_types_even_without_rows():
             ("decision", pa.string()),
             ("breach_count", pa.int32()),
             ("code", pa.string()),
+            ("limits_applied", pa.int32()),
+            ("n_observations", pa.int64()),
+            ("window_status", pa.string()),
+            ("data_quality", pa.list_(pa.string())),
         ]
     )
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from risk_tasks.client import RiskClient
+from risk_tasks.client.answers import BEHIND
 from risk_tasks.client.coalescing import ThreadCoalescer
 from risk_tasks.client.partitioning import BlockBounds, by_limit_set, cut
 from risk_tasks.errors import (
@@ -346,7 +347,8 @@ def test_an_inline_limit_set_applies_to_every_row_of_a_table(risk):
     table = risk.check_table(pa.table(POSITIONS), limits=STRICT, measures=[])
 
     assert table["decision"].to_pylist() == ["reject"] * 4
-    assert table.column_names == ["portfolio_id", "status", "decision", "breach_count", "code"]
+    assert table.column_names == ["portfolio_id", *(name for name, _ in BEHIND)]
+    assert table["limits_applied"].to_pylist() == [1, 1, 1, 0]
 
 
 def test_a_bad_table_is_refused_before_anything_is_sent(risk, connection):

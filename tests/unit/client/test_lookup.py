@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from risk_tasks.client.answers import BEHIND
 from risk_tasks.client.lookup import FoundPortfolios, has_ids_only, read_ids
 from risk_tasks.errors import InvalidTableError, StaleVersionError, UnknownPortfolioError
 
@@ -17,19 +18,39 @@ FOUND_TYPES = pa.schema(
         ("status", pa.string()),
         ("decision", pa.string()),
         ("breach_count", pa.int32()),
-        ("code", pa.string()),
+        *BEHIND[3:],
     ]
 )
+
+BEHIND_FOUND = {
+    "code": None,
+    "limits_applied": 2,
+    "n_observations": 250,
+    "window_status": "ok",
+    "data_quality": ["jump:XOM"],
+}
+BEHIND_REFUSED = {
+    "limits_applied": 0,
+    "n_observations": None,
+    "window_status": None,
+    "data_quality": [],
+}
 
 
 def row_of(portfolio_id: str, place: int) -> dict[str, object]:
     measured = {"volatility": place / 3, "status": "ok", "decision": "warn"}
-    return {"portfolio_id": portfolio_id, **measured, "breach_count": place, "code": None}
+    return {"portfolio_id": portfolio_id, **measured, "breach_count": place, **BEHIND_FOUND}
 
 
 def refused_row(portfolio_id: str, code: str) -> dict[str, object]:
     refused = {"volatility": None, "status": "error", "decision": "reject"}
-    return {"portfolio_id": portfolio_id, **refused, "breach_count": 0, "code": code}
+    return {
+        "portfolio_id": portfolio_id,
+        **refused,
+        "breach_count": 0,
+        **BEHIND_REFUSED,
+        "code": code,
+    }
 
 
 @given(st.lists(st.sampled_from([None, UnknownPortfolioError(), StaleVersionError()]), max_size=12))

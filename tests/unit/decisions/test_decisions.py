@@ -96,9 +96,9 @@ GAPS = [
     ("warn", None, 100, "warn"),
     ("warn", 80, 100, "warn"),
     ("warn", 80, None, "warn"),
-    ("skip", None, 100, "accept"),
-    ("skip", 80, 100, "accept"),
-    ("skip", 80, None, "accept"),
+    ("skip", None, 100, "none"),
+    ("skip", 80, 100, "none"),
+    ("skip", 80, None, "none"),
 ]
 NO_NUMBER = [outcome for outcome in Outcome if not outcome.has_value]
 
@@ -112,6 +112,7 @@ def test_missing_data_decides_as_the_limit_states(outcome, missing_data, warn, h
     found, decided = judge([limit], outcome)
 
     assert decided == decision
+    assert found.limits_applied.tolist() == [0]
     assert found.breaches == []
     assert [(gap.row, gap.limit, gap.reason) for gap in found.gaps] == [
         (0, limit, outcome.name.lower())
@@ -155,10 +156,40 @@ def test_limits_read_an_undefined_share_as_zero():
 
 
 def test_without_limits_there_is_no_decision():
-    """The decision is None, not `accept`; an empty set of limits accepts."""
+    """Nor with an empty set of limits: nothing was compared, so nothing was accepted."""
     assert judge(None, 5.0)[1] == "none"
     assert judge(None, Outcome.NOT_FINITE)[1] == "none"
-    assert judge([], 5.0)[1] == "accept"
+    assert judge([], 5.0)[1] == "none"
+
+
+def test_a_portfolio_to_which_no_limit_applies_is_not_accepted():
+    """Another case of a tag's value, a tag of another name, an id in another case."""
+    for applies_to in ({"desk": "Equity"}, {"Desk": "equity"}, {"portfolio_id": "P"}):
+        found, decided = judge(
+            [Limit(MEASURE, hard=1, applies_to=applies_to)], 5.0, tags={"desk": "equity"}
+        )
+
+        assert (decided, found.limits_applied.tolist()) == ("none", [0])
+        assert found.breaches == found.gaps == []
+
+
+def test_a_limit_that_was_compared_accepts_beside_one_that_was_skipped():
+    """The number of limits applied counts those that were compared."""
+    columns = {
+        MeasureName(MEASURE): column(5.0, Outcome.NOT_FINITE),
+        MeasureName("volatility"): column(Outcome.NOT_FINITE, Outcome.NOT_FINITE),
+    }
+    limits = [
+        Limit(MEASURE, hard=9, missing_data="skip"),
+        Limit(MEASURE, hard=8, missing_data="skip", id="second"),
+        Limit("volatility", hard=1, missing_data="skip"),
+    ]
+
+    found = evaluate(LimitSet("s", limits), columns, np.full(2, True), ["p", "q"], [])
+
+    assert [GRAVITY[level].value for level in found.gravity] == ["accept", "none"]
+    assert found.limits_applied.tolist() == [2, 0]
+    assert found.limits_applied.dtype == np.int32
 
 
 @pytest.mark.parametrize("limits", [None, [], [Limit(MEASURE, hard=4)]], ids=["none", "no", "one"])
@@ -259,7 +290,7 @@ def test_a_limit_applies_only_to_the_portfolios_in_its_scope():
     ]
     assert [(gap.row, gap.limit.id) for gap in found.gaps] == [(2, "gap"), (4, "gap")]
     assert [GRAVITY[level].value for level in found.gravity] == [
-        *("accept", "reject", "reject", "warn", "reject")
+        *("none", "reject", "reject", "warn", "reject")
     ]
 
 
@@ -408,8 +439,11 @@ def test_the_evaluation_equals_a_simple_one(limits, rows):
             name: (None, cell.name.lower()) if isinstance(cell, Outcome) else (cell, None)
             for name, cell in zip(MEASURES, numbers, strict=True)
         }
-        decision, breaches, gaps = naive.evaluate(documents, portfolio_id, of_row, measures)
+        decision, n_compared, breaches, gaps = naive.evaluate(
+            documents, portfolio_id, of_row, measures
+        )
         assert GRAVITY[found.gravity[row]].value == decision
+        assert found.limits_applied[row] == n_compared
         assert [_breach(one) for one in found.breaches if one.row == row] == breaches
         assert [_gap(one) for one in found.gaps if one.row == row] == gaps
 

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from risk_tasks.model.limits import Limit, LimitSet
+from risk_tasks.model.quality import DataFinding
 from risk_tasks.model.report import (
     Breach,
     Contributor,
@@ -61,7 +62,7 @@ OK = RiskReport(
     measures={
         "gross_exposure": Measure(10_012_345.0, "ccy", "ok"),
         "gross_leverage": Measure(None, "ratio", "undefined", "nav_unknown"),
-        "parametric_value_at_risk": Measure(1.5, "ccy", "ok"),
+        "parametric_value_at_risk": Measure(1.5, "ccy", "ok", n_observations=1_250),
         "stress_loss:crash": Measure(2.5, "ccy", "ok"),
     },
     breaches=(BREACH, WARNING),
@@ -70,6 +71,7 @@ OK = RiskReport(
             limit="leverage", measure="gross_leverage", reason="nav_unknown", missing_data="reject"
         ),
     ),
+    limits_applied=2,
 )
 FAILED = RiskReport(
     portfolio_id="broken",
@@ -93,6 +95,7 @@ QUIET = RiskReport(
     status="ok",
     decision="accept",
     measures={"volatility": Measure(3.0, "ccy", "ok")},
+    limits_applied=2,
 )
 
 
@@ -164,8 +167,46 @@ def test_a_table_has_a_column_per_portfolio_and_a_row_per_measure():
     assert cells["stress crash"] == ["2.50"]
     assert cells["volatility"] == ["3.00"]
     assert cells["breaches"] == ["2", "0"]
+    assert cells["limits applied"] == ["2", "2"]
     assert cells["decision"] == ["reject", "accept"]
+    assert "observations" not in cells
     assert any("nav unknown" in line for line in lines) or any("- nav" in line for line in lines)
+
+
+def test_a_table_has_the_number_of_observations_on_request():
+    """Blank if no measure of the past was computed."""
+    lines = printed(report_tables([QUIET, OK], 100, with_observations=True))
+
+    assert [line.split() for line in lines if line.startswith("observations")] == [
+        ["observations", "1,250"]
+    ]
+
+
+def test_findings_in_the_data_are_shown_below_the_report():
+    """With the instrument, if there is one; also of an accepted portfolio."""
+    findings = (
+        DataFinding(kind="jump", instrument="XOM", detail="x10 on 2024-03-04"),
+        DataFinding(kind="short_window", detail="90 of 250 days"),
+    )
+
+    assert printed(explanations([replace(QUIET, data_quality=findings)])) == [
+        "quiet  accept",
+        "  data: jump of XOM: x10 on 2024-03-04",
+        "  data: short window: 90 of 250 days",
+    ]
+    row = next(csv.DictReader(io.StringIO(reports_csv([replace(QUIET, data_quality=findings)]))))
+    assert row["data_quality"] == "jump:XOM;short_window"
+
+
+def test_a_portfolio_with_which_no_limit_was_compared_is_explained():
+    """Unless no limits were given or published at all."""
+    unmatched = replace(QUIET, decision="none", limits_applied=0)
+
+    assert printed(explanations([unmatched])) == [
+        "quiet  none",
+        "  No limit was compared: none applies to its tags and id, or all were skipped.",
+    ]
+    assert printed(explanations([replace(unmatched, limits_version=None)])) == []
 
 
 @pytest.mark.parametrize(
@@ -228,7 +269,11 @@ def test_csv_has_one_row_per_report():
         *OK.measures,
         "volatility",
         *("status", "decision", "breaches", "code"),
+        *("limits_applied", "n_observations", "data_quality"),
     ]
+    assert [row["limits_applied"] for row in rows] == ["2", "0", "2"]
+    assert [row["n_observations"] for row in rows] == ["1250", "", ""]
+    assert [row["data_quality"] for row in rows] == ["", "", ""]
     assert rows[0]["gross_exposure"] == "10012345.0"
     assert rows[0]["gross_leverage"] == ""
     assert rows[0]["volatility"] == ""
@@ -250,7 +295,9 @@ def test_names_with_commas_and_quotes_survive_csv():
 
 def test_csv_without_reports_is_a_header():
     """A spreadsheet program can read it."""
-    assert reports_csv([]) == "portfolio_id,status,decision,breaches,code\n"
+    assert reports_csv([]) == (
+        "portfolio_id,status,decision,breaches,code,limits_applied,n_observations,data_quality\n"
+    )
 
 
 def test_limits_are_printed_one_per_row():

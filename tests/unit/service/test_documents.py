@@ -68,7 +68,10 @@ def test_a_json_check_equals_a_check_in_a_block():
             "unit": measure.unit,
             "status": measure.status,
             "reason": measure.reason,
+            "n_observations": measure.n_observations,
         }
+    assert document["limits_applied"] == report.limits_applied == 1
+    assert document["data_quality"] == []
     assert [breach["limit"] for breach in document["breaches"]] == ["gross_exposure"]
     assert document["breaches"][0]["contributors"][0]["instrument"] == "AAPL"
     assert document["timings"]["compute_ms"] > 0

@@ -138,7 +138,8 @@ def test_a_limit_applies_to_the_portfolios_that_it_names():
     assert [[breach.limit for breach in report.breaches] for report in found] == [
         *(["desk"], [], [], ["one"])
     ]
-    assert [report.decision for report in found] == ["reject", "accept", "accept", "reject"]
+    assert [report.decision for report in found] == ["reject", "none", "none", "reject"]
+    assert [report.limits_applied for report in found] == [1, 0, 0, 1]
 
 
 def test_a_breach_has_all_its_fields():
@@ -290,6 +291,33 @@ def test_detail_selects_the_parts_of_an_answer():
     for detail in Detail:
         request = pack_portfolios([unknown], make_terms(limits=limits, detail=detail))
         assert bool(answer_of(request).gaps) is detail.has_reports
+
+
+def test_measures_of_the_past_have_the_number_of_their_observations():
+    """The days on which all that is held has a return; other measures have none."""
+    returns = np.array(MARKET.returns)
+    returns[:90, 2] = np.nan
+    young = make_market(returns=returns)
+    names = ["value_at_risk@0.95", "beta:AAPL", "volatility", "gross_exposure", "stress_loss:crash"]
+    service = make_service(markets=[young])
+
+    found = reports_of(BOOKS, service=service, market=young.id, measures=names)
+
+    counts = [{name: one.n_observations for name, one in r.measures.items()} for r in found]
+    for count, expected in zip(counts, [160, 250, 250, 160], strict=True):
+        assert count == {**dict.fromkeys(names, expected), **dict.fromkeys(names[3:])}
+
+
+def test_without_measures_of_the_past_no_observations_are_counted():
+    """A row with an error has no number of observations."""
+    answer = answer_of(pack_portfolios([HEDGED], make_terms(["gross_exposure"])))
+    failed = answer_of(
+        pack_portfolios([HEDGED, Portfolio("bad", {"GOLD": 1.0})], make_terms(["volatility"]))
+    )
+
+    assert answer.n_observations.tolist() == [-1]
+    assert failed.n_observations.tolist() == [250, -1]
+    assert failed.limits_applied.tolist() == failed.short.tolist() == [0, 0]
 
 
 def input_hash(portfolio=LONG, *, market=MARKET, **how):

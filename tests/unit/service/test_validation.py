@@ -225,7 +225,7 @@ def test_a_limit_on_a_scenario_that_the_market_lacks_is_not_evaluated():
         assert report.not_evaluated[0].missing_data == missing_data
         assert report.measures["stress_loss:flood"].status == "undefined"
 
-    assert decisions == {"reject": "reject", "warn": "warn", "skip": "accept"}
+    assert decisions == {"reject": "reject", "warn": "warn", "skip": "none"}
 
 
 def test_limits_that_cannot_be_loaded_are_an_error_of_every_row():

@@ -15,6 +15,7 @@ from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureName, MeasureSettings, parse_measures
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.model.quality import DataFinding
 from risk_tasks.model.report import (
     GRAVITY,
     Breach,
@@ -57,6 +58,7 @@ _breaches = st.builds(
     ).map(tuple),
 )
 _gaps = st.builds(NotEvaluated, limit=texts, measure=texts, reason=texts, missing_data=texts)
+_findings = st.builds(DataFinding, kind=texts, instrument=st.none() | texts, detail=texts)
 _errors = st.builds(
     ReportError, code=texts, message=texts, field=st.none() | texts, remedy=st.none() | texts
 )
@@ -120,7 +122,17 @@ def answers(draw):
         draw(st.dictionaries(rows, st.lists(_gaps, max_size=2))),
         draw(st.just([]) | st.lists(texts, min_size=n, max_size=n)),
         explanations=draw(st.dictionaries(rows, _explanations)),
+        limits_applied=draw(row_numbers(n, np.int32, st.integers(0, 2**31 - 1))),
+        n_observations=draw(row_numbers(n, np.int64, st.integers(-1, 2**63 - 1))),
+        short=draw(row_numbers(n, np.bool_, st.booleans())),
+        data_quality=draw(st.dictionaries(rows, st.lists(_findings, max_size=2).map(tuple))),
     )
+
+
+def row_numbers(n, kind, numbers):
+    """Return one number for all of `n` rows, or one for each."""
+    each = st.lists(numbers, min_size=n, max_size=n)
+    return (each | numbers.map(lambda one: [one] * n)).map(lambda found: np.array(found, kind))
 
 
 def rewritten(data, *, metadata=None, columns=None):
@@ -194,6 +206,10 @@ ANSWER = AnswerBlock(
     },
     {1: [NotEvaluated(limit="l", measure="volatility", reason="r", missing_data="reject")]},
     ["h1", "h2"],
+    limits_applied=np.array([1, 0], np.int32),
+    n_observations=np.array([250, -1]),
+    short=np.array([True, False]),
+    data_quality={0: (DataFinding(kind="short_window", detail="250 of 500"),)},
 )
 EXPLAINED = replace(
     ANSWER,

@@ -53,16 +53,16 @@ def test_an_unchanged_message_is_read(data, read):
 @each_reader
 def test_an_unknown_version_is_refused_as_such(data, read):
     """Even if other parts are invalid, so that an operator upgrades the older side."""
-    for line in (b"/2", b"/0", b"/", b""):
+    for line in (b"/1", b"/3", b"/", b""):
         with pytest.raises(VersionError, match="version"):
-            read(data.replace(b"/1\n", line + b"\n", 1))
+            read(data.replace(b"/2\n", line + b"\n", 1))
 
 
 @each_reader
 def test_another_kind_of_message_is_refused(data, read):
     """Another message of risk_tasks, one of another service, one without a kind."""
     body = data.partition(b"\n")[2]
-    for line in (b"risk.other/1\n", b"/1\n", b"\n", b""):
+    for line in (b"risk.other/2\n", b"/2\n", b"\n", b""):
         with pytest.raises(DecodeError):
             read(line + body)
     for other, reader in READERS.values():
@@ -162,6 +162,15 @@ BAD_ANSWERS = {
     "gap of no row": {8: {5: []}},
     "ids too few": {9: ["a"]},
     "hashes too few": {10: ["h"]},
+    "numbers of rows too few": {11: [1, 250]},
+    "limits applied negative": {11: [-1, 250, 0]},
+    "limits applied of half a number": {11: [b"\0\0\0", 250, 0]},
+    "observations too few": {11: [1, numbers("<i8", 250), 0]},
+    "observations below none": {11: [1, numbers("<i8", 250, -2), 0]},
+    "observations beyond 64 bits": {11: [1, 2**63, 0]},
+    "a short window neither true nor false": {11: [1, 250, numbers("i1", 0, 2)]},
+    "finding of no row": {12: {2: []}},
+    "finding without a kind": {12: {0: [{"instrument": "XOM"}]}},
 }
 
 

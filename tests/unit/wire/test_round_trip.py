@@ -18,6 +18,7 @@ from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.model.registry import MEASURES
 from risk_tasks.model.report import GRAVITY, Decision, RiskReport
 from risk_tasks.model.scenario import Scenario
 from risk_tasks.wire import answer as answer_format
@@ -105,6 +106,10 @@ def assert_same_answer(read, answer):
     assert read.gaps == answer.gaps
     assert list(read.input_hashes) == list(answer.input_hashes)
     assert read.explanations == answer.explanations
+    for name in ("limits_applied", "n_observations", "short"):
+        np.testing.assert_array_equal(getattr(read, name), getattr(answer, name))
+        assert getattr(read, name).dtype == getattr(answer, name).dtype
+    assert read.data_quality == answer.data_quality
 
 
 @pytest.mark.parametrize("encode", REQUEST_FORMS)
@@ -184,6 +189,21 @@ def test_decoding_returns_an_answer(encode, answer):
         answer = replace(answer, explanations={})
 
     assert_same_answer(decode_answer(encode(answer)), answer)
+
+
+@pytest.mark.parametrize("encode", ANSWER_FORMS)
+def test_a_number_that_all_rows_share_is_sent_once(encode):
+    """The size of a message grows only by the columns that differ."""
+
+    def size_of(**change):
+        n = 4_000
+        fields = {"limits_applied": np.full(n, 3, np.int32), **change}
+        head = AnswerHead("m", AS_OF)
+        empty = AnswerBlock(head, np.zeros(n, np.int8), np.zeros(n, np.int32), {}, **fields)
+        return len(encode(empty))
+
+    assert abs(size_of(n_observations=np.full(4_000, 250)) - size_of()) < 16
+    assert size_of(n_observations=np.arange(4_000)) > size_of() + 32_000
 
 
 def test_few_checks_are_rows_and_many_are_columns():
@@ -382,6 +402,8 @@ def test_reports_are_in_the_order_of_the_portfolios(several, data):
         assert report.market_id == answer.head.market_id
         assert report.limits_version == answer.head.limits_version
         assert report.timings == answer.head.timings
+        assert report.limits_applied == answer.limits_applied[row]
+        assert report.data_quality == answer.data_quality.get(row, ())
         if row in answer.errors:
             assert report.measures == {}
             assert report.input_hash is None
@@ -389,8 +411,14 @@ def test_reports_are_in_the_order_of_the_portfolios(several, data):
         assert report.input_hash == (answer.input_hashes[row] if answer.input_hashes else None)
         for name, column in answer.columns.items():
             outcome, measure = Outcome(column.outcomes[row]), report.measures[name]
-            assert (measure.status, measure.reason) == (outcome.status, outcome.reason)
+            of_past = MEASURES[name.partition("@")[0].partition(":")[0]].of_past
+            status, reason = outcome.status, outcome.reason
+            if of_past and answer.short[row] and status == "ok":
+                status, reason = "degraded", "short_window"
+            n_observations = int(answer.n_observations[row]) if of_past else -1
+            assert (measure.status, measure.reason) == (status, reason)
             assert measure.value == (column.values[row] if outcome.has_value else None)
+            assert measure.n_observations == (None if n_observations == -1 else n_observations)
 
 
 def test_a_report_has_the_moment_of_its_market():
