@@ -13,11 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from risk_tasks.model.column import MeasureColumn, Outcome
-from risk_tasks.model.limits import Comparison, Limit, LimitSet, MissingData
+from risk_tasks.model.limits import Comparison, Limit, LimitSet, MissingData, Unmatched
 from risk_tasks.model.measures import MeasureName
 from risk_tasks.model.report import GRAVITY, Decision, Severity
 
 BoolArray = npt.NDArray[np.bool_]
+
+#: the reason of a rejection by `LimitSet.unmatched`
+NO_LIMIT_APPLIED = "no_limit_applied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +37,13 @@ class FoundBreach:
 
 @dataclass(frozen=True, slots=True)
 class FoundGap:
-    """A limit that could not be evaluated for a portfolio of the block."""
+    """A limit that could not be evaluated for a portfolio of the block.
+
+    `limit` is the limit set if its rule for portfolios without a limit rejects the portfolio.
+    """
 
     row: int
-    limit: Limit
+    limit: Limit | LimitSet
     reason: str
 
 
@@ -66,14 +72,23 @@ def evaluate(
 
     `columns` has the measure of each limit. Rows where `valid` (P,) is false are skipped. The
     decision is NONE for a portfolio with which no limit was compared, unless `missing_data` of a
-    limit requires another.
+    limit or `unmatched` of the set requires another.
     """
     n = len(valid)
     evaluation = Evaluation(np.zeros(n, dtype=np.int8), np.zeros(n, dtype=np.int32))
     for limit in limit_set.limits if limit_set else ():
         column = columns[limit.measure_name]
         _evaluate_limit(limit, column, valid & _scope(limit, portfolio_ids, tags), evaluation)
+    if limit_set and limit_set.unmatched is Unmatched.REJECT:
+        _reject_unmatched(limit_set, valid & (evaluation.limits_applied == 0), evaluation)
     return evaluation
+
+
+def _reject_unmatched(limit_set: LimitSet, rows: BoolArray, evaluation: Evaluation) -> None:
+    _raise_gravity(evaluation, rows, Decision.REJECT)
+    evaluation.gaps.extend(
+        FoundGap(row, limit_set, NO_LIMIT_APPLIED) for row in np.flatnonzero(rows).tolist()
+    )
 
 
 def _scope(

@@ -54,6 +54,7 @@ from risk_tasks.wire.request import Terms, pack_portfolios
 
 EXIT_REJECTED = 3
 EXIT_RED = 4
+EXIT_NONE = 5
 _EMBEDDED_TIMEOUT_S = 60.0
 
 app = typer.Typer()
@@ -147,7 +148,12 @@ def check(
         bool, typer.Option("--observations", help="Add the number of past outcomes to the table.")
     ] = False,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit with 3 if a portfolio is rejected.")
+        bool,
+        typer.Option(
+            "--exit-code",
+            help="Exit with 3 if a portfolio is rejected, else with 5 if the decision on one is "
+            "none: no limit was compared with it.",
+        ),
     ] = False,
     broker_url: Annotated[
         str | None,
@@ -183,9 +189,15 @@ def check(
     else:
         checked = _check_embedded(portfolios, files, options)
     _write(checked, Format.JSON if as_json else output_format, output, observations)
-    rejected = any(report.decision == Decision.REJECT for report in checked.reports)
-    if exit_code and rejected:
-        raise typer.Exit(EXIT_REJECTED)
+    if exit_code:
+        raise typer.Exit(_exit_code(checked.reports))
+
+
+def _exit_code(reports: Sequence[RiskReport]) -> int:
+    decisions = {report.decision for report in reports}
+    if Decision.REJECT in decisions:
+        return EXIT_REJECTED
+    return EXIT_NONE if Decision.NONE in decisions else 0
 
 
 def _running(broker_url: str | None) -> str | None:

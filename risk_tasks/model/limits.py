@@ -42,6 +42,13 @@ class MissingData(StrEnum):
     SKIP = "skip"
 
 
+class Unmatched(StrEnum):
+    """The decision on a portfolio with which no limit of the set was compared."""
+
+    NONE = "none"
+    REJECT = "reject"
+
+
 @dataclass(frozen=True)
 class Limit:
     """Thresholds on one measure, for the portfolios whose tags match `applies_to`.
@@ -165,14 +172,20 @@ def _scope_text(scope: Mapping[str, tuple[str, ...]]) -> str:
 class LimitSet:
     """Limits that are published and evaluated together.
 
+    `unmatched` is the decision on a portfolio with which no limit was compared, because none
+    applies to it or all that apply were skipped: "none" or "reject".
+
     Raises `InvalidLimitError` with the field, also for two limits with one id.
     """
 
     id: str
     limits: Sequence[Limit]
+    unmatched: str = field(default=Unmatched.NONE, kw_only=True)
 
     def __post_init__(self) -> None:
         require_name(self.id, "id", InvalidLimitError)
+        unmatched = require_choice(self.unmatched, Unmatched, "unmatched", InvalidLimitError)
+        object.__setattr__(self, "unmatched", unmatched)
         if not isinstance(self.limits, Iterable):
             raise InvalidLimitError(
                 f"{self.limits!r} is not a list of limits.",
@@ -207,7 +220,10 @@ class LimitSet:
             {**limit_document(limit), "applies_to": sorted(limit.applies_to.items())}
             for limit in self.limits
         ]
-        return hashlib.sha256(json.dumps([self.id, rows], sort_keys=True).encode()).hexdigest()
+        # The default adds nothing, so that a set keeps the version that it had without the choice.
+        others = [] if self.unmatched is Unmatched.NONE else [{"unmatched": self.unmatched}]
+        content = json.dumps([self.id, rows, *others], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
 
 
 def limit_document(limit: Limit) -> dict[str, object]:

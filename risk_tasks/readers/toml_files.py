@@ -108,7 +108,7 @@ def model_errors_at(place: str) -> Iterator[None]:
         raise InputFileError(error.message, field=place + key, remedy=error.remedy) from error
 
 
-_SET_KEYS = {"id": str, "limit": list}
+_SET_KEYS = {"id": str, "limit": list, "unmatched": str}
 _LIMIT_KEYS = {
     "measure": str,
     "warn": float,
@@ -123,14 +123,15 @@ _LIMIT_KEYS = {
 def read_limits(path: str | os.PathLike[str]) -> LimitSet:
     """Return the limit set of a TOML file: `id = "standard"`, and one `[[limit]]` or more.
 
-    The keys of a limit are the fields of `Limit`; thresholds are in the unit of its measure.
+    `unmatched = "reject"` rejects a portfolio with which no limit was compared. The keys of a limit
+    are the fields of `Limit`; thresholds are in the unit of its measure.
 
-    Raises `InputFileError` with file, limit and key, also for a file without limits, which would
-    accept every portfolio.
+    Raises `InputFileError` with file, limit and key, also for a file without limits.
     """
     file = path_of(path)
     document = check_keys(read_document(file), file.name, _SET_KEYS, required=("id", "limit"))
-    if not document["limit"]:
+    tables = document.pop("limit")
+    if not tables:
         raise InputFileError(
             "The file has no limit.",
             field=f"{file.name}, key limit",
@@ -138,10 +139,10 @@ def read_limits(path: str | os.PathLike[str]) -> LimitSet:
         )
     limits = [
         _limit(f"{file.name}, limit {number}", table)
-        for number, table in enumerate(document["limit"], start=1)
+        for number, table in enumerate(tables, start=1)
     ]
     with model_errors_at(file.name):
-        return LimitSet(document["id"], limits)
+        return LimitSet(limits=limits, **document)
 
 
 def _limit(place: str, table: object) -> Limit:

@@ -43,7 +43,8 @@ def measures_markdown() -> str:
 def limits_table(limit_set: LimitSet) -> Table:
     """Return a row per limit."""
     headings = ("limit", "side", "warn", "hard", "applies to", "missing data")
-    table = plain_table(*headings, whole={"limit"}, title=f"Limits {limit_set.id}")
+    title = f"Limits {limit_set.id}; without a limit: {limit_set.unmatched}"
+    table = plain_table(*headings, whole={"limit"}, title=title)
     for limit in limit_set.limits:
         unit = limit.measure_name.definition.unit
         thresholds = ["" if x is None else full(x, unit) for x in (limit.warn, limit.hard)]

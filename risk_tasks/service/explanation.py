@@ -11,7 +11,7 @@ import numpy as np
 from risk_tasks.decisions import Evaluation, FoundBreach
 from risk_tasks.engine import MarketArrays, PortfolioBlock, contributions, outcomes_behind
 from risk_tasks.engine.computation import FloatArray
-from risk_tasks.model.limits import Comparison
+from risk_tasks.model.limits import Comparison, Limit, MissingData
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.report import Breach, Contributor, NotEvaluated, TailScenario
 
@@ -79,15 +79,20 @@ def _top(found: FoundBreach, parts: FloatArray, names: Sequence[str]) -> tuple[C
 
 
 def explain_gaps(evaluation: Evaluation) -> dict[int, list[NotEvaluated]]:
-    """Return by row the limits that could not be evaluated."""
+    """Return by row the limits that could not be evaluated.
+
+    A limit set that rejects portfolios without a limit is named by its own id, without a measure.
+    """
     explained: dict[int, list[NotEvaluated]] = defaultdict(list)
     for gap in evaluation.gaps:
         explained[gap.row].append(
             NotEvaluated(
                 limit=gap.limit.id,
-                measure=gap.limit.measure,
+                measure=gap.limit.measure if isinstance(gap.limit, Limit) else "",
                 reason=gap.reason,
-                missing_data=str(gap.limit.missing_data),
+                missing_data=str(
+                    gap.limit.missing_data if isinstance(gap.limit, Limit) else MissingData.REJECT
+                ),
             )
         )
     return explained

@@ -60,10 +60,11 @@ class LimitDocument(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class LimitSetDocument(msgspec.Struct, forbid_unknown_fields=True):
-    """Limits under one id."""
+    """Limits under one id; `unmatched` is the decision if no limit was compared."""
 
     id: str
     limits: list[LimitDocument]
+    unmatched: str = "none"
 
 
 class SettingsDocument(msgspec.Struct, forbid_unknown_fields=True):
@@ -126,11 +127,15 @@ def read_limit_set(document: object) -> LimitSet:
         except InvalidLimitError as error:
             error.field = f"limits[{index}].{error.field}"
             raise
-    return LimitSet(read.id, limits)
+    return LimitSet(read.id, limits, unmatched=read.unmatched)
 
 
 def limit_set_document(limit_set: LimitSet) -> Document:
-    return {"id": limit_set.id, "limits": [limit_document(limit) for limit in limit_set.limits]}
+    return {
+        "id": limit_set.id,
+        "limits": [limit_document(limit) for limit in limit_set.limits],
+        "unmatched": str(limit_set.unmatched),
+    }
 
 
 def read_settings(document: object) -> MeasureSettings:

@@ -237,6 +237,28 @@ def test_exit_code_0_reports_no_rejection(call, on_fleet, tmp_path):
     assert [report["decision"] for report in reports] == ["accept", "warn"]
 
 
+def test_exit_code_5_reports_a_decision_of_none(call, on_fleet, tmp_path):
+    """No limit applies to the desk of one portfolio; a rejection of another has precedence."""
+    book, limits = tmp_path / "book.csv", tmp_path / "limits.toml"
+    book.write_text("portfolio_id,instrument,quantity,desk\na,AAPL,1,fx\nb,XOM,-2,FX\n")
+    limit = '[[limit]]\nmeasure = "gross_exposure"\nhard = {}\napplies_to = {{desk = "fx"}}\n'
+    text = 'id = "s"\n{}' + limit
+    codes = {}
+    for hard in ("1e9", "1"):
+        limits.write_text(text.format("", hard))
+        done = call("check", book, "--limits", limits, "--exit-code", *on_fleet)
+        codes[hard] = done.returncode
+        assert "No limit was compared" in done.stdout
+    limits.write_text(text.format('unmatched = "reject"\n', "1e9"))
+    rejected = call("check", book, "--limits", limits, "--exit-code", "--json", *on_fleet)
+
+    assert codes == {"1e9": 5, "1": 3}
+    assert rejected.returncode == 3
+    reports = json.loads(rejected.stdout)["reports"]
+    assert [report["decision"] for report in reports] == ["accept", "reject"]
+    assert [gap["reason"] for gap in reports[1]["not_evaluated"]] == ["no_limit_applied"]
+
+
 def test_an_instrument_without_a_price_rejects_its_portfolio_only(call, on_fleet, tmp_path):
     """The report has the reason."""
     book = tmp_path / "book.csv"

@@ -173,6 +173,38 @@ def test_a_portfolio_to_which_no_limit_applies_is_not_accepted():
         assert found.breaches == found.gaps == []
 
 
+def test_a_set_may_reject_a_portfolio_without_a_limit():
+    """Also one whose limits were all skipped, and one of an empty set; not an invalid row."""
+    columns = {
+        MeasureName(MEASURE): column(5.0, 5.0, 5.0, 5.0),
+        MeasureName("volatility"): column(*[Outcome.NOT_FINITE] * 4),
+    }
+    limits = [
+        Limit(MEASURE, hard=9, applies_to={"desk": "fx"}),
+        Limit("volatility", hard=1, applies_to={"desk": "rates"}, missing_data="skip"),
+    ]
+    limit_set = LimitSet("s", limits, unmatched="reject")
+    tags = [{"desk": "fx"}, {"desk": "rates"}, {"desk": "FX"}, {}]
+    valid = np.array([True, True, True, False])
+
+    found = evaluate(limit_set, columns, valid, list("abcd"), tags)
+
+    assert [GRAVITY[level].value for level in found.gravity] == [
+        "accept",
+        "reject",
+        "reject",
+        "none",
+    ]
+    assert found.limits_applied.tolist() == [1, 0, 0, 0]
+    assert [(gap.row, gap.limit, gap.reason) for gap in found.gaps] == [
+        (1, limits[1], "not_finite"),
+        (1, limit_set, "no_limit_applied"),
+        (2, limit_set, "no_limit_applied"),
+    ]
+    empty = evaluate(LimitSet("s", [], unmatched="reject"), {}, np.array([True]), ["p"], [])
+    assert GRAVITY[empty.gravity[0]] is Decision.REJECT
+
+
 def test_a_limit_that_was_compared_accepts_beside_one_that_was_skipped():
     """The number of limits applied counts those that were compared."""
     columns = {

@@ -114,7 +114,8 @@ def limits(draw, called=""):
 def limit_sets(draw):
     """Up to four limits whose ids differ."""
     ids = draw(st.lists(names, max_size=4, unique=True))
-    return LimitSet(draw(names), [draw(limits(called=name)) for name in ids])
+    drawn = [draw(limits(called=name)) for name in ids]
+    return LimitSet(draw(names), drawn, unmatched=draw(st.sampled_from(["none", "reject"])))
 
 
 @st.composite

@@ -262,7 +262,11 @@ def test_equal_limits_have_an_equal_version(limit_set):
     turned = [{**row, "applies_to": dict(reversed(row["applies_to"].items()))} for row in rows]
 
     for documents in (rows, turned):
-        again = LimitSet(limit_set.id, [Limit(row.pop("measure"), **row) for row in documents])
+        again = LimitSet(
+            limit_set.id,
+            [Limit(row.pop("measure"), **row) for row in documents],
+            unmatched=limit_set.unmatched,
+        )
 
         assert again == limit_set
         assert again.version == limit_set.version
@@ -312,6 +316,26 @@ def test_a_version_is_the_same_in_every_release():
     assert LimitSet("standard", [limit, floor]).version == (
         "2ca2eae8b4843a70dfb3a7301f4e87d1e1ba77e53835bb2ebaade06a510f4a23"
     )
+
+
+def test_the_decision_without_a_limit_is_in_the_version():
+    """Only if it is not the default, so that older sets keep their versions."""
+    sets = [
+        LimitSet("standard", []),
+        LimitSet("standard", [], unmatched="none"),
+        LimitSet("standard", [], unmatched="reject"),
+    ]
+
+    assert sets[0].version == sets[1].version != sets[2].version
+    assert [one.unmatched for one in sets] == ["none", "none", "reject"]
+
+
+@pytest.mark.parametrize("value", ["accept", "NONE", "", None, True])
+def test_another_decision_without_a_limit_is_refused(value):
+    with pytest.raises(InvalidLimitError) as caught:
+        LimitSet("standard", [], unmatched=value)
+
+    assert caught.value.field == "unmatched"
 
 
 @given(limits())

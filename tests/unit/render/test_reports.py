@@ -319,7 +319,7 @@ def test_limits_are_printed_one_per_row():
 
     lines = printed(limits_table(limits), 160)
 
-    assert lines[0] == "Limits house"
+    assert lines[0] == "Limits house; without a limit: none"
     assert lines[2].split() == ["var", "above", "1,000,000", "1,500,000", "all", "reject"]
     assert lines[3].split() == [*("top[name]", "below", "25.0", "%", "desk=fx|rates", "skip")]
 

@@ -15,7 +15,7 @@ from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES, Qualifier
-from risk_tasks.model.report import GRAVITY
+from risk_tasks.model.report import GRAVITY, NotEvaluated
 from risk_tasks.model.scenario import Replay, Scenario
 from risk_tasks.service import pipeline
 from risk_tasks.wire.request import Detail, pack_portfolios
@@ -140,6 +140,21 @@ def test_a_limit_applies_to_the_portfolios_that_it_names():
     ]
     assert [report.decision for report in found] == ["reject", "none", "none", "reject"]
     assert [report.limits_applied for report in found] == [1, 0, 0, 1]
+
+
+def test_a_report_names_the_set_that_rejects_for_lack_of_a_limit():
+    """In `not_evaluated`, by the id of the set and without a measure."""
+    limit = Limit("gross_exposure", hard=1e9, applies_to={"desk": "EQ"})
+    limits = LimitSet("house", [limit], unmatched="reject")
+
+    report = report_of(LONG, limits=limits)
+
+    assert (report.decision, report.limits_applied, report.breaches) == ("reject", 0, ())
+    assert report.not_evaluated == (
+        NotEvaluated(limit="house", measure="", reason="no_limit_applied", missing_data="reject"),
+    )
+    counts = answer_of(pack_portfolios([LONG], make_terms(limits=limits, detail=Detail.SUMMARY)))
+    assert [GRAVITY[rank] for rank in counts.decisions] == ["reject"]
 
 
 def test_a_breach_has_all_its_fields():
