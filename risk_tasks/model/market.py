@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from risk_tasks.errors import InvalidMarketError
+from risk_tasks.model.quality import DataFinding
 from risk_tasks.model.scenario import Replay, Stress, Tags, is_date
 from risk_tasks.model.values import require_mapping, require_name
 
@@ -78,7 +80,8 @@ class MarketSnapshot:
 
     `dates` has the date of each observation, ascending: the date of the later price of the return.
     If it is None, no scenario may be a `Replay`. `tags` has tags by instrument, as
-    {"AAPL": {"sector": "technology"}}, for scenarios with shocks by tag.
+    {"AAPL": {"sector": "technology"}}, for scenarios with shocks by tag. `findings` has what looks
+    wrong in the data; they change no number, and are not part of `id`.
 
     Raises `InvalidMarketError` with the field.
     """
@@ -91,6 +94,7 @@ class MarketSnapshot:
     scenarios: Mapping[str, Stress] = field(default_factory=dict, kw_only=True)
     dates: Sequence[date] | None = field(default=None, kw_only=True)
     tags: Tags = field(default_factory=dict, kw_only=True)
+    findings: tuple[DataFinding, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         if not isinstance(self.as_of, datetime) or self.as_of.tzinfo is None:
@@ -151,6 +155,12 @@ class MarketSnapshot:
         marked = replace(self, as_of=as_of, prices=prices)
         marked.__dict__["panel_id"] = self.panel_id
         return marked
+
+    def with_findings(self, findings: Iterable[DataFinding]) -> MarketSnapshot:
+        """Return the snapshot with these findings, and the same id."""
+        found = copy(self)
+        object.__setattr__(found, "findings", tuple(findings))
+        return found
 
 
 def _array(numbers: npt.ArrayLike, field: str) -> npt.NDArray[np.float64]:

@@ -11,6 +11,22 @@ class FindingKind(StrEnum):
 
     #: fewer observations than the share of the expected ones that the limits require
     SHORT_WINDOW = "short_window"
+    #: a price changes by a factor that looks like a split, a change of unit or a wrong price
+    JUMP = "jump"
+    #: equal prices in a row
+    CONSTANT = "constant"
+    #: prices repeated more often than their smallest step explains, as if they had been filled
+    REPEATED = "repeated"
+    #: the last price is equal to many before it
+    STALE_PRICE = "stale_price"
+    #: all returns are equal
+    ZERO_VARIANCE = "zero_variance"
+    #: a missing price on a date on which others with the same calendar have one
+    GAP = "gap"
+    #: the first return is late in the window
+    SHORT_HISTORY = "short_history"
+    #: a price of zero or less, over which a relative return has no meaning
+    PRICE_NOT_ABOVE_ZERO = "price_not_above_zero"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

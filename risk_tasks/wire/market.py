@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from datetime import date, datetime
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
 from risk_tasks.errors import DecodeError
 from risk_tasks.model.market import FloatArray2D, MarketSnapshot
+from risk_tasks.model.quality import DataFinding
 from risk_tasks.wire.documents import read_scenarios, scenarios_document
 from risk_tasks.wire.framing import decode_batch, decoding, encode_batch
 
@@ -30,7 +32,7 @@ def encode_panel(snapshot: MarketSnapshot) -> bytes:
 
 
 def encode_marks(snapshot: MarketSnapshot) -> bytes:
-    """Return prices, time, scenarios and tags, with the id of the panel that they belong to."""
+    """Return prices, time, scenarios, tags and findings, with the id of their panel."""
     batch = pa.record_batch({"price": pa.array(snapshot.prices)})
     metadata = {
         "as_of": snapshot.as_of.isoformat(),
@@ -40,6 +42,8 @@ def encode_marks(snapshot: MarketSnapshot) -> bytes:
     if snapshot.tags:
         tags = {instrument: dict(carried) for instrument, carried in snapshot.tags.items()}
         metadata["tags"] = json.dumps(tags)
+    if snapshot.findings:
+        metadata["findings"] = msgspec.json.encode(snapshot.findings).decode()
     return encode_batch(batch, MARKS_KIND, metadata)
 
 
@@ -59,6 +63,9 @@ def decode_market(marks: bytes | str, panel: bytes | str, market_id: str) -> Mar
             covariance=_covariance(panel_rows),
             dates=_read_dates(panel_metadata.get("dates")),
             tags=json.loads(metadata.get("tags", "{}")),
+            findings=msgspec.json.decode(
+                metadata.get("findings", "[]"), type=tuple[DataFinding, ...]
+            ),
         )
     if snapshot.id != market_id:
         raise DecodeError(f"Market {market_id} holds the content of {snapshot.id}.")

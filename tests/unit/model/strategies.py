@@ -17,6 +17,7 @@ from risk_tasks.model.measures import (
     VarConvention,
 )
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.model.quality import DataFinding, FindingKind
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES, Qualifier
 from risk_tasks.model.scenario import Replay, Scenario
 
@@ -35,6 +36,13 @@ portfolios = st.builds(
     cash=amounts,
     nav=amounts,
     tags=tags,
+)
+
+findings = st.builds(
+    DataFinding,
+    kind=st.sampled_from([str(kind) for kind in FindingKind]),
+    instrument=st.none() | names,
+    detail=st.text(max_size=20),
 )
 
 days = st.dates(date(1990, 1, 1), date(2100, 1, 1))
@@ -144,4 +152,5 @@ def markets(draw, min_instruments=0):
         ),
         dates=None if dates is None else sorted(dates),
         tags=draw(st.dictionaries(of_instruments, carried)),
+        findings=tuple(draw(st.lists(findings, max_size=2))),
     )

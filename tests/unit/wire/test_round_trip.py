@@ -237,6 +237,7 @@ def test_decoding_returns_a_market_bit_by_bit(market):
     assert read.returns.shape == market.returns.shape
     assert read.scenarios == market.scenarios
     assert (read.dates, read.tags) == (market.dates, market.tags)
+    assert read.findings == market.findings
 
 
 @pytest.mark.parametrize(
@@ -255,7 +256,7 @@ def test_decoding_returns_a_market_with_shocks_of_any_number_type(scenario):
     assert read.id == market.id
 
 
-def test_a_market_without_dates_and_tags_has_neither_column():
+def test_a_market_without_dates_tags_and_findings_has_no_such_column():
     """Its bytes are those of the first version of the format."""
     market = MarketSnapshot(
         AS_OF,
@@ -267,6 +268,7 @@ def test_a_market_without_dates_and_tags_has_neither_column():
 
     assert b"dates" not in encode_panel(market)
     assert b"tags" not in encode_marks(market)
+    assert b"findings" not in encode_marks(market)
     assert scenarios_document(market.scenarios) == {
         "crash": {"shocks": {"AAPL": -0.5}, "others": -0.25}
     }
