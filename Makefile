@@ -19,7 +19,7 @@ fi
 @touch $(1)/.installed
 endef
 
-.PHONY: demo kernels test test-faults test-benchmarks test-browser test-compose secrets libraries certify check lint types contracts docs site bench load lock clean
+.PHONY: demo kernels test test-silent test-faults test-benchmarks test-browser test-compose secrets libraries certify check lint types contracts docs site bench load lock clean
 
 demo: .venv-demo/.installed  ## real portfolios on real prices through real workers
 	.venv-demo/bin/risk-tasks demo
@@ -28,8 +28,11 @@ kernels: .venv/.installed  ## compile the kernels that this machine lacks: half 
 	@$(BIN)/python -m risk_tasks.kernels
 
 # Long files first: the short ones fill the gaps at the end.
-test: .venv/.installed kernels  ## unit, certification and integration tests
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/integration tests/certification tests/unit
+test: .venv/.installed kernels  ## unit, certification and integration tests, spoilt inputs
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/integration tests/silent tests/certification tests/unit
+
+test-silent: .venv/.installed kernels  ## spoilt inputs through every door; FULL=1 for sixty worlds each
+	$(BIN)/pytest tests/silent $(if $(FULL),--full)
 
 test-faults: .venv/.installed kernels  ## kills, floods and restarts; FULL=1 for the full size, half an hour
 	$(BIN)/pytest tests/faults $(if $(FULL),--full)

@@ -32,7 +32,7 @@ def _fresh_logs() -> Iterator[None]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--full", action="store_true", help="fault and container tests at full size: up to an hour"
+        "--full", action="store_true", help="fault, container and spoilt-input tests at full size"
     )
     parser.addoption("--compose", action="store_true", help="run the tests of the containers")
 
