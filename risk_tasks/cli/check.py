@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Unpack
@@ -23,7 +23,12 @@ from risk_tasks.cli.console import (
     progress,
     read_settings,
 )
-from risk_tasks.cli.published import market_summary, read_market_files
+from risk_tasks.cli.published import (
+    market_summary,
+    note_warnings,
+    read_market_files,
+    warnings_document,
+)
 from risk_tasks.client import RiskClient
 from risk_tasks.client.options import CheckOptions
 from risk_tasks.errors import InvalidSettingsError, NoMarketError, RiskTasksError, StartError
@@ -75,11 +80,14 @@ class CheckedBook:
     market: dict[str, Any]
     reports: Sequence[RiskReport]
     timings: dict[str, float]
+    #: what is probably not meant in the limits of the call
+    limit_warnings: Sequence[Document] = ()
 
     def document(self) -> Document:
         return {
             "market": self.market,
             "timings": self.timings,
+            "limit_warnings": list(self.limit_warnings),
             "reports": [report_document(report) for report in self.reports],
         }
 
@@ -151,8 +159,8 @@ def check(
         bool,
         typer.Option(
             "--exit-code",
-            help="Exit with 3 if a portfolio is rejected, else with 5 if the decision on one is "
-            "none: no limit was compared with it.",
+            help="Exit with 3 if a portfolio is rejected, else with 5 if no limit was compared "
+            "with one.",
         ),
     ] = False,
     broker_url: Annotated[
@@ -168,6 +176,8 @@ def check(
     with progress("Reading the book ..."):
         portfolios = read_portfolios(book)
         limit_set = read_limits(limits) if limits else None
+    if limit_set is not None:
+        note_warnings(limit_set)
     options = {
         "limits": limit_set,
         "measures": measure or None,
@@ -188,6 +198,7 @@ def check(
         checked = _check_running(url, portfolios, options)
     else:
         checked = _check_embedded(portfolios, files, options)
+    checked = replace(checked, limit_warnings=warnings_document(limit_set))
     _write(checked, Format.JSON if as_json else output_format, output, observations)
     if exit_code:
         raise typer.Exit(_exit_code(checked.reports))

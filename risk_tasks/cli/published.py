@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from risk_tasks import sample
 from risk_tasks.cli.console import AsJson, BrokerUrl, Commands, emit, notes, progress, url_of
@@ -14,6 +15,7 @@ from risk_tasks.client import RiskClient
 from risk_tasks.connection import connect
 from risk_tasks.errors import UnknownLimitSetError
 from risk_tasks.keys import DEFAULT_NAME
+from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES
 from risk_tasks.readers import read_limits, read_market, read_scenarios, read_tags
@@ -102,19 +104,44 @@ def list_markets(broker_url: BrokerUrl = None, as_json: AsJson = False) -> None:
     emit(rows, rows_table(rows) if rows else nothing, as_json=as_json)
 
 
+def note_warnings(limit_set: LimitSet) -> None:
+    """Print what is probably not meant in `limit_set` on standard error."""
+    for one in limit_set.warnings:
+        notes.print(Text(f"Warning: {one.limit}: {one.message}", style="yellow"), soft_wrap=True)
+
+
+def warnings_document(limit_set: LimitSet | None) -> list[dict[str, Any]]:
+    """Return the same as JSON values."""
+    return [asdict(one) for one in limit_set.warnings] if limit_set else []
+
+
 @limits.command("publish")
 def publish_limits(
     path: Annotated[Path, typer.Argument(metavar="LIMITS", help="TOML with one table per limit.")],
     name: Name = DEFAULT_NAME,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tag",
+            help="A tag in applies_to that portfolios carry, although instruments of the market "
+            "carry it too; repeatable.",
+        ),
+    ] = None,
     broker_url: BrokerUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Publish a limit set for all later checks."""
     with progress("Reading limits ..."):
         limit_set = read_limits(path)
+    note_warnings(limit_set)
     with RiskClient(url_of(broker_url)) as risk, progress("Publishing ..."):
-        version = risk.publish_limits(limit_set, name)
-    document = {"name": name, "id": limit_set.id, "version": version}
+        version = risk.publish_limits(limit_set, name, tags=tag or ())
+    document = {
+        "name": name,
+        "id": limit_set.id,
+        "version": version,
+        "warnings": warnings_document(limit_set),
+    }
     line = f"Published {name}: {len(limit_set.limits)} limits, version {version}"
     emit(document, line, as_json=as_json)
 

@@ -110,9 +110,20 @@ class RiskClient:
         """Put new marks, one for each instrument, on the same return panel; returns the new id."""
         return self._connection.markets.publish_prices(prices, name, as_of)
 
-    def publish_limits(self, limit_set: LimitSet, name: str = DEFAULT_NAME) -> str:
-        """Make `limit_set` the limit set of later checks; returns its version."""
+    def publish_limits(
+        self, limit_set: LimitSet, name: str = DEFAULT_NAME, *, tags: Iterable[str] = ()
+    ) -> str:
+        """Make `limit_set` the limit set of later checks; returns its version.
+
+        Raises `InvalidLimitError` for a limit whose `applies_to` selects instruments: their ids or
+        tags in the default market. `tags` are names that portfolios carry too.
+        """
         require_published(limit_set, LimitSet, InvalidLimitError, name)
+        has_scopes = any(limit.applies_to for limit in limit_set.limits)
+        market = self.load_market() if has_scopes else None
+        if market is not None:
+            carried = {tag for of_one in market.tags.values() for tag in of_one}
+            limit_set.require_scopes_of_portfolios(market.index, carried, frozenset(tags))
         return self._connection.limits.publish(limit_set, name)
 
     def check(

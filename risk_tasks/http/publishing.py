@@ -15,7 +15,8 @@ from risk_tasks.http.arrow_streams import read_streams
 from risk_tasks.http.authentication import Role
 from risk_tasks.http.bodies import ARROW_TYPE, JSON_TYPE, decode_json
 from risk_tasks.http.gateway import Gateway
-from risk_tasks.http.openapi import BINARY, Content, Operations, Parameter, ResponseSpec
+from risk_tasks.http.openapi import BINARY, TEXT, Content, Operations, Parameter, ResponseSpec
+from risk_tasks.model.limits import LimitWarning
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.readers import read_market
 from risk_tasks.wire.documents import LimitSetDocument, read_limit_set, read_scenarios
@@ -31,6 +32,13 @@ _WINDOW = Parameter(
     "query",
     "For Arrow bodies: use the last N returns.",
     {"type": "integer", "minimum": 1, "maximum": 999_999},
+)
+_TAGS = Parameter(
+    "tags",
+    "query",
+    "Tags in `applies_to`, separated by commas, that portfolios carry although instruments of the "
+    "market carry them too.",
+    TEXT,
 )
 _PROBLEMS = (400, 408, 413, 415, 422, 503)
 _STRESS = Meta(
@@ -77,10 +85,11 @@ class PublishedMarket(Struct):
 
 
 class PublishedLimits(Struct):
-    """`version` is the hash of the limits."""
+    """`version` is the hash of the limits; `warnings` are thresholds that are hardly meant."""
 
     name: str
     version: str
+    warnings: list[LimitWarning] = []
 
 
 @operations.add(
@@ -109,16 +118,18 @@ async def put_market(gateway: Gateway, request: Request) -> PublishedMarket:
     "/v1/limits/{name}",
     ResponseSpec(200, "Published.", (Content(JSON_TYPE, PublishedLimits),)),
     roles=(Role.PUBLISH,),
-    parameters=(_NAME,),
+    parameters=(_NAME, _TAGS),
     bodies=(Content(JSON_TYPE, LimitSetDocument, {"limits": LIMITS_EXAMPLE}),),
     problems=_PROBLEMS,
 )
 async def put_limits(gateway: Gateway, request: Request) -> PublishedLimits:
     """Publish a limit set; the set `default` applies to checks that name no set."""
     name = _name(request)
+    tags = request.query_params.get(_TAGS.name, "").split(",")
     async with gateway.bodies.read(request, JSON_TYPE) as (_, body):
         limit_set = read_limit_set(decode_json(body, LimitSetDocument))
-        return PublishedLimits(name, await gateway.risk.publish_limits(limit_set, name))
+        version = await gateway.risk.publish_limits(limit_set, name, tags=tags)
+        return PublishedLimits(name, version, list(limit_set.warnings))
 
 
 def _name(request: Request) -> str:

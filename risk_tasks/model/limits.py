@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from risk_tasks.errors import InvalidLimitError, RequestError
 from risk_tasks.model.measures import MeasureName
+from risk_tasks.model.registry import Unit
 from risk_tasks.model.values import (
     is_utf8,
     require_choice,
@@ -49,6 +50,25 @@ class Unmatched(StrEnum):
     REJECT = "reject"
 
 
+class WarningKind(StrEnum):
+    """What is probably not meant in a limit that is valid."""
+
+    #: every ordinary book passes the threshold
+    ALWAYS_FIRES = "always_fires"
+    #: no ordinary book passes the threshold, which may be a percentage
+    HARDLY_FIRES = "hardly_fires"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitWarning:
+    """A threshold of a valid limit that is probably not meant; `field` is warn or hard."""
+
+    kind: str
+    limit: str
+    field: str
+    message: str
+
+
 @dataclass(frozen=True)
 class Limit:
     """Thresholds on one measure, for the portfolios whose tags match `applies_to`.
@@ -57,7 +77,7 @@ class Limit:
     reject. `applies_to` maps a tag, or `portfolio_id`, to one value or a list of values. Breaches
     contain `id`, which defaults to the measure and `applies_to`.
 
-    Raises `InvalidLimitError` with the field.
+    Raises `InvalidLimitError` with the field, also for a threshold that no value can pass.
     """
 
     measure: str
@@ -94,6 +114,8 @@ class Limit:
                 remedy="Give at least one of the two.",
             )
         self._check_order()
+        for name, threshold in self.thresholds.items():
+            self._check_possible(name, threshold)
         if not isinstance(self.id, str):
             raise InvalidLimitError(
                 f"{self.id!r} is not an id: expected text.",
@@ -114,6 +136,72 @@ class Limit:
     @cached_property
     def measure_name(self) -> MeasureName:
         return MeasureName.parse(self.measure)
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The thresholds that are given, by name."""
+        given = {"warn": self.warn, "hard": self.hard}
+        return {name: number for name, number in given.items() if number is not None}
+
+    def _check_possible(self, name: str, threshold: float) -> None:
+        """Raise for a threshold that no value of the measure can pass."""
+        lowest, highest = self._bounds()
+        below = self.comparison is Comparison.BELOW
+        bound = lowest if below else highest
+        if bound is None or (threshold > bound if below else threshold < bound):
+            return
+        is_fraction = self.measure_name.definition.unit is Unit.FRACTION
+        raise InvalidLimitError(
+            f"{name} {threshold:g} can never be passed: {self.measure} is {bound:g} at "
+            f"{'least' if below else 'most'}.",
+            field=name,
+            remedy=f"Give a threshold {'above' if below else 'below'} {bound:g}"
+            + (", such as 0.1 for 10 %." if is_fraction and not below else "."),
+        )
+
+    def _bounds(self) -> tuple[float | None, float | None]:
+        """Return the least and the largest number that is compared with the thresholds."""
+        of = self.measure_name.definition.range
+        if self.comparison is not Comparison.ABSOLUTE:
+            return of.lowest, of.highest
+        if of.lowest is None or of.highest is None:
+            return 0.0, None
+        return 0.0, max(abs(of.lowest), abs(of.highest))
+
+    def warnings(self) -> Iterator[LimitWarning]:
+        """Yield what is probably not meant: thresholds that every book passes, or none."""
+        of = self.measure_name.definition.range
+        for name, threshold in self.thresholds.items():
+            effect = "warns about" if name == "warn" else "rejects"
+            if self._is_always_passed(threshold):
+                yield LimitWarning(
+                    kind=WarningKind.ALWAYS_FIRES,
+                    limit=self.id,
+                    field=name,
+                    message=f"{name} {threshold:g} {effect} every ordinary portfolio to which the "
+                    "limit applies, as a kill switch does.",
+                )
+            elif (
+                self.comparison is not Comparison.BELOW
+                and of.ordinary_highest is not None
+                and threshold >= of.ordinary_highest
+            ):
+                yield LimitWarning(
+                    kind=WarningKind.HARDLY_FIRES,
+                    limit=self.id,
+                    field=name,
+                    message=f"{name} {threshold:g} means {threshold * 100:,.0f} %; for "
+                    f"{threshold:g} % write {threshold / 100:g}.",
+                )
+
+    def _is_always_passed(self, threshold: float) -> bool:
+        lowest, highest = self._bounds()
+        if self.comparison is Comparison.BELOW:
+            return highest is not None and threshold > highest
+        ordinary = self.measure_name.definition.range.ordinary_lowest
+        return (lowest is not None and threshold < lowest) or (
+            ordinary is not None and threshold <= ordinary
+        )
 
     def _check_order(self) -> None:
         if self.warn is None or self.hard is None:
@@ -212,6 +300,43 @@ class LimitSet:
     def applying(self, portfolio_id: str, tags: Mapping[str, str]) -> list[Limit]:
         """Return the limits that apply to a portfolio with this id and these tags."""
         return [limit for limit in self.limits if limit.applies(portfolio_id, tags)]
+
+    def require_scopes_of_portfolios(
+        self,
+        instruments: Container[str],
+        instrument_tags: Iterable[str],
+        portfolio_tags: Container[str],
+    ) -> None:
+        """Raise `InvalidLimitError` for a scope that selects instruments.
+
+        `instruments` are those of the market, and `instrument_tags` the tags that its instruments
+        carry, in any case. Limits apply to portfolios: such a scope would match none, unless its
+        tag is in `portfolio_tags`, the tags that portfolios carry.
+        """
+        carried = {"instrument", *(tag.casefold() for tag in instrument_tags)}
+        for index, limit in enumerate(self.limits):
+            for tag, values in limit.applies_to.items():
+                if tag == PORTFOLIO_ID_TAG or tag in portfolio_tags:
+                    continue
+                named = next((value for value in values if value in instruments), None)
+                if tag.casefold() in carried:
+                    found = f"{tag!r} selects instruments of the market"
+                elif named is not None:
+                    found = f"{named!r} is an instrument of the market"
+                else:
+                    continue
+                raise InvalidLimitError(
+                    f"{limit.id} applies to no portfolio: {found}, and a limit applies to "
+                    "portfolios by their own tags.",
+                    field=f"limits[{index}].applies_to[{tag!r}]",
+                    remedy="Give a tag of portfolios. If portfolios carry this one, say so: "
+                    f"tags=[{tag!r}], --tag {tag}, or ?tags={tag} over HTTP.",
+                )
+
+    @property
+    def warnings(self) -> tuple[LimitWarning, ...]:
+        """What is probably not meant in the limits, in their order."""
+        return tuple(one for limit in self.limits for one in limit.warnings())
 
     @cached_property
     def version(self) -> str:

@@ -28,6 +28,28 @@ class Qualifier(StrEnum):
     INSTRUMENT = "instrument"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """The values of a measure; a bound that is None does not exist.
+
+    A value is `lowest` at least and `highest` at most. An ordinary book is one with positions that
+    do not hedge each other exactly: its value is above `ordinary_lowest` and at most
+    `ordinary_highest`, although other values are possible.
+    """
+
+    lowest: float | None = None
+    highest: float | None = None
+    ordinary_lowest: float | None = None
+    ordinary_highest: float | None = None
+
+
+_NEVER_NEGATIVE = Range(lowest=0.0)
+#: of deviations and exposures of a book with positions
+_POSITIVE = Range(lowest=0.0, ordinary_lowest=0.0)
+_SHARE = Range(lowest=0.0, highest=1.0)
+#: of losses in the tail: a book may gain even there, but few do
+_TAIL_LOSS = Range(ordinary_lowest=0.0)
+
 #: the number of paths for which the costs of the Monte Carlo measures are given
 REGISTRY_PATHS = 10_000
 #: assumed cost of a look-up in the result cache, microseconds per check: four times the measured
@@ -55,6 +77,7 @@ class MeasureDefinition:
     by_path: bool = False
     #: whether it is computed from past outcomes, whose number is part of the result
     of_past: bool = False
+    range: Range = Range()
 
     def cost_of(self, n_paths: int) -> float:
         """Return `cost_us`, scaled to `n_paths` for a Monte Carlo measure."""
@@ -96,6 +119,7 @@ _EXPOSURES = (
         sign="never negative",
         source="definition",
         cost_us=0.1,
+        range=_POSITIVE,
     ),
     MeasureDefinition(
         name="net_exposure",
@@ -114,6 +138,7 @@ _EXPOSURES = (
         sign="never negative",
         source="definition",
         cost_us=0.1,
+        range=_NEVER_NEGATIVE,
     ),
     MeasureDefinition(
         name="short_exposure",
@@ -123,6 +148,7 @@ _EXPOSURES = (
         sign="never negative",
         source="definition",
         cost_us=0.1,
+        range=_NEVER_NEGATIVE,
     ),
     MeasureDefinition(
         name="gross_leverage",
@@ -133,6 +159,7 @@ _EXPOSURES = (
         gaps="`nav_unknown`, `nav_not_positive`, `zero_gross`",
         source="definition",
         cost_us=0.2,
+        range=Range(lowest=0.0, ordinary_lowest=0.0, ordinary_highest=20.0),
     ),
     MeasureDefinition(
         name="concentration",
@@ -143,6 +170,7 @@ _EXPOSURES = (
         gaps="`zero_gross`",
         source="definition",
         cost_us=0.2,
+        range=Range(lowest=0.0, highest=1.0, ordinary_lowest=0.0),
     ),
     MeasureDefinition(
         name="herfindahl",
@@ -153,6 +181,7 @@ _EXPOSURES = (
         gaps="`zero_gross`",
         source="Hirschman, The Paternity of an Index, AER 54 (1964)",
         cost_us=0.2,
+        range=Range(lowest=0.0, highest=1.0, ordinary_lowest=0.0),
     ),
 )
 
@@ -172,6 +201,7 @@ _PAST = (
         source=_HULL + ".4",
         cost_us=5.2,
         of_past=True,
+        range=_POSITIVE,
     ),
     MeasureDefinition(
         name="value_at_risk",
@@ -184,6 +214,7 @@ _PAST = (
         cost_us=5.8,
         of_past=True,
         qualifier=Qualifier.CONFIDENCE,
+        range=_TAIL_LOSS,
     ),
     MeasureDefinition(
         name="expected_shortfall",
@@ -196,6 +227,7 @@ _PAST = (
         cost_us=5.9,
         of_past=True,
         qualifier=Qualifier.CONFIDENCE,
+        range=_TAIL_LOSS,
     ),
     MeasureDefinition(
         name="parametric_value_at_risk",
@@ -208,6 +240,7 @@ _PAST = (
         cost_us=5.3,
         of_past=True,
         qualifier=Qualifier.CONFIDENCE,
+        range=_TAIL_LOSS,
     ),
     MeasureDefinition(
         name="value_at_risk_lower",
@@ -221,6 +254,7 @@ _PAST = (
         cost_us=6.2,
         of_past=True,
         qualifier=Qualifier.CONFIDENCE,
+        range=_TAIL_LOSS,
     ),
     MeasureDefinition(
         name="value_at_risk_upper",
@@ -234,6 +268,7 @@ _PAST = (
         cost_us=5.5,
         of_past=True,
         qualifier=Qualifier.CONFIDENCE,
+        range=_TAIL_LOSS,
     ),
     MeasureDefinition(
         name="semi_deviation",
@@ -245,6 +280,7 @@ _PAST = (
         source="Markowitz, Portfolio Selection (1959), ch. 9",
         cost_us=11.0,
         of_past=True,
+        range=_POSITIVE,
     ),
     MeasureDefinition(
         name="shrunk_volatility",
@@ -259,6 +295,7 @@ _PAST = (
         " Matrices, Journal of Multivariate Analysis 88 (2004)",
         cost_us=110.0,
         of_past=True,
+        range=_POSITIVE,
     ),
     MeasureDefinition(
         name="student_value_at_risk",
@@ -271,6 +308,7 @@ _PAST = (
         cost_us=5.0,
         of_past=True,
         qualifier=Qualifier.CONFIDENCE,
+        range=_TAIL_LOSS,
     ),
     MeasureDefinition(
         name="student_expected_shortfall",
@@ -284,6 +322,7 @@ _PAST = (
         cost_us=5.0,
         of_past=True,
         qualifier=Qualifier.CONFIDENCE,
+        range=_TAIL_LOSS,
     ),
     MeasureDefinition(
         name="cornish_fisher_value_at_risk",
@@ -297,6 +336,7 @@ _PAST = (
         cost_us=13.0,
         of_past=True,
         qualifier=Qualifier.CONFIDENCE,
+        range=_TAIL_LOSS,
     ),
     MeasureDefinition(
         name="ewma_volatility",
@@ -308,6 +348,7 @@ _PAST = (
         source="J.P. Morgan/Reuters, RiskMetrics Technical Document, 4th ed. (1996), ch. 5",
         cost_us=11.0,
         of_past=True,
+        range=_POSITIVE,
     ),
     MeasureDefinition(
         name="age_weighted_value_at_risk",
@@ -321,6 +362,7 @@ _PAST = (
         cost_us=27.0,
         of_past=True,
         qualifier=Qualifier.CONFIDENCE,
+        range=_TAIL_LOSS,
     ),
     MeasureDefinition(
         name="filtered_value_at_risk",
@@ -335,6 +377,7 @@ _PAST = (
         cost_us=18.0,
         of_past=True,
         qualifier=Qualifier.CONFIDENCE,
+        range=_TAIL_LOSS,
     ),
 )
 
@@ -356,6 +399,7 @@ _PATHS = (
         of_past=True,
         qualifier=Qualifier.CONFIDENCE,
         by_path=True,
+        range=_TAIL_LOSS,
     ),
     MeasureDefinition(
         name="monte_carlo_expected_shortfall",
@@ -369,6 +413,7 @@ _PATHS = (
         of_past=True,
         qualifier=Qualifier.CONFIDENCE,
         by_path=True,
+        range=_TAIL_LOSS,
     ),
     MeasureDefinition(
         name="covariance_repair",
@@ -380,6 +425,7 @@ _PATHS = (
         source="Rebonato, Jäckel, The most general methodology to create a valid"
         " correlation matrix, Journal of Risk 2 (1999)",
         cost_us=0.1,
+        range=Range(lowest=0.0, ordinary_highest=1.0),
     ),
 )
 
@@ -396,6 +442,7 @@ _POSITIONS = (
         cost_us=17.0,
         of_past=True,
         qualifier=Qualifier.INSTRUMENT,
+        range=Range(ordinary_highest=1.0),
     ),
     MeasureDefinition(
         name="component_value_at_risk",
@@ -445,6 +492,7 @@ _POSITIONS = (
         cost_us=29.0,
         of_past=True,
         qualifier=Qualifier.INSTRUMENT,
+        range=Range(ordinary_highest=20.0),
     ),
 )
 
@@ -471,6 +519,7 @@ _STRESS = (
         source="definition",
         cost_us=0.4,
         qualifier=Qualifier.SCENARIO,
+        range=_SHARE,
     ),
     MeasureDefinition(
         name="worst_stress_loss",

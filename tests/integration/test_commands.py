@@ -35,7 +35,7 @@ REPORT_KEYS = {"portfolio_id", "decision", "measures", "breaches", "not_evaluate
 
 def assert_is_checked_book(document, market) -> None:
     """Check the documented keys and the values of the sample."""
-    assert set(document) == {"market", "timings", "reports"}
+    assert set(document) == {"market", "timings", "limit_warnings", "reports"}
     assert set(document["market"]) == MARKET_KEYS
     assert document["market"]["id"] == market.id
     assert document["market"]["as_of"] == market.as_of.isoformat()
@@ -440,6 +440,54 @@ def test_invalid_files_are_not_published(call, server, tmp_path):
     assert server.key_names() == set()
 
 
+def test_limits_that_always_or_hardly_fire_are_warned_of(call, on_fleet, tmp_path):
+    """On standard error and in the JSON, by `publish` and by `check`; nothing is refused."""
+    limits, book = tmp_path / "limits.toml", tmp_path / "book.csv"
+    limits.write_text(
+        'id = "s"\n[[limit]]\nmeasure = "value_at_risk"\nhard = -50_000\n'
+        '[[limit]]\nmeasure = "gross_leverage"\nhard = 150\nmissing_data = "skip"\n'
+    )
+    book.write_text("portfolio_id,instrument,quantity\na,AAPL,1\n")
+
+    published = call("limits", "publish", limits, "--name", unique("odd"), "--json", *on_fleet)
+    checked = call("check", book, "--limits", limits, "--json", *on_fleet)
+
+    assert (published.returncode, checked.returncode) == (0, 0)
+    for done, key in ((published, "warnings"), (checked, "limit_warnings")):
+        warnings = json.loads(done.stdout)[key]
+        assert [(one["kind"], one["limit"], one["field"]) for one in warnings] == [
+            ("always_fires", "value_at_risk", "hard"),
+            ("hardly_fires", "gross_leverage", "hard"),
+        ]
+        lines = done.stderr.splitlines()
+        assert [line.partition(": ")[2] for line in lines] == [
+            f"{one['limit']}: {one['message']}" for one in warnings
+        ]
+    report = json.loads(checked.stdout)["reports"][0]
+    assert (report["decision"], report["limits_applied"]) == ("reject", 1)
+
+
+def test_limits_on_tags_of_instruments_are_not_published(call, server, tmp_path):
+    """Unless the caller says that portfolios carry the tag."""
+    at = ["--broker-url", server.url]
+    tags, limits = tmp_path / "tags.toml", tmp_path / "limits.toml"
+    tags.write_text('[AAPL]\nsector = "technology"\n')
+    limits.write_text(
+        'id = "s"\n[[limit]]\nmeasure = "gross_exposure"\nhard = 100\n'
+        'applies_to = {sector = "technology"}\n'
+    )
+    assert call("market", "publish", sample.PRICES, "--tags", tags, *at).returncode == 0
+
+    refused = call("limits", "publish", limits, *at)
+    shown = call("limits", "show", *at)
+    insisted = call("limits", "publish", limits, "--tag", "sector", *at)
+
+    assert_two_lines(refused)
+    assert "'sector' selects instruments of the market" in refused.stderr
+    assert "No limit set 'default'" in shown.stderr
+    assert insisted.returncode == 0
+
+
 def test_limits_are_published_and_shown(call, on_fleet, limit_set):
     """Every limit with its thresholds."""
     name = unique("limits")
@@ -448,7 +496,8 @@ def test_limits_are_published_and_shown(call, on_fleet, limit_set):
         call("limits", "publish", sample.LIMITS, "--name", name, "--json", *on_fleet)
     )
 
-    assert published == {"name": name, "id": "standard", "version": limit_set.version}
+    expected = {"name": name, "id": "standard", "version": limit_set.version, "warnings": []}
+    assert published == expected
     shown = only_json(command("limits", "show", "--name", name, "--json", *on_fleet))
     assert (shown["name"], shown["version"]) == (name, limit_set.version)
     assert [limit["measure"] for limit in shown["limits"]] == [

@@ -281,6 +281,46 @@ def test_a_repeated_request_takes_over_from_a_dead_gateway(server, tmp_path):
     refused(answer, 504, "timeout")
 
 
+def test_limits_on_instruments_are_refused_and_odd_ones_warned_of(http):
+    """By their field; a tag in the query is one of portfolios."""
+    document = {
+        "id": "odd",
+        "limits": [{"measure": "gross_exposure", "hard": 0, "applies_to": {"instrument": "AAPL"}}],
+    }
+    path = f"/v1/limits/{unique('odd')}"
+
+    refused = http.put(path, json=document)
+    published = http.put(f"{path}?tags=region,instrument", json=document)
+    impossible = http.put(
+        path, json={"id": "odd", "limits": [{"measure": "concentration", "hard": 10}]}
+    )
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_limit")
+    assert refused.json()["field"] == "limits[0].applies_to['instrument']"
+    assert published.status_code == 200
+    assert [one["kind"] for one in published.json()["warnings"]] == ["always_fires"]
+    assert (impossible.status_code, impossible.json()["field"]) == (422, "limits[0].hard")
+
+
+def test_a_check_without_a_matching_limit_is_told_apart(http):
+    """By its decision and by the number of limits applied; a set may reject it."""
+    limits = {
+        "id": "scoped",
+        "limits": [{"measure": "gross_exposure", "hard": 1e12, "applies_to": {"desk": "EQUITIES"}}],
+    }
+
+    def decided(**change):
+        body = {**ONE_EXAMPLE, "limits": {**limits, **change}}
+        report = http.post("/v1/checks", json=body).json()["reports"][0]
+        reasons = [one["reason"] for one in report["not_evaluated"]]
+        return report["decision"], report["limits_applied"], reasons
+
+    everywhere = [{**limits["limits"][0], "applies_to": {}}]
+    assert decided() == ("none", 0, [])
+    assert decided(unmatched="reject") == ("reject", 0, ["no_limit_applied"])
+    assert decided(limits=everywhere) == ("accept", 1, [])
+
+
 def test_published_markets_and_limits_apply_to_later_checks(http, risk):
     """A repeated PUT changes nothing; the ids equal those of the library."""
     name = unique("m")

@@ -99,6 +99,15 @@ measure_names = st.one_of(
 )
 
 
+def _is_unbounded(name):
+    of = MEASURES[name.partition("@")[0].partition(":")[0]].range
+    return of.lowest is None and of.highest is None
+
+
+#: a limit on one of these may have any threshold
+unbounded_measure_names = measure_names.filter(_is_unbounded)
+
+
 @st.composite
 def limits(draw, called=""):
     """One limit; its thresholds are in the order that its comparison requires."""
@@ -108,7 +117,7 @@ def limits(draw, called=""):
     kept = draw(st.sampled_from([(0,), (1,), (0, 1)]))
     values = names | st.lists(names, min_size=1, max_size=3)
     return Limit(
-        draw(measure_names),
+        draw(unbounded_measure_names),
         warn=pair[0] if 0 in kept else None,
         hard=pair[1] if 1 in kept else None,
         applies_to=draw(st.dictionaries(names | st.just("portfolio_id"), values, max_size=2)),

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from risk_tasks.errors import InvalidLimitError, UnknownMeasureError
-from risk_tasks.model.limits import Limit, LimitSet, limit_document
+from risk_tasks.model.limits import Comparison, Limit, LimitSet, limit_document
+from risk_tasks.model.registry import MEASURES
 from tests.unit.model.strategies import limit_sets, limits
 
 NAN, INF = float("nan"), float("inf")
@@ -112,6 +113,129 @@ def test_equal_single_and_negative_thresholds_are_accepted(good):
         number = getattr(limit, place)
         assert number == (float(good[place]) if place in good else None)
         assert type(number) in {float, type(None)}
+
+
+CANNOT_FIRE = [
+    ("concentration", {"hard": 10}),
+    ("concentration", {"hard": 1}),
+    ("concentration", {"warn": 1}),
+    ("concentration", {"warn": 0.3, "hard": 30}),
+    ("concentration", {"hard": 1, "comparison": "absolute"}),
+    ("concentration", {"hard": 0, "comparison": "below"}),
+    ("herfindahl", {"hard": 1.0}),
+    ("stress_coverage:crash", {"hard": 90}),
+    ("stress_coverage:crash", {"hard": 0, "comparison": "below"}),
+    ("gross_exposure", {"hard": 0, "comparison": "below"}),
+    ("gross_leverage", {"hard": -1, "comparison": "below"}),
+    ("volatility", {"warn": -5, "comparison": "below"}),
+    ("long_exposure", {"warn": 5, "hard": 0, "comparison": "below"}),
+]
+
+
+@pytest.mark.parametrize(("measure", "thresholds"), CANNOT_FIRE)
+def test_a_threshold_that_no_value_can_pass_is_refused(measure, thresholds):
+    """By its field, with the bound of the measure and a remedy."""
+    with pytest.raises(InvalidLimitError, match="can never be passed") as caught:
+        Limit(measure, **thresholds)
+
+    assert caught.value.field in thresholds
+    assert "Give a threshold" in caught.value.remedy
+
+
+@given(
+    st.sampled_from(sorted(MEASURES)),
+    st.sampled_from(list(Comparison)),
+    st.floats(-3, 3) | st.sampled_from([-1e300, 1e300, 0.0, 1.0, -1.0]),
+)
+def test_a_threshold_is_refused_only_if_no_value_of_the_range_passes_it(name, comparison, hard):
+    """Compared with values at, near and far beyond each bound of the measure."""
+    of = MEASURES[name].range
+    item = {"scenario": ":crash", "instrument": ":AAPL"}.get(MEASURES[name].qualifier.value, "")
+    lowest = -1e308 if of.lowest is None else of.lowest
+    highest = 1e308 if of.highest is None else of.highest
+    can_fire = {
+        "above": highest > hard,
+        "below": lowest < hard,
+        "absolute": max(abs(lowest), abs(highest)) > hard,
+    }[comparison]
+
+    try:
+        Limit(name + item, hard=hard, comparison=comparison)
+    except InvalidLimitError:
+        assert not can_fire
+    else:
+        assert can_fire
+
+
+WARNINGS = [
+    ("gross_exposure", {"hard": 0}, ["always_fires"]),
+    ("gross_exposure", {"hard": 1}, []),
+    ("gross_exposure", {"warn": 0, "hard": 9}, ["always_fires"]),
+    ("long_exposure", {"hard": 0}, []),
+    ("long_exposure", {"hard": -1}, ["always_fires"]),
+    ("value_at_risk", {"hard": -50_000}, ["always_fires"]),
+    ("value_at_risk@0.95", {"warn": -2, "hard": -1}, ["always_fires", "always_fires"]),
+    ("expected_shortfall", {"hard": 0}, ["always_fires"]),
+    ("value_at_risk", {"hard": 100}, []),
+    ("value_at_risk", {"hard": -5, "comparison": "below"}, []),
+    ("net_exposure", {"hard": 0}, []),
+    ("net_exposure", {"hard": -1, "comparison": "absolute"}, ["always_fires"]),
+    ("net_exposure", {"hard": 0, "comparison": "absolute"}, []),
+    ("stress_loss:crash", {"hard": -1}, []),
+    ("concentration", {"hard": 2, "comparison": "below"}, ["always_fires"]),
+    ("concentration", {"hard": 0.9}, []),
+    ("gross_leverage", {"hard": 150}, ["hardly_fires"]),
+    ("gross_leverage", {"hard": 1.5}, []),
+    ("gross_leverage", {"hard": 150, "comparison": "below"}, []),
+    ("beta:SPY", {"hard": 120}, ["hardly_fires"]),
+]
+
+
+@pytest.mark.parametrize(("measure", "thresholds", "kinds"), WARNINGS)
+def test_a_threshold_that_every_or_no_ordinary_book_passes_is_warned_of(measure, thresholds, kinds):
+    """It is never refused: a limit of 0 is a kill switch."""
+    limit_set = LimitSet("s", [Limit(measure, **thresholds, id="x")])
+
+    assert [one.kind for one in limit_set.warnings] == kinds
+    for one in limit_set.warnings:
+        assert one.limit == "x"
+        assert one.field in thresholds
+        assert one.message.startswith(f"{one.field} ")
+
+
+def test_a_percentage_in_place_of_a_ratio_is_named():
+    (warning,) = LimitSet("s", [Limit("gross_leverage", hard=150)]).warnings
+
+    assert warning.message == "hard 150 means 15,000 %; for 150 % write 1.5."
+
+
+@pytest.mark.parametrize(
+    ("scope", "field"),
+    [
+        ({"sector": "technology"}, "sector"),
+        ({"Sector": "technology"}, "Sector"),
+        ({"instrument": "AAPL"}, "instrument"),
+        ({"instrument": "aapl"}, "instrument"),
+        ({"desk": ["fx", "AAPL"]}, "desk"),
+        ({"portfolio_id": "a", "sector": "energy"}, "sector"),
+    ],
+)
+def test_a_scope_of_instruments_is_refused_in_a_market(scope, field):
+    """A tag that its instruments carry, or the id of one; unless portfolios carry this tag."""
+    limits = LimitSet("s", [VOLATILITY, Limit("gross_exposure", hard=100, applies_to=scope)])
+
+    with pytest.raises(InvalidLimitError, match="applies to no portfolio") as caught:
+        limits.require_scopes_of_portfolios({"AAPL", "XOM"}, {"sector"}, ())
+
+    assert caught.value.field == f"limits[1].applies_to[{field!r}]"
+    assert f"--tag {field}" in caught.value.remedy
+    limits.require_scopes_of_portfolios({"AAPL", "XOM"}, {"sector"}, {field})
+
+
+def test_a_portfolio_may_have_the_name_of_an_instrument():
+    limits = LimitSet("s", [Limit("volatility", hard=1, applies_to={"portfolio_id": "AAPL"})])
+
+    limits.require_scopes_of_portfolios({"AAPL"}, {"portfolio_id"}, ())
 
 
 def test_a_limit_is_stored_in_its_canonical_form():
@@ -223,12 +347,12 @@ BAD_SETS = {
         "Two limits have the id 'volatility'. Give each limit a different id.",
     ),
     "same id twice": (
-        ("s", [Limit("volatility", hard=1, id="a"), Limit("herfindahl", hard=1, id="a")]),
+        ("s", [Limit("volatility", hard=1, id="a"), Limit("net_exposure", hard=1, id="a")]),
         "limits[1].id",
         "Two limits have the id 'a'.",
     ),
     "floor and ceiling of one measure": (
-        ("s", [VOLATILITY, Limit("volatility", hard=0, comparison="below")]),
+        ("s", [VOLATILITY, Limit("volatility", hard=0.5, comparison="below")]),
         "limits[1].id",
         "Two limits have the id 'volatility'.",
     ),

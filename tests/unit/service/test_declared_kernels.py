@@ -43,10 +43,13 @@ LIMITS = LimitSet(
     "all",
     [
         limit
-        for name in NAMES
+        for name, measure in zip(NAMES, MEASURES.values(), strict=True)
         for limit in (
             Limit(name, warn=1e12, comparison="below", id=f"{name} low"),
-            Limit(name, hard=1e12, id=f"{name} high"),
+            # A share is above no threshold of 1 or more.
+            Limit(name, hard=1e-12, comparison="below", id=f"{name} high")
+            if measure.range.highest
+            else Limit(name, hard=1e12, id=f"{name} high"),
         )
     ],
 )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, reject
 from hypothesis import settings as how_many
 from hypothesis import strategies as st
 
 from risk_tasks.engine import BOUNDED, compute
+from risk_tasks.errors import InvalidLimitError
 from risk_tasks.model.limits import Comparison, Limit, LimitSet
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
@@ -106,7 +108,9 @@ def cases(draw):
             Comparison.BELOW: value - margin,
             Comparison.ABSOLUTE: abs(value) + margin,
         }[comparison]
-        limits.append(Limit(str(name), hard=threshold, comparison=comparison))
+        # A threshold that no value can pass is refused.
+        with suppress(InvalidLimitError):
+            limits.append(Limit(str(name), hard=threshold, comparison=comparison))
     assume(limits)
     return world, book, chosen, limits
 
@@ -146,7 +150,11 @@ def plain_cases(draw, name):
     value, sign = float(column.values[0]), draw(st.sampled_from([1, -1]))
     comparison = Comparison.ABOVE if sign > 0 else Comparison.BELOW
     threshold = value + sign * draw(st.sampled_from([0.01, 0.1, 0.7])) * abs(value)
-    return world, book, chosen, [Limit(str(name), hard=threshold, comparison=comparison)]
+    try:
+        limit = Limit(str(name), hard=threshold, comparison=comparison)
+    except InvalidLimitError:
+        reject()
+    return world, book, chosen, [limit]
 
 
 @pytest.mark.parametrize("name", NAMES, ids=str)

@@ -459,7 +459,7 @@ def test_an_instrument_that_the_market_lacks_is_an_error_or_a_gap():
     """An error in a request, and a gap for a limit, as with a scenario."""
     name = "component_value_at_risk:GOLD"
     refused = report_of(LONG, measures=[name])
-    limited = report_of(LONG, limits=LimitSet("s", [Limit(name, hard=1.0)]))
+    limited = report_of(LONG, limits=LimitSet("s", [Limit(name, hard=0.9)]))
 
     assert (refused.status, refused.code) == ("error", "unknown_instrument")
     assert limited.decision == "reject"
@@ -520,7 +520,7 @@ def test_the_coverage_of_an_unknown_scenario_is_an_error_or_a_gap():
     name = "stress_coverage:flood"
 
     refused = report_of(LONG, measures=[name])
-    limited = report_of(LONG, limits=LimitSet("s", [Limit(name, hard=1.0)]))
+    limited = report_of(LONG, limits=LimitSet("s", [Limit(name, hard=0.9)]))
 
     assert (refused.status, refused.code) == ("error", "unknown_scenario")
     assert [gap.reason for gap in limited.not_evaluated] == ["unknown_scenario"]
