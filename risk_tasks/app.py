@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from celery import Celery
 from kombu.entity import Queue
 
 from risk_tasks.keys import RESULT_TTL_S
 from risk_tasks.queues import Lane, queues_of
+from risk_tasks.server_url import ServerUrl
 from risk_tasks.settings import Settings
 
 TRANSPORT_OPTIONS = {
@@ -28,6 +31,56 @@ TRANSPORT_OPTIONS = {
 
 
 _SHARDED_FETCH_S = 0.25
+_REDBEAT_TIMEOUTS = {"socket_timeout": 5, "socket_connect_timeout": 2}
+#: seconds in which a Sentinel must answer
+_SENTINEL_TIMEOUTS = {"socket_timeout": 2, "socket_connect_timeout": 2}
+
+
+def celery_url(server: ServerUrl) -> str:
+    """Return the URL of `server` in the form of kombu and of Celery's result backends.
+
+    TLS is not in it: Celery has settings of their own for that.
+    """
+    if server.path is not None:
+        return f"redis+socket://{server.credentials}{server.path}?virtual_host={server.db}"
+    scheme = "redis" if server.service is None else "sentinel"
+    return ";".join(
+        f"{scheme}://{server.credentials}{host}:{port}/{server.db}" for host, port in server.hosts
+    )
+
+
+def sentinel_options(server: ServerUrl) -> dict[str, Any]:
+    """Return the transport options by which kombu and Celery find the primary of `server`."""
+    if server.service is None:
+        return {}
+    sentinel = {**_SENTINEL_TIMEOUTS, **(server.sentinel_options or {})}
+    return {"master_name": server.service, "sentinel_kwargs": sentinel}
+
+
+def redbeat_settings(server: ServerUrl) -> dict[str, Any]:
+    """Return the settings of RedBeat for `server`."""
+    tls = {"redbeat_redis_use_ssl": dict(server.tls)} if server.tls else {}
+    if server.path is not None:
+        url = f"unix://{server.credentials}{server.path}?db={server.db}"
+        return {"redbeat_redis_url": url, "redbeat_redis_options": {"socket_timeout": 5}}
+    if server.service is None:
+        scheme = "rediss" if server.tls else "redis"
+        url = celery_url(server).replace("redis", scheme, 1)
+        return {"redbeat_redis_url": url, "redbeat_redis_options": _REDBEAT_TIMEOUTS, **tls}
+    options = {
+        **_REDBEAT_TIMEOUTS,
+        "sentinels": list(server.hosts),
+        "service_name": server.service,
+        "db": server.db,
+        "username": server.username,
+        "password": server.password,
+        "sentinel_kwargs": sentinel_options(server)["sentinel_kwargs"],
+    }
+    return {
+        "redbeat_redis_url": "redis-sentinel://",
+        "redbeat_redis_options": options,
+        **tls,
+    }
 
 
 def create_app(settings: Settings, *, n_shards: int = 1) -> Celery:
@@ -35,13 +88,17 @@ def create_app(settings: Settings, *, n_shards: int = 1) -> Celery:
 
     A producer needs no shards: every worker of a lane serves the queue of the lane.
     """
-    broker_url = settings.broker_url.get_secret_value()
+    broker = ServerUrl.parse(settings.broker_url.get_secret_value())
+    results = ServerUrl.parse((settings.result_url or settings.broker_url).get_secret_value())
     app = Celery("risk_tasks", set_as_current=False)
     app.conf.update(
-        broker_url=broker_url,
-        broker_transport="risk_tasks.broker.transport:GuardedTransport",
+        broker_url=celery_url(broker),
+        broker_use_ssl=dict(broker.tls) if broker.tls else None,
+        broker_transport="risk_tasks.broker.transport:"
+        + ("GuardedTransport" if broker.service is None else "GuardedSentinelTransport"),
         broker_transport_options={
             **TRANSPORT_OPTIONS,
+            **sentinel_options(broker),
             # A string, because `inspect` returns these options as JSON.
             "heartbeat_file": settings.heartbeat_file and str(settings.heartbeat_file),
             "max_connections": settings.concurrency + 10,
@@ -50,12 +107,15 @@ def create_app(settings: Settings, *, n_shards: int = 1) -> Celery:
         },
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        result_backend=(settings.result_url or settings.broker_url).get_secret_value(),
+        result_backend=celery_url(results),
+        redis_backend_use_ssl=dict(results.tls) if results.tls else None,
+        result_backend_transport_options=sentinel_options(results),
         result_expires=RESULT_TTL_S,
         result_backend_thread_safe=True,
         redis_socket_timeout=5,
         redis_backend_health_check_interval=10,
-        redis_socket_keepalive=True,
+        # A Unix socket has none.
+        redis_socket_keepalive=results.path is None,
         accept_content=["json"],
         result_accept_content=["json"],
         task_serializer="json",

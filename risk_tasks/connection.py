@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -12,8 +11,10 @@ from typing import Any
 import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
+from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from risk_tasks.errors import TransportError
+from risk_tasks.server_url import ServerUrl
 
 CONNECT_TIMEOUT_S = 0.8
 
@@ -28,31 +29,33 @@ def connect(
 ) -> redis.Redis:
     """Return a client of the server at `url`; sends nothing yet.
 
-    After a lost connection a command is retried `n_retries` times: every script may run twice; pass
-    0 for commands that may not. With these timeouts an unreachable server raises an error within
-    two seconds.
+    With Sentinels, each new connection asks them for the current primary. After a lost connection a
+    command is retried `n_retries` times: every script may run twice; pass 0 for commands that may
+    not. With these timeouts an unreachable server raises an error within two seconds.
 
     Raises `TransportError` for an invalid URL.
     """
-    if not isinstance(url, str):
-        raise _invalid(type(url).__name__)
-    try:
-        return redis.Redis.from_url(
-            url,
-            max_connections=max_connections,
-            socket_timeout=socket_timeout_s,
-            socket_connect_timeout=connect_timeout_s,
-            **({} if url.startswith("unix") else {"socket_keepalive": True}),
-            retry=Retry(
-                ConstantBackoff(0.05), n_retries, supported_errors=(redis.ConnectionError,)
-            ),
-        )
-    except ValueError:
-        raise _invalid(masked(url)) from None  # its text may quote a password that is not escaped
-
-
-def _invalid(url: str) -> TransportError:
-    return TransportError(f"Not a broker URL: {url}.", remedy="Write it as redis://HOST:PORT/0.")
+    server = ServerUrl.parse(url)
+    timeouts = {"socket_timeout": socket_timeout_s, "socket_connect_timeout": connect_timeout_s}
+    options: dict[str, Any] = {
+        **timeouts,
+        "db": server.db,
+        "username": server.username,
+        "password": server.password,
+        "max_connections": max_connections,
+        "retry": Retry(ConstantBackoff(0.05), n_retries, supported_errors=(redis.ConnectionError,)),
+    }
+    if server.path is not None:
+        return redis.Redis(unix_socket_path=server.path, **options)
+    options |= {"socket_keepalive": True, **({"ssl": True, **server.tls} if server.tls else {})}
+    if server.service is None:
+        host, port = server.hosts[0]
+        return redis.Redis(host=host, port=port, **options)
+    sentinels = Sentinel(  # type: ignore[no-untyped-call]
+        server.hosts, sentinel_kwargs={**timeouts, **(server.sentinel_options or {})}
+    )
+    client: redis.Redis = sentinels.master_for(server.service, **options)  # type: ignore[no-untyped-call]
+    return client
 
 
 @contextmanager
@@ -61,9 +64,66 @@ def transport_errors(client: redis.Redis) -> Iterator[None]:
     try:
         yield
     except redis.RedisError as error:
-        kwargs = client.connection_pool.connection_kwargs
-        server = kwargs.get("path") or f"{kwargs.get('host')}:{kwargs.get('port')}"
-        raise TransportError(f"The broker at {server} does not answer: {error}.") from error
+        says = "does not answer" if is_silent(error) else "refuses"
+        message = f"The broker at {_address(client)} {says}: {str(error).rstrip('.')}."
+        raise TransportError(message, remedy=remedy_of(error)) from error
+
+
+#: what an error of the server contains, and what to do
+_REMEDIES = (
+    ("NOAUTH", "Give the password in the URL: redis://:PASSWORD@HOST:PORT/DB."),
+    ("WRONGPASS", "Correct the user or the password in the URL; escape special characters by %."),
+    ("NOPERM", "Give the user of the URL the right to this command and these keys."),
+    ("READONLY", "Give the primary: this server is a replica."),
+    ("MISCONF", "Free the disk of the server: it cannot write its snapshot and refuses writes."),
+    ("OOM", "Raise maxmemory of the server, or remove data: its memory is full."),
+    ("max number of clients", "Raise maxclients of the server, or close connections."),
+    ("LOADING", "Wait: the server is reading its data."),
+    ("NOREPLICAS", "Start the replicas: too few follow the primary, which refuses writes."),
+    ("MASTERDOWN", "Wait, or start the primary: this replica has lost it."),
+    ("MOVED", "Give a server that is not a cluster: one script uses keys of several slots."),
+    ("CLUSTERDOWN", "Give a server that is not a cluster."),
+    ("CROSSSLOT", "Give a server that is not a cluster: one script uses keys of several slots."),
+    ("DB index is out of range", "Give a database that the server has, most often 0."),
+    (
+        "certificate verify failed",
+        "Name the CA: ?ssl_ca_certs=FILE, and the host of the certificate.",
+    ),
+    ("certificate required", "Give a client certificate: ?ssl_certfile=FILE&ssl_keyfile=FILE."),
+    ("WRONG_VERSION_NUMBER", "Write redis:// instead of rediss://: this port does not use TLS."),
+    (
+        "handshake operation timed out",
+        "Write redis:// instead of rediss:// if this port does not use TLS.",
+    ),
+    ("reset by peer", "Write rediss:// if this port expects TLS."),
+    ("Connection closed by server", "Write rediss:// if this port expects TLS."),
+    ("No master found", "Correct the name of the primary in the URL, or start a primary."),
+)
+
+
+def remedy_of(error: redis.RedisError) -> str | None:
+    """Return what to do about an error of the server in its own terms; None if it has none."""
+    # redis-py takes the code out of the text.
+    found = f"{getattr(error, 'status_code', '')} {error} {error.__context__}"
+    for part, remedy in _REMEDIES:
+        if part in found:
+            return remedy
+    return None
+
+
+def is_silent(error: redis.RedisError) -> bool:
+    """Whether the server did not answer, as opposed to answering with an error."""
+    return isinstance(error, redis.ConnectionError | redis.TimeoutError) and not isinstance(
+        error, redis.AuthenticationError | redis.BusyLoadingError | redis.MaxConnectionsError
+    )
+
+
+def _address(client: redis.Redis) -> str:
+    pool = client.connection_pool
+    kwargs = pool.connection_kwargs
+    if isinstance(pool, SentinelConnectionPool):
+        return f"the Sentinels of {pool.service_name}"
+    return kwargs.get("path") or f"{kwargs.get('host')}:{kwargs.get('port')}"
 
 
 class Store:
@@ -114,17 +174,3 @@ def hold_lock(client: redis.Redis, key: str, owner: str, ttl_s: int) -> bool:
 def text(value: bytes | str) -> str:
     """Return a name from the server as text; clients of this package do not decode answers."""
     return value.decode() if isinstance(value, bytes) else value
-
-
-def masked(url: str) -> str:
-    """Return `url` without its password, valid or not, for messages."""
-    head, at, tail = url.rpartition("@")
-    scheme, _, user = head.partition("://")
-    name, colon, _ = user.partition(":")
-    shown = f"{scheme}://{name}:***@{tail}" if at and colon else url
-    return re.sub(r"(?i)([?&]password=)[^&#]*", r"\1***", shown)
-
-
-def masked_urls(line: str) -> str:
-    """Return `line` without the passwords of the URLs in it."""
-    return re.sub(r"\S+://\S+", lambda found: masked(found[0]), line)

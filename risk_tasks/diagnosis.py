@@ -10,12 +10,13 @@ from typing import Any
 import redis
 
 from risk_tasks.client import RiskClient
-from risk_tasks.connection import connect, masked, text
+from risk_tasks.connection import connect, is_silent, remedy_of, text
 from risk_tasks.errors import RiskTasksError
-from risk_tasks.keys import DEFAULT_NAME
+from risk_tasks.keys import DEFAULT_NAME, DOCTOR_KEY
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.monitoring.status import read_shards
 from risk_tasks.queues import SHARDED_LANES, Lane
+from risk_tasks.server_url import masked
 from risk_tasks.store.published import LimitStore, MarketStore
 from risk_tasks.store.roles import RoleStore, RunningRole
 from risk_tasks.store.shards import ShardStore
@@ -51,15 +52,24 @@ def examine(url: str) -> list[Finding]:
     with connect(url) as client:
         try:
             client.ping()
+            # A write too: a replica and a full server answer reads.
+            client.set(DOCTOR_KEY, "", ex=1)
         except redis.RedisError as error:
-            found = f"{masked(url)} does not answer: {error}"
-            remedy = "Start the server, or give another URL: --broker-url redis://HOST:PORT/0"
-            return [Finding("server", State.BAD, found, remedy)]
+            return [_unusable(url, error)]
         return list(_examine(client, url))
 
 
+def _unusable(url: str, error: redis.RedisError) -> Finding:
+    """Return the finding for a server that does not answer, or does not take a write."""
+    silent = is_silent(error)
+    found = f"{masked(url)} {'does not answer' if silent else 'refuses writes'}: {error}"
+    start = "Start the server, or give another URL: --broker-url redis://HOST:PORT/0"
+    remedy = remedy_of(error) or (start if silent else "Mend the server; its log says more.")
+    return Finding("server", State.BAD, found, remedy)
+
+
 def _examine(client: redis.Redis, url: str) -> Iterator[Finding]:
-    yield Finding("server", State.OK, f"{masked(url)} answers")
+    yield Finding("server", State.OK, f"{masked(url)} answers and takes writes")
     try:
         server: dict[str, Any] = client.info()
     except redis.ResponseError as error:

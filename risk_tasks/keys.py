@@ -51,6 +51,7 @@ risk:prewarm:work              string  lock of the worker that computes a run; 5
 risk:cache_counts              set     names of roles that have a hash below; no limit
 risk:cache_counts:NAME         hash    counters of the cache of a role; 1 day after the last change
 risk:slot:ID                   string  measurements of a worker in one slot, JSON; 300 s
+risk:doctor                    string  a write that `doctor` tries; 1 s
 risk:slots                     zset    SLOT:WORKER by number of slot; the last 300 s
 risk:unanswered:SLOT           hash    checks by lane that ended without an answer; 300 s
 risk:idempotency:ID            hash    a request by its key, and its answer; 2 s renewed, then 900 s
@@ -125,6 +126,7 @@ PREWARM_WORK_TTL_S = 5
 CACHE_PREFIX = b"risk:cache:"
 LEASE_PREFIX = b"risk:lease:"
 SLOTS_KEY = "risk:slots"
+DOCTOR_KEY = "risk:doctor"
 DEFAULT_NAME = "default"
 LIVE_KEY = "risk:live"
 LIVE_EPOCH_KEY = "risk:live:epoch"

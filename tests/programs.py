@@ -21,7 +21,9 @@ INSTALL = {
     "javac": "apt-get install default-jdk-headless",
     "nginx": "apt-get install nginx-light",
     "node": "apt-get install nodejs",
+    "openssl": "apt-get install openssl",
     "promtool": "apt-get install prometheus",
+    "redis-server": "apt-get install redis-server",
 }
 #: a JDK is too large to install for each run of .ci/run
 _OPTIONAL = {"java", "javac"}

@@ -15,7 +15,7 @@ from typing import Any, cast
 import msgspec
 import redis
 from kombu.transport import virtual
-from kombu.transport.redis import Channel, QoS, Transport
+from kombu.transport.redis import Channel, QoS, SentinelChannel, SentinelTransport, Transport
 
 from risk_tasks.broker.dead_letters import DeadLetters
 from risk_tasks.broker.heartbeat import Heartbeat
@@ -172,7 +172,7 @@ class GuardedChannel(Channel):
     """Reads through `GuardedRedis` and reuses one client for writing."""
 
     QoS = LedgerQoS
-    from_transport_options = (*Channel.from_transport_options, "heartbeat_file")  # type: ignore[assignment]
+    from_transport_options: Any = (*Channel.from_transport_options, "heartbeat_file")
     heartbeat_file: str | None = None
     _writer: GuardedRedis | None = None
 
@@ -196,3 +196,15 @@ class GuardedTransport(Transport):
     """The class that the setting `broker_transport` names."""
 
     Channel = GuardedChannel
+
+
+class GuardedSentinelChannel(GuardedChannel, SentinelChannel):
+    """The same, on the primary that Sentinels name at each new connection."""
+
+    from_transport_options: Any = (*SentinelChannel.from_transport_options, "heartbeat_file")
+
+
+class GuardedSentinelTransport(SentinelTransport):
+    """The transport of a broker behind Sentinels."""
+
+    Channel = GuardedSentinelChannel

@@ -20,11 +20,11 @@ from risk_tasks.cli.check import CheckedBook, check_book
 from risk_tasks.cli.console import AsJson, emit, notes, progress
 from risk_tasks.cli.published import market_summary
 from risk_tasks.client import RiskClient
-from risk_tasks.connection import masked
 from risk_tasks.errors import InvalidSettingsError
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.readers import read_limits, read_market, read_portfolios, read_scenarios
 from risk_tasks.render.reports import explanations, report_tables
+from risk_tasks.server_url import masked
 
 if TYPE_CHECKING:
     from risk_tasks.embedding import Fleet

@@ -17,12 +17,13 @@ from rich.table import Table
 from rich.text import Text
 
 from risk_tasks.cli.console import AsJson, BrokerUrl, emit, progress, url_of
-from risk_tasks.connection import connect, masked
+from risk_tasks.connection import connect
 from risk_tasks.diagnosis import Finding, State, examine
 from risk_tasks.errors import TransportError
 from risk_tasks.keys import SLOTS_KEPT_S
 from risk_tasks.monitoring.status import WINDOW_S, read_shards, read_status
 from risk_tasks.render.monitoring import cache_document, cache_page, shards_page, status_page
+from risk_tasks.server_url import masked
 from risk_tasks.store.prewarm import Popular, PopularityStore, PrewarmStore
 from risk_tasks.store.roles import CacheCountsStore
 

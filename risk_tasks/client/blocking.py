@@ -33,7 +33,6 @@ from risk_tasks.client.options import (
 )
 from risk_tasks.client.replies import await_results, closed_error
 from risk_tasks.client.table_input import as_table, read_tables
-from risk_tasks.connection import masked
 from risk_tasks.errors import (
     InvalidLimitError,
     InvalidMarketError,
@@ -47,6 +46,7 @@ from risk_tasks.model.live import CriticalEvent, LiveReport
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import RiskReport
+from risk_tasks.server_url import masked
 from risk_tasks.store.breaches import NOW
 from risk_tasks.wire.documents import (
     read_deltas,

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from celery.signals import beat_init
 
-from risk_tasks.app import create_app
+from risk_tasks.app import create_app, redbeat_settings
 from risk_tasks.broker.heartbeat import Heartbeat
 from risk_tasks.connection import connect
 from risk_tasks.errors import InputFileError
@@ -21,6 +21,7 @@ from risk_tasks.roles.live import live_upkeep
 from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.metrics import endpoint_fields, open_endpoint
 from risk_tasks.roles.presence import Presence, Repeater, unique_name
+from risk_tasks.server_url import ServerUrl
 from risk_tasks.settings import Settings
 from risk_tasks.store.prewarm import PrewarmPolicy
 from risk_tasks.store.roles import RoleStore
@@ -104,7 +105,7 @@ def run_scheduler(
     app = create_app(settings)
     app.conf.beat_schedule = (schedule or Schedule()).entries()
     # Not in the settings of the app, which workers return to every inspector, such as Flower.
-    app.conf.redbeat_redis_url = settings.broker_url.get_secret_value()
+    app.conf.update(redbeat_settings(ServerUrl.parse(settings.broker_url.get_secret_value())))
     try:
         app.Beat(quiet=True, loglevel=settings.log_level.upper(), hostname=name).run()
     except SystemExit as stop:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from risk_tasks.client import RiskClient
-from risk_tasks.connection import connect, masked, text, transport_errors
+from risk_tasks.connection import connect, text, transport_errors
 from risk_tasks.errors import InvalidPortfolioError, RiskTasksError, TransportError
+from risk_tasks.server_url import masked
 
 SECRET = "hunter2"  # a password that stands nowhere else in these addresses
 
@@ -75,7 +76,7 @@ def test_no_password_of_any_form_is_shown(password, port):
 @pytest.mark.parametrize("url", ["host:6379", "http://host", "", "redis://host:port/0", None, 6379])
 def test_an_invalid_address_is_refused(url):
     """The error shows a valid one."""
-    with pytest.raises(TransportError, match="redis://HOST:PORT/0"):
+    with pytest.raises(TransportError, match="redis://HOST:PORT/DB"):
         connect(url)
 
 
