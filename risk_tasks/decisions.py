@@ -52,11 +52,12 @@ class Evaluation:
     """The result for P portfolios; breaches and gaps are in the order of the limits.
 
     `gravity` (P,) int8, indices of `GRAVITY`; `limits_applied` (P,) int32, the number of limits
-    that apply and were compared.
+    that apply and were compared; `matched` has the number of portfolios that each limit applies to.
     """
 
     gravity: npt.NDArray[np.int8]
     limits_applied: npt.NDArray[np.int32]
+    matched: list[int] = field(default_factory=list)
     breaches: list[FoundBreach] = field(default_factory=list)
     gaps: list[FoundGap] = field(default_factory=list)
 
@@ -78,7 +79,9 @@ def evaluate(
     evaluation = Evaluation(np.zeros(n, dtype=np.int8), np.zeros(n, dtype=np.int32))
     for limit in limit_set.limits if limit_set else ():
         column = columns[limit.measure_name]
-        _evaluate_limit(limit, column, valid & _scope(limit, portfolio_ids, tags), evaluation)
+        scope = valid & _scope(limit, portfolio_ids, tags)
+        evaluation.matched.append(int(np.count_nonzero(scope)))
+        _evaluate_limit(limit, column, scope, evaluation)
     if limit_set and limit_set.unmatched is Unmatched.REJECT:
         _reject_unmatched(limit_set, valid & (evaluation.limits_applied == 0), evaluation)
     return evaluation

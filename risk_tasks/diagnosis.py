@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -13,6 +13,7 @@ from risk_tasks.client import RiskClient
 from risk_tasks.connection import connect, is_silent, remedy_of, text
 from risk_tasks.errors import RiskTasksError
 from risk_tasks.keys import DEFAULT_NAME, DOCTOR_KEY
+from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.monitoring.status import read_shards
 from risk_tasks.queues import SHARDED_LANES, Lane
@@ -20,10 +21,12 @@ from risk_tasks.server_url import masked
 from risk_tasks.store.published import LimitStore, MarketStore
 from risk_tasks.store.roles import RoleStore, RunningRole
 from risk_tasks.store.shards import ShardStore
+from risk_tasks.store.telemetry import LimitWork, SlotStore
 
 #: the Lua scripts need UNLINK, LPOP with a count, and effects replication
 _OLDEST_SERVER = (6, 2)
 _CANARY_TIMEOUT_S = 2.0
+_NO_LIMITS = LimitSet("doctor", [])
 _SHOWN = 8
 #: what Celery puts between the name of a queue and a priority
 _PRIORITY = "\x06\x16"
@@ -85,6 +88,8 @@ def _examine(client: redis.Redis, url: str) -> Iterator[Finding]:
     yield _published("market", market_id, "risk-tasks market publish PRICES")
     version = LimitStore(client).current().get(DEFAULT_NAME)
     yield _published("limits", version, "risk-tasks limits publish LIMITS")
+    if version:
+        yield _unmatched(SlotStore(client).matches(version))
     for lane in Lane:
         if any(role.serves(lane) for role in roles):
             yield _answers(url, lane)
@@ -152,11 +157,25 @@ def _answers(url: str, lane: Lane) -> Finding:
     """Check an empty portfolio; any report is an answer, also an error report."""
     try:
         with RiskClient(url, timeout_s=_CANARY_TIMEOUT_S) as risk:
-            report = risk.check(Portfolio("doctor", {}), priority=lane)
+            # Its own limits, so that this check is not counted as one of the published limits.
+            report = risk.check(Portfolio("doctor", {}), limits=_NO_LIMITS, priority=lane)
     except RiskTasksError as error:
         return Finding(f"answer from {lane}", State.BAD, error.message, error.remedy)
     times = ", ".join(f"{name} {ms:.1f}" for name, ms in sorted(report.timings.items()))
     return Finding(f"answer from {lane}", State.OK, times or report.status)
+
+
+def _unmatched(work: LimitWork) -> Finding:
+    """Find limits of the default set that apply to no check since they were published."""
+    subject, counted = "limits applied", f"{work.n_checks:,} checks since publication"
+    if not work.unmatched:
+        return Finding(subject, State.OK, counted)
+    return Finding(
+        subject,
+        State.WARN,
+        f"{counted}, none of them for: {_listed(work.unmatched)}",
+        "Compare applies_to with the tags and ids of portfolios: risk-tasks limits show",
+    )
 
 
 def _shards(client: redis.Redis) -> Iterator[Finding]:
@@ -175,9 +194,9 @@ def _shards(client: redis.Redis) -> Iterator[Finding]:
         )
 
 
-def _listed(shards: list[int]) -> str:
-    more = f" and {len(shards) - _SHOWN} more" if len(shards) > _SHOWN else ""
-    return ", ".join(map(str, shards[:_SHOWN])) + more
+def _listed(names: Sequence[object]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(map(str, names[:_SHOWN])) + more
 
 
 def _stranded(client: redis.Redis) -> Finding:

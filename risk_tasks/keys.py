@@ -37,6 +37,7 @@ risk:market:ID                 hash    marks and scenarios, panel id; superseded
 risk:panel:ID                  string  returns; as the markets on it
 risk:limit_sets                hash    version by name; no limit
 risk:limits:VERSION            string  a limit set, JSON; no limit
+risk:limit_matches:VERSION     hash    checks, and how many each limit applies to; 30 days, renewed
 risk:role:NAME                 hash    role, lanes, pid, host of a running role; 3 s, renewed
 risk:roles                     set     names of roles, also of some that have ended; no limit
 risk:cache:KEY                 string  a result by content hash; 900 s, or evicted (cache's server)
@@ -82,6 +83,7 @@ RESULT_TTL_S = 900
 #: a client that was not seen for this long counts as gone
 CLIENT_GONE_S = 60
 SUPERSEDED_MARKET_TTL_S = 86_400
+LIMIT_MATCHES_TTL_S = 30 * 86_400
 #: a claim of an idempotency key that is not renewed within this time ends
 CLAIM_TTL_S = 2.0
 #: a role without an entry counts as dead; other roles take its blocks
@@ -206,6 +208,10 @@ def popular_key(digest: str) -> str:
 
 def cache_counts_key(name: str) -> str:
     return f"risk:cache_counts:{name}"
+
+
+def limit_matches_key(version: str) -> str:
+    return f"risk:limit_matches:{version}"
 
 
 def slot_key(entry: str) -> str:

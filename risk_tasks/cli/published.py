@@ -22,6 +22,7 @@ from risk_tasks.readers import read_limits, read_market, read_scenarios, read_ta
 from risk_tasks.render.definitions import limits_table, measures_table
 from risk_tasks.render.tables import rows_table
 from risk_tasks.store.published import LimitStore, MarketStore
+from risk_tasks.store.telemetry import SlotStore
 from risk_tasks.wire.documents import limit_set_document
 
 app = typer.Typer()
@@ -152,15 +153,22 @@ def show_limits(
     broker_url: BrokerUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a published limit set."""
+    """Show a published limit set, and how many checks each limit has applied to."""
     with connect(url_of(broker_url)) as client:
         store = LimitStore(client)
         version = store.current().get(name)
         if version is None:
             raise UnknownLimitSetError(f"No limit set {name!r} is published.", field="name")
         limit_set = store.load(version)
-    document = {"name": name, "version": version, **limit_set_document(limit_set)}
-    emit(document, limits_table(limit_set), as_json=as_json)
+        work = SlotStore(client).matches(version)
+    document = {
+        "name": name,
+        "version": version,
+        **limit_set_document(limit_set),
+        "checks": work.n_checks,
+        "matched": {limit.id: work.matched.get(limit.id, 0) for limit in limit_set.limits},
+    }
+    emit(document, limits_table(limit_set, work), as_json=as_json)
 
 
 @app.command()

@@ -9,7 +9,14 @@ from typing import Protocol
 
 from risk_tasks.histograms import Durations
 from risk_tasks.metrics import BlockOutcome, BlockRecord
-from risk_tasks.store.telemetry import LaneWork, LookUps, Slot, SlotStore, slot_number
+from risk_tasks.store.telemetry import (
+    LaneWork,
+    LimitWork,
+    LookUps,
+    Slot,
+    SlotStore,
+    slot_number,
+)
 
 #: the bound of the buffer; older records are dropped, which takes 100,000 messages in a second
 _MAX_RECORDS = 100_000
@@ -85,7 +92,8 @@ class LaneCounts:
 class SlotWriter:
     """Counts records into the current slot, and writes it to the server.
 
-    `look_ups` returns the look-ups of the process so far. Counts between two writes belong to the
+    `look_ups` returns the look-ups of the process so far, and `matches` its checks against
+    published limit sets. Counts between two writes belong to the
     slot of the earlier one. When a write fails, its counts are written with the next one. A slot
     without counts is written only by its first call of `write` and by the call at its end.
     """
@@ -97,12 +105,15 @@ class SlotWriter:
         *,
         threads: int,
         look_ups: Callable[[], LookUps] = LookUps,
+        matches: Callable[[], dict[str, LimitWork]] = dict,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._worker = worker
         self._threads = threads
         self._look_ups = look_ups
+        self._matches = matches
+        self._matches_sent: dict[str, LimitWork] = {}
         self._clock = clock
         self._number: int | None = None
         self._covered_until_s = 0.0
@@ -130,10 +141,23 @@ class SlotWriter:
         self._covered_s += now_s - self._covered_until_s
         self._covered_until_s = now_s
         lanes = {lane: counts.work() for lane, counts in self._lanes.items()}
-        slot = Slot(self._threads, self._covered_s, self._busy_s, lanes, self._looked_up())
-        server_s = self._store.write(
-            self._number, self._worker, slot, is_first=self._written is None
+        matches = self._matches()
+        slot = Slot(
+            self._threads,
+            self._covered_s,
+            self._busy_s,
+            lanes,
+            self._looked_up(),
+            _since(self._matches_before, matches),
         )
+        server_s = self._store.write(
+            self._number,
+            self._worker,
+            slot,
+            _since(self._matches_sent, matches),
+            is_first=self._written is None,
+        )
+        self._matches_sent = matches
         self._server_ahead_s = server_s - now_s
         self._written, self._has_news = slot, False
         if slot_number(server_s) != self._number:
@@ -151,7 +175,7 @@ class SlotWriter:
 
     def _start(self) -> None:
         self._covered_s = self._busy_s = 0.0
-        self._looked_up_before = self._look_ups()
+        self._looked_up_before, self._matches_before = self._look_ups(), self._matches()
         self._lanes: defaultdict[str, LaneCounts] = defaultdict(LaneCounts)
         self._written = None
         self._has_news = False
@@ -159,3 +183,9 @@ class SlotWriter:
     def _looked_up(self) -> LookUps:
         before, now = self._looked_up_before, self._look_ups()
         return LookUps(now.n - before.n, now.hits - before.hits)
+
+
+def _since(before: dict[str, LimitWork], now: dict[str, LimitWork]) -> dict[str, LimitWork]:
+    """Return the checks since `before` by version, without versions that had none."""
+    news = {version: work - before.get(version, LimitWork()) for version, work in now.items()}
+    return {version: work for version, work in news.items() if work.n_checks > 0}

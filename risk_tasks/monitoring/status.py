@@ -13,13 +13,14 @@ from risk_tasks.histograms import Durations
 from risk_tasks.keys import SHARD_LEASE_TTL_S, shard_workers_key
 from risk_tasks.monitoring.recording import LaneCounts
 from risk_tasks.queues import LANE_CAPACITY, SHARDED_LANES, Lane
-from risk_tasks.store.published import MarketStore
+from risk_tasks.store.published import LimitStore, MarketStore
 from risk_tasks.store.recompute import LiveCounts, RecomputeStore
 from risk_tasks.store.roles import AutoscalerReport, AutoscalerStore, RoleStore, RunningRole
 from risk_tasks.store.shards import ShardStore
 from risk_tasks.store.telemetry import (
     Backlog,
     LaneBacklog,
+    LimitWork,
     Slot,
     SlotStore,
     Waiting,
@@ -69,6 +70,15 @@ class KernelCount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LimitSetStatus:
+    """A published limit set: checks in the window, and the limits that apply to none of them."""
+
+    version: str
+    checks: int
+    unmatched: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """The whole system, as docs/guides/monitoring.md defines it; None where no value is known."""
 
@@ -89,6 +99,7 @@ class Status:
     schedulers: int
     dead_letters: int
     markets: dict[str, str]
+    limit_sets: dict[str, LimitSetStatus]
     lanes: dict[str, LaneStatus]
     live: LiveCounts
     autoscaler: AutoscalerReport | None = None
@@ -133,6 +144,10 @@ def read_status(client: redis.Redis, window_s: float = WINDOW_S) -> Status:
         schedulers=sum(role.role == "scheduler" for role in roles),
         dead_letters=backlog.n_dead,
         markets=dict(sorted(MarketStore(client).current().items())),
+        limit_sets={
+            name: _limit_set_status(version, window)
+            for name, version in sorted(LimitStore(client).current().items())
+        },
         lanes={
             lane.value: _lane_status(
                 lane,
@@ -146,6 +161,13 @@ def read_status(client: redis.Redis, window_s: float = WINDOW_S) -> Status:
         live=RecomputeStore(client).counts(),
         autoscaler=AutoscalerStore(client).read(),
     )
+
+
+def _limit_set_status(version: str, window: Window) -> LimitSetStatus:
+    work = LimitWork()
+    for slot in window.slots:
+        work += slot.limits.get(version, LimitWork())
+    return LimitSetStatus(version=version, checks=work.n_checks, unmatched=work.unmatched)
 
 
 def _cache_hit_ratio(window: Window) -> float | None:

@@ -8,6 +8,7 @@ from rich.text import Text
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES
 from risk_tasks.render.tables import full, plain_table
+from risk_tasks.store.telemetry import LimitWork
 
 
 def measures_table() -> Table:
@@ -40,11 +41,19 @@ def measures_markdown() -> str:
     return "\n".join([head, "| --- | --- | --- | --- | --- |", *rows]).replace("|V|", "abs V")
 
 
-def limits_table(limit_set: LimitSet) -> Table:
-    """Return a row per limit."""
-    headings = ("limit", "side", "warn", "hard", "applies to", "missing data")
-    title = f"Limits {limit_set.id}; without a limit: {limit_set.unmatched}"
-    table = plain_table(*headings, whole={"limit"}, title=title)
+def _matched(work: LimitWork, limit: str) -> Text:
+    n = work.matched.get(limit, 0)
+    return Text(f"{n:,}", style="" if n or not work.n_checks else "yellow")
+
+
+def limits_table(limit_set: LimitSet, work: LimitWork) -> Table:
+    """Return a row per limit, with the number of checks in `work` that it applies to."""
+    headings = ("limit", "side", "warn", "hard", "applies to", "missing data", "checks")
+    title = (
+        f"Limits {limit_set.id}; without a limit: {limit_set.unmatched}; "
+        f"{work.n_checks:,} checks since publication"
+    )
+    table = plain_table(*headings, whole={"limit"}, right={"checks"}, title=title)
     for limit in limit_set.limits:
         unit = limit.measure_name.definition.unit
         thresholds = ["" if x is None else full(x, unit) for x in (limit.warn, limit.hard)]
@@ -55,5 +64,6 @@ def limits_table(limit_set: LimitSet) -> Table:
             *thresholds,
             Text(scope or "all"),
             str(limit.missing_data),
+            _matched(work, limit.id),
         )
     return table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -16,7 +16,7 @@ from risk_tasks.store.recompute import LiveCounts
 from risk_tasks.store.roles import AutoscalerReport
 
 _NOTHING = "-"
-_MARKETS = 2
+_FIRST = 2
 #: shares of a lane's capacity, in checks or bytes, that are shown in yellow and in red
 _YELLOW, _RED = 0.5, 0.9
 _UNITS = ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "K"))
@@ -41,11 +41,19 @@ def _headline(status: Status) -> Text:
         line.append(f"\n{_live(status.live)}")
     markets = [f"{name} {market_id[:12]}" for name, market_id in status.markets.items()]
     if markets:
-        more = f" and {len(markets) - _MARKETS} more" if len(markets) > _MARKETS else ""
-        line.append(f"\nmarkets: {', '.join(markets[:_MARKETS])}{more}")
+        line.append(f"\nmarkets: {_first(markets)}")
     else:
         line.append("\nno market is published", style="yellow")
+    sets = status.limit_sets.items()
+    unmatched = [f"{name} {len(one.unmatched):,}" for name, one in sets if one.unmatched]
+    if unmatched:
+        line.append(f"\nlimits that applied to no check: {_first(unmatched)}", style="yellow")
     return line.append(f"\n{_scaling(status.autoscaler)}") if status.autoscaler else line
+
+
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _FIRST} more" if len(names) > _FIRST else ""
+    return f"{', '.join(names[:_FIRST])}{more}"
 
 
 def _scaling(report: AutoscalerReport) -> str:

@@ -19,6 +19,7 @@ from risk_tasks.store.telemetry import SlotStore
 if TYPE_CHECKING:
     from risk_tasks.roles.compiling import KernelSupply
     from risk_tasks.roles.result_cache import TieredCache
+    from risk_tasks.service import LimitMatches
 
 #: the longest delay of a figure
 _FLUSH_EVERY_S = 1.0
@@ -46,6 +47,7 @@ class WorkerMonitoring:
         name: str,
         cache: TieredCache,
         kernels: KernelSupply,
+        matches: LimitMatches,
     ) -> None:
         self.record: Record = lambda _: None
         self.endpoint: Endpoint | None = None
@@ -55,7 +57,11 @@ class WorkerMonitoring:
         # Unique per process: a restarted process of the same name has a slot of its own.
         process = f"{name}:{uuid.uuid4().hex[:8]}"
         self._slots = SlotWriter(
-            SlotStore(client), process, threads=settings.concurrency, look_ups=cache.look_ups
+            SlotStore(client),
+            process,
+            threads=settings.concurrency,
+            look_ups=cache.look_ups,
+            matches=matches.so_far,
         )
         sinks: list[Sink] = [self._slots]
         if settings.metrics_port is not None:

@@ -30,6 +30,7 @@ from risk_tasks.roles.result_cache import CacheReport, open_cache
 from risk_tasks.roles.shards import ServedShards
 from risk_tasks.service import (
     DocumentService,
+    LimitMatches,
     LiveRecorder,
     MarketCache,
     Popularity,
@@ -90,13 +91,14 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     load_limits: Callable[[str], LimitSet]
     load_limits = cached(LRUCache(64), lock=threading.Lock())(limits.load)
     live = LiveRecorder(RecomputeStore(client), load_limits)
-    service = Service(market_cache, load_limits, results, live)
+    matches = LimitMatches()
+    service = Service(market_cache, load_limits, results, live, matches)
     prewarmer = Prewarmer(
         PrewarmStore(client), popular, markets, market_cache.get, results, ttl_s=cache.ttl_s
     )
     counts = CacheReport(cache, CacheCountsStore(client), name, results.drain)
     kernels = KernelSupply()
-    metrics = WorkerMonitoring(settings, client, name, cache, kernels)
+    metrics = WorkerMonitoring(settings, client, name, cache, kernels, matches)
     documents = DocumentService(service, markets, limits)
     shards = ServedShards(ShardStore(client), name, lanes, n_shards)
     app = create_app(settings, n_shards=n_shards)

@@ -27,6 +27,7 @@ from risk_tasks.model.report import GRAVITY, Decision, ReportError, Stamp
 from risk_tasks.service.explanation import explain_breaches, explain_gaps
 from risk_tasks.service.fingerprint import input_hashes
 from risk_tasks.service.headroom import EvaluatedBlock, explain_limits
+from risk_tasks.service.limit_matches import LimitMatches
 from risk_tasks.service.live import LiveRecorder
 from risk_tasks.service.market_cache import MarketCache
 from risk_tasks.service.result_cache import ResultCache
@@ -46,7 +47,7 @@ class Service:
     """Checks blocks on the markets and against the limit sets that it loads.
 
     Costly measures come from `results`, or are computed without it. `live` records the reports of
-    live portfolios.
+    live portfolios. `matches` counts to how many checks each limit of a published set applies.
     """
 
     def __init__(
@@ -55,11 +56,13 @@ class Service:
         load_limits: Callable[[str], LimitSet],
         results: ResultCache | None = None,
         live: LiveRecorder | None = None,
+        matches: LimitMatches | None = None,
     ) -> None:
         self._markets = markets
         self._load_limits = load_limits
         self._results = results
         self._live = live
+        self._matches = matches
 
     def run(self, payload: bytes, stamp: Stamp, waited: Mapping[str, float] | None = None) -> bytes:
         """Return the bytes of `answer`."""
@@ -129,6 +132,8 @@ class Service:
         detail = request.terms.detail
         ids = request.portfolio_ids.to_pylist() if limits or detail.has_reports else ()
         evaluation = evaluate(limits, columns, valid, ids, request.tags)
+        if self._matches and limits and not request.terms.limits:
+            self._matches.count(limits, len(block) - len(errors), evaluation.matched)
 
         answer = AnswerBlock(
             head=head,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,17 +15,22 @@ from risk_tasks.keys import (
     COUNTERS_KEY,
     DEAD_KEY,
     LEDGER_KEY,
+    LIMIT_MATCHES_TTL_S,
     SHARDS_KEY,
     SLOT_S,
     SLOTS_KEPT_S,
     SLOTS_KEY,
     lane_key,
+    limit_matches_key,
     slot_key,
     unanswered_key,
     waiting_key,
 )
 from risk_tasks.queues import OVERDUE_GRACE_S, Lane, queues_of
 from risk_tasks.wire.framing import decoding
+
+#: the fields of a hash of counts: the number of checks, and the prefix of ids of limits
+_N_CHECKS, _LIMIT = "checks", "limit:"
 
 
 class LaneWork(msgspec.Struct, frozen=True):
@@ -46,6 +51,30 @@ class LookUps(msgspec.Struct, frozen=True):
     hits: float = 0
 
 
+class LimitWork(msgspec.Struct, frozen=True):
+    """Checks against a published limit set, and to how many of them each of its limits applies.
+
+    Checks with an error are not counted. A limit that applies to none has 0.
+    """
+
+    n_checks: int = 0
+    matched: dict[str, int] = {}
+
+    def __add__(self, other: LimitWork) -> LimitWork:
+        limits = {**self.matched, **other.matched}
+        summed = {one: self.matched.get(one, 0) + other.matched.get(one, 0) for one in limits}
+        return LimitWork(self.n_checks + other.n_checks, summed)
+
+    def __sub__(self, before: LimitWork) -> LimitWork:
+        rest = {one: n - before.matched.get(one, 0) for one, n in self.matched.items()}
+        return LimitWork(self.n_checks - before.n_checks, rest)
+
+    @property
+    def unmatched(self) -> list[str]:
+        """The limits that apply to none of the checks."""
+        return [one for one, n in self.matched.items() if not n] if self.n_checks else []
+
+
 class Slot(msgspec.Struct, frozen=True):
     """The work of one worker in one slot, `covered_s` of which the worker was running."""
 
@@ -54,6 +83,8 @@ class Slot(msgspec.Struct, frozen=True):
     busy_s: float = 0.0
     lanes: dict[str, LaneWork] = {}
     look_ups: LookUps = LookUps()
+    #: by version of the published limit set
+    limits: dict[str, LimitWork] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +111,44 @@ class SlotStore(Store):
         """Return the server's clock."""
         return server_s(self._client.time())
 
-    def write(self, number: int, worker: str, slot: Slot, *, is_first: bool = True) -> float:
+    def write(
+        self,
+        number: int,
+        worker: str,
+        slot: Slot,
+        new_matches: Mapping[str, LimitWork] | None = None,
+        *,
+        is_first: bool = True,
+    ) -> float:
         """Write or replace the slot of a worker; returns the clock of the server.
 
-        `is_first`: the slot is new. Slots that are too old are removed then.
+        `is_first`: the slot is new. Slots that are too old are removed then. `new_matches` are
+        added to the counts of limit sets, by version.
         """
         entry = f"{number}:{worker}"
         # No transaction: `read` skips an entry whose slot is missing.
         with self._client.pipeline(transaction=False) as pipe:
             pipe.set(slot_key(entry), msgspec.json.encode(slot), ex=SLOTS_KEPT_S)
             pipe.zadd(SLOTS_KEY, {entry: number})
+            for version, work in (new_matches or {}).items():
+                key = limit_matches_key(version)
+                pipe.hincrby(key, _N_CHECKS, work.n_checks)
+                for limit, n in work.matched.items():
+                    pipe.hincrby(key, _LIMIT + limit, n)
+                pipe.expire(key, LIMIT_MATCHES_TTL_S)
             if is_first:
                 pipe.zremrangebyscore(SLOTS_KEY, "-inf", number - SLOTS_KEPT_S // SLOT_S)
             pipe.time()
             return server_s(pipe.execute()[-1])
+
+    def matches(self, version: str) -> LimitWork:
+        """Return the checks against a limit set since it was published."""
+        counts = {
+            text(name): int(n)
+            for name, n in self._client.hgetall(limit_matches_key(version)).items()
+        }
+        n_checks = counts.pop(_N_CHECKS, 0)
+        return LimitWork(n_checks, {name.removeprefix(_LIMIT): n for name, n in counts.items()})
 
     def read(self, window_s: float) -> Window:
         """Return the slots of the last `window_s`, or since the first slot if that is later.

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 import pytest
 from celery import Celery
 
-from tests.integration.support import Server, command
+from risk_tasks import Limit, LimitSet, Portfolio, RiskClient
+from risk_tasks.embedding import FleetPlan, running_fleet
+from tests.integration.support import Server, command, only_json, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -51,6 +53,45 @@ def test_each_finding_is_one_line(call, fleet):
     assert any(line.startswith("ok    server: ") for line in lines)
     place = next(n for n, line in enumerate(lines) if line.startswith("warn  limits: "))
     assert lines[place + 1].strip() == "risk-tasks limits publish LIMITS"
+
+
+LIMITS = LimitSet(
+    "desks",
+    [
+        Limit("gross_exposure", hard=1e12, applies_to={"desk": "rates"}, id="rates"),
+        Limit("gross_exposure", hard=1e12, applies_to={"desk": "Rates"}, id="typo"),
+    ],
+)
+
+
+def test_limits_that_apply_to_no_check_are_shown(market, call):
+    """By `doctor`, `limits show` and `status`, after checks of several doors; not of `doctor`."""
+    with running_fleet(FleetPlan(n_workers=1, scheduler=True)) as fleet:
+        at = ("--json", "--broker-url", fleet.url)
+        with RiskClient(fleet.url, timeout_s=30) as risk:
+            risk.publish_market(market)
+            risk.publish_limits(LIMITS)
+            risk.check(Portfolio("first", {"AAPL": 1.0}), limits=LimitSet("inline", []))
+            before = findings(call, fleet.url, 0)["limits applied"]
+            books = [Portfolio(f"p{n}", {"AAPL": 1.0}, tags={"desk": "rates"}) for n in range(3)]
+            reports = risk.check_many([*books, Portfolio("no-tags", {}), Portfolio("x", {"NO": 1})])
+
+        def shown():
+            document = only_json(call("limits", "show", *at))
+            return document if document["checks"] == 4 else None
+
+        document = wait_until(shown, 10, "the worker writes within a second")
+        status = only_json(call("status", *at))
+        after = findings(call, fleet.url, 0)["limits applied"]
+
+    assert [report.decision for report in reports] == [*(["accept"] * 3), "none", "reject"]
+    assert (before["state"], before["found"]) == ("ok", "0 checks since publication")
+    assert document["matched"] == {"rates": 3, "typo": 0}
+    assert status["limit_sets"] == {
+        "default": {"version": LIMITS.version, "checks": 4, "unmatched": ["typo"]}
+    }
+    assert after["state"] == "warn"
+    assert after["found"] == "4 checks since publication, none of them for: typo"
 
 
 def test_an_unreachable_server_is_the_only_finding():

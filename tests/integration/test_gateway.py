@@ -302,7 +302,7 @@ def test_limits_on_instruments_are_refused_and_odd_ones_warned_of(http):
     assert (impossible.status_code, impossible.json()["field"]) == (422, "limits[0].hard")
 
 
-def test_a_check_without_a_matching_limit_is_told_apart(http):
+def test_a_check_without_a_matching_limit_reads_none(http):
     """By its decision and by the number of limits applied; a set may reject it."""
     limits = {
         "id": "scoped",

@@ -42,6 +42,7 @@ def status(busy_by_worker: dict[str, float | None] | None = None, **lanes: LaneS
         schedulers=0,
         dead_letters=0,
         markets={},
+        limit_sets={},
         busy_by_worker=busy_by_worker or {},
         kernels_by_worker={},
         lanes={name.value: lanes.get(name.value, lane()) for name in Lane},

@@ -221,6 +221,7 @@ def test_a_limit_that_was_compared_accepts_beside_one_that_was_skipped():
 
     assert [GRAVITY[level].value for level in found.gravity] == ["accept", "none"]
     assert found.limits_applied.tolist() == [2, 0]
+    assert found.matched == [2, 2, 2]
     assert found.limits_applied.dtype == np.int32
 
 
@@ -321,6 +322,7 @@ def test_a_limit_applies_only_to_the_portfolios_in_its_scope():
         (3, "one"),
     ]
     assert [(gap.row, gap.limit.id) for gap in found.gaps] == [(2, "gap"), (4, "gap")]
+    assert found.matched == [3, 1, 2]
     assert [GRAVITY[level].value for level in found.gravity] == [
         *("none", "reject", "reject", "warn", "reject")
     ]

@@ -203,7 +203,7 @@ def test_a_threshold_that_every_or_no_ordinary_book_passes_is_warned_of(measure,
         assert one.message.startswith(f"{one.field} ")
 
 
-def test_a_percentage_in_place_of_a_ratio_is_named():
+def test_a_percentage_for_a_ratio_is_named():
     (warning,) = LimitSet("s", [Limit("gross_leverage", hard=150)]).warnings
 
     assert warning.message == "hard 150 means 15,000 %; for 150 % write 1.5."

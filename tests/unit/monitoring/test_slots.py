@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from risk_tasks.errors import TransportError
 from risk_tasks.keys import SLOT_S
 from risk_tasks.metrics import BlockOutcome
 from risk_tasks.monitoring.recording import SlotWriter
-from risk_tasks.store.telemetry import LookUps
+from risk_tasks.store.telemetry import LimitWork, LookUps
 from tests.unit.monitoring.records import block, json_check
 
 
@@ -21,6 +23,8 @@ class Server:
         self.slots = {}
         #: of each write, its time and whether it was the first of its slot
         self.writes = []
+        #: checks of limit sets by version, as the server adds them up
+        self.matches = {}
 
     def clock(self) -> float:
         return self.at_s
@@ -28,9 +32,11 @@ class Server:
     def now_s(self) -> float:
         return self.at_s + 3_600
 
-    def write(self, number, worker, slot, *, is_first) -> float:
+    def write(self, number, worker, slot, new_matches, *, is_first) -> float:
         if self.is_down:
             raise TransportError
+        for version, work in new_matches.items():
+            self.matches[version] = self.matches.get(version, LimitWork()) + work
         self.writes.append((self.at_s, is_first))
         self.slots[number, worker] = slot
         return self.now_s()
@@ -155,6 +161,28 @@ def test_counts_are_written_with_the_next_call(server, writer):
     writer.write()
     assert server.slots[FIRST, "w"].lanes["normal"].n_checks == 7
     assert server.slots[FIRST, "w"].covered_s == 2.0
+
+
+def test_checks_of_limit_sets_are_added_up_once(server):
+    """Over slots and failed writes; a slot has its own, and the server the sum."""
+    so_far = {}
+    writer = SlotWriter(server, "w", threads=2, matches=lambda: dict(so_far), clock=server.clock)
+    writer.write()
+    for at_s, n in ((1.0, 10), (2.0, 30), (SLOT_S + 1.0, 70), (SLOT_S + 2.0, 70)):
+        server.at_s, server.is_down = at_s, at_s == 2.0
+        so_far["v"] = LimitWork(n, {"a": n // 10, "never": 0})
+        writer.count([block()])
+        with suppress(TransportError):
+            writer.write()
+
+    assert server.matches == {"v": LimitWork(70, {"a": 7, "never": 0})}
+    assert server.slots[FIRST, "w"].limits == {"v": LimitWork(70, {"a": 7, "never": 0})}
+    assert server.slots[FIRST + 1, "w"].limits == {}
+    assert server.matches["v"].unmatched == ["never"]
+
+
+def test_a_set_without_checks_has_no_unmatched_limit():
+    assert LimitWork(0, {"a": 0}).unmatched == []
 
 
 def test_look_ups_are_written_like_counts(server):

@@ -23,6 +23,7 @@ from risk_tasks.model.report import (
 )
 from risk_tasks.render.definitions import limits_table
 from risk_tasks.render.reports import explanations, report_tables, reports_csv
+from risk_tasks.store.telemetry import LimitWork
 
 BREACH = Breach(
     limit="var-desk",
@@ -317,11 +318,11 @@ def test_limits_are_printed_one_per_row():
         ],
     )
 
-    lines = printed(limits_table(limits), 160)
+    lines = printed(limits_table(limits, LimitWork(2_000, {"var": 1_500})), 160)
 
-    assert lines[0] == "Limits house; without a limit: none"
-    assert lines[2].split() == ["var", "above", "1,000,000", "1,500,000", "all", "reject"]
-    assert lines[3].split() == [*("top[name]", "below", "25.0", "%", "desk=fx|rates", "skip")]
+    assert lines[0] == ("Limits house; without a limit: none; 2,000 checks since publication")
+    assert lines[2].split() == ["var", "above", "1,000,000", "1,500,000", "all", "reject", "1,500"]
+    assert lines[3].split() == [*("top[name]", "below", "25.0", "%", "desk=fx|rates", "skip", "0")]
 
 
 @pytest.mark.parametrize("name", MARKUP)
@@ -329,7 +330,7 @@ def test_brackets_in_names_of_limits_are_not_markup(name):
     """In the id, the scope and the name of the set."""
     limits = LimitSet(name, [Limit("volatility", hard=1.0, applies_to={name: name}, id=name)])
 
-    text = "".join("".join(printed(limits_table(limits), 200)).split())
+    text = "".join("".join(printed(limits_table(limits, LimitWork()), 200)).split())
 
     assert text.count(name) == 4
 

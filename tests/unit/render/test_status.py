@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from risk_tasks.monitoring.status import KernelCount, LaneStatus, Status, Times
+from risk_tasks.monitoring.status import KernelCount, LaneStatus, LimitSetStatus, Status, Times
 from risk_tasks.queues import LANE_CAPACITY, Lane
 from risk_tasks.render.monitoring import status_page
 from risk_tasks.store.recompute import LiveCounts
@@ -82,6 +82,15 @@ statuses = st.builds(
     dead_letters=st.integers(0, 1_000),
     markets=st.dictionaries(
         st.sampled_from(["default", "close", "intraday", "shadow"]), st.just("a1b2c3d4" * 8)
+    ),
+    limit_sets=st.dictionaries(
+        st.sampled_from(["default", "close", "intraday", "shadow"]),
+        st.builds(
+            LimitSetStatus,
+            version=st.just("a1b2c3d4" * 8),
+            checks=counts,
+            unmatched=st.lists(st.just("gross_exposure[desk=fx]"), max_size=3),
+        ),
     ),
     lanes=st.fixed_dictionaries({lane.value: lane_of(lane) for lane in Lane}),
     live=st.builds(
@@ -162,6 +171,10 @@ def test_numbers_are_short_and_keep_their_unit():
         schedulers=2,
         dead_letters=1,
         markets={"default": "620bce79232e957a"},
+        limit_sets={
+            "default": LimitSetStatus(version="5d", checks=9, unmatched=["var", "gross"]),
+            "close": LimitSetStatus(version="6d", checks=9, unmatched=[]),
+        },
         lanes={"batch": lane},
         live=LiveCounts(
             portfolios=5_000,
@@ -180,6 +193,7 @@ def test_numbers_are_short_and_keep_their_unit():
     for shown in (
         "1,234,567 checks in 60 s, 1 worker, 2 schedulers, 1 dead letter",
         "markets: default 620bce79232e",
+        "limits that applied to no check: default 2",
         "live: 5,000, 12 dirty (0.3 s), 50 running, 1,250 sent",
         *("1.50 ms", "25.0 ms", "1,234 ms", "312K", "12.3", "1.2 %", "100.0 %"),
         *("1.2M", "1.0M", "67.1M", "537M", "1.3 s"),
