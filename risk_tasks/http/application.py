@@ -118,6 +118,8 @@ def _route(gateway: Gateway, path: str, by_method: Mapping[str, Operation]) -> R
 async def _respond(gateway: Gateway, operation: Operation, request: Request) -> Response:
     try:
         request.state.caller = gateway.authenticator.authenticate(request, operation.roles)
+        if operation.bodies:
+            operation.check_query(request.query_params)
         answer = await operation.handler(gateway, request)
         return answer if isinstance(answer, Response) else json_response(answer)
     except ClientDisconnect:

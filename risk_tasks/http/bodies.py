@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -150,9 +151,11 @@ def decode_json(
 
     A value of the wrong type raises `error_type`, by default the error of the field that contains
     it. The types bound the depth of the document; where they leave it free, the decoder bounds it.
+    An object with the same name twice raises `RequestError`: which of the two is meant is unknown.
     """
     try:
-        return msgspec.json.decode(body, type=kind)
+        document = msgspec.json.decode(body, type=kind)
+        json.loads(body, object_pairs_hook=_require_different, parse_int=float)
     except msgspec.ValidationError as failure:
         message, _, path = str(failure).partition(" - at `$")
         field = path.rstrip("`").lstrip(".")
@@ -170,6 +173,18 @@ def decode_json(
         raise ProblemError(
             400, "too_deep", "The JSON document is nested too deeply.", remedy="Flatten it."
         ) from None
+    return document
+
+
+def _require_different(pairs: list[tuple[str, object]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RequestError(
+            f"{twice[:100]!r} appears twice in one object.",
+            field=twice[:100],
+            remedy="Give it once; add quantities of one instrument up.",
+        )
 
 
 def json_response(

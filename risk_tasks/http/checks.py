@@ -376,14 +376,6 @@ async def _check_table(
 
 
 def _read_query(query: Mapping[str, str]) -> Options:
-    known = [one.name for one in _QUERY]
-    for name in query:
-        if name not in known:
-            raise InvalidSettingsError(
-                f"Unknown query parameter {name[:40]!r}: expected {', '.join(known)}.",
-                field=name,
-                remedy="Remove it, or correct its name.",
-            )
     breaches = query.get("breaches", "false")
     if breaches not in {"true", "false"}:
         raise InvalidSettingsError(

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.metadata import version
@@ -20,8 +20,10 @@ from itertools import chain
 from typing import Any
 
 import msgspec
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
+from risk_tasks.errors import InvalidSettingsError
 from risk_tasks.http.authentication import Role
 from risk_tasks.http.gateway import Gateway
 from risk_tasks.http.problems import MEDIA_TYPE, RETRYABLE, ProblemDocument
@@ -96,6 +98,30 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     bodies: tuple[Content, ...] = ()
     problems: tuple[int, ...] = ()
+
+    def check_query(self, query: QueryParams) -> None:
+        """Raise `InvalidSettingsError` for a name that is not a parameter, or appears twice.
+
+        An ignored option would silently change the answer.
+        """
+        known = [one.name for one in self.parameters if one.location == "query"]
+        seen: set[str] = set()
+        for name, _ in query.multi_items():
+            if name not in known:
+                raise InvalidSettingsError(
+                    f"Unknown query parameter {name[:40]!r}: expected {_listed(known)}.",
+                    field=name[:40],
+                    remedy="Remove it, or correct its name.",
+                )
+            if name in seen:
+                raise InvalidSettingsError(
+                    f"The query has {name} twice.", field=name, remedy="Give it once."
+                )
+            seen.add(name)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"
 
 
 class Operations(list[Operation]):

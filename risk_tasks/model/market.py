@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from risk_tasks.errors import InvalidMarketError
 from risk_tasks.model.quality import DataFinding
-from risk_tasks.model.scenario import Replay, Stress, Tags, is_date
-from risk_tasks.model.values import require_mapping, require_name
+from risk_tasks.model.scenario import Replay, Scenario, Stress, Tags, is_date
+from risk_tasks.model.values import folded, require_mapping, require_name
 
 FloatArray2D = npt.NDArray[np.float64]
 
@@ -107,7 +107,7 @@ class MarketSnapshot:
         prices, returns = _prices(self.prices, instruments), _returns(self.returns, instruments)
         dates, tags = _dates(self.dates, len(returns)), _tags(self.tags, instruments)
         for name, scenario in self.scenarios.items():
-            _check_scenario(name, scenario, dates, tags)
+            _check_scenario(name, scenario, instruments, dates, tags)
         object.__setattr__(self, "covariance", _covariance(self.covariance, instruments))
         object.__setattr__(self, "as_of", self.as_of.astimezone(UTC))
         object.__setattr__(self, "instruments", instruments)
@@ -287,7 +287,13 @@ def _tags(tags: Tags, instruments: Sequence[str]) -> Tags:
     return MappingProxyType(checked)
 
 
-def _check_scenario(name: str, scenario: Stress, dates: Sequence[date] | None, tags: Tags) -> None:
+def _check_scenario(
+    name: str,
+    scenario: Stress,
+    instruments: Sequence[str],
+    dates: Sequence[date] | None,
+    tags: Tags,
+) -> None:
     field = f"scenarios[{name!r}]"
     if not isinstance(name, str) or not name or not isinstance(scenario, Stress):
         raise InvalidMarketError(
@@ -308,3 +314,32 @@ def _check_scenario(name: str, scenario: Stress, dates: Sequence[date] | None, t
     except InvalidMarketError as error:
         error.field = f"{field}.{error.field}"
         raise
+    _check_case(field, scenario, instruments, tags)
+
+
+def _check_case(field: str, scenario: Scenario, instruments: Sequence[str], tags: Tags) -> None:
+    """Refuse a name in another case than in the market: its shock would apply to nothing.
+
+    Names that the market does not have in any case are accepted, for scenarios of many markets.
+    """
+    values_by_tag: dict[str, set[str]] = {}
+    for tag, value in chain.from_iterable(one.items() for one in tags.values()):
+        values_by_tag.setdefault(tag, set()).add(value)
+    _check_names(f"{field}.shocks", scenario.shocks, instruments)
+    _check_names(f"{field}.moves", scenario.moves, instruments)
+    _check_names(f"{field}.by_tag", scenario.by_tag, values_by_tag)
+    for tag, values in scenario.by_tag.items():
+        _check_names(f"{field}.by_tag[{tag!r}]", values, values_by_tag.get(tag, ()))
+
+
+def _check_names(field: str, names: Iterable[str], known: Collection[str]) -> None:
+    unknown = set(names).difference(known)
+    known_by_folded = {folded(name): name for name in known} if unknown else {}
+    for name in sorted(unknown):
+        near = known_by_folded.get(folded(name))
+        if near is not None:
+            raise InvalidMarketError(
+                f"The market has {near!r}, not {name!r}.",
+                field=f"{field}[{name!r}]",
+                remedy="Give the name as in the market.",
+            )

@@ -65,6 +65,11 @@ def require_name(value: object, field: str, error: type[RiskTasksError]) -> None
         )
 
 
+def folded(name: str) -> str:
+    """Return `name` without surrounding spaces and case: equal for names that look the same."""
+    return name.strip().casefold()
+
+
 def require_finite(value: object, field: str, error: type[RiskTasksError]) -> float:
     """Return `value` as a float; raise `error` unless it is a finite number."""
     number = as_finite(value)

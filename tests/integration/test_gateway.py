@@ -499,3 +499,30 @@ def test_each_example_of_the_document_succeeds(http):
                 assert answer.status_code == 200, answer.text
                 sent += 1
     assert sent >= 6
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"portfolios": [{"id": "a", "positions": {"AAPL": 1e6, "AAPL": 1}}]}',
+        b'{"portfolios": [{"id": "a", "nav": 1, "nav": 1e9, "positions": {"AAPL": 1}}]}',
+        b'{"limits": "strict", "limits": "loose", "portfolios": [{"id": "a", "positions": {}}]}',
+    ],
+)
+def test_a_name_that_appears_twice_in_an_object_is_refused(http, body):
+    """JSON decoders keep the last of the two: a million shares would be checked as one."""
+    answer = http.post("/v1/checks", content=body, headers={"Content-Type": JSON})
+
+    assert "twice" in refused(answer, 422, "bad_request")["detail"]
+
+
+def test_query_parameters_that_an_operation_does_not_have_are_refused(http):
+    """`window` for `window_days` would publish the whole history; of two limit sets one is lost."""
+    markets, limits = "/v1/markets/query", "/v1/limits/query"
+    for send, path in [
+        (http.put, f"{markets}?window=250"),
+        (http.put, f"{markets}?window_days=5&window_days=9"),
+        (http.put, f"{limits}?tag=desk"),
+        (http.post, "/v1/checks?limits=strict&limits=loose"),
+    ]:
+        refused(send(path, json=MARKET_EXAMPLE), 422, "invalid_settings")

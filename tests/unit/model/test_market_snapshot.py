@@ -427,3 +427,39 @@ def test_shocks_of_any_number_type_make_the_same_market(scenario):
     floats = snapshot(scenarios={"crash": Scenario({"AAPL": -1.0}, others=0.0)})
 
     assert snapshot(scenarios={"crash": scenario}).id == floats.id
+
+
+@pytest.mark.parametrize(
+    ("scenario", "field"),
+    [
+        (Scenario({"aapl": -0.5}, others=-0.1), "shocks['aapl']"),
+        (Scenario({"AAPL ": -0.5}, others=-0.1), "shocks['AAPL ']"),
+        (Scenario({}, moves={"xom": -5.0}, others=-0.1), "moves['xom']"),
+        (Scenario({}, by_tag={"Sector": {"energy": -0.2}}, others=0.0), "by_tag['Sector']"),
+        (Scenario({}, by_tag={"sector": {"Energy": -0.2}}), "by_tag['sector']['Energy']"),
+    ],
+)
+def test_a_scenario_names_instruments_and_tags_in_the_case_of_the_market(scenario, field):
+    """A shock of `aapl` would leave `AAPL` to the change of all others."""
+    with pytest.raises(InvalidMarketError) as refused:
+        MarketSnapshot(
+            datetime(2024, 5, 1, tzinfo=UTC),
+            ["AAPL", "XOM"],
+            [1.0, 2.0],
+            [[0.01, 0.02]],
+            scenarios={"crash": scenario},
+            tags={"XOM": {"sector": "energy"}},
+        )
+
+    assert refused.value.field == f"scenarios['crash'].{field}"
+
+
+def test_a_scenario_may_name_instruments_and_tags_that_the_market_does_not_have():
+    """Scenarios are shared by markets."""
+    scenario = Scenario({"MSFT": -0.5}, by_tag={"country": {"US": -0.1}}, others=-0.2)
+
+    snapshot = MarketSnapshot(
+        datetime(2024, 5, 1, tzinfo=UTC), ["AAPL"], [1.0], [[0.01]], scenarios={"crash": scenario}
+    )
+
+    assert snapshot.scenarios["crash"] == scenario
