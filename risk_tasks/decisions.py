@@ -13,8 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from risk_tasks.model.column import MeasureColumn, Outcome
-from risk_tasks.model.limits import Comparison, Limit, LimitSet, MissingData, Unmatched
+from risk_tasks.model.limits import (
+    Comparison,
+    Limit,
+    LimitSet,
+    MissingData,
+    ShortWindow,
+    Unmatched,
+)
 from risk_tasks.model.measures import MeasureName
+from risk_tasks.model.quality import FindingKind
 from risk_tasks.model.report import GRAVITY, Decision, Severity
 
 BoolArray = npt.NDArray[np.bool_]
@@ -37,14 +45,16 @@ class FoundBreach:
 
 @dataclass(frozen=True, slots=True)
 class FoundGap:
-    """A limit that could not be evaluated for a portfolio of the block.
+    """A limit that could not be evaluated for a portfolio of the block, or on a short window only.
 
     `limit` is the limit set if its rule for portfolios without a limit rejects the portfolio.
+    `rule` is what the limit or the set says about this case: reject, warn or skip.
     """
 
     row: int
     limit: Limit | LimitSet
     reason: str
+    rule: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,12 +78,14 @@ def evaluate(
     valid: BoolArray,
     portfolio_ids: Sequence[str],
     tags: Sequence[Mapping[str, str]],
+    short: BoolArray | None = None,
 ) -> Evaluation:
     """Compare every limit of `limit_set` with every portfolio that it applies to.
 
-    `columns` has the measure of each limit. Rows where `valid` (P,) is false are skipped. The
-    decision is NONE for a portfolio with which no limit was compared, unless `missing_data` of a
-    limit or `unmatched` of the set requires another.
+    `columns` has the measure of each limit. Rows where `valid` (P,) is false are skipped. `short`
+    (P,) marks the rows with too few past outcomes, by default none. The decision is NONE for a
+    portfolio with which no limit was compared, unless `missing_data` of a limit or `unmatched` of
+    the set requires another.
     """
     n = len(valid)
     evaluation = Evaluation(np.zeros(n, dtype=np.int8), np.zeros(n, dtype=np.int32))
@@ -82,6 +94,8 @@ def evaluate(
         scope = valid & _scope(limit, portfolio_ids, tags)
         evaluation.matched.append(int(np.count_nonzero(scope)))
         _evaluate_limit(limit, column, scope, evaluation)
+        if short is not None and column.n_observations is not None:
+            _judge_window(limit, scope & short & column.has_value, evaluation)
     if limit_set and limit_set.unmatched is Unmatched.REJECT:
         _reject_unmatched(limit_set, valid & (evaluation.limits_applied == 0), evaluation)
     return evaluation
@@ -90,7 +104,19 @@ def evaluate(
 def _reject_unmatched(limit_set: LimitSet, rows: BoolArray, evaluation: Evaluation) -> None:
     _raise_gravity(evaluation, rows, Decision.REJECT)
     evaluation.gaps.extend(
-        FoundGap(row, limit_set, NO_LIMIT_APPLIED) for row in np.flatnonzero(rows).tolist()
+        FoundGap(row, limit_set, NO_LIMIT_APPLIED, str(limit_set.unmatched))
+        for row in np.flatnonzero(rows).tolist()
+    )
+
+
+def _judge_window(limit: Limit, rows: BoolArray, evaluation: Evaluation) -> None:
+    """Apply `short_window` of `limit` to `rows` (P,), which have too few past outcomes."""
+    if limit.short_window is ShortWindow.USE:
+        return
+    _raise_gravity(evaluation, rows, Decision(limit.short_window))
+    evaluation.gaps.extend(
+        FoundGap(row, limit, FindingKind.SHORT_WINDOW.value, str(limit.short_window))
+        for row in np.flatnonzero(rows).tolist()
     )
 
 
@@ -109,7 +135,7 @@ def _evaluate_limit(
     gaps = scope & ~column.has_value
     for row in np.flatnonzero(gaps):
         reason = Outcome(column.outcomes[row]).name.lower()
-        evaluation.gaps.append(FoundGap(int(row), limit, reason))
+        evaluation.gaps.append(FoundGap(int(row), limit, reason, str(limit.missing_data)))
     _raise_gravity(evaluation, gaps, _gravity_of_gap(limit))
 
     open_rows = scope & column.has_value

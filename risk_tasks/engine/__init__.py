@@ -4,6 +4,7 @@ from risk_tasks.engine.block import PortfolioBlock
 from risk_tasks.engine.compute import compute, contributions, outcomes_behind
 from risk_tasks.engine.headroom import BOUNDED, largest_trades
 from risk_tasks.engine.market import MarketArrays
+from risk_tasks.engine.window import short_windows
 
 __all__ = [
     "BOUNDED",
@@ -13,4 +14,5 @@ __all__ = [
     "contributions",
     "largest_trades",
     "outcomes_behind",
+    "short_windows",
 ]

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from threading import Lock
 
 import numpy as np
@@ -94,6 +95,13 @@ class DerivedPanels:
             if len(self._made) > _MOST:
                 self._made.popitem(last=False)
             return made
+
+    @cached_property
+    def first_returns(self) -> npt.NDArray[np.int64]:
+        """(n,): the index of the first return of each instrument, T without any return."""
+        present = ~np.isnan(self._panel)
+        first: npt.NDArray[np.int64] = present.argmax(axis=1)
+        return np.where(present.any(axis=1), first, self._panel.shape[1])
 
     def _make(self, precision: Precision, days: int) -> Panel:
         with np.errstate(over="ignore", invalid="ignore"):

@@ -69,13 +69,23 @@ class LimitWarning:
     message: str
 
 
+class ShortWindow(StrEnum):
+    """The least effect on the decision if the measure of a limit has too few past outcomes."""
+
+    WARN = "warn"
+    REJECT = "reject"
+    #: no effect
+    USE = "use"
+
+
 @dataclass(frozen=True)
 class Limit:
     """Thresholds on one measure, for the portfolios whose tags match `applies_to`.
 
     `warn` and `hard` are in the measure's unit: beyond `warn` the decision is warn, beyond `hard`
-    reject. `applies_to` maps a tag, or `portfolio_id`, to one value or a list of values. Breaches
-    contain `id`, which defaults to the measure and `applies_to`.
+    reject. `short_window` is the least effect of a measure of the past with too few outcomes, also
+    if no threshold is passed. `applies_to` maps a tag, or `portfolio_id`, to one value or a list of
+    values. Breaches contain `id`, which defaults to the measure and `applies_to`.
 
     Raises `InvalidLimitError` with the field, also for a threshold that no value can pass.
     """
@@ -86,6 +96,7 @@ class Limit:
     applies_to: Mapping[str, str | Sequence[str]] = field(default_factory=dict, kw_only=True)
     missing_data: str = field(default=MissingData.REJECT, kw_only=True)
     comparison: str = field(default=Comparison.ABOVE, kw_only=True)
+    short_window: str = field(default=ShortWindow.WARN, kw_only=True)
     id: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
@@ -97,6 +108,7 @@ class Limit:
         choices: tuple[tuple[str, type[StrEnum]], ...] = (
             ("missing_data", MissingData),
             ("comparison", Comparison),
+            ("short_window", ShortWindow),
         )
         for name, kind in choices:
             choice = require_choice(getattr(self, name), kind, name, InvalidLimitError)
@@ -345,7 +357,10 @@ class LimitSet:
             {**limit_document(limit), "applies_to": sorted(limit.applies_to.items())}
             for limit in self.limits
         ]
-        # The default adds nothing, so that a set keeps the version that it had without the choice.
+        # Defaults add nothing, so that a set keeps the version that it had without the choices.
+        for row in rows:
+            if row["short_window"] == ShortWindow.WARN:
+                del row["short_window"]
         others = [] if self.unmatched is Unmatched.NONE else [{"unmatched": self.unmatched}]
         content = json.dumps([self.id, rows, *others], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
@@ -361,4 +376,5 @@ def limit_document(limit: Limit) -> dict[str, object]:
         "applies_to": {key: list(values) for key, values in limit.applies_to.items()},
         "missing_data": str(limit.missing_data),
         "comparison": str(limit.comparison),
+        "short_window": str(limit.short_window),
     }

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from risk_tasks.model.limits import Limit
-from risk_tasks.model.report import Breach, RiskReport, Severity
+from risk_tasks.model.limits import Limit, ShortWindow
+from risk_tasks.model.quality import FindingKind
+from risk_tasks.model.report import Breach, NotEvaluated, RiskReport, Severity
 
 
 class LimitState(StrEnum):
@@ -18,7 +19,8 @@ class LimitState(StrEnum):
     OK = "ok"
     WARN = "warn"
     HARD = "hard"
-    #: unknown; as severe as a hard breach unless `missing_data` of the limit differs
+    #: unknown, or known from a short window that the limit rejects; as severe as a hard breach
+    #: unless `missing_data` of the limit differs
     NOT_EVALUATED = "not_evaluated"
 
 
@@ -35,7 +37,7 @@ class LimitStanding:
     observed: float | None = None
     threshold: float | None = None
     unit: str = ""
-    #: the reason if the limit was not evaluated, else None
+    #: the reason if the limit was not evaluated, or on a short window only, else None
     reason: str | None = None
 
 
@@ -86,19 +88,21 @@ def standings(report: RiskReport, limits: Iterable[Limit]) -> list[LimitStanding
     """Return the state of each of `limits`, all of which apply to the portfolio of `report`.
 
     A limit without a breach has the threshold `warn`, or else `hard`. A limit whose measure has no
-    value is not evaluated.
+    value is not evaluated, nor is one that rejects a short window, unless it is broken.
     """
     broken = {breach.limit: breach for breach in report.breaches}
-    gaps = {gap.limit: gap.reason for gap in report.not_evaluated}
+    gaps = {gap.limit: gap for gap in report.not_evaluated}
     return [_standing(report, limit, broken.get(limit.id), gaps.get(limit.id)) for limit in limits]
 
 
 def _standing(
-    report: RiskReport, limit: Limit, breach: Breach | None, reason: str | None
+    report: RiskReport, limit: Limit, breach: Breach | None, gap: NotEvaluated | None
 ) -> LimitStanding:
     measure = report.measures.get(limit.measure)
     observed = measure.value if measure else None
-    if report.error is not None or reason is not None or observed is None:
+    is_short = gap is not None and gap.reason == FindingKind.SHORT_WINDOW
+    reason = gap.reason if gap else None
+    if report.error is not None or observed is None or (gap and not is_short):
         return LimitStanding(
             limit=limit.id,
             measure=limit.measure,
@@ -110,6 +114,9 @@ def _standing(
     if breach is not None:
         state = LimitState.HARD if breach.severity == Severity.HARD else LimitState.WARN
         threshold = breach.threshold
+    if is_short and state is not LimitState.HARD:
+        rejects = limit.short_window is ShortWindow.REJECT
+        state = LimitState.NOT_EVALUATED if rejects else LimitState.WARN
     return LimitStanding(
         limit=limit.id,
         measure=limit.measure,
@@ -117,4 +124,5 @@ def _standing(
         observed=observed,
         threshold=threshold,
         unit=limit.measure_name.definition.unit.value,
+        reason=reason,
     )

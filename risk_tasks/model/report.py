@@ -169,7 +169,11 @@ class Breach:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotEvaluated:
-    """A limit that could not be evaluated, with the reason and its effect on the decision."""
+    """A limit that could not be evaluated, or on a short window only, and the reason.
+
+    `missing_data` is the effect on the decision: what the limit says of missing data, or of a short
+    window if the reason is `short_window`. The limit is then also compared with the measure.
+    """
 
     limit: str
     measure: str

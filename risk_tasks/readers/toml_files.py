@@ -116,6 +116,7 @@ _LIMIT_KEYS = {
     "applies_to": dict,
     "missing_data": str,
     "comparison": str,
+    "short_window": str,
     "id": str,
 }
 

@@ -48,7 +48,8 @@ def _matched(work: LimitWork, limit: str) -> Text:
 
 def limits_table(limit_set: LimitSet, work: LimitWork) -> Table:
     """Return a row per limit, with the number of checks in `work` that it applies to."""
-    headings = ("limit", "side", "warn", "hard", "applies to", "missing data", "checks")
+    headings = ("limit", "side", "warn", "hard", "applies to", "missing data", "short window")
+    headings = (*headings, "checks")
     title = (
         f"Limits {limit_set.id}; without a limit: {limit_set.unmatched}; "
         f"{work.n_checks:,} checks since publication"
@@ -64,6 +65,7 @@ def limits_table(limit_set: LimitSet, work: LimitWork) -> Table:
             *thresholds,
             Text(scope or "all"),
             str(limit.missing_data),
+            str(limit.short_window) if limit.measure_name.definition.of_past else "",
             _matched(work, limit.id),
         )
     return table

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from risk_tasks.model.backtest import Backtest, BacktestReport, Zone
+from risk_tasks.model.quality import FindingKind
 from risk_tasks.model.report import (
     Breach,
     Decision,
@@ -19,6 +20,7 @@ from risk_tasks.model.report import (
     Headroom,
     LimitUse,
     MeasureStatus,
+    NotEvaluated,
     ReportError,
     RiskReport,
     Severity,
@@ -132,12 +134,18 @@ def _reasons(report: RiskReport) -> Iterator[Text]:
     for breach in report.breaches:
         yield from _breach_lines(breach)
     for gap in report.not_evaluated:
-        yield Text(f"  {gap.limit} could not be evaluated: {words(gap.reason)}")
+        yield Text(f"  {gap.limit} {_gap(gap)}")
     if report.decision == Decision.NONE and report.limits_version is not None:
         yield Text("  No limit was compared: none applies to its tags and id, or all were skipped.")
     for finding in report.data_quality:
         named = f" of {finding.instrument}" if finding.instrument else ""
         yield Text(f"  data: {words(finding.kind)}{named}: {finding.detail}", style="yellow")
+
+
+def _gap(gap: NotEvaluated) -> str:
+    if gap.reason == FindingKind.SHORT_WINDOW:
+        return f"has too few past outcomes behind it: {gap.missing_data}"
+    return f"could not be evaluated: {words(gap.reason)}"
 
 
 def _error(error: ReportError) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from risk_tasks.decisions import Evaluation, FoundBreach
 from risk_tasks.engine import MarketArrays, PortfolioBlock, contributions, outcomes_behind
 from risk_tasks.engine.computation import FloatArray
-from risk_tasks.model.limits import Comparison, Limit, MissingData
+from risk_tasks.model.limits import Comparison, Limit
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.report import Breach, Contributor, NotEvaluated, TailScenario
 
@@ -79,7 +79,7 @@ def _top(found: FoundBreach, parts: FloatArray, names: Sequence[str]) -> tuple[C
 
 
 def explain_gaps(evaluation: Evaluation) -> dict[int, list[NotEvaluated]]:
-    """Return by row the limits that could not be evaluated.
+    """Return by row the limits that could not be evaluated, or on a short window only.
 
     A limit set that rejects portfolios without a limit is named by its own id, without a measure.
     """
@@ -90,9 +90,7 @@ def explain_gaps(evaluation: Evaluation) -> dict[int, list[NotEvaluated]]:
                 limit=gap.limit.id,
                 measure=gap.limit.measure if isinstance(gap.limit, Limit) else "",
                 reason=gap.reason,
-                missing_data=str(
-                    gap.limit.missing_data if isinstance(gap.limit, Limit) else MissingData.REJECT
-                ),
+                missing_data=gap.rule,
             )
         )
     return explained

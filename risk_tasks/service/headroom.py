@@ -8,11 +8,19 @@ from typing import NamedTuple
 import numpy as np
 
 from risk_tasks.decisions import Evaluation, passes, utilisation
-from risk_tasks.engine import BOUNDED, MarketArrays, PortfolioBlock, compute, largest_trades
+from risk_tasks.engine import (
+    BOUNDED,
+    MarketArrays,
+    PortfolioBlock,
+    compute,
+    largest_trades,
+    short_windows,
+)
 from risk_tasks.engine.computation import BoolArray, FloatArray, IntArray
 from risk_tasks.model.column import MeasureColumn
-from risk_tasks.model.limits import Comparison, Limit
+from risk_tasks.model.limits import Comparison, Limit, ShortWindow
 from risk_tasks.model.measures import MeasureName, MeasureSettings
+from risk_tasks.model.quality import FindingKind
 from risk_tasks.model.report import Explanation, Headroom, LimitUse, Severity
 
 #: a trade is reduced at most this often, each time by a larger multiple of the rounding error
@@ -39,15 +47,33 @@ def explain_limits(checked: EvaluatedBlock, row: int, limits: Sequence[Limit]) -
     severities = {
         found.limit.id: found.severity for found in checked.evaluation.breaches if found.row == row
     }
+    rejected = {
+        gap.limit.id
+        for gap in checked.evaluation.gaps
+        if gap.row == row
+        and gap.reason == FindingKind.SHORT_WINDOW
+        and gap.rule == ShortWindow.REJECT
+    }
     seen = [limit for limit in limits if checked.columns[limit.measure_name].has_value[row]]
-    hard = [limit for limit in limits if limit.hard is not None]
-    bounding = [one for one in hard if one in seen and one.measure_name.name in BOUNDED]
-    broken = next((one for one in hard if severities.get(one.id) is Severity.HARD), None)
+    hard = [limit for limit in limits if limit.hard is not None or _rejects_short(limit)]
+    bounding = [
+        one
+        for one in hard
+        if one in seen and one.hard is not None and one.measure_name.name in BOUNDED
+    ]
+    broken = next(
+        (one for one in hard if severities.get(one.id) is Severity.HARD or one.id in rejected), None
+    )
     return Explanation(
         limits=tuple(_use(checked, row, limit, severities.get(limit.id)) for limit in seen),
         headroom=tuple(_headroom(checked, row, bounding, broken)),
         not_bounded=tuple(limit.id for limit in hard if limit not in bounding),
     )
+
+
+def _rejects_short(limit: Limit) -> bool:
+    """Whether a short window makes this limit reject."""
+    return limit.measure_name.definition.of_past and limit.short_window is ShortWindow.REJECT
 
 
 def _use(checked: EvaluatedBlock, row: int, limit: Limit, severity: Severity | None) -> LimitUse:
@@ -114,9 +140,21 @@ class _BookHeadroom:
         found = largest_trades(self._book, self._market, self._settings, bounds)
         units, bound = found.min(axis=0), found.argmin(axis=0)
         bound = np.where(np.isfinite(units), bound, _NO_LIMIT)
+        self._stop_at_start(units, bound)
         self._stop_at_zero(units, bound)
         self._reduce(units)
         return units, bound
+
+    def _stop_at_start(self, units: FloatArray, bound: IntArray) -> None:
+        """Allow no trade in a position of zero whose instrument makes the window short."""
+        rejecting = [i for i, limit in enumerate(self._limits) if _rejects_short(limit)]
+        legs = np.flatnonzero(self._book.quantity[self._position] == 0.0)
+        if not rejecting or not len(legs):
+            return
+        traded = self._traded(legs, np.ones(len(legs)))
+        columns = compute(traded, self._market, self._names, self._settings)
+        short = legs[self._is_short(traded, columns)]
+        units[short], bound[short] = 0.0, rejecting[0]
 
     def _stop_at_zero(self, units: FloatArray, bound: IntArray) -> None:
         """Check the books in which a position becomes zero, where a measure may be discontinuous.
@@ -163,7 +201,8 @@ class _BookHeadroom:
         return np.concatenate([np.empty(0, dtype=np.int64), *found])
 
     def _first_broken(self, legs: IntArray, units: FloatArray) -> IntArray:
-        columns = compute(self._traded(legs, units), self._market, self._names, self._settings)
+        traded = self._traded(legs, units)
+        columns = compute(traded, self._market, self._names, self._settings)
         broken: BoolArray = np.array(
             [
                 ~columns[limit.measure_name].has_value
@@ -171,7 +210,20 @@ class _BookHeadroom:
                 for limit in self._limits
             ]
         )
+        rejecting = [_rejects_short(limit) for limit in self._limits]
+        if any(rejecting):
+            broken[rejecting] |= self._is_short(traded, columns)
         return np.where(broken.any(axis=0), broken.argmax(axis=0), _NO_LIMIT)
+
+    def _is_short(
+        self, traded: PortfolioBlock, columns: Mapping[MeasureName, MeasureColumn]
+    ) -> BoolArray:
+        short = np.zeros(len(traded), dtype=bool)
+        counts = [column.n_observations for column in columns.values()]
+        counted = next((count for count in counts if count is not None), None)
+        if counted is not None:
+            short[list(short_windows(traded, self._market, self._settings, counted))] = True
+        return short
 
     def _traded(self, legs: IntArray, units: FloatArray) -> PortfolioBlock:
         """Return a block of the books after these trades."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from risk_tasks.decisions import Evaluation, evaluate
-from risk_tasks.engine import MarketArrays, PortfolioBlock, compute
+from risk_tasks.engine import MarketArrays, PortfolioBlock, compute, short_windows
 from risk_tasks.errors import (
     NoMarketError,
     NotInTimeError,
@@ -124,14 +124,18 @@ class Service:
         head = AnswerHead(market.id, market.as_of, limits.version if limits else None)
 
         block, errors = validate(request, market)
-        names = _with_limits(request.terms.measures, limits)
-        columns = self._compute(block, market, names, request.terms.settings, until_s)
+        names, settings = _with_limits(request.terms.measures, limits), request.terms.settings
+        columns = self._compute(block, market, names, settings, until_s)
         valid = np.ones(len(block), dtype=bool)
         if errors:
             valid[list(errors)] = False
         detail = request.terms.detail
         ids = request.portfolio_ids.to_pylist() if limits or detail.has_reports else ()
-        evaluation = evaluate(limits, columns, valid, ids, request.tags)
+        n_observations = _count_observations(columns.values(), valid)
+        too_few = short_windows(block, market, settings, n_observations)
+        short = np.zeros(len(block), dtype=bool)
+        short[list(too_few)] = True
+        evaluation = evaluate(limits, columns, valid, ids, request.tags, short if too_few else None)
         if self._matches and limits and not request.terms.limits:
             self._matches.count(limits, len(block) - len(errors), evaluation.matched)
 
@@ -144,16 +148,18 @@ class Service:
             },
             errors=errors,
             limits_applied=evaluation.limits_applied,
-            n_observations=_count_observations(columns.values(), valid),
+            n_observations=n_observations,
+            short=short,
+            data_quality={row: (finding,) for row, finding in too_few.items()},
         )
         if detail is not Detail.SUMMARY:
-            answer.breaches = explain_breaches(evaluation, block, market, request.terms.settings)
+            answer.breaches = explain_breaches(evaluation, block, market, settings)
         if detail.has_reports:
             answer.portfolio_ids = ids
             answer.gaps = explain_gaps(evaluation)
-            answer.input_hashes = input_hashes(block, ids, market.id, names, request.terms.settings)
+            answer.input_hashes = input_hashes(block, ids, market.id, names, settings)
         if detail is Detail.EXPLAINED:
-            checked = EvaluatedBlock(block, market, request.terms.settings, columns, evaluation)
+            checked = EvaluatedBlock(block, market, settings, columns, evaluation)
             tags = request.tags or [{}] * len(block)
             answer.explanations = {
                 row: explain_limits(

@@ -56,6 +56,7 @@ class LimitDocument(msgspec.Struct, forbid_unknown_fields=True):
     applies_to: dict[str, str | list[str]] = {}
     missing_data: str = "reject"
     comparison: str = "above"
+    short_window: str = "warn"
     id: str = ""
 
 

@@ -1,14 +1,14 @@
 """Decisions by limits, for one limit and one portfolio at a time.
 
-A limit is a mapping of `id, measure, warn, hard, applies_to, missing_data, comparison`, where
-`applies_to` is a list of values by tag. A measure is `(value, reason)`; the value is None if it
-is undefined.
+A limit is a mapping of `id, measure, warn, hard, applies_to, missing_data, comparison,
+short_window`, where `applies_to` is a list of values by tag. A measure is `(value, reason)`; the
+value is None if it is undefined. `short` names the measures with too few past outcomes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 Limit = Mapping[str, Any]
@@ -56,6 +56,7 @@ def evaluate(
     portfolio_id: str,
     tags: Mapping[str, str],
     measures: Measures,
+    short: Collection[str] = (),
 ) -> tuple[str, int, list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the decision, the number of limits compared, all breaches, and the other limits.
 
@@ -93,4 +94,10 @@ def evaluate(
                 )
                 severity = max(severity, weight)
                 break
+        rule = limit["short_window"]
+        if limit["measure"] in short and rule != "use":
+            not_evaluated.append(
+                {"limit": limit["id"], "reason": "short_window", "missing_data": rule}
+            )
+            severity = max(severity, 3 if rule == "reject" else 2)
     return ("none", "accept", "warn", "reject")[severity], n_compared, breaches, not_evaluated

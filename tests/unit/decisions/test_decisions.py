@@ -440,6 +440,7 @@ def limit_lists(draw):
             hard=pair[1] if 1 in kept else None,
             comparison=comparison,
             missing_data=draw(st.sampled_from(["reject", "warn", "skip"])),
+            short_window=draw(st.sampled_from(["reject", "warn", "use"])),
             applies_to=draw(scope),
             id=str(place),
         )
@@ -447,7 +448,7 @@ def limit_lists(draw):
     return result
 
 
-books = st.lists(st.tuples(ids, tags, st.tuples(cells, cells, cells)), max_size=4)
+books = st.lists(st.tuples(ids, tags, st.tuples(cells, cells, cells), st.booleans()), max_size=4)
 
 
 @given(st.none() | limit_lists(), books)
@@ -457,6 +458,10 @@ def test_the_evaluation_equals_a_simple_one(limits, rows):
         MeasureName.parse(name): column(*(row[2][place] for row in rows))
         for place, name in enumerate(MEASURES)
     }
+    of_past = [name for name in MEASURES if MeasureName.parse(name).definition.of_past]
+    for name in of_past:
+        key = MeasureName.parse(name)
+        columns[key] = columns[key].over(np.full(len(rows), 100))
     names, of_rows = [row[0] for row in rows], [row[1] for row in rows]
 
     found = evaluate(
@@ -465,21 +470,70 @@ def test_the_evaluation_equals_a_simple_one(limits, rows):
         np.ones(len(rows), dtype=bool),
         names,
         of_rows,
+        np.array([row[3] for row in rows], dtype=bool),
     )
 
     documents = None if limits is None else [limit_document(limit) for limit in limits]
-    for row, (portfolio_id, of_row, numbers) in enumerate(rows):
+    for row, (portfolio_id, of_row, numbers, is_short) in enumerate(rows):
         measures = {
             name: (None, cell.name.lower()) if isinstance(cell, Outcome) else (cell, None)
             for name, cell in zip(MEASURES, numbers, strict=True)
         }
         decision, n_compared, breaches, gaps = naive.evaluate(
-            documents, portfolio_id, of_row, measures
+            documents, portfolio_id, of_row, measures, of_past if is_short else ()
         )
         assert GRAVITY[found.gravity[row]].value == decision
         assert found.limits_applied[row] == n_compared
         assert [_breach(one) for one in found.breaches if one.row == row] == breaches
         assert [_gap(one) for one in found.gaps if one.row == row] == gaps
+
+
+# short_window, warn, hard, observed -> the decision on a short window, and the rule in the gap
+SHORT_WINDOWS = [
+    ("warn", None, 100, 50.0, "warn", ["warn"]),
+    ("warn", None, 100, 101.0, "reject", ["warn"]),
+    ("warn", 40, None, 50.0, "warn", ["warn"]),
+    ("reject", None, 100, 50.0, "reject", ["reject"]),
+    ("reject", 80, None, 50.0, "reject", ["reject"]),
+    ("use", None, 100, 50.0, "accept", []),
+    ("use", None, 100, 101.0, "reject", []),
+]
+
+
+@pytest.mark.parametrize(("rule", "warn", "hard", "observed", "decision", "rules"), SHORT_WINDOWS)
+def test_a_short_window_has_at_least_the_effect_that_the_limit_states(
+    rule, warn, hard, observed, decision, rules
+):
+    """Thresholds are compared as usual, and the limit counts as applied."""
+    limit = Limit("volatility", warn=warn, hard=hard, short_window=rule)
+    cells = column(observed).over(np.array([130]))
+    columns = {MeasureName("volatility"): cells}
+
+    found = evaluate(
+        LimitSet("s", [limit]), columns, np.array([True]), ["p"], [{}], np.array([True])
+    )
+
+    assert GRAVITY[found.gravity[0]] == decision
+    assert [(gap.limit, gap.reason, gap.rule) for gap in found.gaps] == [
+        (limit, "short_window", one) for one in rules
+    ]
+    assert found.limits_applied.tolist() == [1]
+
+
+def test_a_short_window_concerns_only_measures_of_the_past():
+    """And only the portfolios that have one."""
+    limits = LimitSet("s", [Limit(MEASURE, hard=9), Limit("volatility", hard=9)])
+    columns = {
+        MeasureName(MEASURE): column(1.0, 1.0),
+        MeasureName("volatility"): column(1.0, 1.0).over(np.array([130, 1000])),
+    }
+
+    found = evaluate(
+        limits, columns, np.ones(2, bool), ["p", "q"], [{}] * 2, np.array([True, False])
+    )
+
+    assert [GRAVITY[one] for one in found.gravity] == ["warn", "accept"]
+    assert [(gap.row, gap.limit.id) for gap in found.gaps] == [(0, "volatility")]
 
 
 def _breach(found):
@@ -496,5 +550,5 @@ def _gap(found):
     return {
         "limit": found.limit.id,
         "reason": found.reason,
-        "missing_data": found.limit.missing_data.value,
+        "missing_data": found.rule,
     }

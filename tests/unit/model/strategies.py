@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import numpy as np
 from hypothesis import strategies as st
 
-from risk_tasks.model.limits import Comparison, Limit, LimitSet, MissingData
+from risk_tasks.model.limits import Comparison, Limit, LimitSet, MissingData, ShortWindow
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import (
     Distribution,
@@ -123,6 +123,7 @@ def limits(draw, called=""):
         applies_to=draw(st.dictionaries(names | st.just("portfolio_id"), values, max_size=2)),
         missing_data=draw(st.sampled_from(list(MissingData))),
         comparison=comparison,
+        short_window=draw(st.sampled_from(list(ShortWindow))),
         id=called or draw(names),
     )
 

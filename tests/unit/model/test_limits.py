@@ -46,6 +46,11 @@ BAD_LIMITS = {
         "warn",
         "Give a warn of at least 2.",
     ),
+    "unknown short_window": (
+        {"short_window": "skip"},
+        "short_window",
+        "Unknown short_window 'skip': expected warn, reject, use.",
+    ),
     "unknown comparison": (
         {"comparison": "over"},
         "comparison",
@@ -405,6 +410,7 @@ CHANGES = {
     "applies_to": st.just({"applies_to": {"another tag": "a"}}),
     "missing_data": st.sampled_from(["reject", "warn", "skip"]).map(lambda x: {"missing_data": x}),
     "comparison": st.just({"warn": 2.0, "hard": None, "comparison": "below"}),
+    "short_window": st.sampled_from(["reject", "warn", "use"]).map(lambda x: {"short_window": x}),
 }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from risk_tasks.model.limits import Limit
 from risk_tasks.model.live import LimitState, standings
 from risk_tasks.model.report import Breach, Measure, NotEvaluated, ReportError, RiskReport
@@ -67,6 +69,50 @@ def test_a_gap_has_its_reason():
     assert states_of(replace(REPORT, not_evaluated=(gap,)))[1] == (
         *("one", LimitState.NOT_EVALUATED, None, None, "nav_unknown"),
     )
+
+
+# short_window, breach -> the state of a limit on a short window
+SHORT_WINDOWS = [
+    ("warn", None, LimitState.WARN),
+    ("warn", "warn", LimitState.WARN),
+    ("warn", "hard", LimitState.HARD),
+    ("reject", None, LimitState.NOT_EVALUATED),
+    ("reject", "warn", LimitState.NOT_EVALUATED),
+    ("reject", "hard", LimitState.HARD),
+]
+
+
+@pytest.mark.parametrize(("rule", "severity", "state"), SHORT_WINDOWS)
+def test_a_short_window_has_a_state_with_its_number_and_reason(rule, severity, state):
+    """A hard breach on the window is a hard breach."""
+    limit = Limit("volatility", warn=1.0, hard=2.0, short_window=rule)
+    gap = NotEvaluated(
+        limit=limit.id, measure="volatility", reason="short_window", missing_data=rule
+    )
+    breach = Breach(
+        limit=limit.id,
+        measure="volatility",
+        observed=4.0,
+        threshold=1.0,
+        unit="ccy",
+        utilisation=None,
+        severity=severity or "",
+    )
+    measure = Measure(4.0, "ccy", "degraded", "short_window", 130)
+
+    found = standings(
+        replace(
+            REPORT,
+            measures={"volatility": measure},
+            breaches=(breach,) if severity else (),
+            not_evaluated=(gap,),
+        ),
+        [limit],
+    )
+
+    assert [(one.state, one.observed, one.reason) for one in found] == [
+        (state, 4.0, "short_window")
+    ]
 
 
 def test_a_portfolio_with_an_error_has_no_limit_evaluated():

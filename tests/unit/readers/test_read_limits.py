@@ -21,6 +21,7 @@ id = "crash"
 measure = "stress_loss:crash-2020"
 hard = 1_000
 missing_data = "skip"
+short_window = "use"
 comparison = "absolute"
 applies_to = { desk = ["rates", "fx"], portfolio_id = "core" }
 """
@@ -39,6 +40,7 @@ def test_a_file_of_limits_is_a_limit_set(write):
                 id="crash",
                 hard=1000.0,
                 missing_data="skip",
+                short_window="use",
                 comparison="absolute",
                 applies_to={"desk": ["rates", "fx"], "portfolio_id": "core"},
             ),
