@@ -48,8 +48,8 @@ def _matched(work: LimitWork, limit: str) -> Text:
 
 def limits_table(limit_set: LimitSet, work: LimitWork) -> Table:
     """Return a row per limit, with the number of checks in `work` that it applies to."""
-    headings = ("limit", "side", "warn", "hard", "applies to", "missing data", "short window")
-    headings = (*headings, "checks")
+    rules = ("missing data", "short window")
+    headings = ("limit", "side", "warn", "hard", "applies to", *rules, "checks")
     title = (
         f"Limits {limit_set.id}; without a limit: {limit_set.unmatched}; "
         f"{work.n_checks:,} checks since publication"
