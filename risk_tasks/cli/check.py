@@ -116,6 +116,15 @@ def check_book(
     )
 
 
+TagColumns = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="A column of BOOK that is a tag although its name looks like an amount; repeatable.",
+    ),
+]
+
+
 @app.command()
 def check(
     book: Annotated[Path, typer.Argument(help="Portfolios: TOML, CSV or Parquet.")],
@@ -125,6 +134,7 @@ def check(
     limits: Annotated[Path | None, typer.Option(help="Limits, TOML.")] = None,
     scenarios: Annotated[Path | None, typer.Option(help="Stress scenarios, TOML.")] = None,
     tags: Annotated[Path | None, typer.Option(help="Tags of instruments, TOML.")] = None,
+    tag: TagColumns = None,
     measure: Annotated[
         list[str] | None,
         typer.Option("--measure", "-m", help="A measure; repeatable; default: the standard set."),
@@ -174,7 +184,7 @@ def check(
 ) -> None:
     """Check the portfolios in BOOK and print measures, breaches and decisions."""
     with progress("Reading the book ..."):
-        portfolios = read_portfolios(book)
+        portfolios = read_portfolios(book, tags=tag or ())
         limit_set = read_limits(limits) if limits else None
     if limit_set is not None:
         note_warnings(limit_set)
@@ -319,6 +329,7 @@ def backtest(
         list[str] | None, typer.Option(help="Confidence of the VaR; repeatable; default: 0.99.")
     ] = None,
     window: Annotated[int, typer.Option(min=1, help="Days behind each VaR.")] = 250,
+    tag: TagColumns = None,
     as_json: AsJson = False,
     exit_code: Annotated[
         bool,
@@ -327,7 +338,7 @@ def backtest(
 ) -> None:
     """Count the days on which the portfolios in BOOK would have lost more than their VaR."""
     with progress("Reading the book ..."):
-        portfolios = read_portfolios(book)
+        portfolios = read_portfolios(book, tags=tag or ())
     levels = list(dict.fromkeys(map(parse_confidence, confidence or ["0.99"])))
     market = read_market_files(prices)
     with progress("Loading the kernels ...") as update:

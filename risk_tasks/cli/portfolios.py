@@ -57,7 +57,11 @@ def set_portfolios(
     ] = None,
     tag: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=TEXT", help="A tag of portfolio ID; repeatable."),
+        typer.Option(
+            metavar="NAME=TEXT",
+            help="A tag of portfolio ID; or for a file, NAME of a column that is a tag although it "
+            "looks like an amount; repeatable.",
+        ),
     ] = None,
     event_id: EventId = None,
     broker_url: BrokerUrl = None,
@@ -68,15 +72,15 @@ def set_portfolios(
         quantities = _numbers(holdings, "positions")
         tags = dict(_pair(one, "tag") for one in tag or ())
         portfolios = [Portfolio(book, quantities, cash=cash, nav=nav, tags=tags)]
-    elif cash is not None or nav is not None or tag:
+    elif cash is not None or nav is not None or any("=" in one for one in tag or ()):
         raise InvalidPortfolioError(
-            "--cash, --nav and --tag need an ID with positions: a file contains its own.",
+            "--cash, --nav and --tag NAME=TEXT need an ID with positions: a file contains its own.",
             field="--cash" if cash is not None else "--nav" if nav is not None else "--tag",
             remedy="Write them into the file, or give an ID and its positions.",
         )
     else:
         with progress("Reading the book ..."):
-            portfolios = read_portfolios(Path(book))
+            portfolios = read_portfolios(Path(book), tags=tag or ())
     with RiskClient(url_of(broker_url)) as risk:
         versions = _each(
             {one.id: one for one in portfolios},

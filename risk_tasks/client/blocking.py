@@ -168,6 +168,7 @@ class RiskClient:
         positions: Any,
         *,
         portfolios: Any | None = None,
+        tags: Iterable[str] = (),
         min_version: int | None = None,
         return_breaches: Literal[True],
         **options: Unpack[CheckOptions],
@@ -179,6 +180,7 @@ class RiskClient:
         positions: Any,
         *,
         portfolios: Any | None = None,
+        tags: Iterable[str] = (),
         min_version: int | None = None,
         return_breaches: Literal[False] = False,
         **options: Unpack[CheckOptions],
@@ -190,6 +192,7 @@ class RiskClient:
         positions: Any,
         *,
         portfolios: Any | None = None,
+        tags: Iterable[str] = (),
         min_version: int | None = None,
         return_breaches: bool,
         **options: Unpack[CheckOptions],
@@ -200,6 +203,7 @@ class RiskClient:
         positions: Any,
         *,
         portfolios: Any | None = None,
+        tags: Iterable[str] = (),
         min_version: int | None = None,
         return_breaches: bool = False,
         **options: Unpack[CheckOptions],
@@ -207,10 +211,12 @@ class RiskClient:
         """Return a table with a row per portfolio, in order of first appearance.
 
         `positions` is any table with the Arrow interface (pyarrow, polars, pandas, DuckDB) with the
-        columns portfolio_id, instrument and quantity; `portfolios` is an optional one with
-        portfolio_id and any of cash, nav, limit_set and tags. The answer has portfolio_id, a column
-        per measure (null unless its status is ok), status, decision, breach_count and code. With
-        `return_breaches` a second table has a row per breach.
+        columns portfolio_id, instrument and quantity. Cash, nav, limit_set and tags stand in it,
+        the same on all rows of a portfolio, or in `portfolios`, an optional table with
+        portfolio_id. A column whose name looks like an amount is refused unless `tags` names it.
+        The answer has portfolio_id, a column per measure (null unless its status is ok), status,
+        decision, breach_count, code, limits_applied, n_observations, window_status and
+        data_quality. With `return_breaches` a second table has a row per breach.
 
         A table of portfolio_id alone checks live portfolios, of `min_version` or later; an id that
         is not held has a row with status `error` and decision `reject`.
@@ -232,7 +238,7 @@ class RiskClient:
 
             def prepare() -> tuple[RequestBlock, pa.StringArray | None]:
                 with coalescer.connection.cpu_lock(len(table)):
-                    return read_tables(table, portfolios, call.terms)
+                    return read_tables(table, portfolios, call.terms, tags=tags)
 
             tables = coalescer.request(prepare, call, decode, len(table))
         return (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +13,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from risk_tasks.errors import InvalidTableError
-from risk_tasks.wire.request import RequestBlock, Terms, codes_of
+from risk_tasks.model.book_columns import (
+    POSITION_COLUMNS,
+    BookColumnError,
+    BookColumns,
+    classify_columns,
+)
+from risk_tasks.wire.request import RequestBlock, Terms, codes_of, is_text
 
 #: from this number of positions, work is faster in parallel threads; below, it is slower
 LONG_ROWS = 100_000
 
 _RADIX = 1 << 16
-_KNOWN = ("portfolio_id", "cash", "nav", "limit_set")
+_ABOUT = ("portfolio_id",)
 
 # Made once: Arrow takes time to make a type, and to cast a column to the type that it has.
 _FLOAT, _CODE, _TEXT = pa.float64(), pa.int32(), pa.string()
@@ -70,6 +76,19 @@ def texts(table: pa.Table, name: str, table_name: str) -> pa.StringArray:
     """Return a column of texts, plain or dictionary-encoded."""
     words, indices = _encoded(_one_column(table, name, table_name), name, table_name)
     return words.take(indices)
+
+
+def tag_texts(table: pa.Table, name: str, table_name: str) -> pa.StringArray:
+    """Return a column of texts; numbers are refused, because 1 and 1.0 would be two tags."""
+    kind = table[name].type
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if not (is_text(kind) or pa.types.is_null(kind)):
+        raise InvalidTableError(
+            f"The column has the type {kind}: expected text.",
+            field=f"{table_name}.{name}",
+            remedy="Convert the column to text, or remove it.",
+        )
+    return texts(table, name, table_name)
 
 
 def codes(
@@ -190,35 +209,84 @@ def _run_starts(column: pa.Array) -> npt.NDArray[np.int64]:
 
 
 def read_tables(
-    positions: Any, portfolios: Any | None, terms: Terms
+    positions: Any, portfolios: Any | None, terms: Terms, *, tags: Iterable[str] = ()
 ) -> tuple[RequestBlock, pa.StringArray | None]:
     """Return the request in two tables, and the limit set of each portfolio.
 
-    Portfolios are in order of first appearance among the positions, followed by those that only
-    `portfolios` names. The limit set of a portfolio is null for that of the call; None stands for
-    nulls only. Raises `InvalidTableError` naming column and row.
+    One of the two has the cash, the nav, the limit set and the tags of portfolios; `positions`
+    repeats them on all rows of a portfolio. Portfolios are in order of first appearance among the
+    positions, followed by those that only `portfolios` names. The limit set of a portfolio is null
+    for that of the call; None stands for nulls only. Raises `InvalidTableError` naming column and
+    row.
     """
     table = as_table(positions, "positions")
+    about = None if portfolios is None else as_table(portfolios, "portfolios")
+    own, theirs = _classify(table, about, tags)
     groups, (names, instrument) = _text_columns(table)
     quantity = numbers(table, "quantity", "positions")
     if quantity.null_count:
         quantity = quantity.fill_null(float("nan"))
-    about = _PortfolioTable(portfolios, groups.texts)
-    sizes = np.zeros(len(about.ids) + 1, dtype=np.int64)
+    sources: list[_Source] = []
+    ids = groups.texts
+    if about is not None:
+        named = _PortfolioTable(about, theirs, ids)
+        sources, ids = [named], named.ids
+    if own.names:
+        sources.append(_PositionTable(table, own, groups))
+    attributes = _Attributes(sources, len(ids))
+    sizes = np.zeros(len(ids) + 1, dtype=np.int64)
     sizes[1 : len(groups.sizes) + 1] = groups.sizes
     order = slice(None) if groups.order is None else groups.order
     request = RequestBlock(
         terms=terms,
-        portfolio_ids=about.ids,
+        portfolio_ids=ids,
         offsets=np.cumsum(sizes),
         instrument=instrument[order],
         instrument_names=names.to_pylist(),
         quantity=quantity.to_numpy()[order],
-        cash=about.numbers("cash"),
-        nav=about.numbers("nav"),
-        tags=about.tags(),
+        cash=attributes.numbers("cash"),
+        nav=attributes.numbers("nav"),
+        tags=attributes.tags(),
     )
-    return request, about.limit_sets()
+    return request, attributes.limit_sets()
+
+
+def _classify(
+    table: pa.Table, about: pa.Table | None, tags: Iterable[str]
+) -> tuple[BookColumns, BookColumns]:
+    """Return what the columns of both tables are; raises if both give the same to a portfolio."""
+    tags = frozenset([tags] if isinstance(tags, str) else tags)
+    theirs = BookColumns()
+    if about is not None:
+        here = tags.intersection(about.column_names)
+        theirs = _classified(about, "portfolios", here, _ABOUT)
+        tags = tags - here
+    own = _classified(table, "positions", tags, POSITION_COLUMNS)
+    for role in ("cash", "nav", "limit_set"):
+        if getattr(own, role) and getattr(theirs, role):
+            raise _given_twice(getattr(own, role))
+    for tag in set(own.tags).intersection(theirs.tags):
+        raise _given_twice(tag)
+    return own, theirs
+
+
+def _classified(
+    table: pa.Table, table_name: str, tags: Iterable[str], read: Sequence[str]
+) -> BookColumns:
+    try:
+        return classify_columns(table.column_names, tags=tags, read=read)
+    except BookColumnError as error:
+        raise InvalidTableError(
+            str(error), field=f"{table_name}.{error.column}", remedy=error.remedy
+        ) from None
+
+
+def _given_twice(name: str) -> InvalidTableError:
+    return InvalidTableError(
+        "Both tables have the column.",
+        field=f"positions.{name}",
+        remedy="Keep it in one of the two tables.",
+    )
 
 
 def _text_columns(table: pa.Table) -> tuple[Grouping, tuple[pa.StringArray, npt.NDArray[np.int32]]]:
@@ -233,15 +301,27 @@ def _text_columns(table: pa.Table) -> tuple[Grouping, tuple[pa.StringArray, npt.
         return groups, reading.result()
 
 
-class _PortfolioTable:
-    """The table of portfolios, if there is one: a cell for each of `ids`, or null."""
+class _Source(Protocol):
+    """A table that says something about portfolios."""
 
-    def __init__(self, portfolios: Any | None, ids: pa.StringArray) -> None:
+    columns: BookColumns
+    table_name: str
+
+    def numbers(self, name: str) -> pa.DoubleArray: ...
+
+    def texts(self, name: str) -> pa.StringArray: ...
+
+
+class _PortfolioTable:
+    """The table of portfolios: a cell for each of `ids`, null for one that it does not name."""
+
+    table_name = "portfolios"
+
+    def __init__(self, table: pa.Table, columns: BookColumns, ids: pa.StringArray) -> None:
+        self.columns = columns
         self.ids = ids
-        self._table = None if portfolios is None else as_table(portfolios, "portfolios")
-        if self._table is None:
-            return
-        own = texts(self._table, "portfolio_id", "portfolios")
+        self._table = table
+        own = texts(table, "portfolio_id", "portfolios")
         if own.null_count:
             row = int(np.argmax(own.is_null().to_numpy(False)))
             raise _missing("portfolios", "portfolio_id", row)
@@ -253,44 +333,103 @@ class _PortfolioTable:
                 field="portfolios.portfolio_id",
                 remedy="Give each portfolio one row.",
             )
-        if len(own):
-            only_here = own.filter(pc.invert(pc.is_in(own, value_set=ids)))
-            self.ids = pa.concat_arrays([ids, only_here])
-            self._places = pc.index_in(self.ids, value_set=own)
+        only_here = own.filter(pc.invert(pc.is_in(own, value_set=ids)))
+        self.ids = pa.concat_arrays([ids, only_here])
+        self._places = pc.index_in(self.ids, value_set=own)
 
     def numbers(self, name: str) -> pa.DoubleArray:
-        if not self._has(name):
-            return pa.nulls(len(self.ids), _FLOAT)
         return numbers(self._table, name, "portfolios").take(self._places)
 
+    def texts(self, name: str) -> pa.StringArray:
+        return tag_texts(self._table, name, "portfolios").take(self._places)
+
+
+class _PositionTable:
+    """The table of positions: the cell that all rows of a portfolio have."""
+
+    table_name = "positions"
+
+    def __init__(self, table: pa.Table, columns: BookColumns, groups: Grouping) -> None:
+        self.columns = columns
+        self._table = table
+        self._groups = groups
+        rows = np.arange(len(table)) if groups.order is None else groups.order
+        first = rows[np.cumsum(groups.sizes) - groups.sizes]
+        #: the rows by portfolio, the first row of each portfolio, and that of each row
+        self._rows, self._first = rows, first
+        self._first_of_row = np.repeat(first, groups.sizes)
+
+    def numbers(self, name: str) -> pa.DoubleArray:
+        column = numbers(self._table, name, "positions")
+        self._require_agreement(name, column.dictionary_encode())
+        return column.take(pa.array(self._first))
+
+    def texts(self, name: str) -> pa.StringArray:
+        column = tag_texts(self._table, name, "positions")
+        self._require_agreement(name, column.dictionary_encode())
+        return column.take(pa.array(self._first))
+
+    def _require_agreement(self, name: str, column: pa.DictionaryArray) -> None:
+        ranks = codes_of(column.indices)
+        differs = ranks[self._rows] != ranks[self._first_of_row]
+        if not differs.any():
+            return
+        index = int(np.argmax(differs))
+        row, first = int(self._rows[index]), int(self._first_of_row[index])
+        raise InvalidTableError(
+            f"Rows {first} and {row} of one portfolio differ: {column[first].as_py()!r} and "
+            f"{column[row].as_py()!r}.",
+            field=f"positions.{name}",
+            remedy="Give the same cash, nav, limit set and tags on all rows of a portfolio.",
+        )
+
+
+class _Attributes:
+    """Cash, nav, limit set and tags of `n` portfolios, from the tables that have them."""
+
+    def __init__(self, sources: Sequence[_Source], n: int) -> None:
+        self._sources = sources
+        self._n = n
+
+    def numbers(self, role: str) -> pa.DoubleArray:
+        for source in self._sources:
+            name = getattr(source.columns, role)
+            if name is not None:
+                return self._filled(source.numbers(name))
+        return pa.nulls(self._n, _FLOAT)
+
     def limit_sets(self) -> pa.StringArray | None:
-        names = self._texts("limit_set")
+        for source in self._sources:
+            if source.columns.limit_set is not None:
+                names = source.texts(source.columns.limit_set)
+                return self._limit_sets(names, f"{source.table_name}.{source.columns.limit_set}")
+        return None
+
+    def _limit_sets(self, names: pa.StringArray, field: str) -> pa.StringArray | None:
         if names.null_count == len(names):
             return None
         if pc.any(pc.equal(names, "")).as_py():
             raise InvalidTableError(
                 "An empty text is not the name of a limit set.",
-                field="portfolios.limit_set",
+                field=field,
                 remedy="Name one, or leave the cell null for the limits of the call.",
             )
-        return names
+        return self._filled(names)
 
     def tags(self) -> Sequence[Mapping[str, str]]:
-        columns = () if self._table is None else dict.fromkeys(self._table.column_names)
-        names = [name for name in columns if name not in _KNOWN]
-        if not names:
+        columns = {
+            name: self._filled(source.texts(name)).to_pylist()
+            for source in self._sources
+            for name in source.columns.tags
+        }
+        if not columns:
             return ()
-        cells = [self._texts(name).to_pylist() for name in names]
         return [
-            {name: value for name, value in zip(names, row, strict=True) if value is not None}
-            for row in zip(*cells, strict=True)
+            {name: value for name, value in zip(columns, row, strict=True) if value is not None}
+            for row in zip(*columns.values(), strict=True)
         ]
 
-    def _texts(self, name: str) -> pa.StringArray:
-        if not self._has(name):
-            return pa.nulls(len(self.ids), _TEXT)
-        return texts(self._table, name, "portfolios").take(self._places)
-
-    def _has(self, name: str) -> bool:
-        table = self._table
-        return table is not None and name in table.column_names and len(table) > 0
+    def _filled(self, cells: pa.Array) -> pa.Array:
+        """Return `cells` with nulls for the portfolios that only the other table names."""
+        n_missing = self._n - len(cells)
+        return pa.concat_arrays([cells, pa.nulls(n_missing, cells.type)]) if n_missing else cells

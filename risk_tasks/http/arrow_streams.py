@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from risk_tasks.errors import InvalidTableError
+from risk_tasks.wire.request import is_text
 
 #: `Message.header_type` of a dictionary batch, which contains its record batch as a nested table
 _DICTIONARY_BATCH = 2
@@ -62,9 +63,10 @@ def write_streams(tables: Sequence[pa.Table]) -> bytes:
 def _require_plain(schema: pa.Schema) -> None:
     for field in schema:
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-        is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
         is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-        if not (is_text or is_number or pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
+        if not (
+            is_text(kind) or is_number or pa.types.is_date(kind) or pa.types.is_timestamp(kind)
+        ):
             raise InvalidTableError(
                 f"Column {field.name!r} has type {field.type}: expected strings, numbers or dates, "
                 "plain or dictionary-encoded.",

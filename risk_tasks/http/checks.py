@@ -171,6 +171,7 @@ _QUERY = (
         type="integer",
         minimum=1,
     ),
+    _query("tags", "columns that are tags although their names look like amounts, by commas."),
     _query("breaches", "`true` adds a second stream of breaches.", enum=["true", "false"]),
 )
 _REPORTS = Content(JSON_TYPE, Reports, {"reports": {"reports": [_REPORT_EXAMPLE]}})
@@ -384,8 +385,9 @@ def _read_query(query: Mapping[str, str]) -> Options:
     options: Options = {
         name: query[name] for name in ("limits", "market", "priority") if name in query
     }
-    if "measures" in query:
-        options["measures"] = query["measures"].split(",")
+    for name in ("measures", "tags"):
+        if name in query:
+            options[name] = query[name].split(",")
     if "settings" in query:
         options["settings"] = _read_settings(query["settings"])
     if "min_version" in query:

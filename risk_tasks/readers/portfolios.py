@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import isnan
 from pathlib import Path
 from typing import TypeVar
 
 from risk_tasks.errors import InputFileError, InvalidTableError
+from risk_tasks.model.book_columns import (
+    POSITION_COLUMNS,
+    BookColumnError,
+    BookColumns,
+    classify_columns,
+)
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.readers.tables import Source, Table, read_table
 from risk_tasks.readers.toml_files import (
@@ -18,37 +24,49 @@ from risk_tasks.readers.toml_files import (
     read_document,
 )
 
-_POSITION = ("portfolio_id", "instrument", "quantity")
-_AMOUNTS = ("cash", "nav")
-
 T = TypeVar("T")
 
 
-def portfolios_of(table: Table) -> list[Portfolio]:
+def _table_portfolios(table: Table, tags: Iterable[str]) -> list[Portfolio]:
     """Return the portfolios of `table`, in order of first appearance.
 
     Raises the table's error with row and column.
     """
-    table.require(*_POSITION)
+    table.require(*POSITION_COLUMNS)
+    columns = _classify(table, tags)
     instruments = table.texts("instrument")
     quantities = _numbers(table, "quantity")
-    amounts = {name: _numbers(table, name) for name in _AMOUNTS if name in table.names}
-    tag_names = [name for name in table.names if name not in _POSITION + _AMOUNTS]
-    tags = {name: table.texts(name) for name in tag_names}
+    amounts = {name: _numbers(table, name) for name in (columns.cash, columns.nav) if name}
+    texts = {name: table.texts(name) for name in columns.tags}
     portfolios = []
     for portfolio_id, rows in _rows_by_portfolio(table).items():
         agreed = {name: _agreed(table, name, values, rows) for name, values in amounts.items()}
-        labels = {name: _agreed(table, name, values, rows) for name, values in tags.items()}
+        labels = {name: _agreed(table, name, values, rows) for name, values in texts.items()}
         portfolios.append(
             Portfolio(
                 portfolio_id,
                 _positions(table, instruments, quantities, rows),
-                cash=agreed.get("cash"),
-                nav=agreed.get("nav"),
+                cash=agreed.get(columns.cash or ""),
+                nav=agreed.get(columns.nav or ""),
                 tags={name: label for name, label in labels.items() if label is not None},
             )
         )
     return portfolios
+
+
+def _classify(table: Table, tags: Iterable[str]) -> BookColumns:
+    try:
+        columns = classify_columns(table.names, tags=tags)
+    except BookColumnError as error:
+        raise table.refuse(str(error), column=error.column, remedy=error.remedy) from None
+    if columns.limit_set is not None:
+        raise table.refuse(
+            "A Portfolio does not name its limit set.",
+            column=columns.limit_set,
+            remedy="Give the table to check_table, which reads this column; or remove the column "
+            "and pass limits=.",
+        )
+    return columns
 
 
 def _numbers(table: Table, name: str) -> list[float | None]:
@@ -127,7 +145,7 @@ def _positions(
 _KEYS = {"id": str, "cash": float, "nav": float, "tags": dict, "positions": dict}
 
 
-def read_portfolios(source: Source) -> list[Portfolio]:
+def read_portfolios(source: Source, *, tags: Iterable[str] = ()) -> list[Portfolio]:
     """Return the portfolios of `source`, in order of first appearance.
 
     `source` is a path to a `.toml`, `.csv` or `.parquet` file, or any frame that exports Arrow.
@@ -135,9 +153,10 @@ def read_portfolios(source: Source) -> list[Portfolio]:
     - TOML: `[[portfolio]]` with `id`, `positions` (a table of instrument = quantity, empty for a
       portfolio that holds nothing) and optionally `cash`, `nav` and a table `tags`.
     - A table: one row per position with the columns `portfolio_id`, `instrument`, `quantity`, and
-      optionally `cash` and `nav`; every other column is a tag. Each row of a portfolio repeats its
-      cash, nav and tags. A row without instrument and quantity declares a portfolio without
-      positions.
+      optionally `cash` and `nav`, in any case; every other column is a tag. Each row of a portfolio
+      repeats its cash, nav and tags. A row without instrument and quantity declares a portfolio
+      without positions. A column whose name looks like an amount or an attribute of a position,
+      such as `price` or `currency`, is refused unless `tags` names it.
 
     Quantities are signed, in units of the instrument. Cash and nav are in the base currency; an
     empty cell means unknown.
@@ -146,8 +165,14 @@ def read_portfolios(source: Source) -> list[Portfolio]:
     an invalid frame.
     """
     if isinstance(source, str | os.PathLike) and Path(source).suffix.lower() == ".toml":
+        for tag in tags:
+            raise InputFileError(
+                f"tags names {tag!r}, but a TOML file has its tags in tables of their own.",
+                field=f"{Path(source).name}, tags",
+                remedy="Leave tags out.",
+            )
         return _document_portfolios(Path(source))
-    return portfolios_of(read_table(source, frame_error=InvalidTableError))
+    return _table_portfolios(read_table(source, frame_error=InvalidTableError), tags)
 
 
 def _document_portfolios(file: Path) -> list[Portfolio]:

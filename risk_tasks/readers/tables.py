@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from risk_tasks.errors import InputFileError, RiskTasksError
 from risk_tasks.readers.files import read_bytes, read_text
+from risk_tasks.wire.request import is_text
 
 
 @dataclass(frozen=True)
@@ -123,13 +124,6 @@ class Table:
                 remedy="Leave the cell empty if there is no number.",
             )
         return values
-
-
-def is_text(kind: pa.DataType) -> bool:
-    """Whether `kind` is one of Arrow's types of text."""
-    return bool(
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    )
 
 
 def _is_numeric(kind: pa.DataType) -> bool:

@@ -118,6 +118,13 @@ class _Indices(dict[str, int]):
         return index
 
 
+def is_text(kind: pa.DataType) -> bool:
+    """Whether `kind` is one of Arrow's types of text."""
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
 def pack_portfolios(
     portfolios: Sequence[Portfolio], terms: Terms, attempts: Sequence[AttemptMark] = ()
 ) -> RequestBlock:

@@ -99,9 +99,7 @@ TABLES = {
     ),
     "floats of four bytes": lambda: table(quantity=pa.array(POSITIONS["quantity"], pa.float32())),
     "decimals": lambda: table(quantity=pa.array(POSITIONS["quantity"]).cast(pa.decimal128(9, 2))),
-    "more columns in another order": lambda: pa.table(
-        {"trader": ["x"] * 4, **dict(reversed(POSITIONS.items()))}
-    ),
+    "columns in another order": lambda: pa.table(dict(reversed(POSITIONS.items()))),
     "polars": lambda: pl.DataFrame(POSITIONS),
     "polars categories": lambda: pl.DataFrame(POSITIONS).with_columns(
         pl.col("portfolio_id", "instrument").cast(pl.Categorical)
@@ -329,6 +327,92 @@ def test_the_error_names_the_first_row_without_an_id():
         read(table(portfolio_id=["a", None, "b", None]))
     with pytest.raises(InvalidTableError, match="Row 2 has no portfolio_id"):
         read(table(), about(portfolio_id=["a", "b", None]))
+
+
+def with_attributes(**change):
+    """The table of positions with cash, nav, limit set and a tag on each row."""
+    core = [name == "core" for name in POSITIONS["portfolio_id"]]
+    columns = {
+        "NAV": [5.0 if one else None for one in core],
+        "Cash": [1.0 if one else 2.0 for one in core],
+        "limit_set": ["lax" if one else None for one in core],
+        "desk": ["equity" if one else "rates" for one in core],
+        **change,
+    }
+    return table(**columns)
+
+
+def test_attributes_of_portfolios_are_read_from_the_table_of_positions():
+    """Names of amounts in any case; null means unknown."""
+    request, limit_sets = read_tables(with_attributes(), None, TERMS)
+    by_id = {name: index for index, name in enumerate(request.portfolio_ids.to_pylist())}
+    core, hedge = by_id["core"], by_id["hedge"]
+
+    nav, cash = request.nav.to_pylist(), request.cash.to_pylist()
+    assert (nav[core], nav[hedge]) == (5.0, None)
+    assert (cash[core], cash[hedge]) == (1.0, 2.0)
+    assert limit_sets[core].as_py() == "lax"
+    assert limit_sets[hedge].as_py() is None
+    assert request.tags[core] == {"desk": "equity"}
+    assert request.tags[hedge] == {"desk": "rates"}
+
+
+@pytest.mark.parametrize("name", ["NAV", "Cash", "limit_set", "desk"])
+def test_an_attribute_that_differs_between_rows_of_a_portfolio_names_both_rows(name):
+    rows = [n for n, one in enumerate(POSITIONS["portfolio_id"]) if one == "core"][:2]
+    values = with_attributes()[name].to_pylist()
+    values[rows[1]] = 7.0 if name in {"NAV", "Cash"} else "other"
+
+    with pytest.raises(InvalidTableError, match=f"Rows {rows[0]} and {rows[1]} ") as caught:
+        read_tables(with_attributes(**{name: values}), None, TERMS)
+
+    assert caught.value.field == f"positions.{name}"
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [("NAV", "nav"), ("Cash", "cash"), ("limit_set", "limit_set"), ("desk", "desk")],
+)
+def test_an_attribute_in_both_tables_is_refused(mine, theirs):
+    own = with_attributes().select([*POSITIONS, mine])
+    with pytest.raises(InvalidTableError, match="Both tables have the column") as caught:
+        read_tables(own, about().select(["portfolio_id", theirs]), TERMS)
+
+    assert caught.value.field == f"positions.{mine}"
+
+
+def test_each_table_may_give_other_attributes():
+    own = with_attributes().select([*POSITIONS, "desk"])
+    others = pa.table({"portfolio_id": ["core", "empty"], "nav": [9.0, 8.0]})
+
+    request, _ = read_tables(own, others, TERMS)
+
+    found = dict(zip(request.portfolio_ids.to_pylist(), request.nav.to_pylist(), strict=True))
+    assert found == {"core": 9.0, "hedge": None, "empty": 8.0}
+    assert request.tags[-1] == {}
+
+
+@pytest.mark.parametrize("name", ["multiplier", "currency", "Market Value", "aum", "price_usd"])
+def test_a_column_that_looks_like_an_amount_is_a_tag_only_if_it_is_named(name):
+    own = table(**{name: ["x"] * 4})
+    with pytest.raises(InvalidTableError, match="looks like an amount") as caught:
+        read_tables(own, None, TERMS)
+    assert caught.value.field == f"positions.{name}"
+
+    request, _ = read_tables(own, None, TERMS, tags=[name])
+    assert request.tags[0] == {name: "x"}
+
+
+def test_a_named_tag_that_no_table_has_is_refused():
+    with pytest.raises(InvalidTableError, match="does not have") as caught:
+        read_tables(table(), None, TERMS, tags=["aum"])
+    assert caught.value.field == "positions.aum"
+
+
+def test_a_tag_of_numbers_is_refused():
+    """1 and 1.0 would be two tags."""
+    with pytest.raises(InvalidTableError, match="expected text"):
+        read_tables(table(desk=[1, 1, 1, 1]), None, TERMS)
 
 
 def test_an_empty_name_of_a_limit_set_never_means_no_limits():

@@ -227,3 +227,50 @@ def test_anything_but_a_path_or_a_frame_is_refused():
     """For example a list."""
     with pytest.raises(InvalidTableError, match="list is neither"):
         read_portfolios([Portfolio("p", {})])
+
+
+@pytest.mark.parametrize("name", ["NAV", "Nav", " nav "])
+def test_nav_is_read_in_any_case(name):
+    [one] = read_portfolios(pa.table({**CORE, name: [5.0]}))
+
+    assert one.nav == 5.0
+    assert one.tags == {}
+
+
+def test_two_columns_for_nav_are_refused():
+    with pytest.raises(InvalidTableError, match="Both nav and NAV hold the nav"):
+        read_portfolios(pa.table({**CORE, "nav": [5.0], "NAV": [5.0]}))
+
+
+CORE = {"portfolio_id": ["core"], "instrument": ["AAPL"], "quantity": [1.0]}
+
+
+@pytest.mark.parametrize("name", ["aum", "multiplier", "Currency", "market-value", "priceEUR"])
+def test_a_column_that_looks_like_an_amount_is_a_tag_only_if_it_is_named(name):
+    frame = pa.table({**CORE, name: ["x"]})
+    with pytest.raises(InvalidTableError, match="looks like an amount") as caught:
+        read_portfolios(frame)
+    assert name in caught.value.field
+    assert "tags=" in caught.value.remedy
+
+    assert read_portfolios(frame, tags=[name])[0].tags == {name: "x"}
+
+
+@pytest.mark.parametrize(
+    "name", ["desk", "region", "strategy", "trader", "asset_class", "custodian"]
+)
+def test_an_ordinary_column_is_a_tag(name):
+    assert read_portfolios(pa.table({**CORE, name: ["x"]}))[0].tags == {name: "x"}
+
+
+def test_a_column_of_limit_sets_is_refused():
+    """Only check_table reads it: a Portfolio does not name its limit set."""
+    with pytest.raises(InvalidTableError, match="does not name its limit set"):
+        read_portfolios(pa.table({**CORE, "limit_set": ["strict"]}))
+
+
+def test_tags_of_a_document_cannot_be_named(write):
+    """They are explicit in TOML."""
+    document = write("book.toml", '[[portfolio]]\nid = "core"\npositions = {}\n')
+    with pytest.raises(InputFileError, match="tables of their own"):
+        read_portfolios(document, tags=["aum"])

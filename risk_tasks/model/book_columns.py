@@ -1,0 +1,115 @@
+"""The columns of a table of positions: which are read, which are tags, and which are refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+POSITION_COLUMNS = ("portfolio_id", "instrument", "quantity")
+#: the columns of amounts in base currency, in any case
+AMOUNT_COLUMNS = ("cash", "nav")
+LIMIT_SET_COLUMN = "limit_set"
+
+#: words that end the name of an amount or of an attribute of a position: never tags by accident
+_SUSPECT_WORDS = frozenset(
+    """
+    amount ask aum balance beta bid capital cash ccy close contracts cost coupon currency
+    cusip delta duration equity expiry exposure figi fx gamma gross isin loss lot lots
+    margin maturity multiplier mv nav net notional par pct percent percentage pnl pointvalue
+    position price principal proceeds profit qty quantity rate ric sedol settle share shares
+    side size strike symbol theta ticker units value vega volume weight weights yield
+    """.split()  # noqa: SIM905 - one word a line would take a page
+)
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+
+
+class BookColumnError(ValueError):
+    """A column that cannot be read: its name, the reason, and what to do."""
+
+    def __init__(self, column: str, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.column = column
+        self.remedy = remedy
+
+
+@dataclass(frozen=True, slots=True)
+class BookColumns:
+    """The columns of a portfolio, by the name that each has in the table; None: it is absent."""
+
+    cash: str | None = None
+    nav: str | None = None
+    limit_set: str | None = None
+    tags: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them."""
+        return tuple(filter(None, (self.cash, self.nav, self.limit_set, *self.tags)))
+
+
+def classify_columns(
+    names: Sequence[str], *, tags: Iterable[str] = (), read: Sequence[str] = POSITION_COLUMNS
+) -> BookColumns:
+    """Return what each of `names` is, besides those in `read`.
+
+    `cash` and `nav` are read in any case. Other columns are tags, except one whose name looks like
+    an amount or an attribute of a position: it is a tag only if `tags` names it.
+
+    Raises `BookColumnError`.
+    """
+    for name in names:
+        if names.count(name) > 1:
+            raise BookColumnError(name, "The column appears twice.", "Name each column once.")
+    wanted = _wanted(tags, names)
+    amounts: dict[str, str] = {}
+    limit_set, found = None, []
+    for name in names:
+        role = name.strip().lower()
+        if name in read:
+            continue
+        if role in AMOUNT_COLUMNS and name not in wanted:
+            if role in amounts:
+                raise BookColumnError(
+                    name,
+                    f"Both {amounts[role]} and {name} hold the {role}.",
+                    "Keep one of the two columns.",
+                )
+            amounts[role] = name
+        elif name == LIMIT_SET_COLUMN:
+            limit_set = name
+        elif name in wanted or not is_suspect(name):
+            found.append(name)
+        else:
+            raise BookColumnError(
+                name,
+                "The column looks like an amount or an attribute of a position, not like a tag, "
+                "and it would have no effect on a measure.",
+                f"Remove the column, or name it as a tag: tags=[{name!r}], or --tag {name}.",
+            )
+    return BookColumns(amounts.get("cash"), amounts.get("nav"), limit_set, tuple(found))
+
+
+def _wanted(tags: Iterable[str], names: Sequence[str]) -> frozenset[str]:
+    wanted = frozenset([tags] if isinstance(tags, str) else tags)
+    for tag in sorted(wanted.difference(names), key=str):
+        raise BookColumnError(
+            str(tag),
+            "tags names a column that the table does not have.",
+            f"Name one of {', '.join(names)[:200]}.",
+        )
+    return wanted
+
+
+def is_suspect(name: str) -> bool:
+    """Whether `name` looks like an amount or an attribute of a position."""
+    return any(word in _SUSPECT_WORDS for word in _significant(name))
+
+
+def _significant(name: str) -> Iterator[str]:
+    """Yield the words that say what a column holds: the last one, and one before a unit."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    yield "".join(words)
+    yield from words[-1:]
+    if len(words) > 1 and len(words[-1]) == len("USD"):
+        yield words[-2]
