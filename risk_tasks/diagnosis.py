@@ -15,6 +15,7 @@ from risk_tasks.errors import RiskTasksError
 from risk_tasks.keys import DEFAULT_NAME, DOCTOR_KEY
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.model.quality import DataFinding
 from risk_tasks.monitoring.status import read_shards
 from risk_tasks.queues import SHARDED_LANES, Lane
 from risk_tasks.server_url import masked
@@ -84,8 +85,11 @@ def _examine(client: redis.Redis, url: str) -> Iterator[Finding]:
         yield _persistence(server)
     roles = RoleStore(client).running()
     yield from _roles(roles)
-    market_id = MarketStore(client).current().get(DEFAULT_NAME)
+    markets = MarketStore(client)
+    market_id = markets.current().get(DEFAULT_NAME)
     yield _published("market", market_id, "risk-tasks market publish PRICES")
+    if market_id:
+        yield _prices(markets.findings(market_id))
     version = LimitStore(client).current().get(DEFAULT_NAME)
     yield _published("limits", version, "risk-tasks limits publish LIMITS")
     if version:
@@ -151,6 +155,13 @@ def _published(subject: str, version: str | None, remedy: str) -> Finding:
     if version:
         return Finding(subject, State.OK, version)
     return Finding(subject, State.WARN, f"none is published as {DEFAULT_NAME!r}", remedy)
+
+
+def _prices(findings: Sequence[DataFinding]) -> Finding:
+    if not findings:
+        return Finding("prices", State.OK, "nothing looks wrong")
+    found = f"look wrong: {_listed(findings)}"
+    return Finding("prices", State.WARN, found, "risk-tasks market show")
 
 
 def _answers(url: str, lane: Lane) -> Finding:

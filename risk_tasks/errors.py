@@ -15,6 +15,7 @@
     │   ├── InvalidSettingsError      invalid_settings
     │   └── InvalidTableError         invalid_table
     ├── InvalidMarketError            invalid_market
+    │   └── DoubtfulMarketError       doubtful_market
     ├── NoMarketError                 no_market
     ├── InputFileError                invalid_file
     ├── WireError                     wire
@@ -200,6 +201,15 @@ class InvalidMarketError(RiskTasksError):
     """
 
     code = "invalid_market"
+
+
+class DoubtfulMarketError(InvalidMarketError):
+    """Prices of the market look wrong, and `strict` refuses such a market.
+
+    Correct the prices. If they are right, publish the market without `strict`.
+    """
+
+    code = "doubtful_market"
 
 
 class NoMarketError(RiskTasksError):

@@ -19,6 +19,7 @@ from risk_tasks.cli.console import (
     Update,
     emit,
     json_text,
+    notes,
     printed,
     progress,
     read_settings,
@@ -42,11 +43,14 @@ from risk_tasks.model.measures import (
     parse_confidence,
 )
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.model.quality import DataFinding
 from risk_tasks.model.report import Decision, RiskReport
+from risk_tasks.model.screening import screened
 from risk_tasks.readers import (
     read_limits,
     read_portfolios,
 )
+from risk_tasks.render.definitions import findings_table
 from risk_tasks.render.reports import (
     backtest_tables,
     explanations,
@@ -82,6 +86,8 @@ class CheckedBook:
     timings: dict[str, float]
     #: what is probably not meant in the limits of the call
     limit_warnings: Sequence[Document] = ()
+    #: what looks wrong in the prices of the market
+    findings: tuple[DataFinding, ...] = ()
 
     def document(self) -> Document:
         return {
@@ -210,6 +216,8 @@ def check(
         checked = _check_embedded(portfolios, files, options)
     checked = replace(checked, limit_warnings=warnings_document(limit_set))
     _write(checked, Format.JSON if as_json else output_format, output, observations)
+    if checked.findings:
+        notes.print(findings_table(checked.findings))
     if exit_code:
         raise typer.Exit(_exit_code(checked.reports))
 
@@ -248,7 +256,7 @@ def _check_running(url: str, portfolios: list[Portfolio], options: Any) -> Check
         if snapshot is None:
             raise NoMarketError
         checked.market.update(market_summary(snapshot))
-        return checked
+        return replace(checked, findings=snapshot.findings)
 
 
 def _check_embedded(
@@ -268,7 +276,7 @@ def _check_embedded(
 
     prices, scenarios, tags = files
     scenarios = scenarios or (sample.SCENARIOS if prices is None else None)
-    market = read_market_files(prices, scenarios, tags)
+    market = screened(read_market_files(prices, scenarios, tags))
     with (
         progress("Starting a server and a worker ...") as update,
         embedded(timeout_s=_EMBEDDED_TIMEOUT_S) as risk,
@@ -277,7 +285,7 @@ def _check_embedded(
         risk.publish_market(market)
         checked = check_book(risk, portfolios, market_summary(market), **options)
         update("Stopping ...")
-        return checked
+        return replace(checked, findings=market.findings)
 
 
 def _checking(portfolios: Sequence[Portfolio]) -> str:

@@ -7,19 +7,21 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Group
 from rich.text import Text
 
 from risk_tasks import sample
 from risk_tasks.cli.console import AsJson, BrokerUrl, Commands, emit, notes, progress, url_of
 from risk_tasks.client import RiskClient
 from risk_tasks.connection import connect
-from risk_tasks.errors import UnknownLimitSetError
+from risk_tasks.errors import NoMarketError, UnknownLimitSetError
 from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES
+from risk_tasks.model.screening import screened
 from risk_tasks.readers import read_limits, read_market, read_scenarios, read_tags
-from risk_tasks.render.definitions import limits_table, measures_table
+from risk_tasks.render.definitions import findings_table, limits_table, measures_table
 from risk_tasks.render.tables import rows_table
 from risk_tasks.store.published import LimitStore, MarketStore
 from risk_tasks.store.telemetry import SlotStore
@@ -63,7 +65,14 @@ def market_summary(snapshot: MarketSnapshot) -> dict[str, Any]:
 
 
 def _published(name: str, snapshot: MarketSnapshot) -> dict[str, Any]:
-    return {"name": name, **market_summary(snapshot), "scenarios": sorted(snapshot.scenarios)}
+    scenarios, findings = sorted(snapshot.scenarios), len(snapshot.findings)
+    summary = market_summary(snapshot)
+    return {"name": name, **summary, "scenarios": scenarios, "findings": findings}
+
+
+def _with_findings(name: str, snapshot: MarketSnapshot) -> dict[str, Any]:
+    findings = [asdict(finding) for finding in snapshot.findings]
+    return {**_published(name, snapshot), "findings": findings}
 
 
 @market.command("publish")
@@ -77,18 +86,38 @@ def publish_market(
     tags: Annotated[
         Path | None, typer.Option(help="Tags of instruments, TOML, for scenarios by tag.")
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse prices that look wrong.")
+    ] = False,
     broker_url: BrokerUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Publish prices as the market of all later checks."""
-    snapshot = read_market_files(prices, scenarios, tags, window_days=window_days)
+    """Publish prices as the market of all later checks, and print what looks wrong in them."""
+    snapshot = screened(read_market_files(prices, scenarios, tags, window_days=window_days))
     with RiskClient(url_of(broker_url)) as risk, progress("Publishing ..."):
-        risk.publish_market(snapshot, name)
+        risk.publish_market(snapshot, name, strict=strict)
     line = (
         f"Published {name}: {len(snapshot.instruments)} instruments, "
         f"{snapshot.n_observations} observations as of {snapshot.as_of:%Y-%m-%d}, id {snapshot.id}"
     )
-    emit(_published(name, snapshot), line, as_json=as_json)
+    emit(_with_findings(name, snapshot), line, as_json=as_json)
+    if not as_json:
+        emit(None, findings_table(snapshot.findings), as_json=False)
+
+
+@market.command("show")
+def show_market(
+    name: Annotated[str, typer.Option(help="The name of the market.")] = DEFAULT_NAME,
+    broker_url: BrokerUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a published market and what looks wrong in its prices."""
+    with progress("Reading the market ..."), RiskClient(url_of(broker_url)) as risk:
+        snapshot = risk.load_market(name)
+    if snapshot is None:
+        raise NoMarketError(f"No market {name!r} is published.", field="name")
+    page = Group(rows_table([_published(name, snapshot)]), "", findings_table(snapshot.findings))
+    emit(_with_findings(name, snapshot), page, as_json=as_json)
 
 
 @market.command("list")

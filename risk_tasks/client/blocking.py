@@ -94,10 +94,17 @@ class RiskClient:
         settings = Settings.read()
         return cls(settings.broker_url.get_secret_value(), timeout_s=settings.timeout_s)
 
-    def publish_market(self, snapshot: MarketSnapshot, name: str = DEFAULT_NAME) -> str:
-        """Make `snapshot` the market of later checks; returns its id."""
+    def publish_market(
+        self, snapshot: MarketSnapshot, name: str = DEFAULT_NAME, *, strict: bool = False
+    ) -> str:
+        """Make `snapshot` the market of later checks; returns its id.
+
+        The market is screened for prices that look wrong. What is found is stored with it:
+        `load_market(name).findings`. Raises `DoubtfulMarketError` for a `strict` market with a
+        finding other than a short history.
+        """
         require_published(snapshot, MarketSnapshot, InvalidMarketError, name)
-        return self._connection.markets.publish(snapshot, name)
+        return self._connection.markets.publish(snapshot, name, strict=strict)
 
     def load_market(self, market: str = DEFAULT_NAME) -> MarketSnapshot | None:
         """Return the market of this name or id, None if it is not published."""
@@ -105,10 +112,19 @@ class RiskClient:
         return store.load(store.current().get(market, market))
 
     def publish_prices(
-        self, prices: Mapping[str, float], *, as_of: datetime, name: str = DEFAULT_NAME
+        self,
+        prices: Mapping[str, float],
+        *,
+        as_of: datetime,
+        name: str = DEFAULT_NAME,
+        strict: bool = False,
     ) -> str:
-        """Put new marks, one for each instrument, on the same return panel; returns the new id."""
-        return self._connection.markets.publish_prices(prices, name, as_of)
+        """Put new marks, one for each instrument, on the same return panel; returns the new id.
+
+        The marks are screened, and compared with the prices that they replace. Raises
+        `DoubtfulMarketError` for a `strict` market with a finding other than a short history.
+        """
+        return self._connection.markets.publish_prices(prices, name, as_of, strict=strict)
 
     def publish_limits(
         self, limit_set: LimitSet, name: str = DEFAULT_NAME, *, tags: Iterable[str] = ()

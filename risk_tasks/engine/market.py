@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureSettings, Precision
+from risk_tasks.model.quality import DataFinding
 from risk_tasks.model.scenario import Replay, Scenario
 
 FloatArray = npt.NDArray[np.float64]
@@ -201,6 +202,15 @@ def streams_of(instruments: Sequence[str]) -> npt.NDArray[np.uint64]:
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
 
 
+def _by_instrument(snapshot: MarketSnapshot) -> dict[int, tuple[DataFinding, ...]]:
+    found: dict[int, tuple[DataFinding, ...]] = {}
+    for finding in snapshot.findings:
+        index = snapshot.index.get(finding.instrument or "")
+        if index is not None:
+            found[index] = (*found.get(index, ()), finding)
+    return found
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class MarketArrays:
     """A market as a worker keeps it in memory.
@@ -224,6 +234,10 @@ class MarketArrays:
     covariance: GivenCovariance | None
     #: (T,), the date of each observation; None if unknown
     dates: DateArray | None
+    #: what looks wrong in the data, by the index of the instrument
+    findings: Mapping[int, tuple[DataFinding, ...]]
+    #: (n,), whether an instrument has a finding; None if none has
+    is_doubtful: BoolArray | None
 
     @classmethod
     def of(cls, snapshot: MarketSnapshot, *, like: MarketArrays | None = None) -> MarketArrays:
@@ -240,6 +254,11 @@ class MarketArrays:
             given = snapshot.covariance
             covariance = None if given is None else GivenCovariance.of(given)
         dates = None if snapshot.dates is None else np.array(snapshot.dates, dtype="datetime64[D]")
+        findings = _by_instrument(snapshot)
+        is_doubtful = None
+        if findings:
+            is_doubtful = np.zeros(len(snapshot.instruments), dtype=np.bool_)
+            is_doubtful[list(findings)] = True
         return cls(
             id=snapshot.id,
             panel_id=snapshot.panel_id,
@@ -253,6 +272,8 @@ class MarketArrays:
             streams=streams,
             covariance=covariance,
             dates=dates,
+            findings=findings,
+            is_doubtful=is_doubtful,
         )
 
     def panel_for(self, settings: MeasureSettings) -> Panel:

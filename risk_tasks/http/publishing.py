@@ -18,6 +18,8 @@ from risk_tasks.http.gateway import Gateway
 from risk_tasks.http.openapi import BINARY, TEXT, Content, Operations, Parameter, ResponseSpec
 from risk_tasks.model.limits import LimitWarning
 from risk_tasks.model.market import MarketSnapshot
+from risk_tasks.model.quality import DataFinding, bounded
+from risk_tasks.model.screening import screened
 from risk_tasks.readers import read_market
 from risk_tasks.wire.documents import LimitSetDocument, read_limit_set, read_scenarios
 
@@ -39,6 +41,12 @@ _TAGS = Parameter(
     "Tags in `applies_to`, separated by commas, that portfolios carry although instruments of the "
     "market carry them too.",
     TEXT,
+)
+_STRICT = Parameter(
+    "strict",
+    "query",
+    "Refuse prices that look wrong, with the code `doubtful_market`.",
+    {"type": "boolean", "default": False},
 )
 _PROBLEMS = (400, 408, 413, 415, 422, 503)
 _STRESS = Meta(
@@ -78,10 +86,15 @@ class MarketRequest(Struct, forbid_unknown_fields=True):
 
 
 class PublishedMarket(Struct):
-    """`id` is the hash of all data that a number computed on this market depends on."""
+    """`id` is the hash of all data that a number computed on this market depends on.
+
+    `findings` has what looks wrong in the prices: the first findings of each kind, and the number
+    of the others.
+    """
 
     name: str
     id: str
+    findings: tuple[DataFinding, ...] = ()
 
 
 class PublishedLimits(Struct):
@@ -97,7 +110,7 @@ class PublishedLimits(Struct):
     "/v1/markets/{name}",
     ResponseSpec(200, "Published.", (Content(JSON_TYPE, PublishedMarket),)),
     roles=(Role.PUBLISH,),
-    parameters=(_NAME, _WINDOW),
+    parameters=(_NAME, _WINDOW, _STRICT),
     bodies=(
         Content(JSON_TYPE, MarketRequest, {"prices": MARKET_EXAMPLE}),
         Content(ARROW_TYPE, BINARY),
@@ -107,10 +120,12 @@ class PublishedLimits(Struct):
 async def put_market(gateway: Gateway, request: Request) -> PublishedMarket:
     """Publish prices as the market of this name for all later checks."""
     name, window = _name(request), request.query_params.get("window_days")
+    strict = _is_strict(request)
     async with gateway.bodies.read(request, JSON_TYPE, ARROW_TYPE) as (media_type, body):
         read = _market_of_stream if media_type == ARROW_TYPE else _market_of_document
-        snapshot = await asyncio.to_thread(read, body, window)
-        return PublishedMarket(name, await gateway.risk.publish_market(snapshot, name))
+        snapshot = await asyncio.to_thread(lambda: screened(read(body, window)))
+        market_id = await gateway.risk.publish_market(snapshot, name, strict=strict)
+        return PublishedMarket(name, market_id, bounded(snapshot.findings))
 
 
 @operations.add(
@@ -130,6 +145,17 @@ async def put_limits(gateway: Gateway, request: Request) -> PublishedLimits:
         limit_set = read_limit_set(decode_json(body, LimitSetDocument))
         version = await gateway.risk.publish_limits(limit_set, name, tags=tags)
         return PublishedLimits(name, version, list(limit_set.warnings))
+
+
+def _is_strict(request: Request) -> bool:
+    text = request.query_params.get("strict", "false")
+    if text not in ("true", "false"):
+        raise InvalidSettingsError(
+            f"strict is {text[:20]!r}: expected true or false.",
+            field="strict",
+            remedy="Write strict=true to refuse prices that look wrong.",
+        )
+    return text == "true"
 
 
 def _name(request: Request) -> str:

@@ -69,6 +69,14 @@ def check_covariance(covariance: FloatArray2D, instruments: Sequence[str]) -> No
 FloatArray1D = npt.NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True)
+class EarlierPrice:
+    """A former price of an instrument, in base currency per unit, and its moment."""
+
+    price: float
+    as_of: datetime
+
+
 @dataclass(frozen=True, eq=False)
 class MarketSnapshot:
     """Prices and past returns at one moment.
@@ -81,7 +89,8 @@ class MarketSnapshot:
     `dates` has the date of each observation, ascending: the date of the later price of the return.
     If it is None, no scenario may be a `Replay`. `tags` has tags by instrument, as
     {"AAPL": {"sector": "technology"}}, for scenarios with shocks by tag. `findings` has what looks
-    wrong in the data; they change no number, and are not part of `id`.
+    wrong in the data; `earlier_prices` has the prices with which the screening compares those of
+    `publish_prices`. Neither changes a number, and neither is part of `id`.
 
     Raises `InvalidMarketError` with the field.
     """
@@ -95,6 +104,7 @@ class MarketSnapshot:
     dates: Sequence[date] | None = field(default=None, kw_only=True)
     tags: Tags = field(default_factory=dict, kw_only=True)
     findings: tuple[DataFinding, ...] = field(default=(), kw_only=True)
+    earlier_prices: Mapping[str, EarlierPrice] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         if not isinstance(self.as_of, datetime) or self.as_of.tzinfo is None:
@@ -116,6 +126,7 @@ class MarketSnapshot:
         object.__setattr__(self, "scenarios", MappingProxyType(dict(self.scenarios)))
         object.__setattr__(self, "dates", dates)
         object.__setattr__(self, "tags", tags)
+        object.__setattr__(self, "earlier_prices", MappingProxyType(dict(self.earlier_prices)))
 
     @property
     def n_observations(self) -> int:
@@ -152,15 +163,18 @@ class MarketSnapshot:
 
     def with_prices(self, prices: FloatArray1D, *, as_of: datetime) -> MarketSnapshot:
         """Return the snapshot with new prices and the same returns."""
-        marked = replace(self, as_of=as_of, prices=prices)
+        marked = replace(self, as_of=as_of, prices=prices, earlier_prices={})
         marked.__dict__["panel_id"] = self.panel_id
         return marked
 
-    def with_findings(self, findings: Iterable[DataFinding]) -> MarketSnapshot:
-        """Return the snapshot with these findings, and the same id."""
-        found = copy(self)
-        object.__setattr__(found, "findings", tuple(findings))
-        return found
+    def with_remarks(
+        self, findings: Iterable[DataFinding], earlier_prices: Mapping[str, EarlierPrice]
+    ) -> MarketSnapshot:
+        """Return the snapshot with these findings and earlier prices, and the same id."""
+        remarked = copy(self)
+        object.__setattr__(remarked, "findings", tuple(findings))
+        object.__setattr__(remarked, "earlier_prices", MappingProxyType(dict(earlier_prices)))
+        return remarked
 
 
 def _array(numbers: npt.ArrayLike, field: str) -> npt.NDArray[np.float64]:

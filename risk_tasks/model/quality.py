@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+
+#: the largest number of instruments that a report or a page names for one kind of finding
+MOST_NAMED = 10
 
 
 class FindingKind(StrEnum):
@@ -43,3 +48,17 @@ class DataFinding:
     def __str__(self) -> str:
         """Return `kind` or `kind:INSTRUMENT`."""
         return self.kind if self.instrument is None else f"{self.kind}:{self.instrument}"
+
+
+def bounded(findings: Iterable[DataFinding]) -> tuple[DataFinding, ...]:
+    """Return the first findings of each kind, and for the rest one finding with their number."""
+    counts: Counter[str] = Counter()
+    shown = []
+    for finding in findings:
+        counts[finding.kind] += 1
+        if counts[finding.kind] <= MOST_NAMED:
+            shown.append(finding)
+    for kind, n in counts.items():
+        if n > MOST_NAMED:
+            shown.append(DataFinding(kind=kind, detail=f"and {n - MOST_NAMED} more instruments"))
+    return tuple(shown)

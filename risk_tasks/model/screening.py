@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from risk_tasks.model.market import FloatArray1D, FloatArray2D, MarketSnapshot
+from risk_tasks.errors import DoubtfulMarketError
+from risk_tasks.model.market import EarlierPrice, FloatArray1D, FloatArray2D, MarketSnapshot
 from risk_tasks.model.quality import DataFinding, FindingKind
 
 BoolArray = npt.NDArray[np.bool_]
@@ -51,6 +52,8 @@ STRETCH_ROWS, STRETCHES_BY_CHANCE = 5, 0.05
 MANY_REPEATS, REPEATED_SHARE, REPEATED_MULTIPLE, STEP_ROWS = 8, 0.02, 4.0, 250
 #: The last price is stale after this number of returns of 0 at the end: a week of equal prices.
 STALE_ROWS = 4
+#: The price of an instrument is stale if new prices repeated it for this number of calendar days.
+STALE_DAYS = 6
 #: A standard deviation of returns below this is that of rounding: prices have 15 digits.
 NO_VARIANCE = 1e-12
 #: A history is short if it covers less than this share of the rows.
@@ -59,6 +62,8 @@ HISTORY_SHARE = 0.9
 #: these are this share of the dates on which either lacks one.
 SHARED_CLOSURES, SHARED_SHARE = 3, 0.7
 
+#: the number of findings that the message of an error names
+_NAMED_DOUBTS = 5
 _NORMAL_MEDIAN = 0.6745
 _NORMAL_DENSITY = 0.3989
 
@@ -89,7 +94,7 @@ class _Panel:
 
     @cached_property
     def first(self) -> npt.NDArray[np.int64]:
-        """The row of the first return of each instrument (n,); T if it has none."""
+        """The row of the first return of each instrument (n,); T without returns."""
         begun = np.logical_or.accumulate(self.observed, axis=0)
         first: npt.NDArray[np.int64] = (~begun).sum(axis=0)
         return first
@@ -131,7 +136,48 @@ def screen(market: MarketSnapshot) -> tuple[DataFinding, ...]:
 def screened(market: MarketSnapshot) -> MarketSnapshot:
     """Return `market` with the findings of `screen`, and those of other kinds that it has."""
     others = [one for one in market.findings if one.kind not in _SCREENS]
-    return market.with_findings((*others, *screen(market)))
+    return market.with_remarks((*others, *screen(market)), market.earlier_prices)
+
+
+def with_new_prices(
+    market: MarketSnapshot, prices: FloatArray1D, *, as_of: datetime
+) -> MarketSnapshot:
+    """Return `market` with new `prices` (n,), and with the earlier ones that a screening needs.
+
+    These are prices that are repeated, and prices from which the new ones jump, until they return.
+    """
+    marked = market.with_prices(prices, as_of=as_of)
+    earlier: dict[str, EarlierPrice] = {}
+    suspect = (marked.prices == market.prices) | _has_jumped(market.prices, marked.prices)
+    names = [market.instruments[column] for column in np.flatnonzero(suspect).tolist()]
+    for name in (*market.earlier_prices, *names):
+        column = market.index[name]
+        found = market.earlier_prices.get(name)
+        before = found or EarlierPrice(float(market.prices[column]), market.as_of)
+        price = marked.prices[column : column + 1]
+        if price[0] == before.price or _has_jumped(np.array([before.price]), price)[0]:
+            earlier[name] = before
+    return marked.with_remarks(market.findings, earlier)
+
+
+def _has_jumped(old: FloatArray1D, new: FloatArray1D) -> BoolArray:
+    """Return where two prices above zero differ by `JUMP_FACTOR` or more."""
+    with np.errstate(over="ignore"):
+        jumped: BoolArray = (new >= JUMP_FACTOR * old) | (old >= JUMP_FACTOR * new)
+    return jumped & (old > 0.0) & (new > 0.0)
+
+
+def require_no_doubt(market: MarketSnapshot) -> None:
+    """Raise `DoubtfulMarketError` if `market` has a finding other than a short history.
+
+    A share that is new on the exchange has right prices: the limits say what a short window means.
+    """
+    doubts = [one for one in market.findings if one.kind != FindingKind.SHORT_HISTORY]
+    if not doubts:
+        return
+    named = "; ".join(f"{one}: {one.detail}" for one in doubts[:_NAMED_DOUBTS])
+    more = f"; and {len(doubts) - _NAMED_DOUBTS} more" if len(doubts) > _NAMED_DOUBTS else ""
+    raise DoubtfulMarketError(f"{len(doubts)} prices or histories look wrong: {named}{more}.")
 
 
 _Found = Iterator[tuple[int, str]]
@@ -141,15 +187,27 @@ def _jumps(panel: _Panel) -> _Found:
     with np.errstate(invalid="ignore"):
         large = panel.returns >= SMALL_JUMP_FACTOR - 1.0
         large |= panel.returns <= 1.0 / SMALL_JUMP_FACTOR - 1.0
-    for column in np.flatnonzero(large.any(axis=0)).tolist():
+    in_prices = dict(_jumps_of_prices(panel.market))
+    for column in sorted({*np.flatnonzero(large.any(axis=0)).tolist(), *in_prices}):
         rows, moves = panel.moves(column)
-        found = [
+        found = [in_prices[column]] if column in in_prices else []
+        found += [
             f"{_factor(move)} on {panel.row_name(int(rows[at]))}{remark}"
             for at, move, remark in _jumps_of(moves)
         ]
         if found:
             more = f", and {len(found) - 3} more jumps" if len(found) > 3 else ""
             yield column, "; ".join(found[:3]) + more
+
+
+def _jumps_of_prices(market: MarketSnapshot) -> _Found:
+    for name, earlier in market.earlier_prices.items():
+        column = market.index[name]
+        price = float(market.prices[column])
+        if _has_jumped(np.array([earlier.price]), np.array([price]))[0]:
+            move = float(np.log(price) - np.log(earlier.price))
+            remark = f", from {earlier.price:g} to {price:g}{_split(move) or _unit(move)}"
+            yield column, f"{_factor(move)} in new prices{remark}"
 
 
 def _jumps_of(moves: FloatArray1D) -> Iterator[tuple[int, float, str]]:
@@ -188,7 +246,8 @@ def _is_split_by_half(moves: FloatArray1D, at: int, sd: float) -> bool:
 
 
 def _factor(move: float) -> str:
-    return f"x{np.exp(move):.3g}"
+    with np.errstate(over="ignore"):
+        return f"x{np.exp(move):.3g}"
 
 
 def _split(move: float) -> str:
@@ -260,12 +319,22 @@ def _weekend_remark(panel: _Panel, column: int) -> str:
 
 
 def _stale(panel: _Panel) -> _Found:
+    found = dict(_repeated_by_new_prices(panel.market))
     repeats = panel.repeated.sum(axis=0)
     for column in np.flatnonzero((repeats >= STALE_ROWS) & ~panel.constant).tolist():
         moved = np.flatnonzero(~panel.repeated[panel.observed[:, column], column])
         n_equal = int(panel.counts[column] - 1 - moved[-1])
         if n_equal >= STALE_ROWS:
-            yield column, f"the last {n_equal + 1} prices are equal"
+            found.setdefault(column, f"the last {n_equal + 1} prices are equal")
+    yield from found.items()
+
+
+def _repeated_by_new_prices(market: MarketSnapshot) -> _Found:
+    for name, earlier in market.earlier_prices.items():
+        column = market.index[name]
+        is_old = (market.as_of - earlier.as_of).days >= STALE_DAYS
+        if is_old and market.prices[column] == earlier.price:
+            yield column, f"new prices repeat that of {earlier.as_of:%Y-%m-%d}"
 
 
 def _constants(panel: _Panel) -> _Found:
@@ -279,7 +348,7 @@ def _gaps(panel: _Panel) -> _Found:
     if panel.observed.all():
         return
     missing = ~panel.observed & (np.arange(len(panel.returns))[:, None] >= panel.first)
-    # A row on which nobody has a price concerns no instrument in particular.
+    # A row without any price is of a day on which all were closed.
     missing[~panel.observed.any(axis=1)] = False
     weekend = _weekend(panel.market.dates, len(panel.returns))
     closed = weekend[:, None] & (panel.observed[weekend].mean(axis=0) < 0.5) if weekend.any() else 0

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from risk_tasks.model.limits import LimitSet
+from risk_tasks.model.quality import DataFinding, bounded
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES
-from risk_tasks.render.tables import full, plain_table
+from risk_tasks.render.tables import full, plain_table, words
 from risk_tasks.store.telemetry import LimitWork
 
 
@@ -39,6 +43,18 @@ def measures_markdown() -> str:
         for one in MEASURES.values()
     ]
     return "\n".join([head, "| --- | --- | --- | --- | --- |", *rows]).replace("|V|", "abs V")
+
+
+def findings_table(findings: Sequence[DataFinding]) -> RenderableType:
+    """Return a row for each of the first findings of each kind."""
+    if not findings:
+        return "Nothing looks wrong in its prices."
+    rows = (
+        (words(one.kind), Text(one.instrument or ""), Text(one.detail)) for one in bounded(findings)
+    )
+    title = "What looks wrong in its prices"
+    headings = ("finding", "instrument", "detail")
+    return plain_table(*headings, rows=rows, whole={"finding", "instrument"}, title=title)
 
 
 def _matched(work: LimitWork, limit: str) -> Text:

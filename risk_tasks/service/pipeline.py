@@ -24,6 +24,7 @@ from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 from risk_tasks.model.registry import Qualifier
 from risk_tasks.model.report import GRAVITY, Decision, ReportError, Stamp
+from risk_tasks.service.data_quality import data_quality
 from risk_tasks.service.explanation import explain_breaches, explain_gaps
 from risk_tasks.service.fingerprint import input_hashes
 from risk_tasks.service.headroom import EvaluatedBlock, explain_limits
@@ -150,7 +151,7 @@ class Service:
             limits_applied=evaluation.limits_applied,
             n_observations=n_observations,
             short=short,
-            data_quality={row: (finding,) for row, finding in too_few.items()},
+            data_quality=data_quality(block, market, detail, too_few),
         )
         if detail is not Detail.SUMMARY:
             answer.breaches = explain_breaches(evaluation, block, market, settings)

@@ -25,6 +25,8 @@ from risk_tasks.keys import (
 )
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.market import MarketSnapshot
+from risk_tasks.model.quality import DataFinding
+from risk_tasks.model.screening import require_no_doubt, screened, with_new_prices
 from risk_tasks.model.values import as_finite
 from risk_tasks.scripts import Script
 
@@ -36,21 +38,28 @@ class MarketStore(Store):
         super().__init__(client)
         self._publish = Script(client, "risk_tasks.store", "published", "market", after=("live",))
 
-    def publish(self, snapshot: MarketSnapshot, name: str) -> str:
+    def publish(self, snapshot: MarketSnapshot, name: str, *, strict: bool = False) -> str:
         """Make `snapshot` the current market of `name`; returns its id.
 
-        A check submitted after this returns uses this market or a later one.
+        A check submitted after this returns uses this market or a later one. It is stored with what
+        `screen` finds in it. Raises `DoubtfulMarketError` for a `strict` market with a doubt.
         """
         from risk_tasks.wire.market import encode_panel
 
+        snapshot = screened(snapshot)
+        if strict:
+            require_no_doubt(snapshot)
         self._put(snapshot, name, encode_panel(snapshot))
         return snapshot.id
 
-    def publish_prices(self, prices: Mapping[str, float], name: str, as_of: datetime) -> str:
+    def publish_prices(
+        self, prices: Mapping[str, float], name: str, as_of: datetime, *, strict: bool = False
+    ) -> str:
         """Publish the current market of `name` with new prices; returns its id.
 
-        Raises `NoMarketError` if no market is published, and `InvalidMarketError` unless `prices`
-        has one finite price for each of its instruments.
+        Raises `NoMarketError` if no market is published, `InvalidMarketError` unless `prices` has
+        one finite price for each of its instruments, and `DoubtfulMarketError` for a `strict`
+        market with a doubt.
         """
         from risk_tasks.wire.market import encode_panel
 
@@ -82,7 +91,9 @@ class MarketStore(Store):
                     field=f"prices[{instrument!r}]",
                 )
             marks[index] = mark
-        marked = current.with_prices(marks, as_of=as_of)
+        marked = screened(with_new_prices(current, marks, as_of=as_of))
+        if strict:
+            require_no_doubt(marked)
         if not self._put(marked, name, b""):
             self._put(marked, name, encode_panel(marked))
         return marked.id
@@ -101,6 +112,13 @@ class MarketStore(Store):
             return None
         panel = self._client.get(panel_key(text(panel_id)))
         return None if panel is None else decode_market(marks, panel, market_id)
+
+    def findings(self, market_id: str) -> tuple[DataFinding, ...]:
+        """Return what was found in the data of the market of this id; empty if it is unknown."""
+        from risk_tasks.wire.market import decode_findings
+
+        marks = self._client.hget(market_key(market_id), "marks")
+        return () if marks is None else decode_findings(marks)
 
     def _put(self, snapshot: MarketSnapshot, name: str, panel: bytes) -> bool:
         from risk_tasks.wire.market import encode_marks

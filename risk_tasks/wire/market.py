@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import date, datetime
 
 import msgspec
@@ -10,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from risk_tasks.errors import DecodeError
-from risk_tasks.model.market import FloatArray2D, MarketSnapshot
+from risk_tasks.model.market import EarlierPrice, FloatArray2D, MarketSnapshot
 from risk_tasks.model.quality import DataFinding
 from risk_tasks.wire.documents import read_scenarios, scenarios_document
 from risk_tasks.wire.framing import decode_batch, decoding, encode_batch
@@ -44,6 +45,9 @@ def encode_marks(snapshot: MarketSnapshot) -> bytes:
         metadata["tags"] = json.dumps(tags)
     if snapshot.findings:
         metadata["findings"] = msgspec.json.encode(snapshot.findings).decode()
+    if snapshot.earlier_prices:
+        earlier = dict(snapshot.earlier_prices)
+        metadata["earlier_prices"] = msgspec.json.encode(earlier).decode()
     return encode_batch(batch, MARKS_KIND, metadata)
 
 
@@ -63,13 +67,26 @@ def decode_market(marks: bytes | str, panel: bytes | str, market_id: str) -> Mar
             covariance=_covariance(panel_rows),
             dates=_read_dates(panel_metadata.get("dates")),
             tags=json.loads(metadata.get("tags", "{}")),
-            findings=msgspec.json.decode(
-                metadata.get("findings", "[]"), type=tuple[DataFinding, ...]
+            findings=_read_findings(metadata),
+            earlier_prices=msgspec.json.decode(
+                metadata.get("earlier_prices", "{}"), type=dict[str, EarlierPrice]
             ),
         )
     if snapshot.id != market_id:
         raise DecodeError(f"Market {market_id} holds the content of {snapshot.id}.")
     return snapshot
+
+
+def decode_findings(marks: bytes | str) -> tuple[DataFinding, ...]:
+    """Return the findings of the market of these marks."""
+    _, metadata = decode_batch(marks, MARKS_KIND)
+    with decoding("market"):
+        return _read_findings(metadata)
+
+
+def _read_findings(metadata: Mapping[str, str]) -> tuple[DataFinding, ...]:
+    text = metadata.get("findings", "[]")
+    return msgspec.json.decode(text, type=tuple[DataFinding, ...])
 
 
 def _rows(numbers: FloatArray2D) -> pa.FixedSizeListArray:

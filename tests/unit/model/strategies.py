@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from risk_tasks.model.limits import Comparison, Limit, LimitSet, MissingData, ShortWindow
-from risk_tasks.model.market import MarketSnapshot
+from risk_tasks.model.market import EarlierPrice, MarketSnapshot
 from risk_tasks.model.measures import (
     Distribution,
     HorizonRule,
@@ -23,6 +23,7 @@ from risk_tasks.model.scenario import Replay, Scenario
 
 names = st.text(min_size=1, max_size=8)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
+positive = st.floats(1e-6, 1e6)
 amounts = st.none() | numbers
 confidences = st.integers(1, 9999).map(lambda parts: f"0.{parts:04}")
 zones = st.integers(-12, 12).map(lambda hours: timezone(timedelta(hours=hours)))
@@ -163,4 +164,7 @@ def markets(draw, min_instruments=0):
         dates=None if dates is None else sorted(dates),
         tags=draw(st.dictionaries(of_instruments, carried)),
         findings=tuple(draw(st.lists(findings, max_size=2))),
+        earlier_prices=draw(
+            st.dictionaries(of_instruments, st.builds(EarlierPrice, positive, moments))
+        ),
     )

@@ -8,9 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from risk_tasks import read_market, sample
+from risk_tasks.errors import DoubtfulMarketError
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.quality import DataFinding
-from risk_tasks.model.screening import SPLITS, STALE_ROWS, STRETCH_ROWS, screen, screened
+from risk_tasks.model.screening import (
+    SPLITS,
+    STALE_DAYS,
+    STALE_ROWS,
+    STRETCH_ROWS,
+    require_no_doubt,
+    screen,
+    screened,
+    with_new_prices,
+)
 from tests.unit.model import strategies as model
 
 N = 400
@@ -74,7 +84,7 @@ def test_a_split_is_a_jump(is_reverse, seed, factor, row):
 
 @pytest.mark.parametrize("is_reverse", [False, True])
 def test_most_splits_by_half_are_jumps(is_reverse):
-    """A split on a day with a large move of its own is not told from a move."""
+    """A split on a day with a large move of its own looks like a move."""
     found = 0
     for seed in range(40):
         table = prices(seed)
@@ -215,7 +225,7 @@ def test_an_emptied_cell_beside_closed_days_is_a_gap():
     assert finding.detail == f"1 price missing, on {weekdays(N)[200]}"
 
 
-def test_a_row_on_which_nobody_has_a_price_is_not_a_gap():
+def test_a_row_without_any_price_is_not_a_gap():
     table = prices(0)
     table[200] = np.nan
 
@@ -245,11 +255,63 @@ def test_any_market_has_at_most_one_finding_per_kind_and_instrument(snapshot):
     assert len(set(found)) == len(found)
 
 
+def with_price(snapshot, price, days):
+    """Return the snapshot with a new price of I1, this number of days later; the others move."""
+    prices = snapshot.prices * np.array([1.001, 1.0, 1.001])
+    prices[1] = price
+    return screened(
+        with_new_prices(snapshot, prices, as_of=datetime(2024, 7, 15 + days, tzinfo=UTC))
+    )
+
+
+@pytest.mark.parametrize("factor", [100.0, 0.5, 2.0])
+def test_a_new_price_that_jumps_is_found_until_it_returns(factor):
+    """It is compared with the price before the jump, also when new prices repeat it."""
+    plain = screened(market(prices(0)))
+    price = plain.prices[1]
+
+    jumped = with_price(plain, price * factor, 0)
+    repeated = with_price(jumped, price * factor * 1.01, 1)
+    back = with_price(repeated, price * 1.01, 1)
+
+    assert list(map(str, jumped.findings)) == ["jump:I1"]
+    assert list(map(str, repeated.findings)) == ["jump:I1"]
+    assert f"x{factor:g} in new prices, from" in jumped.findings[0].detail
+    assert (back.findings, dict(back.earlier_prices)) == ((), {})
+
+
+def test_a_price_that_new_prices_repeat_for_a_week_is_stale():
+    plain = screened(market(prices(0)))
+    stuck = plain
+    for days in range(1, STALE_DAYS + 1):
+        assert stuck.findings == ()
+        stuck = with_price(stuck, plain.prices[1], days)
+
+    assert list(map(str, stuck.findings)) == ["stale_price:I1"]
+    assert "2024-07-15" in stuck.findings[0].detail
+    assert with_price(stuck, plain.prices[1] * 1.01, 8).findings == ()
+
+
+def test_a_doubt_is_an_error_that_names_it():
+    table = prices(0)
+    table[250:253, 1] *= 100.0
+
+    with pytest.raises(DoubtfulMarketError, match=r"jump:I1: x.* on .*, back after 3 rows"):
+        require_no_doubt(screened(market(table)))
+
+
+def test_a_short_history_is_not_a_doubt():
+    table = prices(0)
+    table[:300, 1] = np.nan
+
+    require_no_doubt(screened(market(table)))
+
+
 def test_screening_again_replaces_its_findings_and_keeps_others():
     dropped = DataFinding(kind="short_window", instrument="I0")
     table = prices(0)
     table[200, 1] = np.nan
-    plain = market(table).with_findings([dropped])
+    plain = market(table).with_remarks([dropped], {})
 
     once = screened(plain)
 

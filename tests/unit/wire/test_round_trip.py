@@ -238,6 +238,7 @@ def test_decoding_returns_a_market_bit_by_bit(market):
     assert read.scenarios == market.scenarios
     assert (read.dates, read.tags) == (market.dates, market.tags)
     assert read.findings == market.findings
+    assert read.earlier_prices == market.earlier_prices
 
 
 @pytest.mark.parametrize(
@@ -269,6 +270,7 @@ def test_a_market_without_dates_tags_and_findings_has_no_such_column():
     assert b"dates" not in encode_panel(market)
     assert b"tags" not in encode_marks(market)
     assert b"findings" not in encode_marks(market)
+    assert b"earlier_prices" not in encode_marks(market)
     assert scenarios_document(market.scenarios) == {
         "crash": {"shocks": {"AAPL": -0.5}, "others": -0.25}
     }

@@ -1,0 +1,60 @@
+"""What looks wrong in the data of the instruments that the portfolios of a block hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from risk_tasks.engine import MarketArrays, PortfolioBlock
+from risk_tasks.model.quality import DataFinding, bounded
+from risk_tasks.wire.request import Detail
+
+
+def data_quality(
+    block: PortfolioBlock,
+    market: MarketArrays,
+    detail: Detail,
+    of_rows: Mapping[int, DataFinding],
+) -> dict[int, tuple[DataFinding, ...]]:
+    """Return the findings of each row: its own one in `of_rows`, and those of what it holds.
+
+    Only reports have the details of instruments in words.
+    """
+    found = _of_instruments(block, market, detail)
+    for row, finding in of_rows.items():
+        found[row] = (finding, *found.get(row, ()))
+    return found
+
+
+def _of_instruments(
+    block: PortfolioBlock, market: MarketArrays, detail: Detail
+) -> dict[int, tuple[DataFinding, ...]]:
+    """Portfolios that hold the same instruments with findings share one tuple."""
+    if market.is_doubtful is None:
+        return {}
+    places = np.flatnonzero(market.is_doubtful[block.instrument])
+    places = places[block.quantity[places] != 0.0]
+    if not places.size:
+        return {}
+    rows = np.searchsorted(block.offsets, places, side="right") - 1
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
+    ends = np.append(starts[1:], len(rows))
+    instruments = block.instrument[places]
+    shared: dict[bytes, tuple[DataFinding, ...]] = {}
+    found = {}
+    for row, start, end in zip(rows[starts].tolist(), starts.tolist(), ends.tolist(), strict=True):
+        held = instruments[start:end]
+        key = held.tobytes()
+        if key not in shared:
+            shared[key] = _of(held.tolist(), market, detail)
+        found[row] = shared[key]
+    return found
+
+
+def _of(held: list[int], market: MarketArrays, detail: Detail) -> tuple[DataFinding, ...]:
+    findings = bounded(one for index in sorted(held) for one in market.findings[index])
+    if detail.has_reports:
+        return findings
+    return tuple(replace(one, detail="") for one in findings)
