@@ -65,9 +65,9 @@ def market_summary(snapshot: MarketSnapshot) -> dict[str, Any]:
 
 
 def _published(name: str, snapshot: MarketSnapshot) -> dict[str, Any]:
-    scenarios, findings = sorted(snapshot.scenarios), len(snapshot.findings)
+    scenarios, n_findings = sorted(snapshot.scenarios), len(snapshot.findings)
     summary = market_summary(snapshot)
-    return {"name": name, **summary, "scenarios": scenarios, "findings": findings}
+    return {"name": name, **summary, "scenarios": scenarios, "finding_count": n_findings}
 
 
 def _with_findings(name: str, snapshot: MarketSnapshot) -> dict[str, Any]:

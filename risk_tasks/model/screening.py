@@ -348,6 +348,8 @@ def _gaps(panel: _Panel) -> _Found:
     if panel.observed.all():
         return
     missing = ~panel.observed & (np.arange(len(panel.returns))[:, None] >= panel.first)
+    # After a missing price the return of the next row is missing too.
+    missing[1:] &= ~missing[:-1] | np.vstack([missing[2:], np.zeros_like(missing[:1])])
     # A row without any price is of a day on which all were closed.
     missing[~panel.observed.any(axis=1)] = False
     weekend = _weekend(panel.market.dates, len(panel.returns))

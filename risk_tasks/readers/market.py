@@ -77,10 +77,10 @@ def _prices(table: Table, instrument: str) -> FloatArray1D:
     if wrong.any():
         row = int(np.argmax(wrong))
         raise table.refuse(
-            f"The price is {prices[row]:g}: expected a number above zero.",
+            f"The price is {prices[row]:g}: a return over a price of zero or less has no meaning.",
             row=row,
             column=instrument,
-            remedy="Leave the cell empty if there is no price.",
+            remedy="Correct the price. If it is right, remove the instrument from the table.",
         )
     return prices
 

@@ -111,7 +111,7 @@ class Table:
                 f"{shown} is not a number.",
                 row=row,
                 column=name,
-                remedy="Give a number, or leave the cell empty.",
+                remedy="Give a number. Only a cell without a value is empty.",
             ) from None
         values: npt.NDArray[np.float64] = cast.to_numpy()
         wrong = column.is_valid().to_numpy() & ~np.isfinite(values)
@@ -121,7 +121,7 @@ class Table:
                 f"{column[row].as_py()} is not a finite number.",
                 row=row,
                 column=name,
-                remedy="Leave the cell empty if there is no number.",
+                remedy="Give a finite number. Only a cell without a value is empty.",
             )
         return values
 

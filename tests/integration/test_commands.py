@@ -402,8 +402,11 @@ def test_a_market_is_published_and_listed(call, on_fleet, market, risk, tmp_path
         "instruments": 20,
         "observations": 250,
         "scenarios": sorted(market.scenarios),
+        "finding_count": 0,
+        "findings": [],
     }
     listed = only_json(call("market", "list", "--json", *on_fleet))
+    del published["findings"]
     assert published in listed
     assert {row["name"] for row in listed} >= {"default", name}
     table = call("market", "list", *on_fleet)

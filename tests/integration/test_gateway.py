@@ -321,12 +321,27 @@ def test_a_check_without_a_matching_limit_reads_none(http):
     assert decided(limits=everywhere) == ("accept", 1, [])
 
 
+def test_prices_that_look_wrong_are_refused_if_the_request_is_strict(http, risk):
+    name = unique("m")
+
+    refused = http.put(f"/v1/markets/{name}?strict=true", json=MARKET_EXAMPLE)
+    unclear = http.put(f"/v1/markets/{name}?strict=yes", json=MARKET_EXAMPLE)
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "doubtful_market")
+    assert "gap:XOM" in refused.json()["detail"]
+    assert (unclear.status_code, unclear.json()["field"]) == (422, "strict")
+    assert risk.load_market(name) is None
+
+
 def test_published_markets_and_limits_apply_to_later_checks(http, risk):
     """A repeated PUT changes nothing; the ids equal those of the library."""
     name = unique("m")
     put = [http.put(f"/v1/markets/{name}", json=MARKET_EXAMPLE).json() for _ in "12"]
     limits = [http.put(f"/v1/limits/{name}", json=LIMITS_EXAMPLE).json() for _ in "12"]
 
+    (gap,) = put[0].pop("findings")
+    assert (gap["kind"], gap["instrument"]) == ("gap", "XOM")
+    assert put[1].pop("findings") == [gap]
     assert put[0] == put[1] == {"name": name, "id": risk.load_market(name).id}
     assert limits[0] == limits[1]
     body = {**ONE_EXAMPLE, "market": name, "limits": name, "measures": ["stress_loss:crash"]}

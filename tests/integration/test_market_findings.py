@@ -64,7 +64,7 @@ def test_publish_prints_findings_as_json_and_stores_them(glitch, on_fleet, name,
     (finding,) = published["findings"]
     assert (finding["kind"], finding["instrument"]) == ("jump", "I1")
     assert shown == published
-    assert next(row["findings"] for row in rows if row["name"] == name) == 1
+    assert next(row["finding_count"] for row in rows if row["name"] == name) == 1
     assert [str(one) for one in risk.load_market(name).findings] == ["jump:I1"]
 
 

@@ -177,8 +177,8 @@ BAD_CSV = {
     "thousands separator": ('date,A\n2022-01-03,"1,000"\n', "line 2, column A", "'1,000'"),
     "nan": ("date,A\n2022-01-03,1\n2022-01-04,NaN\n2022-01-05,1\n", "line 3, column A", "finite"),
     "infinity": ("date,A\n2022-01-03,inf\n", "prices.csv, line 2, column A", "finite"),
-    "zero": ("date,A\n2022-01-03,0\n", "prices.csv, line 2, column A", "above zero"),
-    "negative": ("date,A\n2022-01-03,-1\n", "prices.csv, line 2, column A", "above zero"),
+    "zero": ("date,A\n2022-01-03,0\n", "prices.csv, line 2, column A", "zero or less"),
+    "negative": ("date,A\n2022-01-03,-1\n", "prices.csv, line 2, column A", "zero or less"),
     "bad after blank lines": ("\ndate,A\n\n2022-01-03,x\n", "prices.csv, line 4, column A", "'x'"),
     "bad after a quoted line end": (
         'date,A\n2022-01-03,"1\n"\n2022-01-04,x\n',
@@ -229,6 +229,20 @@ BAD_CSV = {
         "too large for a float64",
     ),
 }
+
+
+@pytest.mark.parametrize("price", ["0", "-37.63"])
+def test_the_remedy_for_a_price_of_zero_or_less_keeps_the_move(tmp_path, price):
+    """It never tells to empty the cell: the largest loss would be missing from the history."""
+    path = tmp_path / "prices.csv"
+    path.write_text(f"date,A\n2022-01-03,10\n2022-01-04,{price}\n2022-01-05,12\n")
+
+    with pytest.raises(InputFileError) as caught:
+        read_market(path)
+
+    assert caught.value.field == "prices.csv, line 3, column A"
+    assert "empty" not in caught.value.remedy
+    assert "Correct the price" in caught.value.remedy
 
 
 @pytest.mark.parametrize(("content", "field", "message"), BAD_CSV.values(), ids=BAD_CSV.keys())

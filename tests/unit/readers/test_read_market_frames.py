@@ -120,7 +120,7 @@ BAD_FRAMES = {
         "row 1, column AAPL",
         "'abc'",
     ),
-    "negative": ({"AAPL": [1.0, -1.0]}, "row 1, column AAPL", "above zero"),
+    "negative": ({"AAPL": [1.0, -1.0]}, "row 1, column AAPL", "zero or less"),
     "booleans": ({"AAPL": [True, True]}, "column AAPL", "bool, not numbers"),
     "dates for prices": ({"AAPL": DAYS}, "column AAPL", "date32[day], not numbers"),
     "lists": ({"AAPL": [[1.0], [2.0]]}, "column AAPL", "not numbers"),
