@@ -42,17 +42,12 @@ def prices(seed, n_instruments=3, n=N):
 
 
 def market(table, dates=None):
-    """Return the market of a table of prices, where each return spans the missing prices."""
-    returns, last = np.full((len(table) - 1, table.shape[1]), np.nan), table[0].copy()
-    for row, found in enumerate(table[1:]):
-        has = ~np.isnan(found)
-        returns[row, has] = found[has] / last[has] - 1.0
-        last[has] = found[has]
+    """Return the market of a table of prices, whose last row is complete."""
     return MarketSnapshot(
         datetime(2024, 7, 15, tzinfo=UTC),
         [f"I{i}" for i in range(table.shape[1])],
-        last,
-        returns,
+        table[-1],
+        table[1:] / table[:-1] - 1.0,
         dates=(dates or weekdays(len(table)))[1:],
     )
 
