@@ -107,6 +107,8 @@ def create_app(settings: Settings, *, n_shards: int = 1) -> Celery:
         },
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        # A refused command (READONLY, MISCONF, OOM) is a fault of the server, not of the role.
+        broker_channel_error_retry=True,
         result_backend=celery_url(results),
         redis_backend_use_ssl=dict(results.tls) if results.tls else None,
         result_backend_transport_options=sentinel_options(results),
@@ -132,7 +134,6 @@ def create_app(settings: Settings, *, n_shards: int = 1) -> Celery:
         worker_hijack_root_logger=False,
         enable_utc=True,
         timezone="UTC",
-        beat_scheduler="redbeat.RedBeatScheduler",
         beat_max_loop_interval=2,
         redbeat_lock_timeout=10,
     )

@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     cache_local_bytes: int = Field(default=64 << 20, ge=0)
     #: lifetime of a cached result in seconds
     cache_ttl_s: float = Field(default=900.0, gt=0, le=86_400)
+    #: seconds that a role waits for the server at its start; default: without end
+    start_timeout_s: float | None = Field(default=None, gt=0)
     #: file that a worker touches while it consumes, a scheduler while it watches the ledger
     heartbeat_file: Path | None = None
     #: password of Flower, which does not start without one

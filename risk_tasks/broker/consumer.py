@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -69,8 +70,16 @@ def following(order: Callable[[], Order]) -> type[bootsteps.StartStopStep]:
     return Follow
 
 
+#: pause after an error of a server that answers, such as READONLY
+_REFUSED_PAUSE_S = 0.5
+
+
 class QuickConsumer(Consumer):
     """Reconnects within a second; Celery waits 2, 4 and up to 30 s between attempts."""
+
+    def on_connection_error_after_connected(self, exc: BaseException) -> None:
+        super().on_connection_error_after_connected(exc)
+        time.sleep(_REFUSED_PAUSE_S)
 
     def ensure_connected(self, conn: Any) -> Any:
         conn.ensure_connection(

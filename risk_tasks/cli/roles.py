@@ -11,6 +11,10 @@ from risk_tasks.cli.console import BrokerUrl, read_settings
 app = typer.Typer()
 
 Name = Annotated[str | None, typer.Option(help="Unique name; default: a generated one.")]
+StartTimeout = Annotated[
+    float | None,
+    typer.Option(help="Seconds to wait for a server that is away; default: without end."),
+]
 
 
 @app.command()
@@ -25,11 +29,18 @@ def worker(
         typer.Option(min=1, max=1_024, help="Shards of the normal and batch lane."),
     ] = None,
     name: Name = None,
+    start_timeout: StartTimeout = None,
 ) -> None:
     """Run a worker until SIGTERM or Ctrl-C; it finishes started checks first."""
     from risk_tasks.roles.worker import run_worker
 
-    settings = read_settings(broker_url, lanes=lanes, concurrency=concurrency, shards=shards)
+    settings = read_settings(
+        broker_url,
+        lanes=lanes,
+        concurrency=concurrency,
+        shards=shards,
+        start_timeout_s=start_timeout,
+    )
     raise typer.Exit(run_worker(settings, name=name))
 
 
@@ -40,12 +51,14 @@ def scheduler(
         str | None, typer.Option(help="Periodic tasks, TOML.", metavar="FILE")
     ] = None,
     name: Name = None,
+    start_timeout: StartTimeout = None,
 ) -> None:
     """Run a scheduler until SIGTERM or Ctrl-C; of several, one holds the lock."""
     from risk_tasks.roles.scheduler import read_schedule, run_scheduler
 
     read = read_schedule(schedule) if schedule else None
-    raise typer.Exit(run_scheduler(read_settings(broker_url), name=name, schedule=read))
+    settings = read_settings(broker_url, start_timeout_s=start_timeout)
+    raise typer.Exit(run_scheduler(settings, name=name, schedule=read))
 
 
 @app.command()
@@ -56,11 +69,14 @@ def gateway(
         int | None, typer.Option(min=0, max=65_535, help="Port to listen on; 0: a free one.")
     ] = None,
     name: Name = None,
+    start_timeout: StartTimeout = None,
 ) -> None:
     """Run the HTTP gateway until SIGTERM or Ctrl-C; it finishes started requests first."""
     from risk_tasks.roles.gateway import run_gateway
 
-    settings = read_settings(broker_url, gateway_host=host, gateway_port=port)
+    settings = read_settings(
+        broker_url, gateway_host=host, gateway_port=port, start_timeout_s=start_timeout
+    )
     raise typer.Exit(run_gateway(settings, name=name))
 
 
@@ -70,9 +86,10 @@ def flower(
     address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")] = 5555,
     name: Name = None,
+    start_timeout: StartTimeout = None,
 ) -> None:
     """Run Flower, read-only and with a password, until SIGTERM or Ctrl-C."""
     from risk_tasks.roles.flower import run_flower
 
-    settings = read_settings(broker_url)
+    settings = read_settings(broker_url, start_timeout_s=start_timeout)
     raise typer.Exit(run_flower(settings, address=address, port=port, name=name))

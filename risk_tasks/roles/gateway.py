@@ -17,6 +17,7 @@ from risk_tasks.http import BodyBounds, Gateway, create_application, read_tokens
 from risk_tasks.log import log
 from risk_tasks.roles.http_protocol import GatewayProtocol
 from risk_tasks.roles.logs import configure_logs
+from risk_tasks.roles.outage import when_available
 from risk_tasks.roles.presence import Presence, unique_name
 from risk_tasks.settings import PREFIX, Settings
 from risk_tasks.store.idempotency import IdempotencyStore
@@ -48,6 +49,8 @@ def run_gateway(settings: Settings, *, name: str | None = None) -> int:
         with transport_errors(client):
             client.ping()
 
+    if settings.start_timeout_s is not None:  # without it the gateway answers 503 meanwhile
+        when_available(ping, timeout_s=settings.start_timeout_s)
     name = name or unique_name("gateway")
     gateway = Gateway(
         AsyncRiskClient(url, timeout_s=settings.timeout_s, client_name=CLIENT_NAME),

@@ -13,6 +13,7 @@ from typing import Any
 from risk_tasks.errors import RiskTasksError, TransportError
 from risk_tasks.keys import ROLE_TTL_S
 from risk_tasks.log import log
+from risk_tasks.roles.outage import Outage
 from risk_tasks.store.roles import RoleStore, RunningRole
 
 #: the least pause after an error
@@ -28,6 +29,7 @@ class Repeater:
         self._work = work
         self._every_s = every_s
         self._stopped = threading.Event()
+        self._outage = Outage("repeater", work=name)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -44,8 +46,9 @@ class Repeater:
             try:
                 self._work()
                 pause_s = self._every_s
+                self._outage.ended()
             except RiskTasksError as error:
-                log.warning("repeater.failed", work=self._thread.name, error=str(error))
+                self._outage.failed(error)
             except Exception:
                 # Without this the thread would end unnoticed.
                 log.exception("repeater.failed", work=self._thread.name)

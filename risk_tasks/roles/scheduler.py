@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,15 @@ from risk_tasks.log import log
 from risk_tasks.monitoring.prometheus import ServerMetrics
 from risk_tasks.queues import LANE_OF_KIND, PREWARM_TASK, SWEEP_TASK
 from risk_tasks.readers.files import path_of, read_text
+from risk_tasks.roles.beat import EnduringScheduler
 from risk_tasks.roles.live import live_upkeep
 from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.metrics import endpoint_fields, open_endpoint
+from risk_tasks.roles.outage import when_available
 from risk_tasks.roles.presence import Presence, Repeater, unique_name
 from risk_tasks.server_url import ServerUrl
 from risk_tasks.settings import Settings
+from risk_tasks.store.clock import ServerClock
 from risk_tasks.store.prewarm import PrewarmPolicy
 from risk_tasks.store.roles import RoleStore
 from risk_tasks.upkeep.ledger import Reaper
@@ -83,6 +87,8 @@ def run_scheduler(
     configure_logs(settings.log_level, settings.log_format)
     name = name or unique_name("scheduler")
     client = connect(settings.broker_url.get_secret_value(), socket_timeout_s=5.0)
+    clock = ServerClock(client)
+    when_available(clock.read, timeout_s=settings.start_timeout_s)
     endpoint = open_endpoint(settings, "scheduler", ServerMetrics(client))
     reaper, heartbeat = Reaper(client), Heartbeat(settings.heartbeat_file)
 
@@ -103,11 +109,18 @@ def run_scheduler(
 
     beat_init.connect(ready, weak=False)
     app = create_app(settings)
+    app.now = clock.now
     app.conf.beat_schedule = (schedule or Schedule()).entries()
     # Not in the settings of the app, which workers return to every inspector, such as Flower.
     app.conf.update(redbeat_settings(ServerUrl.parse(settings.broker_url.get_secret_value())))
+    beat = app.Beat(
+        quiet=True,
+        loglevel=settings.log_level.upper(),
+        hostname=name,
+        scheduler_cls=partial(EnduringScheduler, client=client, clock=clock),
+    )
     try:
-        app.Beat(quiet=True, loglevel=settings.log_level.upper(), hostname=name).run()
+        beat.run()
     except SystemExit as stop:
         return int(stop.code or 0)
     finally:

@@ -25,6 +25,7 @@ from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.markets import MarketPreloader
 from risk_tasks.roles.memory import keep_memory
 from risk_tasks.roles.metrics import WorkerMonitoring, endpoint_fields
+from risk_tasks.roles.outage import when_available
 from risk_tasks.roles.presence import Presence, Repeater, unique_name
 from risk_tasks.roles.result_cache import CacheReport, open_cache
 from risk_tasks.roles.shards import ServedShards
@@ -81,7 +82,7 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
         os.nice(_BATCH_NICENESS)
     name = name or unique_name("worker")
     client = connect(settings.broker_url.get_secret_value(), socket_timeout_s=5.0)
-    n_shards = _agree(client, settings)
+    n_shards = when_available(lambda: _agree(client, settings), timeout_s=settings.start_timeout_s)
     markets, limits = MarketStore(client), LimitStore(client)
     market_cache = MarketCache(markets.load, capacity=settings.markets_held)
     cache, popular = open_cache(settings), PopularityStore(client)

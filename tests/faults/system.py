@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -120,13 +120,26 @@ class System:
 
 @contextmanager
 def running_system(
-    folder: Path, *, n_workers: int, scheduler: bool = True, program: str = "", **config: str
+    folder: Path,
+    *,
+    n_workers: int,
+    scheduler: bool = True,
+    program: str = "",
+    more: Sequence[str] = (),
+    **config: str,
 ) -> Iterator[System]:
-    """Start a system; `program` replaces the worker's command, to run it without a safeguard."""
+    """Start a system, with one process for each of `more`, which are names of roles.
+
+    `program` replaces the worker's command, to run it without a safeguard.
+    """
     server_folder = folder / "server"
     server_folder.mkdir()
     server = FaultyServer(server_folder, **config)
-    environment = {"RISK_TASKS_BROKER_URL": server.url, "RISK_TASKS_LOG_LEVEL": "info"}
+    environment = {
+        "RISK_TASKS_BROKER_URL": server.url,
+        "RISK_TASKS_LOG_LEVEL": "info",
+        "RISK_TASKS_GATEWAY_PORT": "0",
+    }
     command = ["-c", program] if program else ["-m", "risk_tasks", "worker"]
     roles = [
         RoleProcess(f"worker-{n}", command, environment, folder / f"worker-{n}.log")
@@ -135,6 +148,10 @@ def running_system(
     if scheduler:
         log = folder / "scheduler.log"
         roles.append(RoleProcess("scheduler", ["-m", "risk_tasks", "scheduler"], environment, log))
+    for number, name in enumerate(more, 2):
+        arguments = ["-m", "risk_tasks", name]
+        log = folder / f"{name}-{number}.log"
+        roles.append(RoleProcess(f"{name}-{number}", arguments, environment, log))
     try:
         for role in roles:
             role.start()
