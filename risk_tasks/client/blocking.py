@@ -332,7 +332,7 @@ class RiskClient:
         return self._connection.portfolios.get(read_portfolio_id(portfolio_id))
 
     def remove_portfolio(self, portfolio_id: str) -> int:
-        """Stop holding the portfolio; the state of each of its limits becomes ok.
+        """Stop holding the portfolio; the state of each of its limits becomes none.
 
         Returns its last version; raises `UnknownPortfolioError`.
         """

@@ -309,6 +309,11 @@ class LimitSet:
                 )
             seen.add(limit.id)
 
+    @property
+    def unmatched_id(self) -> str:
+        """The id of the set among limits: in `not_evaluated` and in limit states."""
+        return f"limit_set:{self.id}"
+
     def applying(self, portfolio_id: str, tags: Mapping[str, str]) -> list[Limit]:
         """Return the limits that apply to a portfolio with this id and these tags."""
         return [limit for limit in self.limits if limit.applies(portfolio_id, tags)]

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from risk_tasks.model.limits import Limit, ShortWindow
+from risk_tasks.model.limits import Limit, LimitSet, ShortWindow
 from risk_tasks.model.quality import FindingKind
-from risk_tasks.model.report import Breach, NotEvaluated, RiskReport, Severity
+from risk_tasks.model.report import Breach, Decision, NotEvaluated, RiskReport, Severity
 
 
 class LimitState(StrEnum):
     """The state of one limit of a live portfolio."""
 
-    #: the limit is not breached, or no longer applies
+    #: the limit is not breached
     OK = "ok"
+    #: nothing is compared: the limit no longer applies, or no limit of the set does
+    NONE = "none"
     WARN = "warn"
     HARD = "hard"
     #: unknown, or known from a short window that the limit rejects; as severe as a hard breach
@@ -26,7 +28,7 @@ class LimitState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitStanding:
-    """The state of a limit for a portfolio, from one report.
+    """The state of a limit for a portfolio, from one report; or of the whole set, without measure.
 
     `observed` and `threshold` are in `unit`, None if unknown.
     """
@@ -84,15 +86,37 @@ class CriticalEvent:
     unknown_ids: tuple[str, ...] = ()
 
 
-def standings(report: RiskReport, limits: Iterable[Limit]) -> list[LimitStanding]:
-    """Return the state of each of `limits`, all of which apply to the portfolio of `report`.
+def standings(
+    report: RiskReport, limit_set: LimitSet | None, tags: Mapping[str, str]
+) -> list[LimitStanding]:
+    """Return the state of each limit that applies to the portfolio of `report`, and of the set.
 
     A limit without a breach has the threshold `warn`, or else `hard`. A limit whose measure has no
-    value is not evaluated, nor is one that rejects a short window, unless it is broken.
+    value is not evaluated, nor is one that rejects a short window, unless it is broken. The set is
+    `none` if no limit was compared, and not evaluated if it rejects the portfolio for this or
+    nothing could be computed.
     """
+    if limit_set is None:
+        return []
+    limits = limit_set.applying(report.portfolio_id, tags)
     broken = {breach.limit: breach for breach in report.breaches}
     gaps = {gap.limit: gap for gap in report.not_evaluated}
-    return [_standing(report, limit, broken.get(limit.id), gaps.get(limit.id)) for limit in limits]
+    own = [_standing(report, limit, broken.get(limit.id), gaps.get(limit.id)) for limit in limits]
+    return [*own, _standing_of_set(report, limit_set, gaps.get(limit_set.unmatched_id), own)]
+
+
+def _standing_of_set(
+    report: RiskReport,
+    limit_set: LimitSet,
+    gap: NotEvaluated | None,
+    own: Sequence[LimitStanding],
+) -> LimitStanding:
+    state, reason = LimitState.OK, None
+    if gap is not None or (report.error is not None and not own):
+        state, reason = LimitState.NOT_EVALUATED, gap.reason if gap else report.code
+    elif report.decision == Decision.NONE:
+        state = LimitState.NONE
+    return LimitStanding(limit=limit_set.unmatched_id, measure="", state=state, reason=reason)
 
 
 def _standing(

@@ -186,6 +186,6 @@ class SlotWriter:
 
 
 def _since(before: dict[str, LimitWork], now: dict[str, LimitWork]) -> dict[str, LimitWork]:
-    """Return the checks since `before` by version, without versions that had none."""
+    """Return the checks since `before` by version, without versions that had no check."""
     news = {version: work - before.get(version, LimitWork()) for version, work in now.items()}
     return {version: work for version, work in news.items() if work.n_checks > 0}

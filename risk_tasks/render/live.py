@@ -14,6 +14,7 @@ from risk_tasks.store.portfolios import LiveSummary
 
 _COLOURS = {
     LimitState.OK: "green",
+    LimitState.NONE: "yellow",
     LimitState.WARN: "yellow",
     LimitState.HARD: "bold red",
     LimitState.NOT_EVALUATED: "magenta",

@@ -81,13 +81,13 @@ def _top(found: FoundBreach, parts: FloatArray, names: Sequence[str]) -> tuple[C
 def explain_gaps(evaluation: Evaluation) -> dict[int, list[NotEvaluated]]:
     """Return by row the limits that could not be evaluated, or on a short window only.
 
-    A limit set that rejects portfolios without a limit is named by its own id, without a measure.
+    A limit set that rejects portfolios without a limit is listed as if it were a limit.
     """
     explained: dict[int, list[NotEvaluated]] = defaultdict(list)
     for gap in evaluation.gaps:
         explained[gap.row].append(
             NotEvaluated(
-                limit=gap.limit.id,
+                limit=gap.limit.id if isinstance(gap.limit, Limit) else gap.limit.unmatched_id,
                 measure=gap.limit.measure if isinstance(gap.limit, Limit) else "",
                 reason=gap.reason,
                 missing_data=gap.rule,

@@ -44,7 +44,7 @@ class LiveRecorder:
                 attempt.version,
                 attempt.number,
                 msgspec.json.encode(report_document(report)),
-                standings(report, limit_set.applying(portfolio_id, of_row) if limit_set else ()),
+                standings(report, limit_set, of_row),
             )
             for portfolio_id, of_row, attempt, report in zip(
                 ids, tags, request.attempts, reports(ids, [answer]), strict=True

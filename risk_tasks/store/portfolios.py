@@ -104,7 +104,7 @@ class PortfolioStore(Store):
         return int(rest[0])
 
     def remove(self, portfolio_id: str, event_id: str | None = None) -> int:
-        """Remove the portfolio; returns its last version. Its limits that are not ok become ok.
+        """Remove the portfolio; returns its last version. Its limits that are not ok become none.
 
         Raises `UnknownPortfolioError`.
         """

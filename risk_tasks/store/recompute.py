@@ -129,7 +129,7 @@ class RecomputeStore(Store):
         """Record each of `results` individually, in their order and in one round trip.
 
         Stores the report as the latest one, and appends the limits that changed their state to the
-        breach stream. A limit that is not in the result does not apply any more: it becomes ok.
+        breach stream. A limit that is not in the result does not apply any more: it becomes none.
         Puts `dispatch_message` on the critical lane if a queue listens. Returns how many limits
         changed, None for a result that came after the result of a later attempt.
         """

@@ -182,9 +182,7 @@ class LiveRetry:
             portfolio.id, attempt.version, attempts=attempt.n_failed, lane=Lane.BATCH.value
         )
         version = self._limits.current().get(DEFAULT_NAME)
-        limits = (
-            self._limits.load(version).applying(portfolio.id, portfolio.tags) if version else ()
-        )
+        limit_set = self._limits.load(version) if version else None
         error = DeadLetterError(check_id=letter_id, letter_id=letter_id)
         report = RiskReport(
             portfolio_id=portfolio.id,
@@ -200,7 +198,7 @@ class LiveRetry:
             attempt.version,
             attempt.number,
             msgspec.json.encode(report_document(report)),
-            standings(report, limits),
+            standings(report, limit_set, portfolio.tags),
         )
         self._store.record_all([result], dispatch_message())
         log.warning("live.abandoned", portfolio=portfolio.id, attempts=attempt.n_failed)

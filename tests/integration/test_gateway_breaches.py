@@ -76,7 +76,7 @@ def test_a_breach_is_streamed_and_a_reader_resumes_after_its_last_id(live_fleet,
             http.patch(path, json={"deltas": {"AAPL": 1e6}})
             assert again.next()["standing"]["state"] == "hard"
             http.delete(path)
-            assert again.next()["standing"]["state"] == "ok"
+            assert again.next()["standing"]["state"] == "none"
 
 
 def test_a_reader_that_reconnects_before_the_first_event_misses_nothing(

@@ -331,4 +331,4 @@ def test_the_asyncio_client_does_the_same(server, worker, client):
             risk.breaches()
         return found
 
-    assert transitions(asyncio.run(work())) == [("p", 2, "ok", "warn"), ("p", 2, "warn", "ok")]
+    assert transitions(asyncio.run(work())) == [("p", 2, "ok", "warn"), ("p", 2, "warn", "none")]

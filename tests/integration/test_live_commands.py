@@ -116,14 +116,14 @@ def test_changes_are_watched(live, server):
     live("positions", "remove", "p")
 
     done = live("watch", "--since", "0", "--idle-timeout-s", "0", "--json")
-    hard, ok = map(json.loads, done.stdout.splitlines())
+    hard, gone = map(json.loads, done.stdout.splitlines())
     assert (hard["before"], hard["standing"]["state"]) == ("ok", "hard")
     assert (hard["standing"]["observed"], hard["version"]) == (1234.0, 1)
-    assert (ok["before"], ok["standing"]["state"]) == ("hard", "ok")
+    assert (gone["before"], gone["standing"]["state"]) == ("hard", "none")
 
     first, second = live("watch", "--since", "0", "--idle-timeout-s", "0").stdout.splitlines()
     assert first.endswith("p v1  gross  ok -> hard  1,234, threshold 0.05")
-    assert second.endswith("p v1  gross  hard -> ok")
+    assert second.endswith("p v1  gross  hard -> none")
     assert len(live("watch", "--since", "0", "--count", "1").stdout.splitlines()) == 1
     shared = (
         "watch",

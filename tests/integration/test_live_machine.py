@@ -195,7 +195,7 @@ class Live(RuleBasedStateMachine):
             return
         assert self.portfolios.remove(name) == self.versions[name]
         for limit, state in self.states.pop(name, {}).items():
-            self.published[name, limit].append((self.versions[name], state, "ok"))
+            self.published[name, limit].append((self.versions[name], state, "none"))
         del self.held[name]
         self.recorded[name] = (0, self.issued.get(name, 0))
 

@@ -172,7 +172,7 @@ def test_limits_of_a_failed_row_are_not_evaluated_and_other_rows_are_recorded(li
     assert live.portfolios.report("bad").report.code == "unknown_instrument"
 
 
-def test_without_a_limit_set_all_limits_become_ok(live):
+def test_without_a_limit_set_all_limits_become_none(live):
     live.portfolios.set(Portfolio("us", {"AAPL": 1e6}))
     live.compute()
     live.portfolios.change("us", {"AAPL": 1.0})
@@ -182,8 +182,36 @@ def test_without_a_limit_set_all_limits_become_ok(live):
     live.recorder.record(request, live.answer(request, has_limits=False))
 
     assert live.loaded == []
-    assert live.changes() == {("us", 1, "gross", "ok", "hard"), ("us", 2, "gross", "hard", "ok")}
+    assert live.changes() == {("us", 1, "gross", "ok", "hard"), ("us", 2, "gross", "hard", "none")}
     assert live.portfolios.report("us").report.decision == "none"
+
+
+@pytest.mark.parametrize(
+    ("unmatched", "decision", "state"),
+    [("none", "none", "none"), ("reject", "reject", "not_evaluated")],
+)
+def test_a_portfolio_to_which_no_limit_applies_any_more_changes_state(
+    server, market, unmatched, decision, state
+):
+    """By the decision of its report, by its summary and in the stream, after the case changed."""
+    gross = Limit("gross_exposure", hard=100.0, applies_to={"desk": "us"}, id="gross")
+    live = Recording(server, market, LimitSet("house", [gross], unmatched=unmatched))
+    for desk in ("us", "US", "us"):
+        live.portfolios.set(Portfolio("p", {"AAPL": 1e6}, tags={"desk": desk}))
+        live.compute()
+        if desk == "US":
+            report = live.portfolios.report("p").report
+            (summary,) = live.portfolios.summaries(["p"])
+
+    assert (report.decision, report.limits_applied) == (decision, 0)
+    assert summary.states == {"limit_set:house": state}
+    assert live.changes() == {
+        ("p", 1, "gross", "ok", "hard"),
+        ("p", 2, "gross", "hard", "none"),
+        ("p", 2, "limit_set:house", "ok", state),
+        ("p", 3, "limit_set:house", state, "ok"),
+        ("p", 3, "gross", "ok", "hard"),
+    }
 
 
 def test_a_dispatch_is_requested_only_if_a_queue_listens(live):

@@ -228,7 +228,7 @@ def test_a_limit_that_no_longer_applies_becomes_ok(live):
     (attempt,) = live.take()
 
     assert live.record(attempt, net=LimitState.WARN) == 1
-    assert live.changes()[-1] == ("p", 2, "gross", "hard", "ok")
+    assert live.changes()[-1] == ("p", 2, "gross", "hard", "none")
     assert live.stream.read(BEGINNING)[-1].standing.observed is None
 
 
@@ -245,8 +245,34 @@ def test_a_portfolio_that_is_removed_and_set_again_continues_its_versions(live):
     (attempt,) = live.take()
     live.record(attempt, gross=LimitState.OK)
 
-    assert live.changes() == [("p", 1, "gross", "ok", "hard"), ("p", 2, "gross", "hard", "ok")]
+    assert live.changes() == [("p", 1, "gross", "ok", "hard"), ("p", 2, "gross", "hard", "none")]
     assert live.portfolios.report("p").version == 3
+
+
+def test_a_portfolio_without_a_limit_is_in_a_state_until_one_applies(live):
+    """Nothing is kept of a limit that no longer applies; its next change is from ok."""
+    live.portfolios.set(Portfolio("p", {"A": 1.0}))
+    for states in (
+        {"limit_set:s": LimitState.NONE},
+        {"limit_set:s": LimitState.OK, "gross": LimitState.WARN},
+        {"limit_set:other": LimitState.NONE},
+        {"limit_set:other": LimitState.OK, "gross": LimitState.HARD},
+    ):
+        (attempt,) = live.take()
+        live.record(attempt, **states)
+        live.portfolios.change("p", {"A": 1.0})
+    (summary,) = live.portfolios.summaries(["p"])
+
+    assert live.changes() == [
+        ("p", 1, "limit_set:s", "ok", "none"),
+        ("p", 2, "limit_set:s", "none", "ok"),
+        ("p", 2, "gross", "ok", "warn"),
+        ("p", 3, "limit_set:other", "ok", "none"),
+        ("p", 3, "gross", "warn", "none"),
+        ("p", 4, "limit_set:other", "none", "ok"),
+        ("p", 4, "gross", "ok", "hard"),
+    ]
+    assert summary.states == {"gross": "hard"}
 
 
 def test_an_attempt_without_a_result_is_retried_and_finally_abandoned(live):

@@ -115,7 +115,7 @@ mark('risk:live:dirty', ARGV[1], now_ms())
 return {'changed', version}
 
 -- script: remove
--- Remove a portfolio. Its limits that are not ok become ok.
+-- Remove a portfolio. Its limits that are not ok become none: nothing is compared.
 -- ARGV  1 id  2 event id or ''  3 seconds that the event and the last version are kept
 --       4 entries that the stream keeps
 -- Returns the last version, or nil for an unknown portfolio.
@@ -126,7 +126,9 @@ local version, attempt = unpack(redis.call('HMGET', PORTFOLIO .. id, 'version', 
 if not version then return false end
 local states = redis.call('HGETALL', STATES .. id)
 for i = 1, #states, 2 do
-  change_state(ARGV[4], id, version, 'removed', states[i], states[i + 1], 'ok', '', '')
+  if states[i + 1] ~= 'none' then
+    change_state(ARGV[4], id, version, 'removed', states[i], states[i + 1], 'none', '', '')
+  end
 end
 local gone = 'risk:live:gone:' .. id
 redis.call('HSET', gone, 'version', version, 'attempt', attempt or 0)
@@ -265,9 +267,12 @@ local function set_state(limit, state, standing)
   n_changed = n_changed + 1
 end
 for i = 7, #ARGV, 3 do set_state(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
--- Limits that had a state and no longer apply become ok.
+-- Limits that had a state and no longer apply become none, and nothing is kept of them.
 for i = 1, #states, 2 do
-  if before[states[i]] then set_state(states[i], 'ok', '') end
+  if before[states[i]] then
+    set_state(states[i], 'none', '')
+    redis.call('HDEL', state_of, states[i])
+  end
 end
 if n_changed > 0 and redis.call('HLEN', 'risk:live:listeners') > 0
   and redis.call('SET', 'risk:live:dispatch', 1, 'NX', 'EX', 5) then

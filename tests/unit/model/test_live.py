@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from risk_tasks.model.limits import Limit
+from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.live import LimitState, standings
 from risk_tasks.model.report import Breach, Measure, NotEvaluated, ReportError, RiskReport
 
@@ -31,7 +31,8 @@ REPORT = RiskReport(
 def states_of(report: RiskReport) -> list[tuple]:
     return [
         (one.limit, one.state, one.observed, one.threshold, one.reason)
-        for one in standings(report, LIMITS)
+        for one in standings(report, LimitSet("s", LIMITS), {})
+        if one.limit != "limit_set:s"
     ]
 
 
@@ -53,7 +54,8 @@ def test_an_unbroken_limit_has_its_next_threshold():
         ("two", LimitState.OK, 4.0, 5.0, None),
         ("one", LimitState.OK, -4.0, 9.0, None),
     ]
-    assert {one.unit for one in standings(REPORT, LIMITS)} == {"ccy"}
+    own = standings(REPORT, LimitSet("s", LIMITS), {})[:-1]
+    assert {one.unit for one in own} == {"ccy"}
 
 
 def test_a_broken_limit_has_the_passed_threshold():
@@ -107,8 +109,9 @@ def test_a_short_window_has_a_state_with_its_number_and_reason(rule, severity, s
             breaches=(breach,) if severity else (),
             not_evaluated=(gap,),
         ),
-        [limit],
-    )
+        LimitSet("s", [limit]),
+        {},
+    )[:-1]
 
     assert [(one.state, one.observed, one.reason) for one in found] == [
         (state, 4.0, "short_window")
@@ -133,3 +136,28 @@ def test_a_limit_without_a_number_is_not_evaluated():
         (LimitState.NOT_EVALUATED, None, None, "not_computed"),
         (LimitState.NOT_EVALUATED, None, None, "not_finite"),
     ]
+
+
+def test_a_set_is_in_a_state_of_its_own():
+    """None if nothing was compared; not evaluated if it rejects, or without a report."""
+    scoped = LimitSet("s", [Limit("gross_exposure", hard=1.0, applies_to={"desk": "fx"})])
+    none = replace(REPORT, decision="none")
+    gap = NotEvaluated(
+        limit="limit_set:s", measure="", reason="no_limit_applied", missing_data="reject"
+    )
+    rejected = replace(REPORT, decision="reject", not_evaluated=(gap,))
+    failed = replace(
+        REPORT, status="error", decision="reject", error=ReportError(code="late", message="No.")
+    )
+
+    def state_of(report, tags):
+        last = standings(report, scoped, tags)[-1]
+        assert (last.limit, last.measure, last.observed) == ("limit_set:s", "", None)
+        return last.state.value, last.reason
+
+    assert state_of(REPORT, {"desk": "fx"}) == ("ok", None)
+    assert state_of(none, {}) == ("none", None)
+    assert state_of(rejected, {}) == ("not_evaluated", "no_limit_applied")
+    assert state_of(failed, {}) == ("not_evaluated", "late")
+    assert state_of(failed, {"desk": "fx"}) == ("ok", None)
+    assert standings(REPORT, None, {}) == []

@@ -143,7 +143,7 @@ def test_a_limit_applies_to_the_portfolios_that_it_names():
 
 
 def test_a_report_names_the_set_that_rejects_for_lack_of_a_limit():
-    """In `not_evaluated`, by the id of the set and without a measure."""
+    """In `not_evaluated`, by an id of its own and without a measure."""
     limit = Limit("gross_exposure", hard=1e9, applies_to={"desk": "EQ"})
     limits = LimitSet("house", [limit], unmatched="reject")
 
@@ -151,7 +151,9 @@ def test_a_report_names_the_set_that_rejects_for_lack_of_a_limit():
 
     assert (report.decision, report.limits_applied, report.breaches) == ("reject", 0, ())
     assert report.not_evaluated == (
-        NotEvaluated(limit="house", measure="", reason="no_limit_applied", missing_data="reject"),
+        NotEvaluated(
+            limit="limit_set:house", measure="", reason="no_limit_applied", missing_data="reject"
+        ),
     )
     counts = answer_of(pack_portfolios([LONG], make_terms(limits=limits, detail=Detail.SUMMARY)))
     assert [GRAVITY[rank] for rank in counts.decisions] == ["reject"]
