@@ -118,7 +118,7 @@ def case_of_nav(world: World, draw: Draw) -> Case:
     """`NAV`, `Nav` or `nav ` for `nav`."""
     sheets = sheets_of(world)
     sheets.rename("nav", draw(st.sampled_from(["NAV", "Nav", "nAV", "nav ", " NAV"])))
-    return Case(sheets, world)
+    return Case(sheets, world, NEVER_OTHER)
 
 
 @spoil
@@ -142,6 +142,16 @@ def amount_beside_the_position(world: World, draw: Draw) -> Case:
     name = draw(st.sampled_from(names))
     sheets.book.append((name, [value] * len(sheets.book[0][1])))
     return Case(sheets, world, NEVER_PLAIN, note=name)
+
+
+@spoil
+def side_beside_the_position(world: World, draw: Draw) -> Case:
+    """A column of buys and sells, or longs and shorts, beside quantities without a sign."""
+    sheets = sheets_of(world)
+    names = ["side", "Side", "direction", "Long/Short", "buy_sell", "position_side", "L/S"]
+    name, cell = draw(st.sampled_from(names)), draw(st.sampled_from(["SELL", "short", "S"]))
+    sheets.book.append((name, [cell] * len(sheets.book[0][1])))
+    return Case(sheets, world, NEVER_PLAIN, doors=TABLES, note=name)
 
 
 @spoil
@@ -202,7 +212,7 @@ def amounts_and_tags_in_positions(world: World, draw: Draw) -> Case:
     """One table, as a file has it, through the doors that take two."""
     sheets = sheets_of(world)
     sheets.beside = False
-    return Case(sheets, world, doors=SECOND_TABLE)
+    return Case(sheets, world, NEVER_OTHER, doors=SECOND_TABLE)
 
 
 @spoil
@@ -213,7 +223,7 @@ def amounts_and_tags_in_both_tables(world: World, draw: Draw) -> Case:
     if draw(st.booleans()):
         cells = sheets.column(sheets.book, "nav")
         cells[:] = [cell * 10 for cell in cells]
-    return Case(sheets, world, doors=SECOND_TABLE)
+    return Case(sheets, world, frozenset((REFUSED,)), doors=SECOND_TABLE)
 
 
 @spoil
@@ -293,6 +303,16 @@ def confidence_in_percent(world: World, draw: Draw) -> Case:
 
 
 @spoil
+def case_of_a_shock(world: World, draw: Draw) -> Case:
+    """The scenario names an instrument in another case: it would move as all others."""
+    sheets = sheets_of(world)
+    change = draw(st.sampled_from([str.lower, str.capitalize, lambda text: f" {text}"]))
+    shocks = sheets.scenarios["crash"]["shocks"]
+    shocks[change("AAPL")] = shocks.pop("AAPL")
+    return Case(sheets, world, NEVER_OTHER, doors=SCENARIOS)
+
+
+@spoil
 def shocks_in_percent(world: World, draw: Draw) -> Case:
     """-30 for -0.3."""
     sheets = sheets_of(world)
@@ -369,12 +389,25 @@ def hourly_rows(world: World, draw: Draw) -> Case:
 
 @spoil
 def weekly_or_monthly_rows(world: World, draw: Draw) -> Case:
-    """Rows of weeks or of months are taken for days."""
+    """Rows of two days, weeks or months are taken for days."""
     sheets = sheets_of(world)
-    days = draw(st.sampled_from([7, 14, 30, 91]))
+    days = draw(st.sampled_from([2, 3, 7, 14, 30, 91]))
     cells = sheets.column(sheets.prices, "date")
     cells[:] = [date(1990, 1, 5) + timedelta(days=days * row) for row in range(N_ROWS)]
     sheets.scenarios["week"]["replay"] = [cells[30], cells[34]]
+    return Case(sheets, world, NEVER_PLAIN)
+
+
+@spoil
+def monthly_then_daily_rows(world: World, draw: Draw) -> Case:
+    """The older rows are a month apart, the later ones a day."""
+    sheets = sheets_of(world)
+    n_months = draw(st.integers(20, 200))
+    first = world.dates[n_months]
+    cells = sheets.column(sheets.prices, "date")
+    for row in range(n_months):
+        cells[row] = first - timedelta(days=30 * (n_months - row))
+    sheets.scenarios.pop("week")
     return Case(sheets, world, NEVER_PLAIN)
 
 
@@ -414,7 +447,7 @@ def _with_weekends(world: World, fill: Callable[[list[Any], int], Any]) -> Sheet
 @spoil
 def empty_rows_of_weekends(world: World, draw: Draw) -> Case:
     """A row for each calendar day; those of weekends are empty."""
-    return Case(_with_weekends(world, lambda column, offset: None), world)
+    return Case(_with_weekends(world, lambda column, offset: None), world, NEVER_OTHER)
 
 
 @spoil
@@ -430,7 +463,7 @@ def second_calendar(world: World, draw: Draw) -> Case:
     n_days = len(sheets.prices[0][1])
     coin = path(draw(st.integers(0, 1_000)), n_days, 30_000.0)
     sheets.prices.append(("BTC-USD", coin.tolist()))
-    return Case(sheets, world)
+    return Case(sheets, world, NEVER_OTHER)
 
 
 @spoil
@@ -448,7 +481,7 @@ def second_calendar_held(world: World, draw: Draw) -> Case:
     )
     sheets = _with_weekends(right, lambda column, offset: None)
     sheets.column(sheets.prices, "BTC-USD")[:] = coin[: len(sheets.prices[0][1])].tolist()
-    return Case(sheets, right)
+    return Case(sheets, right, NEVER_OTHER)
 
 
 @spoil
@@ -464,7 +497,7 @@ def holidays_of_one_instrument(world: World, draw: Draw) -> Case:
     cells = sheets.column(sheets.prices, name)
     for row in rows:
         cells[row] = None
-    return Case(sheets, right)
+    return Case(sheets, right, NEVER_OTHER)
 
 
 @spoil

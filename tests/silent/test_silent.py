@@ -12,26 +12,18 @@ N_EXAMPLES = 3
 N_FULL_EXAMPLES = 60
 #: spoils whose behaviour is being built; this set becomes empty
 OPEN = {
-    "amount_beside_the_position",
-    "currency_beside_the_position",
+    "side_beside_the_position",
     "case_of_a_portfolio",
-    "threshold_in_percent",
     "shocks_in_percent",
     "two_rows_of_one_date",
     "hourly_rows",
     "weekly_or_monthly_rows",
+    "monthly_then_daily_rows",
     "empty_rows_of_weekends",
-    "weekends_filled_forward",
     "second_calendar",
     "second_calendar_held",
     "holidays_of_one_instrument",
-    "long_gap_of_one_instrument",
     "rows_missing_for_weeks",
-    "tiny_young_position",
-    "glitch_of_the_unit",
-    "unadjusted_split",
-    "last_price_stale",
-    "constant_prices",
     "order_of_the_labels",
     "odd_pandas_frames",
 }
