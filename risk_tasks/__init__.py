@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         read_limits,
         read_market,
         read_portfolios,
+        read_proxies,
         read_scenarios,
         read_tags,
     )
@@ -56,6 +57,7 @@ __all__ = [
     "read_limits",
     "read_market",
     "read_portfolios",
+    "read_proxies",
     "read_scenarios",
     "read_tags",
     "signature",
@@ -76,7 +78,8 @@ _NAMES_OF_MODULE = {
     "risk_tasks.model.report": ("Breach", "Measure", "RiskReport"),
     "risk_tasks.model.scenario": ("Replay", "Scenario"),
     "risk_tasks.readers": (
-        *("read_limits", "read_market", "read_portfolios", "read_scenarios", "read_tags"),
+        *("read_limits", "read_market", "read_portfolios"),
+        *("read_proxies", "read_scenarios", "read_tags"),
     ),
 }
 _MODULE_OF_NAME = {name: module for module, names in _NAMES_OF_MODULE.items() for name in names}

@@ -25,9 +25,12 @@ from risk_tasks.cli.console import (
     read_settings,
 )
 from risk_tasks.cli.published import (
+    ProxyFile,
+    ProxyTexts,
     market_summary,
     note_warnings,
     read_market_files,
+    read_proxy_options,
     warnings_document,
 )
 from risk_tasks.client import RiskClient
@@ -43,6 +46,7 @@ from risk_tasks.model.measures import (
     parse_confidence,
 )
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.model.proxies import Proxy
 from risk_tasks.model.quality import DataFinding
 from risk_tasks.model.report import Decision, RiskReport
 from risk_tasks.model.screening import screened
@@ -141,6 +145,8 @@ def check(
     scenarios: Annotated[Path | None, typer.Option(help="Stress scenarios, TOML.")] = None,
     tags: Annotated[Path | None, typer.Option(help="Tags of instruments, TOML.")] = None,
     tag: TagColumns = None,
+    proxy: ProxyTexts = None,
+    proxies: ProxyFile = None,
     measure: Annotated[
         list[str] | None,
         typer.Option("--measure", "-m", help="A measure; repeatable; default: the standard set."),
@@ -208,12 +214,14 @@ def check(
         "explain": explain,
     }
     files = (prices, scenarios, tags)
-    url = broker_url if any(files) else _running(broker_url)
+    given: dict[str, object] = dict(zip(("--prices", "--scenarios", "--tags"), files, strict=True))
+    given |= {"--proxy": proxy, "--proxies": proxies}
+    url = broker_url if any(given.values()) else _running(broker_url)
     if url is not None:
-        _refuse_market({"--prices": prices, "--scenarios": scenarios, "--tags": tags})
+        _refuse_market(given)
         checked = _check_running(url, portfolios, options)
     else:
-        checked = _check_embedded(portfolios, files, options)
+        checked = _check_embedded(portfolios, files, read_proxy_options(proxy, proxies), options)
     checked = replace(checked, limit_warnings=warnings_document(limit_set))
     _write(checked, Format.JSON if as_json else output_format, output, observations)
     if checked.findings:
@@ -236,8 +244,8 @@ def _running(broker_url: str | None) -> str | None:
     return settings.broker_url.get_secret_value() if is_given else None
 
 
-def _refuse_market(files: Mapping[str, Path | None]) -> None:
-    given = [option for option, file in files.items() if file]
+def _refuse_market(options: Mapping[str, object]) -> None:
+    given = [option for option, value in options.items() if value]
     if given:
         raise InvalidSettingsError(
             f"{given[0]} cannot be combined with a running system, which has its own market.",
@@ -262,6 +270,7 @@ def _check_running(url: str, portfolios: list[Portfolio], options: Any) -> Check
 def _check_embedded(
     portfolios: list[Portfolio],
     files: tuple[Path | None, Path | None, Path | None],
+    proxies: Mapping[str, Proxy],
     options: Any,
 ) -> CheckedBook:
     """Check on the market in `files`: prices, scenarios, tags."""
@@ -276,7 +285,7 @@ def _check_embedded(
 
     prices, scenarios, tags = files
     scenarios = scenarios or (sample.SCENARIOS if prices is None else None)
-    market = screened(read_market_files(prices, scenarios, tags))
+    market = screened(read_market_files(prices, scenarios, tags, proxies))
     with (
         progress("Starting a server and a worker ...") as update,
         embedded(timeout_s=_EMBEDDED_TIMEOUT_S) as risk,

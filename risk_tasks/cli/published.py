@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,13 +15,20 @@ from risk_tasks import sample
 from risk_tasks.cli.console import AsJson, BrokerUrl, Commands, emit, notes, progress, url_of
 from risk_tasks.client import RiskClient
 from risk_tasks.connection import connect
-from risk_tasks.errors import NoMarketError, UnknownLimitSetError
+from risk_tasks.errors import InvalidSettingsError, NoMarketError, UnknownLimitSetError
 from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.market import MarketSnapshot
+from risk_tasks.model.proxies import Proxy
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES
 from risk_tasks.model.screening import screened
-from risk_tasks.readers import read_limits, read_market, read_scenarios, read_tags
+from risk_tasks.readers import (
+    read_limits,
+    read_market,
+    read_proxies,
+    read_scenarios,
+    read_tags,
+)
 from risk_tasks.render.definitions import findings_table, limits_table, measures_table
 from risk_tasks.render.tables import rows_table
 from risk_tasks.store.published import LimitStore, MarketStore
@@ -36,10 +44,40 @@ app.add_typer(limits, name="limits")
 Name = Annotated[str, typer.Option(help="The name to publish under.")]
 
 
+ProxyTexts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--proxy",
+        help="Returns before the first price, as ARM=SPY or ARM=sector:technology; repeatable.",
+    ),
+]
+ProxyFile = Annotated[
+    Path | None, typer.Option("--proxies", help='The same as TOML, ARM = "SPY" in each line.')
+]
+
+
+def read_proxy_options(texts: list[str] | None, file: Path | None) -> dict[str, Proxy]:
+    """Return the proxies of both options; raises `InvalidSettingsError` for an invalid text."""
+    proxies: dict[str, Proxy] = {**(read_proxies(file) if file else {})}
+    for text in texts or ():
+        instrument, mark, proxy = text.partition("=")
+        if not (instrument and mark and proxy) or "=" in proxy or instrument in proxies:
+            raise InvalidSettingsError(
+                f"Not a proxy: {text!r}; expected ARM=SPY or ARM=sector:technology, and each "
+                "instrument once.",
+                field="--proxy",
+                remedy="Write names that contain = or : in a TOML file, and give --proxies FILE.",
+            )
+        tag, colon, value = proxy.partition(":")
+        proxies[instrument] = {tag: value} if colon else proxy
+    return proxies
+
+
 def read_market_files(
     prices: Path | None,
     scenarios: Path | None = None,
     tags: Path | None = None,
+    proxies: Mapping[str, Proxy] | None = None,
     *,
     window_days: int | None = None,
 ) -> MarketSnapshot:
@@ -52,6 +90,7 @@ def read_market_files(
             window_days=window_days,
             scenarios=read_scenarios(scenarios) if scenarios else {},
             tags=read_tags(tags) if tags else {},
+            proxies=proxies or {},
         )
 
 
@@ -86,6 +125,8 @@ def publish_market(
     tags: Annotated[
         Path | None, typer.Option(help="Tags of instruments, TOML, for scenarios by tag.")
     ] = None,
+    proxy: ProxyTexts = None,
+    proxies: ProxyFile = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse prices that look wrong.")
     ] = False,
@@ -93,7 +134,9 @@ def publish_market(
     as_json: AsJson = False,
 ) -> None:
     """Publish prices as the market of all later checks, and print what looks wrong in them."""
-    snapshot = screened(read_market_files(prices, scenarios, tags, window_days=window_days))
+    given = read_proxy_options(proxy, proxies)
+    market = read_market_files(prices, scenarios, tags, given, window_days=window_days)
+    snapshot = screened(market)
     with RiskClient(url_of(broker_url)) as risk, progress("Publishing ..."):
         risk.publish_market(snapshot, name, strict=strict)
     line = (

@@ -75,7 +75,8 @@ LIMITS_EXAMPLE: dict[str, Any] = {
 class MarketRequest(Struct, forbid_unknown_fields=True):
     """Prices by instrument, oldest first, one for each date.
 
-    `window_days` keeps the last N returns. Scenarios and tags have the format of their files.
+    `window_days` keeps the last N returns. Scenarios, tags and proxies have the
+    format of their files.
     """
 
     dates: Annotated[list[str], Meta(min_length=1)]
@@ -83,6 +84,7 @@ class MarketRequest(Struct, forbid_unknown_fields=True):
     window_days: Annotated[int, Meta(ge=1)] | None = None
     scenarios: dict[str, Annotated[dict[str, Any], _STRESS]] = {}
     tags: dict[str, dict[str, str]] = {}
+    proxies: dict[str, str | dict[str, str]] = {}
 
 
 class PublishedMarket(Struct):
@@ -198,6 +200,7 @@ def _market_of_document(body: bytes, window: str | None) -> MarketSnapshot:
         window_days=market.window_days,
         scenarios=read_scenarios(market.scenarios),
         tags=market.tags,
+        proxies=market.proxies,
     )
 
 

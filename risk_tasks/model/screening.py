@@ -168,11 +168,12 @@ def _has_jumped(old: FloatArray1D, new: FloatArray1D) -> BoolArray:
 
 
 def require_no_doubt(market: MarketSnapshot) -> None:
-    """Raise `DoubtfulMarketError` if `market` has a finding other than a short history.
+    """Raise `DoubtfulMarketError` if `market` has a finding other than a short history or a proxy.
 
     A share that is new on the exchange has right prices: the limits say what a short window means.
     """
-    doubts = [one for one in market.findings if one.kind != FindingKind.SHORT_HISTORY]
+    no_doubt = (FindingKind.SHORT_HISTORY, FindingKind.PROXIED)
+    doubts = [one for one in market.findings if one.kind not in no_doubt]
     if not doubts:
         return
     named = "; ".join(f"{one}: {one.detail}" for one in doubts[:_NAMED_DOUBTS])

@@ -10,12 +10,14 @@ import numpy as np
 
 from risk_tasks.errors import InvalidMarketError
 from risk_tasks.model.market import FloatArray1D, FloatArray2D, MarketSnapshot
+from risk_tasks.model.proxies import Proxy, with_proxies
 from risk_tasks.model.scenario import Stress, Tags
 from risk_tasks.model.values import require_whole
 from risk_tasks.readers.tables import Source, Table, read_dates, read_table
 
 _NO_SCENARIOS: Mapping[str, Stress] = MappingProxyType({})
 _NO_TAGS: Tags = MappingProxyType({})
+_NO_PROXIES: Mapping[str, Proxy] = MappingProxyType({})
 
 
 def read_market(
@@ -24,6 +26,7 @@ def read_market(
     window_days: int | None = None,
     scenarios: Mapping[str, Stress] = _NO_SCENARIOS,
     tags: Tags = _NO_TAGS,
+    proxies: Mapping[str, Proxy] = _NO_PROXIES,
 ) -> MarketSnapshot:
     """Return the market of a table of prices, with one row per day and one column per instrument.
 
@@ -37,8 +40,11 @@ def read_market(
     that of the next row NaN. A return has the date of its row, in UTC; if two rows have the same
     day, the market has no dates.
 
+    `proxies` gives instruments returns before their first price: {"MSFT": "SPY"} those of SPY,
+    {"MSFT": {"sector": "technology"}} the mean of the other instruments with this tag.
+
     Raises `InputFileError` with file, line and column; `InvalidMarketError` for an invalid frame,
-    `window_days`, scenario or tag.
+    `window_days`, scenario, tag or proxy.
     """
     if window_days is not None:
         require_whole(window_days, "window_days", InvalidMarketError, least=1)
@@ -55,7 +61,7 @@ def read_market(
     returns = _simple_returns(table, instruments, prices)
     if window_days is not None:
         returns = returns[-window_days:]
-    return MarketSnapshot(
+    market = MarketSnapshot(
         moments[-1],
         instruments,
         prices[-1],
@@ -64,6 +70,7 @@ def read_market(
         dates=_days(moments, len(returns)),
         tags=tags,
     )
+    return with_proxies(market, proxies)
 
 
 def _days(moments: list[datetime], n_observations: int) -> list[date] | None:

@@ -244,6 +244,23 @@ def read_tags(path: str | os.PathLike[str]) -> dict[str, dict[str, str]]:
     return {instrument: _tags(file, instrument, table) for instrument, table in document.items()}
 
 
+def read_proxies(path: str | os.PathLike[str]) -> dict[str, str | dict[str, str]]:
+    """Return the proxies of a TOML file: `ARM = "SPY"`, or `ARM = { sector = "technology" }`.
+
+    Raises `InputFileError` with file and instrument.
+    """
+    file = Path(path)
+    document = read_document(file)
+    if not document:
+        raise InputFileError(
+            "The file has no proxy.", field=file.name, remedy='Write each as ARM = "SPY".'
+        )
+    return {
+        instrument: proxy if isinstance(proxy, str) and proxy else _tags(file, instrument, proxy)
+        for instrument, proxy in document.items()
+    }
+
+
 def _tags(file: Path, instrument: str, table: object) -> dict[str, str]:
     place = f"{file.name}, instrument {instrument}"
     tags: dict[str, str] = {}
