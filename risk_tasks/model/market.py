@@ -16,6 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from risk_tasks.errors import InvalidMarketError
+from risk_tasks.model.labels import (
+    aligned_columns,
+    aligned_rows,
+    aligned_square,
+    dates_of,
+)
 from risk_tasks.model.quality import DataFinding
 from risk_tasks.model.scenario import Replay, Scenario, Stress, Tags, is_date
 from risk_tasks.model.values import folded, require_mapping, require_name
@@ -86,6 +92,10 @@ class MarketSnapshot:
     skip that observation. `as_of` needs a time zone and is converted to UTC. `covariance` (n, n) is
     of one-day returns; if it is given, the Monte Carlo measures use it instead of the sample's.
 
+    `prices`, `returns` and `covariance` are arrays in the order of `instruments`, or frames, series
+    or mappings with labels, which are aligned by their labels. An index of dates of `returns`
+    stands for `dates`.
+
     `dates` has the date of each observation, ascending: the date of the later price of the return.
     If it is None, no scenario may be a `Replay`. `tags` has tags by instrument, as
     {"AAPL": {"sector": "technology"}}, for scenarios with shocks by tag. `findings` has what looks
@@ -114,8 +124,10 @@ class MarketSnapshot:
                 remedy="Add the time zone, such as tzinfo=UTC.",
             )
         instruments = _instruments(self.instruments)
-        prices, returns = _prices(self.prices, instruments), _returns(self.returns, instruments)
-        dates, tags = _dates(self.dates, len(returns)), _tags(self.tags, instruments)
+        prices = _prices(aligned_rows(self.prices, instruments, "prices"), instruments)
+        returns = _returns(aligned_columns(self.returns, instruments, "returns"), instruments)
+        dates = _dates(dates_of(self.returns, self.dates), len(returns))
+        tags = _tags(self.tags, instruments)
         for name, scenario in self.scenarios.items():
             _check_scenario(name, scenario, instruments, dates, tags)
         object.__setattr__(self, "covariance", _covariance(self.covariance, instruments))
@@ -243,7 +255,7 @@ def _returns(given: npt.ArrayLike, instruments: Sequence[str]) -> FloatArray2D:
 def _covariance(given: npt.ArrayLike | None, instruments: Sequence[str]) -> FloatArray2D | None:
     if given is None:
         return None
-    covariance = _array(given, "covariance")
+    covariance = _array(aligned_square(given, instruments, "covariance"), "covariance")
     check_covariance(covariance, instruments)
     return covariance
 

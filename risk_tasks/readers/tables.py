@@ -247,7 +247,8 @@ def read_table(source: Source, *, frame_error: type[RiskTasksError]) -> Table:
         )
     try:
         columns = _validated(pa.table(source))
-    except _ARROW_ERRORS as error:
+    # pandas raises errors of its own for columns that it cannot export.
+    except (*_ARROW_ERRORS, ValueError, TypeError) as error:
         raise frame_error(
             f"The frame is not a table: {_reason(error)}.",
             remedy="Give a frame that exports a valid Arrow table.",

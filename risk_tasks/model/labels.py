@@ -1,0 +1,150 @@
+"""Labelled inputs: a frame or a series is aligned to the instruments by its labels, or refused.
+
+Frames are recognised by their attributes, as those of pandas, polars and pyarrow: none of these
+libraries is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from risk_tasks.errors import InvalidMarketError
+
+
+def aligned_columns(given: Any, instruments: Sequence[str], field: str) -> Any:
+    """Return the columns of `given` in the order of `instruments`, or `given` without labels."""
+    if isinstance(given, Mapping):
+        return _columns([given[name] for name in _ordered(given, instruments, field)])
+    labels = _columns_of(given)
+    if labels is None:
+        return given
+    order = _positions(labels, instruments, field)
+    if hasattr(given, "iloc"):
+        return given.iloc[:, order].to_numpy(dtype=float, na_value=float("nan"))
+    ordered = given.select([labels[index] for index in order])
+    return _columns([ordered[name] for name in instruments])
+
+
+def aligned_rows(given: Any, instruments: Sequence[str], field: str) -> Any:
+    """Return the values of `given`, a series or a mapping, in the order of `instruments`.
+
+    Anything without labels is returned as it is.
+    """
+    if isinstance(given, Mapping):
+        return [given[name] for name in _ordered(given, instruments, field)]
+    index = getattr(given, "index", None)
+    labels = None if index is None or callable(index) else _labels(index)
+    if labels is None:
+        return given
+    return given.iloc[_positions(labels, instruments, field)]
+
+
+def aligned_square(given: Any, instruments: Sequence[str], field: str) -> Any:
+    """Return the rows and columns of `given` in the order of `instruments`.
+
+    A frame needs labels of both; anything without labels is returned as it is.
+    """
+    columns = list(given) if isinstance(given, Mapping) else _columns_of(given)
+    if columns is None:
+        return given
+    rows = _labels(given.index) if hasattr(given, "iloc") else None
+    if rows is None:
+        raise InvalidMarketError(
+            f"The columns of {field} have labels, but its rows have none.",
+            field=field,
+            remedy="Set the instruments as the index of a pandas frame, or give an array.",
+        )
+    order = _positions(rows, instruments, field)
+    return given.iloc[order, _positions(columns, instruments, field)]
+
+
+def dates_of(given: Any, dates: Any) -> Any:
+    """Return the dates of the rows of `given`, or `dates` if its rows have no labels.
+
+    A label is a date, a time, which is taken as the date in its own zone, or ISO text. Raises if
+    both are given and differ.
+    """
+    index = getattr(given, "index", None)
+    labels = None if index is None or callable(index) else _labels(index)
+    if labels is None:
+        return dates
+    found = [_date(label, row) for row, label in enumerate(labels)]
+    if dates is not None and list(dates) != found:
+        raise InvalidMarketError(
+            "The index of returns and dates differ.",
+            field="dates",
+            remedy="Leave dates out: the index has them.",
+        )
+    return found
+
+
+def _columns(columns: Sequence[Any]) -> list[list[Any]]:
+    """Return the rows of `columns`."""
+    lists = [column.to_pylist() if hasattr(column, "to_pylist") else column for column in columns]
+    return [[_number(cell) for cell in row] for row in zip(*lists, strict=True)]
+
+
+def _number(cell: Any) -> Any:
+    return float("nan") if cell is None else cell
+
+
+def _ordered(given: Mapping[Any, Any], instruments: Sequence[str], field: str) -> Sequence[Any]:
+    labels = list(given)
+    return [labels[index] for index in _positions(labels, instruments, field)]
+
+
+def _columns_of(given: Any) -> list[Any] | None:
+    columns = getattr(given, "column_names", None)  # pyarrow
+    if columns is None:
+        columns = getattr(given, "columns", None)
+    return None if columns is None or callable(columns) else _labels(columns)
+
+
+def _labels(index: Iterable[Any]) -> list[Any] | None:
+    """Return the labels of an index, None for one that only counts from 0."""
+    labels = list(index)
+    if len(getattr(index, "names", ())) > 1:
+        raise InvalidMarketError(
+            "The labels have several levels: expected one.",
+            field="instruments",
+            remedy="Select one level, such as frame['Close'].",
+        )
+    return None if labels == list(range(len(labels))) else labels
+
+
+def _positions(labels: Sequence[Any], instruments: Sequence[str], field: str) -> list[int]:
+    """Return the index among `labels` of each instrument; raises unless both are the same set."""
+    position = {str(label): index for index, label in enumerate(labels)}
+    if len(position) < len(labels):
+        twice = next(label for label in labels if list(map(str, labels)).count(str(label)) > 1)
+        raise InvalidMarketError(
+            f"The label {twice} appears twice.", field=field, remedy="Keep one of the two."
+        )
+    missing = [name for name in instruments if name not in position]
+    unknown = [label for label in position if label not in set(instruments)]
+    if missing or unknown:
+        found = f"no {missing[0]}" if missing else f"{unknown[0]}, which is not an instrument"
+        raise InvalidMarketError(
+            f"The labels of {field} and the instruments differ: they have {found}.",
+            field=field,
+            remedy="Give exactly the instruments as labels, in any order, or an array without "
+            "labels in the order of the instruments.",
+        )
+    return [position[name] for name in instruments]
+
+
+def _date(label: Any, row: int) -> date:
+    try:
+        if isinstance(label, datetime):
+            return label.date()
+        if isinstance(label, date):
+            return label
+        return datetime.fromisoformat(label).date()
+    except (TypeError, ValueError):
+        raise InvalidMarketError(
+            f"The label {label!r} of row {row} is not a date.",
+            field="returns",
+            remedy="Give dates as the index of returns, or reset the index.",
+        ) from None
