@@ -24,8 +24,6 @@ OPEN = {
     "second_calendar_held",
     "holidays_of_one_instrument",
     "rows_missing_for_weeks",
-    "order_of_the_labels",
-    "odd_pandas_frames",
 }
 
 
