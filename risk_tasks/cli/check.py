@@ -19,7 +19,6 @@ from risk_tasks.cli.console import (
     Update,
     emit,
     json_text,
-    notes,
     printed,
     progress,
     read_settings,
@@ -28,6 +27,7 @@ from risk_tasks.cli.published import (
     ProxyFile,
     ProxyTexts,
     market_summary,
+    note_findings,
     note_warnings,
     read_market_files,
     read_proxy_options,
@@ -49,12 +49,11 @@ from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.proxies import Proxy
 from risk_tasks.model.quality import DataFinding
 from risk_tasks.model.report import Decision, RiskReport
-from risk_tasks.model.screening import screened
+from risk_tasks.model.screening import screen, screened
 from risk_tasks.readers import (
     read_limits,
     read_portfolios,
 )
-from risk_tasks.render.definitions import findings_table
 from risk_tasks.render.reports import (
     backtest_tables,
     explanations,
@@ -224,8 +223,7 @@ def check(
         checked = _check_embedded(portfolios, files, read_proxy_options(proxy, proxies), options)
     checked = replace(checked, limit_warnings=warnings_document(limit_set))
     _write(checked, Format.JSON if as_json else output_format, output, observations)
-    if checked.findings:
-        notes.print(findings_table(checked.findings))
+    note_findings(checked.findings)
     if exit_code:
         raise typer.Exit(_exit_code(checked.reports))
 
@@ -367,6 +365,7 @@ def backtest(
         "reports": [report_document(report) for report in reports],
     }
     emit(document, lambda: backtest_tables(reports, window, market.as_of), as_json=as_json)
+    note_findings(screen(market))
     if exit_code and not all(
         report.error is None and all(one.zone is not Zone.RED for one in report.backtests)
         for report in reports

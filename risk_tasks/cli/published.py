@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +20,7 @@ from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.proxies import Proxy
+from risk_tasks.model.quality import DataFinding
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES
 from risk_tasks.model.screening import screened
 from risk_tasks.readers import (
@@ -92,6 +93,12 @@ def read_market_files(
             tags=read_tags(tags) if tags else {},
             proxies=proxies or {},
         )
+
+
+def note_findings(findings: Sequence[DataFinding]) -> None:
+    """Print what looks wrong in prices on standard error, below the output of a command."""
+    if findings:
+        notes.print(findings_table(findings))
 
 
 def market_summary(snapshot: MarketSnapshot) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cached_property
 from threading import Lock
@@ -236,6 +236,8 @@ class MarketArrays:
     dates: DateArray | None
     #: what looks wrong in the data, by the index of the instrument
     findings: Mapping[int, tuple[DataFinding, ...]]
+    #: `findings` without their details, for tables
+    bare_findings: Mapping[int, tuple[DataFinding, ...]]
     #: (n,), whether an instrument has a finding; None if none has
     is_doubtful: BoolArray | None
 
@@ -273,6 +275,10 @@ class MarketArrays:
             covariance=covariance,
             dates=dates,
             findings=findings,
+            bare_findings={
+                index: tuple(replace(one, detail="") for one in of_it)
+                for index, of_it in findings.items()
+            },
             is_doubtful=is_doubtful,
         )
 

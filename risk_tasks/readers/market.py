@@ -55,6 +55,7 @@ def read_market(
         raise table.refuse(
             "The table has no price column.", remedy="Give one column per instrument."
         )
+    _refuse_fields(table, instruments)
     moments = read_dates(table, "date")
     prices = np.column_stack([_prices(table, name) for name in instruments])
     _check_last(table, instruments, prices[-1])
@@ -71,6 +72,22 @@ def read_market(
         tags=tags,
     )
     return with_proxies(market, proxies)
+
+
+#: columns of the history of one instrument; no exchange has an instrument with one of the first
+_OWN_FIELDS = {"close", "adj close", "adj_close", "adjclose", "volume"}
+_FIELDS = _OWN_FIELDS | {"open", "high", "low"}
+
+
+def _refuse_fields(table: Table, instruments: list[str]) -> None:
+    """Refuse the history of one instrument, whose columns would be read as several instruments."""
+    fields = [name for name in instruments if name.strip().lower() in _FIELDS]
+    if len(fields) > 1 and any(name.strip().lower() in _OWN_FIELDS for name in fields):
+        raise table.refuse(
+            f"{', '.join(fields)} look like prices and volumes of one instrument.",
+            column=fields[0],
+            remedy="Give one column of prices per instrument, named after the instrument.",
+        )
 
 
 def _days(moments: list[datetime], n_observations: int) -> list[date] | None:

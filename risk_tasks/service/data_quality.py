@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -42,19 +41,13 @@ def _of_instruments(
     starts = np.flatnonzero(np.diff(rows, prepend=-1))
     ends = np.append(starts[1:], len(rows))
     instruments = block.instrument[places]
+    named = market.findings if detail.has_reports else market.bare_findings
     shared: dict[bytes, tuple[DataFinding, ...]] = {}
     found = {}
     for row, start, end in zip(rows[starts].tolist(), starts.tolist(), ends.tolist(), strict=True):
         held = instruments[start:end]
         key = held.tobytes()
         if key not in shared:
-            shared[key] = _of(held.tolist(), market, detail)
+            shared[key] = bounded(one for index in sorted(held.tolist()) for one in named[index])
         found[row] = shared[key]
     return found
-
-
-def _of(held: list[int], market: MarketArrays, detail: Detail) -> tuple[DataFinding, ...]:
-    findings = bounded(one for index in sorted(held) for one in market.findings[index])
-    if detail.has_reports:
-        return findings
-    return tuple(replace(one, detail="") for one in findings)

@@ -132,3 +132,13 @@ def test_check_shows_what_looks_wrong_after_the_report(glitch, tmp_path):
     (report,) = json.loads(done.stdout)["reports"]
     assert [one["kind"] for one in report["data_quality"]] == ["jump"]
     assert "looks like a change of unit" in " ".join(done.stderr.split())
+
+
+def test_backtest_shows_what_looks_wrong_after_the_report(glitch, tmp_path):
+    book = tmp_path / "book.csv"
+    book.write_text("portfolio_id,instrument,quantity\nheld,I1,5\n")
+
+    done = command("backtest", book, "--prices", glitch, "--json")
+
+    assert json.loads(done.stdout)["window"] == 250
+    assert "looks like a change of unit" in " ".join(done.stderr.split())

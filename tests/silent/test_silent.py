@@ -22,7 +22,6 @@ OPEN = {
     "empty_rows_of_weekends",
     "second_calendar",
     "second_calendar_held",
-    "holidays_of_one_instrument",
     "rows_missing_for_weeks",
 }
 

@@ -332,3 +332,24 @@ def test_parquet_with_text_that_is_not_utf8_is_refused(tmp_path, text):
 
     with pytest.raises(InputFileError, match="not Parquet"):
         read_market(path)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    ["Open,High,Low,Close,Adj Close,Volume", "close,volume", "AAPL,Close,Volume", "Low,adj_close"],
+)
+def test_prices_and_volumes_of_one_instrument_are_refused(write, fields):
+    """They would be read as instruments, one of them with the moves of a volume."""
+    cells = ",".join("1" for _ in fields.split(","))
+
+    with pytest.raises(InputFileError, match="of one instrument"):
+        read_market(write("prices.csv", f"date,{fields}\n2022-01-03,{cells}\n2022-01-04,{cells}\n"))
+
+
+@pytest.mark.parametrize("names", ["OPEN,LOW", "Close", "HIGH,OPEN"])
+def test_instruments_with_the_name_of_a_field_are_read(write, names):
+    cells = ",".join("1" for _ in names.split(","))
+
+    market = read_market(write("p.csv", f"date,{names}\n2022-01-03,{cells}\n2022-01-04,{cells}\n"))
+
+    assert list(market.instruments) == names.split(",")
