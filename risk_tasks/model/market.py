@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from risk_tasks.errors import InvalidMarketError
+from risk_tasks.model.calendar import Align, first_price_rows, is_aligned
 from risk_tasks.model.labels import (
     aligned_columns,
     aligned_rows,
@@ -24,7 +25,13 @@ from risk_tasks.model.labels import (
 )
 from risk_tasks.model.quality import DataFinding
 from risk_tasks.model.scenario import Replay, Scenario, Stress, Tags, is_date
-from risk_tasks.model.values import folded, require_mapping, require_name
+from risk_tasks.model.values import (
+    folded,
+    require_choice,
+    require_mapping,
+    require_name,
+    require_whole,
+)
 
 FloatArray2D = npt.NDArray[np.float64]
 
@@ -96,6 +103,13 @@ class MarketSnapshot:
     or mappings with labels, which are aligned by their labels. An index of dates of `returns`
     stands for `dates`.
 
+    With `align="common"`, NaN after the first price means that the instrument did not trade, and
+    the next return spans the days since its last price. A portfolio is then computed on the dates
+    on which all that it holds trade, on the last `window_days` of them if given; returns over more
+    than `max_gap_days` calendar days are dropped. `first_dates` (n,) has the date of the first
+    price of each instrument, by default that of the row before its first return. A row is
+    `row_days` trading days: 5 for weekly prices, 21 for monthly ones.
+
     `dates` has the date of each observation, ascending: the date of the later price of the return.
     If it is None, no scenario may be a `Replay`. `tags` has tags by instrument, as
     {"AAPL": {"sector": "technology"}}, for scenarios with shocks by tag. `findings` has what looks
@@ -115,6 +129,11 @@ class MarketSnapshot:
     tags: Tags = field(default_factory=dict, kw_only=True)
     findings: tuple[DataFinding, ...] = field(default=(), kw_only=True)
     earlier_prices: Mapping[str, EarlierPrice] = field(default_factory=dict, kw_only=True)
+    align: Align | str = field(default=Align.DROP, kw_only=True)
+    window_days: int | None = field(default=None, kw_only=True)
+    max_gap_days: int | None = field(default=None, kw_only=True)
+    first_dates: Sequence[date] | None = field(default=None, kw_only=True)
+    row_days: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
         if not isinstance(self.as_of, datetime) or self.as_of.tzinfo is None:
@@ -139,6 +158,46 @@ class MarketSnapshot:
         object.__setattr__(self, "dates", dates)
         object.__setattr__(self, "tags", tags)
         object.__setattr__(self, "earlier_prices", MappingProxyType(dict(self.earlier_prices)))
+        self._check_calendar()
+
+    def _check_calendar(self) -> None:
+        align = require_choice(self.align, Align, "align", InvalidMarketError)
+        object.__setattr__(self, "align", align)
+        for name in ("window_days", "max_gap_days"):
+            days = getattr(self, name)
+            if days is None:
+                continue
+            require_whole(days, name, InvalidMarketError, least=1)
+            if self.align is not Align.COMMON:
+                raise InvalidMarketError(
+                    f"{name} is {days}, but align is 'drop'.",
+                    field=name,
+                    remedy='Give align="common", or give only the returns that are used.',
+                )
+        require_whole(self.row_days, "row_days", InvalidMarketError, least=1)
+        if self.first_dates is not None:
+            first = tuple(self.first_dates)
+            if len(first) != len(self.instruments) or not all(map(is_date, first)):
+                raise InvalidMarketError(
+                    f"first_dates is {first!r}: expected one date for each instrument.",
+                    field="first_dates",
+                    remedy="Give the date of the first price of each instrument, or leave it out.",
+                )
+            object.__setattr__(self, "first_dates", first)
+
+    @cached_property
+    def first_price_rows(self) -> npt.NDArray[np.int64]:
+        """(n,): the row of `returns` with the first price; -1 if the price is before all rows."""
+        return first_price_rows(self.returns, self.dates, self.first_dates)
+
+    @cached_property
+    def has_calendars(self) -> bool:
+        """Whether portfolios may be computed on different rows, for what they hold."""
+        if self.align is not Align.COMMON:
+            return False
+        return self.window_days is not None or not is_aligned(
+            self.returns, self.first_price_rows, self.dates, self.max_gap_days
+        )
 
     @property
     def n_observations(self) -> int:
@@ -151,7 +210,7 @@ class MarketSnapshot:
 
     @cached_property
     def panel_id(self) -> str:
-        """SHA-256 of instruments, returns, covariance and dates; new prices do not change it."""
+        """SHA-256 of returns, covariance and calendars; new prices do not change it."""
         digest = hashlib.sha256(json.dumps(self.instruments).encode())
         digest.update(str(self.returns.shape).encode())
         digest.update(self.returns.tobytes())
@@ -160,6 +219,15 @@ class MarketSnapshot:
             digest.update(self.covariance.tobytes())
         if self.dates is not None:
             digest.update(json.dumps([day.isoformat() for day in self.dates]).encode())
+        # What changes no number is not part of the id, so that plain markets keep theirs.
+        terms: list[object] = []
+        if self.has_calendars:
+            first = [day.isoformat() for day in self.first_dates or ()]
+            terms += ["calendars", self.window_days, self.max_gap_days, first]
+        if self.row_days != 1:
+            terms += ["row_days", self.row_days]
+        if terms:
+            digest.update(json.dumps(terms).encode())
         return digest.hexdigest()
 
     @cached_property

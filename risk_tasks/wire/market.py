@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from risk_tasks.errors import DecodeError
+from risk_tasks.model.calendar import Align
 from risk_tasks.model.market import EarlierPrice, FloatArray2D, MarketSnapshot
 from risk_tasks.model.quality import DataFinding
 from risk_tasks.wire.documents import read_scenarios, scenarios_document
@@ -21,7 +22,7 @@ MARKS_KIND = "risk.marks"
 
 
 def encode_panel(snapshot: MarketSnapshot) -> bytes:
-    """Return instruments, returns, covariance and dates; a row per instrument."""
+    """Return instruments, returns, covariance, dates and calendars; a row per instrument."""
     columns = {"instrument": list(snapshot.instruments), "returns": _rows(snapshot.returns.T)}
     if snapshot.covariance is not None:
         columns["covariance"] = _rows(snapshot.covariance)
@@ -29,7 +30,30 @@ def encode_panel(snapshot: MarketSnapshot) -> bytes:
     metadata = {"n_observations": str(snapshot.n_observations)}
     if snapshot.dates is not None:
         metadata["dates"] = json.dumps([day.isoformat() for day in snapshot.dates])
+    if snapshot.align != Align.DROP or snapshot.row_days != 1:
+        metadata["calendar"] = msgspec.json.encode(_Calendar.of(snapshot)).decode()
     return encode_batch(batch, PANEL_KIND, metadata)
+
+
+class _Calendar(msgspec.Struct, omit_defaults=True):
+    """How the rows of a panel are to be read."""
+
+    align: Align = Align.DROP
+    window_days: int | None = None
+    max_gap_days: int | None = None
+    first_dates: list[date] | None = None
+    row_days: int = 1
+
+    @classmethod
+    def of(cls, snapshot: MarketSnapshot) -> _Calendar:
+        first = None if snapshot.first_dates is None else list(snapshot.first_dates)
+        return cls(
+            Align(snapshot.align),
+            snapshot.window_days,
+            snapshot.max_gap_days,
+            first,
+            snapshot.row_days,
+        )
 
 
 def encode_marks(snapshot: MarketSnapshot) -> bytes:
@@ -70,6 +94,9 @@ def decode_market(marks: bytes | str, panel: bytes | str, market_id: str) -> Mar
             findings=_read_findings(metadata),
             earlier_prices=msgspec.json.decode(
                 metadata.get("earlier_prices", "{}"), type=dict[str, EarlierPrice]
+            ),
+            **msgspec.structs.asdict(
+                msgspec.json.decode(panel_metadata.get("calendar", "{}"), type=_Calendar)
             ),
         )
     if snapshot.id != market_id:

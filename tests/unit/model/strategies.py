@@ -150,6 +150,12 @@ def markets(draw, min_instruments=0):
     # One tag of all instruments, so that no two tags differ in their shocks.
     carried = st.dictionaries(st.just("sector"), names, min_size=1)
     of_instruments = st.sampled_from(instruments) if instruments else st.nothing()
+    common = {
+        "align": "common",
+        "window_days": draw(st.none() | st.integers(1, 9)),
+        "max_gap_days": draw(st.none() | st.integers(1, 30)),
+        "first_dates": draw(st.none() | st.lists(days, min_size=n, max_size=n)),
+    }
     return MarketSnapshot(
         draw(moments),
         instruments,
@@ -167,4 +173,6 @@ def markets(draw, min_instruments=0):
         earlier_prices=draw(
             st.dictionaries(of_instruments, st.builds(EarlierPrice, positive, moments))
         ),
+        row_days=draw(st.sampled_from([1, 5])),
+        **draw(st.sampled_from([{}, common])),
     )

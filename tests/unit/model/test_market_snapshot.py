@@ -30,8 +30,7 @@ BASE = {
 def snapshot(**change):
     """Return the base market with these changes."""
     fields = {**BASE, **change}
-    others = ("scenarios", "covariance", "dates", "tags")
-    named = {key: fields.pop(key) for key in others if key in fields}
+    named = {key: fields.pop(key) for key in list(fields)[4:]}
     return MarketSnapshot(*fields.values(), **named)
 
 
@@ -91,6 +90,12 @@ BAD_MARKETS = {
     "tag's value empty": ({"tags": {"AAPL": {"sector": ""}}}, "tags['AAPL']"),
     "tag's value a number": ({"tags": {"AAPL": {"sector": 5}}}, "tags['AAPL']"),
     "tags that differ": ({"tags": TAGS, "scenarios": {"t": TORN}}, "scenarios['t'].by_tag"),
+    "align unknown": ({"align": "inner"}, "align"),
+    "window without calendars": ({"window_days": 2}, "window_days"),
+    "window of 0 days": ({"align": "common", "window_days": 0}, "window_days"),
+    "gap without calendars": ({"max_gap_days": 10}, "max_gap_days"),
+    "too few first dates": ({"first_dates": DAYS[:1]}, "first_dates"),
+    "rows of no days": ({"row_days": 0}, "row_days"),
     "replay without dates": ({"scenarios": {"r": Replay(DAYS[0], DAYS[1])}}, "scenarios['r']"),
     "scenario a dict": ({"scenarios": {"up": {"AAPL": 0.5}}}, "scenarios['up']"),
 }
@@ -225,6 +230,7 @@ def test_equal_content_has_an_equal_id(market):
         covariance=None if market.covariance is None else np.asfortranarray(market.covariance),
         dates=market.dates and list(market.dates),
         tags={i: dict(reversed(of.items())) for i, of in reversed(market.tags.items())},
+        **_calendar(market),
     )
 
     assert (again.id, again.panel_id) == (market.id, market.panel_id)
@@ -303,6 +309,12 @@ def _shocked(market, shocks, others):
 
 def _extra(market, scenario):
     return {**market.scenarios, "extra": scenario}
+
+
+def _calendar(market):
+    """How the rows of the market are read, as arguments."""
+    names = ("align", "window_days", "max_gap_days", "first_dates", "row_days")
+    return {name: getattr(market, name) for name in names}
 
 
 def _days(market):
@@ -396,6 +408,7 @@ def test_new_marks_keep_the_panel_and_have_the_id_of_a_new_market(market, data):
         covariance=market.covariance,
         dates=market.dates,
         tags=market.tags,
+        **_calendar(market),
     )
 
     assert marked.panel_id == market.panel_id == fresh.panel_id
@@ -463,3 +476,37 @@ def test_a_scenario_may_name_instruments_and_tags_that_the_market_does_not_have(
     )
 
     assert snapshot.scenarios["crash"] == scenario
+
+
+def test_a_market_on_one_calendar_has_the_id_of_plain_returns():
+    """How calendars are aligned is part of the id only where it can change a number."""
+    young = {"returns": [[NAN, 0.5], [0.25, 0.5], [0.25, 0.5]]}
+    common = {"align": "common", "max_gap_days": 10, "dates": DAYS}
+
+    aligned = snapshot(**young, **common)
+
+    assert not aligned.has_calendars
+    assert aligned.id == snapshot(**young, dates=DAYS).id
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"returns": [[0.5, 0.5], [NAN, 0.5], [0.25, 0.5]]},
+        {"window_days": 2},
+        {"dates": [DAYS[0], DAYS[0] + timedelta(11), DAYS[0] + timedelta(12)]},
+        {
+            "returns": [[NAN, 0.5], [0.5, 0.5], [0.25, 0.5]],
+            "first_dates": [DAYS[0] - timedelta(1)] * 2,
+        },
+    ],
+    ids=["gap", "window", "long gap", "gap before the first return"],
+)
+def test_calendars_that_can_change_a_number_are_in_the_id(change):
+    common = {"align": "common", "max_gap_days": 10, "dates": DAYS, **change}
+    dropped = {name: common[name] for name in ("dates", "returns") if name in common}
+
+    aligned = snapshot(**common)
+
+    assert aligned.has_calendars
+    assert aligned.panel_id != snapshot(**dropped).panel_id

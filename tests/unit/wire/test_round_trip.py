@@ -239,6 +239,8 @@ def test_decoding_returns_a_market_bit_by_bit(market):
     assert (read.dates, read.tags) == (market.dates, market.tags)
     assert read.findings == market.findings
     assert read.earlier_prices == market.earlier_prices
+    for name in ("align", "window_days", "max_gap_days", "first_dates", "row_days"):
+        assert getattr(read, name) == getattr(market, name), name
 
 
 @pytest.mark.parametrize(
@@ -268,6 +270,7 @@ def test_a_market_without_dates_tags_and_findings_has_no_such_column():
     )
 
     assert b"dates" not in encode_panel(market)
+    assert b"calendar" not in encode_panel(market)
     assert b"tags" not in encode_marks(market)
     assert b"findings" not in encode_marks(market)
     assert b"earlier_prices" not in encode_marks(market)
