@@ -96,6 +96,7 @@ def evaluate(
         _evaluate_limit(limit, column, scope, evaluation)
         if short is not None and column.n_observations is not None:
             _judge_window(limit, scope & short & column.has_value, evaluation)
+    _raise_gravity(evaluation, evaluation.limits_applied > 0, Decision.ACCEPT)
     if limit_set and limit_set.unmatched is Unmatched.REJECT:
         _reject_unmatched(limit_set, valid & (evaluation.limits_applied == 0), evaluation)
     return evaluation
@@ -139,8 +140,7 @@ def _evaluate_limit(
     _raise_gravity(evaluation, gaps, _gravity_of_gap(limit))
 
     open_rows = scope & column.has_value
-    evaluation.limits_applied[open_rows] += 1
-    _raise_gravity(evaluation, open_rows, Decision.ACCEPT)
+    np.add(evaluation.limits_applied, open_rows, out=evaluation.limits_applied)
     for threshold, severity, decision in (
         (limit.hard, Severity.HARD, Decision.REJECT),
         (limit.warn, Severity.WARN, Decision.WARN),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -74,26 +74,32 @@ def decode_tables(names: Sequence[MeasureName], *, with_breaches: bool) -> Decod
     def decode(ids: pa.StringArray, answers: Iterable[AnswerBlock], order: Order = None) -> Tables:
         if with_breaches:
             answers = list(answers)
-        table = answer_table(ids, names, answers)
-        if order is not None:
-            table = table.take(pa.array(order))
+        table = answer_table(ids, names, answers, order)
         return Tables(table, breach_table(ids, answers, order) if with_breaches else None)
 
     return decode
 
 
 def answer_table(
-    portfolio_ids: pa.StringArray, names: Sequence[MeasureName], answers: Iterable[AnswerBlock]
+    portfolio_ids: pa.StringArray,
+    names: Sequence[MeasureName],
+    answers: Iterable[AnswerBlock],
+    order: Order = None,
 ) -> pa.Table:
     """Return a row per portfolio: id, measures (null unless ok), and the columns of `BEHIND`."""
-    schema = _schema(tuple(names))
-    measures = schema.names[: len(names)]
-    pieces = [
-        pa.Table.from_arrays([*_measures(answer, measures), *_outcome(answer)], schema=schema)
-        for answer in answers
-    ]
-    table = pa.concat_tables(pieces) if pieces else schema.empty_table()
-    return table.add_column(0, "portfolio_id", portfolio_ids)
+    own, schema = _schemas(tuple(names))
+    seen, pieces = [], []
+    # The columns of the measures are made while answers arrive.
+    for answer in answers:
+        seen.append(answer)
+        pieces.append(pa.Table.from_arrays(list(_measures(answer, own.names)), schema=own))
+    measured = pa.concat_tables(pieces) if pieces else own.empty_table()
+    if order is not None:
+        indices = pa.array(order)
+        portfolio_ids = portfolio_ids.take(indices)
+        measured = measured.take(indices) if names else measured
+    columns = [portfolio_ids, *measured.columns, *_behind(seen, order)]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def breach_table(
@@ -124,10 +130,13 @@ _BREACHES = pa.schema([("portfolio_id", pa.string()), *BREACH_TYPE])
 
 
 @lru_cache(maxsize=256)
-def _schema(names: tuple[MeasureName, ...]) -> pa.Schema:
-    """Cached: most calls have the same measures."""
+def _schemas(names: tuple[MeasureName, ...]) -> tuple[pa.Schema, pa.Schema]:
+    """Return the schema of the measures, and that of the table.
+
+    Cached: most calls have the same measures.
+    """
     measures = [(str(name), pa.float64()) for name in names]
-    return pa.schema([*measures, *BEHIND])
+    return pa.schema(measures), pa.schema([("portfolio_id", pa.string()), *measures, *BEHIND])
 
 
 def _measures(answer: AnswerBlock, names: Sequence[str]) -> Iterator[pa.DoubleArray]:
@@ -145,34 +154,51 @@ def _measures(answer: AnswerBlock, names: Sequence[str]) -> Iterator[pa.DoubleAr
         yield pa.array(column.values, mask=is_null)
 
 
-def _outcome(answer: AnswerBlock) -> Iterator[pa.Array]:
-    """Yield the columns after the measures."""
-    errors, n = answer.errors, len(answer)
+def _behind(answers: Sequence[AnswerBlock], order: Order) -> Iterator[pa.Array]:
+    """Yield the columns after the measures.
+
+    Few texts differ: numbers are permuted in place of texts, and texts are made once.
+    """
+    errors: dict[int, str] = {}
+    findings: dict[int, list[str]] = {}
+    n = 0
+    for answer in answers:
+        errors.update((n + row, error.code) for row, error in answer.errors.items())
+        findings.update((n + row, [*map(str, of)]) for row, of in answer.data_quality.items())
+        n += len(answer)
     is_error = np.zeros(n, dtype=np.int8)
     is_error[list(errors)] = 1
-    yield _words(_STATUS, is_error)
-    yield _words(GRAVITY, answer.decisions)
-    yield pa.array(answer.breach_counts, pa.int32())
-    if errors:
-        yield pa.array([errors[row].code if row in errors else None for row in range(n)])
-    else:
-        yield pa.nulls(n, pa.string())
-    yield pa.array(answer.limits_applied, pa.int32())
-    counted = answer.n_observations != NO_PAST
-    all_counted = bool(counted.all())
-    yield pa.array(answer.n_observations, mask=None if all_counted else ~counted)
-    status = _words(_WINDOW, answer.short.view(np.int8))
-    yield status if all_counted else pc.if_else(pa.array(counted), status, None)
-    yield _findings(answer)
+
+    def permuted(column: Any) -> Any:
+        return column if order is None else column[order]
+
+    def joined(columns: Iterable[npt.NDArray[Any]], kind: npt.DTypeLike) -> npt.NDArray[Any]:
+        column: npt.NDArray[Any] = permuted(np.concatenate([np.zeros(0, kind), *columns]))
+        return column
+
+    yield _words(_STATUS, permuted(is_error))
+    yield _words(GRAVITY, joined((one.decisions for one in answers), np.int8))
+    yield pa.array(joined((one.breach_counts for one in answers), np.int32))
+    yield _cells(errors, n, order, pa.string())
+    yield pa.array(joined((one.limits_applied for one in answers), np.int32))
+    n_observations = joined((one.n_observations for one in answers), np.int64)
+    is_unknown = n_observations == NO_PAST
+    mask = is_unknown if is_unknown.any() else None
+    yield pa.array(n_observations, mask=mask)
+    window = _words(_WINDOW, joined((one.short for one in answers), np.bool_).view(np.int8))
+    yield window if mask is None else pc.if_else(pa.array(mask), None, window)
+    yield _cells(findings, n, order, pa.list_(pa.string()))
 
 
-def _findings(answer: AnswerBlock) -> pa.ListArray:
-    """Return the findings of each row as texts; most often no row has any."""
-    n, by_row = len(answer), answer.data_quality
-    if not by_row:
+def _cells(cells: Mapping[int, Any], n: int, order: Order, kind: pa.DataType) -> pa.Array:
+    """Return the cells by row, an empty list or null in all other rows; most often in all."""
+    if cells:
+        empty: list[str] | None = [] if pa.types.is_list(kind) else None
+        column = pa.array([cells.get(row, empty) for row in range(n)], kind)
+        return column if order is None else column.take(pa.array(order))
+    if pa.types.is_list(kind):
         return pa.ListArray.from_arrays(np.zeros(n + 1, np.int32), pa.array([], pa.string()))
-    cells = [[str(one) for one in by_row.get(row, ())] for row in range(n)]
-    return pa.array(cells, pa.list_(pa.string()))
+    return pa.nulls(n, kind)
 
 
 def _words(words: Sequence[str], indices: npt.NDArray[np.int8]) -> pa.StringArray:

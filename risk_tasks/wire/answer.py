@@ -168,11 +168,15 @@ def _read_row_numbers(given: Mapping[str, int | npt.NDArray[Any]], n: int) -> di
     numbers = {}
     for name, kind in _ROW_NUMBERS.items():
         one = given[name]
-        of_rows = np.full(n, one, kind.wire) if isinstance(one, int) else one
-        least, most = of_rows.min(initial=kind.most), of_rows.max(initial=kind.least)
-        if len(of_rows) != n or least < kind.least or most > kind.most:
+        if isinstance(one, int):
+            is_valid, of_rows = kind.least <= one <= kind.most, np.full(n, one, kind.memory)
+        else:
+            least, most = one.min(initial=kind.most), one.max(initial=kind.least)
+            is_valid = len(one) == n and kind.least <= least and most <= kind.most
+            of_rows = one.astype(kind.memory, copy=False)
+        if not is_valid:
             raise DecodeError(f"Not a valid {_KIND}: {name} is not one valid number for each row.")
-        numbers[name] = of_rows.astype(kind.memory, copy=False)
+        numbers[name] = of_rows
     return numbers
 
 
