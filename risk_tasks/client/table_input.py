@@ -233,6 +233,7 @@ def read_tables(
         sources, ids = [named], named.ids
     if own.names:
         sources.append(_PositionTable(table, own, groups))
+    _require_different(ids)
     attributes = _Attributes(sources, len(ids))
     sizes = np.zeros(len(ids) + 1, dtype=np.int64)
     sizes[1 : len(groups.sizes) + 1] = groups.sizes
@@ -299,6 +300,23 @@ def _text_columns(table: pa.Table) -> tuple[Grouping, tuple[pa.StringArray, npt.
         reading = other.submit(codes, table, "instrument", "positions")
         groups = grouping(table, "portfolio_id", "positions")
         return groups, reading.result()
+
+
+def _require_different(ids: pa.StringArray) -> None:
+    """Raise if two ids differ only in case or spaces: they are the halves of one portfolio."""
+    folded = pc.ascii_lower(pc.ascii_trim_whitespace(ids))
+    # Ids in lower case are their own folded texts, and these are distinct.
+    if folded.equals(ids) or len(folded.unique()) == len(ids):
+        return
+    words, counts = folded.value_counts().flatten()
+    repeated = words.filter(pc.greater(counts, 1))[0]
+    one, other, *_ = ids.filter(pc.equal(folded, repeated)).to_pylist()
+    raise InvalidTableError(
+        f"{other!r:.80} differs from {one!r:.80} only in case or spaces: expected one id, or two "
+        "that differ in more.",
+        field="positions.portfolio_id",
+        remedy="Write the id of a portfolio in the same way on all rows, in both tables.",
+    )
 
 
 class _Source(Protocol):

@@ -7,20 +7,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 POSITION_COLUMNS = ("portfolio_id", "instrument", "quantity")
-#: the columns of amounts in base currency, in any case
-AMOUNT_COLUMNS = ("cash", "nav")
-LIMIT_SET_COLUMN = "limit_set"
+#: the columns of a portfolio that are read in any case: two amounts in base currency, and a name
+ATTRIBUTE_COLUMNS = ("cash", "nav", "limit_set")
 
 #: words that end the name of an amount or of an attribute of a position: never tags by accident
 _SUSPECT_WORDS = frozenset(
     """
-    amount ask aum balance beta bid capital cash ccy close contracts cost coupon currency
-    cusip delta duration equity expiry exposure figi fx gamma gross isin loss lot lots
-    margin maturity multiplier mv nav net notional par pct percent percentage pnl pointvalue
-    position price principal proceeds profit qty quantity rate ric sedol settle share shares
-    side size strike symbol theta ticker units value vega volume weight weights yield
+    amount ask aum balance beta bid buy capital cash ccy close contracts cost coupon currency
+    cusip delta direction duration equity expiry exposure figi fx gamma gross isin limit limits
+    limitset long loss lot lots ls margin maturity multiplier mv nav net notional par pct percent
+    percentage pnl pointvalue position price principal proceeds profit qty quantity rate ric
+    sedol sell settle share shares short side size strike symbol theta ticker unit units value
+    vega volume weight weights yield
     """.split()  # noqa: SIM905 - one word a line would take a page
 )
+#: the column that pandas makes of an index without a name
+_PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
@@ -51,10 +53,11 @@ class BookColumns:
 def classify_columns(
     names: Sequence[str], *, tags: Iterable[str] = (), read: Sequence[str] = POSITION_COLUMNS
 ) -> BookColumns:
-    """Return what each of `names` is, besides those in `read`.
+    """Return what each of `names` other than those in `read` is.
 
-    `cash` and `nav` are read in any case. Other columns are tags, except one whose name looks like
-    an amount or an attribute of a position: it is a tag only if `tags` names it.
+    `cash`, `nav` and `limit_set` are read in any case. An index of pandas without a name is left
+    out. Other columns are tags, except one whose name looks like an amount or an attribute of a
+    position: it is a tag only if `tags` names it.
 
     Raises `BookColumnError`.
     """
@@ -62,22 +65,20 @@ def classify_columns(
         if names.count(name) > 1:
             raise BookColumnError(name, "The column appears twice.", "Name each column once.")
     wanted = _wanted(tags, names)
-    amounts: dict[str, str] = {}
-    limit_set, found = None, []
+    attributes: dict[str, str] = {}
+    found = []
     for name in names:
         role = name.strip().lower()
-        if name in read:
+        if name in read or is_pandas_index(name):
             continue
-        if role in AMOUNT_COLUMNS and name not in wanted:
-            if role in amounts:
+        if role in ATTRIBUTE_COLUMNS and name not in wanted:
+            if role in attributes:
                 raise BookColumnError(
                     name,
-                    f"Both {amounts[role]} and {name} hold the {role}.",
+                    f"Both {attributes[role]} and {name} hold the {role}.",
                     "Keep one of the two columns.",
                 )
-            amounts[role] = name
-        elif name == LIMIT_SET_COLUMN:
-            limit_set = name
+            attributes[role] = name
         elif name in wanted or not is_suspect(name):
             found.append(name)
         else:
@@ -87,7 +88,13 @@ def classify_columns(
                 "and it would have no effect on a measure.",
                 f"Remove the column, or name it as a tag: tags=[{name!r}], or --tag {name}.",
             )
-    return BookColumns(amounts.get("cash"), amounts.get("nav"), limit_set, tuple(found))
+    cash, nav, limit_set = map(attributes.get, ATTRIBUTE_COLUMNS)
+    return BookColumns(cash, nav, limit_set, tuple(found))
+
+
+def is_pandas_index(name: str) -> bool:
+    """Whether pandas made the column of an index without a name, as a filtered frame has."""
+    return _PANDAS_INDEX.fullmatch(name) is not None
 
 
 def _wanted(tags: Iterable[str], names: Sequence[str]) -> frozenset[str]:

@@ -16,6 +16,7 @@ from risk_tasks.model.book_columns import (
     classify_columns,
 )
 from risk_tasks.model.portfolio import Portfolio
+from risk_tasks.model.values import folded
 from risk_tasks.readers.tables import Source, Table, read_table
 from risk_tasks.readers.toml_files import (
     check_keys,
@@ -75,6 +76,7 @@ def _numbers(table: Table, name: str) -> list[float | None]:
 
 def _rows_by_portfolio(table: Table) -> dict[str, list[int]]:
     rows_by_portfolio: dict[str, list[int]] = {}
+    id_by_folded: dict[str, str] = {}
     for row, portfolio_id in enumerate(table.texts("portfolio_id")):
         if not portfolio_id:
             raise table.refuse(
@@ -82,6 +84,15 @@ def _rows_by_portfolio(table: Table) -> dict[str, list[int]]:
                 row=row,
                 column="portfolio_id",
                 remedy="Give the id of the portfolio on each row.",
+            )
+        other = id_by_folded.setdefault(folded(portfolio_id), portfolio_id)
+        if other != portfolio_id:
+            raise table.refuse(
+                f"{portfolio_id!r} differs from {other!r} only in case or spaces: expected one "
+                "id, or two that differ in more.",
+                row=row,
+                column="portfolio_id",
+                remedy="Write the id of a portfolio in the same way on all rows.",
             )
         rows_by_portfolio.setdefault(portfolio_id, []).append(row)
     return rows_by_portfolio

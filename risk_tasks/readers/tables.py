@@ -21,6 +21,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from risk_tasks.errors import InputFileError, RiskTasksError
+from risk_tasks.model.book_columns import is_pandas_index
 from risk_tasks.readers.files import read_bytes, read_text
 from risk_tasks.wire.request import is_text
 
@@ -272,9 +273,11 @@ _ARROW_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
 
 
 def _validated(columns: pa.Table) -> pa.Table:
-    """Return `columns` if all text and names in them are UTF-8."""
+    """Return `columns` without an index of pandas, if all text and names in them are UTF-8."""
     columns.validate(full=True)
-    return columns.rename_columns([str(name) for name in columns.column_names])
+    names = [str(name) for name in columns.column_names]
+    kept = [place for place, name in enumerate(names) if not is_pandas_index(name)]
+    return columns.select(kept).rename_columns([names[place] for place in kept])
 
 
 def _reason(error: Exception) -> str:

@@ -181,7 +181,7 @@ def case_of_a_portfolio(world: World, draw: Draw) -> Case:
     cells = sheets.column(sheets.book, "portfolio_id")
     row = draw(st.integers(1, len(cells) - 1))
     cells[row] = change(cells[row])
-    return Case(sheets, world, note=repr(cells[row]))
+    return Case(sheets, world, NEVER_OTHER, doors=TABLES, note=repr(cells[row]))
 
 
 @spoil

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -462,3 +463,36 @@ def test_rows_are_grouped_as_a_dictionary_groups_them(lines, as_categories, othe
 
     known = dict(zip(others, cash, strict=True))
     assert rows == [Row(of, held, known.get(of), None, {}) for of, held in expected.items()]
+
+
+@pytest.mark.parametrize("other", ["A", " a"])
+def test_ids_that_differ_only_in_case_or_spaces_are_refused(other):
+    """In one table, and in two: tags of `A` would not be those of `a`."""
+    rows = {"portfolio_id": ["a", other], "instrument": ["X", "Y"], "quantity": [1.0, 1.0]}
+    with pytest.raises(InvalidTableError, match="only in case or spaces"):
+        read_tables(pa.table(rows), None, TERMS)
+
+    rows["portfolio_id"] = ["a", "a"]
+    beside = pa.table({"portfolio_id": [other], "nav": [1.0]})
+    with pytest.raises(InvalidTableError, match="only in case or spaces"):
+        read_tables(pa.table(rows), beside, TERMS)
+
+
+@pytest.mark.parametrize("name", ["Limit_Set", "LIMIT_SET", "limit_set "])
+def test_the_limit_set_is_read_in_any_case(name):
+    """As a tag it would leave its portfolio to the limits of the call."""
+    rows = {"portfolio_id": ["a"], "instrument": ["X"], "quantity": [1.0]}
+
+    _, limit_sets = read_tables(
+        pa.table(rows), pa.table({"portfolio_id": ["a"], name: ["strict"]}), TERMS
+    )
+
+    assert limit_sets.to_pylist() == ["strict"]
+
+
+def test_the_index_of_a_filtered_pandas_frame_is_not_a_column():
+    frame = pd.DataFrame({"portfolio_id": ["a", "b"], "instrument": "X", "quantity": [0.0, 2.0]})
+
+    request, _ = read_tables(frame[frame.quantity > 0], None, TERMS)
+
+    assert request.portfolio_ids.to_pylist() == ["b"]

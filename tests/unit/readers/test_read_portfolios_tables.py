@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -274,3 +275,34 @@ def test_tags_of_a_document_cannot_be_named(write):
     document = write("book.toml", '[[portfolio]]\nid = "core"\npositions = {}\n')
     with pytest.raises(InputFileError, match="tables of their own"):
         read_portfolios(document, tags=["aum"])
+
+
+@pytest.mark.parametrize("name", ["side", "Direction", "Long/Short", "buy_sell", "unit", "limits"])
+def test_a_column_that_changes_the_meaning_of_a_quantity_is_not_a_tag(name):
+    """A book of sales with positive quantities would be checked as a book of purchases."""
+    with pytest.raises(InvalidTableError, match="attribute of a position"):
+        read_portfolios(pa.table({**CORE, name: ["S"]}))
+
+
+@pytest.mark.parametrize("other", ["CORE", "Core", "core "])
+def test_ids_that_differ_only_in_case_or_spaces_are_refused(other):
+    """They are the two halves of one portfolio, each with half of its risk."""
+    frame = pa.table(
+        {"portfolio_id": ["core", other], "instrument": ["AAPL", "XOM"], "quantity": [1.0, 2.0]}
+    )
+
+    with pytest.raises(InvalidTableError, match="only in case or spaces") as refused:
+        read_portfolios(frame)
+
+    assert refused.value.field == "row 1, column portfolio_id"
+
+
+def test_the_index_of_a_filtered_pandas_frame_is_not_a_column():
+    """Arrow calls an index without a name `__index_level_0__`."""
+    frame = pd.DataFrame(
+        {"portfolio_id": ["a", "a"], "instrument": ["AAPL", "XOM"], "quantity": [0.0, 2.0]}
+    )
+
+    [one] = read_portfolios(frame[frame.quantity > 0])
+
+    assert (dict(one.positions), one.tags) == ({"XOM": 2.0}, {})
