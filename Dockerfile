@@ -124,7 +124,7 @@ COPY --from=core /opt/risk-tasks /opt/risk-tasks
 COPY --from=flower-dependencies /added /opt/risk-tasks
 COPY --from=package /added /opt/risk-tasks
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s CMD ["python", "-S", "-c", \
-    "import urllib.request as web; web.urlopen('http://127.0.0.1:5555/healthcheck', timeout=3)"]
+    "import os, urllib.request as web; path = os.environ.get('RISK_TASKS_FLOWER_URL_PREFIX', '').strip('/'); web.urlopen('/'.join(filter(None, ['http://127.0.0.1:5555', path, 'healthcheck'])), timeout=3)"]
 ENTRYPOINT ["risk-tasks", "flower", "--address", "0.0.0.0", "--port", "5555"]
 
 FROM runtime AS gateway

@@ -62,6 +62,8 @@ class Settings(BaseSettings):
     heartbeat_file: Path | None = None
     #: password of Flower, which does not start without one
     flower_password: SecretStr | None = None
+    #: path below which Flower serves its pages, such as `flower` behind a proxy
+    flower_url_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._~/-]{0,100}$")
     #: changed live portfolios that start one computation
     live_batch_size: int = Field(default=50, ge=1, le=1_000)
     #: milliseconds that a changed live portfolio waits for others

@@ -85,11 +85,16 @@ def flower(
     broker_url: BrokerUrl = None,
     address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")] = 5555,
+    url_prefix: Annotated[
+        str | None, typer.Option(help="Path below which the pages are, such as flower.")
+    ] = None,
     name: Name = None,
     start_timeout: StartTimeout = None,
 ) -> None:
     """Run Flower, read-only and with a password, until SIGTERM or Ctrl-C."""
     from risk_tasks.roles.flower import run_flower
 
-    settings = read_settings(broker_url, start_timeout_s=start_timeout)
+    settings = read_settings(
+        broker_url, flower_url_prefix=url_prefix, start_timeout_s=start_timeout
+    )
     raise typer.Exit(run_flower(settings, address=address, port=port, name=name))

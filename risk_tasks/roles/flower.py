@@ -42,7 +42,8 @@ def run_flower(settings: Settings, *, address: str, port: int, name: str | None 
     app = create_app(settings)
     # Flower needs a transport of a standard name; it fetches no messages that a guard must check.
     app.conf.broker_transport = None
-    web = _site(app, options, f"{FLOWER_USER}:{settings.flower_password.get_secret_value()}")
+    credentials = f"{FLOWER_USER}:{settings.flower_password.get_secret_value()}"
+    web = _site(app, options, credentials, settings.flower_url_prefix.strip("/"))
     options.address, options.port = address, port
     web.start_http_server()
     name = name or unique_name("flower")
@@ -66,8 +67,8 @@ def run_flower(settings: Settings, *, address: str, port: int, name: str | None 
     return 0
 
 
-def _site(app: Celery, options: Any, credentials: str) -> Any:
-    """Return the read-only site of Flower; only its health page needs no password.
+def _site(app: Celery, options: Any, credentials: str, prefix: str) -> Any:
+    """Return the read-only site of Flower below `/prefix`; only its health page needs no password.
 
     The import of Flower defines its options.
     """
@@ -86,8 +87,11 @@ def _site(app: Celery, options: Any, credentials: str) -> Any:
     options.tasks_columns = _COLUMNS
     options.max_tasks = _TASKS_HELD
     options.purge_offline_workers = 600
-    web = Flower(capp=app, options=options, **site)
-    web.add_handlers(r".*", [(r"/metrics", AuthenticatedMetrics)])
+    options.url_prefix = prefix or None
+    root = f"/{prefix}" if prefix else ""
+    paths = {name: root + site[name] for name in ("login_url", "static_url_prefix")}
+    web = Flower(capp=app, options=options, **{**site, **paths})
+    web.add_handlers(r".*", [(f"{root}/metrics", AuthenticatedMetrics)])
     return web
 
 

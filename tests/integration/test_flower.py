@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -200,3 +201,26 @@ def test_flower_does_not_start_without_a_password():
     assert done.returncode == 1
     assert "RISK_TASKS_FLOWER_PASSWORD_FILE" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_flower_serves_below_a_path(site, tmp_path):
+    """As behind a proxy that keeps the path: pages, links, static files and the password."""
+    port = free_port()
+    settings = {"RISK_TASKS_FLOWER_PASSWORD": "pw", "RISK_TASKS_BROKER_URL": site.broker_url}
+    arguments = ["-m", "risk_tasks", "flower", "--port", port, "--url-prefix", "/ops/flower/"]
+    log = tmp_path / "flower.log"
+    with running(*arguments, log=log, settings=settings) as process:
+        below = Site(f"http://127.0.0.1:{port}", site.broker_url, "pw")
+        wait_until(lambda: "flower.ready" in log.read_text(), 30, "Flower")
+
+        status, page = below.ask("/ops/flower/workers")
+        assert status == 200
+        links = re.findall(r'(?:href|src)="(/[^"]*)"', page)
+        assert links
+        assert all(link.startswith("/ops/flower/") for link in links)
+        assert below.ask(next(link for link in links if ".css" in link))[0] == 200
+        assert below.ask("/ops/flower/healthcheck", password="")[0] == 200
+        for path in ("/ops/flower/workers", "/ops/flower/metrics"):
+            assert below.ask(path, password="")[0] == 401
+        assert below.ask("/workers")[0] == 404
+        assert ended(process, log, timeout_s=30) == 0

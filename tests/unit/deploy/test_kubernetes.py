@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from typing import Any
 
 import jsonschema
@@ -14,7 +15,10 @@ from risk_tasks.settings import PREFIX, Settings
 from tests.unit.deploy.expressions import DEPLOY, SCALED_OBJECT
 from tests.unit.deploy.manifests import FOLDER, VERSIONS, check, documents, pods
 
-COMPOSE = yaml.safe_load((DEPLOY.parent / "docker-compose.yml").read_text())
+#: with the default of each variable
+COMPOSE = yaml.safe_load(
+    re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", (DEPLOY.parent / "docker-compose.yml").read_text())
+)
 ALL = {f"{one['kind']}/{one['metadata']['name']}": one for one in documents()}
 #: the names of the services in docker-compose.yml
 SERVICE = {"scheduler": "beat"}

@@ -33,6 +33,7 @@ DEFAULTS = {
     "live_max_attempts": 3,
     "live_max_in_progress": 1_000,
     "flower_password": None,
+    "flower_url_prefix": "",
     "gateway_host": "127.0.0.1",
     "gateway_port": 8200,
     "gateway_tokens": None,
