@@ -271,6 +271,13 @@ def _array(numbers: npt.ArrayLike, field: str) -> npt.NDArray[np.float64]:
 
 
 def _instruments(names: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(names, str | set | frozenset):
+        raise InvalidMarketError(
+            f"instruments is a {type(names).__name__}: expected a list, whose order is that of "
+            "prices and returns.",
+            field="instruments",
+            remedy="Give a list of names.",
+        )
     instruments = tuple(names)
     for name in instruments:
         require_name(name, "instruments", InvalidMarketError)

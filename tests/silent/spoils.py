@@ -525,8 +525,8 @@ def rows_missing_for_weeks(world: World, draw: Draw) -> Case:
 
 @spoil
 def tiny_young_position(world: World, draw: Draw) -> Case:
-    """A position in an instrument whose history is a third of the window, or less."""
-    n = draw(st.integers(105, 120))
+    """A position in an instrument whose history is 70 % of the window, or less."""
+    n = draw(st.integers(105, 220))
     young = np.full(N_ROWS, np.nan)
     young[-n:] = path(draw(st.integers(0, 1_000)), n, 50.0, n_wild=0)
     quantity = draw(st.sampled_from([1e-6, 1e-3, 1.0]))

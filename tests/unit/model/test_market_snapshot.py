@@ -43,6 +43,8 @@ BAD_MARKETS = {
     "date": ({"as_of": date(2024, 5, 1)}, "as_of"),
     "moment as text": ({"as_of": "2024-05-01T00:00:00Z"}, "as_of"),
     "no moment": ({"as_of": None}, "as_of"),
+    "a set of instruments, which has no order": ({"instruments": {"AAPL", "XOM"}}, "instruments"),
+    "a text, whose letters would be instruments": ({"instruments": "AX"}, "instruments"),
     "instrument twice": ({"instruments": ["XOM", "XOM"]}, "instruments"),
     "instrument empty": ({"instruments": ["AAPL", ""]}, "instruments"),
     "instrument a number": ({"instruments": ["AAPL", 5]}, "instruments"),
