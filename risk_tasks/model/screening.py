@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from risk_tasks.errors import DoubtfulMarketError
+from risk_tasks.model.calendar import Align
 from risk_tasks.model.market import EarlierPrice, FloatArray1D, FloatArray2D, MarketSnapshot
 from risk_tasks.model.quality import DataFinding, FindingKind
 
@@ -43,13 +44,15 @@ NEAR_NAMED_SPLIT = 0.08
 UNIT_FACTORS = (50.0, 200.0)
 
 #: The least number of equal prices in a row, as returns of 0, that is a stretch; and the largest
-#: number of such stretches that chance explains, given the share of zero returns. Real shares with
+#: expected number of such stretches, given the share of zero returns elsewhere. Real shares with
 #: small prices repeat a price for two or three rows.
-STRETCH_ROWS, STRETCHES_BY_CHANCE = 5, 0.05
+STRETCH_ROWS, STRETCHES_BY_CHANCE = 4, 0.001
 #: Prices are repeated too often if zero returns are this number or more, this share of all (the
 #: filled holidays of an exchange are about 3 % of its rows), and this multiple of the number that
 #: the smallest step of the price explains, which is estimated by blocks of rows as it changes.
 MANY_REPEATS, REPEATED_SHARE, REPEATED_MULTIPLE, STEP_ROWS = 8, 0.02, 4.0, 250
+#: Weekends are filled if most of their prices, and this number or more, repeat the price before.
+WEEKEND_ROWS = 4
 #: The last price is stale after this number of returns of 0 at the end: a week of equal prices.
 STALE_ROWS = 4
 #: The price of an instrument is stale if new prices repeated it for this number of calendar days.
@@ -58,6 +61,9 @@ STALE_DAYS = 6
 NO_VARIANCE = 1e-12
 #: A history is short if it covers less than this share of the rows.
 HISTORY_SHARE = 0.9
+#: The dates that are common to a portfolio are fewer than those of its instruments, so its window
+#: reaches further back.
+SPARE_ROWS = 21
 #: Instruments have the same calendar if they lack a price on this number of dates together, and
 #: these are this share of the dates on which either lacks one.
 SHARED_CLOSURES, SHARED_SHARE = 3, 0.7
@@ -78,9 +84,24 @@ class _Panel:
     def instruments(self) -> Sequence[str]:
         return self.market.instruments
 
-    @property
+    @cached_property
+    def start(self) -> int:
+        """The first row that the window of a portfolio may contain, with a month to spare."""
+        window, returns = self.market.window_days, self.market.returns
+        if window is None or len(returns) <= window:
+            return 0
+        from_last = np.cumsum(~np.isnan(returns[::-1]), axis=0)
+        n_rows = int((from_last < window).sum(axis=0).max(initial=0)) + 1 + SPARE_ROWS
+        return max(0, len(returns) - n_rows)
+
+    @cached_property
     def returns(self) -> FloatArray2D:
-        return self.market.returns
+        return self.market.returns[self.start :]
+
+    @cached_property
+    def dates(self) -> Sequence[date] | None:
+        dates = self.market.dates
+        return None if dates is None else dates[self.start :]
 
     @cached_property
     def observed(self) -> BoolArray:
@@ -114,8 +135,7 @@ class _Panel:
         return constant
 
     def row_name(self, row: int) -> str:
-        dates = self.market.dates
-        return str(dates[row]) if dates is not None else f"row {row}"
+        return str(self.dates[row]) if self.dates is not None else f"row {self.start + row}"
 
     def moves(self, column: int) -> tuple[npt.NDArray[np.int64], FloatArray1D]:
         """Return rows and log returns of one instrument, without the missing ones."""
@@ -127,7 +147,11 @@ def screen(market: MarketSnapshot) -> tuple[DataFinding, ...]:
     """Return what looks wrong in `market`: at most one finding per kind and instrument."""
     panel = _Panel(market)
     return tuple(
-        DataFinding(kind=kind, instrument=panel.instruments[column], detail=detail)
+        DataFinding(
+            kind=kind,
+            instrument=None if column == _ALL else panel.instruments[column],
+            detail=detail,
+        )
         for kind, find in _SCREENS.items()
         for column, detail in find(panel)
     )
@@ -181,6 +205,8 @@ def require_no_doubt(market: MarketSnapshot) -> None:
     raise DoubtfulMarketError(f"{len(doubts)} prices or histories look wrong: {named}{more}.")
 
 
+#: the column of a finding that concerns all instruments
+_ALL = -1
 _Found = Iterator[tuple[int, str]]
 
 
@@ -272,7 +298,7 @@ def _stretches(panel: _Panel) -> _Found:
         rows = np.flatnonzero(panel.observed[:, column])
         zero = panel.repeated[rows, column]
         start, length = _longest_run(zero)
-        share = repeats[column] / len(rows)
+        share = (repeats[column] - length) / max(1, len(rows) - length)
         if length >= STRETCH_ROWS and len(rows) * share**length < STRETCHES_BY_CHANCE:
             last = panel.row_name(int(rows[start + length - 1]))
             yield column, f"{length + 1} equal prices in a row until {last}"
@@ -292,10 +318,13 @@ def _repeats(panel: _Panel) -> _Found:
     """Find prices that are repeated more often than their smallest step explains."""
     repeats = panel.repeated.sum(axis=0)
     many = repeats >= np.maximum(MANY_REPEATS, REPEATED_SHARE * panel.counts)
-    for column in np.flatnonzero(many & ~panel.constant).tolist():
-        if repeats[column] > REPEATED_MULTIPLE * _expected_repeats(panel.moves(column)[1]):
-            days = _weekend_remark(panel, column)
-            yield column, f"{repeats[column]} of {panel.counts[column]} prices repeated{days}"
+    on_weekends = _weekends_repeated(panel)
+    for column in np.flatnonzero((many | on_weekends) & ~panel.constant).tolist():
+        detail = f"{repeats[column]} of {panel.counts[column]} prices repeated"
+        if on_weekends[column]:
+            yield column, f"{detail}, most Saturdays and Sundays"
+        elif repeats[column] > REPEATED_MULTIPLE * _expected_repeats(panel.moves(column)[1]):
+            yield column, detail
 
 
 def _expected_repeats(moves: FloatArray1D) -> float:
@@ -313,10 +342,14 @@ def _expected_repeats(moves: FloatArray1D) -> float:
     return expected
 
 
-def _weekend_remark(panel: _Panel, column: int) -> str:
-    weekend = _weekend(panel.market.dates, len(panel.returns)) & panel.observed[:, column]
-    is_filled = weekend.any() and panel.repeated[weekend, column].mean() > SHARED_SHARE
-    return ", most Saturdays and Sundays" if is_filled else ""
+def _weekends_repeated(panel: _Panel) -> BoolArray:
+    """Return the instruments (n,) that repeat prices on most Saturdays and Sundays, not else."""
+    weekend = _weekend(panel.dates, len(panel.returns))
+    on_weekend, others = panel.repeated[weekend].sum(axis=0), panel.repeated[~weekend].sum(axis=0)
+    n_weekend = panel.observed[weekend].sum(axis=0)
+    filled: BoolArray = (on_weekend >= WEEKEND_ROWS) & (on_weekend > SHARED_SHARE * n_weekend)
+    filled &= others < 0.5 * (panel.counts - n_weekend)
+    return filled
 
 
 def _stale(panel: _Panel) -> _Found:
@@ -349,11 +382,12 @@ def _gaps(panel: _Panel) -> _Found:
     if panel.observed.all():
         return
     missing = ~panel.observed & (np.arange(len(panel.returns))[:, None] >= panel.first)
-    # After a missing price the return of the next row is missing too.
-    missing[1:] &= ~missing[:-1] | np.vstack([missing[2:], np.zeros_like(missing[:1])])
+    if panel.market.align is Align.DROP:
+        # After a missing price the return of the next row is missing too.
+        missing[1:] &= ~missing[:-1] | np.vstack([missing[2:], np.zeros_like(missing[:1])])
     # A row without any price is of a day on which all were closed.
     missing[~panel.observed.any(axis=1)] = False
-    weekend = _weekend(panel.market.dates, len(panel.returns))
+    weekend = _weekend(panel.dates, len(panel.returns))
     closed = weekend[:, None] & (panel.observed[weekend].mean(axis=0) < 0.5) if weekend.any() else 0
     missing &= ~np.broadcast_to(closed, missing.shape).astype(bool)
     columns = np.flatnonzero(missing.any(axis=0))
@@ -387,8 +421,12 @@ def _weekend(dates: Sequence[date] | None, n: int) -> BoolArray:
 
 def _short_histories(panel: _Panel) -> _Found:
     n = len(panel.returns)
-    for column in np.flatnonzero(n - panel.first < HISTORY_SHARE * n).tolist():
-        yield column, f"{panel.counts[column]} returns in {n} rows"
+    window = panel.market.window_days or n
+    if n < window:
+        yield _ALL, f"{n} returns for a window of {window} days"
+    needed = HISTORY_SHARE * min(window, n)
+    for column in np.flatnonzero(n - panel.first < needed).tolist():
+        yield column, f"{panel.counts[column]} returns for a window of {min(window, n)} days"
 
 
 def _not_above_zero(panel: _Panel) -> _Found:

@@ -302,6 +302,74 @@ def test_a_short_history_is_not_a_doubt():
     require_no_doubt(screened(market(table)))
 
 
+def common(table, dates=None, **options):
+    """Return the market whose returns span missing prices."""
+    plain = market(table, dates)
+    returns, last = np.full(plain.returns.shape, np.nan), table[0].copy()
+    for row, found in enumerate(table[1:]):
+        has = ~np.isnan(found)
+        returns[row, has] = found[has] / last[has] - 1.0
+        last[has] = found[has]
+    return MarketSnapshot(
+        plain.as_of,
+        plain.instruments,
+        plain.prices,
+        returns,
+        dates=plain.dates,
+        align="common",
+        **options,
+    )
+
+
+@given(seeds, st.lists(st.integers(2, N - 2), min_size=1, max_size=5, unique=True))
+def test_a_gap_that_a_return_spans_is_found(seed, rows):
+    table = prices(seed)
+    table[rows, 1] = np.nan
+
+    (finding,) = screen(common(table))
+
+    assert str(finding) == "gap:I1"
+    assert finding.detail.startswith(f"{len(rows)} price")
+
+
+def test_closed_days_that_returns_span_are_not_gaps():
+    table = prices(0, n_instruments=4)
+    days = [weekdays(1)[0] + timedelta(days=i) for i in range(N)]
+    table[np.array([day.weekday() >= 5 for day in days]), :3] = np.nan
+    table[[35, 102, 156, 301], :2] = np.nan
+
+    assert screen(common(table, days)) == ()
+
+
+def test_prices_before_the_window_have_no_finding():
+    table = prices(0)
+    table[:100, 1] *= 100.0
+
+    assert list(map(str, screen(common(table)))) == ["jump:I1"]
+    assert screen(common(table, window_days=250)) == ()
+
+
+def test_a_history_that_is_shorter_than_the_window_is_found():
+    (finding,) = screen(common(prices(0), window_days=500))
+
+    assert (str(finding), finding.detail) == (
+        "short_history",
+        f"{N - 1} returns for a window of 500 days",
+    )
+
+
+def test_four_filled_weekend_days_are_found():
+    table = prices(0, n=40)
+    days = [weekdays(1)[0] + timedelta(days=i) for i in range(40)]
+    weekends = [row for row, day in enumerate(days) if day.weekday() >= 5][:4]
+    for row in weekends:
+        table[row, 1] = table[row - 1, 1]
+    later = [row for row, day in enumerate(days) if day.weekday() >= 5][4:]
+    table[later, 1] = np.nan
+
+    assert "repeated" in kinds(common(table, days))
+
+
 def test_screening_again_replaces_its_findings_and_keeps_others():
     dropped = DataFinding(kind="short_window", instrument="I0")
     table = prices(0)
