@@ -13,14 +13,19 @@ ATTRIBUTE_COLUMNS = ("cash", "nav", "limit_set")
 #: words that end the name of an amount or of an attribute of a position: never tags by accident
 _SUSPECT_WORDS = frozenset(
     """
-    amount ask aum balance beta bid buy capital cash ccy close contracts cost coupon currency
-    cusip delta direction duration equity expiry exposure figi fx gamma gross isin limit limits
-    limitset long loss lot lots ls margin maturity multiplier mv nav net notional par pct percent
-    percentage pnl pointvalue position price principal proceeds profit qty quantity rate ric
-    sedol sell settle share shares short side size strike symbol theta ticker unit units value
-    vega volume weight weights yield
+    accrued adv allocation amount ask assets assetsundermanagement aum balance basis beta bid bpv
+    buy cap capital cash ccy close conid contracts conversion cost coupon cs01 currency cusip
+    delta direction duration dv01 equity expiry exposure factor figi fx gamma gross identifier
+    instrument instrumentid isin iv last leverage limit limits limitset long loss lot lots ls margin
+    maturity mktval multiplier mv nav net notional par pct percent percentage pnl pointvalue
+    portfolioid position price principal proceeds profit pv01 px qty quantity rate ric sedol sell
+    settle share shares short side size strike symbol theta ticker unit units val value vega vol
+    volatility volume weight weighting weights yield
     """.split()  # noqa: SIM905 - one word a line would take a page
 )
+#: the words that end a name also where no space or capital is before them, as in MARKETVALUE;
+#: shorter ones would end other words, as rate ends corporate
+_SUSPECT_ENDINGS = tuple(word for word in _SUSPECT_WORDS if len(word) >= len("price"))
 #: the column that pandas makes of an index without a name
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
@@ -110,7 +115,11 @@ def _wanted(tags: Iterable[str], names: Sequence[str]) -> frozenset[str]:
 
 def is_suspect(name: str) -> bool:
     """Whether `name` looks like an amount or an attribute of a position."""
-    return any(word in _SUSPECT_WORDS for word in _significant(name))
+    words = list(_significant(name))
+    singular = [word.removesuffix("s") for word in words]
+    return not _SUSPECT_WORDS.isdisjoint([*words, *singular]) or any(
+        word.endswith(_SUSPECT_ENDINGS) for word in [*words[:1], *singular[:1]]
+    )
 
 
 def _significant(name: str) -> Iterator[str]:

@@ -14,17 +14,27 @@ from risk_tasks.errors import InvalidMarketError
 
 
 def aligned_columns(given: Any, instruments: Sequence[str], field: str) -> Any:
-    """Return the columns of `given` in the order of `instruments`, or `given` without labels."""
-    if isinstance(given, Mapping):
-        return _columns([given[name] for name in _ordered(given, instruments, field)])
-    labels = _columns_of(given)
+    """Return the columns of `given` in the order of `instruments`, or `given` without labels.
+
+    A list of rows is aligned row by row.
+    """
+    _require_known_labels(given, field)
+    if isinstance(given, list | tuple):
+        return [aligned_rows(row, instruments, field) for row in given]
+    labels = list(given) if isinstance(given, Mapping) else _columns_of(given)
     if labels is None:
         return given
     order = _positions(labels, instruments, field)
-    if hasattr(given, "iloc"):
-        return given.iloc[:, order].to_numpy(dtype=float, na_value=float("nan"))
-    ordered = given.select([labels[index] for index in order])
-    return _columns([ordered[name] for name in instruments])
+    try:
+        if hasattr(given, "iloc"):
+            return given.iloc[:, order].to_numpy(dtype=float, na_value=float("nan"))
+        return _rows([given[labels[index]] for index in order])
+    except (TypeError, ValueError) as error:
+        raise InvalidMarketError(
+            f"{field} does not have a column of numbers for each instrument: {error}.",
+            field=field,
+            remedy="Give columns of numbers of one length.",
+        ) from error
 
 
 def aligned_rows(given: Any, instruments: Sequence[str], field: str) -> Any:
@@ -32,10 +42,11 @@ def aligned_rows(given: Any, instruments: Sequence[str], field: str) -> Any:
 
     Anything without labels is returned as it is.
     """
+    _require_known_labels(given, field)
     if isinstance(given, Mapping):
-        return [given[name] for name in _ordered(given, instruments, field)]
-    index = getattr(given, "index", None)
-    labels = None if index is None or callable(index) else _labels(index)
+        names = list(given)
+        return [given[names[index]] for index in _positions(names, instruments, field)]
+    labels = _index_of(given)
     if labels is None:
         return given
     return given.iloc[_positions(labels, instruments, field)]
@@ -46,15 +57,17 @@ def aligned_square(given: Any, instruments: Sequence[str], field: str) -> Any:
 
     A frame needs labels of both; anything without labels is returned as it is.
     """
+    _require_known_labels(given, field)
     columns = list(given) if isinstance(given, Mapping) else _columns_of(given)
-    if columns is None:
+    rows = _index_of(given)
+    if columns is None and rows is None and not any(_is_labelled(row) for row in _items(given)):
         return given
-    rows = _labels(given.index) if hasattr(given, "iloc") else None
-    if rows is None:
+    if columns is None or rows is None:
         raise InvalidMarketError(
-            f"The columns of {field} have labels, but its rows have none.",
+            f"{field} has labels, but not of both rows and columns.",
             field=field,
-            remedy="Set the instruments as the index of a pandas frame, or give an array.",
+            remedy="Set the instruments as the index and as the columns of a pandas frame, or "
+            "give an array.",
         )
     order = _positions(rows, instruments, field)
     return given.iloc[order, _positions(columns, instruments, field)]
@@ -66,8 +79,7 @@ def dates_of(given: Any, dates: Any) -> Any:
     A label is a date, a time, which is taken as the date in its own zone, or ISO text. Raises if
     both are given and differ.
     """
-    index = getattr(given, "index", None)
-    labels = None if index is None or callable(index) else _labels(index)
+    labels = _common_index(given) if isinstance(given, Mapping) else _index_of(given)
     if labels is None:
         return dates
     found = [_date(label, row) for row, label in enumerate(labels)]
@@ -80,7 +92,7 @@ def dates_of(given: Any, dates: Any) -> Any:
     return found
 
 
-def _columns(columns: Sequence[Any]) -> list[list[Any]]:
+def _rows(columns: Sequence[Any]) -> list[list[Any]]:
     """Return the rows of `columns`."""
     lists = [column.to_pylist() if hasattr(column, "to_pylist") else column for column in columns]
     return [[_number(cell) for cell in row] for row in zip(*lists, strict=True)]
@@ -90,9 +102,42 @@ def _number(cell: Any) -> Any:
     return float("nan") if cell is None else cell
 
 
-def _ordered(given: Mapping[Any, Any], instruments: Sequence[str], field: str) -> Sequence[Any]:
-    labels = list(given)
-    return [labels[index] for index in _positions(labels, instruments, field)]
+def _items(given: Any) -> Sequence[Any]:
+    return given if isinstance(given, list | tuple) else ()
+
+
+def _is_labelled(given: Any) -> bool:
+    return isinstance(given, Mapping) or _index_of(given) is not None
+
+
+def _require_known_labels(given: Any, field: str) -> None:
+    """Raise for an array of xarray and a lazy frame of polars, whose labels cannot be read."""
+    if len(getattr(given, "coords", ())) or hasattr(given, "collect"):
+        raise InvalidMarketError(
+            f"{field} has labels that cannot be read.",
+            field=field,
+            remedy="Give a frame, as to_pandas() or collect() returns, or an array without labels.",
+        )
+
+
+def _common_index(columns: Mapping[Any, Any]) -> list[Any] | None:
+    """Return the labels of the rows of all `columns`; raises if two columns differ."""
+    indices = {name: _index_of(column) for name, column in columns.items()}
+    first = next(iter(indices), None)
+    for name, labels in indices.items():
+        if labels != indices[first]:
+            raise InvalidMarketError(
+                f"The rows of {first} and {name} have different labels.",
+                field="returns",
+                remedy="Give series with one index, or a frame of them.",
+            )
+    return indices.get(first)
+
+
+def _index_of(given: Any) -> list[Any] | None:
+    """Return the labels of the rows of a series or frame of pandas."""
+    index = getattr(given, "index", None)
+    return None if index is None or callable(index) else _labels(index)
 
 
 def _columns_of(given: Any) -> list[Any] | None:

@@ -66,8 +66,13 @@ def test_prices_and_covariance_are_aligned_by_label(order):
         ({"prices": pd.Series(PRICES, index=["CALM", "WILD", "OTHER"])}, "no MILD"),
         ({"prices": {"CALM": 1.0, "WILD": 2.0}}, "no MILD"),
         ({"prices": {**dict(zip(NAMES, PRICES, strict=True)), "OTHER": 1.0}}, "not an instrument"),
-        ({"covariance": pd.DataFrame(COVARIANCE, columns=NAMES)}, "its rows have none"),
-        ({"covariance": pl.DataFrame(COVARIANCE, schema=NAMES)}, "its rows have none"),
+        ({"covariance": pd.DataFrame(COVARIANCE, columns=NAMES)}, "not of both rows and columns"),
+        ({"covariance": pd.DataFrame(COVARIANCE, index=NAMES)}, "not of both rows and columns"),
+        (
+            {"covariance": [pd.Series(row, index=NAMES) for row in COVARIANCE]},
+            "not of both rows and columns",
+        ),
+        ({"covariance": pl.DataFrame(COVARIANCE, schema=NAMES)}, "not of both rows and columns"),
         (
             {
                 "returns": pd.DataFrame(
@@ -82,6 +87,49 @@ def test_other_labels_are_refused(change, reason):
     with pytest.raises(InvalidMarketError, match=reason) as caught:
         market(**change)
 
+    assert caught.value.remedy
+
+
+def test_series_of_one_mapping_share_their_dates_or_are_refused():
+    series = {name: pd.Series(RETURNS[:, place], index=DAYS) for place, name in enumerate(NAMES)}
+    assert market(returns=series).dates == tuple(DAYS)
+
+    series["WILD"] = series["WILD"].iloc[::-1]
+    with pytest.raises(InvalidMarketError, match="The rows of CALM and WILD have different labels"):
+        market(returns=series)
+
+
+@pytest.mark.parametrize("make", [pd.Series, lambda row, index: dict(zip(index, row, strict=True))])
+@given(order=st.permutations(NAMES))
+def test_a_list_of_labelled_rows_is_aligned_by_label(make, order):
+    columns = [NAMES.index(name) for name in order]
+    rows = [make(row[columns], index=order) for row in RETURNS]
+
+    assert market(returns=rows).id == market().id
+
+
+class _LabelledArray(list):
+    """An array with coordinates, as that of xarray."""
+
+    coords = ("instrument",)
+
+
+@pytest.mark.parametrize(
+    "returns",
+    [
+        pl.DataFrame(RETURNS, schema=NAMES).lazy(),
+        pd.DataFrame({name: ["text"] for name in NAMES}),
+        {name: [0.1] * length for length, name in enumerate(NAMES, start=1)},
+        dict.fromkeys(NAMES, 0.1),
+        _LabelledArray(RETURNS),
+    ],
+    ids=["lazy", "texts", "lengths differ", "numbers", "coordinates"],
+)
+def test_labelled_returns_that_cannot_be_read_are_refused(returns):
+    with pytest.raises(InvalidMarketError) as caught:
+        market(returns=returns)
+
+    assert caught.value.field == "returns"
     assert caught.value.remedy
 
 

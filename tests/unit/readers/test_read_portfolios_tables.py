@@ -246,7 +246,13 @@ def test_two_columns_for_nav_are_refused():
 CORE = {"portfolio_id": ["core"], "instrument": ["AAPL"], "quantity": [1.0]}
 
 
-@pytest.mark.parametrize("name", ["aum", "multiplier", "Currency", "market-value", "priceEUR"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("aum", "multiplier", "Currency", "market-value", "priceEUR"),
+        *("MARKETVALUE", "avgprice", "Prices", "notionals", "px_last", "mkt_val", "DV01"),
+    ],
+)
 def test_a_column_that_looks_like_an_amount_is_a_tag_only_if_it_is_named(name):
     frame = pa.table({**CORE, name: ["x"]})
     with pytest.raises(InvalidTableError, match="looks like an amount") as caught:
@@ -258,10 +264,16 @@ def test_a_column_that_looks_like_an_amount_is_a_tag_only_if_it_is_named(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["desk", "region", "strategy", "trader", "asset_class", "custodian"]
+    "name", ["desk", "region", "strategy", "trader", "asset_class", "custodian", "is_corporate"]
 )
 def test_an_ordinary_column_is_a_tag(name):
     assert read_portfolios(pa.table({**CORE, name: ["x"]}))[0].tags == {name: "x"}
+
+
+@pytest.mark.parametrize("name", ["Instrument", "INSTRUMENT", "Portfolio ID", "portfolioId"])
+def test_a_second_column_of_instruments_or_portfolios_is_not_a_tag(name):
+    with pytest.raises(InvalidTableError, match="attribute of a position"):
+        read_portfolios(pa.table({**CORE, name: ["OTHER"]}))
 
 
 def test_a_column_of_limit_sets_is_refused():
