@@ -180,8 +180,15 @@ class Limit:
             return 0.0, None
         return 0.0, max(abs(of.lowest), abs(of.highest))
 
-    def warnings(self) -> Iterator[LimitWarning]:
-        """Yield what is probably not meant: thresholds that every book passes, or none."""
+    @property
+    def warnings(self) -> tuple[LimitWarning, ...]:
+        """What is probably not meant: thresholds that every ordinary book passes, or no such book.
+
+        The limit is valid: a threshold that every book passes is a kill switch.
+        """
+        return tuple(self._warnings())
+
+    def _warnings(self) -> Iterator[LimitWarning]:
         of = self.measure_name.definition.range
         for name, threshold in self.thresholds.items():
             effect = "warns about" if name == "warn" else "rejects"
@@ -353,7 +360,7 @@ class LimitSet:
     @property
     def warnings(self) -> tuple[LimitWarning, ...]:
         """What is probably not meant in the limits, in their order."""
-        return tuple(one for limit in self.limits for one in limit.warnings())
+        return tuple(one for limit in self.limits for one in limit.warnings)
 
     @cached_property
     def version(self) -> str:
