@@ -259,7 +259,7 @@ class MarketSnapshot:
 
 def _array(numbers: npt.ArrayLike, field: str) -> npt.NDArray[np.float64]:
     try:
-        array = np.array(numbers, dtype=np.float64, order="C")
+        array = np.array(_plain(numbers), dtype=np.float64, order="C")
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidMarketError(
             f"{field} is not an array of numbers: {error}.",
@@ -268,6 +268,19 @@ def _array(numbers: npt.ArrayLike, field: str) -> npt.NDArray[np.float64]:
         ) from error
     array.flags.writeable = False
     return array
+
+
+def _plain(numbers: npt.ArrayLike) -> npt.ArrayLike:
+    """Return `numbers` with NaN where a masked array has no value.
+
+    Raises `TypeError` for what NumPy would read as other numbers: True as 1, 1 + 2j as 1.
+    """
+    kind = np.asarray(numbers).dtype.kind
+    if kind in "bc":
+        raise TypeError(f"it has {'booleans' if kind == 'b' else 'complex numbers'}")
+    if isinstance(numbers, np.ma.MaskedArray):
+        return np.where(np.ma.getmaskarray(numbers), np.nan, np.ma.getdata(numbers))
+    return numbers
 
 
 def _instruments(names: Sequence[str]) -> tuple[str, ...]:

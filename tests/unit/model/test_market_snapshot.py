@@ -512,3 +512,29 @@ def test_calendars_that_can_change_a_number_are_in_the_id(change):
 
     assert aligned.has_calendars
     assert aligned.panel_id != snapshot(**dropped).panel_id
+
+
+def test_a_masked_return_is_missing():
+    """NumPy keeps a number below the mask."""
+    masked = np.ma.masked_array([[0.01], [99.0]], mask=[[False], [True]])
+
+    snapshot = MarketSnapshot(datetime(2024, 5, 1, tzinfo=UTC), ["AAPL"], [1.0], masked)
+
+    np.testing.assert_array_equal(snapshot.returns, [[0.01], [np.nan]])
+
+
+@pytest.mark.parametrize(
+    ("prices", "returns", "field"),
+    [
+        (np.ma.masked_array([1.0], mask=[True]), [[0.01]], "prices['AAPL']"),
+        ([True], [[0.01]], "prices"),
+        ([1.0], [[0.01 + 1j]], "returns"),
+        ([1.0], [[True]], "returns"),
+    ],
+)
+def test_what_numpy_would_read_as_other_numbers_is_refused(prices, returns, field):
+    """A masked price, a boolean, a complex number."""
+    with pytest.raises(InvalidMarketError) as refused:
+        MarketSnapshot(datetime(2024, 5, 1, tzinfo=UTC), ["AAPL"], prices, returns)
+
+    assert refused.value.field == field
