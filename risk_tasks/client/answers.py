@@ -157,7 +157,7 @@ def _measures(answer: AnswerBlock, names: Sequence[str]) -> Iterator[pa.DoubleAr
 def _behind(answers: Sequence[AnswerBlock], order: Order) -> Iterator[pa.Array]:
     """Yield the columns after the measures.
 
-    Few texts differ: numbers are permuted in place of texts, and texts are made once.
+    Few texts differ: the numbers are permuted first, and then the texts are made once.
     """
     errors: dict[int, str] = {}
     findings: dict[int, list[str]] = {}
