@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from itertools import count
 
 import pyarrow as pa
 import pytest
@@ -14,6 +15,8 @@ from tests.integration.support import command, only_json, unique
 from tests.unit.model.test_screening import prices, weekdays
 
 pytestmark = pytest.mark.integration
+
+_SEEDS = count(1)
 
 
 def write_prices(path, table):
@@ -29,8 +32,11 @@ def write_prices(path, table):
 
 @pytest.fixture
 def glitch(tmp_path):
-    """Prices of three instruments, of which I1 is in another unit for three days."""
-    table = prices(0)
+    """Prices of three instruments, of which I1 is in another unit for three days.
+
+    Each test has other prices, since the server keeps a market and its findings under one id.
+    """
+    table = prices(next(_SEEDS))
     table[250:253, 1] *= 100.0
     return write_prices(tmp_path / "glitch.csv", table)
 
