@@ -20,6 +20,7 @@ from risk_tasks.embedding.fleet import free_port
 from risk_tasks.errors import TransportError
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.settings import Settings
+from tests.certificates import certify
 from tests.integration.support import command, is_our_child, wait_until
 from tests.programs import require
 
@@ -60,7 +61,7 @@ def on_a_socket(folder: Path) -> Iterator[tuple[str, int]]:
 @contextmanager
 def over_tls(folder: Path) -> Iterator[tuple[str, int]]:
     """A server that accepts only clients with a certificate of our own CA."""
-    certify(folder)
+    certify(folder, "IP:127.0.0.1")
     port = free_port()
     files = {
         "--tls-cert-file": "server.crt",
@@ -71,24 +72,6 @@ def over_tls(folder: Path) -> Iterator[tuple[str, int]]:
     with server(folder, "--port", 0, "--tls-port", port, *named) as pid:
         options = f"ssl_ca_certs={folder}/ca.crt&ssl_certfile={folder}/client.crt"
         yield f"rediss://127.0.0.1:{port}/0?{options}&ssl_keyfile={folder}/client.key", pid
-
-
-def certify(folder: Path) -> None:
-    """Make a CA, and the certificates of a server at 127.0.0.1 and of a client."""
-
-    def openssl(*arguments: object) -> None:
-        words = [require("openssl"), *map(str, arguments)]
-        subprocess.run(words, cwd=folder, check=True, capture_output=True, timeout=60)
-
-    key = ("-newkey", "rsa:2048", "-nodes", "-keyout")
-    openssl("req", "-x509", *key, "ca.key", "-days", 2, "-subj", "/CN=ca", "-out", "ca.crt")
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
-    for name in ("server", "client"):
-        openssl("req", *key, f"{name}.key", "-subj", f"/CN={name}", "-out", f"{name}.csr")
-        openssl(
-            *("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key"),
-            *("-CAcreateserial", "-days", 2, "-extfile", "names", "-out", f"{name}.crt"),
-        )
 
 
 @contextmanager
