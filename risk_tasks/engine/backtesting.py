@@ -9,6 +9,7 @@ from math import floor
 import numpy as np
 
 from risk_tasks.engine.block import PortfolioBlock
+from risk_tasks.engine.common_rows import parts_of
 from risk_tasks.engine.computation import Computation, FloatArray
 from risk_tasks.engine.market import MarketArrays
 from risk_tasks.errors import InvalidMarketError, InvalidPortfolioError, InvalidSettingsError
@@ -47,8 +48,9 @@ def rolling_backtest(
     """
     confidence = parse_confidence(confidence)
     check_window(window, confidence)
+    part = parts_of(block, market)[0]
     with np.errstate(all="ignore"):
-        run = Computation(block, market, MeasureSettings(confidence), 1)
+        run = Computation(part.block, part.market, MeasureSettings(confidence), 1)
         pnl, overflows = run.pnl[0], bool(run.overflows[0])
     if overflows:
         raise InvalidPortfolioError(
@@ -62,8 +64,9 @@ def rolling_backtest(
     bounds = rolling_value_at_risk(seen, window, confidence, convention)
     result = backtest(seen[window:], bounds, confidence)
     # `result` counts tested days; report days of the market instead.
-    exceptions = days[np.array(result.exceptions, dtype=np.int64) - 1] - (len(pnl) - 1)
-    return replace(result, exceptions=tuple(exceptions.tolist()))
+    exceptions = days[np.array(result.exceptions, dtype=np.int64) - 1].tolist()
+    last = market.n_observations - 1
+    return replace(result, exceptions=tuple(part.row_in_market(day) - last for day in exceptions))
 
 
 def rolling_value_at_risk(

@@ -17,11 +17,13 @@ from risk_tasks.engine import (
     weighted,
 )
 from risk_tasks.engine.block import PortfolioBlock
+from risk_tasks.engine.common_rows import Part, parts_of
 from risk_tasks.engine.computation import Computation, FloatArray, Functions
 from risk_tasks.engine.market import MarketArrays
 from risk_tasks.kernels.jit import KernelNotReadyError
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import MeasureName, MeasureSettings
+from risk_tasks.model.registry import Qualifier
 
 #: the functions of every measure, by its name
 FUNCTIONS: Mapping[str, Functions] = MappingProxyType(
@@ -49,6 +51,38 @@ def compute(
     outcome; no finite input raises an error. A measure whose kernel is not compiled by the deadline
     of `kernels_until` is `NOT_IN_TIME`.
     """
+    settings = market.in_rows(settings)
+    if market.calendars is None:
+        return _columns(block, market, names, settings)
+    by_others: dict[tuple[int, ...], list[MeasureName]] = {}
+    for name in names:
+        if name.definition.of_past:
+            by_others.setdefault(_others(market, name), []).append(name)
+    at_once = [name for name in names if not name.definition.of_past]
+    columns = _columns(block, market, at_once, settings)
+    for others, of_past in by_others.items():
+        parts = parts_of(block, market, *others)
+        found = [_columns(one.block, one.market, of_past, settings) for one in parts]
+        for name in of_past:
+            columns[name] = MeasureColumn.joined(
+                len(block), [(one.rows, by[name]) for one, by in zip(parts, found, strict=True)]
+            )
+    return {name: columns[name] for name in names}
+
+
+def _others(market: MarketArrays, name: MeasureName) -> tuple[int, ...]:
+    """Return the instrument that `name` is of: it trades on the rows of the portfolio too."""
+    is_of_one = name.definition.qualifier is Qualifier.INSTRUMENT
+    index = market.index.get(name.item or "") if is_of_one else None
+    return () if index is None else (index,)
+
+
+def _columns(
+    block: PortfolioBlock,
+    market: MarketArrays,
+    names: Sequence[MeasureName],
+    settings: MeasureSettings,
+) -> dict[MeasureName, MeasureColumn]:
     with np.errstate(all="ignore"):
         run = _computation(block, market, names, settings)
         return {name: _column(run, name) for name in names}
@@ -74,7 +108,7 @@ def contributions(
     except those to `concentration`, which sum to 1.
     """
     with np.errstate(all="ignore"):
-        run = _computation(block.row(row), market, [name], settings)
+        run = _computation_of_row(block, market, name, settings, row)[0]
         return FUNCTIONS[name.name].parts(run, name)
 
 
@@ -95,10 +129,25 @@ def outcomes_behind(
     if outcomes_of is None:
         return []
     with np.errstate(all="ignore"):
-        run = _computation(block.row(row), market, [name], settings)
+        run, part = _computation_of_row(block, market, name, settings, row)
         found = outcomes_of(run, name)[:n]
-        last_day = settings.outcome_days - 1
-        return [(int(one) + last_day, float(run.pnl[0][one])) for one in found]
+        last_day = run.settings.outcome_days - 1
+        return [(part.row_in_market(int(one) + last_day), float(run.pnl[0][one])) for one in found]
+
+
+def _computation_of_row(
+    block: PortfolioBlock,
+    market: MarketArrays,
+    name: MeasureName,
+    settings: MeasureSettings,
+    row: int,
+) -> tuple[Computation, Part]:
+    book = block.row(row)
+    if name.definition.of_past:
+        part = parts_of(book, market, *_others(market, name))[0]
+    else:
+        part = Part(np.zeros(1, dtype=np.int64), book, market, None)
+    return _computation(part.block, part.market, [name], market.in_rows(settings)), part
 
 
 def _computation(

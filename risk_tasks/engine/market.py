@@ -13,6 +13,9 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
+from risk_tasks.engine.calendars import Calendars
+from risk_tasks.errors import InvalidSettingsError
+from risk_tasks.model.calendar import IntArray
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import MeasureSettings, Precision
 from risk_tasks.model.quality import DataFinding
@@ -40,6 +43,11 @@ class GivenCovariance:
     def is_refused(self) -> bool:
         """Whether the correction is so large that no measure may use the matrix."""
         return self.repair > _LARGEST_REPAIR
+
+    def of_instruments(self, instruments: npt.NDArray[np.int64]) -> GivenCovariance:
+        """Return the covariance of `instruments` (m,), with the repair of the whole."""
+        matrix = self.matrix[np.ix_(instruments, instruments)]
+        return GivenCovariance(np.ascontiguousarray(matrix), self.repair)
 
     @classmethod
     def of(cls, covariance: FloatArray) -> GivenCovariance:
@@ -97,6 +105,11 @@ class DerivedPanels:
                 self._made.popitem(last=False)
             return made
 
+    @property
+    def of_days(self) -> npt.NDArray[np.float64]:
+        """The returns (n, T) from one row to the next."""
+        return self._panel
+
     @cached_property
     def first_returns(self) -> npt.NDArray[np.int64]:
         """(n,): the index of the first return of each instrument, T without any return."""
@@ -141,11 +154,22 @@ class ShockArrays:
     absolute: BoolArray | None = None
     min_coverage: float = 1.0
 
+    def of(self, instruments: IntArray) -> ShockArrays:
+        """Return the scenario over `instruments` (m,)."""
+        absolute = None if self.absolute is None else self.absolute[instruments]
+        return ShockArrays(
+            self.change[instruments],
+            self.named[instruments],
+            self.covered[instruments],
+            absolute,
+            self.min_coverage,
+        )
+
 
 def lay_out(snapshot: MarketSnapshot, dates: DateArray | None) -> dict[str, ShockArrays]:
     """Return the scenarios of `snapshot` by name; `dates` (T,) are those of its observations."""
     return {
-        name: _replayed(scenario, snapshot.returns, dates)
+        name: _replayed(scenario, snapshot, dates)
         if isinstance(scenario, Replay)
         else _shocked(scenario, snapshot)
         for name, scenario in snapshot.scenarios.items()
@@ -165,12 +189,28 @@ def _shocked(scenario: Scenario, snapshot: MarketSnapshot) -> ShockArrays:
     return ShockArrays(change, named, ~np.isnan(change), absolute if absolute.any() else None)
 
 
-def _replayed(replay: Replay, returns: FloatArray, dates: DateArray | None) -> ShockArrays:
+def _replayed(replay: Replay, snapshot: MarketSnapshot, dates: DateArray | None) -> ShockArrays:
+    returns = snapshot.returns
+    if snapshot.has_calendars:
+        returns = _with_closed_rows(snapshot, dates, replay)
     change = window_returns(returns, dates, replay.start, replay.end)
     covered = ~np.isnan(change)
     if replay.others is not None:
         change[~covered] = replay.others
     return ShockArrays(change, covered, covered, min_coverage=replay.min_coverage)
+
+
+def _with_closed_rows(
+    snapshot: MarketSnapshot, dates: DateArray | None, replay: Replay
+) -> FloatArray:
+    """Return the returns with 0 where an instrument did not trade, if it does in the window."""
+    returns, rows = snapshot.returns, np.arange(snapshot.n_observations)[:, None]
+    if dates is None:
+        return returns
+    within = (dates >= np.datetime64(replay.start)) & (dates <= np.datetime64(replay.end))
+    trades = ~np.isnan(returns[within]).all(axis=0)
+    closed = np.isnan(returns) & (rows > snapshot.first_price_rows) & trades
+    return np.where(closed, 0.0, returns)
 
 
 def window_returns(
@@ -234,6 +274,10 @@ class MarketArrays:
     covariance: GivenCovariance | None
     #: (T,), the date of each observation; None if unknown
     dates: DateArray | None
+    #: which instruments trade on which rows; None if every portfolio has the same rows
+    calendars: Calendars | None
+    #: the trading days of one return
+    row_days: int
     #: what looks wrong in the data, by the index of the instrument
     findings: Mapping[int, tuple[DataFinding, ...]]
     #: `findings` without their details, for tables
@@ -247,11 +291,13 @@ class MarketArrays:
         if like is not None and like.panel_id == snapshot.panel_id:
             panel, largest, derived = like.panel, like.largest_return, like.derived
             streams, covariance = like.streams, like.covariance
+            calendars = like.calendars
         else:
             # A copy, because kernels are not compiled for read-only panels.
             panel = np.array(snapshot.returns.T, order="C")
             largest = float(np.nanmax(np.abs(panel), initial=0.0))
             derived = DerivedPanels(panel)
+            calendars = Calendars.of(snapshot)
             streams = streams_of(snapshot.instruments)
             given = snapshot.covariance
             covariance = None if given is None else GivenCovariance.of(given)
@@ -274,6 +320,8 @@ class MarketArrays:
             streams=streams,
             covariance=covariance,
             dates=dates,
+            calendars=calendars,
+            row_days=snapshot.row_days,
             findings=findings,
             bare_findings={
                 index: tuple(replace(one, detail="") for one in of_it)
@@ -281,6 +329,23 @@ class MarketArrays:
             },
             is_doubtful=is_doubtful,
         )
+
+    def in_rows(self, settings: MeasureSettings) -> MeasureSettings:
+        """Return `settings` with the horizon as a number of rows.
+
+        Raises `InvalidSettingsError` if it is not a multiple of the days of a row.
+        """
+        if self.row_days == 1:
+            return settings
+        n_rows, rest = divmod(settings.horizon_days, self.row_days)
+        if rest:
+            raise InvalidSettingsError(
+                f"horizon_days is {settings.horizon_days}, but a row of this market is "
+                f"{self.row_days} trading days.",
+                field="horizon_days",
+                remedy=f"Give a multiple of {self.row_days}, or publish daily prices.",
+            )
+        return replace(settings, horizon_days=n_rows)
 
     def panel_for(self, settings: MeasureSettings) -> Panel:
         """Return the returns over the days of one outcome, in the precision of `settings`."""

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from risk_tasks.engine.block import PortfolioBlock
+from risk_tasks.engine.common_rows import common_rows
 from risk_tasks.engine.market import MarketArrays
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.quality import DataFinding, FindingKind
@@ -20,12 +21,20 @@ LEAST_SHARE = 0.75
 def expected_outcomes(
     block: PortfolioBlock, market: MarketArrays, settings: MeasureSettings
 ) -> IntArray:
-    """Return (P,): the outcomes that each portfolio has if no position has a late first price."""
-    return np.full(len(block), _most_outcomes(market, settings))
+    """Return (P,): the outcomes that each portfolio has if no position has a late first price.
+
+    A portfolio of several calendars should have the rows of the calendar with the fewest.
+    """
+    n_rows = np.full(len(block), market.n_observations)
+    for rows, common in common_rows(block, market):
+        if common is not None:
+            n_rows[rows] = common.expected
+    expected: IntArray = np.maximum(0, n_rows - market.in_rows(settings).outcome_days + 1)
+    return expected
 
 
 def _most_outcomes(market: MarketArrays, settings: MeasureSettings) -> int:
-    return max(0, market.n_observations - settings.outcome_days + 1)
+    return max(0, market.n_observations - market.in_rows(settings).outcome_days + 1)
 
 
 def short_windows(

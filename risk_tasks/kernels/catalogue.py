@@ -5,11 +5,27 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from risk_tasks.kernels import covariance, headroom, history, positions, simulation, weighted
+from risk_tasks.kernels import (
+    calendars,
+    covariance,
+    headroom,
+    history,
+    positions,
+    simulation,
+    weighted,
+)
 from risk_tasks.kernels.cache import FOLDER, Cache
 from risk_tasks.kernels.jit import KERNELS, Kernel, Specialization
 
-__all__ = ["compile_kernels", "covariance", "headroom", "kernels", "simulation", "weighted"]
+__all__ = [
+    "calendars",
+    "compile_kernels",
+    "covariance",
+    "headroom",
+    "kernels",
+    "simulation",
+    "weighted",
+]
 
 #: the kernels of the standard measures, of stress losses, and of limits on them
 _STANDARD: tuple[Any, ...] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from math import isfinite
@@ -132,6 +133,20 @@ class MeasureColumn:
     def over(self, n_observations: npt.NDArray[np.int64]) -> MeasureColumn:
         """Return the column as that of a measure of this number (P,) of past outcomes."""
         return MeasureColumn(self.values, self.outcomes, n_observations)
+
+    @classmethod
+    def joined(
+        cls, n: int, parts: Iterable[tuple[npt.NDArray[np.int64], MeasureColumn]]
+    ) -> MeasureColumn:
+        """Return the column (n,) of `parts`: the rows of each, and its column."""
+        values, outcomes = np.empty(n), np.empty(n, dtype=np.int8)
+        counts: npt.NDArray[np.int64] | None = None
+        for rows, column in parts:
+            values[rows], outcomes[rows] = column.values, column.outcomes
+            if column.n_observations is not None:
+                counts = np.full(n, NO_PAST) if counts is None else counts
+                counts[rows] = column.n_observations
+        return cls(values, outcomes, counts)
 
     @classmethod
     def missing(cls, n: int, outcome: Outcome) -> MeasureColumn:

@@ -30,6 +30,10 @@ class FindingKind(StrEnum):
     ZERO_VARIANCE = "zero_variance"
     #: a missing price on a date on which others with the same calendar have one
     GAP = "gap"
+    #: returns that span too many calendar days are left out
+    DROPPED_ROWS = "dropped_rows"
+    #: the last row has no price: that of an earlier row is used
+    MISSING_LAST_PRICE = "missing_last_price"
     #: the first return is late in the window
     SHORT_HISTORY = "short_history"
     #: a price of zero or less, over which a relative return has no meaning

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from risk_tasks.decisions import Evaluation, evaluate
-from risk_tasks.engine import MarketArrays, PortfolioBlock, compute, short_windows
+from risk_tasks.engine import MarketArrays, PortfolioBlock, compute, dropped_rows, short_windows
 from risk_tasks.errors import (
     NoMarketError,
     NotInTimeError,
@@ -116,6 +116,7 @@ class Service:
                 limits = self._load_limits(stamp.limits_version)
             market = self._market(stamp.market_id)
             _require_items(request.terms.measures, market)
+            market.in_rows(request.terms.settings)
         except TransportError:
             # The error of the server, not of the block: after a retry the block may have an answer.
             raise
@@ -151,7 +152,7 @@ class Service:
             limits_applied=evaluation.limits_applied,
             n_observations=n_observations,
             short=short,
-            data_quality=data_quality(block, market, detail, too_few),
+            data_quality=data_quality(block, market, detail, too_few, dropped_rows(block, market)),
         )
         if detail is not Detail.SUMMARY:
             answer.breaches = explain_breaches(evaluation, block, market, settings)

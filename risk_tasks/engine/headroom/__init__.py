@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from risk_tasks.engine.block import PortfolioBlock
+from risk_tasks.engine.common_rows import parts_of
 from risk_tasks.engine.computation import Computation, FloatArray
 from risk_tasks.engine.headroom.exits import EXITS, SCENARIO_LOSSES
 from risk_tasks.engine.headroom.trades import Trades
@@ -33,8 +34,30 @@ def largest_trades(
     is the largest q >= 0 such that the portfolio stays within the bound for every trade of [0, q]
     in that position alone; +inf if no trade breaks it.
     """
+    settings = market.in_rows(settings)
+    units = _largest_trades(book, market, settings, bounds)
+    if market.calendars is None:
+        return units
+    # A position that is worth 0 has days of its own once it is traded.
+    values = book.quantity * market.prices[book.instrument]
+    code = market.calendars.code[book.instrument]
+    n = len(values)
+    for at in np.flatnonzero((values == 0.0) & (code > 0)).tolist():
+        of_it = _largest_trades(book, market, settings, bounds, int(book.instrument[at]))
+        units[:, [at, n + at]] = of_it[:, [at, n + at]]
+    return units
+
+
+def _largest_trades(
+    book: PortfolioBlock,
+    market: MarketArrays,
+    settings: MeasureSettings,
+    bounds: Sequence[tuple[MeasureName, Comparison, float]],
+    *others: int,
+) -> FloatArray:
+    part = parts_of(book, market, *others)[0]
     with np.errstate(all="ignore"):
-        trades = Trades(Computation(book, market, settings, 1))
+        trades = Trades(Computation(part.block, part.market, settings, 1))
         rows = [_units(trades, bound[0], _exit(trades, *bound)) for bound in bounds]
         return np.array(rows).reshape(len(rows), len(trades))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import product
 
@@ -131,6 +132,8 @@ def test_checks_call_kernels_only_with_types_of_the_catalogue(
             # The result cache computes some portfolios of a block, here one that is empty.
             block, _ = validate(request, arrays)
             compute(block.rows(np.array([2])), arrays, parse_measures(NAMES), settings)
+    closed = MarketArrays.of(replace(markets[1], covariance=None, align="common"))
+    compute(block, closed, parse_measures(NAMES), MeasureSettings("0.95"))
     invalid = raw(("twice", [(0, 1.0), (0, 2.0)], None, None), ("unknown", [(3, 1.0)], 1.0, 2.0))
     answer_of(invalid, service=service, market=markets[0].id)
 
