@@ -80,7 +80,7 @@ class Calendars:
         )
         code, founders = _codes(first, closed)
         days = _days(snapshot)
-        long = long_gaps(snapshot.dates, snapshot.max_gap_days)
+        long = long_gaps(snapshot.price_dates, snapshot.max_gap_days)
         return cls(
             first=first,
             code=code,
@@ -93,10 +93,8 @@ class Calendars:
 
 
 def _days(snapshot: MarketSnapshot) -> IntArray | None:
-    if not snapshot.dates:
-        return None
-    before = min(*(snapshot.first_dates or snapshot.dates), snapshot.dates[0])
-    return np.array([before, *snapshot.dates], dtype="datetime64[D]").astype(np.int64)
+    dates = snapshot.price_dates
+    return None if dates is None else np.array(dates, dtype="datetime64[D]").astype(np.int64)
 
 
 def _codes(first: IntArray, closed: npt.NDArray[np.bool_]) -> tuple[IntArray, list[int]]:

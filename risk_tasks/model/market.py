@@ -196,8 +196,18 @@ class MarketSnapshot:
         if self.align is not Align.COMMON:
             return False
         return self.window_days is not None or not is_aligned(
-            self.returns, self.first_price_rows, self.dates, self.max_gap_days
+            self.returns, self.first_price_rows, self.price_dates, self.max_gap_days
         )
+
+    @cached_property
+    def price_dates(self) -> tuple[date, ...] | None:
+        """(T + 1,): the date before all rows, and those of rows; None without dates.
+
+        Without an earlier date in `first_dates` the first is that of the first row.
+        """
+        if not self.dates:
+            return None
+        return (min(*(self.first_dates or self.dates), self.dates[0]), *self.dates)
 
     @property
     def n_observations(self) -> int:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import date, datetime
+from itertools import pairwise
 from types import MappingProxyType
 
 import numpy as np
+import numpy.typing as npt
 
 from risk_tasks.errors import InvalidMarketError
+from risk_tasks.model.calendar import MAX_GAP_DAYS, Align, Frequency
 from risk_tasks.model.market import FloatArray1D, FloatArray2D, MarketSnapshot
 from risk_tasks.model.proxies import Proxy, with_proxies
+from risk_tasks.model.quality import DataFinding, FindingKind
 from risk_tasks.model.scenario import Stress, Tags
-from risk_tasks.model.values import require_whole
+from risk_tasks.model.values import require_choice, require_whole
 from risk_tasks.readers.tables import Source, Table, read_dates, read_table
 
 _NO_SCENARIOS: Mapping[str, Stress] = MappingProxyType({})
@@ -27,6 +32,9 @@ def read_market(
     scenarios: Mapping[str, Stress] = _NO_SCENARIOS,
     tags: Tags = _NO_TAGS,
     proxies: Mapping[str, Proxy] = _NO_PROXIES,
+    align: Align | str = Align.COMMON,
+    max_gap_days: int = MAX_GAP_DAYS,
+    frequency: Frequency | str = Frequency.DAILY,
 ) -> MarketSnapshot:
     """Return the market of a table of prices, with one row per day and one column per instrument.
 
@@ -35,10 +43,16 @@ def read_market(
     zero, in base currency per unit. The last row is complete: its prices are those of the market,
     and its date is `as_of`. A date without a time means midnight UTC.
 
-    Returns are simple, from one row to the next: shape (rows - 1, instruments). `window_days` keeps
-    at most this number of returns, the last ones. A missing price makes the return of its row and
-    that of the next row NaN. A return has the date of its row, in UTC; if two rows have the same
-    day, the market has no dates.
+    Returns are simple, from the previous price of an instrument to that of the row: shape
+    (rows - 1, instruments). A missing price means that the instrument did not trade, and prices are
+    never filled: a portfolio is computed on the dates on which all that it holds trade. A return
+    over more than `max_gap_days` calendar days is left out. `window_days` keeps the last returns of
+    each portfolio. With `align="drop"` a missing price makes the return of its row and that of the
+    next row NaN. A row has its own date, in its own time zone; rows without any price are left out.
+
+    `frequency` is the time between rows: a row of "weekly" prices is 5 trading days and one of
+    "monthly" prices 21, and horizons are multiples of these; of "hourly" prices the last row of
+    each date is used. Rows that are not daily are refused without it.
 
     `proxies` gives instruments returns before their first price: {"MSFT": "SPY"} those of SPY,
     {"MSFT": {"sector": "technology"}} the mean of the other instruments with this tag.
@@ -48,6 +62,9 @@ def read_market(
     """
     if window_days is not None:
         require_whole(window_days, "window_days", InvalidMarketError, least=1)
+    align = require_choice(align, Align, "align", InvalidMarketError)
+    frequency = require_choice(frequency, Frequency, "frequency", InvalidMarketError)
+    require_whole(max_gap_days, "max_gap_days", InvalidMarketError, least=1)
     table = read_table(source, frame_error=InvalidMarketError)
     table.require("date")
     instruments = [name for name in table.names if name != "date"]
@@ -58,20 +75,170 @@ def read_market(
     _refuse_fields(table, instruments)
     moments = read_dates(table, "date")
     prices = np.column_stack([_prices(table, name) for name in instruments])
-    _check_last(table, instruments, prices[-1])
-    returns = _simple_returns(table, instruments, prices)
-    if window_days is not None:
-        returns = returns[-window_days:]
-    market = MarketSnapshot(
-        moments[-1],
-        instruments,
-        prices[-1],
-        returns,
-        scenarios=scenarios,
-        dates=_days(moments, len(returns)),
-        tags=tags,
-    )
-    return with_proxies(market, proxies)
+    kept = _rows_of_days(table, moments, prices, frequency)
+    moments, days = [moments[row] for row in kept], [moments[row].date() for row in kept]
+    rows = _Rows(table, instruments, kept, days, prices[kept])
+    rows.check_frequency(frequency)
+    if align is Align.COMMON:
+        market = rows.aligned(moments[-1], window_days, max_gap_days, frequency.row_days)
+    else:
+        rows.check_last()
+        n = len(kept) - 1 if window_days is None else min(window_days, len(kept) - 1)
+        returns = _finite(table, instruments, kept, rows.prices[1:] / rows.prices[:-1] - 1.0)
+        market = MarketSnapshot(
+            moments[-1],
+            instruments,
+            rows.prices[-1],
+            returns[len(returns) - n :],
+            dates=days[len(days) - n :],
+            row_days=frequency.row_days,
+        )
+    return with_proxies(replace(market, scenarios=scenarios, tags=tags), proxies)
+
+
+def _rows_of_days(
+    table: Table, moments: list[datetime], prices: FloatArray2D, frequency: Frequency
+) -> list[int]:
+    """Return the rows that have a price: the only ones of their dates, or the last if hourly."""
+    kept: dict[date, int] = {}
+    last = moments[-1].date()
+    for row, moment in enumerate(moments):
+        day = moment.date()
+        if frequency is not Frequency.HOURLY and day in kept:
+            raise table.refuse(
+                f"{day} is the date of {table.row_name(kept[day])} too.",
+                row=row,
+                column="date",
+                remedy='Give one row per date, or frequency="hourly" to use the last of each date.',
+            )
+        if day == last or not np.isnan(prices[row]).all():
+            kept[day] = row
+    rows = list(kept.values())
+    for before, row in pairwise(rows):
+        if moments[row].date() < moments[before].date():
+            raise table.refuse(
+                f"The date {moments[row].date()} is before that of {table.row_name(before)}.",
+                row=row,
+                column="date",
+                remedy="Give all dates in one time zone.",
+            )
+    return rows
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of a table that are used: their places, dates and prices (rows, n)."""
+
+    table: Table
+    instruments: list[str]
+    places: list[int]
+    days: list[date]
+    prices: FloatArray2D
+
+    def check_frequency(self, frequency: Frequency) -> None:
+        """Refuse rows, or prices of an instrument, that are not as far apart as `frequency`."""
+        self._check_days(frequency, self.days, None)
+        for name, column in zip(self.instruments, self.prices.T, strict=True):
+            missing = np.isnan(column)
+            if missing.any():
+                own = [
+                    day for day, gone in zip(self.days, missing.tolist(), strict=True) if not gone
+                ]
+                self._check_days(frequency, own, name)
+
+    def _check_days(self, frequency: Frequency, days: list[date], column: str | None) -> None:
+        gaps = np.diff(np.array(days, dtype="datetime64[D]").astype(np.int64))
+        if len(gaps) < _FEWEST_GAPS:
+            return
+        median = int(np.quantile(gaps, 0.5, method="lower"))
+        least, most = _GAPS[frequency]
+        n_wide = int((gaps >= _WIDE_GAP).sum())
+        mixed = least == 1 and n_wide >= _FEWEST_GAPS and n_wide > _MOST_WIDE * len(gaps)
+        if least <= median <= most and not mixed:
+            return
+        found = f"{n_wide} of {len(gaps)} are {_WIDE_GAP} or more" if mixed else f"mostly {median}"
+        raise self.table.refuse(
+            f"The prices are not {frequency}: days from one to the next: {found}.",
+            column=column or "date",
+            remedy="Give prices of one frequency, and say it: frequency daily, weekly or monthly.",
+        )
+
+    def check_last(self) -> None:
+        _check_last(self.table, self.places[-1], self.instruments, self.prices[-1])
+
+    def aligned(
+        self, as_of: datetime, window_days: int | None, max_gap_days: int, row_days: int
+    ) -> MarketSnapshot:
+        """Return the market in which a missing price means that the instrument did not trade."""
+        prices, days = self.prices, self.days
+        traded = ~np.isnan(prices)
+        ordinal = np.array(days, dtype="datetime64[D]").astype(np.int64)
+        row = np.where(traded, np.arange(len(prices))[:, None], -1)
+        before = np.maximum.accumulate(row, axis=0)
+        last = before[-1]
+        old = (last < 0) | (ordinal[-1] - ordinal[np.maximum(last, 0)] > max_gap_days * row_days)
+        if old.any():
+            shown = np.where(old, np.nan, prices[-1])
+            shown[~old] = 1.0
+            _check_last(self.table, self.places[-1], self.instruments, shown)
+        earlier = before[:-1]
+        base = np.take_along_axis(prices, np.maximum(earlier, 0), axis=0)
+        base[earlier < 0] = np.nan
+        with np.errstate(over="ignore"):
+            returns = prices[1:] / base - 1.0
+        _finite(self.table, self.instruments, self.places, returns)
+        first = traded.argmax(axis=0)
+        market = MarketSnapshot(
+            as_of,
+            self.instruments,
+            np.take_along_axis(prices, last[None, :], axis=0)[0],
+            returns,
+            dates=days[1:],
+            findings=self._findings(last, ordinal, max_gap_days, row_days),
+            align=Align.COMMON,
+            # A longer row is further from the next one.
+            max_gap_days=max_gap_days if row_days == 1 else max(max_gap_days, 2 * row_days),
+            first_dates=[days[at] for at in first.tolist()],
+            row_days=row_days,
+        )
+        if window_days is None:
+            return market
+        if market.has_calendars:
+            return replace(market, window_days=window_days)
+        kept = slice(max(0, len(returns) - window_days), None)
+        return replace(market, returns=returns[kept], dates=days[1:][kept], first_dates=None)
+
+    def _findings(
+        self, last: npt.NDArray[np.int64], ordinal: npt.NDArray[np.int64], most: int, row_days: int
+    ) -> tuple[DataFinding, ...]:
+        found = [
+            DataFinding(
+                kind=FindingKind.MISSING_LAST_PRICE,
+                instrument=self.instruments[i],
+                detail=f"no price on {self.days[-1]}: that of {self.days[last[i]]} is used",
+            )
+            for i in np.flatnonzero(last < len(self.days) - 1).tolist()
+        ]
+        most = most if row_days == 1 else max(most, 2 * row_days)
+        long = np.flatnonzero(np.diff(ordinal) > most).tolist()
+        if long:
+            detail = f"{len(long)} rows are more than {most} days after the row before, the last "
+            detail += f"on {self.days[long[-1] + 1]}: their returns are left out"
+            found.append(DataFinding(kind=FindingKind.DROPPED_ROWS, detail=detail))
+        return tuple(found)
+
+
+#: with fewer gaps between dates the frequency is not judged
+_FEWEST_GAPS = 5
+#: the least and the most calendar days that most gaps of a frequency have
+_GAPS = {
+    Frequency.HOURLY: (1, 1),
+    Frequency.DAILY: (1, 1),
+    Frequency.WEEKLY: (5, 8),
+    Frequency.MONTHLY: (26, 33),
+}
+#: Days that are not closed by a weekend alone: in daily prices 1 of 100 gaps is as wide.
+_WIDE_GAP, _MOST_WIDE = 5, 0.05
 
 
 #: columns of the history of one instrument; no exchange has an instrument with one of the first
@@ -90,11 +257,6 @@ def _refuse_fields(table: Table, instruments: list[str]) -> None:
         )
 
 
-def _days(moments: list[datetime], n_observations: int) -> list[date] | None:
-    days = [moment.date() for moment in moments[len(moments) - n_observations :]]
-    return days if len(set(days)) == len(days) else None
-
-
 def _prices(table: Table, instrument: str) -> FloatArray1D:
     prices = table.numbers(instrument)
     wrong = prices <= 0
@@ -109,25 +271,25 @@ def _prices(table: Table, instrument: str) -> FloatArray1D:
     return prices
 
 
-def _check_last(table: Table, instruments: list[str], prices: FloatArray1D) -> None:
+def _check_last(table: Table, row: int, instruments: list[str], prices: FloatArray1D) -> None:
     missing = np.isnan(prices)
     if missing.any():
         raise table.refuse(
             "The last price is missing: the last row needs a price for each instrument.",
-            row=table.columns.num_rows - 1,
+            row=row,
             column=instruments[int(np.argmax(missing))],
             remedy="Complete the last row, or remove the instrument.",
         )
 
 
-def _simple_returns(table: Table, instruments: list[str], prices: FloatArray2D) -> FloatArray2D:
-    with np.errstate(over="ignore"):
-        returns = prices[1:] / prices[:-1] - 1.0
+def _finite(
+    table: Table, instruments: list[str], places: list[int], returns: FloatArray2D
+) -> FloatArray2D:
     if np.isinf(returns).any():
         row, column = np.argwhere(np.isinf(returns))[0]
         raise table.refuse(
-            "The return from the previous row is too large for a float64.",
-            row=int(row) + 1,
+            "The return from the previous price is too large for a float64.",
+            row=places[int(row) + 1],
             column=instruments[column],
             remedy="Correct one of the two prices.",
         )

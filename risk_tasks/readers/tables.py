@@ -8,10 +8,11 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 import numpy.typing as npt
@@ -291,10 +292,10 @@ _DATE_REMEDY = "Write it as 2022-12-28, or as 2022-12-28T16:00:00-05:00."
 
 
 def read_dates(table: Table, name: str) -> list[datetime]:
-    """Return column `name` as ascending times in UTC.
+    """Return column `name` as ascending times, each in its own time zone.
 
     The column has ISO text, dates or timestamps. A date means midnight in UTC, and a time without
-    time zone is in UTC.
+    time zone is in UTC. `date()` of a result is the date that the row has.
 
     Raises the table's error with row and column.
     """
@@ -316,8 +317,8 @@ def _parse_dates(table: Table, name: str) -> list[datetime]:
     for row, text in enumerate(table.texts(name)):
         try:
             moment = datetime.fromisoformat(text or "")
-            aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-            moments.append(aware.astimezone(UTC))
+            moments.append(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+            moments[-1].astimezone(UTC)
         except (ValueError, OverflowError):
             raise table.refuse(
                 f"{text!r} is not a date." if text else "The date is missing.",
@@ -346,7 +347,26 @@ def _convert_dates(table: Table, name: str) -> list[datetime]:
             column=name,
             remedy="Give a date on each row.",
         )
-    return [moment.replace(tzinfo=UTC) for moment in moments]
+    zone = _zone_of(table, name)
+    return [moment.replace(tzinfo=UTC).astimezone(zone) for moment in moments]
+
+
+def _zone_of(table: Table, name: str) -> tzinfo:
+    """Return the time zone of a column of dates or timestamps, UTC if it has none."""
+    zone = getattr(table.columns[name].type, "tz", None)
+    if not zone or zone.upper() == "UTC":
+        return UTC
+    try:
+        # Arrow knows names of the time zone database, and offsets such as +01:00.
+        if zone[0] in "+-":
+            return datetime.fromisoformat(f"2000-01-01T00:00:00{zone}").tzinfo or UTC
+        return ZoneInfo(zone)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise table.refuse(
+            f"The time zone {zone!r} is unknown.",
+            column=name,
+            remedy="Give dates without a time, or install the package tzdata.",
+        ) from None
 
 
 def _require_ascending(table: Table, name: str, moments: list[datetime]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -51,7 +51,7 @@ def test_a_missing_price_makes_two_returns_nan(write):
     """The return of that day and that of the next."""
     text = "date,A,B\n2022-01-03,1,1\n2022-01-04,,1\n2022-01-05,1,1\n2022-01-06,1,1\n"
 
-    market = read_market(write("prices.csv", text))
+    market = read_market(write("prices.csv", text), align="drop")
 
     assert np.isnan(market.returns[:, 0]).tolist() == [True, True, False]
     assert not np.isnan(market.returns[:, 1]).any()
@@ -95,20 +95,119 @@ def test_a_return_has_the_date_of_its_row(write, window_days, kept):
     assert [day.isoformat() for day in market.dates] == days[-kept:]
 
 
-def test_rows_of_one_day_have_no_dates(write):
-    """A replay would cut through them; rows before the window do not matter."""
-    rows = "2022-12-26,1\n2022-12-27,1\n2022-12-27T16:00:00Z,2\n2022-12-28,3\n"
+def test_two_rows_of_one_date_are_refused_by_name(write):
+    """Both lines are named; hourly rows are read if that is said."""
+    rows = "2022-12-26,1\n2022-12-27T10:00:00,1\n2022-12-27T16:00:00,2\n2022-12-28,3\n"
     path = write("prices.csv", f"date,AAPL\n{rows}")
 
-    assert read_market(path).dates is None
-    assert read_market(path, window_days=2).dates == (date(2022, 12, 27), date(2022, 12, 28))
+    with pytest.raises(InputFileError) as caught:
+        read_market(path)
+
+    assert caught.value.field == "prices.csv, line 4, column date"
+    assert "line 3" in caught.value.message
+    closes = read_market(path, frequency="hourly")
+    assert closes.dates == (date(2022, 12, 27), date(2022, 12, 28))
+    assert closes.returns.ravel().tolist() == [1.0, 0.5]
 
 
-def test_a_date_with_a_time_is_that_of_utc(write):
-    """Like the moment of the market."""
-    text = "date,AAPL\n2022-12-26,1\n2022-12-27T23:00:00-05:00,2\n"
+@pytest.mark.parametrize("offset", ["-05:00", "+00:00", "+02:00", "+11:00"])
+def test_a_row_has_the_date_of_its_own_zone(write, offset):
+    """Midnight east of Greenwich is the day before in UTC, but the row's date is its own."""
+    rows = "".join(f"2022-12-{day}T00:00:00{offset},{day}\n" for day in (26, 27, 28))
 
-    assert read_market(write("prices.csv", text)).dates == (date(2022, 12, 28),)
+    market = read_market(write("prices.csv", f"date,AAPL\n{rows}"))
+
+    assert market.dates == (date(2022, 12, 27), date(2022, 12, 28))
+    assert market.as_of == datetime.fromisoformat(f"2022-12-28T00:00:00{offset}")
+
+
+def _daily(n):
+    """Weekdays from Monday 2023-01-02 on."""
+    return [date(2023, 1, 2) + timedelta(7 * (i // 5) + i % 5) for i in range(n)]
+
+
+def _csv(days, **columns):
+    lines = [",".join(["date", *columns])]
+    for row, day in enumerate(days):
+        lines.append(",".join([str(day), *(str(column[row]) for column in columns.values())]))
+    return "\n".join(lines)
+
+
+def test_rows_without_any_price_do_not_count(write):
+    """A grid of calendar days with empty weekends is the table without them."""
+    days = [date(2023, 1, 6) + timedelta(i) for i in range(20)]
+    prices = [100.0 + i % 7 for i in range(20)]
+    closed = [day.weekday() >= 5 for day in days]
+    grid = _csv(days, A=["" if off else price for off, price in zip(closed, prices, strict=True)])
+    kept = [i for i, off in enumerate(closed) if not off]
+    plain = _csv([days[i] for i in kept], A=[prices[i] for i in kept])
+
+    assert read_market(write("grid.csv", grid)).id == read_market(write("plain.csv", plain)).id
+
+
+def test_a_return_spans_the_gap_to_the_previous_price(write):
+    """The price of Monday is compared with that of Friday, and no price is filled."""
+    days = [date(2023, 1, 6) + timedelta(i) for i in range(4)]
+
+    market = read_market(write("p.csv", _csv(days, A=[100.0, "", "", 110.0], B=[1.0, 2, 4, 8])))
+
+    assert np.isnan(market.returns[:2, 0]).all()
+    assert market.returns[2].tolist() == [pytest.approx(0.1), 1.0]
+    assert market.has_calendars
+
+
+def test_a_missing_last_price_is_that_of_an_earlier_row_and_is_named(write):
+    days = _daily(3)
+    path = write("p.csv", _csv(days, A=[100.0, 101.0, ""], B=[1.0, 2.0, 4.0]))
+
+    market = read_market(path)
+
+    assert market.prices.tolist() == [101.0, 4.0]
+    assert [(one.kind, one.instrument) for one in market.findings] == [("missing_last_price", "A")]
+    with pytest.raises(InputFileError):
+        read_market(path, align="drop")
+
+
+def test_a_first_return_over_a_long_gap_is_named_and_left_out(write):
+    market = read_market(write("p.csv", "date,A\n2024-01-02,100\n2024-03-04,150\n2024-03-05,149\n"))
+
+    assert market.has_calendars
+    assert [one.kind for one in market.findings] == ["dropped_rows"]
+
+
+@pytest.mark.parametrize(("step", "frequency"), [(7, "weekly"), (30, "monthly")])
+def test_rows_that_are_not_daily_are_refused_unless_their_frequency_is_said(write, step, frequency):
+    days = [date(2020, 1, 1) + timedelta(step * i) for i in range(40)]
+    path = write("p.csv", _csv(days, A=[100.0 + i for i in range(40)]))
+
+    with pytest.raises(InputFileError, match="not daily"):
+        read_market(path)
+    assert (
+        read_market(path, frequency=frequency).row_days == {"weekly": 5, "monthly": 21}[frequency]
+    )
+
+
+def test_a_weekly_column_among_daily_ones_is_refused_by_name(write):
+    days = _daily(100)
+    weekly = [100.0 + i if i % 5 == 0 or i == 99 else "" for i in range(100)]
+
+    with pytest.raises(InputFileError) as caught:
+        read_market(write("p.csv", _csv(days, A=[1.0 + i for i in range(100)], W=weekly)))
+
+    assert caught.value.field == "p.csv, column W"
+
+
+@pytest.mark.parametrize("closed", [0, 10], ids=["weekdays", "Golden Week"])
+def test_daily_prices_with_holidays_are_daily(write, closed):
+    days = [
+        day
+        for day in _daily(120)
+        if not date(2023, 4, 28) < day <= date(2023, 4, 28) + timedelta(closed)
+    ]
+
+    market = read_market(write("p.csv", _csv(days, A=[1.0 + i for i in range(len(days))])))
+
+    assert market.n_observations == len(days) - 1
 
 
 def test_tags_are_those_given(write):
@@ -186,7 +285,7 @@ BAD_CSV = {
         "'x'",
     ),
     "last price missing": (
-        "date,A,B\n2022-01-03,1,1\n2022-01-04,1,\n",
+        "date,A,B\n2022-01-03,1,\n2022-01-04,1,\n",
         "prices.csv, line 3, column B",
         "last price is missing",
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pyarrow as pa
@@ -81,6 +82,27 @@ def test_dates_of_any_arrow_type_are_read_the_same(dates):
     assert market.id == read_market(pa.table(COLUMNS)).id
 
 
+@pytest.mark.parametrize("zone", ["Europe/London", "Asia/Tokyo", "Australia/Sydney", "+10:00"])
+def test_a_timestamp_with_a_zone_has_the_date_of_that_zone(zone):
+    """Also in summer, and east of Greenwich, where midnight is the day before in UTC."""
+    days = [date(2023, 7, 3), date(2023, 7, 4)]
+    zone_of_row = ZoneInfo(zone) if "/" in zone else timezone(timedelta(hours=10))
+    moments = [datetime(day.year, day.month, day.day, tzinfo=zone_of_row) for day in days]
+    dates = pa.array(moments, pa.timestamp("ns", zone))
+
+    market = read_market(pa.table({**COLUMNS, "date": dates}))
+
+    assert market.dates == (days[1],)
+    assert market.as_of == moments[1]
+
+
+def test_an_unknown_time_zone_is_refused():
+    dates = pa.array([0, 10**6 * 86_400], pa.int64()).cast(pa.timestamp("us", "Mars/Olympus"))
+
+    with pytest.raises(InvalidMarketError, match="Mars/Olympus"):
+        read_market(pa.table({**COLUMNS, "date": dates}))
+
+
 def test_a_timestamp_of_another_zone_is_converted():
     """Four in the afternoon in New York is nine in the evening in UTC."""
     new_york = timezone(timedelta(hours=-5))
@@ -124,7 +146,6 @@ BAD_FRAMES = {
     "booleans": ({"AAPL": [True, True]}, "column AAPL", "bool, not numbers"),
     "dates for prices": ({"AAPL": DAYS}, "column AAPL", "date32[day], not numbers"),
     "lists": ({"AAPL": [[1.0], [2.0]]}, "column AAPL", "not numbers"),
-    "last price missing": ({"AAPL": [1.0, None]}, "row 1, column AAPL", "missing"),
     "no price at all": ({"AAPL": pa.nulls(2)}, "row 1, column AAPL", "missing"),
     "date repeated": ({"date": [DAYS[0]] * 2}, "row 1, column date", "the date of row 0"),
     "dates unsorted": ({"date": DAYS[::-1]}, "row 1, column date", "before the date of row 0"),
