@@ -24,6 +24,9 @@ from risk_tasks.cli.console import (
     read_settings,
 )
 from risk_tasks.cli.published import (
+    AlignOption,
+    FrequencyOption,
+    MaxGapDays,
     ProxyFile,
     ProxyTexts,
     market_summary,
@@ -37,6 +40,7 @@ from risk_tasks.client import RiskClient
 from risk_tasks.client.options import CheckOptions
 from risk_tasks.errors import InvalidSettingsError, NoMarketError, RiskTasksError, StartError
 from risk_tasks.model.backtest import Backtest, BacktestReport, Zone
+from risk_tasks.model.calendar import MAX_GAP_DAYS, Align, Frequency
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import (
     Distribution,
@@ -340,6 +344,9 @@ def backtest(
     prices: Annotated[
         Path | None, typer.Option(help="Prices, CSV or Parquet; default: the sample.")
     ] = None,
+    align: AlignOption = Align.COMMON,
+    max_gap_days: MaxGapDays = MAX_GAP_DAYS,
+    frequency: FrequencyOption = Frequency.DAILY,
     confidence: Annotated[
         list[str] | None, typer.Option(help="Confidence of the VaR; repeatable; default: 0.99.")
     ] = None,
@@ -355,7 +362,7 @@ def backtest(
     with progress("Reading the book ..."):
         portfolios = read_portfolios(book, tags=tag or ())
     levels = list(dict.fromkeys(map(parse_confidence, confidence or ["0.99"])))
-    market = read_market_files(prices)
+    market = read_market_files(prices, align=align, max_gap_days=max_gap_days, frequency=frequency)
     with progress("Loading the kernels ...") as update:
         reports = _backtest_book(portfolios, market, levels, window, update)
     document = {

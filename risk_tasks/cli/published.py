@@ -17,6 +17,7 @@ from risk_tasks.client import RiskClient
 from risk_tasks.connection import connect
 from risk_tasks.errors import InvalidSettingsError, NoMarketError, UnknownLimitSetError
 from risk_tasks.keys import DEFAULT_NAME
+from risk_tasks.model.calendar import MAX_GAP_DAYS, Align, Frequency
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.proxies import Proxy
@@ -74,6 +75,15 @@ def read_proxy_options(texts: list[str] | None, file: Path | None) -> dict[str, 
     return proxies
 
 
+AlignOption = Annotated[
+    Align, typer.Option(help="What a missing price means: common dates, or dropped returns.")
+]
+MaxGapDays = Annotated[
+    int, typer.Option(min=1, help="Leave out returns over more calendar days than this.")
+]
+FrequencyOption = Annotated[Frequency, typer.Option(help="The time between rows of prices.")]
+
+
 def read_market_files(
     prices: Path | None,
     scenarios: Path | None = None,
@@ -81,6 +91,9 @@ def read_market_files(
     proxies: Mapping[str, Proxy] | None = None,
     *,
     window_days: int | None = None,
+    align: Align = Align.COMMON,
+    max_gap_days: int = MAX_GAP_DAYS,
+    frequency: Frequency = Frequency.DAILY,
 ) -> MarketSnapshot:
     """Return the market in these files, without `prices` that of the sample."""
     if prices is None:
@@ -92,6 +105,9 @@ def read_market_files(
             scenarios=read_scenarios(scenarios) if scenarios else {},
             tags=read_tags(tags) if tags else {},
             proxies=proxies or {},
+            align=align,
+            max_gap_days=max_gap_days,
+            frequency=frequency,
         )
 
 
@@ -128,6 +144,9 @@ def publish_market(
     ],
     name: Name = DEFAULT_NAME,
     window_days: Annotated[int | None, typer.Option(min=1, help="Use the last N returns.")] = None,
+    align: AlignOption = Align.COMMON,
+    max_gap_days: MaxGapDays = MAX_GAP_DAYS,
+    frequency: FrequencyOption = Frequency.DAILY,
     scenarios: Annotated[Path | None, typer.Option(help="Stress scenarios, TOML.")] = None,
     tags: Annotated[
         Path | None, typer.Option(help="Tags of instruments, TOML, for scenarios by tag.")
@@ -142,7 +161,16 @@ def publish_market(
 ) -> None:
     """Publish prices as the market of all later checks, and print what looks wrong in them."""
     given = read_proxy_options(proxy, proxies)
-    market = read_market_files(prices, scenarios, tags, given, window_days=window_days)
+    market = read_market_files(
+        prices,
+        scenarios,
+        tags,
+        given,
+        window_days=window_days,
+        align=align,
+        max_gap_days=max_gap_days,
+        frequency=frequency,
+    )
     snapshot = screened(market)
     with RiskClient(url_of(broker_url)) as risk, progress("Publishing ..."):
         risk.publish_market(snapshot, name, strict=strict)

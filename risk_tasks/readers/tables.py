@@ -352,7 +352,7 @@ def _convert_dates(table: Table, name: str) -> list[datetime]:
 
 
 def _zone_of(table: Table, name: str) -> tzinfo:
-    """Return the time zone of a column of dates or timestamps, UTC if it has none."""
+    """Return the time zone of a column of dates or timestamps, UTC without a time zone."""
     zone = getattr(table.columns[name].type, "tz", None)
     if not zone or zone.upper() == "UTC":
         return UTC

@@ -96,7 +96,7 @@ def test_a_return_has_the_date_of_its_row(write, window_days, kept):
 
 
 def test_two_rows_of_one_date_are_refused_by_name(write):
-    """Both lines are named; hourly rows are read if that is said."""
+    """Both lines are named; `frequency="hourly"` reads the last of each date."""
     rows = "2022-12-26,1\n2022-12-27T10:00:00,1\n2022-12-27T16:00:00,2\n2022-12-28,3\n"
     path = write("prices.csv", f"date,AAPL\n{rows}")
 
@@ -176,7 +176,7 @@ def test_a_first_return_over_a_long_gap_is_named_and_left_out(write):
 
 
 @pytest.mark.parametrize(("step", "frequency"), [(7, "weekly"), (30, "monthly")])
-def test_rows_that_are_not_daily_are_refused_unless_their_frequency_is_said(write, step, frequency):
+def test_rows_that_are_not_daily_are_refused_without_their_frequency(write, step, frequency):
     days = [date(2020, 1, 1) + timedelta(step * i) for i in range(40)]
     path = write("p.csv", _csv(days, A=[100.0 + i for i in range(40)]))
 
