@@ -150,6 +150,9 @@ def check(
     tag: TagColumns = None,
     proxy: ProxyTexts = None,
     proxies: ProxyFile = None,
+    align: AlignOption = Align.COMMON,
+    max_gap_days: MaxGapDays = MAX_GAP_DAYS,
+    frequency: FrequencyOption = Frequency.DAILY,
     measure: Annotated[
         list[str] | None,
         typer.Option("--measure", "-m", help="A measure; repeatable; default: the standard set."),
@@ -219,12 +222,16 @@ def check(
     files = (prices, scenarios, tags)
     given: dict[str, object] = dict(zip(("--prices", "--scenarios", "--tags"), files, strict=True))
     given |= {"--proxy": proxy, "--proxies": proxies}
+    given |= {"--align": align != Align.COMMON, "--max-gap-days": max_gap_days != MAX_GAP_DAYS}
+    given |= {"--frequency": frequency != Frequency.DAILY}
+    reading = {"align": align, "max_gap_days": max_gap_days, "frequency": frequency}
     url = broker_url if any(given.values()) else _running(broker_url)
     if url is not None:
         _refuse_market(given)
         checked = _check_running(url, portfolios, options)
     else:
-        checked = _check_embedded(portfolios, files, read_proxy_options(proxy, proxies), options)
+        given_proxies = read_proxy_options(proxy, proxies)
+        checked = _check_embedded(portfolios, files, given_proxies, options, reading)
     checked = replace(checked, limit_warnings=warnings_document(limit_set))
     _write(checked, Format.JSON if as_json else output_format, output, observations)
     note_findings(checked.findings)
@@ -274,8 +281,9 @@ def _check_embedded(
     files: tuple[Path | None, Path | None, Path | None],
     proxies: Mapping[str, Proxy],
     options: Any,
+    reading: Mapping[str, Any],
 ) -> CheckedBook:
-    """Check on the market in `files`: prices, scenarios, tags."""
+    """Check on the market in `files`: prices, scenarios, tags; `reading` says how."""
     try:
         from risk_tasks.embedding import embedded
     except ModuleNotFoundError as missing:
@@ -287,7 +295,7 @@ def _check_embedded(
 
     prices, scenarios, tags = files
     scenarios = scenarios or (sample.SCENARIOS if prices is None else None)
-    market = screened(read_market_files(prices, scenarios, tags, proxies))
+    market = screened(read_market_files(prices, scenarios, tags, proxies, **reading))
     with (
         progress("Starting a server and a worker ...") as update,
         embedded(timeout_s=_EMBEDDED_TIMEOUT_S) as risk,
