@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from celery import Celery
 from kombu.entity import Queue
 
+from risk_tasks.broker.results import BACKENDS, RETRY_POLICY
 from risk_tasks.keys import RESULT_TTL_S
-from risk_tasks.queues import Lane, queues_of
+from risk_tasks.queues import SERVED_TASKS, Lane, queues_of
 from risk_tasks.server_url import ServerUrl
 from risk_tasks.settings import Settings
 
@@ -20,7 +22,7 @@ TRANSPORT_OPTIONS = {
     # A JSON check that is not acknowledged is redelivered after this; the reaper requeues blocks.
     "visibility_timeout": 60,
     # Every worker restores messages, so that those of a dead worker are restored soon.
-    "unacked_restore_interval": 15,
+    "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
     # Without these a half-open connection hangs.
     "socket_timeout": 5,
@@ -83,6 +85,15 @@ def redbeat_settings(server: ServerUrl) -> dict[str, Any]:
     }
 
 
+def _callback_route(queues: Sequence[str]) -> Callable[..., Any]:
+    """Return the route of tasks of other apps: without a queue, the first of `queues`."""
+
+    def route(name: str, *_: Any, **__: Any) -> dict[str, str] | None:
+        return None if name in SERVED_TASKS else {"queue": queues[0]}
+
+    return route
+
+
 def create_app(settings: Settings, *, n_shards: int = 1) -> Celery:
     """Return the app of workers and schedulers; a producer may make the same app.
 
@@ -90,7 +101,9 @@ def create_app(settings: Settings, *, n_shards: int = 1) -> Celery:
     """
     broker = ServerUrl.parse(settings.broker_url.get_secret_value())
     results = ServerUrl.parse((settings.result_url or settings.broker_url).get_secret_value())
-    app = Celery("risk_tasks", set_as_current=False)
+    callback_queues = [name for name in settings.callback_queues.split(",") if name]
+    app = Celery("risk_tasks", amqp="risk_tasks.broker.serving:CallbackAMQP", set_as_current=False)
+    app.loader.override_backends = BACKENDS
     app.conf.update(
         broker_url=celery_url(broker),
         broker_use_ssl=dict(broker.tls) if broker.tls else None,
@@ -111,10 +124,14 @@ def create_app(settings: Settings, *, n_shards: int = 1) -> Celery:
         broker_channel_error_retry=True,
         result_backend=celery_url(results),
         redis_backend_use_ssl=dict(results.tls) if results.tls else None,
-        result_backend_transport_options=sentinel_options(results),
+        result_backend_transport_options={
+            **sentinel_options(results),
+            "retry_policy": RETRY_POLICY,
+        },
         result_expires=RESULT_TTL_S,
         result_backend_thread_safe=True,
         redis_socket_timeout=5,
+        redis_socket_connect_timeout=2,
         redis_backend_health_check_interval=10,
         # A Unix socket has none.
         redis_socket_keepalive=results.path is None,
@@ -122,7 +139,12 @@ def create_app(settings: Settings, *, n_shards: int = 1) -> Celery:
         result_accept_content=["json"],
         task_serializer="json",
         result_serializer="json",
-        task_queues=[Queue(queue) for lane in Lane for queue in queues_of(lane, n_shards)],
+        task_queues=[
+            *(Queue(queue) for lane in Lane for queue in queues_of(lane, n_shards)),
+            *map(Queue, callback_queues),
+        ],
+        task_routes=(_callback_route(callback_queues),),
+        risk_callback_queues=callback_queues,
         task_default_queue=Lane.NORMAL.queue,
         task_create_missing_queues=False,
         task_acks_late=True,

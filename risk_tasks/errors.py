@@ -13,6 +13,7 @@
     │   ├── UnknownLimitSetError      unknown_limit_set
     │   ├── InvalidLimitError         invalid_limit
     │   ├── InvalidSettingsError      invalid_settings
+    │   ├── CallbackQueueError        callback_queue
     │   └── InvalidTableError         invalid_table
     ├── InvalidMarketError            invalid_market
     │   └── DoubtfulMarketError       doubtful_market
@@ -27,6 +28,7 @@
     │   └── ReportTimeoutError        timeout
     ├── DeadLetterError               dead_letter
     ├── NotInTimeError                not_in_time
+    ├── RefusedMessageError           refused_message
     ├── UnknownCheckError             unknown_check
     ├── ChangesTrimmedError           changes_trimmed
     ├── UnknownLetterError            unknown_letter
@@ -185,6 +187,15 @@ class InvalidSettingsError(RequestError):
     code = "invalid_settings"
 
 
+class CallbackQueueError(RequestError):
+    """A callback goes to a queue to which workers do not send.
+
+    Give it a queue of RISK_TASKS_CALLBACK_QUEUES, or none. Queues of `risk.*` are never allowed.
+    """
+
+    code = "callback_queue"
+
+
 class InvalidTableError(RequestError):
     """The table of positions is not valid.
 
@@ -336,6 +347,15 @@ class ReportTimeoutError(TransportError):
     def __init__(self, message: str | None = None, *, check_id: str) -> None:
         self.check_id = check_id
         super().__init__(message)
+
+
+class RefusedMessageError(RiskTasksError):
+    """A worker refused the message of the task; the message is a dead letter.
+
+    Send JSON without compression, to a task and with a canvas that workers know.
+    """
+
+    code = "refused_message"
 
 
 class UnknownCheckError(RiskTasksError):

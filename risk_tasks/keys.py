@@ -39,6 +39,7 @@ risk:limit_sets                hash    version by name; no limit
 risk:limits:VERSION            string  a limit set, JSON; no limit
 risk:limit_matches:VERSION     hash    checks, and how many each limit applies to; 30 days, renewed
 risk:role:NAME                 hash    role, lanes, pid, host of a running role; 3 s, renewed
+risk:probe:NAME                string  that the server takes writes of a worker; 3 s, renewed
 risk:roles                     set     names of roles, also of some that have ended; no limit
 risk:cache:KEY                 string  a result by content hash; 900 s, or evicted (cache's server)
 risk:lease:KEY                 string  the worker that computes a result; seconds (cache's server)
@@ -200,6 +201,10 @@ def limits_key(version: str) -> str:
 
 def role_key(name: str) -> str:
     return f"risk:role:{name}"
+
+
+def probe_key(name: str) -> str:
+    return f"risk:probe:{name}"
 
 
 def popular_key(digest: str) -> str:

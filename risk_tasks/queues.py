@@ -58,6 +58,15 @@ LANE_OF_KIND = {
 #: the tasks of a worker; messages of all others are quarantined
 SERVED_TASKS = frozenset(LANE_OF_KIND)
 
+#: tasks of other apps, whose results and callbacks Celery handles
+JSON_TASKS = frozenset(
+    (CHECK_TASK, CRITICAL_EVENT_TASK, POSITION_CHANGE_TASK, PORTFOLIO_UPDATE_TASK)
+)
+#: queues with names that start so belong to this package; the settings repeat it
+RESERVED_PREFIX = "risk."
+#: redeliveries of such a message that is never acknowledged; after that it becomes a dead letter
+MAX_REDELIVERIES = 5
+
 #: a critical check that takes longer from submit to result is logged and counted
 SLOW_CRITICAL_S = 0.05
 #: seconds after its deadline in which a worker may still finish a block

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -27,6 +27,8 @@ RENAMED = {
     "RISK_TASKS_LIVE_MAX_UNDERWAY": "RISK_TASKS_LIVE_MAX_IN_PROGRESS",
     "RISK_TASKS_LIVE_RETRIGGER_S": "RISK_TASKS_LIVE_VISIBILITY_TIMEOUT_S",
 }
+#: queues with names that start so belong to this package
+RESERVED_PREFIX = "risk."
 #: the user of Flower, with `flower_password`
 FLOWER_USER = "operator"
 
@@ -56,6 +58,10 @@ class Settings(BaseSettings):
     cache_local_bytes: int = Field(default=64 << 20, ge=0)
     #: lifetime of a cached result in seconds
     cache_ttl_s: float = Field(default=900.0, gt=0, le=86_400)
+    #: queues, separated by commas, to which workers may send callbacks; the first is the default
+    callback_queues: str = Field(default="celery", pattern=r"^[\w.@-]+(,[\w.@-]+)*$")
+    #: seconds after which a worker that cannot serve although the server can ends with code 70
+    stall_timeout_s: float = Field(default=300.0, gt=0)
     #: seconds that a role waits for the server at its start; default: without end
     start_timeout_s: float | None = Field(default=None, gt=0)
     #: file that a worker touches while it consumes, a scheduler while it watches the ledger
@@ -100,6 +106,13 @@ class Settings(BaseSettings):
     metrics_port: int | None = Field(default=None, ge=0, le=65_535)
     #: address that the Prometheus endpoint listens on
     metrics_host: str = "127.0.0.1"
+
+    @field_validator("callback_queues")
+    @classmethod
+    def _of_others(cls, queues: str) -> str:
+        if any(queue.startswith(RESERVED_PREFIX) for queue in queues.split(",")):
+            raise ValueError(f"a queue starts with {RESERVED_PREFIX!r}: expected those of others")
+        return queues
 
     @classmethod
     def read(cls, **overrides: Any) -> Self:

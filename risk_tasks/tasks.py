@@ -17,6 +17,7 @@ from risk_tasks.broker.redaction import (
     SummarisedReport,
     SummarisedRequest,
 )
+from risk_tasks.broker.serving import CallbackTask, ServedRequest
 from risk_tasks.errors import TransportError, WireError
 from risk_tasks.log import log
 from risk_tasks.metrics import BlockOutcome, BlockRecord, Record
@@ -56,7 +57,7 @@ def register(
 ) -> None:
     """Register the tasks that answer checks, and the sweep."""
 
-    @app.task(name=CHECK_BLOCK_TASK, bind=True, ignore_result=True)
+    @app.task(name=CHECK_BLOCK_TASK, bind=True, ignore_result=True, Request=ServedRequest)
     def check_block(self: Task[..., None]) -> None:
         block_id, worker = self.request.id, self.request.hostname
         fetching = time.perf_counter()
@@ -79,7 +80,7 @@ def register(
             payload_bytes=len(block.payload),
         )
 
-    @app.task(name=CHECK_TASK, Request=SummarisedRequest)
+    @app.task(name=CHECK_TASK, base=CallbackTask, Request=SummarisedRequest)
     def check(*args: Any, **request: Any) -> SummarisedReport:
         started = time.perf_counter()
         document = _with_retry(lambda: documents.check(request, *args))
@@ -100,7 +101,7 @@ def register(
         _log("check.finished", record, task=check.request.id)
         return SummarisedReport(document)
 
-    @app.task(name=SWEEP_TASK, ignore_result=True)
+    @app.task(name=SWEEP_TASK, ignore_result=True, Request=ServedRequest)
     def sweep_ledger() -> None:
         swept = sweep(broker)
         if any(swept):
@@ -110,19 +111,19 @@ def register(
 def register_live(app: Celery, positions: PositionService, dispatch: BreachDispatch) -> None:
     """Register the tasks of live portfolios, and the one that delivers changes of state."""
 
-    @app.task(name=POSITION_CHANGE_TASK, bind=True, Request=SummarisedChange)
+    @app.task(name=POSITION_CHANGE_TASK, base=CallbackTask, bind=True, Request=SummarisedChange)
     def position_change(self: Task[..., Any], *args: Any, **request: Any) -> dict[str, Any]:
         return _with_retry(lambda: positions.change(request, args, self.request.id))
 
-    @app.task(name=PORTFOLIO_UPDATE_TASK, bind=True, Request=SummarisedChange)
+    @app.task(name=PORTFOLIO_UPDATE_TASK, base=CallbackTask, bind=True, Request=SummarisedChange)
     def portfolio_update(self: Task[..., Any], *args: Any, **request: Any) -> dict[str, Any]:
         return _with_retry(lambda: positions.update(request, args, self.request.id))
 
-    @app.task(name=CRITICAL_EVENT_TASK, bind=True, Request=SummarisedEvent)
+    @app.task(name=CRITICAL_EVENT_TASK, base=CallbackTask, bind=True, Request=SummarisedEvent)
     def critical_event(self: Task[..., Any], *args: Any, **request: Any) -> dict[str, Any]:
         return _with_retry(lambda: positions.critical_event(request, args, self.request.id))
 
-    @app.task(name=LIMIT_BREACH_TASK, ignore_result=True)
+    @app.task(name=LIMIT_BREACH_TASK, ignore_result=True, Request=ServedRequest)
     def limit_breach() -> None:
         _with_retry(dispatch.step)
 
@@ -130,7 +131,7 @@ def register_live(app: Celery, positions: PositionService, dispatch: BreachDispa
 def register_prewarming(app: Celery, prewarmer: Prewarmer) -> None:
     """Register the task that computes popular results on a new market."""
 
-    @app.task(name=PREWARM_TASK, ignore_result=True)
+    @app.task(name=PREWARM_TASK, ignore_result=True, Request=ServedRequest)
     def prewarm(*, goes_on: bool = False, **policy: Any) -> None:
         wanted = PrewarmPolicy(**policy)
         if not goes_on:

@@ -54,20 +54,26 @@ class LaneCycle(priority_cycle):
         return [*queues[first:], *queues[:first]]
 
 
-def following(order: Callable[[], Order]) -> type[bootsteps.StartStopStep]:
-    """Return a boot step that makes a consumer fetch in `order`, also after it has reconnected.
+def with_channel(
+    on_channel: Callable[[Any], None], each_second: Callable[[], None]
+) -> type[bootsteps.StartStopStep]:
+    """Return a boot step that calls `on_channel` with the channel of each new connection.
 
     kombu subscribes to every queue once and reads its cycle at each fetch. A changed order applies
-    from the next fetch on, without a change of subscriptions while messages arrive.
+    from the next fetch on, without a change of subscriptions while messages arrive. The event loop
+    calls `each_second`.
     """
 
-    class Follow(bootsteps.StartStopStep):
+    class WithChannel(bootsteps.StartStopStep):
         requires = (Tasks,)
 
         def start(self, consumer: Any) -> None:
-            consumer.task_consumer.channel._queue_cycle.follow(order)  # noqa: SLF001
+            on_channel(consumer.task_consumer.channel)
 
-    return Follow
+        def register_with_event_loop(self, _: Any, hub: Any) -> None:
+            hub.call_repeatedly(1.0, each_second)
+
+    return WithChannel
 
 
 #: pause after an error of a server that answers, such as READONLY
@@ -75,11 +81,39 @@ _REFUSED_PAUSE_S = 0.5
 
 
 class QuickConsumer(Consumer):
-    """Reconnects within a second; Celery waits 2, 4 and up to 30 s between attempts."""
+    """Reconnects within a second, after any error; a watchdog ends a worker that cannot serve.
+
+    Celery waits 2, 4 and up to 30 s between attempts, and ends after an error that it does not
+    know.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._lost = (*self.conninfo.connection_errors, *self.conninfo.channel_errors)
+        self.channel_errors: tuple[type[Exception], ...] = (Exception,)
+
+    def on_connection_error_before_connected(self, exc: BaseException) -> None:
+        super().on_connection_error_before_connected(exc)
+        time.sleep(_REFUSED_PAUSE_S)
 
     def on_connection_error_after_connected(self, exc: BaseException) -> None:
         super().on_connection_error_after_connected(exc)
         time.sleep(_REFUSED_PAUSE_S)
+
+    def create_task_handler(self, *args: Any) -> Callable[[Any], None]:
+        """Return a handler that refuses a message which Celery cannot start, and goes on."""
+        handle = super().create_task_handler(*args)
+
+        def on_task_received(message: Any) -> None:
+            try:
+                handle(message)
+            except self._lost:
+                raise
+            except Exception as error:
+                log.exception("message.not_started", error=str(error))
+                message.reject_log_error(log, self._lost, requeue=True)
+
+        return on_task_received
 
     def ensure_connected(self, conn: Any) -> Any:
         conn.ensure_connection(

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from celery.worker.request import Request
-
 from risk_tasks.broker.envelope import shown_id
+from risk_tasks.broker.serving import ServedRequest
 
 
 def request_summary(lane: str, args: Sequence[object], request: Mapping[str, Any]) -> str:
@@ -47,7 +46,7 @@ def _count(items: object, one: str, many: str = "") -> str:
     return f"1 {one}" if n == 1 else f"{n} {many or one + 's'}"
 
 
-class SummarisedRequest(Request):
+class SummarisedRequest(ServedRequest):
     """A request of `risk.check` whose arguments are shown as one line.
 
     A producer's Celery writes the whole portfolio into the header of the message, which events,

@@ -9,22 +9,43 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, cast
+from functools import partial
+from typing import Annotated, Any, ClassVar, cast
 
 import msgspec
 import redis
 from kombu.transport import virtual
 from kombu.transport.redis import Channel, QoS, SentinelChannel, SentinelTransport, Transport
 
+from risk_tasks.broker.canvas import check_shape, has_canvas, result_ids
 from risk_tasks.broker.dead_letters import DeadLetters
 from risk_tasks.broker.heartbeat import Heartbeat
-from risk_tasks.connection import text
+from risk_tasks.connection import server_s, text
+from risk_tasks.errors import RefusedMessageError
 from risk_tasks.log import log
-from risk_tasks.queues import CHECK_BLOCK_TASK, SERVED_TASKS, lane_of_queue
+from risk_tasks.queues import (
+    CHECK_BLOCK_TASK,
+    JSON_TASKS,
+    MAX_REDELIVERIES,
+    SERVED_TASKS,
+    lane_of_queue,
+)
+from risk_tasks.scripts import Script
 
 #: `risk.check` carries its portfolio in the message
 MAX_MESSAGE_BYTES = 1 << 20
+#: a larger message is not even read for the ids of its callers
+_MAX_READ_BYTES = 16 << 20
+#: how often a message was redelivered; this transport writes the header
+REDELIVERIES = "redeliveries"
+#: the first pause before a redelivery; each later one is twice as long
+_FIRST_PAUSE_S = 2.0
+#: messages that one call redelivers
+_RESTORED = 100
+#: called with the ids of the results that wait for a refused message
+Refused = Callable[[list[str], RefusedMessageError], None]
 
 
 class _Headers(msgspec.Struct):
@@ -43,6 +64,16 @@ class _Headers(msgspec.Struct):
     ignore_result: bool | None = None
     stamps: dict[str, Any] | None = None
     stamped_headers: list[str] | None = None
+    shadow: str | None = None
+    group_index: int | None = None
+    replaced_task_nesting: int = 0
+    redeliveries: Annotated[int, msgspec.Meta(ge=0)] = 0
+    compression: str | None = None
+    # Celery would read these like the parts of the canvas in the body.
+    callbacks: None = None
+    errbacks: None = None
+    chain: None = None
+    chord: None = None
 
 
 class _DeliveryInfo(msgspec.Struct):
@@ -67,34 +98,75 @@ class _Message(msgspec.Struct):
     content_encoding: str = msgspec.field(name="content-encoding")
 
 
+class _Id(msgspec.Struct):
+    id: str
+
+
+class _Addressed(msgspec.Struct):
+    """As much of a refused message as names its caller."""
+
+    headers: _Id
+    body: msgspec.Raw = msgspec.Raw()
+
+
 _MESSAGE = msgspec.json.Decoder(_Message)
+_ADDRESSED = msgspec.json.Decoder(_Addressed)
 
 
 def find_fault(message: bytes) -> str | None:
     """Return why a worker must not decode `message`, or None if it may.
 
-    Checks the size first, then the shape, the task and the arguments; evaluates nothing.
+    Checks the size first, then the shape, the task, the arguments and the canvas; evaluates
+    nothing.
     """
     if len(message) > MAX_MESSAGE_BYTES:
         return f"oversized: {len(message)} bytes of {MAX_MESSAGE_BYTES}"
     try:
         read = _MESSAGE.decode(message)
-        if read.headers.task not in SERVED_TASKS:
-            return f"unknown task: {read.headers.task[:80]}"
-        if read.content_type != "application/json" or read.content_encoding.lower() != "utf-8":
-            return f"not JSON: {read.content_type[:80]}"
-        # A NaN among the arguments is left to the task.
-        match json.loads(_body(read)):
-            case [list(), dict(), None | dict()]:
-                pass
-            case _:
-                return "malformed: the body is not [args, kwargs, embed]"
-        for moment in (read.headers.eta, read.headers.expires):
-            if moment is not None:
-                datetime.fromisoformat(moment)
+        return _unserved(read) or _fault_in_body(read)
     except (ValueError, RecursionError) as error:
         return f"malformed: {str(error)[:200]}"
+
+
+def _unserved(read: _Message) -> str | None:
+    if read.headers.task not in SERVED_TASKS:
+        return f"unknown task: {read.headers.task[:80]}"
+    if read.content_type != "application/json" or read.content_encoding.lower() != "utf-8":
+        return f"not JSON: {read.content_type[:80]}"
+    if read.headers.compression is not None:
+        return f"compressed: {read.headers.compression[:80]}"
     return None
+
+
+def _fault_in_body(read: _Message) -> str | None:
+    # A NaN among the arguments is left to the task.
+    match json.loads(_body(read)):
+        case [list(), dict(), None | dict() as embed]:
+            if has_canvas(embed) and read.headers.task not in JSON_TASKS:
+                return f"canvas of the task {read.headers.task}"
+            check_shape(embed or {})
+        case _:
+            return "malformed: the body is not [args, kwargs, embed]"
+    for moment in (read.headers.eta, read.headers.expires):
+        if moment is not None:
+            datetime.fromisoformat(moment)
+    return None
+
+
+def waiting_results(message: bytes) -> list[str]:
+    """Return the ids of the results that wait for a refused message, as far as it names them."""
+    if len(message) > _MAX_READ_BYTES:
+        return []
+    try:
+        read = _ADDRESSED.decode(message)
+    except (ValueError, RecursionError):
+        return []
+    try:
+        body = json.loads(_body(_MESSAGE.decode(message)))
+        check_shape(body[2] or {})
+        return [read.headers.id, *result_ids(body[2])]
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return [read.headers.id]
 
 
 def _body(message: _Message) -> bytes:
@@ -110,12 +182,16 @@ class GuardedRedis(redis.Redis):
     """Quarantines each message of a lane in which `find_fault` finds a fault."""
 
     heartbeat = Heartbeat(None)
+    on_refused: Refused | None = None
+    on_fetched: Callable[[], None] | None = None
 
     def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
         response = super().parse_response(connection, command_name, **options)
         if command_name != "BRPOP":
             return response
         self.heartbeat.beat()
+        if self.on_fetched is not None:
+            self.on_fetched()
         if not response:
             return response
         queue, message = text(response[0]), response[1]
@@ -123,30 +199,96 @@ class GuardedRedis(redis.Redis):
         fault = find_fault(message) if queue.startswith("risk.") else None
         if fault is None:
             return response
+        self.refuse(message, queue, fault)
+        return None
+
+    def refuse(self, message: bytes, queue: str, fault: str) -> None:
+        """Make a dead letter of `message`, and answer its caller."""
         log.warning("message.quarantined", queue=queue, fault=fault)
         letters = DeadLetters(redis.Redis(connection_pool=self.connection_pool))
         letters.quarantine(message, lane=lane_of_queue(queue), reason=fault)
-        return None
+        if self.on_refused is not None:
+            self.on_refused(waiting_results(message), RefusedMessageError(f"Refused: {fault}."))
 
 
 class LedgerQoS(QoS):
     """Tracks a fetched block in memory only; if this worker dies, the reaper requeues the block.
 
     kombu writes each fetched message into `unacked` and removes it afterwards. The ledger already
-    holds each block, so this saves two round trips per block.
+    holds each block, so this saves two round trips per block. Other messages are in `unacked`, by
+    the clock of the server. One that is not acknowledged is redelivered, `MAX_REDELIVERIES` times
+    at most. An error of the server never keeps a message in memory, where it would hold a slot.
     """
 
+    #: messages of this process that a full server did not take: entry, and seconds until they are
+    #: redelivered, less the visibility timeout
+    _untracked: ClassVar[dict[str, tuple[str, float]]] = {}
+
     def append(self, message: Any, delivery_tag: str) -> None:
-        if _is_block(message):
-            virtual.QoS.append(self, message, delivery_tag)
-        else:
-            super().append(message, delivery_tag)
+        virtual.QoS.append(self, message, delivery_tag)
+        if not _is_block(message):
+            to = message.delivery_info
+            entry = json.dumps([message._raw, to["exchange"], to["routing_key"]])  # noqa: SLF001
+            self._untracked[delivery_tag] = entry, 0.0
+            self._try("tracked", lambda: self._track(delivery_tag))
 
     def ack(self, delivery_tag: str) -> None:
-        if _is_block(self._delivered.get(delivery_tag)):
-            virtual.QoS.ack(self, delivery_tag)
+        if not _is_block(self._delivered.get(delivery_tag)):
+            self._untracked.pop(delivery_tag, None)
+            self._try("removed", self._remove_from_indices(delivery_tag).execute)
+        virtual.QoS.ack(self, delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        message = self._delivered.get(delivery_tag)
+        if not requeue or _is_block(message):
+            super().reject(delivery_tag, requeue)
+            return
+        n_before = message.headers.get(REDELIVERIES, 0) if message else 0
+        pause_s = _FIRST_PAUSE_S * 2 ** min(n_before, MAX_REDELIVERIES)
+        due_s = pause_s - self.visibility_timeout
+        if delivery_tag in self._untracked:
+            self._untracked[delivery_tag] = self._untracked[delivery_tag][0], due_s
         else:
-            super().ack(delivery_tag)
+            self._try("postponed", lambda: self._postpone(delivery_tag, due_s))
+        virtual.QoS.ack(self, delivery_tag)
+
+    def restore_visible(self, start: int = 0, num: int | None = None, interval: int = 10) -> None:
+        """Redeliver messages that were not acknowledged in time, some at each call."""
+        for tag in list(self._untracked):
+            self._try("tracked", partial(self._track, tag))
+        with self.channel.conn_or_acquire() as client:
+            overdue_s = server_s(client.time()) - self.visibility_timeout
+            for tag in client.zrangebyscore(
+                self.unacked_index_key, 0, overdue_s, start=0, num=num or _RESTORED
+            ):
+                self._redeliver(text(tag), client)
+
+    def _redeliver(self, tag: str, client: GuardedRedis) -> None:
+        entry = client.hget(self.unacked_key, tag)
+        raw, _, queue = json.loads(entry) if entry else ({}, "", "")
+        n_redeliveries = raw.get("headers", {}).get(REDELIVERIES, 0)
+        if n_redeliveries < MAX_REDELIVERIES:
+            self.restore_by_tag(tag, client)
+        else:
+            fault = f"redelivered {n_redeliveries} times and never finished"
+            self.channel.client.refuse(json.dumps(raw).encode(), queue, fault)
+            self._remove_from_indices(tag).execute()
+
+    def _track(self, tag: str) -> None:
+        entry, due_s = self._untracked[tag]
+        self.channel.unacked_script("track")(
+            keys=[self.unacked_key, self.unacked_index_key], args=[tag, entry, due_s]
+        )
+        self._untracked.pop(tag, None)
+
+    def _postpone(self, tag: str, due_s: float) -> None:
+        self.channel.unacked_script("postpone")(keys=[self.unacked_index_key], args=[tag, due_s])
+
+    def _try(self, what: str, call: Callable[[], object]) -> None:
+        try:
+            call()
+        except Exception as error:
+            log.warning(f"message.not_{what}", error=str(error))
 
     def restore_by_tag(self, tag: str, client: Any = None, leftmost: bool = False) -> None:
         message = self._delivered.get(tag)
@@ -175,6 +317,7 @@ class GuardedChannel(Channel):
     from_transport_options: Any = (*Channel.from_transport_options, "heartbeat_file")
     heartbeat_file: str | None = None
     _writer: GuardedRedis | None = None
+    _scripts: dict[str, Script]
 
     def _get_client(self) -> type[GuardedRedis]:
         super()._get_client()
@@ -189,7 +332,23 @@ class GuardedChannel(Channel):
             return reader
         if self._writer is None or self._writer.connection_pool is not self.pool:
             self._writer = super()._create_client()
+            self._scripts = {}
         return self._writer
+
+    def unacked_script(self, name: str) -> Script:
+        """Return a script about messages of other tasks than blocks."""
+        writer = self._create_client()
+        if name not in self._scripts:
+            self._scripts[name] = Script(writer, "risk_tasks.broker", "unacked", name)
+        return self._scripts[name]
+
+    def _do_restore_message(
+        self, payload: Any, exchange: str, routing_key: str, pipe: Any, leftmost: bool = False
+    ) -> None:
+        headers = payload.setdefault("headers", {})
+        if headers.get("task") != CHECK_BLOCK_TASK:
+            headers[REDELIVERIES] = headers.get(REDELIVERIES, 0) + 1
+        super()._do_restore_message(payload, exchange, routing_key, pipe, leftmost)
 
 
 class GuardedTransport(Transport):

@@ -9,12 +9,14 @@ from typing import Any
 
 import redis
 from cachetools import LRUCache, cached
+from celery import Celery
 from celery.signals import worker_ready, worker_shutting_down
 
 from risk_tasks import tasks
 from risk_tasks.app import create_app
 from risk_tasks.broker.blocks import BlockBroker
-from risk_tasks.broker.consumer import following
+from risk_tasks.broker.consumer import Order, with_channel
+from risk_tasks.broker.serving import SlotPool
 from risk_tasks.connection import connect
 from risk_tasks.errors import InvalidSettingsError
 from risk_tasks.log import log
@@ -27,8 +29,10 @@ from risk_tasks.roles.memory import keep_memory
 from risk_tasks.roles.metrics import WorkerMonitoring, endpoint_fields
 from risk_tasks.roles.outage import when_available
 from risk_tasks.roles.presence import Presence, Repeater, unique_name
+from risk_tasks.roles.refusals import Refusals
 from risk_tasks.roles.result_cache import CacheReport, open_cache
 from risk_tasks.roles.shards import ServedShards
+from risk_tasks.roles.watchdog import Watchdog
 from risk_tasks.service import (
     DocumentService,
     LimitMatches,
@@ -42,11 +46,12 @@ from risk_tasks.service import (
 )
 from risk_tasks.settings import Settings
 from risk_tasks.store.breaches import BreachStream, ListenerStore
+from risk_tasks.store.clock import ServerClock
 from risk_tasks.store.portfolios import PortfolioStore
 from risk_tasks.store.prewarm import PopularityStore, PrewarmStore
 from risk_tasks.store.published import LimitStore, MarketStore
 from risk_tasks.store.recompute import RecomputeStore
-from risk_tasks.store.roles import CacheCountsStore, RoleStore
+from risk_tasks.store.roles import CacheCountsStore, RoleStore, RunningRole
 from risk_tasks.store.shards import ShardStore
 from risk_tasks.upkeep.breach_dispatch import BreachDispatch
 
@@ -102,9 +107,9 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     metrics = WorkerMonitoring(settings, client, name, cache, kernels, matches)
     documents = DocumentService(service, markets, limits)
     shards = ServedShards(ShardStore(client), name, lanes, n_shards)
+    kernels.prepare()
     app = create_app(settings, n_shards=n_shards)
-    if n_shards > 1:
-        app.steps["consumer"].add(following(shards.order))
+    watchdog, refusals = _guard(app, settings, client, name, shards.order if n_shards > 1 else None)
     tasks.register(app, service, documents, BlockBroker(client), metrics.record)
     tasks.register_prewarming(app, prewarmer)
     tasks.register_live(
@@ -113,17 +118,8 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
         BreachDispatch(ListenerStore(client), BreachStream(client)),
     )
 
-    kernels.prepare()
-    roles, preloader = RoleStore(client), MarketPreloader(market_cache.get)
-    presence = Presence(
-        roles,
-        "worker",
-        name,
-        ",".join(lanes),
-        # Renews the entry and reads the current markets in one round trip.
-        lambda role: preloader.set_current(roles.renew_and_read_markets(role)),
-        **kernels.state,
-    )
+    preloader = MarketPreloader(market_cache.get)
+    presence = _presence(app, client, name, lanes, preloader, kernels)
     kernels.changed = lambda: presence.update(**kernels.state)
     upkeep: list[
         Repeater | Presence | WorkerMonitoring | ServedShards | MarketPreloader | KernelSupply
@@ -135,6 +131,7 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
         presence,
         kernels,
         shards,
+        refusals,
     ]
 
     def ready(**_: Any) -> None:
@@ -146,6 +143,7 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
 
     def draining(**_: Any) -> None:
         log.info("worker.draining", name=name)
+        watchdog.cease()
         shards.drain()
 
     worker_ready.connect(ready, weak=False)
@@ -159,6 +157,53 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
         log.info("worker.stopped", name=name)
 
 
+def _guard(
+    app: Celery,
+    settings: Settings,
+    client: redis.Redis,
+    name: str,
+    order: Callable[[], Order] | None,
+) -> tuple[Watchdog, Refusals]:
+    """Watch each new connection of `app`, answer its refused messages, and fetch in `order`."""
+    roles, refusals = RoleStore(client), Refusals(app.backend.store_first)
+    watchdog = Watchdog(
+        lambda: roles.probe(name),
+        SlotPool.slots,
+        n_slots=settings.concurrency,
+        timeout_s=settings.stall_timeout_s,
+    )
+
+    def on_channel(channel: Any) -> None:
+        if order is not None:
+            channel._queue_cycle.follow(order)  # noqa: SLF001
+        channel.client.on_refused = refusals.add
+        watchdog.watch(channel)
+
+    app.steps["consumer"].add(with_channel(on_channel, watchdog.ticked))
+    watchdog.start()
+    return watchdog, refusals
+
+
+def _presence(
+    app: Celery,
+    client: redis.Redis,
+    name: str,
+    lanes: Sequence[Lane],
+    preloader: MarketPreloader,
+    kernels: KernelSupply,
+) -> Presence:
+    """Return the entry of the worker; its renewal reads the clock and the current markets."""
+    roles, clock = RoleStore(client), ServerClock(client)
+    app.now = clock.now
+
+    def renew(role: RunningRole) -> None:
+        # Renews the entry and reads the current markets in one round trip.
+        preloader.set_current(roles.renew_and_read_markets(role))
+        clock.read()
+
+    return Presence(roles, "worker", name, ",".join(lanes), renew, **kernels.state)
+
+
 def _agree(client: redis.Redis, settings: Settings) -> int:
     """Return the number of shards; raises `ShardCountError` if other roles use another number."""
     is_served = any(role.role == "worker" for role in RoleStore(client).running())
@@ -168,7 +213,7 @@ def _agree(client: redis.Redis, settings: Settings) -> int:
 def _serve(app: Any, settings: Settings, name: str, queues: Sequence[str]) -> int:
     worker = app.Worker(
         hostname=name,
-        pool_cls="threads",
+        pool_cls=SlotPool,
         concurrency=settings.concurrency,
         queues=queues,
         loglevel=settings.log_level.upper(),

@@ -20,6 +20,7 @@ from risk_tasks.keys import (
     ROLE_TTL_S,
     ROLES_KEY,
     cache_counts_key,
+    probe_key,
     role_key,
 )
 from risk_tasks.scripts import Script
@@ -65,6 +66,10 @@ class RoleStore(Store):
         """
         if not self._client.expire(role_key(role.name), ROLE_TTL_S):
             self.announce(role)
+
+    def probe(self, name: str) -> None:
+        """Write a key of the role, which servers refuse that take no writes."""
+        self._client.set(probe_key(name), 1, ex=ROLE_TTL_S)
 
     def renew_and_read_markets(self, role: RunningRole) -> dict[str, str]:
         """Renew, and return the id of the current market of each name, in one round trip."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -126,6 +126,7 @@ def running_system(
     scheduler: bool = True,
     program: str = "",
     more: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
     **config: str,
 ) -> Iterator[System]:
     """Start a system, with one process for each of `more`, which are names of roles.
@@ -139,6 +140,7 @@ def running_system(
         "RISK_TASKS_BROKER_URL": server.url,
         "RISK_TASKS_LOG_LEVEL": "info",
         "RISK_TASKS_GATEWAY_PORT": "0",
+        **(environment or {}),
     }
     command = ["-c", program] if program else ["-m", "risk_tasks", "worker"]
     roles = [

@@ -16,7 +16,7 @@ from celery.result import allow_join_result
 
 import risk_tasks
 from risk_tasks import Limit, LimitSet, MeasureSettings, Portfolio
-from risk_tasks.errors import RiskTasksError
+from risk_tasks.errors import RefusedMessageError, RiskTasksError
 from tests.integration.support import environment, unique
 
 pytestmark = pytest.mark.integration
@@ -302,4 +302,5 @@ def test_pickle_is_refused_and_the_worker_continues(app, ask):
     )
 
     assert ask(portfolio=GOOD)["status"] == "ok"
-    assert not sent.ready()
+    with pytest.raises(RefusedMessageError, match="not JSON"):
+        sent.get(timeout=TIMEOUT_S)

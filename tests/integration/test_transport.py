@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -14,7 +15,7 @@ from risk_tasks.app import TRANSPORT_OPTIONS
 from risk_tasks.broker.dead_letters import DeadLetters
 from risk_tasks.broker.envelope import envelope
 from risk_tasks.broker.transport import GuardedRedis, GuardedTransport
-from risk_tasks.queues import CHECK_TASK, Lane
+from risk_tasks.queues import CHECK_TASK, MAX_REDELIVERIES, Lane
 
 pytestmark = pytest.mark.integration
 
@@ -86,21 +87,88 @@ def test_any_other_message_is_in_unacked_until_it_is_acknowledged(server, channe
     assert server.key_names() == set()
 
 
-@pytest.mark.parametrize("is_block", [True, False], ids=["block", "other"])
-def test_a_restored_message_is_last_in_its_list(server, channel, sender, is_block):
+def test_a_requeued_block_is_last_in_its_list(server, channel, sender):
     """Once, marked as redelivered, and not held by a worker."""
-    first = sender.send() if is_block else "other"
-    if not is_block:
-        server.client.lpush(QUEUE, other(first))
-    second = sender.send()
+    first, second = sender.send(), sender.send()
 
     take(channel).requeue()
 
     assert waiting(server) == [second, first]
     assert server.messages(QUEUE)[1]["headers"]["redelivered"] is True
-    assert "unacked" not in server.key_names()
     channel.close()
     assert waiting(server) == [second, first]
+
+
+def overdue(server) -> None:
+    """Let all messages in `unacked` be overdue."""
+    for tag in server.client.zrange("unacked_index", 0, -1):
+        server.client.zadd("unacked_index", {tag: 1})
+
+
+def test_any_other_requeued_message_is_redelivered_later_and_counted(server, channel):
+    """Each pause is twice as long, and none holds the slot of a worker."""
+    server.client.lpush(QUEUE, other("other"))
+    pauses_s = []
+    for number in range(MAX_REDELIVERIES):
+        take(channel).requeue()
+        assert channel.qos.can_consume()
+        assert waiting(server) == []
+        due_s = server.client.zscore("unacked_index", "other") + channel.visibility_timeout
+        pauses_s.append(round(due_s - server.now_ms() / 1e3))
+        channel.qos.restore_visible()
+        assert waiting(server) == []
+        overdue(server)
+        channel.qos.restore_visible()
+        assert server.messages(QUEUE)[0]["headers"]["redeliveries"] == number + 1
+
+    assert pauses_s == [2, 4, 8, 16, 32]
+
+
+def test_a_message_that_is_redelivered_too_often_becomes_a_dead_letter(server, channel):
+    """Its caller gets an error."""
+    answered = []
+    channel.client.on_refused = lambda ids, error: answered.append((ids, error.code))
+    message = json.loads(other("other"))
+    message["headers"]["redeliveries"] = MAX_REDELIVERIES
+    server.client.lpush(QUEUE, json.dumps(message))
+    take(channel)
+    overdue(server)
+
+    channel.qos.restore_visible()
+
+    (letter,) = DeadLetters(server.client).letters()
+    assert letter.reason == "redelivered 5 times and never finished"
+    assert answered == [(["other"], "refused_message")]
+    assert waiting(server) == []
+    assert "unacked" not in server.key_names()
+
+
+def test_the_clock_of_a_worker_does_not_redeliver_messages(server, channel, monkeypatch):
+    """A worker an hour ahead would redeliver what others compute."""
+    server.client.lpush(QUEUE, other("other"))
+    take(channel)
+    ahead = time.time() + 3_600
+    monkeypatch.setattr("kombu.transport.redis.time", lambda: ahead)
+
+    channel.qos.restore_visible()
+
+    assert server.client.hkeys("unacked") == [b"other"]
+    assert abs(server.client.zscore("unacked_index", "other") - server.now_ms() / 1e3) < 5
+
+
+def test_a_full_server_keeps_no_message_in_memory(server, channel):
+    """A message that cannot be tracked or removed never holds the slot of a worker."""
+    server.client.lpush(QUEUE, other("one"), other("two"))
+    first = take(channel)
+    server.client.config_set("maxmemory", 1)
+    try:
+        first.requeue()
+        take(channel).ack()
+    finally:
+        server.client.config_set("maxmemory", 0)
+
+    assert channel.qos.can_consume()
+    assert len(channel.qos._delivered) == len(channel.qos._dirty)
 
 
 @pytest.mark.parametrize("is_block", [True, False], ids=["block", "other"])
