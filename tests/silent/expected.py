@@ -42,9 +42,7 @@ def measures_of(world: World, portfolio: str) -> dict[str, float]:
     k = max(1, math.ceil(len(pnl) * _ALPHA))
     gross = float(np.abs(values).sum())
     shocks = np.array([world.shocks.get(name, world.others) for name in held])
-    dates = [world.dates[row] for row in rows]
-    before = max(row for row, day in enumerate(dates) if day < world.replay[0])
-    last = max(row for row, day in enumerate(dates) if day <= world.replay[1])
+    replayed = np.array([_replayed(world, name) for name in held])
     return {
         "market_value": float(values.sum()),
         "net_exposure": float(values.sum()),
@@ -57,8 +55,17 @@ def measures_of(world: World, portfolio: str) -> dict[str, float]:
             (losses[: k - 1].sum() + (tail - k + 1) * losses[k - 1]) / tail
         ),
         "stress_loss:crash": float(-(values * shocks).sum()),
-        "stress_loss:week": float(-(values * (prices[last] / prices[before] - 1.0)).sum()),
+        "stress_loss:week": float(-(values * replayed).sum()),
     }
+
+
+def _replayed(world: World, instrument: str) -> float:
+    """Return the relative change of the instrument's own prices over the window of the replay."""
+    first, last = world.replay
+    prices = world.prices[instrument]
+    traded = [(day, price) for day, price in zip(world.dates, prices, strict=True) if price > 0]
+    before = max(pair for pair in traded if pair[0] < first)[1]
+    return float(max(pair for pair in traded if pair[0] <= last)[1] / before - 1.0)
 
 
 def expect(world: World) -> dict[str, Expected]:

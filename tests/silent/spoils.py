@@ -481,6 +481,9 @@ def second_calendar_held(world: World, draw: Draw) -> Case:
     )
     sheets = _with_weekends(right, lambda column, offset: None)
     sheets.column(sheets.prices, "BTC-USD")[:] = coin[: len(sheets.prices[0][1])].tolist()
+    if world.replay[0].weekday() == 0:
+        # Before a Monday, the coin has a price of Sunday, which the right world does not have.
+        sheets.scenarios.pop("week")
     return Case(sheets, right, NEVER_OTHER)
 
 

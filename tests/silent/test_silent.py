@@ -13,15 +13,6 @@ N_FULL_EXAMPLES = 60
 #: spoils whose behaviour is being built; this set becomes empty
 OPEN = {
     "shocks_in_percent",
-    "two_rows_of_one_date",
-    "hourly_rows",
-    "weekly_or_monthly_rows",
-    "monthly_then_daily_rows",
-    "empty_rows_of_weekends",
-    "second_calendar",
-    "second_calendar_held",
-    "holidays_of_one_instrument",
-    "rows_missing_for_weeks",
 }
 
 
