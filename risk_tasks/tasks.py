@@ -44,6 +44,8 @@ Result = TypeVar("Result")
 
 #: the wait before the first retry; each later wait is twice as long, up to a second
 _FIRST_WAIT_S = 0.05
+#: how long a call is retried at least
+_RETRY_FOR_S = 60.0
 
 _LANE_OF_QUEUE = {lane.queue: lane for lane in Lane}
 
@@ -67,7 +69,9 @@ def register(
             return
         started = time.perf_counter()
         answer, data = _answer(service, block_id, block, started - fetching)
-        total_ms = _with_retry(lambda: broker.finish(block_id, data))
+        # A full server may take the answer until the deadline of the block.
+        finish_by_s = max(_RETRY_FOR_S, block.left_s)
+        total_ms = _with_retry(lambda: broker.finish(block_id, data), for_s=finish_by_s)
         ended = time.perf_counter()
         record = _record(block, answer, started - fetching, ended - fetching, total_ms)
         record_block(record)
@@ -207,8 +211,8 @@ def _log(event: str, record: BlockRecord, **ids: Any) -> None:
     )
 
 
-def _with_retry(call: Callable[[], Result]) -> Result:
-    """Retry `call` for a minute while the server is unreachable; each call here may run twice."""
+def _with_retry(call: Callable[[], Result], *, for_s: float = _RETRY_FOR_S) -> Result:
+    """Retry `call` while it raises `TransportError`; each call here may run twice."""
     try:
         return call()
     except TransportError:
@@ -216,7 +220,7 @@ def _with_retry(call: Callable[[], Result]) -> Result:
     retrying = Retrying(
         retry=retry_if_exception_type(TransportError),
         wait=wait_exponential(multiplier=2 * _FIRST_WAIT_S, max=1.0),
-        stop=stop_after_delay(60),
+        stop=stop_after_delay(for_s),
         reraise=True,
     )
     return retrying(call)

@@ -24,6 +24,7 @@ from risk_tasks.broker.dead_letters import DeadLetters
 from risk_tasks.broker.heartbeat import Heartbeat
 from risk_tasks.connection import server_s, text
 from risk_tasks.errors import RefusedMessageError
+from risk_tasks.keys import COUNTERS_KEY
 from risk_tasks.log import log
 from risk_tasks.queues import (
     CHECK_BLOCK_TASK,
@@ -269,6 +270,7 @@ class LedgerQoS(QoS):
         n_redeliveries = raw.get("headers", {}).get(REDELIVERIES, 0)
         if n_redeliveries < MAX_REDELIVERIES:
             self.restore_by_tag(tag, client)
+            client.hincrby(COUNTERS_KEY, "redelivered", 1)
         else:
             fault = f"redelivered {n_redeliveries} times and never finished"
             self.channel.client.refuse(json.dumps(raw).encode(), queue, fault)

@@ -252,6 +252,7 @@ _SERVER_COUNTERS = {
     "requeued": ("requeued_blocks", "Blocks that were requeued after a fault."),
     "dead": ("dead_letters_made", "Blocks and malformed messages that became dead letters."),
     "quarantined": ("quarantined_messages", "Malformed messages that were kept from workers."),
+    "redelivered": ("redelivered_messages", "Messages of other tasks that were sent again."),
     "live_recorded": ("live_reports", "Reports of live portfolios that were recorded."),
     "live_late": ("live_late_reports", "Reports that came after a later one."),
     "live_changes": ("live_changes", "Changes of state of limits in the breach stream."),

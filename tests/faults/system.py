@@ -129,7 +129,7 @@ def running_system(
     environment: Mapping[str, str] | None = None,
     **config: str,
 ) -> Iterator[System]:
-    """Start a system, with one process for each of `more`, which are names of roles.
+    """Start a system, with one process for each of `more`, which are roles with options.
 
     `program` replaces the worker's command, to run it without a safeguard.
     """
@@ -150,10 +150,10 @@ def running_system(
     if scheduler:
         log = folder / "scheduler.log"
         roles.append(RoleProcess("scheduler", ["-m", "risk_tasks", "scheduler"], environment, log))
-    for number, name in enumerate(more, 2):
-        arguments = ["-m", "risk_tasks", name]
-        log = folder / f"{name}-{number}.log"
-        roles.append(RoleProcess(f"{name}-{number}", arguments, environment, log))
+    for number, command_line in enumerate(more, 2):
+        arguments = ["-m", "risk_tasks", *command_line.split()]
+        name = f"{arguments[2]}-{number}"
+        roles.append(RoleProcess(name, arguments, environment, folder / f"{name}.log"))
     try:
         for role in roles:
             role.start()

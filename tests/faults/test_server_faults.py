@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -174,9 +176,13 @@ FAULTS: list[Callable] = [
 
 @pytest.fixture
 def sturdy(market: MarketSnapshot, tmp_path: Path) -> Iterator[System]:
-    """A server, a worker, two schedulers and a gateway."""
+    """A server, a worker, two schedulers, a gateway and Flower."""
     with running_system(
-        tmp_path, n_workers=1, more=("scheduler", "gateway"), **{"enable-debug-command": "yes"}
+        tmp_path,
+        n_workers=1,
+        more=("scheduler", "gateway", f"flower --port {free_port()}"),
+        environment={"RISK_TASKS_FLOWER_PASSWORD": "password", "RISK_TASKS_LOG_FORMAT": "json"},
+        **{"enable-debug-command": "yes"},
     ) as system:
         system.risk.publish_market(market)
         wait_until(lambda: system.redis.get(LOCK), 10, "a lock")
@@ -194,6 +200,7 @@ def test_a_fault_of_the_server_ends_no_role(
     well_at = time.monotonic()
     back = {
         "check": after(well_at, lambda: answered(sturdy, portfolios[0])),
+        "gateway": after(well_at, lambda: gateway_is_ready(sturdy)),
         "entries": after(well_at, lambda: entries(sturdy) == set(pids.values())),
         "reaper": after(well_at, lambda: sturdy.redis.ttl(REAPER_LOCK_KEY) > 0),
         "lock": after(well_at, lambda: sturdy.redis.ttl(LOCK) > 0),
@@ -223,6 +230,17 @@ def after(well_at: float, is_back: Callable[[], bool]) -> float:
 def answered(system: System, portfolio: Portfolio) -> bool:
     report = system.risk.check(portfolio, measures=["gross_leverage"], timeout_s=1)
     return report.status == "ok"
+
+
+def gateway_is_ready(system: System) -> bool:
+    log = next(role.log_path for name, role in system.roles.items() if "gateway" in name)
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line[:1] == "{"]
+    port = next(line["port"] for line in lines if line["event"] == "gateway.ready")
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=3) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
 
 
 def entries(system: System) -> set[int]:

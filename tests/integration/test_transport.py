@@ -122,6 +122,7 @@ def test_any_other_requeued_message_is_redelivered_later_and_counted(server, cha
         assert server.messages(QUEUE)[0]["headers"]["redeliveries"] == number + 1
 
     assert pauses_s == [2, 4, 8, 16, 32]
+    assert server.counter("redelivered") == MAX_REDELIVERIES
 
 
 def test_a_message_that_is_redelivered_too_often_becomes_a_dead_letter(server, channel):
