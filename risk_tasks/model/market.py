@@ -347,6 +347,16 @@ def _returns(given: npt.ArrayLike, instruments: Sequence[str]) -> FloatArray2D:
             field=f"returns[{name!r}]",
             remedy="Give NaN for a missing return.",
         )
+    below = returns < -1.0
+    if below.any():
+        row, column = map(int, np.argwhere(below)[0])
+        name = instruments[column]
+        raise InvalidMarketError(
+            f"The return {returns[row, column]:g} of {name} in row {row} is below -1, a loss of"
+            " more than the whole price.",
+            field=f"returns[{name!r}]",
+            remedy="Give simple returns as fractions, such as -0.3 for -30 %.",
+        )
     return returns
 
 

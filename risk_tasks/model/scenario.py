@@ -23,7 +23,8 @@ class Scenario:
     first, then the shock of its tags, then `others`. If `others` is None, the stress loss of a
     portfolio that holds an instrument without any of these is undefined.
 
-    Raises `InvalidMarketError` with the field, also for an instrument with a shock and a move.
+    Raises `InvalidMarketError` with the field, also for an instrument with a shock and a move, and
+    for a shock below -1: a price cannot lose more than all of itself.
     """
 
     shocks: Mapping[str, float]
@@ -32,7 +33,7 @@ class Scenario:
     others: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        shocks, moves = _numbers(self.shocks, "shocks"), _numbers(self.moves, "moves")
+        shocks, moves = _shocks(self.shocks, "shocks"), _numbers(self.moves, "moves")
         for instrument in moves:
             if instrument in shocks:
                 raise InvalidMarketError(
@@ -44,14 +45,13 @@ class Scenario:
         for tag, values in require_mapping(self.by_tag, "by_tag", InvalidMarketError).items():
             require_name(tag, "by_tag", InvalidMarketError)
             # Adding 0.0 turns -0.0 into 0.0: equal shocks of two tags must have the same bits.
-            changes = _numbers(values, f"by_tag[{tag!r}]")
+            changes = _shocks(values, f"by_tag[{tag!r}]")
             by_tag[tag] = MappingProxyType({value: shock + 0.0 for value, shock in changes.items()})
         object.__setattr__(self, "shocks", shocks)
         object.__setattr__(self, "moves", moves)
         object.__setattr__(self, "by_tag", MappingProxyType(by_tag))
         if self.others is not None:
-            others = require_finite(self.others, "others", InvalidMarketError)
-            object.__setattr__(self, "others", others)
+            object.__setattr__(self, "others", _shock(self.others, "others"))
 
     def tagged(self, tags: Tags) -> dict[str, float]:
         """Return the relative shock of each instrument whose shock comes from its tags.
@@ -140,8 +140,7 @@ class Replay:
                 remedy="Give others, or leave min_coverage at 1.",
             )
         if self.others is not None:
-            others = require_finite(self.others, "others", InvalidMarketError)
-            object.__setattr__(self, "others", others)
+            object.__setattr__(self, "others", _shock(self.others, "others"))
             if self.min_coverage == 1:
                 raise InvalidMarketError(
                     "others has no effect while min_coverage is 1.",
@@ -162,6 +161,25 @@ Stress = Scenario | Replay
 def is_date(value: object) -> bool:
     """Whether `value` is a date without a time."""
     return isinstance(value, date) and not isinstance(value, datetime)
+
+
+def _shock(value: object, field: str) -> float:
+    """Return `value`, a relative change of a price, as a float."""
+    shock = require_finite(value, field, InvalidMarketError)
+    if shock < -1.0:
+        raise InvalidMarketError(
+            f"{value!r} is a fall by more than the whole price: expected -1 or more.",
+            field=field,
+            remedy="Give a fraction, such as -0.3 for -30 %; give a change in currency as a move.",
+        )
+    return shock
+
+
+def _shocks(shocks: object, field: str) -> Mapping[str, float]:
+    checked = _numbers(shocks, field)
+    for name, shock in checked.items():
+        _shock(shock, f"{field}[{name!r}]")
+    return checked
 
 
 def _numbers(numbers: object, field: str) -> Mapping[str, float]:

@@ -24,6 +24,8 @@ from risk_tasks.model.scenario import Replay, Scenario
 names = st.text(min_size=1, max_size=8)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 positive = st.floats(1e-6, 1e6)
+#: relative changes of a price
+changes_of_prices = st.floats(-1.0, 1e300)
 amounts = st.none() | numbers
 confidences = st.integers(1, 9999).map(lambda parts: f"0.{parts:04}")
 zones = st.integers(-12, 12).map(lambda hours: timezone(timedelta(hours=hours)))
@@ -52,15 +54,17 @@ days = st.dates(date(1990, 1, 1), date(2100, 1, 1))
 @st.composite
 def scenarios(draw):
     """Relative and absolute changes of different instruments, by tag, and of others."""
-    changes = draw(st.dictionaries(names, numbers, max_size=4))
+    changes = draw(st.dictionaries(names, changes_of_prices, max_size=4))
     moved = {name for name in changes if draw(st.booleans())}
     return Scenario(
         {name: by for name, by in changes.items() if name not in moved},
         moves={name: by for name, by in changes.items() if name in moved},
         by_tag=draw(
-            st.dictionaries(names, st.dictionaries(names, numbers, max_size=2), max_size=1)
+            st.dictionaries(
+                names, st.dictionaries(names, changes_of_prices, max_size=2), max_size=1
+            )
         ),
-        others=draw(amounts),
+        others=draw(st.none() | changes_of_prices),
     )
 
 
@@ -69,7 +73,9 @@ def replays(draw):
     """A window of any days, with a fallback if it need not cover all."""
     least = draw(st.just(1.0) | st.floats(0, 1))
     start, end = sorted([draw(days), draw(days)])
-    return Replay(start, end, min_coverage=least, others=draw(numbers) if least < 1 else None)
+    return Replay(
+        start, end, min_coverage=least, others=draw(changes_of_prices) if least < 1 else None
+    )
 
 
 settings = st.builds(
@@ -142,7 +148,7 @@ def markets(draw, min_instruments=0):
     """Up to four instruments over up to five observations, missing returns among them."""
     instruments = draw(st.lists(names, min_size=min_instruments, max_size=4, unique=True))
     n = len(instruments)
-    row = st.lists(numbers | st.just(float("nan")), min_size=n, max_size=n)
+    row = st.lists(changes_of_prices | st.just(float("nan")), min_size=n, max_size=n)
     rows = draw(st.lists(row, max_size=5))
     half = np.array(draw(st.lists(numbers, min_size=n * n, max_size=n * n))).reshape(n, n) / 2
     covariance = np.triu(half, 1) + np.triu(half, 1).T + np.diag(np.abs(half.diagonal()))
