@@ -10,18 +10,10 @@ from tests.silent.survey import examined
 
 N_EXAMPLES = 3
 N_FULL_EXAMPLES = 60
-#: spoils whose behaviour is being built; this set becomes empty
-OPEN: set[str] = set()
-
-
-def _open(name: str) -> object:
-    return pytest.param(
-        name, marks=[pytest.mark.xfail(strict=False)] if name in OPEN else [], id=name
-    )
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("name", [_open(name) for name in SPOILS])
+@pytest.mark.parametrize("name", SPOILS)
 def test_a_spoilt_input_is_right_refused_or_named(name: str, doors: Doors, request) -> None:
     """Each spoil through each door, beside a NumPy reference of the right numbers."""
     n_examples = N_FULL_EXAMPLES if request.config.getoption("--full") else N_EXAMPLES
