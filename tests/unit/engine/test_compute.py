@@ -724,7 +724,7 @@ def test_a_book_whose_pnl_cannot_be_squared_has_exposures_but_no_risk():
 
 def test_large_returns_overflow_like_large_books():
     """The P&L is squared, not the exposure."""
-    world = World([Book([(0, 1.0)])], [1.0], [[1e200, -1e200] * 50])
+    world = World([Book([(0, 1.0)])], [1.0], [[1e200, -1.0] * 50])
 
     assert outcomes(world, "volatility", "value_at_risk", "gross_exposure") == {
         "volatility": [Outcome.NOT_FINITE],

@@ -60,7 +60,8 @@ def test_a_hedge_of_few_days_is_not_perfect():
 
 def test_tiny_and_huge_returns_shrink_alike():
     """Fourth powers do not underflow or overflow."""
-    panel = np.array(panel_of(4, (3, 20), 0.0))
+    # Gains only: a return is not below -1.
+    panel = np.abs(panel_of(4, (3, 20), 0.0))
     book = Book([(0, 8.0), (1, -4.0), (2, 2.0)])
 
     def spread(scale):
