@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, ClassVar, cast
 
@@ -145,7 +145,8 @@ def _fault_in_body(read: _Message) -> str | None:
         case [list(), dict(), None | dict() as embed]:
             if has_canvas(embed) and read.headers.task not in JSON_TASKS:
                 return f"canvas of the task {read.headers.task}"
-            check_shape(embed or {})
+            if embed:
+                check_shape(embed)
         case _:
             return "malformed: the body is not [args, kwargs, embed]"
     for moment in (read.headers.eta, read.headers.expires):
@@ -221,16 +222,16 @@ class LedgerQoS(QoS):
     at most. An error of the server never keeps a message in memory, where it would hold a slot.
     """
 
-    #: messages of this process that a full server did not take: entry, and seconds until they are
-    #: redelivered, less the visibility timeout
-    _untracked: ClassVar[dict[str, tuple[str, float]]] = {}
+    #: messages of this process that a full server did not take: entry, seconds until they are
+    #: redelivered, less the visibility timeout, and the epoch before which they do not start
+    _untracked: ClassVar[dict[str, tuple[str, float, float]]] = {}
 
     def append(self, message: Any, delivery_tag: str) -> None:
         virtual.QoS.append(self, message, delivery_tag)
         if not _is_block(message):
             to = message.delivery_info
             entry = json.dumps([message._raw, to["exchange"], to["routing_key"]])  # noqa: SLF001
-            self._untracked[delivery_tag] = entry, 0.0
+            self._untracked[delivery_tag] = entry, 0.0, _start_s(message)
             self._try("tracked", lambda: self._track(delivery_tag))
 
     def ack(self, delivery_tag: str) -> None:
@@ -248,7 +249,7 @@ class LedgerQoS(QoS):
         pause_s = _FIRST_PAUSE_S * 2 ** min(n_before, MAX_REDELIVERIES)
         due_s = pause_s - self.visibility_timeout
         if delivery_tag in self._untracked:
-            self._untracked[delivery_tag] = self._untracked[delivery_tag][0], due_s
+            self._untracked[delivery_tag] = self._untracked[delivery_tag][0], due_s, 0.0
         else:
             self._try("postponed", lambda: self._postpone(delivery_tag, due_s))
         virtual.QoS.ack(self, delivery_tag)
@@ -277,9 +278,8 @@ class LedgerQoS(QoS):
             self._remove_from_indices(tag).execute()
 
     def _track(self, tag: str) -> None:
-        entry, due_s = self._untracked[tag]
         self.channel.unacked_script("track")(
-            keys=[self.unacked_key, self.unacked_index_key], args=[tag, entry, due_s]
+            keys=[self.unacked_key, self.unacked_index_key], args=[tag, *self._untracked[tag]]
         )
         self._untracked.pop(tag, None)
 
@@ -306,6 +306,13 @@ class LedgerQoS(QoS):
                 server,
                 leftmost,
             )
+
+
+def _start_s(message: Any) -> float:
+    """Return the epoch before which Celery does not start `message`, 0 without one."""
+    eta = message.headers.get("eta")
+    moment = datetime.fromisoformat(eta) if eta else datetime.fromtimestamp(0, UTC)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _is_block(message: Any) -> bool:

@@ -76,7 +76,7 @@ def test_ten_malformed_shapes_are_quarantined_and_the_worker_continues(
 def test_without_the_guard_a_malformed_message_stops_the_worker(
     market: MarketSnapshot, portfolios: list[Portfolio], tmp_path: Path
 ) -> None:
-    """kombu's own transport does not check messages; this shows that the guard is needed."""
+    """kombu does not check messages, and Celery's consumer ends: both of ours are needed."""
     with running_system(tmp_path, n_workers=1, program=UNGUARDED) as system:
         system.risk.publish_market(market)
         for shape in SHAPES.values():
@@ -87,10 +87,12 @@ def test_without_the_guard_a_malformed_message_stops_the_worker(
 
 UNGUARDED = """
 import sys
-from risk_tasks.broker import transport
+from risk_tasks.broker import consumer, transport
+from celery.worker.consumer import Consumer
 from kombu.transport.redis import Transport
 
 transport.GuardedTransport = Transport
+consumer.QuickConsumer = Consumer
 from risk_tasks.cli import main
 sys.argv = ["risk-tasks", "worker"]
 main()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from kombu import Connection, Consumer, Queue
@@ -155,6 +156,18 @@ def test_the_clock_of_a_worker_does_not_redeliver_messages(server, channel, monk
 
     assert server.client.hkeys("unacked") == [b"other"]
     assert abs(server.client.zscore("unacked_index", "other") - server.now_ms() / 1e3) < 5
+
+
+def test_a_message_for_later_is_not_redelivered_before_it_starts(server, channel):
+    """Celery's workers hold it meanwhile; redelivered each minute, it would run several times."""
+    message = json.loads(other("other"))
+    start_s = server.now_ms() / 1e3 + 3_600
+    message["headers"]["eta"] = datetime.fromtimestamp(start_s, UTC).isoformat()
+    server.client.lpush(QUEUE, json.dumps(message))
+
+    take(channel)
+
+    assert abs(server.client.zscore("unacked_index", "other") - start_s) < 1
 
 
 def test_a_full_server_keeps_no_message_in_memory(server, channel):

@@ -6,9 +6,10 @@ local now_s = time[1] + time[2] / 1e6
 
 -- script: track
 -- KEYS  1 unacked  2 its index
--- ARGV  1 delivery tag  2 message, exchange and queue, JSON  3 seconds from now
+-- ARGV  1 delivery tag  2 message, exchange and queue, JSON  3 seconds from now  4 epoch before which
+--       it does not start
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-redis.call('ZADD', KEYS[2], now_s + ARGV[3], ARGV[1])
+redis.call('ZADD', KEYS[2], math.max(now_s + ARGV[3], ARGV[4]), ARGV[1])
 return 1
 
 -- script: postpone
