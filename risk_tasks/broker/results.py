@@ -31,7 +31,7 @@ class _FirstResults:
         return _or_reject(super().on_chord_part_return, *args, **options)  # type: ignore[misc]
 
     def store_first(self: Any, task_id: str, error: Exception) -> bool:
-        """Store `error` as the result of `task_id` if it has none; returns whether it had none."""
+        """Store `error` as the first result of `task_id`; returns whether it was the first."""
         kind = type(error)
         document: dict[str, Any] = {
             "task_id": task_id,

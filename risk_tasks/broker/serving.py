@@ -1,4 +1,4 @@
-"""How a worker runs a message: a slot is freed whatever happens outside the body of the task."""
+"""How a worker runs a message: a slot is freed after each error outside the body of the task."""
 
 from __future__ import annotations
 

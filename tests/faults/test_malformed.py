@@ -76,7 +76,7 @@ def test_ten_malformed_shapes_are_quarantined_and_the_worker_continues(
 def test_without_the_guard_a_malformed_message_stops_the_worker(
     market: MarketSnapshot, portfolios: list[Portfolio], tmp_path: Path
 ) -> None:
-    """kombu does not check messages, and Celery's consumer ends: both of ours are needed."""
+    """kombu does not check messages, and Celery's consumer ends after an unknown error."""
     with running_system(tmp_path, n_workers=1, program=UNGUARDED) as system:
         system.risk.publish_market(market)
         for shape in SHAPES.values():

@@ -1,4 +1,4 @@
-"""A worker never loses a slot: it serves on, whatever is raised outside the body of a task."""
+"""A worker never loses a slot: it serves after each error outside the body of a task."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_no_message_stops_a_slot(
 def test_an_absent_result_backend_costs_no_slot(
     market: MarketSnapshot, portfolios: list[Portfolio], tmp_path: Path
 ) -> None:
-    """Checks of clients go on meanwhile; the result is stored when the backend is there."""
+    """Checks of clients are answered meanwhile; the result is stored when the backend is there."""
     folder = tmp_path / "results"
     folder.mkdir()
     results = FaultyServer(folder)
@@ -230,7 +230,7 @@ KINDS = ["RuntimeError", "SystemExit", "OSError", "KeyError", "MemoryError"]
 def test_an_error_at_a_call_outside_the_body_costs_no_slot(
     call: str, market: MarketSnapshot, portfolios: list[Portfolio], tmp_path: Path, sized: Callable
 ) -> None:
-    """Whatever it raises, once; the next messages are served by the same process."""
+    """Each kind of error, once; the next messages are served by the same process."""
     for number, kind in enumerate(sized(KINDS[:1], KINDS)):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -271,7 +271,7 @@ def test_a_worker_that_cannot_serve_ends(call: str, market: MarketSnapshot, tmp_
 def test_a_fault_of_the_server_ends_no_stalled_worker(
     market: MarketSnapshot, portfolios: list[Portfolio], tmp_path: Path
 ) -> None:
-    """The server answers nobody for longer than the stall timeout."""
+    """The server answers no client for longer than the stall timeout."""
     with serving(tmp_path, market, RISK_TASKS_STALL_TIMEOUT_S="4") as system:
         system.redis.execute_command("CLIENT", "PAUSE", "9000", "ALL")
         time.sleep(9)
@@ -305,7 +305,9 @@ main()
             assert send(app, expires=30).get(timeout=20)["status"] == "ok"
 
 
-def test_a_scheduler_an_hour_ahead_goes_on_sweeping(market: MarketSnapshot, tmp_path: Path) -> None:
+def test_a_scheduler_an_hour_ahead_continues_its_sweeps(
+    market: MarketSnapshot, tmp_path: Path
+) -> None:
     """Also after its clock is right again: the last run is not in the future."""
     ahead = """
 import celery.app.base as base, datetime as d, os, sys, time

@@ -26,7 +26,7 @@ N = 100
 
 @pytest.fixture(scope="module")
 def other(market: MarketSnapshot, tmp_path_factory) -> Iterator[Any]:
-    """The module of the other app; its worker and one of ours run."""
+    """The module of the other app; its worker and one of this package run."""
     log = tmp_path_factory.mktemp("other") / "other.log"
     with running_fleet(FleetPlan(n_workers=1)) as fleet, pytest.MonkeyPatch.context() as patch:
         patch.setenv("BROKER", fleet.url)

@@ -152,7 +152,7 @@ EMBEDS = st.dictionaries(
 
 @given(EMBEDS)
 def test_celery_reads_each_accepted_canvas(embed):
-    """Whatever the guard lets through is a signature to Celery."""
+    """Each canvas that the guard lets through is a signature to Celery."""
     if find_fault(message(embed)) is not None:
         return
     for name in ("callbacks", "errbacks", "chain"):
