@@ -133,7 +133,7 @@ def create_app(settings: Settings, *, n_shards: int = 1) -> Celery:
         redis_socket_timeout=5,
         redis_socket_connect_timeout=2,
         redis_backend_health_check_interval=10,
-        # A Unix socket has none.
+        # A Unix socket does not have keepalive.
         redis_socket_keepalive=results.path is None,
         accept_content=["json"],
         result_accept_content=["json"],

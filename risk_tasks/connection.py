@@ -102,7 +102,7 @@ _REMEDIES = (
 
 
 def remedy_of(error: redis.RedisError) -> str | None:
-    """Return what to do about an error of the server in its own terms; None if it has none."""
+    """Return what to do about an error of the server in its own terms, or None."""
     # redis-py takes the code out of the text.
     found = f"{getattr(error, 'status_code', '')} {error} {error.__context__}"
     for part, remedy in _REMEDIES:

@@ -68,7 +68,7 @@ def _unusable(url: str, error: redis.RedisError) -> Finding:
     silent = is_silent(error)
     found = f"{masked(url)} {'does not answer' if silent else 'refuses writes'}: {error}"
     start = "Start the server, or give another URL: --broker-url redis://HOST:PORT/0"
-    remedy = remedy_of(error) or (start if silent else "Mend the server; its log says more.")
+    remedy = remedy_of(error) or (start if silent else "Fix the server; its log says more.")
     return Finding("server", State.BAD, found, remedy)
 
 

@@ -227,7 +227,7 @@ class RiskClient:
         """Return a table with a row per portfolio, in order of first appearance.
 
         `positions` is any table with the Arrow interface (pyarrow, polars, pandas, DuckDB) with the
-        columns portfolio_id, instrument and quantity. Cash, nav, limit_set and tags stand in it,
+        columns portfolio_id, instrument and quantity. Cash, nav, limit_set and tags are in it,
         the same on all rows of a portfolio, or in `portfolios`, an optional table with
         portfolio_id. A column whose name looks like an amount is refused unless `tags` names it.
         The answer has portfolio_id, a column per measure (null unless its status is ok), status,

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from risk_tasks.model.limits import LimitSet
+from risk_tasks.model.limits import Limit, LimitSet, MissingData, ShortWindow
 from risk_tasks.model.quality import DataFinding, bounded
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES
 from risk_tasks.render.tables import full, plain_table, words
@@ -63,25 +63,32 @@ def _matched(work: LimitWork, limit: str) -> Text:
 
 
 def limits_table(limit_set: LimitSet, work: LimitWork) -> Table:
-    """Return a row per limit, with the number of checks in `work` that it applies to."""
-    rules = ("missing data", "short window")
-    headings = ("limit", "side", "warn", "hard", "applies to", *rules, "checks")
+    """Return a row per limit, with the number of checks in `work` that it applies to.
+
+    The column of rules is there if a limit has a rule that is neither in its id nor the default.
+    """
+    rules = [_rules(limit) for limit in limit_set.limits]
+    headings = ("limit", "side", "warn", "hard", *(["rules"] if any(rules) else []), "checks")
     title = (
         f"Limits {limit_set.id}; without a limit: {limit_set.unmatched}; "
         f"{work.n_checks:,} checks since publication"
     )
-    table = plain_table(*headings, whole={"limit"}, right={"checks"}, title=title)
-    for limit in limit_set.limits:
+    whole = set(headings) - {"rules"}
+    table = plain_table(*headings, whole=whole, right={"checks"}, title=title, gap=1)
+    for limit, rule in zip(limit_set.limits, rules, strict=True):
         unit = limit.measure_name.definition.unit
         thresholds = ["" if x is None else full(x, unit) for x in (limit.warn, limit.hard)]
-        scope = ", ".join(f"{key}={'|'.join(of)}" for key, of in limit.applies_to.items())
-        table.add_row(
-            Text(limit.id),
-            str(limit.comparison),
-            *thresholds,
-            Text(scope or "all"),
-            str(limit.missing_data),
-            str(limit.short_window) if limit.measure_name.definition.of_past else "",
-            _matched(work, limit.id),
-        )
+        cells: list[RenderableType] = [Text(limit.id), str(limit.comparison), *thresholds]
+        table.add_row(*cells, *([Text(rule)] if any(rules) else []), _matched(work, limit.id))
     return table
+
+
+def _rules(limit: Limit) -> str:
+    """Return the rules of `limit` that are neither in its id nor the default."""
+    scope = ", ".join(f"{key}={'|'.join(of)}" for key, of in limit.applies_to.items())
+    rules = [scope] if scope and not limit.id.endswith(f"[{scope.replace(', ', ',')}]") else []
+    if limit.missing_data != MissingData.REJECT:
+        rules.append(f"missing data: {limit.missing_data}")
+    if limit.short_window != ShortWindow.WARN and limit.measure_name.definition.of_past:
+        rules.append(f"short window: {limit.short_window}")
+    return "; ".join(rules)

@@ -77,21 +77,21 @@ def test_age_weighted_value_at_risk_is_numpys_weighted_quantile(
 
 # From an exercise on the hybrid approach of Boudoukh, Richardson, Whitelaw (transtutors,
 # question 12785240): lambda 0.98, the worst of a hundred days, and the sums of the weights
-# 0.0217, 0.0226, 0.0095, 0.0079, 0.0221, 0.0126.
+# 0.0217, 0.0226, 0.0095, 0.0079, 0.0221, 0.0126. The losses are printed in percent.
 HYBRID = [
-    (-3.40, 4, 0.0217),
-    (-3.20, 2, 0.0443),
-    (-2.80, 45, 0.0538),
-    (-2.60, 54, 0.0617),
-    (-2.40, 3, 0.0838),
-    (-2.00, 31, 0.0964),
+    (-0.0340, 4, 0.0217),
+    (-0.0320, 2, 0.0443),
+    (-0.0280, 45, 0.0538),
+    (-0.0260, 54, 0.0617),
+    (-0.0240, 3, 0.0838),
+    (-0.0200, 31, 0.0964),
 ]
 
 
 @pytest.mark.parametrize(("worst", "cumulative"), [(row[0], row[2]) for row in HYBRID])
 def test_hybrid_weights_of_a_hundred_days(worst: float, cumulative: float) -> None:
     """Each loss is the VaR up to the printed sum of weights; beyond that the next loss is."""
-    returns = np.full(100, 1.0)
+    returns = np.full(100, 0.01)
     for loss, days_ago, _ in HYBRID:
         returns[-days_ago] = loss
 

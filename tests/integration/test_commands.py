@@ -314,7 +314,7 @@ REFUSED = {
     "an unknown measure": (["-m", "value_at_rsk"], "Nearest: value_at_risk"),
     "an invalid confidence": (["--confidence", "99"], "confidence"),
     "a file that cannot be written": (["-o", "/nowhere/at/all"], "--output"),
-    "an invalid broker URL": (["--broker-url", "localhost:6379"], "redis://HOST:PORT/0"),
+    "an invalid broker URL": (["--broker-url", "localhost:6379"], "redis://HOST:PORT/DB"),
 }
 
 

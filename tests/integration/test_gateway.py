@@ -471,7 +471,7 @@ def test_sigterm_finishes_requests_and_exits_with_0(server, tmp_path):
 
         def ask() -> None:
             with going.client() as client:
-                headers = {"X-Timeout-Ms": "1500"}
+                headers = {"X-Timeout-Ms": "4000"}
                 found.append(client.post("/v1/checks", json=ONE_EXAMPLE, headers=headers))
 
         asking = threading.Thread(target=ask)

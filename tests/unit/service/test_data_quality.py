@@ -80,5 +80,5 @@ def test_a_report_names_a_bounded_number_of_instruments():
     assert named[-1] == DataFinding(kind="jump", detail=f"and {N - MOST_NAMED} more instruments")
 
 
-def test_a_market_without_findings_has_none():
+def test_a_market_without_findings_has_no_data_quality():
     assert data_quality(block({3: 1.0}), market(), Detail.REPORTS, {}) == {}

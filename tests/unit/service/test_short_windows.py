@@ -77,7 +77,7 @@ def test_a_millionth_of_a_young_share_does_not_make_a_rejected_book_accepted():
 def test_a_young_position_of_any_size_never_makes_a_rejected_book_accepted(
     units, side, n_young, rule, measure
 ):
-    """Whatever the measure of the past: a short window has at least the effect of its rule."""
+    """For each measure of the past, a short window has at least the effect of its rule."""
     limit = Limit(measure, hard=1.0, short_window=rule)
     market = young_market(n_young)
     assert check({"OLD": 1e6}, market, limits=[limit]).decision == "reject"
@@ -119,7 +119,7 @@ def test_outcomes_of_several_days_are_counted_as_outcomes():
 
 
 def test_only_measures_of_the_past_are_concerned():
-    """Exposures are as good on a short window, and a check without the past has none."""
+    """Exposures are as good on a short window; a check without the past does not have one."""
     limits = [Limit("gross_exposure", hard=9e9, short_window="reject")]
     book = {"OLD": 1.0, "NEW": 1.0}
 
