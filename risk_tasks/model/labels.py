@@ -83,7 +83,7 @@ def dates_of(given: Any, dates: Any) -> Any:
     if labels is None:
         return dates
     found = [_date(label, row) for row, label in enumerate(labels)]
-    if dates is not None and list(dates) != found:
+    if dates is not None and not _are_days(dates, found):
         raise InvalidMarketError(
             "The index of returns and dates differ.",
             field="dates",
@@ -180,13 +180,22 @@ def _positions(labels: Sequence[Any], instruments: Sequence[str], field: str) ->
     return [position[name] for name in instruments]
 
 
+def _are_days(dates: Any, days: list[date]) -> bool:
+    try:
+        return [_day(label) for label in dates] == days
+    except (TypeError, ValueError):
+        return False
+
+
+def _day(label: Any) -> date:
+    if isinstance(label, datetime):
+        return label.date()
+    return label if isinstance(label, date) else datetime.fromisoformat(label).date()
+
+
 def _date(label: Any, row: int) -> date:
     try:
-        if isinstance(label, datetime):
-            return label.date()
-        if isinstance(label, date):
-            return label
-        return datetime.fromisoformat(label).date()
+        return _day(label)
     except (TypeError, ValueError):
         raise InvalidMarketError(
             f"The label {label!r} of row {row} is not a date.",

@@ -145,6 +145,7 @@ def test_the_index_of_returns_has_the_dates():
 
         assert market(returns=frame).dates == tuple(DAYS)
         assert market(returns=frame, dates=DAYS).dates == tuple(DAYS)
+        assert market(returns=frame, dates=frame.index).dates == tuple(DAYS)
 
 
 def test_an_index_that_differs_from_the_dates_is_refused():
@@ -152,8 +153,11 @@ def test_an_index_that_differs_from_the_dates_is_refused():
     later = [date(2024, 6, day) for day in (1, 2, 3)]
     with pytest.raises(InvalidMarketError, match="index of returns and dates differ"):
         market(returns=frame, dates=later)
-    with pytest.raises(InvalidMarketError, match="is not a date"):
-        market(returns=pd.DataFrame(RETURNS, columns=NAMES, index=["a", "b", "c"]))
+    with pytest.raises(InvalidMarketError, match="index of returns and dates differ"):
+        market(returns=frame, dates=[1, 2, 3])
+    for labels in (["a", "b", "c"], [1, 2, 3], [pd.NaT] * 3):
+        with pytest.raises(InvalidMarketError, match="is not a date"):
+            market(returns=pd.DataFrame(RETURNS, columns=NAMES, index=labels))
 
 
 @pytest.mark.parametrize(
