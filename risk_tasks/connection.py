@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from functools import wraps
 from inspect import isfunction
 from typing import Any
@@ -13,10 +15,43 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
-from risk_tasks.errors import TransportError
+from risk_tasks.errors import NotReplicatedError, TransportError
+from risk_tasks.scripts import TooFewReplicasError
 from risk_tasks.server_url import ServerUrl
 
 CONNECT_TIMEOUT_S = 0.8
+#: how often a client asks the Sentinels whether its primary still is the primary
+_ASK_EVERY_S = 1.0
+#: the pause before a call is repeated on the primary of that time
+_FAILOVER_PAUSE_S = 0.1
+
+#: when the calls of this context give up, by the monotonic clock
+_give_up_at: ContextVar[float | None] = ContextVar("give_up_at", default=None)
+
+
+class Server(redis.Redis):
+    """A client of a server, or of the primary that Sentinels name; `connect` makes it."""
+
+    #: replicas that have what an acknowledged call wrote, when it returns
+    replicas_required: int = 0
+    #: how long a call is repeated while Sentinels choose another primary
+    failover_s: float = 0.0
+
+
+class _PrimaryPool(SentinelConnectionPool):
+    """Asks the Sentinels each second, so that it leaves a primary that only we still reach."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self._asked_at = time.monotonic()
+
+    def get_connection(self, *args: Any, **kwargs: Any) -> Any:
+        if time.monotonic() - self._asked_at > _ASK_EVERY_S:
+            self._asked_at = time.monotonic()
+            # Without an answer the connections of the last known primary are used.
+            with suppress(redis.RedisError):
+                self.get_master_address()  # type: ignore[no-untyped-call]
+        return super().get_connection(*args, **kwargs)
 
 
 def connect(
@@ -26,16 +61,35 @@ def connect(
     connect_timeout_s: float = CONNECT_TIMEOUT_S,
     n_retries: int = 1,
     max_connections: int = 100,
-) -> redis.Redis:
+    replicas_required: int = 0,
+    failover_s: float = 0.0,
+) -> Server:
     """Return a client of the server at `url`; sends nothing yet.
 
-    With Sentinels, each new connection asks them for the current primary. After a lost connection a
-    command is retried `n_retries` times: every script may run twice; pass 0 for commands that may
-    not. With these timeouts an unreachable server raises an error within two seconds.
+    After a lost connection a command is retried `n_retries` times: every script may run twice; pass
+    0 for commands that may not. With these timeouts an unreachable server raises an error within
+    two seconds. With Sentinels, connections follow the primary, and calls of a `Store` are repeated
+    for `failover_s` while it fails over. Acknowledged calls return when `replicas_required`
+    replicas have their writes.
 
     Raises `TransportError` for an invalid URL.
     """
-    server = ServerUrl.parse(url)
+    client = _connect(
+        ServerUrl.parse(url), socket_timeout_s, connect_timeout_s, n_retries, max_connections
+    )
+    client.replicas_required = replicas_required
+    if isinstance(client.connection_pool, SentinelConnectionPool):
+        client.failover_s = failover_s
+    return client
+
+
+def _connect(
+    server: ServerUrl,
+    socket_timeout_s: float,
+    connect_timeout_s: float,
+    n_retries: int,
+    max_connections: int,
+) -> Server:
     timeouts = {"socket_timeout": socket_timeout_s, "socket_connect_timeout": connect_timeout_s}
     options: dict[str, Any] = {
         **timeouts,
@@ -46,15 +100,17 @@ def connect(
         "retry": Retry(ConstantBackoff(0.05), n_retries, supported_errors=(redis.ConnectionError,)),
     }
     if server.path is not None:
-        return redis.Redis(unix_socket_path=server.path, **options)
+        return Server(unix_socket_path=server.path, **options)
     options |= {"socket_keepalive": True, **({"ssl": True, **server.tls} if server.tls else {})}
     if server.service is None:
         host, port = server.hosts[0]
-        return redis.Redis(host=host, port=port, **options)
+        return Server(host=host, port=port, **options)
     sentinels = Sentinel(  # type: ignore[no-untyped-call]
         server.hosts, sentinel_kwargs={**timeouts, **(server.sentinel_options or {})}
     )
-    client: redis.Redis = sentinels.master_for(server.service, **options)  # type: ignore[no-untyped-call]
+    client: Server = sentinels.master_for(  # type: ignore[no-untyped-call]
+        server.service, redis_class=Server, connection_pool_class=_PrimaryPool, **options
+    )
     return client
 
 
@@ -63,6 +119,10 @@ def transport_errors(client: redis.Redis) -> Iterator[None]:
     """Turn the errors of redis-py into `TransportError` with the server but without a password."""
     try:
         yield
+    except TooFewReplicasError as error:
+        raise NotReplicatedError(
+            f"{error}.", confirmed=error.confirmed, required=error.required
+        ) from error
     except redis.RedisError as error:
         says = "does not answer" if is_silent(error) else "refuses"
         message = f"The broker at {_address(client)} {says}: {str(error).rstrip('.')}."
@@ -130,7 +190,8 @@ class Store:
     """Keys of one server; safe to share between threads.
 
     Public methods of its classes raise `TransportError` if the server does not answer: they run
-    within `transport_errors`.
+    within `transport_errors`. During a failover they are repeated, if the client is for that: each
+    must be safe to repeat.
     """
 
     def __init__(self, client: redis.Redis) -> None:
@@ -147,9 +208,50 @@ def _within_transport_errors(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def call(self: Store, *args: Any, **kwargs: Any) -> Any:
         with transport_errors(self._client):
+            failover_s = getattr(self._client, "failover_s", 0.0)
+            if failover_s:
+                return _repeated(lambda: method(self, *args, **kwargs), failover_s)
             return method(self, *args, **kwargs)
 
     return call
+
+
+@contextmanager
+def giving_up_at(at: float) -> Iterator[None]:
+    """Repeat the calls of this context until `at`, by the monotonic clock, not for `failover_s`."""
+    token = _give_up_at.set(at)
+    try:
+        yield
+    finally:
+        _give_up_at.reset(token)
+
+
+def _repeated(call: Callable[[], Any], failover_s: float) -> Any:
+    """Repeat `call` while another server may become the primary.
+
+    Of calls within calls, only the innermost is repeated.
+    """
+    give_up_at = _give_up_at.get()
+    until = time.monotonic() + failover_s if give_up_at is None else give_up_at
+    with giving_up_at(until):
+        while True:
+            try:
+                return call()
+            except redis.RedisError as error:
+                if not _may_move(error) or time.monotonic() + _FAILOVER_PAUSE_S > until:
+                    raise
+            time.sleep(_FAILOVER_PAUSE_S)
+
+
+#: what a demoted primary or one without its replicas answers
+_MOVING = ("READONLY", "NOREPLICAS", "MASTERDOWN", "LOADING", "UNBLOCKED")
+
+
+def _may_move(error: redis.RedisError) -> bool:
+    """Whether a repeated call may find another primary, or the replicas of this one."""
+    if isinstance(error, TooFewReplicasError | redis.ReadOnlyError | redis.BusyLoadingError):
+        return True
+    return is_silent(error) or any(word in str(error) for word in _MOVING)
 
 
 def server_s(time: Any) -> float:

@@ -25,6 +25,7 @@
     ├── TransportError                transport
     │   ├── QueueFullError            queue_full
     │   ├── QuotaExceededError        quota_exceeded
+    │   ├── NotReplicatedError        not_replicated
     │   └── ReportTimeoutError        timeout
     ├── DeadLetterError               dead_letter
     ├── NotInTimeError                not_in_time
@@ -308,6 +309,20 @@ class QuotaExceededError(TransportError):
     ) -> None:
         self.checks_per_s = checks_per_s
         self.retry_after_s = retry_after_s
+        super().__init__(message)
+
+
+class NotReplicatedError(TransportError):
+    """Too few replicas confirmed the write, so its outcome is unknown.
+
+    Repeat the call with the same id, which is safe; `risk-tasks doctor` shows the replicas.
+    """
+
+    code = "not_replicated"
+
+    def __init__(self, message: str | None = None, *, confirmed: int, required: int) -> None:
+        self.confirmed = confirmed
+        self.required = required
         super().__init__(message)
 
 

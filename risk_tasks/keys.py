@@ -54,6 +54,9 @@ risk:cache_counts              set     names of roles that have a hash below; no
 risk:cache_counts:NAME         hash    counters of the cache of a role; 1 day after the last change
 risk:slot:ID                   string  measurements of a worker in one slot, JSON; 300 s
 risk:doctor                    string  a write that `doctor` tries; 1 s
+risk:replicated                string  a write that replicas confirm after each call; no limit
+risk:replayed:ID               string  the call that replayed a dead letter; 60 s
+risk:server                    string  the process of the server that the reaper last saw; no limit
 risk:slots                     zset    SLOT:WORKER by number of slot; the last 300 s
 risk:unanswered:SLOT           hash    checks by lane that ended without an answer; 300 s
 risk:idempotency:ID            hash    a request by its key, and its answer; 2 s renewed, then 900 s
@@ -145,6 +148,8 @@ BREACHES_KEY = "risk:breaches"
 MAX_BREACHES = 100_000
 #: lifetime of event ids and of the last versions of removed portfolios
 LIVE_EVENT_TTL_S = 86_400
+#: lifetime of the id of a call without an event id, which may be repeated
+LIVE_CALL_TTL_S = 300
 
 
 def block_key(block_id: str) -> str:
@@ -173,6 +178,10 @@ def payload_key(block_id: str) -> str:
 
 def dead_key(letter_id: str) -> str:
     return f"risk:dead:{letter_id}"
+
+
+def replayed_key(letter_id: str) -> str:
+    return f"risk:replayed:{letter_id}"
 
 
 def answer_key(block_id: str) -> str:

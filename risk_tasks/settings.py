@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     broker_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     #: URL of the result backend of the task `risk.check`; default: the broker
     result_url: SecretStr | None = None
+    #: replicas that have what a call of a client, the gateway or a command wrote, when it returns
+    replicas_required: int = Field(default=0, ge=0, le=16)
     #: seconds that a client waits for a report
     timeout_s: float = Field(default=5.0, gt=0, le=86_400)
     #: lanes of a worker, the most urgent first

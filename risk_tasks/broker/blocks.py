@@ -88,8 +88,12 @@ class _Script(scripts.Script):
     the rest of the script.
     """
 
-    def __init__(self, client: redis.Redis, name: str) -> None:
-        super().__init__(client, "risk_tasks.broker", "blocks", name, after=("common",))
+    def __init__(self, client: redis.Redis, name: str, *, acknowledged: bool = False) -> None:
+        super().__init__(
+            *(client, "risk_tasks.broker", "blocks", name),
+            after=("common",),
+            acknowledged=acknowledged,
+        )
 
     def with_data(
         self, data: bytes, write: scripts.Command, keys: Sequence[str], args: Sequence[Any]
@@ -110,8 +114,10 @@ class BlockBroker(Store):
         super().__init__(client)
         #: the number of shards, as the last call of `enqueue` returned it
         self.n_shards = 1
-        self._enqueue, self._start, self._finish, self._sweep, self._reap = (
-            _Script(client, name) for name in ("enqueue", "start", "finish", "sweep", "reap")
+        self._enqueue = _Script(client, "enqueue", acknowledged=True)
+        # An answer need not wait: `reap` requeues a block whose answer a failover has lost.
+        self._start, self._finish, self._sweep, self._reap = (
+            _Script(client, name) for name in ("start", "finish", "sweep", "reap")
         )
 
     def enqueue(
@@ -134,8 +140,8 @@ class BlockBroker(Store):
         `summary` is shown by Flower and in logs. Without `keeps_answer` no result is stored. A
         block without a `shard`, or with one that does not exist, goes to the queue of its lane.
 
-        Raises `QueueFullError`, `QuotaExceededError`, `UnknownLimitSetError` or `TransportError`,
-        and then stores nothing.
+        Raises `QueueFullError`, `QuotaExceededError` or `UnknownLimitSetError`, and then stores
+        nothing; after a `TransportError` repeat it with the same `block_id`.
         """
         capacity = LANE_CAPACITY[lane]
         outcome, *rest = self._enqueue.with_data(
@@ -217,7 +223,8 @@ class BlockBroker(Store):
         """Requeue, expire or dead-letter lost blocks: 100 per dead worker, 200 per queue.
 
         A block is lost if its worker died, or if no worker started it within `fetch_grace_s` after
-        it was fetched.
+        it was fetched. After a restart or a failover of the server each block that a worker has
+        started is requeued once: its answer may have been lost.
         """
         counts = self._reap(
             args=[

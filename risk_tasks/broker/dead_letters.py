@@ -12,7 +12,15 @@ import redis
 
 from risk_tasks.connection import Store, text
 from risk_tasks.errors import InvalidSettingsError, UnknownLetterError
-from risk_tasks.keys import DEAD_KEY, MAX_DEAD, MAX_DEAD_BYTES, block_key, dead_key, payload_key
+from risk_tasks.keys import (
+    DEAD_KEY,
+    MAX_DEAD,
+    MAX_DEAD_BYTES,
+    block_key,
+    dead_key,
+    payload_key,
+    replayed_key,
+)
 from risk_tasks.scripts import Script
 
 _MAX_MESSAGE_BYTES = 1 << 16
@@ -44,7 +52,11 @@ class DeadLetters(Store):
     def __init__(self, client: redis.Redis) -> None:
         super().__init__(client)
         self._quarantine, self._add_portfolio, self._remove, self._replay = (
-            Script(client, "risk_tasks.broker", "dead_letters", name, after=("common",))
+            Script(
+                *(client, "risk_tasks.broker", "dead_letters", name),
+                after=("common",),
+                acknowledged=name == "replay",
+            )
             for name in ("quarantine", "add_portfolio", "remove", "replay")
         )
 
@@ -83,8 +95,8 @@ class DeadLetters(Store):
         Raises `UnknownLetterError`, or `InvalidSettingsError` for a malformed message.
         """
         outcome = self._replay(
-            keys=[dead_key(letter_id), block_key(letter_id)],
-            args=[letter_id, int(timeout_s * 1e3)],
+            keys=[dead_key(letter_id), block_key(letter_id), replayed_key(letter_id)],
+            args=[letter_id, int(timeout_s * 1e3), uuid.uuid4().hex],
         )
         if text(outcome) == "unknown":
             raise _unknown(letter_id)

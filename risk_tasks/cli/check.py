@@ -19,6 +19,7 @@ from risk_tasks.cli.console import (
     Update,
     emit,
     json_text,
+    open_client,
     printed,
     progress,
     read_settings,
@@ -265,7 +266,7 @@ def _refuse_market(options: Mapping[str, object]) -> None:
 
 def _check_running(url: str, portfolios: list[Portfolio], options: Any) -> CheckedBook:
     timeout_s = read_settings().timeout_s
-    with progress(_checking(portfolios)), RiskClient(url, timeout_s=timeout_s) as risk:
+    with progress(_checking(portfolios)), open_client(url, timeout_s=timeout_s) as risk:
         checked = check_book(risk, portfolios, {}, **options)
         first = next((report for report in checked.reports if report.market_id), None)
         market_id = first.market_id if first else None

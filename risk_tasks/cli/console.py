@@ -21,6 +21,8 @@ from rich.spinner import Spinner
 from rich.text import Text
 from typer.core import TyperGroup
 
+from risk_tasks.client import RiskClient
+from risk_tasks.connection import Server, connect
 from risk_tasks.settings import Settings
 
 BrokerUrl = Annotated[
@@ -57,6 +59,23 @@ def read_settings(broker_url: str | None = None, **overrides: Any) -> Settings:
 
 def url_of(broker_url: str | None) -> str:
     return read_settings(broker_url).broker_url.get_secret_value()
+
+
+def open_server(broker_url: str | None) -> Server:
+    """Return a client of the server, whose writes wait for the replicas of the settings."""
+    settings = read_settings(broker_url)
+    return connect(
+        settings.broker_url.get_secret_value(),
+        replicas_required=settings.replicas_required,
+        failover_s=settings.timeout_s,
+    )
+
+
+def open_client(broker_url: str | None, **options: Any) -> RiskClient:
+    """Return a `RiskClient`, whose writes wait for the replicas of the settings."""
+    settings = read_settings(broker_url)
+    url = settings.broker_url.get_secret_value()
+    return RiskClient(url, replicas_required=settings.replicas_required, **options)
 
 
 def emit(

@@ -16,7 +16,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from risk_tasks.cli.console import AsJson, BrokerUrl, emit, progress, url_of
+from risk_tasks.cli.console import (
+    AsJson,
+    BrokerUrl,
+    emit,
+    open_server,
+    progress,
+    url_of,
+)
 from risk_tasks.connection import connect
 from risk_tasks.diagnosis import Finding, State, examine
 from risk_tasks.errors import TransportError
@@ -52,7 +59,7 @@ def status(
     """Print response times, rates, errors and lanes of the last seconds."""
     document: Any
     page: RenderableType
-    with connect(url_of(broker_url)) as client:
+    with open_server(broker_url) as client:
         if cache:
             counts = CacheCountsStore(client)
             document = cache_document(counts.sums(), counts.states())
@@ -114,7 +121,7 @@ def prewarm(
     as_json: AsJson = False,
 ) -> None:
     """Show the most frequent requests, which of them are warm, and which come next."""
-    with connect(url_of(broker_url)) as client:
+    with open_server(broker_url) as client:
         document = _prewarm_document(PrewarmStore(client), PopularityStore(client).top(n))
     emit(document, _prewarm_page(document), as_json=as_json)
 

@@ -13,11 +13,10 @@ from risk_tasks.cli.console import (
     BrokerUrl,
     Commands,
     emit,
+    open_server,
     progress,
     read_settings,
-    url_of,
 )
-from risk_tasks.connection import connect
 from risk_tasks.errors import InvalidSettingsError
 from risk_tasks.keys import MAX_DEAD
 from risk_tasks.render.tables import rows_table
@@ -58,7 +57,7 @@ def list_letters(
     as_json: AsJson = False,
 ) -> None:
     """List the dead letters, the latest first."""
-    with progress("Reading the dead letters ..."), connect(url_of(broker_url)) as client:
+    with progress("Reading the dead letters ..."), open_server(broker_url) as client:
         rows = [_summary(letter) for letter in DeadLetters(client).letters(limit)]
     emit(rows, rows_table(rows) if rows else "No dead letters.", as_json=as_json)
 
@@ -66,7 +65,7 @@ def list_letters(
 @dlq.command("show")
 def show_letter(letter_id: LetterId, broker_url: BrokerUrl = None, as_json: AsJson = False) -> None:
     """Show a dead letter with its original bytes."""
-    with connect(url_of(broker_url)) as client:
+    with open_server(broker_url) as client:
         letter = DeadLetters(client).letter(letter_id)
     summary, payload = _summary(letter), base64.b64encode(letter.payload).decode()
     envelope = letter.envelope.decode(errors="backslashreplace")
@@ -85,7 +84,7 @@ def replay_letter(
 ) -> None:
     """Send a dead block to its lane again; its answer is kept for 15 minutes."""
     timeout_s = read_settings(broker_url).timeout_s
-    with connect(url_of(broker_url)) as client:
+    with open_server(broker_url) as client:
         DeadLetters(client).replay(letter_id, timeout_s=timeout_s)
     emit({"id": letter_id, "replayed": True}, f"Replayed {letter_id}", as_json=as_json)
 
@@ -95,7 +94,7 @@ def remove_letter(
     letter_id: LetterId, broker_url: BrokerUrl = None, as_json: AsJson = False
 ) -> None:
     """Delete a dead letter permanently."""
-    with connect(url_of(broker_url)) as client:
+    with open_server(broker_url) as client:
         DeadLetters(client).remove(letter_id)
     emit({"id": letter_id, "removed": True}, f"Removed {letter_id}", as_json=as_json)
 
@@ -108,7 +107,7 @@ def set_quota(
     as_json: AsJson = False,
 ) -> None:
     """Refuse critical checks of client NAME beyond CHECKS_PER_S."""
-    with connect(url_of(broker_url)) as client:
+    with open_server(broker_url) as client:
         QuotaStore(client).set(name, checks_per_s)
     line = f"{name} may send {checks_per_s} critical checks per second"
     emit({"name": name, "checks_per_s": checks_per_s}, line, as_json=as_json)
@@ -117,7 +116,7 @@ def set_quota(
 @quota.command("remove")
 def remove_quota(name: ClientName, broker_url: BrokerUrl = None, as_json: AsJson = False) -> None:
     """Remove the quota of client NAME."""
-    with connect(url_of(broker_url)) as client:
+    with open_server(broker_url) as client:
         QuotaStore(client).remove(name)
     emit({"name": name, "removed": True}, f"{name} has no quota", as_json=as_json)
 
@@ -125,7 +124,7 @@ def remove_quota(name: ClientName, broker_url: BrokerUrl = None, as_json: AsJson
 @quota.command("list")
 def list_quotas(broker_url: BrokerUrl = None, as_json: AsJson = False) -> None:
     """List the quotas."""
-    with connect(url_of(broker_url)) as client:
+    with open_server(broker_url) as client:
         quotas = sorted(QuotaStore(client).all().items())
     rows = [{"name": name, "checks_per_s": rate} for name, rate in quotas]
     emit(rows, rows_table(rows) if rows else "No client has a quota.", as_json=as_json)
@@ -141,7 +140,7 @@ def add_listener(
     as_json: AsJson = False,
 ) -> None:
     """Send every change of state of a limit to QUEUE."""
-    with connect(url_of(broker_url)) as client:
+    with open_server(broker_url) as client:
         position = BreachStream(client).position(since)
         is_new = ListenerStore(client).add(queue, position)
     what = f"receives every change after id {position}" if is_new else "is a listener already"
@@ -151,7 +150,7 @@ def add_listener(
 @listeners.command("remove")
 def remove_listener(queue: Queue, broker_url: BrokerUrl = None, as_json: AsJson = False) -> None:
     """Stop sending changes to QUEUE; its messages stay."""
-    with connect(url_of(broker_url)) as client:
+    with open_server(broker_url) as client:
         was_there = ListenerStore(client).remove(queue)
     if not was_there:
         raise InvalidSettingsError(
@@ -165,7 +164,7 @@ def remove_listener(queue: Queue, broker_url: BrokerUrl = None, as_json: AsJson 
 @listeners.command("list")
 def list_listeners(broker_url: BrokerUrl = None, as_json: AsJson = False) -> None:
     """List the queues with their unread messages and the id of the last change sent."""
-    with connect(url_of(broker_url)) as client:
+    with open_server(broker_url) as client:
         positions = sorted(ListenerStore(client).all().items())
         rows = [
             {"queue": queue, "unread": client.llen(queue), "last_sent": position}

@@ -11,9 +11,15 @@ from typing import Annotated, TypeVar
 import typer
 from rich.console import Console, Group, RenderableType
 
-from risk_tasks.cli.console import AsJson, BrokerUrl, Commands, emit, progress, url_of
-from risk_tasks.client import RiskClient
-from risk_tasks.connection import connect
+from risk_tasks.cli.console import (
+    AsJson,
+    BrokerUrl,
+    Commands,
+    emit,
+    open_client,
+    open_server,
+    progress,
+)
 from risk_tasks.errors import InvalidPortfolioError
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.readers import read_portfolios
@@ -81,7 +87,7 @@ def set_portfolios(
     else:
         with progress("Reading the book ..."):
             portfolios = read_portfolios(Path(book), tags=tag or ())
-    with RiskClient(url_of(broker_url)) as risk:
+    with open_client(broker_url) as risk:
         versions = _each(
             {one.id: one for one in portfolios},
             lambda one: risk.set_portfolio(one, event_id=event_id),
@@ -102,7 +108,7 @@ def change_positions(
 ) -> None:
     """Add to positions in one atomic step: `positions change fund-7 AAPL=-100 XOM=50`."""
     numbers = _numbers(deltas, "deltas")
-    with RiskClient(url_of(broker_url)) as risk:
+    with open_client(broker_url) as risk:
         version = risk.change_positions(portfolio_id, numbers, event_id=event_id)
     _emit_versions({portfolio_id: version}, as_json=as_json)
 
@@ -110,7 +116,7 @@ def change_positions(
 @positions.command("show")
 def show_portfolio(portfolio_id: Id, broker_url: BrokerUrl = None, as_json: AsJson = False) -> None:
     """Show the positions of a live portfolio with all digits."""
-    with RiskClient(url_of(broker_url)) as risk:
+    with open_client(broker_url) as risk:
         portfolio = risk.get_portfolio(portfolio_id)
     document = {**portfolio_document(portfolio), "version": portfolio.version}
     emit(document, positions_table(portfolio), as_json=as_json)
@@ -123,7 +129,7 @@ def remove_portfolios(
     as_json: AsJson = False,
 ) -> None:
     """Remove live portfolios; each limit that is not ok changes to ok."""
-    with RiskClient(url_of(broker_url)) as risk:
+    with open_client(broker_url) as risk:
         versions = _each({one: one for one in portfolio_ids}, risk.remove_portfolio, "Removing")
     _emit_versions(versions, as_json=as_json, words="removed at version")
 
@@ -131,7 +137,7 @@ def remove_portfolios(
 @positions.command("list")
 def list_portfolios(broker_url: BrokerUrl = None, as_json: AsJson = False) -> None:
     """List the live portfolios with the age of their reports and their limits that are not ok."""
-    with progress("Reading the live portfolios ..."), connect(url_of(broker_url)) as client:
+    with progress("Reading the live portfolios ..."), open_server(broker_url) as client:
         store = PortfolioStore(client)
         summaries = store.summaries(store.ids())
     rows = [
@@ -151,7 +157,7 @@ def list_portfolios(broker_url: BrokerUrl = None, as_json: AsJson = False) -> No
 @app.command()
 def report(portfolio_id: Id, broker_url: BrokerUrl = None, as_json: AsJson = False) -> None:
     """Print the latest report of a live portfolio with its version and age."""
-    with RiskClient(url_of(broker_url)) as risk:
+    with open_client(broker_url) as risk:
         latest = risk.report(portfolio_id)
     if latest is None:
         emit(None, f"The first report of {portfolio_id} is not complete.", as_json=as_json)
@@ -183,7 +189,7 @@ def watch(
     """Print each change of state of a limit until Ctrl-C: a line, or with --json an object."""
     console = Console(highlight=False, soft_wrap=True)
     try:
-        with RiskClient(url_of(broker_url)) as risk:
+        with open_client(broker_url) as risk:
             changes = risk.breaches(
                 since, group=group, reader=reader, idle_timeout_s=idle_timeout_s
             )

@@ -12,9 +12,16 @@ from rich.console import Group
 from rich.text import Text
 
 from risk_tasks import sample
-from risk_tasks.cli.console import AsJson, BrokerUrl, Commands, emit, notes, progress, url_of
-from risk_tasks.client import RiskClient
-from risk_tasks.connection import connect
+from risk_tasks.cli.console import (
+    AsJson,
+    BrokerUrl,
+    Commands,
+    emit,
+    notes,
+    open_client,
+    open_server,
+    progress,
+)
 from risk_tasks.errors import InvalidSettingsError, NoMarketError, UnknownLimitSetError
 from risk_tasks.keys import DEFAULT_NAME
 from risk_tasks.model.calendar import MAX_GAP_DAYS, Align, Frequency
@@ -172,7 +179,7 @@ def publish_market(
         frequency=frequency,
     )
     snapshot = screened(market)
-    with RiskClient(url_of(broker_url)) as risk, progress("Publishing ..."):
+    with open_client(broker_url) as risk, progress("Publishing ..."):
         risk.publish_market(snapshot, name, strict=strict)
     line = (
         f"Published {name}: {len(snapshot.instruments)} instruments, "
@@ -190,7 +197,7 @@ def show_market(
     as_json: AsJson = False,
 ) -> None:
     """Show a published market and what looks wrong in its prices."""
-    with progress("Reading the market ..."), RiskClient(url_of(broker_url)) as risk:
+    with progress("Reading the market ..."), open_client(broker_url) as risk:
         snapshot = risk.load_market(name)
     if snapshot is None:
         raise NoMarketError(f"No market {name!r} is published.", field="name")
@@ -201,7 +208,7 @@ def show_market(
 @market.command("list")
 def list_markets(broker_url: BrokerUrl = None, as_json: AsJson = False) -> None:
     """List the published markets."""
-    with progress("Reading the markets ..."), connect(url_of(broker_url)) as client:
+    with progress("Reading the markets ..."), open_server(broker_url) as client:
         store = MarketStore(client)
         rows = [
             _published(name, snapshot)
@@ -242,7 +249,7 @@ def publish_limits(
     with progress("Reading limits ..."):
         limit_set = read_limits(path)
     note_warnings(limit_set)
-    with RiskClient(url_of(broker_url)) as risk, progress("Publishing ..."):
+    with open_client(broker_url) as risk, progress("Publishing ..."):
         version = risk.publish_limits(limit_set, name, tags=tag or ())
     document = {
         "name": name,
@@ -261,7 +268,7 @@ def show_limits(
     as_json: AsJson = False,
 ) -> None:
     """Show a published limit set, and how many checks each limit has applied to."""
-    with connect(url_of(broker_url)) as client:
+    with open_server(broker_url) as client:
         store = LimitStore(client)
         version = store.current().get(name)
         if version is None:

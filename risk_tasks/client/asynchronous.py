@@ -73,10 +73,16 @@ class AsyncRiskClient:
         *,
         timeout_s: float = 5.0,
         client_name: str = "",
+        replicas_required: int = 0,
         max_checks: int = 100,
         max_wait_s: float = 0.002,
     ) -> None:
-        self._blocking = RiskClient(url, timeout_s=timeout_s, client_name=client_name)
+        self._blocking = RiskClient(
+            url,
+            timeout_s=timeout_s,
+            client_name=client_name,
+            replicas_required=replicas_required,
+        )
         self._timeout_s = read_timeout(timeout_s)
         self._coalescer: Coalescer[_PendingCheck] = Coalescer(
             CoalescingPolicy(max_checks, max_wait_s)

@@ -27,6 +27,7 @@ from risk_tasks.client.options import (
     CallOptions,
     CheckOptions,
     read_options,
+    read_replicas,
     read_timeout,
     require_computed,
     require_published,
@@ -48,6 +49,7 @@ from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.report import RiskReport
 from risk_tasks.server_url import masked
 from risk_tasks.store.breaches import NOW
+from risk_tasks.store.portfolios import CallId
 from risk_tasks.wire.documents import (
     read_deltas,
     read_event_id,
@@ -72,10 +74,22 @@ class RiskClient:
     its own rows, errors and timeout. Nothing is sent before the first call. The keyword arguments
     of all checks are those of `CheckOptions`. `client_name` is the name of the client's quota in
     the critical lane.
+
+    `replicas_required` is the number of replicas that confirm a write before its call returns;
+    with fewer the call raises `NotReplicatedError`. From 1 on, what was accepted survives a
+    failover. With a `sentinel://` URL calls are repeated on the new primary, within their timeout.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = 5.0, client_name: str = "") -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_s: float = 5.0,
+        client_name: str = "",
+        replicas_required: int = 0,
+    ) -> None:
         self.url = url
+        self._replicas_required = read_replicas(replicas_required)
         self._client_name = client_name
         self._timeout_s = timeout_s
         #: one for each process: a fork inherits those of its parent and makes its own
@@ -84,7 +98,7 @@ class RiskClient:
 
     @classmethod
     def from_env(cls) -> Self:
-        """Return a client with RISK_TASKS_BROKER_URL and RISK_TASKS_TIMEOUT_S.
+        """Return a client with the broker URL, timeout and replicas of the settings.
 
         Raises `MissingExtraError` if the extra `cli`, which reads settings, is not installed.
         """
@@ -92,7 +106,11 @@ class RiskClient:
             from risk_tasks.settings import Settings
 
         settings = Settings.read()
-        return cls(settings.broker_url.get_secret_value(), timeout_s=settings.timeout_s)
+        return cls(
+            settings.broker_url.get_secret_value(),
+            timeout_s=settings.timeout_s,
+            replicas_required=settings.replicas_required,
+        )
 
     def publish_market(
         self, snapshot: MarketSnapshot, name: str = DEFAULT_NAME, *, strict: bool = False
@@ -336,7 +354,7 @@ class RiskClient:
 
         Returns its last version; raises `UnknownPortfolioError`.
         """
-        return self._connection.portfolios.remove(read_portfolio_id(portfolio_id))
+        return self._connection.portfolios.remove(read_portfolio_id(portfolio_id), CallId.new())
 
     def critical_event(
         self,
@@ -445,7 +463,15 @@ class RiskClient:
             raise closed_error()
         coalescer = self._coalescers.get(os.getpid())
         return coalescer or self._coalescers.setdefault(
-            os.getpid(), ThreadCoalescer(Connection(self.url, self._client_name))
+            os.getpid(),
+            ThreadCoalescer(
+                Connection(
+                    self.url,
+                    self._client_name,
+                    replicas_required=self._replicas_required,
+                    timeout_s=self._timeout_s,
+                )
+            ),
         )
 
 
@@ -461,5 +487,5 @@ class Handle:
         return self._client.result(self.check_id, timeout_s=timeout_s)
 
 
-def _read_event_id(event_id: str | None) -> str | None:
-    return None if event_id is None else read_event_id(event_id, "")
+def _read_event_id(event_id: str | None) -> str:
+    return CallId.new() if event_id is None else read_event_id(event_id, "")

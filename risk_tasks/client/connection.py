@@ -24,7 +24,7 @@ from risk_tasks.client.options import CallOptions
 from risk_tasks.client.partitioning import Block, BlockSizer, Partition, ShardRouter, partition
 from risk_tasks.client.replies import ReplyReader
 from risk_tasks.client.table_input import LONG_ROWS
-from risk_tasks.connection import connect
+from risk_tasks.connection import connect, giving_up_at
 from risk_tasks.errors import QueueFullError, QuotaExceededError, ReportTimeoutError
 from risk_tasks.keys import COUNTERS_KEY
 from risk_tasks.queues import SLOW_CRITICAL_S, Lane
@@ -63,9 +63,11 @@ class SentCall:
 class Connection:
     """Belongs to the process that made it; a fork makes its own."""
 
-    def __init__(self, url: str, quota_name: str) -> None:
+    def __init__(
+        self, url: str, quota_name: str, *, replicas_required: int, timeout_s: float
+    ) -> None:
         self._quota_name = quota_name
-        self._client = connect(url)
+        self._client = connect(url, replicas_required=replicas_required, failover_s=timeout_s)
         self._reply_client = connect(url, socket_timeout_s=5.0, n_retries=0)
         self._client_id = uuid.uuid4().hex
         self._numbers = itertools.count()
@@ -251,7 +253,8 @@ class Connection:
         for block_id, block in zip(call.check_id.block_ids(), call.partition.blocks, strict=True):
             with self.cpu_lock(len(block.request.quantity)):
                 payload = encode_request(block.request)
-            enqueue_next(block_id, block, payload)
+            with giving_up_at(give_up_at):
+                enqueue_next(block_id, block, payload)
             enqueue_next = enqueue_later
 
     def _log_slow(self, check_id: CheckId, took_s: float, answers: Sequence[AnswerBlock]) -> None:

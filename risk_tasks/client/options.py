@@ -139,6 +139,17 @@ def read_timeout(timeout_s: float) -> float:
     return wait_s
 
 
+def read_replicas(replicas_required: int) -> int:
+    """Return `replicas_required`; raises `InvalidSettingsError` unless it is a count of them."""
+    if not isinstance(replicas_required, int) or replicas_required < 0:
+        raise InvalidSettingsError(
+            f"{replicas_required!r} is not a number of replicas.",
+            field="replicas_required",
+            remedy="Give a whole number, 0 for none.",
+        )
+    return replicas_required
+
+
 def read_lane(priority: str) -> Lane:
     """Return the lane of this name; raises `InvalidSettingsError` for any other."""
     try:

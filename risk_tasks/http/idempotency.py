@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,10 +16,12 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from risk_tasks.errors import TransportError
+from risk_tasks.errors import NotReplicatedError, TransportError
 from risk_tasks.http.problems import ProblemError
 from risk_tasks.keys import CLAIM_TTL_S
 from risk_tasks.store.idempotency import ClaimState, IdempotencyStore
+
+log = logging.getLogger("risk_tasks")
 
 KEY_HEADER = "Idempotency-Key"
 KEY_PATTERN = "^[!-~]{1,200}$"
@@ -85,9 +88,13 @@ class Idempotency:
                 response = await compute()
             except Exception as error:
                 response = ProblemError.of(error).response()
-            # A response is valid even if it cannot be stored: its claim then expires.
-            with suppress(TransportError):
+            try:
                 await self._settle(key, response)
+            except NotReplicatedError as error:
+                response = ProblemError.of(error).response()
+            except TransportError:
+                # A response is valid even if it cannot be stored: its claim then expires.
+                log.warning("idempotency.not_stored")
             return response
 
     def close(self) -> None:

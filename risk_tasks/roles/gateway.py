@@ -43,7 +43,8 @@ def run_gateway(settings: Settings, *, name: str | None = None) -> int:
     require_safe(settings.gateway_host, tokens)
     listener = _listen(settings.gateway_host, settings.gateway_port)
     url = settings.broker_url.get_secret_value()
-    client = connect(url)
+    replicas = settings.replicas_required
+    client = connect(url, replicas_required=replicas)
 
     def ping() -> None:
         with transport_errors(client):
@@ -53,7 +54,12 @@ def run_gateway(settings: Settings, *, name: str | None = None) -> int:
         when_available(ping, timeout_s=settings.start_timeout_s)
     name = name or unique_name("gateway")
     gateway = Gateway(
-        AsyncRiskClient(url, timeout_s=settings.timeout_s, client_name=CLIENT_NAME),
+        AsyncRiskClient(
+            url,
+            timeout_s=settings.timeout_s,
+            client_name=CLIENT_NAME,
+            replicas_required=replicas,
+        ),
         IdempotencyStore(client),
         ping,
         tokens=tokens,

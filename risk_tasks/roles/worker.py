@@ -86,7 +86,11 @@ def run_worker(settings: Settings, *, name: str | None = None) -> int:
     if lanes == [Lane.BATCH]:
         os.nice(_BATCH_NICENESS)
     name = name or unique_name("worker")
-    client = connect(settings.broker_url.get_secret_value(), socket_timeout_s=5.0)
+    client = connect(
+        settings.broker_url.get_secret_value(),
+        socket_timeout_s=5.0,
+        replicas_required=settings.replicas_required,
+    )
     n_shards = when_available(lambda: _agree(client, settings), timeout_s=settings.start_timeout_s)
     markets, limits = MarketStore(client), LimitStore(client)
     market_cache = MarketCache(markets.load, capacity=settings.markets_held)

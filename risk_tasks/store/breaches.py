@@ -22,7 +22,7 @@ from risk_tasks.keys import (
 )
 from risk_tasks.model.live import LimitChange, LimitStanding, LimitState
 from risk_tasks.queues import Lane
-from risk_tasks.scripts import Script
+from risk_tasks.scripts import Script, acknowledge
 
 #: the position before the first change, and the position after the last one
 BEGINNING, NOW = "0", "$"
@@ -158,10 +158,10 @@ class ListenerStore(Store):
                 field="queue",
                 remedy="Name a queue of your own.",
             )
-        return bool(self._client.hsetnx(LIVE_LISTENERS_KEY, queue, since))
+        return bool(acknowledge(self._client, "HSETNX", LIVE_LISTENERS_KEY, queue, since))
 
     def remove(self, queue: str) -> bool:
-        return bool(self._client.hdel(LIVE_LISTENERS_KEY, queue))
+        return bool(acknowledge(self._client, "HDEL", LIVE_LISTENERS_KEY, queue))
 
     def all(self) -> dict[str, str]:
         """Return the position of the last change that each queue received."""

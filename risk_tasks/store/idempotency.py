@@ -47,7 +47,7 @@ class IdempotencyStore(Store):
     def __init__(self, client: redis.Redis) -> None:
         super().__init__(client)
         self._claim, self._renew, self._settle = (
-            Script(client, "risk_tasks.store", "idempotency", name)
+            Script(client, "risk_tasks.store", "idempotency", name, acknowledged=name == "settle")
             for name in ("claim", "renew", "settle")
         )
 

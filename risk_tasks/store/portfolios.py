@@ -13,6 +13,7 @@ import redis
 from risk_tasks.connection import Store, server_s, text
 from risk_tasks.errors import InvalidPortfolioError, UnknownPortfolioError
 from risk_tasks.keys import (
+    LIVE_CALL_TTL_S,
     LIVE_EVENT_TTL_S,
     LIVE_KEY,
     MAX_BREACHES,
@@ -54,6 +55,16 @@ class LiveSummary:
     states: Mapping[str, str]
 
 
+class CallId(str):
+    """The event id of one call for which the caller gave none: the call may be repeated."""
+
+    __slots__ = ()
+
+    @classmethod
+    def new(cls) -> CallId:
+        return cls(uuid.uuid4().hex)
+
+
 class PortfolioStore(Store):
     """Sets, changes and reads live portfolios; safe to share between threads.
 
@@ -65,7 +76,7 @@ class PortfolioStore(Store):
     def __init__(self, client: redis.Redis) -> None:
         super().__init__(client)
         self._set, self._change, self._remove, self._critical_event = (
-            Script(client, "risk_tasks.store", "live", name)
+            Script(client, "risk_tasks.store", "live", name, acknowledged=True)
             for name in ("set", "change", "remove", "critical_event")
         )
 
@@ -77,7 +88,7 @@ class PortfolioStore(Store):
         attributes = _Attributes(portfolio.cash, portfolio.nav, dict(portfolio.tags))
         held = {name: number for name, number in portfolio.positions.items() if number != 0}
         document = msgspec.json.encode(attributes)
-        args = [portfolio.id, event_id or "", LIVE_EVENT_TTL_S, document, *_pairs(held)]
+        args = [portfolio.id, *_event(event_id), document, *_pairs(held)]
         return int(self._set(args=args))
 
     def change(
@@ -90,9 +101,7 @@ class PortfolioStore(Store):
         Raises `UnknownPortfolioError`, or `InvalidPortfolioError` if a sum exceeds float64; then
         nothing is changed.
         """
-        outcome, *rest = self._change(
-            args=[portfolio_id, event_id or "", LIVE_EVENT_TTL_S, *_pairs(deltas)]
-        )
+        outcome, *rest = self._change(args=[portfolio_id, *_event(event_id), *_pairs(deltas)])
         match text(outcome):
             case "unknown":
                 raise unknown(portfolio_id)
@@ -140,7 +149,7 @@ class PortfolioStore(Store):
             unknown_ids=() if portfolio_ids is None else tuple(missing),
         )
         if key is not None:
-            self._client.set(key, msgspec.json.encode(event), ex=LIVE_EVENT_TTL_S)
+            self._client.set(key, msgspec.json.encode(event), ex=_ttl_s(event_id))
         return event
 
     def get(self, portfolio_id: str) -> Portfolio:
@@ -245,6 +254,14 @@ def portfolio_of(
         tags=attributes.tags,
         version=version,
     )
+
+
+def _event(event_id: str | None) -> tuple[str, int]:
+    return event_id or "", _ttl_s(event_id)
+
+
+def _ttl_s(event_id: str | None) -> int:
+    return LIVE_CALL_TTL_S if isinstance(event_id, CallId) else LIVE_EVENT_TTL_S
 
 
 def _pairs(numbers: Mapping[str, float]) -> list[str]:

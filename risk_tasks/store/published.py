@@ -36,7 +36,9 @@ class MarketStore(Store):
 
     def __init__(self, client: redis.Redis) -> None:
         super().__init__(client)
-        self._publish = Script(client, "risk_tasks.store", "published", "market", after=("live",))
+        self._publish = Script(
+            *(client, "risk_tasks.store", "published", "market"), after=("live",), acknowledged=True
+        )
 
     def publish(self, snapshot: MarketSnapshot, name: str, *, strict: bool = False) -> str:
         """Make `snapshot` the current market of `name`; returns its id.
@@ -143,7 +145,9 @@ class LimitStore(Store):
 
     def __init__(self, client: redis.Redis) -> None:
         super().__init__(client)
-        self._publish = Script(client, "risk_tasks.store", "published", "limits", after=("live",))
+        self._publish = Script(
+            *(client, "risk_tasks.store", "published", "limits"), after=("live",), acknowledged=True
+        )
 
     def publish(self, limit_set: LimitSet, name: str) -> str:
         """Make `limit_set` the current one of `name`; returns its version.

@@ -18,6 +18,7 @@ from risk_tasks.embedding.fleet import RoleProcess, free_port
 from risk_tasks.keys import lane_key
 from risk_tasks.queues import Lane
 from risk_tasks.store.roles import RoleStore
+from tests.integration.replica_set import ReplicaSet
 from tests.integration.support import wait_until
 
 
@@ -60,11 +61,14 @@ class FaultyServer:
 class System:
     """Server, roles and a client."""
 
-    def __init__(self, server: FaultyServer, roles: list[RoleProcess], risk: RiskClient) -> None:
+    def __init__(
+        self, server: FaultyServer | ReplicaSet, roles: list[RoleProcess], risk: RiskClient
+    ) -> None:
         self.server = server
         self.roles = {role.name: role for role in roles}
         self.risk = risk
-        self.redis = redis.Redis.from_url(server.url)
+        is_one = isinstance(server, FaultyServer)
+        self.redis = redis.Redis.from_url(server.url) if is_one else connect(server.url)
 
     @property
     def worker(self) -> RoleProcess:
@@ -127,15 +131,18 @@ def running_system(
     program: str = "",
     more: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
+    servers: ReplicaSet | None = None,
+    replicas_required: int = 0,
     **config: str,
 ) -> Iterator[System]:
     """Start a system, with one process for each of `more`, which are roles with options.
 
-    `program` replaces the worker's command, to run it without a safeguard.
+    `program` replaces the worker's command, to run it without a safeguard; `servers` replace the
+    one server.
     """
     server_folder = folder / "server"
     server_folder.mkdir()
-    server = FaultyServer(server_folder, **config)
+    server = servers or FaultyServer(server_folder, **config)
     environment = {
         "RISK_TASKS_BROKER_URL": server.url,
         "RISK_TASKS_LOG_LEVEL": "info",
@@ -157,7 +164,7 @@ def running_system(
     try:
         for role in roles:
             role.start()
-        with RiskClient(server.url, timeout_s=30) as risk:
+        with RiskClient(server.url, timeout_s=30, replicas_required=replicas_required) as risk:
             system = System(server, roles, risk)
             system.await_roles()
             yield system

@@ -10,6 +10,7 @@ import pytest
 from risk_tasks import errors
 from risk_tasks.errors import (
     DeadLetterError,
+    NotReplicatedError,
     QueueFullError,
     QuotaExceededError,
     ReportTimeoutError,
@@ -24,6 +25,7 @@ CLASSES = [
 ]
 #: the arguments of the classes that need more than a message
 NEEDED = {
+    NotReplicatedError: {"confirmed": 0, "required": 1},
     QuotaExceededError: {"checks_per_s": 1.0, "retry_after_s": 0.1},
     DeadLetterError: {"check_id": "c"},
     QueueFullError: {"depth": 3, "capacity": 2, "retry_after_s": 0.5},

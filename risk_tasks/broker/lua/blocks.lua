@@ -142,7 +142,9 @@ return age_ms(enqueued_ms, enqueued_us)
 
 -- script: reap
 -- Requeue blocks whose worker died, and blocks that were fetched and not started. A block that
--- still waits in its queue stays there.
+-- still waits in its queue stays there. If another process of the server has taken over, by a
+-- restart or a failover, answers may be lost that were stored just before: all started blocks are
+-- requeued, once.
 -- ARGV  1 ms allowed from fetch to start  2 maximum of requeues of a block
 --       3 seconds to keep a result  4 maximum of dead letters  5 their maximum of bytes  6.. lanes
 -- Returns {requeued, expired, dead-lettered}.
@@ -179,9 +181,14 @@ local function requeue(id, lane, queue, reason)
   counts[1] = counts[1] + 1
 end
 
+local process = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+local known = redis.call('GET', 'risk:server')
+local has_moved = known and known ~= process
+if known ~= process then redis.call('SET', 'risk:server', process) end
 for _, worker in ipairs(redis.call('ZRANGE', 'risk:holders', 0, -1)) do
-  if redis.call('EXISTS', 'risk:role:' .. worker) == 0 then
-    for _, id in ipairs(redis.call('SRANDMEMBER', 'risk:held:' .. worker, 100)) do
+  if has_moved or redis.call('EXISTS', 'risk:role:' .. worker) == 0 then
+    -- A worker that lives has started a block for each of its threads at most.
+    for _, id in ipairs(redis.call('SRANDMEMBER', 'risk:held:' .. worker, has_moved and 256 or 100)) do
       local lane, queue = unpack(redis.call('HMGET', 'risk:block:' .. id, 'lane', 'queue'))
       if lane then requeue(id, lane, queue, 'its workers died') end
       release(worker, id)

@@ -32,13 +32,15 @@ return removed > 0 and 1 or 0
 
 -- script: replay
 -- Requeue a block with its stamp and a new deadline; mark a live portfolio dirty.
--- KEYS  1 dead letter  2 block hash
--- ARGV  1 letter id  2 timeout in ms
--- Returns 'replayed', 'unknown', or 'malformed' for a message, which cannot be replayed.
+-- KEYS  1 dead letter  2 block hash  3 the call that replayed it
+-- ARGV  1 letter id  2 timeout in ms  3 id of this call
+-- Returns 'replayed', 'unknown', or 'malformed' for a message, which cannot be replayed. A repeated
+-- call, whose reply was lost, returns 'replayed' again.
 local lane, checks, bytes, envelope, portfolio = unpack(redis.call('HMGET', KEYS[1],
   'lane', 'checks', 'bytes', 'envelope', 'portfolio'))
 local now = now_ms()
-if not lane then return 'unknown' end
+if not lane then return redis.call('GET', KEYS[3]) == ARGV[3] and 'replayed' or 'unknown' end
+if portfolio or checks then redis.call('SET', KEYS[3], ARGV[3], 'EX', 60) end
 if portfolio then
   remove_letter(ARGV[1])
   redis.call('UNLINK', KEYS[1])

@@ -29,8 +29,10 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 -- Store the answer to a claimed request, or release the claim.
 -- KEYS  1 entry of the idempotency key
 -- ARGV  1 owner  2 head ('' to release the claim)  3 body  4 seconds that the answer is kept
--- Returns 1, or 0 if the owner has lost the claim.
-if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end
+-- Returns 1, or 0 if the owner has lost the claim. A repeated call, whose reply was lost, returns 1.
+local owner, head, body = unpack(redis.call('HMGET', KEYS[1], 'owner', 'head', 'body'))
+if ARGV[2] ~= '' and head == ARGV[2] and body == ARGV[3] then return 1 end
+if owner ~= ARGV[1] then return 0 end
 if ARGV[2] == '' then return redis.call('UNLINK', KEYS[1]) end
 redis.call('HDEL', KEYS[1], 'owner')
 redis.call('HSET', KEYS[1], 'head', ARGV[2], 'body', ARGV[3])
