@@ -34,15 +34,15 @@ def compute(
     """Return the standard set, (12, P)."""
     p = len(offsets) - 1
     value = quantity * market.prices[instrument]
-    sums, shares, out = np.empty((p, 3)), np.empty((p, 2)), np.empty((N_COLUMNS, p))
+    sums, shares, out = np.empty((p, 4)), np.empty((p, 2)), np.empty((N_COLUMNS, p))
     exposure(offsets, value, sums)
-    gross = sums[:, 1] + sums[:, 2]
+    gross = np.ascontiguousarray(sums[:, 3])
     concentration(offsets, value, gross, shares)
     tail, count, deviation = np.empty((p, _N_WORST)), np.empty(p, dtype=np.int64), np.empty(p)
     outcomes(offsets, instrument, value, market.panel, _REACH, tail, count, deviation)
     rank = np.full(p, 2)
-    out[0], out[1], out[2] = sums[:, 0], gross, sums[:, 1] - sums[:, 2]
-    out[3:5], out[5], out[6:8] = sums[:, 1:].T, gross / 1e7, shares.T
+    out[0], out[1], out[2] = sums[:, 0], gross, sums[:, 0]
+    out[3:5], out[5], out[6:8] = sums[:, 1:3].T, gross / 1e7, shares.T
     out[8], out[9] = deviation, _Z * deviation
     value_at_risk(tail, rank, np.zeros(p), out[10])
     expected_shortfall(tail, np.full(p, 3), np.full(p, 2.5), out[11])

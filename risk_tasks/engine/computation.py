@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from functools import cached_property, lru_cache
 from math import ceil, floor
 from statistics import NormalDist
@@ -77,14 +78,15 @@ class Computation:
 
     @cached_property
     def exposures(self) -> FloatArray:
-        """(P, 3): market value, long, short; base currency."""
-        out = np.empty((len(self.block), 3))
+        """(P, 4): market value, long, short, gross; base currency; each the exact sum, rounded."""
+        out = np.empty((len(self.block), 4))
         exposure(self.block.offsets, self.value, out)
         return out
 
     @cached_property
     def gross(self) -> FloatArray:
-        return self.exposures[:, 1] + self.exposures[:, 2]
+        gross: FloatArray = np.ascontiguousarray(self.exposures[:, 3])
+        return gross
 
     @cached_property
     def shares(self) -> FloatArray:
@@ -261,10 +263,11 @@ def normal_quantile(run: Computation, name: MeasureName) -> float:
 
 @lru_cache(maxsize=256)
 def _normal_quantile(confidence: str) -> float:
-    """Return z(c), computed from the tail if c rounds to 1."""
-    if float(confidence) < 1.0:
-        return NormalDist().inv_cdf(float(confidence))
-    return -NormalDist().inv_cdf(float(tail_probability(confidence)))
+    """Return z(c) of the decimal text, by the tail and a Newton step for the rounding of alpha."""
+    alpha, normal = tail_probability(confidence), NormalDist()
+    quantile = normal.inv_cdf(float(alpha))
+    step = float(alpha - Fraction(float(alpha))) / normal.pdf(quantile)
+    return 0.0 - (quantile + step)
 
 
 def spread_window(run: Computation) -> int:

@@ -22,7 +22,7 @@ def gross_exposure(run: Computation, name: MeasureName) -> MeasureColumn:
 
 
 def net_exposure(run: Computation, name: MeasureName) -> MeasureColumn:
-    return MeasureColumn.of(run.exposures[:, 1] - run.exposures[:, 2])
+    return MeasureColumn.of(run.exposures[:, 0])
 
 
 def long_exposure(run: Computation, name: MeasureName) -> MeasureColumn:

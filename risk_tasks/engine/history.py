@@ -32,6 +32,7 @@ from risk_tasks.engine.computation import (
     tail_window,
     var_rank,
 )
+from risk_tasks.engine.conditioning import are_conditioned, centred
 from risk_tasks.kernels import history as kernels
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import MeasureName, MeasureSettings, tail_probability, tail_rank
@@ -67,7 +68,8 @@ def losses_at_risk(
 def expected_shortfall(run: Computation, name: MeasureName) -> MeasureColumn:
     losses = shortfalls(run, name, run.tail, run.n_observations)
     required = tail_window(run, confidence_of(name, run.settings))
-    return column_of(run, losses * run.horizon_scale, required)
+    gains = (losses < 0, Outcome.NEGATIVE_ES)
+    return column_of(run, losses * run.horizon_scale, required, gains)
 
 
 def shortfalls(
@@ -93,19 +95,27 @@ def semi_deviation_parts(run: Computation, name: MeasureName) -> FloatArray:
     spread = float(np.sqrt((below * below).sum() / (len(pnl) - 1)))
     if spread == 0.0:
         return np.zeros(len(run.value))
-    departures = legs - legs.mean(axis=1, keepdims=True)
+    departures = centred(legs)
+    if not are_conditioned(run, departures):
+        return np.full(len(legs), np.nan)
     parts: FloatArray = (departures * below).sum(axis=1) / (len(pnl) - 1) / spread
     return parts * run.horizon_scale
 
 
 def deviation_parts(run: Computation, name: MeasureName) -> FloatArray:
-    """Euler parts of the volatility of the one portfolio in `run`: V_i cov(r_i, p) / sd."""
+    """Euler parts of the volatility of the one portfolio in `run`: V_i cov(r_i, p) / sd.
+
+    NaN if rounding leaves no digits to rely on.
+    """
     pnl, legs = observed(run)
-    centred = pnl - pnl.mean()
     spread = float(run.deviation[0])
     if spread == 0.0:
         return np.zeros(len(run.value))
-    parts: FloatArray = (legs * centred).sum(axis=1) / (len(pnl) - 1) / spread * run.horizon_scale
+    departures = centred(legs)
+    if not are_conditioned(run, departures):
+        return np.full(len(legs), np.nan)
+    covariance = (departures * (pnl - pnl.mean())).sum(axis=1) / (len(pnl) - 1)
+    parts: FloatArray = covariance / spread * run.horizon_scale
     return parts
 
 

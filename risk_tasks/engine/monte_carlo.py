@@ -179,7 +179,8 @@ def value_at_risk(run: Computation, name: MeasureName) -> MeasureColumn:
 
 def expected_shortfall(run: Computation, name: MeasureName) -> MeasureColumn:
     run = _daily(run)
-    return _column_of(run, name, run.shared(simulated_losses)[name])
+    losses = run.shared(simulated_losses)[name]
+    return _column_of(run, name, losses, (losses < 0, Outcome.NEGATIVE_ES))
 
 
 def covariance_repair(run: Computation, name: MeasureName) -> MeasureColumn:

@@ -21,6 +21,7 @@ from risk_tasks.engine.computation import (
     overlapping,
     spread_window,
 )
+from risk_tasks.engine.conditioning import are_conditioned, centred
 from risk_tasks.engine.history import deviation_parts
 from risk_tasks.kernels.covariance import ledoit_wolf
 from risk_tasks.kernels.history import moments
@@ -94,7 +95,10 @@ def cornish_fisher_value_at_risk_parts(run: Computation, name: MeasureName) -> F
     if deviation[0] == 0.0:
         return -mean * run.horizon_scale
     z, u = -normal_quantile(run, name), (pnl - pnl.mean()) / deviation
-    departures = (legs - mean[:, None]) / deviation
+    departures = centred(legs)
+    if not are_conditioned(run, departures):
+        return np.full(len(legs), np.nan)
+    departures /= deviation
     spread = (departures * u).mean(axis=1)
     skewing = 3 * (departures * u**2).mean(axis=1) - 3 * skewness * spread
     flattening = 4 * (departures * u**3).mean(axis=1) - 4 * (kurtosis + 3) * spread
@@ -134,10 +138,10 @@ def shrunk_volatility_parts(run: Computation, name: MeasureName) -> FloatArray:
         return np.zeros(len(run.value))
     pnl, legs = observed(run)
     # In units of the spread: squares of small positions would underflow.
-    centred, value = (pnl - pnl.mean()) / spread, run.value / spread
+    departure, value = (pnl - pnl.mean()) / spread, run.value / spread
     _, same = np.unique(run.block.instrument, return_inverse=True)
     of_instrument = np.bincount(same, weights=value)[same]
-    sampled = (legs * centred).sum(axis=1) / len(pnl)
+    sampled = (centred(legs) * departure).sum(axis=1) / len(pnl)
     drawn = shrinkage * mu * run.value * of_instrument
     parts: FloatArray = ((1.0 - shrinkage) * sampled + drawn) * run.horizon_scale
     return parts

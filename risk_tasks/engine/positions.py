@@ -26,7 +26,9 @@ from risk_tasks.engine.computation import (
     spread_window,
     tail_depth,
     tail_window,
+    worst_outcomes,
 )
+from risk_tasks.engine.conditioning import LARGEST_ERROR, allowed_error, centred, rounds_beyond
 from risk_tasks.kernels.history import shortfall_of_one
 from risk_tasks.model.column import MeasureColumn, Outcome
 from risk_tasks.model.measures import MeasureName
@@ -36,20 +38,28 @@ ColumnOfInstrument = Callable[[Computation, MeasureName, int], MeasureColumn]
 
 
 def marginal_value_at_risk(run: Computation, name: MeasureName, index: int) -> MeasureColumn:
-    missing = (_lacks_returns(run, index), Outcome.MISSING_RETURNS)
-    return column_of(run, _marginal(run, name, index), spread_window(run), missing)
+    noise = rounds_beyond(run, _allowed_error(run, index))
+    return column_of(
+        run,
+        _marginal(run, name, index),
+        spread_window(run),
+        (_lacks_returns(run, index), Outcome.MISSING_RETURNS),
+        (noise, Outcome.ILL_CONDITIONED),
+    )
 
 
 def component_value_at_risk(run: Computation, name: MeasureName, index: int) -> MeasureColumn:
+    held = _value_held(run, index)
     # Adding 0.0 turns -0.0 into 0.0, here and below.
-    part = _value_held(run, index) * _marginal(run, name, index) + 0.0
-    return column_of(run, part, spread_window(run))
+    part = held * _marginal(run, name, index) + 0.0
+    noise = (held != 0.0) & rounds_beyond(run, _allowed_error(run, index))
+    return column_of(run, part, spread_window(run), (noise, Outcome.ILL_CONDITIONED))
 
 
 def incremental_value_at_risk(run: Computation, name: MeasureName, index: int) -> MeasureColumn:
     quantity = np.where(run.block.instrument == index, 0.0, run.block.quantity)
     without = Computation(replace(run.block, quantity=quantity), run.market, run.settings, 1)
-    gained = run.deviation - without.deviation
+    gained = run.deviation - _deviation_where(run, without)
     return column_of(run, _scale(run, name) * gained + 0.0, spread_window(run))
 
 
@@ -70,6 +80,7 @@ def beta(run: Computation, name: MeasureName, index: int) -> MeasureColumn:
         seen, axis=1, initial=np.inf
     )
     variance = _covariance(run, seen, index)
+    noise = rounds_beyond(run, LARGEST_ERROR * np.sqrt(variance) * run.gross)
     return column_of(
         run,
         _covariance(run, run.pnl, index) / np.where(variance > 0.0, variance, np.nan) / run.nav
@@ -79,6 +90,7 @@ def beta(run: Computation, name: MeasureName, index: int) -> MeasureColumn:
         (run.nav <= 0.0, Outcome.NAV_NOT_POSITIVE),
         (_lacks_returns(run, index), Outcome.MISSING_RETURNS),
         (still, Outcome.NO_VARIANCE),
+        (noise, Outcome.ILL_CONDITIONED),
     )
 
 
@@ -87,7 +99,8 @@ def beta_parts(run: Computation, name: MeasureName) -> FloatArray:
     _, legs = observed(run)
     returns = run.panel[run.market.index[name.item or ""]][~np.isnan(run.pnl[0])]
     departure = returns - returns.mean()
-    parts: FloatArray = (legs * departure).sum(axis=1) / (departure * departure).sum() / run.nav[0]
+    slopes = (centred(legs) * departure).sum(axis=1) / (departure * departure).sum()
+    parts: FloatArray = slopes / run.nav[0]
     return parts
 
 
@@ -131,9 +144,35 @@ def _covariance(run: Computation, series: FloatArray, index: int) -> FloatArray:
     n = np.maximum(run.n_observations, 2)
     mean = np.nansum(series, axis=1, keepdims=True) / n[:, None]
     departure = np.where(np.isnan(series), 0.0, series - mean)
-    returns = np.where(np.isnan(run.panel[index]), 0.0, run.panel[index])
-    covariance: FloatArray = (departure * returns).sum(axis=1) / (n - 1)
+    covariance: FloatArray = (departure * _departures(run, index)).sum(axis=1) / (n - 1)
     return covariance
+
+
+def _departures(run: Computation, index: int) -> FloatArray:
+    """Return (P, T): deviations of the returns of an instrument over each portfolio's outcomes."""
+    returns = run.panel[index].astype(np.float64)
+    seen = ~np.isnan(run.pnl) & ~np.isnan(returns)
+    kept = np.where(seen, returns, 0.0)
+    mean = kept.sum(axis=1, keepdims=True) / np.maximum(seen.sum(axis=1, keepdims=True), 1)
+    return np.where(seen, kept - mean, 0.0)
+
+
+def _allowed_error(run: Computation, index: int) -> FloatArray:
+    """Return (P,): `allowed_error` of the position in an instrument."""
+    departures = _departures(run, index)
+    n = np.maximum(run.n_observations, 2)
+    spread = np.sqrt((departures * departures).sum(axis=1) / (n - 1))
+    return allowed_error(run.deviation, np.abs(_value_held(run, index)) * spread)
+
+
+def _deviation_where(run: Computation, without: Computation) -> FloatArray:
+    """Return (P,): the deviation of the P&L of `without` over the outcomes of `run`."""
+    if run.has_full_windows:
+        return without.deviation
+    p = len(run.block)
+    pnl = np.where(np.isnan(run.pnl), np.nan, without.pnl)
+    # The P&L of a portfolio as the returns of a position of value 1, which changes no bit.
+    return worst_outcomes(np.arange(p + 1), np.arange(p), np.ones(p), pnl, 1)[2]
 
 
 def _lacks_returns(run: Computation, index: int) -> BoolArray:

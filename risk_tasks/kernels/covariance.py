@@ -9,6 +9,8 @@ from risk_tasks.kernels.parts import dot, sum_of
 
 #: a remaining variance below this, relative and per position, is rounding
 _ROUNDING = 16 * 2.0**-52
+#: below this remaining variance, relative, the decomposition of a covariance has lost digits
+_ACCURATE = 2.0**-16
 
 
 @kernel
@@ -103,8 +105,67 @@ def _factor(
         for i in range(value.size):
             for j in range(i + 1):
                 out[i, j] = dot(legs[i], legs[j], n) / (n - 1) if n > 1 else 0.0
+        variance = np.empty(value.size)
+        for i in range(value.size):
+            variance[i] = out[i, i]
+        _decompose(out)
+        if _has_lost_digits(out, variance):
+            _orthogonalise(instrument, size, panel, legs, n, out)
+        return unit
     _decompose(out)
     return unit
+
+
+@part
+def _has_lost_digits(lower: Float2D, variance: Float1D) -> bool:
+    """Whether an instrument is nearly explained by earlier ones, as with few observations."""
+    lost = False
+    for j in range(variance.size):
+        lost = lost or lower[j, j] * lower[j, j] < _ACCURATE * variance[j]
+    return lost
+
+
+@part
+def _largest(returns: Float1D) -> float:
+    """Return the largest |r|; a missing return compares false."""
+    largest = 0.0
+    for t in range(returns.size):
+        largest = max(largest, abs(returns[t]))
+    return largest
+
+
+@part
+def _orthogonalise(
+    instrument: Int1D, size: Float1D, panel: Float2D, legs: Float2D, n: int, out: Float2D
+) -> None:
+    """Write L from the deviations (N, n) themselves, without their covariance.
+
+    Rounding of a covariance changes a pivot as much as a variance; here it changes only the root.
+    `legs` becomes orthonormal: the Gram-Schmidt process, each leg in two passes. Deviations of n
+    observations span n - 1 dimensions at most. Source: Giraud, Langou, Rozloznik, "The loss of
+    orthogonality in the Gram-Schmidt orthogonalization process", Computers and Mathematics with
+    Applications 50 (2005).
+    """
+    m = size.size
+    rank = 0
+    scale = np.sqrt(n - 1.0)
+    for i in range(m):
+        for j in range(m):
+            out[i, j] = 0.0
+        largest = size[i] * _largest(panel[instrument[i]])
+        for _ in range(2):
+            for j in range(i):
+                if out[j, j] > 0.0:
+                    along = dot(legs[i], legs[j], n)
+                    out[i, j] += along / scale
+                    for t in range(n):
+                        legs[i, t] -= along * legs[j, t]
+        length = np.sqrt(dot(legs[i], legs[i], n))
+        if rank < n - 1 and length > m * _ROUNDING * largest * np.sqrt(1.0 * n):
+            rank += 1
+            out[i, i] = length / scale
+            for t in range(n):
+                legs[i, t] /= length
 
 
 @part

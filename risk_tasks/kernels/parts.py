@@ -76,3 +76,58 @@ def smallest(values: Float1D, n: Count, k: int, out: Float1D) -> None:
                 out[i] = out[i - 1]
                 i -= 1
             out[i] = x
+
+
+@part
+def two_sum(a: float, b: float) -> tuple[float, float]:
+    """Return the rounded sum of two numbers, and its rounding error, which is exact.
+
+    Source: Knuth, The Art of Computer Programming, vol. 2, 3rd ed., 4.2.2, theorem B.
+    """
+    total = a + b
+    of_b = total - a
+    return total, (a - (total - of_b)) + (b - of_b)
+
+
+@part
+def is_rounded(total: float, rest: float, n: Count, size: float) -> bool:
+    """Whether `total` is the exact sum rounded once, if `rest` is the computed remainder of it.
+
+    Both come from `two_sum` over `n` terms with the sum of absolute values `size`. The remainder is
+    off by at most (n^2 + 3 n + 3) u^2 size, u = 2^-53. Where that number may underflow, the answer
+    is no.
+    """
+    error = 4.0 * (n + 1.0) * (n + 1.0) * 2.0**-106 * size
+    if size == 0.0:
+        return True
+    return error > 1e-290 and total + (rest + error) == total and total + (rest - error) == total
+
+
+@part
+def exact_sum(terms: Float1D, n: Count) -> float:
+    """Return the sum of the first `n`, finite, rounded once; overwrites them.
+
+    The result does not depend on their order. Source: Shewchuk, "Adaptive precision floating-point
+    arithmetic and fast robust geometric predicates", Discrete and Computational Geometry 18 (1997).
+    """
+    count: Count = np.int64(0)
+    for t in range(n):
+        x = terms[t]
+        kept: Count = np.int64(0)
+        for i in range(count):
+            x, low = two_sum(x, terms[i])
+            if low != 0.0:
+                terms[kept] = low
+                kept += 1
+        terms[kept] = x
+        count = kept + 1
+    total, low = 0.0, 0.0
+    while count > 0 and low == 0.0:
+        count -= 1
+        total, low = two_sum(total, terms[count])
+    # Half of the last place: the next part decides which way to round.
+    if count > 0 and low * terms[count - 1] > 0.0:
+        doubled = total + 2.0 * low
+        if doubled - total == 2.0 * low:
+            total = doubled
+    return total + 0.0

@@ -12,12 +12,14 @@ from risk_tasks.kernels.jit import (
     ReadOnlyCode1D,
     ReadOnlyFloat1D,
     kernel,
+    part,
 )
+from risk_tasks.kernels.parts import exact_sum, is_rounded, two_sum
 
 
 @kernel
 def exposure(offsets: Int1D, value: Float1D, out: Float2D) -> None:
-    """Market value, long and short exposure of each portfolio.
+    """Market value, long, short and gross exposure of each portfolio.
 
     Parameters
     ----------
@@ -25,23 +27,51 @@ def exposure(offsets: Int1D, value: Float1D, out: Float2D) -> None:
         Index of the first position of each portfolio.
     value : (N,), base currency
         Signed values of positions, long positive.
-    out : (P, 3), base currency
-        Receives the sum of V; L = sum of max(V, 0) >= 0; S = sum of max(-V, 0) >= 0.
+    out : (P, 4), base currency
+        Receives the sum of V; L = sum of max(V, 0) >= 0; S = sum of max(-V, 0) >= 0; L + S.
         An empty portfolio has zeros.
+
+    Notes
+    -----
+    Each is the exact sum rounded once, so that it does not depend on the order of positions. If
+    L + S overflows, the others are plain sums.
     """
     for p in range(offsets.size - 1):
-        total = 0.0
-        long = 0.0
-        short = 0.0
+        long, long_rest = 0.0, 0.0
+        short, short_rest = 0.0, 0.0
         for j in range(offsets[p], offsets[p + 1]):
-            v = value[j]
-            total += v
             # Without a branch: the signs of positions cannot be predicted.
-            long += max(0.0, v)
-            short -= min(0.0, v)
-        out[p, 0] = total
-        out[p, 1] = long
-        out[p, 2] = short
+            long, low = two_sum(long, max(0.0, value[j]))
+            long_rest += low
+            short, low = two_sum(short, max(0.0, -value[j]))
+            short_rest += low
+        if not np.isfinite(long + short):
+            out[p, 0], out[p, 1], out[p, 2], out[p, 3] = long - short, long, short, long + short
+            continue
+        held = value[offsets[p] : offsets[p + 1]]
+        net, low = two_sum(long, -short)
+        out[p, 0] = _rounded(net, low + (long_rest - short_rest), held, 1.0, -1.0, long + short)
+        out[p, 1] = _rounded(long, long_rest, held, 1.0, 0.0, long)
+        out[p, 2] = _rounded(short, short_rest, held, 0.0, 1.0, short)
+        gross, low = two_sum(long, short)
+        out[p, 3] = _rounded(gross, low + (long_rest + short_rest), held, 1.0, 1.0, gross)
+
+
+@part
+def _rounded(
+    total: float, rest: float, value: Float1D, of_long: float, of_short: float, size: float
+) -> float:
+    """Return the sum of `of_long` max(V, 0) + `of_short` max(-V, 0), rounded once.
+
+    It is about `total` + `rest`; `size` is the sum of absolute values.
+    """
+    total, rest = two_sum(total, rest)
+    if is_rounded(total, rest, value.size, size):
+        return total + 0.0
+    terms = np.empty(value.size)
+    for j in range(value.size):
+        terms[j] = of_long * max(0.0, value[j]) + of_short * max(0.0, -value[j])
+    return exact_sum(terms, value.size)
 
 
 @kernel
@@ -60,16 +90,26 @@ def concentration(offsets: Int1D, value: Float1D, gross: Float1D, out: Float2D) 
 
     Notes
     -----
-    Source: Hirschman, "The Paternity of an Index", American Economic Review 54 (1964).
+    The sum of squares is rounded once. Source: Hirschman, "The Paternity of an Index", American
+    Economic Review 54 (1964).
     """
     for p in range(offsets.size - 1):
         largest = 0.0
-        squares = 0.0
+        squares, rest = 0.0, 0.0
+        n = offsets[p + 1] - offsets[p]
         if gross[p] > 0.0:
             for j in range(offsets[p], offsets[p + 1]):
                 share = abs(value[j]) / gross[p]
-                squares += share * share
+                squares, low = two_sum(squares, share * share)
+                rest += low
                 largest = max(largest, share)
+        squares, rest = two_sum(squares, rest)
+        if not is_rounded(squares, rest, n, squares):
+            terms = np.empty(n)
+            for i in range(n):
+                share = abs(value[offsets[p] + i]) / gross[p]
+                terms[i] = share * share
+            squares = exact_sum(terms, n)
         out[p, 0] = largest
         out[p, 1] = squares
 

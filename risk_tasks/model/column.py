@@ -51,6 +51,10 @@ class Outcome(IntEnum):
     PARTLY_COVERED = 20
     #: at the deadline, another worker was still computing it or its kernel was not compiled
     NOT_IN_TIME = 21
+    #: rounding of the P&L may change the result in its first six digits
+    ILL_CONDITIONED = 22
+    #: an expected shortfall below zero: the portfolio gains on average even in the tail
+    NEGATIVE_ES = 23
 
     @property
     def status(self) -> MeasureStatus:
@@ -90,6 +94,8 @@ _STATUS = {
     Outcome.TOO_FEW_PATHS: MeasureStatus.INSUFFICIENT_DATA,
     Outcome.PARTLY_COVERED: MeasureStatus.DEGRADED,
     Outcome.NOT_IN_TIME: MeasureStatus.ERROR,
+    Outcome.ILL_CONDITIONED: MeasureStatus.UNDEFINED,
+    Outcome.NEGATIVE_ES: MeasureStatus.OK,
 }
 
 #: the number of observations of a portfolio for which no past outcomes were counted

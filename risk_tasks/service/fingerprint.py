@@ -17,8 +17,10 @@ from risk_tasks.kernels.jit import target_cpu
 from risk_tasks.model.measures import MeasureName, MeasureSettings
 from risk_tasks.wire.documents import settings_document
 
+#: increases with each change of formulas that changes bits within one version of the package
+_FORMULAS = 2
 #: the version of the code and the target processor: both affect the bits of a result
-ENGINE_VERSION = f"{version('risk-tasks')}/{target_cpu()}"
+ENGINE_VERSION = f"{version('risk-tasks')}.{_FORMULAS}/{target_cpu()}"
 
 
 def input_hashes(

@@ -178,7 +178,8 @@ class _BookHeadroom:
         legs = np.flatnonzero(np.isfinite(units) & (units > 0.0))
         with np.errstate(all="ignore"):
             near = units + held[self._position]
-            far = ((held * price).sum() / price)[self._position]
+            worth = np.where(price > 0.0, (held * price).sum() / price, 0.0)
+            far = worth[self._position]
         for n_taken in range(_N_STEPS):
             legs = legs[self._breaks(legs, units[legs]) != _NO_LIMIT]
             if not len(legs):

@@ -31,6 +31,10 @@ def _negative_var(pnl: Sequence[float], value: float) -> str:
     return "negative_var" if value < 0 else "ok"
 
 
+def _negative_es(pnl: Sequence[float], value: float) -> str:
+    return "negative_es" if value < 0 else "ok"
+
+
 @dataclass(frozen=True)
 class Reference:
     """`value` of outcomes, oldest first, under a confidence and settings; None if undefined.
@@ -116,6 +120,7 @@ OF_HISTORY = {
         lambda pnl, confidence, settings: tail.expected_shortfall(pnl, confidence),
         _tail,
         _of_an_outcome,
+        _negative_es,
     ),
     "parametric_value_at_risk": Reference(
         lambda pnl, confidence, settings: tail.parametric_value_at_risk(pnl, confidence),

@@ -60,7 +60,7 @@ def _sides_exit(
     trades: Trades, of_long: float, of_short: float, level: float, sign: float
 ) -> FloatArray:
     """Return the exit of `of_long` times the long plus `of_short` times the short exposure."""
-    _, long, short = trades.run.exposures[0]
+    _, long, short, _ = trades.run.exposures[0]
     held = _side(trades.value, of_long, of_short)
 
     def excess(start: FloatArray, inside: FloatArray) -> Parabola:
@@ -264,22 +264,20 @@ def _exit(trades: Trades, scenario: ShockArrays, level: float, sign: float) -> F
 
 def _line(trades: Trades, scenario: ShockArrays) -> tuple[float, FloatArray]:
     """Return the current loss, and its slope in x (K,); 0 for an instrument without a shock."""
-    change = scenario.change[trades.instrument]
+    change, direction = scenario.change[trades.instrument], trades.direction
     if scenario.absolute is not None:
         per_unit = scenario.absolute[trades.instrument]
-        change = np.where(per_unit, change / trades.price, change)
-    slope = np.where(np.isfinite(change), -trades.direction * change, 0.0)
+        # Of a position of price 0, x is the number of units.
+        worth = np.where(trades.price == 0.0, 1.0, np.abs(trades.price))
+        change = np.where(per_unit, change / worth, change)
+        direction = np.where(per_unit, trades.side, direction)
+    slope = np.where(np.isfinite(change), -direction * change, 0.0)
     return float(losses(trades.run, scenario).sum()), slope
 
 
 def _shock_exit(trades: Trades, scenario: ShockArrays) -> FloatArray:
     """Return up to which x the scenario has a shock for every position, and enough coverage."""
     change, moves = scenario.change[trades.instrument], trades.direction != 0.0
-    if scenario.absolute is not None:
-        # A position of price 0 with an absolute loss has no traded value.
-        lost = scenario.absolute[trades.instrument] & (change != 0.0)
-        moves |= lost
-        change = np.where(lost & (trades.direction == 0.0), np.nan, change)
     known = np.where(moves & np.isnan(change), 0.0, np.inf)
     return np.minimum(known, _coverage_exit(trades, scenario))
 

@@ -29,6 +29,8 @@ class Trades:
         self.value_per_unit: FloatArray = np.concatenate([price, -price])
         #: (K,): 1 if the trade raises the position's value, -1 if it lowers it, 0 if the price is 0
         self.direction: FloatArray = np.sign(self.value_per_unit)
+        #: (K,): 1 for a purchase, -1 for a sale
+        self.side: FloatArray = np.repeat([1.0, -1.0], len(price))
         self.value: FloatArray = np.concatenate([run.value, run.value])
         self.instrument: IntArray = np.concatenate([run.block.instrument] * 2)
 

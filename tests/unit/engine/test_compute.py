@@ -155,8 +155,8 @@ def _of_paths(world, book, name, settings):
         value = tail.expected_shortfall(pnl, confidence)
     else:
         value = tail.value_at_risk(pnl, confidence, settings.var_convention)
-    gains = value < 0 and "shortfall" not in name.name
-    return Outcome.NEGATIVE_VAR if gains else Outcome.OK, value * math.sqrt(settings.horizon_days)
+    gains = Outcome.NEGATIVE_ES if "shortfall" in name.name else Outcome.NEGATIVE_VAR
+    return gains if value < 0 else Outcome.OK, value * math.sqrt(settings.horizon_days)
 
 
 @lru_cache(maxsize=4)
@@ -234,6 +234,9 @@ def test_every_measure_agrees_with_its_reference(world, settings):
 def _assert_agrees(world, book, name, settings, found, number):
     size = exposure.gross_exposure(world.values(book))
     outcome, value = expected_of(world, book, name, settings)
+    # The reference has no bound of rounding; `test_edges` tests which books have this outcome.
+    if found is Outcome.ILL_CONDITIONED and outcome is Outcome.OK:
+        return
     assert outcome is found or _is_sign_of_zero(outcome, found, value, size), str(name)
     if value is None:
         assert np.isnan(number), str(name)
@@ -297,7 +300,12 @@ _UNDECIDED = {
 
 def _is_sign_of_zero(outcome, found, value, size):
     """Whether a VaR is 0 up to rounding, so that its sign is not certain."""
-    return {outcome, found} == {Outcome.OK, Outcome.NEGATIVE_VAR} and abs(value) <= MINUTE * size
+    gains = {Outcome.NEGATIVE_VAR, Outcome.NEGATIVE_ES}
+    return (
+        len({outcome, found} & gains) == 1
+        and Outcome.OK in {outcome, found}
+        and abs(value) <= MINUTE * size
+    )
 
 
 @given(worlds(min_books=2), settings, st.randoms(use_true_random=False))

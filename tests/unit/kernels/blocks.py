@@ -123,16 +123,15 @@ def assert_same_bits(actual: Array, expected: Array) -> None:
 
 
 def exposures(block: Block) -> Array:
-    """Run `positions.exposure`: the columns are market value, long and short."""
-    out = np.full((len(block.books), 3), float(UNWRITTEN))
+    """Run `positions.exposure`: the columns are market value, long, short and gross."""
+    out = np.full((len(block.books), 4), float(UNWRITTEN))
     positions.exposure(block.offsets, block.value, out)
     return out
 
 
 def gross_of(block: Block) -> Array:
-    """Return the sum of the kernel's long and short exposures."""
-    out = exposures(block)
-    return out[:, 1] + out[:, 2]
+    """Return the gross exposure of `positions.exposure`."""
+    return np.ascontiguousarray(exposures(block)[:, 3])
 
 
 def concentrations(block: Block) -> Array:

@@ -28,7 +28,12 @@ from tests.unit.kernels.blocks import (
 def test_exposures_agree_with_naive_sums(block: Block) -> None:
     """Market value, long and short are the sums of the formulas."""
     expected = [
-        (naive.market_value(book), naive.long_exposure(book), naive.short_exposure(book))
+        (
+            naive.market_value(book),
+            naive.long_exposure(book),
+            naive.short_exposure(book),
+            naive.gross_exposure(book),
+        )
         for book in block.books
     ]
 
@@ -97,7 +102,7 @@ def test_empty_book_has_no_exposure_and_no_shares() -> None:
     """A portfolio without positions, between two others, has zeros."""
     block = block_of([[(0, 5.0)], [], [(0, -3.0)]], [[], []], 0)
 
-    assert exposures(block)[1].tolist() == [0.0, 0.0, 0.0]
+    assert exposures(block)[1].tolist() == [0.0, 0.0, 0.0, 0.0]
     assert concentrations(block)[1].tolist() == [0.0, 0.0]
 
 
@@ -105,7 +110,7 @@ def test_block_without_portfolios_has_no_rows() -> None:
     """The kernels accept it."""
     block = block_of([], [[]], 0)
 
-    assert exposures(block).shape == (0, 3)
+    assert exposures(block).shape == (0, 4)
     assert concentrations(block).shape == (0, 2)
 
 

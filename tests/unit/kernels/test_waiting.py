@@ -37,7 +37,7 @@ def deferred():
 
 
 def call() -> list[float]:
-    out = np.empty((1, 3))
+    out = np.empty((1, 4))
     exposure(OFFSETS, VALUE, out)
     return out[0].tolist()
 
