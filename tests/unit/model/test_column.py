@@ -33,6 +33,8 @@ OUTCOMES = [
     (Outcome.TOO_FEW_PATHS, "insufficient_data", "too_few_paths", False),
     (Outcome.PARTLY_COVERED, "degraded", "partly_covered", True),
     (Outcome.NOT_IN_TIME, "error", "not_in_time", False),
+    (Outcome.ILL_CONDITIONED, "undefined", "ill_conditioned", False),
+    (Outcome.NEGATIVE_ES, "ok", "negative_es", True),
 ]
 
 
