@@ -78,56 +78,25 @@ def smallest(values: Float1D, n: Count, k: int, out: Float1D) -> None:
             out[i] = x
 
 
-@part
-def two_sum(a: float, b: float) -> tuple[float, float]:
-    """Return the rounded sum of two numbers, and its rounding error, which is exact.
-
-    Source: Knuth, The Art of Computer Programming, vol. 2, 3rd ed., 4.2.2, theorem B.
-    """
-    total = a + b
-    of_b = total - a
-    return total, (a - (total - of_b)) + (b - of_b)
+#: two levels of a sum of at most 2^18 numbers below 1: multiples of 2^-34 and of 2^-69 add up
+#: without rounding
+_COARSE, _FINE = 1.5 * 2.0**18, 1.5 * 2.0**-17
 
 
 @part
-def is_rounded(total: float, rest: float, n: Count, size: float) -> bool:
-    """Whether `total` is the exact sum rounded once, if `rest` is the computed remainder of it.
+def coarse_of(x: float) -> float:
+    """Return the part of `x`, |x| < 1, that adds up exactly: a multiple of 2^-34.
 
-    Both come from `two_sum` over `n` terms with the sum of absolute values `size`. The remainder is
-    off by at most (n^2 + 3 n + 3) u^2 size, u = 2^-53. Where that number may underflow, the answer
-    is no.
+    A sum of such parts and that of `fine_of` the rests do not depend on the order of their terms.
+    Source: Demmel, Nguyen, "Fast reproducible floating-point summation", ARITH 21 (2013).
     """
-    error = 4.0 * (n + 1.0) * (n + 1.0) * 2.0**-106 * size
-    if size == 0.0:
-        return True
-    return error > 1e-290 and total + (rest + error) == total and total + (rest - error) == total
+    return (x + _COARSE) - _COARSE
 
 
 @part
-def exact_sum(terms: Float1D, n: Count) -> float:
-    """Return the sum of the first `n`, finite, rounded once; overwrites them.
+def fine_of(rest: float) -> float:
+    """Return the part of `rest`, x less its coarse part, that adds up exactly.
 
-    The result does not depend on their order. Source: Shewchuk, "Adaptive precision floating-point
-    arithmetic and fast robust geometric predicates", Discrete and Computational Geometry 18 (1997).
+    It is a multiple of 2^-69; what remains, less than 2^-70, is left out.
     """
-    count: Count = np.int64(0)
-    for t in range(n):
-        x = terms[t]
-        kept: Count = np.int64(0)
-        for i in range(count):
-            x, low = two_sum(x, terms[i])
-            if low != 0.0:
-                terms[kept] = low
-                kept += 1
-        terms[kept] = x
-        count = kept + 1
-    total, low = 0.0, 0.0
-    while count > 0 and low == 0.0:
-        count -= 1
-        total, low = two_sum(total, terms[count])
-    # Half of the last place: the next part decides which way to round.
-    if count > 0 and low * terms[count - 1] > 0.0:
-        doubled = total + 2.0 * low
-        if doubled - total == 2.0 * low:
-            total = doubled
-    return total + 0.0
+    return (rest + _FINE) - _FINE
