@@ -20,6 +20,15 @@ from tests.integration.support import books
 Size = TypeVar("Size")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only `--full` runs: CI has half an hour for everything."""
+    if config.getoption("--full"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("full_size")]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
+
 @pytest.fixture
 def sized(request: pytest.FixtureRequest) -> Callable[[Size, Size], Size]:
     """Returns the first of two sizes, or the second with `--full`."""

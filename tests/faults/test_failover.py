@@ -123,6 +123,7 @@ class FailoverLoad:
 FAULTS: list[Callable[[Member], Iterator[None]]] = [killed, paused, split, isolated]
 
 
+@pytest.mark.full_size
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_a_failover_loses_nothing_that_was_accepted(
     fault: Callable[[Member], Iterator[None]],

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -168,9 +169,16 @@ def lost_data(system: System, folder: Path) -> Iterator[None]:
     yield
 
 
-FAULTS: list[Callable] = [
-    *(restart, paused_clients, stopped_server, read_only, disk_error, memory_full),
-    *(no_connection_left, loading, lost_lock, stolen_lock, stopped_roles, lost_data),
+FAULTS: list[Any] = [restart, read_only, memory_full, stolen_lock]
+FAULTS += [
+    pytest.param(fault, marks=pytest.mark.full_size)
+    for fault in (
+        *(paused_clients, stopped_server, disk_error, no_connection_left),
+        *(loading, lost_lock, stopped_roles, lost_data),
+    )
+]
+OTHER_ROLES = [
+    pytest.param(role, marks=pytest.mark.full_size) for role in ("scheduler", "gateway", "flower")
 ]
 
 
@@ -189,7 +197,7 @@ def sturdy(market: MarketSnapshot, tmp_path: Path) -> Iterator[System]:
         yield system
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: getattr(fault, "__name__", None))
 def test_a_fault_of_the_server_ends_no_role(
     fault: Callable, sturdy: System, portfolios: list[Portfolio], tmp_path: Path, figures
 ) -> None:
@@ -266,7 +274,7 @@ def test_a_killed_lock_holder_is_followed(sturdy: System, figures) -> None:
     assert seconds(killed_at) <= LOCK_S + LOOP_S + 0.5
 
 
-@pytest.mark.parametrize("role", ["worker", "scheduler", "gateway", "flower"])
+@pytest.mark.parametrize("role", ["worker", *OTHER_ROLES])
 def test_a_role_waits_for_a_server_that_is_away_at_its_start(role: str, tmp_path: Path) -> None:
     """It says so once, and serves soon after the server is there."""
     folder = tmp_path / "server"
@@ -300,7 +308,7 @@ def test_a_role_waits_for_a_server_that_is_away_at_its_start(role: str, tmp_path
         server.stop()
 
 
-@pytest.mark.parametrize("role", ["worker", "scheduler", "gateway", "flower"])
+@pytest.mark.parametrize("role", ["worker", *OTHER_ROLES])
 def test_a_start_timeout_ends_a_role(role: str, tmp_path: Path) -> None:
     """For scripts: with an exit code other than 0 and the cause."""
     environment = {

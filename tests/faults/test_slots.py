@@ -226,7 +226,17 @@ CALLS = [
 KINDS = ["RuntimeError", "SystemExit", "OSError", "KeyError", "MemoryError"]
 
 
-@pytest.mark.parametrize("call", CALLS)
+#: those that every run tries
+FEW_CALLS = 4
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        *CALLS[:FEW_CALLS],
+        *(pytest.param(c, marks=pytest.mark.full_size) for c in CALLS[FEW_CALLS:]),
+    ],
+)
 def test_an_error_at_a_call_outside_the_body_costs_no_slot(
     call: str, market: MarketSnapshot, portfolios: list[Portfolio], tmp_path: Path, sized: Callable
 ) -> None:

@@ -110,7 +110,7 @@ def test_days_of_exceptions_count_back_from_the_last_day(write):
 
 def test_a_portfolio_without_a_backtest_does_not_affect_the_others(write):
     """An instrument with too few prices, and one without any; neither reads as green."""
-    book, *prices = write(A=[100, 101] * 6, B=[100, ""] * 5 + [100, 100])
+    book, *prices = write(A=[100, 101] * 6, B=[""] * 9 + [100, 101, 100])
     book.write_text(book.read_text() + "c,NOPE,1\n")
 
     document = only_json(command("backtest", book, *prices, *TAIL, "--json"))
