@@ -1,7 +1,8 @@
-"""How many books have a short window, and what a short window does to a value-at-risk.
+"""How many books have a short window, what it does to a value-at-risk, and what the ways out do.
 
 The first table simulates listings: which share of books each threshold calls short. The second
 reads real prices: the value-at-risk of the last part of a window, relative to that of the whole.
+The third makes a share of each book young, and compares the ways out with its full history.
 
     python -m benchmarks.short_windows [PRICES]
 
@@ -11,13 +12,21 @@ reads real prices: the value-at-risk of the last part of a window, relative to t
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.output import write_document
 from risk_tasks import sample
+from risk_tasks.engine import MarketArrays, PortfolioBlock, compute, scaling
 from risk_tasks.engine.window import LEAST_SHARE
+from risk_tasks.model.market import MarketSnapshot
+from risk_tasks.model.measures import MeasureName, MeasureSettings
 from risk_tasks.readers import read_market
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 N_BOOKS, YEAR = 4_000, 252
 SHARES = (0.25, 0.5, 0.6, 0.75, 0.8, 0.9)
@@ -65,6 +74,46 @@ def errors(returns: np.ndarray, window: int, share: float, dice: np.random.Gener
     return np.array(ratios)
 
 
+def ways_out(returns: FloatArray, share: float, dice: np.random.Generator) -> dict[str, FloatArray]:
+    """Return the 99 % VaR by each way, over that of the full history, for books of 10 positions.
+
+    Three positions, together about `share` of the book, have the last fifth of 1,000 returns only;
+    one book in two is long, the others are long and short. The proxy is the mean of the others.
+    """
+    n_rows, n = returns.shape
+    found: dict[str, list[float]] = {"common": [], "per_instrument": [], "proxy": []}
+    for stop in range(1_000, n_rows + 1, 10):
+        past = returns[stop - 1_000 : stop]
+        held = dice.choice(n, min(10, n), replace=False)
+        weight = np.concatenate(
+            [
+                share * dice.dirichlet(np.ones(3)),
+                (1 - share) * dice.dirichlet(np.ones(len(held) - 3)),
+            ]
+        )
+        if dice.random() < 0.5:
+            weight *= dice.choice([1.0, -1.0], len(held))
+        true = _var(past[:, held] @ weight)
+        late = past.copy()
+        late[:800, held[:3]] = np.nan
+        filled = late.copy()
+        filled[:800, held[:3]] = np.nanmean(late[:800], axis=1, keepdims=True)
+        for way, panel in (("common", late), ("per_instrument", late), ("proxy", filled)):
+            history = way if way == "per_instrument" else "common"
+            found[way].append(_engine_var(panel, held, weight, history) / true)
+    return {way: np.array(ratios) for way, ratios in found.items()}
+
+
+def _engine_var(returns: FloatArray, held: IntArray, weight: FloatArray, history: str) -> float:
+    names = [f"I{i}" for i in range(returns.shape[1])]
+    market = MarketSnapshot(datetime(2026, 1, 1, tzinfo=UTC), names, np.ones(len(names)), returns)
+    unknown = np.array([np.nan])
+    block = PortfolioBlock(np.array([0, len(held)]), held, weight, unknown, unknown)
+    name = MeasureName("value_at_risk")
+    settings = MeasureSettings(history=history)
+    return float(compute(block, MarketArrays.of(market), [name], settings)[name].values[0])
+
+
 def _var(pnl: np.ndarray) -> float:
     rank = int(np.ceil(len(pnl) / 100)) - 1
     return -float(np.partition(pnl, rank)[rank])
@@ -93,6 +142,17 @@ def run(prices: str | None = None) -> None:
             below = float((ratio < 0.8).mean())
             rows[f"error, {window}, {share}"] = {"p5": low, "p50": middle, "below 0.8": below}
             print(f"window {window:<28}{share:>7.0%}{low:>8.2f}{middle:>8.2f}{below:>8.1%}")
+    print(
+        f"\n{'VaR / of the full history':<35}{'young':>7}{'p5':>8}{'p50':>8}{'p95':>8}{'< 0.8':>8}"
+    )
+    # Without its bound, which this table decides.
+    scaling.LEAST_COVERAGE = 0.0
+    for share in (0.01, 0.1, 0.25, 0.4, 0.5):
+        for way, ratio in ways_out(returns, share, dice).items():
+            low, middle, high = np.percentile(ratio, [5, 50, 95])
+            below = float((ratio < 0.8).mean())
+            rows[f"{way}, {share}"] = {"p5": low, "p50": middle, "p95": high, "below 0.8": below}
+            print(f"{way:<35}{share:>7.0%}{low:>8.2f}{middle:>8.2f}{high:>8.2f}{below:>8.1%}")
     write_document("short-windows", {"threshold": LEAST_SHARE, **rows})
 
 

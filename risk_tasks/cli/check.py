@@ -45,6 +45,7 @@ from risk_tasks.model.calendar import MAX_GAP_DAYS, Align, Frequency
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.measures import (
     Distribution,
+    History,
     HorizonRule,
     MeasureSettings,
     VarConvention,
@@ -171,6 +172,9 @@ def check(
     distribution: Annotated[
         Distribution, typer.Option(help="Monte Carlo distribution.")
     ] = Distribution.NORMAL,
+    history: Annotated[
+        History, typer.Option(help="The days before the first return of a young instrument.")
+    ] = History.COMMON,
     output_format: Annotated[
         Format, typer.Option("--format", help="The output format.")
     ] = Format.TABLE,
@@ -217,6 +221,7 @@ def check(
             n_paths=paths,
             seed=seed,
             distribution=distribution,
+            history=history,
         ),
         "explain": explain,
     }

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from risk_tasks.broker.blocks import IfMissing, StampRequest
-from risk_tasks.model.measures import MeasureName
+from risk_tasks.model.measures import History, MeasureName
 from risk_tasks.queues import SHARDED_LANES, Lane
 from risk_tasks.store.shards import ShardStore, shard_of, shards_of
 from risk_tasks.wire.answer import AnswerBlock
@@ -35,6 +35,8 @@ _MAX_LEARNED = 256
 _REGISTRY_SIZE = 21
 #: the cost of the headroom of one position, until an answer is measured
 _HEADROOM_US = 60.0
+#: the cost of a position whose book has scaled returns of its own, until an answer is measured
+_SCALED_US = 15.0
 #: the largest age of the leases by which blocks are routed
 _MAX_LEASES_AGE_S = 1.0
 
@@ -212,6 +214,8 @@ class BlockSizer:
         registered, is_cached = _registered_us(terms.measures, terms.settings.n_paths)
         if terms.detail is Detail.EXPLAINED:
             registered += _HEADROOM_US
+        if terms.settings.history is History.PER_INSTRUMENT:
+            registered += _SCALED_US
         learned = self._us_per_position.get(_cost_key(terms), registered)
         # A result that was in the cache last time may have to be computed next time.
         return max(learned, registered) if is_cached else learned
@@ -231,7 +235,7 @@ def request_size(request: RequestBlock) -> int:
 
 
 def _cost_key(terms: Terms) -> Hashable:
-    return terms.measures, terms.detail, terms.settings.n_paths
+    return terms.measures, terms.detail, terms.settings.n_paths, terms.settings.history
 
 
 @dataclass(frozen=True, slots=True, eq=False)

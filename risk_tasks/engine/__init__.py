@@ -5,6 +5,7 @@ from risk_tasks.engine.common_rows import dropped_rows
 from risk_tasks.engine.compute import compute, contributions, outcomes_behind
 from risk_tasks.engine.headroom import BOUNDED, largest_trades
 from risk_tasks.engine.market import MarketArrays
+from risk_tasks.engine.scaling import scaled_instruments
 from risk_tasks.engine.window import short_windows
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "dropped_rows",
     "largest_trades",
     "outcomes_behind",
+    "scaled_instruments",
     "short_windows",
 ]

@@ -142,9 +142,9 @@ def common_rows(
         yield rows, None if plain else _common_rows(calendars, codes, market)
 
 
-def dropped_rows(block: PortfolioBlock, market: MarketArrays) -> dict[int, DataFinding]:
+def dropped_rows(block: PortfolioBlock, market: MarketArrays) -> dict[int, tuple[DataFinding, ...]]:
     """Return by row of `block` how many returns are left out because they span too many days."""
-    found: dict[int, DataFinding] = {}
+    found: dict[int, tuple[DataFinding, ...]] = {}
     if market.calendars is None:
         return found
     for rows, common in common_rows(block, market):
@@ -158,7 +158,7 @@ def dropped_rows(block: PortfolioBlock, market: MarketArrays) -> dict[int, DataF
             detail=f"{len(common.dropped)} returns over more than "
             f"{market.calendars.max_gap_days} days left out{last}",
         )
-        found |= dict.fromkeys(rows.tolist(), finding)
+        found |= dict.fromkeys(rows.tolist(), (finding,))
     return found
 
 

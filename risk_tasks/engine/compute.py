@@ -20,9 +20,10 @@ from risk_tasks.engine.block import PortfolioBlock
 from risk_tasks.engine.common_rows import Part, parts_of
 from risk_tasks.engine.computation import Computation, FloatArray, Functions
 from risk_tasks.engine.market import MarketArrays
+from risk_tasks.engine.scaling import scaled
 from risk_tasks.kernels.jit import KernelNotReadyError
 from risk_tasks.model.column import MeasureColumn, Outcome
-from risk_tasks.model.measures import MeasureName, MeasureSettings
+from risk_tasks.model.measures import History, MeasureName, MeasureSettings
 from risk_tasks.model.registry import Qualifier
 
 #: the functions of every measure, by its name
@@ -52,7 +53,7 @@ def compute(
     of `kernels_until` is `NOT_IN_TIME`.
     """
     settings = market.in_rows(settings)
-    if market.calendars is None:
+    if market.calendars is None and settings.history is History.COMMON:
         return _columns(block, market, names, settings)
     by_others: dict[tuple[int, ...], list[MeasureName]] = {}
     for name in names:
@@ -61,13 +62,27 @@ def compute(
     at_once = [name for name in names if not name.definition.of_past]
     columns = _columns(block, market, at_once, settings)
     for others, of_past in by_others.items():
-        parts = parts_of(block, market, *others)
+        parts = _parts(block, market, settings, others)
         found = [_columns(one.block, one.market, of_past, settings) for one in parts]
         for name in of_past:
             columns[name] = MeasureColumn.joined(
                 len(block), [(one.rows, by[name]) for one, by in zip(parts, found, strict=True)]
             )
     return {name: columns[name] for name in names}
+
+
+def _parts(
+    block: PortfolioBlock,
+    market: MarketArrays,
+    settings: MeasureSettings,
+    others: tuple[int, ...],
+) -> list[Part]:
+    """Return the portfolios by the markets on which their past is computed."""
+    parts = parts_of(block, market, *others)
+    if settings.history is History.COMMON:
+        return parts
+    names = list(market.index)
+    return [one for part in parts for one in scaled(part, [names[at] for at in others])]
 
 
 def _others(market: MarketArrays, name: MeasureName) -> tuple[int, ...]:
@@ -144,7 +159,7 @@ def _computation_of_row(
 ) -> tuple[Computation, Part]:
     book = block.row(row)
     if name.definition.of_past:
-        part = parts_of(book, market, *_others(market, name))[0]
+        part = _parts(book, market, settings, _others(market, name))[0]
     else:
         part = Part(np.zeros(1, dtype=np.int64), book, market, None)
     return _computation(part.block, part.market, [name], market.in_rows(settings)), part

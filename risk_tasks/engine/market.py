@@ -351,6 +351,13 @@ class MarketArrays:
         """Return the returns over the days of one outcome, in the precision of `settings`."""
         return self.derived.get(Precision(settings.precision), settings.outcome_days)
 
+    def since(self, start: int) -> str:
+        """Return in words that returns start at the observation with the index `start`."""
+        if start >= self.n_observations:
+            return "no returns"
+        on = f"observation {start}" if self.dates is None else str(self.dates[start])
+        return f"returns since {on}"
+
     @property
     def n_observations(self) -> int:
         return int(self.panel.shape[1])

@@ -42,7 +42,7 @@ def short_windows(
     market: MarketArrays,
     settings: MeasureSettings,
     n_observations: IntArray,
-) -> dict[int, DataFinding]:
+) -> dict[int, tuple[DataFinding, ...]]:
     """Return by row that the portfolio has too few of the outcomes that it should have.
 
     `n_observations` (P,) is negative for rows without outcomes, which are left out.
@@ -58,11 +58,11 @@ def short_windows(
         strict=True,
     )
     # Many portfolios of a block are short for the same reason.
-    findings: dict[tuple[int | None, int, int], DataFinding] = {}
+    findings: dict[tuple[int | None, int, int], tuple[DataFinding, ...]] = {}
     by_row = {}
     for row, of_row in zip(short.tolist(), facts, strict=True):
         if of_row not in findings:
-            findings[of_row] = _finding(market, *of_row)
+            findings[of_row] = (_finding(market, *of_row),)
         by_row[row] = findings[of_row]
     return by_row
 
@@ -95,12 +95,5 @@ def _finding(
     return DataFinding(
         kind=FindingKind.SHORT_WINDOW,
         instrument=name,
-        detail=f"{counted}; it has {_since(market, start)}",
+        detail=f"{counted}; it has {market.since(start)}",
     )
-
-
-def _since(market: MarketArrays, start: int) -> str:
-    if start >= market.n_observations:
-        return "no returns"
-    on = f"observation {start}" if market.dates is None else str(market.dates[start])
-    return f"returns since {on}"

@@ -108,6 +108,15 @@ class HorizonRule(StrEnum):
     OVERLAPPING = "overlapping"
 
 
+class History(StrEnum):
+    """What the past outcomes of a portfolio with young instruments are."""
+
+    #: the days on which all positions have a return
+    COMMON = "common"
+    #: also earlier days: the P&L of the positions that have started, scaled by gross exposure
+    PER_INSTRUMENT = "per_instrument"
+
+
 class Distribution(StrEnum):
     """The distribution of the Monte Carlo paths; both have the same covariance."""
 
@@ -130,6 +139,7 @@ _CHOICES: tuple[tuple[str, type[StrEnum]], ...] = (
     ("precision", Precision),
     ("horizon_rule", HorizonRule),
     ("distribution", Distribution),
+    ("history", History),
 )
 
 #: float settings: the valid range, the range in words, and an example
@@ -150,7 +160,8 @@ class MeasureSettings:
     `degrees_of_freedom`, above 2, are for the Student-t measures. `decay`, between 0 and 1, is the
     weight of a squared outcome relative to that of the next day; `age_decay`, above 0 and at most
     1, is the same for the age-weighted VaR. The Monte Carlo measures use `n_paths`, even and 1,000
-    to 1,000,000, `seed`, 0 to 2**63 - 1, and `distribution`.
+    to 1,000,000, `seed`, 0 to 2**63 - 1, and `distribution`. `history` decides on the days before
+    the first return of a young instrument.
 
     Raises `InvalidSettingsError` with the field.
     """
@@ -166,6 +177,7 @@ class MeasureSettings:
     n_paths: int = 10_000
     seed: int = 0
     distribution: str = Distribution.NORMAL
+    history: str = History.COMMON
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "confidence", parse_confidence(self.confidence))

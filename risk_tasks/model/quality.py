@@ -16,6 +16,8 @@ class FindingKind(StrEnum):
 
     #: fewer observations than the share of the expected ones that the limits require
     SHORT_WINDOW = "short_window"
+    #: outcomes before the first return of the instrument are those of the other positions, scaled
+    SCALED = "scaled"
     #: returns before the first price are those of a proxy
     PROXIED = "proxied"
     #: a price changes by a factor that looks like a split, a change of unit or a wrong price

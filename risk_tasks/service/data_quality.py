@@ -15,16 +15,16 @@ def data_quality(
     block: PortfolioBlock,
     market: MarketArrays,
     detail: Detail,
-    *of_rows: Mapping[int, DataFinding],
+    *of_rows: Mapping[int, tuple[DataFinding, ...]],
 ) -> dict[int, tuple[DataFinding, ...]]:
     """Return the findings of each row: its own ones in `of_rows`, and those of what it holds.
 
     Only reports have the details of instruments in words.
     """
     found = _of_instruments(block, market, detail)
-    for findings in reversed(of_rows):
-        for row, finding in findings.items():
-            found[row] = (finding, *found.get(row, ()))
+    for by_row in reversed(of_rows):
+        for row, findings in by_row.items():
+            found[row] = (*findings, *found.get(row, ()))
     return found
 
 

@@ -19,7 +19,7 @@ from risk_tasks.engine import (
 from risk_tasks.engine.computation import BoolArray, FloatArray, IntArray
 from risk_tasks.model.column import MeasureColumn
 from risk_tasks.model.limits import Comparison, Limit, ShortWindow
-from risk_tasks.model.measures import MeasureName, MeasureSettings
+from risk_tasks.model.measures import History, MeasureName, MeasureSettings
 from risk_tasks.model.quality import FindingKind
 from risk_tasks.model.report import Explanation, Headroom, LimitUse, Severity
 
@@ -59,7 +59,7 @@ def explain_limits(checked: EvaluatedBlock, row: int, limits: Sequence[Limit]) -
     bounding = [
         one
         for one in hard
-        if one in seen and one.hard is not None and one.measure_name.name in BOUNDED
+        if one in seen and one.hard is not None and _is_bounded(one, checked, row)
     ]
     broken = next(
         (one for one in hard if severities.get(one.id) is Severity.HARD or one.id in rejected), None
@@ -74,6 +74,17 @@ def explain_limits(checked: EvaluatedBlock, row: int, limits: Sequence[Limit]) -
 def _rejects_short(limit: Limit) -> bool:
     """Whether a short window makes this limit reject."""
     return limit.measure_name.definition.of_past and limit.short_window is ShortWindow.REJECT
+
+
+def _is_bounded(limit: Limit, checked: EvaluatedBlock, row: int) -> bool:
+    """Whether headroom has a method: none for P&L that is scaled by the size of each position."""
+    name = limit.measure_name
+    if name.definition.of_past and checked.settings.history is History.PER_INSTRUMENT:
+        # Also an instrument with a position of zero may be bought.
+        held = checked.block.row(row).instrument
+        if checked.market.derived.first_returns[held].any():
+            return False
+    return name.name in BOUNDED
 
 
 def _use(checked: EvaluatedBlock, row: int, limit: Limit, severity: Severity | None) -> LimitUse:

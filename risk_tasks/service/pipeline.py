@@ -9,7 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from risk_tasks.decisions import Evaluation, evaluate
-from risk_tasks.engine import MarketArrays, PortfolioBlock, compute, dropped_rows, short_windows
+from risk_tasks.engine import (
+    MarketArrays,
+    PortfolioBlock,
+    compute,
+    dropped_rows,
+    scaled_instruments,
+    short_windows,
+)
 from risk_tasks.errors import (
     NoMarketError,
     NotInTimeError,
@@ -135,6 +142,8 @@ class Service:
         ids = request.portfolio_ids.to_pylist() if limits or detail.has_reports else ()
         n_observations = _count_observations(columns.values(), valid)
         too_few = short_windows(block, market, settings, n_observations)
+        has_past = n_observations.max(initial=NO_PAST) > NO_PAST
+        scaled = scaled_instruments(block, market, settings) if has_past else {}
         short = np.zeros(len(block), dtype=bool)
         short[list(too_few)] = True
         evaluation = evaluate(limits, columns, valid, ids, request.tags, short if too_few else None)
@@ -152,7 +161,9 @@ class Service:
             limits_applied=evaluation.limits_applied,
             n_observations=n_observations,
             short=short,
-            data_quality=data_quality(block, market, detail, too_few, dropped_rows(block, market)),
+            data_quality=data_quality(
+                block, market, detail, too_few, scaled, dropped_rows(block, market)
+            ),
         )
         if detail is not Detail.SUMMARY:
             answer.breaches = explain_breaches(evaluation, block, market, settings)

@@ -82,6 +82,7 @@ class SettingsDocument(msgspec.Struct, forbid_unknown_fields=True):
     n_paths: int = 10_000
     seed: int = 0
     distribution: str = "normal"
+    history: str = "common"
 
 
 class ScenarioDocument(msgspec.Struct, forbid_unknown_fields=True):

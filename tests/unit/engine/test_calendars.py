@@ -259,8 +259,9 @@ def test_a_long_gap_is_dropped_counted_and_named():
     assert found.n_observations[0] == short.sum()
     findings = dropped_rows(block, market)
     assert list(findings) == [0]
-    assert findings[0].kind == "dropped_rows"
-    assert findings[0].detail.startswith("1 returns over more than 10 days")
+    (dropped,) = findings[0]
+    assert dropped.kind == "dropped_rows"
+    assert dropped.detail.startswith("1 returns over more than 10 days")
 
 
 def test_a_young_instrument_has_no_return_before_its_first_price():

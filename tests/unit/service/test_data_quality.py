@@ -57,7 +57,7 @@ def test_a_finding_of_the_row_itself_is_first():
     own = DataFinding(kind="short_window", detail="20 of 500")
     rows = block({3: 1.0}, {1: 1.0})
 
-    found = data_quality(rows, market(finding(3)), Detail.REPORTS, {0: own, 1: own})
+    found = data_quality(rows, market(finding(3)), Detail.REPORTS, {0: (own,), 1: (own,)})
 
     assert found == {0: (own, finding(3)), 1: (own,)}
 
