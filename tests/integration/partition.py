@@ -19,7 +19,7 @@ class _Wire:
 class Partition:
     """Passes bytes to a server until `cut`; then they are dropped, and after `heal` the end comes.
 
-    Replicas and Sentinels are told from clients by what they send.
+    Replicas and Sentinels differ from clients in what they send.
     """
 
     def __init__(self, port: int) -> None:

@@ -232,7 +232,7 @@ def split(old: Member) -> Iterator[None]:
 
 
 def isolated(old: Member) -> Iterator[None]:
-    """Nobody reaches it; its connections hang."""
+    """No client reaches it; its connections hang."""
     old.partition.cut(clients=True)
     yield
     old.partition.heal()

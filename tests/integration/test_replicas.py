@@ -182,7 +182,7 @@ def test_calls_follow_the_primary_within_their_timeout(tmp_path: Path) -> None:
         assert running.primary().redis.hget("risk:limit_sets", "default") == limits
 
 
-def test_nobody_reads_a_primary_that_only_they_still_reach(tmp_path: Path) -> None:
+def test_a_client_leaves_a_primary_that_only_it_still_reaches(tmp_path: Path) -> None:
     """A client of the old primary gets the limit set that was published on the new one."""
     with replica_set(tmp_path / "set", partitioned=True) as running:
         old = running.primary()
