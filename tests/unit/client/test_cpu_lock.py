@@ -15,7 +15,7 @@ from risk_tasks.errors import InvalidTableError
 def test_short_work_runs_one_by_one():
     """Of two threads, the second begins when the first has ended."""
     connection, seen, holding, may_end = (
-        Connection("redis://nowhere:1/0", ""),
+        Connection("redis://nowhere:1/0", "", replicas_required=0, timeout_s=5.0),
         [],
         threading.Event(),
         threading.Event(),
@@ -41,14 +41,14 @@ def test_short_work_runs_one_by_one():
 
 def test_long_work_takes_no_lock():
     """In one thread, which would wait for itself."""
-    connection = Connection("redis://nowhere:1/0", "")
+    connection = Connection("redis://nowhere:1/0", "", replicas_required=0, timeout_s=5.0)
 
     with connection.cpu_lock(LONG_ROWS), connection.cpu_lock(10), connection.cpu_lock(LONG_ROWS):
         pass
 
 
 def test_the_lock_is_released_after_an_error():
-    connection = Connection("redis://nowhere:1/0", "")
+    connection = Connection("redis://nowhere:1/0", "", replicas_required=0, timeout_s=5.0)
 
     with pytest.raises(InvalidTableError), connection.cpu_lock(1):
         raise InvalidTableError("Not a table.")
