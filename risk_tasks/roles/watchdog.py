@@ -14,7 +14,7 @@ from risk_tasks.roles.presence import Repeater
 
 #: exit code of a worker that cannot serve: an internal error by sysexits.h
 STALLED = 70
-_EVERY_S = 1.0
+_EVERY_S = 5.0
 #: a longer gap between two looks: this process was stopped itself
 _STOPPED_S = 10.0
 

@@ -203,7 +203,7 @@ def _presence(
     def renew(role: RunningRole) -> None:
         # Renews the entry and reads the current markets in one round trip.
         preloader.set_current(roles.renew_and_read_markets(role))
-        clock.read()
+        clock.refresh()
 
     return Presence(roles, "worker", name, ",".join(lanes), renew, **kernels.state)
 

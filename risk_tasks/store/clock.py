@@ -9,6 +9,9 @@ import redis
 
 from risk_tasks.connection import Store, server_s
 
+#: seconds for which the monotonic clock of a machine is exact enough
+REFRESH_S = 10.0
+
 
 class ServerClock(Store):
     """The time of the server, continued by the monotonic clock between two readings.
@@ -19,10 +22,17 @@ class ServerClock(Store):
     def __init__(self, client: redis.Redis) -> None:
         super().__init__(client)
         self._ahead_s = time.time() - time.monotonic()
+        self._read_s: float | None = None
 
     def read(self) -> None:
         """Read the clock of the server; raises `TransportError`."""
         self._ahead_s = server_s(self._client.time()) - time.monotonic()
+        self._read_s = time.monotonic()
+
+    def refresh(self) -> None:
+        """Read the clock if the last reading is `REFRESH_S` old; raises `TransportError`."""
+        if self._read_s is None or time.monotonic() - self._read_s >= REFRESH_S:
+            self.read()
 
     def now(self) -> datetime:
         """Return the time in UTC; sends nothing."""
