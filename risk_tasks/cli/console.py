@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console, RenderableType
@@ -21,9 +21,11 @@ from rich.spinner import Spinner
 from rich.text import Text
 from typer.core import TyperGroup
 
-from risk_tasks.client import RiskClient
 from risk_tasks.connection import Server, connect
 from risk_tasks.settings import Settings
+
+if TYPE_CHECKING:
+    from risk_tasks.client import RiskClient
 
 BrokerUrl = Annotated[
     str | None,
@@ -73,6 +75,9 @@ def open_server(broker_url: str | None) -> Server:
 
 def open_client(broker_url: str | None, **options: Any) -> RiskClient:
     """Return a `RiskClient`, whose writes wait for the replicas of the settings."""
+    # The container of Flower has this command without Arrow.
+    from risk_tasks.client import RiskClient
+
     settings = read_settings(broker_url)
     url = settings.broker_url.get_secret_value()
     return RiskClient(url, replicas_required=settings.replicas_required, **options)

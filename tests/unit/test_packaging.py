@@ -267,6 +267,9 @@ LACKS = {
     "risk_tasks.roles.flower": (
         *("numba", "cachetools", "scipy", "redbeat", "starlette", "pyarrow", "numpy"),
     ),
+    "risk_tasks.cli.roles": (
+        *("numba", "cachetools", "scipy", "redbeat", "starlette", "pyarrow", "numpy"),
+    ),
     "risk_tasks.roles.gateway": ("numba", "cachetools", "scipy", "redbeat", "flower"),
     "workers.autoscaler.autoscaler": (
         *("numba", "cachetools", "scipy", "redbeat", "flower", "starlette", "pyarrow"),
