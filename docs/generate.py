@@ -199,11 +199,12 @@ def http_schemas() -> str:
         if schema.get("description"):
             parts.append(_one_line(schema["description"]))
         required = schema.get("required", ())
-        rows = (
+        rows = [
             (f"`{field}`", _type(one), "yes" if field in required else "", _note(one))
             for field, one in schema.get("properties", {}).items()
-        )
-        parts.append(_table(("field", "type", "required", "default"), rows))
+        ]
+        names = ("field", "type", "required", "default")
+        parts.append(_table(names, rows) if rows else f"One of {_type(schema)}.")
         sections.append("\n\n".join(parts))
     return "\n\n".join(sections)
 

@@ -42,6 +42,11 @@ _ERROR_AT: dict[str, type[RiskTasksError]] = {
     "prices": InvalidMarketError,
     "scenarios": InvalidMarketError,
     "tags": InvalidMarketError,
+    "proxies": InvalidMarketError,
+    "window_days": InvalidMarketError,
+    "align": InvalidMarketError,
+    "max_gap_days": InvalidMarketError,
+    "frequency": InvalidMarketError,
 }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
 
 import pyarrow as pa
 from msgspec import Meta, Struct
@@ -16,6 +17,7 @@ from risk_tasks.http.authentication import Role
 from risk_tasks.http.bodies import ARROW_TYPE, JSON_TYPE, decode_json
 from risk_tasks.http.gateway import Gateway
 from risk_tasks.http.openapi import BINARY, TEXT, Content, Operations, Parameter, ResponseSpec
+from risk_tasks.model.calendar import MAX_GAP_DAYS, Align, Frequency
 from risk_tasks.model.limits import LimitWarning
 from risk_tasks.model.market import MarketSnapshot
 from risk_tasks.model.quality import DataFinding, bounded
@@ -23,17 +25,36 @@ from risk_tasks.model.screening import screened
 from risk_tasks.readers import read_market
 from risk_tasks.wire.documents import LimitSetDocument, read_limit_set, read_scenarios
 
+Default = TypeVar("Default")
+
 operations = Operations()
 
 NAME_PATTERN = "^[A-Za-z0-9_][A-Za-z0-9._:-]{0,99}$"
 _NAME = Parameter(
     "name", "path", "The name to publish under.", {"type": "string", "pattern": NAME_PATTERN}
 )
-_WINDOW = Parameter(
-    "window_days",
-    "query",
-    "For Arrow bodies: use the last N returns.",
-    {"type": "integer", "minimum": 1, "maximum": 999_999},
+_DAYS = {"type": "integer", "minimum": 1, "maximum": 999_999}
+#: fields of a JSON body
+_OF_ARROW = (
+    Parameter("window_days", "query", "For Arrow bodies: use the last N returns.", _DAYS),
+    Parameter(
+        "align",
+        "query",
+        "For Arrow bodies: what a missing price means, common dates or dropped returns.",
+        {"enum": list(Align), "default": Align.COMMON},
+    ),
+    Parameter(
+        "max_gap_days",
+        "query",
+        "For Arrow bodies: leave out returns over more calendar days than this.",
+        {**_DAYS, "default": MAX_GAP_DAYS},
+    ),
+    Parameter(
+        "frequency",
+        "query",
+        "For Arrow bodies: the time between rows of prices.",
+        {"enum": list(Frequency), "default": Frequency.DAILY},
+    ),
 )
 _TAGS = Parameter(
     "tags",
@@ -75,13 +96,18 @@ LIMITS_EXAMPLE: dict[str, Any] = {
 class MarketRequest(Struct, forbid_unknown_fields=True):
     """Prices by instrument, oldest first, one for each date.
 
-    `window_days` keeps the last N returns. Scenarios, tags and proxies have the
-    format of their files.
+    `window_days` keeps the last N returns. With `align` "common" a missing price means
+    that the instrument did not trade; with "drop" it makes the returns of its row and of the next
+    row missing. Returns over more than `max_gap_days` calendar days are left out. `frequency` is
+    the time between rows. Scenarios, tags and proxies have the format of their files.
     """
 
     dates: Annotated[list[str], Meta(min_length=1)]
     prices: dict[str, list[float | None]]
     window_days: Annotated[int, Meta(ge=1)] | None = None
+    align: Align = Align.COMMON
+    max_gap_days: Annotated[int, Meta(ge=1)] = MAX_GAP_DAYS
+    frequency: Frequency = Frequency.DAILY
     scenarios: dict[str, Annotated[dict[str, Any], _STRESS]] = {}
     tags: dict[str, dict[str, str]] = {}
     proxies: dict[str, str | dict[str, str]] = {}
@@ -112,7 +138,7 @@ class PublishedLimits(Struct):
     "/v1/markets/{name}",
     ResponseSpec(200, "Published.", (Content(JSON_TYPE, PublishedMarket),)),
     roles=(Role.PUBLISH,),
-    parameters=(_NAME, _WINDOW, _STRICT),
+    parameters=(_NAME, *_OF_ARROW, _STRICT),
     bodies=(
         Content(JSON_TYPE, MarketRequest, {"prices": MARKET_EXAMPLE}),
         Content(ARROW_TYPE, BINARY),
@@ -121,11 +147,10 @@ class PublishedLimits(Struct):
 )
 async def put_market(gateway: Gateway, request: Request) -> PublishedMarket:
     """Publish prices as the market of this name for all later checks."""
-    name, window = _name(request), request.query_params.get("window_days")
-    strict = _is_strict(request)
+    name, query, strict = _name(request), request.query_params, _is_strict(request)
     async with gateway.bodies.read(request, JSON_TYPE, ARROW_TYPE) as (media_type, body):
         read = _market_of_stream if media_type == ARROW_TYPE else _market_of_document
-        snapshot = await asyncio.to_thread(lambda: screened(read(body, window)))
+        snapshot = await asyncio.to_thread(lambda: screened(read(body, query)))
         market_id = await gateway.risk.publish_market(snapshot, name, strict=strict)
         return PublishedMarket(name, market_id, bounded(snapshot.findings))
 
@@ -172,13 +197,14 @@ def _name(request: Request) -> str:
     return name
 
 
-def _market_of_document(body: bytes, window: str | None) -> MarketSnapshot:
-    if window is not None:
-        raise InvalidSettingsError(
-            "The query has window_days and the body is JSON: expected it in the body.",
-            field="window_days",
-            remedy="Move window_days into the document.",
-        )
+def _market_of_document(body: bytes, query: Mapping[str, str]) -> MarketSnapshot:
+    for one in _OF_ARROW:
+        if one.name in query:
+            raise InvalidSettingsError(
+                f"The query has {one.name} and the body is JSON: expected it in the body.",
+                field=one.name,
+                remedy=f"Move {one.name} into the document.",
+            )
     market = decode_json(body, MarketRequest)
     if "date" in market.prices:
         raise InvalidMarketError(
@@ -201,15 +227,31 @@ def _market_of_document(body: bytes, window: str | None) -> MarketSnapshot:
         scenarios=read_scenarios(market.scenarios),
         tags=market.tags,
         proxies=market.proxies,
+        align=market.align,
+        max_gap_days=market.max_gap_days,
+        frequency=market.frequency,
     )
 
 
-def _market_of_stream(body: bytes, window: str | None) -> MarketSnapshot:
-    if window is not None and not re.fullmatch("[0-9]{1,6}", window):
+def _market_of_stream(body: bytes, query: Mapping[str, str]) -> MarketSnapshot:
+    (table,) = read_streams(body, 1)
+    return read_market(
+        table,
+        window_days=_days(query, "window_days", None),
+        align=query.get("align", Align.COMMON),
+        max_gap_days=_days(query, "max_gap_days", MAX_GAP_DAYS),
+        frequency=query.get("frequency", Frequency.DAILY),
+    )
+
+
+def _days(query: Mapping[str, str], name: str, default: Default) -> int | Default:
+    text = query.get(name)
+    if text is None:
+        return default
+    if not re.fullmatch("[0-9]{1,6}", text):
         raise InvalidMarketError(
-            f"window_days is {window[:20]!r}: expected a number of days.",
-            field="window_days",
+            f"{name} is {text[:20]!r}: expected a number of days.",
+            field=name,
             remedy="Give a whole number from 1 to 999999.",
         )
-    (table,) = read_streams(body, 1)
-    return read_market(table, window_days=int(window) if window else None)
+    return int(text)

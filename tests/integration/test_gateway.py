@@ -9,18 +9,23 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
 
 import httpx
+import pyarrow as pa
 import pytest
 
 from risk_tasks import Limit, LimitSet, MeasureSettings
 from risk_tasks.http.application import OPERATIONS
+from risk_tasks.http.arrow_streams import write_streams
 from risk_tasks.http.checks import MANY_EXAMPLE, ONE_EXAMPLE
 from risk_tasks.http.publishing import LIMITS_EXAMPLE, MARKET_EXAMPLE
 from risk_tasks.keys import idempotency_key
+from risk_tasks.readers import read_market
 from risk_tasks.store.roles import RoleStore
 from risk_tasks.wire.documents import portfolio_document, report_document
 from tests.integration.gateways import (
+    ARROW,
     JSON,
     RunningGateway,
     bearer,
@@ -350,6 +355,49 @@ def test_published_markets_and_limits_apply_to_later_checks(http, risk):
     assert report["limits_version"] == limits[0]["version"]
     expected = 20_000 * 181.71 * 0.25 - 9_000 * 116.75 * 0.1
     assert report["measures"]["stress_loss:crash"]["value"] == pytest.approx(expected)
+
+
+READ_OPTIONS = {"window_days": 2, "align": "drop", "max_gap_days": 5, "frequency": "weekly"}
+
+
+@pytest.mark.parametrize(
+    "changed", [{name: value} for name, value in READ_OPTIONS.items()], ids=str
+)
+def test_options_of_reading_have_the_effect_that_they_have_in_python(changed, http):
+    """As fields of a JSON body and as parameters beside an Arrow body."""
+    weekly = changed.get("frequency") == "weekly"
+    dates = [date(2024, 1, 5) + timedelta(7 * row if weekly else row) for row in range(5)]
+    if "max_gap_days" in changed:
+        dates[-1] += timedelta(6)
+    prices = {"A": [10.0, 11.0, 12.0, 11.0, 12.0], "B": [5.0, None, 6.0, 7.0, 6.0]}
+    table = pa.table({"date": dates, **prices})
+    path = f"/v1/markets/{unique('m')}"
+
+    body = {"dates": [one.isoformat() for one in dates], "prices": prices, **changed}
+    of_json = http.put(path, json=body)
+    arrow = {"content": write_streams([table]), "headers": {"Content-Type": ARROW}}
+    of_arrow = http.put(path, params=changed, **arrow)
+    without = http.put(path, **arrow)
+
+    expected = read_market(table, **changed).id
+    assert of_json.json()["id"] == of_arrow.json()["id"] == expected
+    assert without.json().get("id") != expected
+
+
+@pytest.mark.parametrize("name", READ_OPTIONS)
+def test_an_invalid_option_of_reading_is_refused_by_its_name(name, http):
+    """Also one in the query beside a JSON body, which would change nothing."""
+    path = "/v1/markets/bad"
+    table = pa.table({"date": MARKET_EXAMPLE["dates"], "A": [1.0, 2.0, 3.0, 4.0]})
+    arrow = {"content": write_streams([table]), "headers": {"Content-Type": ARROW}}
+    for answer in (
+        http.put(path, json={**MARKET_EXAMPLE, name: 0}),
+        http.put(path, params={name: "0"}, **arrow),
+        http.put(path, params={name: "-1e3"}, **arrow),
+    ):
+        assert refused(answer, 422, "invalid_market")["field"] == name
+    answer = http.put(path, params={name: READ_OPTIONS[name]}, json=MARKET_EXAMPLE)
+    assert refused(answer, 422, "invalid_settings")["field"] == name
 
 
 BAD_MARKETS = {
