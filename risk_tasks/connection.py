@@ -163,8 +163,7 @@ _REMEDIES = (
 
 def remedy_of(error: redis.RedisError) -> str | None:
     """Return what to do about an error of the server in its own terms, or None."""
-    # redis-py takes the code out of the text.
-    found = f"{getattr(error, 'status_code', '')} {error} {error.__context__}"
+    found = f"{_code(error)} {error} {error.__context__}"
     for part, remedy in _REMEDIES:
         if part in found:
             return remedy
@@ -173,9 +172,16 @@ def remedy_of(error: redis.RedisError) -> str | None:
 
 def is_silent(error: redis.RedisError) -> bool:
     """Whether the server did not answer, as opposed to answering with an error."""
-    return isinstance(error, redis.ConnectionError | redis.TimeoutError) and not isinstance(
-        error, redis.AuthenticationError | redis.BusyLoadingError | redis.MaxConnectionsError
+    return (
+        isinstance(error, redis.ConnectionError | redis.TimeoutError)
+        and not isinstance(error, redis.AuthenticationError | redis.MaxConnectionsError)
+        and not _code(error)
     )
+
+
+def _code(error: redis.RedisError) -> str:
+    """Return the code that redis-py took out of the text of an answer, or nothing."""
+    return getattr(error, "status_code", None) or ""
 
 
 def _address(client: redis.Redis) -> str:
@@ -243,15 +249,19 @@ def _repeated(call: Callable[[], Any], failover_s: float) -> Any:
             time.sleep(_FAILOVER_PAUSE_S)
 
 
-#: what a demoted primary or one without its replicas answers
-_MOVING = ("READONLY", "NOREPLICAS", "MASTERDOWN", "LOADING", "UNBLOCKED")
+#: what a server answers that is not the primary, or not yet, or not without its replicas
+_MOVING = (
+    *("READONLY", "NOREPLICAS", "MASTERDOWN", "LOADING", "UNBLOCKED"),
+    "max number of clients",
+)
 
 
 def _may_move(error: redis.RedisError) -> bool:
     """Whether a repeated call may find another primary, or the replicas of this one."""
-    if isinstance(error, TooFewReplicasError | redis.ReadOnlyError | redis.BusyLoadingError):
+    if isinstance(error, TooFewReplicasError) or is_silent(error):
         return True
-    return is_silent(error) or any(word in str(error) for word in _MOVING)
+    found = f"{_code(error)} {error}"
+    return any(part in found for part in _MOVING)
 
 
 def server_s(time: Any) -> float:
