@@ -62,7 +62,7 @@ def when_available(call: Callable[[], Result], *, timeout_s: float | None) -> Re
             if timeout_s is not None and time.monotonic() - started_s >= timeout_s:
                 raise StartError(
                     f"The server was not available within {timeout_s:g} s: {error.message}",
-                    remedy="Start the server, or raise RISK_TASKS_START_TIMEOUT_S.",
+                    remedy=f"{error.remedy} If it takes longer, raise RISK_TASKS_START_TIMEOUT_S.",
                 ) from error
             time.sleep(_RETRY_EVERY_S)
         else:
