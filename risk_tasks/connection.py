@@ -17,6 +17,7 @@ from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from risk_tasks.errors import NotReplicatedError, TransportError
 from risk_tasks.scripts import TooFewReplicasError
+from risk_tasks.server_clock import ServerClock
 from risk_tasks.server_url import ServerUrl
 
 CONNECT_TIMEOUT_S = 0.8
@@ -264,10 +265,10 @@ def _may_move(error: redis.RedisError) -> bool:
     return any(part in found for part in _MOVING)
 
 
-def server_s(time: Any) -> float:
-    """Return the answer to TIME, the clock of the server, in seconds."""
-    seconds, microseconds = time
-    return float(seconds) + float(microseconds) / 1e6
+def read_clock(client: redis.Redis, clock: ServerClock) -> None:
+    """Set `clock` by the clock of the server; raises `TransportError`."""
+    with transport_errors(client):
+        clock.set(client.time())
 
 
 def hold_lock(client: redis.Redis, key: str, owner: str, ttl_s: int) -> bool:

@@ -22,7 +22,7 @@ from kombu.transport.redis import Channel, QoS, SentinelChannel, SentinelTranspo
 from risk_tasks.broker.canvas import check_shape, has_canvas, result_ids
 from risk_tasks.broker.dead_letters import DeadLetters
 from risk_tasks.broker.heartbeat import Heartbeat
-from risk_tasks.connection import server_s, text
+from risk_tasks.connection import text
 from risk_tasks.errors import RefusedMessageError
 from risk_tasks.keys import COUNTERS_KEY
 from risk_tasks.log import log
@@ -34,6 +34,7 @@ from risk_tasks.queues import (
     lane_of_queue,
 )
 from risk_tasks.scripts import Script
+from risk_tasks.server_clock import server_s
 
 #: `risk.check` carries its portfolio in the message
 MAX_MESSAGE_BYTES = 1 << 20

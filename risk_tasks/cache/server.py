@@ -98,34 +98,3 @@ class CacheServer:
             answer = None
         self._breaker.success()
         return answer
-
-
-class ServerClock:
-    """The server's clock, at most one round trip slow, without a call for each reading.
-
-    Between readings, the time that passes on this machine's monotonic clock is added. A change of
-    the server's clock is noticed after `refresh_s`.
-    """
-
-    def __init__(
-        self, *, clock: Callable[[], float] = time.monotonic, refresh_s: float = 10.0
-    ) -> None:
-        self._clock = clock
-        self._refresh_s = refresh_s
-        self._reading: tuple[float, int] | None = None
-
-    def is_due(self) -> bool:
-        """Return whether the next call should also ask for the time."""
-        return self._reading is None or self._clock() - self._reading[0] > self._refresh_s
-
-    def set(self, answer: tuple[int, int]) -> None:
-        """Set the clock by an answer to TIME that has just arrived: seconds and microseconds."""
-        seconds, microseconds = answer
-        self._reading = (self._clock(), seconds * 1_000 + microseconds // 1_000)
-
-    def now_ms(self) -> int | None:
-        """Return the server's time; None before the first reading."""
-        if self._reading is None:
-            return None
-        at_s, server_ms = self._reading
-        return server_ms + int((self._clock() - at_s) * 1_000)

@@ -16,8 +16,9 @@ from cachetools import TLRUCache
 
 from risk_tasks.cache.counters import CacheCounters
 from risk_tasks.cache.entry import FORMAT_VERSION, Entry, decode_entry, encode_entry
-from risk_tasks.cache.server import CacheServer, ServerClock
+from risk_tasks.cache.server import CacheServer
 from risk_tasks.scripts import Script, in_chunks
+from risk_tasks.server_clock import ServerClock
 
 #: memory of an entry beside its key and its value: the objects that hold it, measured as 480
 ENTRY_OVERHEAD_BYTES = 500

@@ -8,11 +8,12 @@ from typing import Any
 
 import redis
 
-from risk_tasks.connection import server_s, text, transport_errors
+from risk_tasks.connection import text, transport_errors
 from risk_tasks.histograms import Durations
 from risk_tasks.keys import SHARD_LEASE_TTL_S, shard_workers_key
 from risk_tasks.monitoring.recording import LaneCounts
 from risk_tasks.queues import LANE_CAPACITY, SHARDED_LANES, Lane
+from risk_tasks.server_clock import server_s
 from risk_tasks.store.published import LimitStore, MarketStore
 from risk_tasks.store.recompute import LiveCounts, RecomputeStore
 from risk_tasks.store.roles import AutoscalerReport, AutoscalerStore, RoleStore, RunningRole

@@ -18,10 +18,10 @@ from redbeat import RedBeatScheduler
 from redbeat.decoder import to_timestamp
 from redbeat.schedulers import get_redis
 
-from risk_tasks.connection import hold_lock
+from risk_tasks.connection import hold_lock, read_clock
 from risk_tasks.errors import TransportError
 from risk_tasks.roles.outage import Outage
-from risk_tasks.store.clock import ServerClock
+from risk_tasks.server_clock import ServerClock
 
 _FAULTS = (TransportError, redis.RedisError, KombuError, SchedulingError, OSError)
 _RETRY_S = 0.5
@@ -62,7 +62,7 @@ class EnduringScheduler(RedBeatScheduler):
         return wait_s
 
     def _tick(self, **options: Any) -> float:
-        self._clock.read()
+        read_clock(self._client, self._clock)
         if not self._hold():
             return float(self.max_interval)
         if not self._is_stored:

@@ -16,7 +16,6 @@ from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.outage import when_available
 from risk_tasks.roles.presence import Presence, unique_name
 from risk_tasks.settings import FLOWER_USER, PREFIX, Settings
-from risk_tasks.store.clock import ServerClock
 from risk_tasks.store.roles import RoleStore
 
 _COLUMNS = "name,args,state,result,received,runtime,worker,uuid"
@@ -48,8 +47,9 @@ def run_flower(settings: Settings, *, address: str, port: int, name: str | None 
     web.start_http_server()
     name = name or unique_name("flower")
     client = connect(settings.broker_url.get_secret_value(), socket_timeout_s=5.0)
-    when_available(ServerClock(client).read, timeout_s=settings.start_timeout_s)
-    presence = Presence(RoleStore(client), "flower", name)
+    roles = RoleStore(client)
+    when_available(roles.running, timeout_s=settings.start_timeout_s)
+    presence = Presence(roles, "flower", name)
 
     def ready() -> None:
         presence.start()

@@ -12,7 +12,7 @@ from celery.signals import beat_init
 
 from risk_tasks.app import create_app, redbeat_settings
 from risk_tasks.broker.heartbeat import Heartbeat
-from risk_tasks.connection import connect
+from risk_tasks.connection import connect, read_clock
 from risk_tasks.errors import InputFileError
 from risk_tasks.log import log
 from risk_tasks.monitoring.prometheus import ServerMetrics
@@ -24,9 +24,9 @@ from risk_tasks.roles.logs import configure_logs
 from risk_tasks.roles.metrics import endpoint_fields, open_endpoint
 from risk_tasks.roles.outage import when_available
 from risk_tasks.roles.presence import Presence, Repeater, unique_name
+from risk_tasks.server_clock import ServerClock
 from risk_tasks.server_url import ServerUrl
 from risk_tasks.settings import Settings
-from risk_tasks.store.clock import ServerClock
 from risk_tasks.store.prewarm import PrewarmPolicy
 from risk_tasks.store.roles import RoleStore
 from risk_tasks.upkeep.ledger import Reaper
@@ -87,8 +87,8 @@ def run_scheduler(
     configure_logs(settings.log_level, settings.log_format)
     name = name or unique_name("scheduler")
     client = connect(settings.broker_url.get_secret_value(), socket_timeout_s=5.0)
-    clock = ServerClock(client)
-    when_available(clock.read, timeout_s=settings.start_timeout_s)
+    clock = ServerClock()
+    when_available(lambda: read_clock(client, clock), timeout_s=settings.start_timeout_s)
     endpoint = open_endpoint(settings, "scheduler", ServerMetrics(client))
     reaper, heartbeat = Reaper(client), Heartbeat(settings.heartbeat_file)
 

@@ -17,7 +17,7 @@ from risk_tasks.app import create_app
 from risk_tasks.broker.blocks import BlockBroker
 from risk_tasks.broker.consumer import Order, with_channel
 from risk_tasks.broker.serving import SlotPool
-from risk_tasks.connection import connect
+from risk_tasks.connection import connect, read_clock
 from risk_tasks.errors import InvalidSettingsError
 from risk_tasks.log import log
 from risk_tasks.model.limits import LimitSet
@@ -33,6 +33,7 @@ from risk_tasks.roles.refusals import Refusals
 from risk_tasks.roles.result_cache import CacheReport, open_cache
 from risk_tasks.roles.shards import ServedShards
 from risk_tasks.roles.watchdog import Watchdog
+from risk_tasks.server_clock import ServerClock
 from risk_tasks.service import (
     DocumentService,
     LimitMatches,
@@ -46,7 +47,6 @@ from risk_tasks.service import (
 )
 from risk_tasks.settings import Settings
 from risk_tasks.store.breaches import BreachStream, ListenerStore
-from risk_tasks.store.clock import ServerClock
 from risk_tasks.store.portfolios import PortfolioStore
 from risk_tasks.store.prewarm import PopularityStore, PrewarmStore
 from risk_tasks.store.published import LimitStore, MarketStore
@@ -197,13 +197,14 @@ def _presence(
     kernels: KernelSupply,
 ) -> Presence:
     """Return the entry of the worker; its renewal reads the clock and the current markets."""
-    roles, clock = RoleStore(client), ServerClock(client)
+    roles, clock = RoleStore(client), ServerClock()
     app.now = clock.now
 
     def renew(role: RunningRole) -> None:
         # Renews the entry and reads the current markets in one round trip.
         preloader.set_current(roles.renew_and_read_markets(role))
-        clock.refresh()
+        if clock.is_due():
+            read_clock(client, clock)
 
     return Presence(roles, "worker", name, ",".join(lanes), renew, **kernels.state)
 

@@ -10,7 +10,7 @@ from typing import cast
 import msgspec
 import redis
 
-from risk_tasks.connection import Store, server_s, text
+from risk_tasks.connection import Store, text
 from risk_tasks.errors import InvalidPortfolioError, UnknownPortfolioError
 from risk_tasks.keys import (
     LIVE_CALL_TTL_S,
@@ -26,6 +26,7 @@ from risk_tasks.keys import (
 from risk_tasks.model.live import CriticalEvent, LiveReport
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.scripts import Script, in_chunks
+from risk_tasks.server_clock import server_s
 from risk_tasks.wire.documents import read_report
 from risk_tasks.wire.framing import decoding
 

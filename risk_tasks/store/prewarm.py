@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 import redis
 
-from risk_tasks.connection import Store, server_s, text
+from risk_tasks.connection import Store, text
 from risk_tasks.keys import (
     DEFAULT_NAME,
     MAX_POPULAR,
@@ -26,6 +26,7 @@ from risk_tasks.keys import (
     popular_key,
 )
 from risk_tasks.scripts import Script, in_chunks
+from risk_tasks.server_clock import server_s
 
 #: requests of one script call, so that it does not block the server for long
 _PER_SCRIPT = 500

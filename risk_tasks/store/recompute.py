@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import redis
 
-from risk_tasks.connection import Store, server_s, text
+from risk_tasks.connection import Store, text
 from risk_tasks.keys import (
     COUNTERS_KEY,
     LIVE_CRITICAL_KEY,
@@ -23,6 +23,7 @@ from risk_tasks.keys import (
 from risk_tasks.model.live import LimitStanding
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.scripts import Script
+from risk_tasks.server_clock import server_s
 from risk_tasks.store.portfolios import portfolio_of
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 import redis
 
-from risk_tasks.connection import Store, server_s, text, transport_errors
+from risk_tasks.connection import Store, text, transport_errors
 from risk_tasks.histograms import DurationsDocument
 from risk_tasks.keys import (
     COUNTERS_KEY,
@@ -27,6 +27,7 @@ from risk_tasks.keys import (
     waiting_key,
 )
 from risk_tasks.queues import OVERDUE_GRACE_S, Lane, queues_of
+from risk_tasks.server_clock import server_s
 from risk_tasks.wire.framing import decoding
 
 #: the fields of a hash of counts: the number of checks, and the prefix of ids of limits

@@ -16,8 +16,8 @@ from risk_tasks.cache import (
     SingleFlight,
     TwoTiers,
 )
-from risk_tasks.cache.server import ServerClock
 from risk_tasks.connection import connect
+from risk_tasks.server_clock import ServerClock
 
 AMPLE_BYTES = 1 << 26
 

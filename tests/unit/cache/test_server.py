@@ -7,7 +7,6 @@ import redis
 from redis.exceptions import MaxConnectionsError
 
 from risk_tasks.cache import CacheCounters, CacheServer, CircuitBreaker
-from risk_tasks.cache.server import ServerClock
 from tests.unit.cache.support import Broken, Clock
 
 
@@ -48,26 +47,3 @@ def test_an_error_of_our_own_is_raised(counters, breaker):
 
     with pytest.raises(TypeError, match="ours"):
         server.call(lambda each: each.mget([]))
-
-
-def test_the_server_clock_advances_between_readings():
-    clock = Clock()
-    server_clock = ServerClock(clock=clock, refresh_s=10)
-    assert server_clock.is_due()
-    assert server_clock.now_ms() is None
-
-    server_clock.set((1_700_000_000, 250_900))
-    clock.now_s += 2.5
-
-    assert server_clock.now_ms() == 1_700_000_002_750
-    assert not server_clock.is_due()
-    clock.now_s += 8
-    assert server_clock.is_due()
-
-
-def test_the_server_clock_follows_a_server_that_is_set_back():
-    server_clock = ServerClock(clock=Clock())
-    server_clock.set((1_700_000_000, 0))
-    server_clock.set((1_600_000_000, 0))
-
-    assert server_clock.now_ms() == 1_600_000_000_000
