@@ -63,7 +63,6 @@ class Calendars:
     code: IntArray
     closed: npt.NDArray[np.bool_]
     days: IntArray | None
-    window_days: int | None
     max_gap_days: int | None
     #: whether also portfolios without closed rows are not computed on all rows
     cuts_all: bool
@@ -86,7 +85,6 @@ class Calendars:
             code=code,
             closed=np.vstack([np.zeros((1, closed.shape[1]), dtype=np.bool_), closed[founders]]),
             days=days,
-            window_days=snapshot.window_days,
             max_gap_days=snapshot.max_gap_days,
             cuts_all=snapshot.window_days is not None or bool(long.any()),
         )

@@ -24,7 +24,8 @@ class CommonRows:
 
     A return goes from the row `after` (K,), -1 for the date before all rows, to `until` (K,).
     `dropped` has the rows whose return spans too many days; `expected` is the number of rows that a
-    portfolio should have: those of its calendar with the fewest rows.
+    portfolio should have: those of its calendar with the fewest rows, in a panel that is as long as
+    the window.
     """
 
     after: IntArray
@@ -119,11 +120,12 @@ def _common_rows(calendars: Calendars, codes: tuple[int, ...], market: MarketArr
     long = np.zeros(len(until), dtype=np.bool_)
     if calendars.days is not None and calendars.max_gap_days is not None:
         long = calendars.days[until + 1] - calendars.days[after + 1] > calendars.max_gap_days
-    if calendars.window_days is not None:
-        kept = np.flatnonzero(~long)[-calendars.window_days :]
-        start = int(kept[0]) if len(kept) == calendars.window_days else 0
+    if market.window_days is not None:
+        kept = np.flatnonzero(~long)[-market.window_days :]
+        start = int(kept[0]) if len(kept) == market.window_days else 0
         after, until, long = after[start:], until[start:], long[start:]
-        expected = min(expected, calendars.window_days)
+        # Of a panel with fewer rows than the window, the calendar has its share of the window.
+        expected = min(expected * max(n, market.window_days) // max(1, n), market.window_days)
     else:
         expected -= int(long.sum())
     return CommonRows(after[~long], until[~long], until[long], max(0, expected))

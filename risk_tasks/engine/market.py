@@ -276,6 +276,8 @@ class MarketArrays:
     dates: DateArray | None
     #: which instruments trade on which rows; None if every portfolio has the same rows
     calendars: Calendars | None
+    #: the returns that a portfolio should have; None for all rows on which it trades
+    window_days: int | None
     #: the trading days of one return
     row_days: int
     #: what looks wrong in the data, by the index of the instrument
@@ -321,6 +323,7 @@ class MarketArrays:
             covariance=covariance,
             dates=dates,
             calendars=calendars,
+            window_days=snapshot.window_days,
             row_days=snapshot.row_days,
             findings=findings,
             bare_findings={

@@ -21,11 +21,12 @@ LEAST_SHARE = 0.75
 def expected_outcomes(
     block: PortfolioBlock, market: MarketArrays, settings: MeasureSettings
 ) -> IntArray:
-    """Return (P,): the outcomes that each portfolio has if no position has a late first price.
+    """Return (P,): the outcomes that each portfolio should have.
 
-    A portfolio of several calendars should have the rows of the calendar with the fewest.
+    It has them if no position has a late first price, and the panel is as long as the window of the
+    market. A portfolio of several calendars should have the rows of the calendar with the fewest.
     """
-    n_rows = np.full(len(block), market.n_observations)
+    n_rows = np.full(len(block), market.window_days or market.n_observations)
     for rows, common in common_rows(block, market):
         if common is not None:
             n_rows[rows] = common.expected
@@ -34,7 +35,8 @@ def expected_outcomes(
 
 
 def _most_outcomes(market: MarketArrays, settings: MeasureSettings) -> int:
-    return max(0, market.n_observations - market.in_rows(settings).outcome_days + 1)
+    n_rows = market.window_days or market.n_observations
+    return max(0, n_rows - market.in_rows(settings).outcome_days + 1)
 
 
 def short_windows(

@@ -110,6 +110,9 @@ class MarketSnapshot:
     price of each instrument, by default that of the row before its first return. A row is
     `row_days` trading days: 5 for weekly prices, 21 for monthly ones.
 
+    `window_days` is also the number of returns that a portfolio should have: with far fewer its
+    window is short. It may exceed the number of rows.
+
     `dates` has the date of each observation, ascending: the date of the later price of the return.
     If it is None, no scenario may be a `Replay`. `tags` has tags by instrument, as
     {"AAPL": {"sector": "technology"}}, for scenarios with shocks by tag. `findings` has what looks
@@ -163,12 +166,13 @@ class MarketSnapshot:
     def _check_calendar(self) -> None:
         align = require_choice(self.align, Align, "align", InvalidMarketError)
         object.__setattr__(self, "align", align)
-        for name in ("window_days", "max_gap_days"):
+        # A window of at least all rows does not leave any out, so "drop" may have it.
+        for name, least in (("window_days", self.n_observations), ("max_gap_days", float("inf"))):
             days = getattr(self, name)
             if days is None:
                 continue
             require_whole(days, name, InvalidMarketError, least=1)
-            if self.align is not Align.COMMON:
+            if align is Align.DROP and days < least:
                 raise InvalidMarketError(
                     f"{name} is {days}, but align is 'drop'.",
                     field=name,
@@ -195,7 +199,8 @@ class MarketSnapshot:
         """Whether portfolios may be computed on different rows, for what they hold."""
         if self.align is not Align.COMMON:
             return False
-        return self.window_days is not None or not is_aligned(
+        is_cut = self.window_days is not None and self.window_days < self.n_observations
+        return is_cut or not is_aligned(
             self.returns, self.first_price_rows, self.price_dates, self.max_gap_days
         )
 
@@ -234,6 +239,8 @@ class MarketSnapshot:
         if self.has_calendars:
             first = [day.isoformat() for day in self.first_dates or ()]
             terms += ["calendars", self.window_days, self.max_gap_days, first]
+        elif self.window_days is not None and self.window_days > self.n_observations:
+            terms += ["window_days", self.window_days]
         if self.row_days != 1:
             terms += ["row_days", self.row_days]
         if terms:

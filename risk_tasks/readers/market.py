@@ -43,12 +43,13 @@ def read_market(
     zero, in base currency per unit. The last row is complete: its prices are those of the market,
     and its date is `as_of`. A date without a time means midnight UTC.
 
-    Returns are simple, from the previous price of an instrument to that of the row: shape
-    (rows - 1, instruments). A missing price means that the instrument did not trade, and prices are
-    never filled: a portfolio is computed on the dates on which all that it holds trade. A return
-    over more than `max_gap_days` calendar days is left out. `window_days` keeps the last returns of
-    each portfolio. With `align="drop"` a missing price makes the return of its row and that of the
-    next row NaN. A row has its own date, in its own time zone; rows without any price are left out.
+    Returns are simple, from the previous price of an instrument to that of the row: shape (rows -
+    1, instruments). A missing price means that the instrument did not trade, and prices are never
+    filled: a portfolio is computed on the dates on which all that it holds trade. A return over
+    more than `max_gap_days` calendar days is left out. `window_days` keeps the last returns of each
+    portfolio, whose window is short if it has far fewer. With `align="drop"` a missing price makes
+    the return of its row and that of the next row NaN. A row has its own date, in its own time
+    zone; rows without any price are left out.
 
     `frequency` is the time between rows: a row of "weekly" prices is 5 trading days and one of
     "monthly" prices 21, and horizons are multiples of these; of "hourly" prices the last row of
@@ -91,6 +92,7 @@ def read_market(
             rows.prices[-1],
             returns[len(returns) - n :],
             dates=days[len(days) - n :],
+            window_days=window_days,
             row_days=frequency.row_days,
         )
     return with_proxies(replace(market, scenarios=scenarios, tags=tags), proxies)
@@ -206,7 +208,13 @@ class _Rows:
         if market.has_calendars:
             return replace(market, window_days=window_days)
         kept = slice(max(0, len(returns) - window_days), None)
-        return replace(market, returns=returns[kept], dates=days[1:][kept], first_dates=None)
+        return replace(
+            market,
+            returns=returns[kept],
+            dates=days[1:][kept],
+            first_dates=None,
+            window_days=window_days,
+        )
 
     def _findings(
         self, last: npt.NDArray[np.int64], ordinal: npt.NDArray[np.int64], most: int, row_days: int

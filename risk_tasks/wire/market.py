@@ -30,7 +30,7 @@ def encode_panel(snapshot: MarketSnapshot) -> bytes:
     metadata = {"n_observations": str(snapshot.n_observations)}
     if snapshot.dates is not None:
         metadata["dates"] = json.dumps([day.isoformat() for day in snapshot.dates])
-    if snapshot.align != Align.DROP or snapshot.row_days != 1:
+    if snapshot.align != Align.DROP or snapshot.row_days != 1 or snapshot.window_days is not None:
         metadata["calendar"] = msgspec.json.encode(_Calendar.of(snapshot)).decode()
     return encode_batch(batch, PANEL_KIND, metadata)
 

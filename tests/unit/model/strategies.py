@@ -180,5 +180,5 @@ def markets(draw, min_instruments=0):
             st.dictionaries(of_instruments, st.builds(EarlierPrice, positive, moments))
         ),
         row_days=draw(st.sampled_from([1, 5])),
-        **draw(st.sampled_from([{}, common])),
+        **draw(st.sampled_from([{}, {"window_days": len(rows) + 1}, common])),
     )

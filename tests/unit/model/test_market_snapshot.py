@@ -491,6 +491,21 @@ def test_a_market_on_one_calendar_has_the_id_of_plain_returns():
     assert aligned.id == snapshot(**young, dates=DAYS).id
 
 
+@pytest.mark.parametrize("align", ["drop", "common"])
+def test_a_window_is_in_the_id_only_if_it_exceeds_the_returns(align):
+    """It then makes the windows of portfolios short; a market with enough returns keeps its id."""
+    common = {"returns": np.full((3, 2), 0.5), "dates": DAYS, "align": align}
+
+    plain, enough, too_few, fewer = (
+        snapshot(**common, window_days=window_days) for window_days in (None, 3, 4, 5)
+    )
+
+    assert not enough.has_calendars
+    assert not too_few.has_calendars
+    assert enough.id == plain.id
+    assert len({plain.panel_id, too_few.panel_id, fewer.panel_id}) == 3
+
+
 @pytest.mark.parametrize(
     "change",
     [

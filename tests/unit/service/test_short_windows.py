@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from risk_tasks.model.limits import Limit, LimitSet
 from risk_tasks.model.measures import MeasureSettings
 from risk_tasks.model.portfolio import Portfolio
 from risk_tasks.model.registry import MEASURES, STANDARD_MEASURES
+from risk_tasks.readers.market import read_market
 from risk_tasks.wire.request import Detail
 from tests.unit.service.support import make_market, make_service, report_of, reports_of
 
@@ -105,6 +108,42 @@ def test_a_window_is_short_below_a_share_of_the_expected_outcomes(n_young, is_sh
 
     assert report.decision == ("warn" if is_short else "accept")
     assert [one.kind for one in report.data_quality] == ["short_window"] * is_short
+
+
+@pytest.mark.parametrize("align", ["drop", "common"])
+@pytest.mark.parametrize("has_gap", [False, True], ids=["no gap", "gap"])
+@pytest.mark.parametrize(("window_days", "is_short"), [(None, False), (300, False), (500, True)])
+def test_a_table_of_prices_that_is_shorter_than_its_window_is_short(
+    align, has_gap, window_days, is_short
+):
+    """299 returns are enough for a window of 300 days, and too few for one of 500."""
+    prices = 100.0 * np.cumprod(np.random.default_rng(3).normal(1.0, 0.01, (2, 300)), axis=1)
+    table = {
+        "date": [FIRST_DAY + timedelta(days=i) for i in range(300)],
+        "FULL": prices[0].tolist(),
+        "GAPPED": [None if has_gap and i == 100 else of for i, of in enumerate(prices[1].tolist())],
+    }
+    market = read_market(pa.table(table), window_days=window_days, align=align)
+
+    report = check({"FULL": 1.0, "GAPPED": 1.0}, market, limits=[VAR])
+
+    assert [one.kind for one in report.data_quality] == ["short_window"] * is_short
+    assert report.decision == ("warn" if is_short else "accept")
+
+
+def test_days_without_trading_do_not_shorten_a_window_that_the_panel_fills():
+    """Shares trade on 5 of 7 days of a cryptocurrency: 250 of 350 rows, for a window of 350."""
+    returns = np.random.default_rng(3).normal(0.0, 0.01, (350, 2))
+    returns[np.arange(350) % 7 >= 5, 0] = np.nan
+    market = make_market(
+        instruments=["SHARE", "COIN"], prices=[1.0, 1.0], returns=returns, scenarios={}
+    )
+
+    full = check({"SHARE": 1.0}, replace(market, align="common", window_days=350))
+    short = check({"SHARE": 1.0}, replace(market, align="common", window_days=500))
+
+    assert full.data_quality == ()
+    assert short.data_quality[0].detail == "250 of 357 expected outcomes, below 75%"
 
 
 def test_outcomes_of_several_days_are_counted_as_outcomes():
