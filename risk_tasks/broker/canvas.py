@@ -61,21 +61,18 @@ def result_ids(embed: Mapping[str, Any] | None) -> list[str]:
     return [one for one in ids if isinstance(one, str)]
 
 
-def require_allowed(embed: Mapping[str, Any], allowed: Sequence[str]) -> None:
+def require_allowed(embed: Mapping[str, Any], allowed: Sequence[str] | None) -> None:
     """Raise `CallbackQueueError` if the worker would send to a queue that is not in `allowed`.
 
-    Without a queue a callback goes to the first of `allowed`.
+    Without a queue a callback goes to the first of `allowed`. Queues of this package are never
+    allowed; None allows all others.
     """
     for queue in _queues(msgspec.convert(dict(embed), _Embed).sent_by_the_worker()):
-        if queue is not None and (queue not in allowed or queue.startswith(RESERVED_PREFIX)):
-            expected = " or ".join(allowed) or "another"
+        if queue is None:
+            continue
+        if queue.startswith(RESERVED_PREFIX) or (allowed is not None and queue not in allowed):
+            expected = " or ".join(allowed or ("a queue of another app",))
             raise CallbackQueueError(f"A callback names the queue {queue!r}: expected {expected}.")
-
-
-def require_no_lane(embed: Mapping[str, Any]) -> None:
-    """Raise `CallbackQueueError` if the worker would send to a queue of this package."""
-    queues = _queues(msgspec.convert(dict(embed), _Embed).sent_by_the_worker())
-    require_allowed(embed, [one for one in queues if one and not one.startswith(RESERVED_PREFIX)])
 
 
 def without_refused(

@@ -30,6 +30,7 @@ from risk_tasks.queues import (
     CHECK_BLOCK_TASK,
     JSON_TASKS,
     MAX_REDELIVERIES,
+    RESERVED_PREFIX,
     SERVED_TASKS,
     lane_of_queue,
 )
@@ -199,7 +200,7 @@ class GuardedRedis(redis.Redis):
             return response
         queue, message = text(response[0]), response[1]
         # Replies to `inspect` arrive here too; the names of their queues start differently.
-        fault = find_fault(message) if queue.startswith("risk.") else None
+        fault = find_fault(message) if queue.startswith(RESERVED_PREFIX) else None
         if fault is None:
             return response
         self.refuse(message, queue, fault)

@@ -8,7 +8,7 @@ from typing import Any
 
 from celery import Celery, Signature
 
-from risk_tasks.broker.canvas import require_allowed, require_no_lane
+from risk_tasks.broker.canvas import require_allowed
 from risk_tasks.client.options import read_lane
 from risk_tasks.model.limits import LimitSet
 from risk_tasks.model.measures import MeasureSettings, parse_measures
@@ -36,7 +36,7 @@ class CheckSignature(Signature):  # type: ignore[misc]
         named = {name: merged[option] for option, name in _EMBEDDED.items() if merged.get(option)}
         embed = {name: _plain(canvas, name) for name, canvas in named.items()}
         queues = os.environ.get(_CALLBACK_QUEUES)
-        require_no_lane(embed) if queues is None else require_allowed(embed, queues.split(","))
+        require_allowed(embed, None if queues is None else queues.split(","))
         return super().apply_async(args, kwargs, route_name, **options)
 
     def clone(self, args: Any = None, kwargs: Any = None, **options: Any) -> CheckSignature:
