@@ -5,12 +5,11 @@ Celery tries for 20 seconds, in a slot of the worker, and then loses the slot.
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
 from typing import Any
 
 from celery.backends.redis import RedisBackend, SentinelBackend
 from celery.exceptions import Reject
+from celery.states import FAILURE
 
 #: two more attempts within half a second
 RETRY_POLICY = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 0.3}
@@ -32,20 +31,9 @@ class _FirstResults:
 
     def store_first(self: Any, task_id: str, error: Exception) -> bool:
         """Store `error` as the first result of `task_id`; returns whether it was the first."""
-        kind = type(error)
-        document: dict[str, Any] = {
-            "task_id": task_id,
-            "status": "FAILURE",
-            "result": {
-                "exc_type": kind.__name__,
-                "exc_message": [str(part) for part in error.args],
-                "exc_module": kind.__module__,
-            },
-            "traceback": None,
-            "children": [],
-            "date_done": datetime.now(UTC).isoformat(),
-        }
-        key, data = self.get_key_for_task(task_id), json.dumps(document)
+        meta = self._get_result_meta(self.prepare_exception(error), FAILURE, None, None)
+        key = self.get_key_for_task(task_id)
+        data = self.encode({"task_id": task_id, **meta, "children": []})
         is_first = bool(self.client.set(key, data, nx=True, ex=self.expires))
         if is_first:
             self.client.publish(key, data)
