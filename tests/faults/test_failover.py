@@ -7,7 +7,8 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
 
@@ -120,13 +121,14 @@ class FailoverLoad:
                 return
 
 
-FAULTS: list[Callable[[Member], Iterator[None]]] = [killed, paused, split, isolated]
+Fault = Callable[[Member], AbstractContextManager[None]]
+FAULTS: list[Fault] = [killed, paused, split, isolated]
 
 
 @pytest.mark.full_size
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_a_failover_loses_nothing_that_was_accepted(
-    fault: Callable[[Member], Iterator[None]],
+    fault: Fault,
     oracle: Oracle,
     market: MarketSnapshot,
     portfolios: list[Portfolio],
@@ -146,14 +148,12 @@ def test_a_failover_loses_nothing_that_was_accepted(
             for _ in range(sized(1, 20)):
                 time.sleep(1)
                 old = servers.primary()
-                failing = fault(old)
-                next(failing)
-                failed = time.monotonic()
-                servers.await_promotion(old)
-                elections.append(max(0.0, seconds(failed) - DOWN_AFTER_S))
-                await_service(system, book[0])
-                recoveries.append(seconds(failed))
-                next(failing, None)
+                with fault(old):
+                    failed = time.monotonic()
+                    servers.await_promotion(old)
+                    elections.append(max(0.0, seconds(failed) - DOWN_AFTER_S))
+                    await_service(system, book[0])
+                    recoveries.append(seconds(failed))
                 servers.await_whole()
                 judge(system, oracle, load, book)
                 record(figures, oracle, load, elections, recoveries)

@@ -8,7 +8,7 @@ import signal
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ LOCK = "redbeat::lock"
 LOCK_S, LOOP_S = 10, 2
 BACK_WITHIN_S = 5.0
 
-Fault = Callable[[System, Path], "contextmanager[None]"]
+Fault = Callable[[System, Path], AbstractContextManager[None]]
 
 
 @contextmanager
@@ -199,7 +199,7 @@ def sturdy(market: MarketSnapshot, tmp_path: Path) -> Iterator[System]:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: getattr(fault, "__name__", None))
 def test_a_fault_of_the_server_ends_no_role(
-    fault: Callable, sturdy: System, portfolios: list[Portfolio], tmp_path: Path, figures
+    fault: Fault, sturdy: System, portfolios: list[Portfolio], tmp_path: Path, figures
 ) -> None:
     pids = {name: role.pid for name, role in sturdy.roles.items()}
 

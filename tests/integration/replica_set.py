@@ -82,10 +82,7 @@ class Member(Process):
         self.redis.config_rewrite()
 
     def answers(self) -> bool:
-        try:
-            return bool(self.redis.ping())
-        except redis.RedisError:
-            return False
+        return _answers(self.redis)
 
     def stop(self) -> None:
         if self.partition is not None:
@@ -209,6 +206,7 @@ def replica_set(folder: Path, **options: object) -> Iterator[ReplicaSet]:
         running.stop()
 
 
+@contextmanager
 def killed(old: Member) -> Iterator[None]:
     """Killed, and restarted by its supervisor."""
     old.kill()
@@ -217,6 +215,7 @@ def killed(old: Member) -> Iterator[None]:
     wait_until(old.answers, 10, "a restarted server")
 
 
+@contextmanager
 def paused(old: Member) -> Iterator[None]:
     """Stopped, as a virtual machine that is paused; it continues as a primary for some time."""
     old.signal(signal.SIGSTOP)
@@ -224,6 +223,7 @@ def paused(old: Member) -> Iterator[None]:
     old.signal(signal.SIGCONT)
 
 
+@contextmanager
 def split(old: Member) -> Iterator[None]:
     """Clients and workers still reach it; replicas and Sentinels do not."""
     old.partition.cut(clients=False)
@@ -231,6 +231,7 @@ def split(old: Member) -> Iterator[None]:
     old.partition.heal()
 
 
+@contextmanager
 def isolated(old: Member) -> Iterator[None]:
     """No client reaches it; its connections hang."""
     old.partition.cut(clients=True)
