@@ -183,9 +183,5 @@ def pause(process: RoleProcess) -> None:
     wait_until(lambda: status.read_text().rpartition(")")[2].split()[0] == "T", 5, "a stop")
 
 
-def median(numbers: list[float]) -> float:
-    return sorted(numbers)[len(numbers) // 2]
-
-
 def seconds(started: float) -> float:
     return time.monotonic() - started
