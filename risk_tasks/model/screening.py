@@ -1,7 +1,7 @@
 """Screen a market for prices that look wrong: jumps, repeated and stale prices, gaps.
 
 A pure function of the snapshot: it changes no number. Each threshold has its reason beside it, and
-`docs/guides/markets.md` has the false alarms that were measured with these thresholds.
+`docs/decisions/0015-screening-of-prices.md` has the false alarms that were measured with them.
 """
 
 from __future__ import annotations
