@@ -128,7 +128,7 @@ def remove_portfolios(
     broker_url: BrokerUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Remove live portfolios; each limit that is not ok changes to ok."""
+    """Remove live portfolios; each limit that is not ok changes to none."""
     with open_client(broker_url) as risk:
         versions = _each({one: one for one in portfolio_ids}, risk.remove_portfolio, "Removing")
     _emit_versions(versions, as_json=as_json, words="removed at version")
