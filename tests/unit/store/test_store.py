@@ -70,7 +70,7 @@ def answer(words: str) -> redis.RedisError:
     ],
 )
 def test_a_refused_call_is_repeated_during_a_failover(answers, words):
-    """The server answered: nobody has to start it."""
+    """The server answered, so no remedy says to start it."""
     answers._client.failover_s = 60.0
     errors = [answer(words)]
 
