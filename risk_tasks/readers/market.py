@@ -40,8 +40,9 @@ def read_market(
 
     `source` is a path to a `.csv` or `.parquet` file, or any frame that exports Arrow. The column
     `date` (ISO text, dates or timestamps) increases strictly. The other columns have prices above
-    zero, in base currency per unit. The last row is complete: its prices are those of the market,
-    and its date is `as_of`. A date without a time means midnight UTC.
+    zero, in base currency per unit. The prices of the last row are those of the market, and its
+    date is `as_of`; for an instrument without a price there, its last one is used if it is at most
+    `max_gap_days` old, and a finding names it. A date without a time means midnight UTC.
 
     Returns are simple, from the previous price of an instrument to that of the row: shape (rows -
     1, instruments). A missing price means that the instrument did not trade, and prices are never
