@@ -167,8 +167,9 @@ def _positions(labels: Sequence[Any], instruments: Sequence[str], field: str) ->
         raise InvalidMarketError(
             f"The label {twice} appears twice.", field=field, remedy="Keep one of the two."
         )
+    known = set(instruments)
     missing = [name for name in instruments if name not in position]
-    unknown = [label for label in position if label not in set(instruments)]
+    unknown = [label for label in position if label not in known]
     if missing or unknown:
         found = f"no {missing[0]}" if missing else f"{unknown[0]}, which is not an instrument"
         raise InvalidMarketError(
