@@ -36,6 +36,10 @@ class PortfolioBlock:
             nav=self.nav[index : index + 1],
         )
 
+    def rows_of(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the portfolio of each of `positions`, indices into `quantity`, as its index."""
+        return np.searchsorted(self.offsets, positions, side="right") - 1
+
     def rows(self, indices: npt.NDArray[np.int64]) -> PortfolioBlock:
         """Return a block of the portfolios at `indices`, in that order."""
         sizes = np.diff(self.offsets)[indices]

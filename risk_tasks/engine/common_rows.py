@@ -95,12 +95,10 @@ def _groups(
     block: PortfolioBlock, market: MarketArrays, calendars: Calendars, others: Sequence[int]
 ) -> Iterator[tuple[tuple[int, ...], IntArray]]:
     """Yield the calendars with closed days that portfolios have, and these portfolios."""
-    with np.errstate(all="ignore"):
-        held = block.quantity * market.prices[block.instrument] != 0.0
     code = calendars.code[block.instrument]
-    gapped = np.flatnonzero(held & (code > 0))
+    gapped = np.flatnonzero((market.values(block) != 0.0) & (code > 0))
     has = np.zeros((len(block), len(calendars.closed)), dtype=np.bool_)
-    has[np.searchsorted(block.offsets, gapped, side="right") - 1, code[gapped]] = True
+    has[block.rows_of(gapped), code[gapped]] = True
     has[:, calendars.code[list(others)]] = True
     has[:, 0] = False
     packed = np.packbits(has, axis=1)

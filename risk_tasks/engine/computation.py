@@ -74,7 +74,7 @@ class Computation:
     @cached_property
     def value(self) -> FloatArray:
         """V, (N,): signed value of each position, base currency."""
-        return self.block.quantity * self.market.prices[self.block.instrument]
+        return self.market.values(self.block)
 
     @cached_property
     def exposures(self) -> FloatArray:

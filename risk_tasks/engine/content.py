@@ -20,7 +20,7 @@ def content_digests(block: PortfolioBlock, market: MarketArrays) -> list[bytes]:
     scenarios and limits are not part of it.
     """
     # -0.0 is the same position as 0.0.
-    value = block.quantity * market.prices[block.instrument] + 0.0
+    value = market.values(block) + 0.0
     return position_digests(block, value, bytes.fromhex(market.panel_id))
 
 

@@ -13,6 +13,7 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
+from risk_tasks.engine.block import PortfolioBlock
 from risk_tasks.engine.calendars import Calendars
 from risk_tasks.errors import InvalidSettingsError
 from risk_tasks.model.calendar import IntArray
@@ -353,6 +354,11 @@ class MarketArrays:
     def panel_for(self, settings: MeasureSettings) -> Panel:
         """Return the returns over the days of one outcome, in the precision of `settings`."""
         return self.derived.get(Precision(settings.precision), settings.outcome_days)
+
+    def values(self, block: PortfolioBlock) -> FloatArray:
+        """Return V (N,), the signed value of each position, base currency; infinite on overflow."""
+        with np.errstate(over="ignore"):
+            return block.quantity * self.prices[block.instrument]
 
     def since(self, start: int) -> str:
         """Return in words that returns start at the observation with the index `start`."""

@@ -161,7 +161,7 @@ def _holdings(run: Computation) -> tuple[IntArray, IntArray, FloatArray]:
     Positions in one instrument are added; the result does not depend on their order.
     """
     held, n = np.flatnonzero(run.value), len(run.market.prices)
-    owner = np.searchsorted(run.block.offsets, held, side="right") - 1
+    owner = run.block.rows_of(held)
     keys, inverse = np.unique(owner * n + run.block.instrument[held], return_inverse=True)
     # np.bincount returns integers where it counts nothing, and Numba would compile for them.
     value = np.bincount(inverse, weights=run.value[held]).astype(np.float64, copy=False)

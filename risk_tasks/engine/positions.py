@@ -128,7 +128,7 @@ def _value_held(run: Computation, index: int) -> FloatArray:
     """Return (P,): the value of each portfolio's position in the instrument, else 0."""
     found: npt.NDArray[np.int64] = np.flatnonzero(run.block.instrument == index)
     held = np.zeros(len(run.block))
-    held[np.searchsorted(run.block.offsets, found, side="right") - 1] = run.value[found]
+    held[run.block.rows_of(found)] = run.value[found]
     return held
 
 

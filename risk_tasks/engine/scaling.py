@@ -33,11 +33,9 @@ _PANEL_BYTES = 16 << 20
 def young_rows(block: PortfolioBlock, market: MarketArrays) -> IntArray:
     """Return the indices of the portfolios that hold an instrument whose returns start late."""
     young = market.derived.first_returns[block.instrument] > 0
-    if not young.any():
-        return np.empty(0, dtype=np.int64)
-    with np.errstate(all="ignore"):
-        young &= block.quantity * market.prices[block.instrument] != 0.0
-    return np.unique(np.searchsorted(block.offsets, np.flatnonzero(young), side="right") - 1)
+    if young.any():
+        young &= market.values(block) != 0.0
+    return np.unique(block.rows_of(np.flatnonzero(young)))
 
 
 def scaled(part: Part, items: Sequence[str]) -> Iterator[Part]:
@@ -67,25 +65,24 @@ def scaled(part: Part, items: Sequence[str]) -> Iterator[Part]:
 def _with_market(
     block: PortfolioBlock, market: MarketArrays, named: IntArray
 ) -> tuple[PortfolioBlock, MarketArrays]:
-    universes, places, n = [], [], 0
+    universes, columns, n = [], [], 0
     for start, stop in zip(block.offsets[:-1].tolist(), block.offsets[1:].tolist(), strict=True):
         held = block.instrument[start:stop]
         universe = np.union1d(held, named)
         universes.append(universe)
-        places.append(n + np.searchsorted(universe, held))
+        columns.append(n + np.searchsorted(universe, held))
         n += len(universe)
-    source, place = np.concatenate(universes), np.concatenate(places)
+    source, column = np.concatenate(universes), np.concatenate(columns)
     panel = market.panel[source]
     value, first = np.zeros(n), market.derived.first_returns[source]
-    with np.errstate(all="ignore"):
-        value[place] = block.quantity * market.prices[block.instrument]
+    value[column] = market.values(block)
     start = 0
     for universe in universes:
         stop = start + len(universe)
         _fill(panel[start:stop], value[start:stop], first[start:stop])
         start = stop
     names, given = list(market.index), market.covariance
-    return replace(block, instrument=place), replace(
+    return replace(block, instrument=column), replace(
         market,
         index={names[at]: i for i, at in enumerate(source.tolist())} if len(universes) == 1 else {},
         prices=market.prices[source],
@@ -125,8 +122,7 @@ def scaled_instruments(
     found = {}
     for row in young_rows(block, market).tolist():
         book = block.row(row)
-        with np.errstate(all="ignore"):
-            held = book.quantity * market.prices[book.instrument] != 0.0
+        held = market.values(book) != 0.0
         young = sorted(book.instrument[held & (first[book.instrument] > 0)].tolist())
         for at in young:
             if at not in findings:

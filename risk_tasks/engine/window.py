@@ -75,10 +75,8 @@ def _youngest(block: PortfolioBlock, market: MarketArrays) -> list[int | None]:
     Positions worth 0 are not held.
     """
     first = market.derived.first_returns[block.instrument]
-    with np.errstate(all="ignore"):
-        first[block.quantity * market.prices[block.instrument] == 0.0] = 0
-    row = np.repeat(np.arange(len(block)), np.diff(block.offsets))
-    order = np.lexsort((first, row))
+    first[market.values(block) == 0.0] = 0
+    order = np.lexsort((first, block.rows_of(np.arange(len(first)))))
     last = order[block.offsets[1:] - 1] if len(order) else np.zeros(len(block), dtype=np.int64)
     return [
         int(block.instrument[at]) if size and first[at] else None

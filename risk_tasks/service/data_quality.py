@@ -34,14 +34,14 @@ def _of_instruments(
     """Portfolios that hold the same instruments with findings share one tuple."""
     if market.is_doubtful is None:
         return {}
-    places = np.flatnonzero(market.is_doubtful[block.instrument])
-    places = places[block.quantity[places] != 0.0]
-    if not places.size:
+    positions = np.flatnonzero(market.is_doubtful[block.instrument])
+    positions = positions[block.quantity[positions] != 0.0]
+    if not positions.size:
         return {}
-    rows = np.searchsorted(block.offsets, places, side="right") - 1
+    rows = block.rows_of(positions)
     starts = np.flatnonzero(np.diff(rows, prepend=-1))
     ends = np.append(starts[1:], len(rows))
-    instruments = block.instrument[places]
+    instruments = block.instrument[positions]
     named = market.findings if detail.has_reports else market.bare_findings
     shared: dict[bytes, tuple[DataFinding, ...]] = {}
     found = {}

@@ -39,7 +39,7 @@ def largest_trades(
     if market.calendars is None:
         return units
     # A position that is worth 0 has days of its own once it is traded.
-    values = book.quantity * market.prices[book.instrument]
+    values = market.values(book)
     code = market.calendars.code[book.instrument]
     n = len(values)
     for at in np.flatnonzero((values == 0.0) & (code > 0)).tolist():
