@@ -176,7 +176,7 @@ def read_scenarios(path: str | os.PathLike[str]) -> dict[str, Stress]:
 
     Raises `InputFileError` with file, scenario and key.
     """
-    file = Path(path)
+    file = path_of(path)
     document = read_document(file)
     if not document:
         raise InputFileError(
@@ -235,7 +235,7 @@ def read_tags(path: str | os.PathLike[str]) -> dict[str, dict[str, str]]:
 
     Raises `InputFileError` with file, instrument and tag.
     """
-    file = Path(path)
+    file = path_of(path)
     document = read_document(file)
     if not document:
         raise InputFileError(
@@ -249,7 +249,7 @@ def read_proxies(path: str | os.PathLike[str]) -> dict[str, str | dict[str, str]
 
     Raises `InputFileError` with file and instrument.
     """
-    file = Path(path)
+    file = path_of(path)
     document = read_document(file)
     if not document:
         raise InputFileError(

@@ -6,7 +6,7 @@ import pytest
 
 from risk_tasks.errors import InputFileError, InvalidLimitError
 from risk_tasks.model.limits import Limit, LimitSet
-from risk_tasks.readers import read_limits
+from risk_tasks.readers import read_limits, read_proxies, read_scenarios, read_tags
 
 LIMITS = """
 id = "standard"
@@ -134,10 +134,11 @@ def test_the_error_of_the_model_is_the_cause(write):
     assert caught.value.remedy == caught.value.__cause__.remedy
 
 
-def test_anything_but_a_path_is_refused():
+@pytest.mark.parametrize("read", [read_limits, read_proxies, read_scenarios, read_tags])
+def test_anything_but_a_path_is_refused(read):
     """The error names the type."""
     with pytest.raises(InputFileError, match="NoneType is not a path"):
-        read_limits(None)
+        read(None)
 
 
 def test_a_missing_file_and_a_directory_are_refused(tmp_path):
