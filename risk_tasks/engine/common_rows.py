@@ -81,9 +81,9 @@ def _on_common_rows(
     codes: tuple[int, ...],
     others: Sequence[int],
 ) -> tuple[PortfolioBlock, MarketArrays, CommonRows | None]:
-    if not codes and not calendars.cuts_all:
-        return block, market, None
     rows = _common_rows(calendars, codes, market)
+    if rows is None:
+        return block, market, None
     used = np.union1d(block.instrument, np.array(others, dtype=np.int64))
     if 2 * len(used) >= len(market.index):
         used = np.arange(len(market.index))
@@ -109,7 +109,12 @@ def _groups(
         yield codes, np.flatnonzero(group == number)
 
 
-def _common_rows(calendars: Calendars, codes: tuple[int, ...], market: MarketArrays) -> CommonRows:
+def _common_rows(
+    calendars: Calendars, codes: tuple[int, ...], market: MarketArrays
+) -> CommonRows | None:
+    """Return the rows on which all calendars `codes` trade; None if these are all rows."""
+    if not codes and not calendars.cuts_all:
+        return None
     closed = calendars.closed[list(codes)]
     n = market.n_observations
     until = np.flatnonzero(~closed.any(axis=0)) if codes else np.arange(n)
@@ -138,8 +143,7 @@ def common_rows(
         yield np.arange(len(block)), None
         return
     for codes, rows in _groups(block, market, calendars, ()):
-        plain = not codes and not calendars.cuts_all
-        yield rows, None if plain else _common_rows(calendars, codes, market)
+        yield rows, _common_rows(calendars, codes, market)
 
 
 def dropped_rows(block: PortfolioBlock, market: MarketArrays) -> dict[int, tuple[DataFinding, ...]]:

@@ -181,8 +181,7 @@ class _Rows:
         last = before[-1]
         old = (last < 0) | (ordinal[-1] - ordinal[np.maximum(last, 0)] > max_gap_days * row_days)
         if old.any():
-            shown = np.where(old, np.nan, prices[-1])
-            shown[~old] = 1.0
+            shown = np.where(old, np.nan, 1.0)
             _check_last(self.table, self.places[-1], self.instruments, shown)
         earlier = before[:-1]
         base = np.take_along_axis(prices, np.maximum(earlier, 0), axis=0)
@@ -191,16 +190,17 @@ class _Rows:
             returns = prices[1:] / base - 1.0
         _finite(self.table, self.instruments, self.places, returns)
         first = traded.argmax(axis=0)
+        # A longer row is further from the next one.
+        most_days = max_gap_days if row_days == 1 else max(max_gap_days, 2 * row_days)
         market = MarketSnapshot(
             as_of,
             self.instruments,
             np.take_along_axis(prices, last[None, :], axis=0)[0],
             returns,
             dates=days[1:],
-            findings=self._findings(last, ordinal, max_gap_days, row_days),
+            findings=self._findings(last, ordinal, most_days),
             align=Align.COMMON,
-            # A longer row is further from the next one.
-            max_gap_days=max_gap_days if row_days == 1 else max(max_gap_days, 2 * row_days),
+            max_gap_days=most_days,
             first_dates=[days[at] for at in first.tolist()],
             row_days=row_days,
         )
@@ -218,7 +218,7 @@ class _Rows:
         )
 
     def _findings(
-        self, last: npt.NDArray[np.int64], ordinal: npt.NDArray[np.int64], most: int, row_days: int
+        self, last: npt.NDArray[np.int64], ordinal: npt.NDArray[np.int64], most_days: int
     ) -> tuple[DataFinding, ...]:
         found = [
             DataFinding(
@@ -228,10 +228,11 @@ class _Rows:
             )
             for i in np.flatnonzero(last < len(self.days) - 1).tolist()
         ]
-        most = most if row_days == 1 else max(most, 2 * row_days)
-        long = np.flatnonzero(np.diff(ordinal) > most).tolist()
+        long = np.flatnonzero(np.diff(ordinal) > most_days).tolist()
         if long:
-            detail = f"{len(long)} rows are more than {most} days after the row before, the last "
+            detail = (
+                f"{len(long)} rows are more than {most_days} days after the row before, the last "
+            )
             detail += f"on {self.days[long[-1] + 1]}: their returns are left out"
             found.append(DataFinding(kind=FindingKind.DROPPED_ROWS, detail=detail))
         return tuple(found)
