@@ -76,27 +76,3 @@ def smallest(values: Float1D, n: Count, k: int, out: Float1D) -> None:
                 out[i] = out[i - 1]
                 i -= 1
             out[i] = x
-
-
-#: two levels of a sum of at most 2^18 numbers below 1: multiples of 2^-34 and of 2^-69 add up
-#: without rounding
-_COARSE, _FINE = 1.5 * 2.0**18, 1.5 * 2.0**-17
-
-
-@part
-def coarse_of(x: float) -> float:
-    """Return the part of `x`, |x| < 1, that adds up exactly: a multiple of 2^-34.
-
-    A sum of such parts and that of `fine_of` the rests do not depend on the order of their terms.
-    Source: Demmel, Nguyen, "Fast reproducible floating-point summation", ARITH 21 (2013).
-    """
-    return (x + _COARSE) - _COARSE
-
-
-@part
-def fine_of(rest: float) -> float:
-    """Return the part of `rest`, x less its coarse part, that adds up exactly.
-
-    It is a multiple of 2^-69; what remains, less than 2^-70, is left out.
-    """
-    return (rest + _FINE) - _FINE
