@@ -17,7 +17,7 @@ from risk_tasks.model.market import MarketSnapshot
 if TYPE_CHECKING:
     from risk_tasks.engine.market import DerivedPanels
 
-#: derived panels that a market keeps
+#: the largest number of returns in the derived panels that a market keeps
 _MOST_CELLS = 8 << 20
 
 _Key = tuple[tuple[int, ...], bytes]
@@ -55,8 +55,8 @@ class Calendars:
 
     `first` (n,) is the row of the first price, -1 before all rows. `code` (n,) is the calendar of
     each instrument, a row of `closed` (C, T): the rows on which those of a calendar do not trade.
-    Calendar 0 has no closed row. `days` (T + 1,) counts calendar days, of the date before all rows
-    first, which is that of the first row if it is unknown; None without dates.
+    Calendar 0 has no closed row. `days` (T + 1,) has dates as numbers of days: the date before all
+    rows, or that of the first row if it is unknown, then those of the rows; None without dates.
     """
 
     first: IntArray
@@ -64,7 +64,7 @@ class Calendars:
     closed: npt.NDArray[np.bool_]
     days: IntArray | None
     max_gap_days: int | None
-    #: whether also portfolios without closed rows are not computed on all rows
+    #: whether even a portfolio without closed rows is computed on a part of the rows
     cuts_all: bool
     panels: KeptPanels = field(default_factory=KeptPanels)
 

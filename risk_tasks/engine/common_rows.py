@@ -1,4 +1,4 @@
-"""Markets on the dates on which all that a portfolio holds trade."""
+"""Markets on the dates on which all instruments of a portfolio trade."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _common_rows(
         kept = np.flatnonzero(~long)[-market.window_days :]
         start = int(kept[0]) if len(kept) == market.window_days else 0
         after, until, long = after[start:], until[start:], long[start:]
-        # Of a panel with fewer rows than the window, the calendar has its share of the window.
+        # If the panel has fewer rows than the window, it is scaled to the length of the window.
         expected = min(expected * max(n, market.window_days) // max(1, n), market.window_days)
     else:
         expected -= int(long.sum())
@@ -147,7 +147,7 @@ def common_rows(
 
 
 def dropped_rows(block: PortfolioBlock, market: MarketArrays) -> dict[int, tuple[DataFinding, ...]]:
-    """Return by row of `block` how many returns are left out because they span too many days."""
+    """Return, by row of `block`, the finding that returns over too many days are left out."""
     found: dict[int, tuple[DataFinding, ...]] = {}
     if market.calendars is None:
         return found

@@ -86,7 +86,7 @@ def _parts(
 
 
 def _others(market: MarketArrays, name: MeasureName) -> tuple[int, ...]:
-    """Return the instrument that `name` is of: it trades on the rows of the portfolio too."""
+    """Return the instrument that `name` refers to: it too must trade on the common rows."""
     is_of_one = name.definition.qualifier is Qualifier.INSTRUMENT
     index = market.index.get(name.item or "") if is_of_one else None
     return () if index is None else (index,)

@@ -361,7 +361,7 @@ class MarketArrays:
             return block.quantity * self.prices[block.instrument]
 
     def since(self, start: int) -> str:
-        """Return in words that returns start at the observation with the index `start`."""
+        """Return the words for returns that start at the observation with the index `start`."""
         if start >= self.n_observations:
             return "no returns"
         on = f"observation {start}" if self.dates is None else str(self.dates[start])

@@ -45,7 +45,7 @@ def short_windows(
     settings: MeasureSettings,
     n_observations: IntArray,
 ) -> dict[int, tuple[DataFinding, ...]]:
-    """Return by row that the portfolio has too few of the outcomes that it should have.
+    """Return, by row, the finding that the portfolio has too few of the expected outcomes.
 
     `n_observations` (P,) is negative for rows without outcomes, which are left out.
     """

@@ -11,7 +11,7 @@ from risk_tasks.kernels.jit import Float2D, Int1D, kernel
 def spanning_returns(
     panel: Float2D, instrument: Int1D, first: Int1D, after: Int1D, until: Int1D, out: Float2D
 ) -> None:
-    """The return of instruments from one date to another, as the product of those between.
+    """Returns of instruments between dates, compounded from the returns within.
 
     Parameters
     ----------
@@ -24,8 +24,9 @@ def spanning_returns(
     after, until : (K,), -1 <= after < until < T
         Columns at which the returns start and end.
     out : (m, K), fraction
-        Receives prod(1 + r) - 1 over the columns after `after` up to `until`, and a single return
-        to the bit; NaN if the first price is later than `after`, or there is no return.
+        Receives prod(1 + r) - 1 over the columns after `after` up to `until`; if there is only one
+        return, that return with the same bits. NaN if there is none, or if the first price is later
+        than `after`.
     """
     for j in range(instrument.size):
         i = instrument[j]

@@ -23,8 +23,8 @@ _SUSPECT_WORDS = frozenset(
     volatility volume weight weighting weights yield
     """.split()  # noqa: SIM905 - one word a line would take a page
 )
-#: the words that end a name also where no space or capital is before them, as in MARKETVALUE;
-#: shorter ones would end other words, as rate ends corporate
+#: The words that are recognised at the end of a name also without a space or a capital before them,
+#: as in MARKETVALUE. Shorter words are the end of other words, as rate is of corporate.
 _SUSPECT_ENDINGS = tuple(word for word in _SUSPECT_WORDS if len(word) >= len("price"))
 #: the column that pandas makes of an index without a name
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
@@ -51,14 +51,14 @@ class BookColumns:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All of them."""
+        """The names of all these columns in the table."""
         return tuple(filter(None, (self.cash, self.nav, self.limit_set, *self.tags)))
 
 
 def classify_columns(
     names: Sequence[str], *, tags: Iterable[str] = (), read: Sequence[str] = POSITION_COLUMNS
 ) -> BookColumns:
-    """Return what each of `names` other than those in `read` is.
+    """Return the role of each of `names`, except those in `read`.
 
     `cash`, `nav` and `limit_set` are read in any case. An index of pandas without a name is left
     out. Other columns are tags, except one whose name looks like an amount or an attribute of a

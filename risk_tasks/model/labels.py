@@ -76,8 +76,8 @@ def aligned_square(given: Any, instruments: Sequence[str], field: str) -> Any:
 def dates_of(given: Any, dates: Any) -> Any:
     """Return the dates of the rows of `given`, or `dates` if its rows have no labels.
 
-    A label is a date, a time, which is taken as the date in its own zone, or ISO text. Raises if
-    both are given and differ.
+    A label is a date, a time or ISO text. A time means the date in its own zone. Raises if both are
+    given and differ.
     """
     labels = _common_index(given) if isinstance(given, Mapping) else _index_of(given)
     if labels is None:
@@ -173,7 +173,7 @@ def _positions(labels: Sequence[Any], instruments: Sequence[str], field: str) ->
     if missing or unknown:
         found = f"no {missing[0]}" if missing else f"{unknown[0]}, which is not an instrument"
         raise InvalidMarketError(
-            f"The labels of {field} and the instruments differ: they have {found}.",
+            f"The labels of {field} differ from the instruments: the labels have {found}.",
             field=field,
             remedy="Give exactly the instruments as labels, in any order, or an array without "
             "labels in the order of the instruments.",

@@ -100,13 +100,13 @@ class MarketSnapshot:
     of one-day returns; if it is given, the Monte Carlo measures use it instead of the sample's.
 
     `prices`, `returns` and `covariance` are arrays in the order of `instruments`, or frames, series
-    or mappings with labels, which are aligned by their labels. An index of dates of `returns`
-    stands for `dates`.
+    or mappings with labels, which are aligned by their labels. If `returns` has an index of dates,
+    `dates` may be left out.
 
     With `align="common"`, NaN after the first price means that the instrument did not trade, and
     the next return spans the days since its last price. A portfolio is then computed on the dates
-    on which all that it holds trade, on the last `window_days` of them if given; returns over more
-    than `max_gap_days` calendar days are dropped. `first_dates` (n,) has the date of the first
+    on which all its instruments trade, on the last `window_days` of them if given; returns over
+    more than `max_gap_days` calendar days are dropped. `first_dates` (n,) has the date of the first
     price of each instrument, by default that of the row before its first return. A row is
     `row_days` trading days: 5 for weekly prices, 21 for monthly ones.
 

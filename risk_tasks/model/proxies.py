@@ -19,10 +19,10 @@ Proxy = str | Mapping[str, str]
 def with_proxies(market: MarketSnapshot, proxies: Mapping[str, Proxy]) -> MarketSnapshot:
     """Return `market` with returns of proxies where the instruments of `proxies` are too young.
 
-    A proxy is an instrument, or a tag with a value, as {"sector": "technology"}: the mean return of
-    all other instruments with this tag, each row of those that have a return. It gives the missing
-    returns before the first return of the instrument, and no others. The findings of the market
-    name each instrument with such returns.
+    A proxy is an instrument, or a tag with a value, as {"sector": "technology"}: in each row, the
+    mean of the returns that other instruments with this tag have. It gives the missing returns
+    before the first return of the instrument, and no others. The findings of the market name each
+    instrument with such returns.
 
     Raises `InvalidMarketError` for an unknown instrument or tag, for proxies that form a circle,
     and for a proxy whose returns do not start before those of the instrument.

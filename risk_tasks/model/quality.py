@@ -14,7 +14,7 @@ MOST_NAMED = 10
 class FindingKind(StrEnum):
     """What was found in the data; messages and tables contain the text."""
 
-    #: fewer observations than the share of the expected ones that the limits require
+    #: too few of the past outcomes that the portfolio should have
     SHORT_WINDOW = "short_window"
     #: outcomes before the first return of the instrument are those of the other positions, scaled
     SCALED = "scaled"

@@ -169,10 +169,10 @@ class Breach:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotEvaluated:
-    """A limit that could not be evaluated, or on a short window only, and the reason.
+    """A limit that could not be evaluated, or only on a short window, and the reason.
 
-    `missing_data` is the effect on the decision: what the limit says of missing data, or of a short
-    window if the reason is `short_window`. The limit is then also compared with the measure.
+    `missing_data` is the effect on the decision. If the reason is `short_window`, it is the
+    `short_window` of the limit, which was also compared with the measure.
     """
 
     limit: str

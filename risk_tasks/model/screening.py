@@ -238,11 +238,11 @@ def _jumps_of_prices(market: MarketSnapshot) -> _Found:
 
 
 def _jumps_of(moves: FloatArray1D) -> Iterator[tuple[int, float, str]]:
-    """Yield place, log return and remark of each jump in the log returns of one instrument."""
-    places = np.flatnonzero(np.abs(moves) >= np.log(SMALL_JUMP_FACTOR)).tolist()
-    sd = float(np.median(np.abs(moves))) / _NORMAL_MEDIAN if places else 0.0
+    """Yield index, log return and remark of each jump in the log returns of one instrument."""
+    large = np.flatnonzero(np.abs(moves) >= np.log(SMALL_JUMP_FACTOR)).tolist()
+    sd = float(np.median(np.abs(moves))) / _NORMAL_MEDIAN if large else 0.0
     undone = -1
-    for at in places:
+    for at in large:
         if at <= undone:
             continue
         move = float(moves[at])
@@ -392,13 +392,13 @@ def _gaps(panel: _Panel) -> _Found:
     missing &= ~np.broadcast_to(closed, missing.shape).astype(bool)
     columns = np.flatnonzero(missing.any(axis=0))
     gaps = missing[:, columns] & ~_closures(missing[:, columns], panel.first[columns])
-    for place in np.flatnonzero(gaps.any(axis=0)).tolist():
-        rows = np.flatnonzero(gaps[:, place])
+    for i in np.flatnonzero(gaps.any(axis=0)).tolist():
+        rows = np.flatnonzero(gaps[:, i])
         first, last = panel.row_name(int(rows[0])), panel.row_name(int(rows[-1]))
         detail = f"{len(rows)} prices missing, the first on {first}, the last on {last}"
         if len(rows) == 1:
             detail = f"1 price missing, on {first}"
-        yield int(columns[place]), detail
+        yield int(columns[i]), detail
 
 
 def _closures(missing: BoolArray, first: npt.NDArray[np.int64]) -> BoolArray:

@@ -44,13 +44,13 @@ def read_market(
     date is `as_of`; for an instrument without a price there, its last one is used if it is at most
     `max_gap_days` old, and a finding names it. A date without a time means midnight UTC.
 
-    Returns are simple, from the previous price of an instrument to that of the row: shape (rows -
-    1, instruments). A missing price means that the instrument did not trade, and prices are never
-    filled: a portfolio is computed on the dates on which all that it holds trade. A return over
-    more than `max_gap_days` calendar days is left out. `window_days` keeps the last returns of each
-    portfolio, whose window is short if it has far fewer. With `align="drop"` a missing price makes
-    the return of its row and that of the next row NaN. A row has its own date, in its own time
-    zone; rows without any price are left out.
+    Returns are simple, from the previous price of an instrument to that of the row: the first row
+    has no return. A missing price means that the instrument did not trade; no price is ever filled:
+    a portfolio is computed on the dates on which all its instruments trade. A return over more than
+    `max_gap_days` calendar days is left out. `window_days` keeps the last returns of a portfolio;
+    its window is short if it has far fewer. With `align="drop"` a missing price makes the return of
+    its row and that of the next row NaN. A row has its own date, in its own time zone; rows without
+    any price are left out.
 
     `frequency` is the time between rows: a row of "weekly" prices is 5 trading days and one of
     "monthly" prices 21, and horizons are multiples of these; of "hourly" prices the last row of
@@ -130,11 +130,11 @@ def _rows_of_days(
 
 @dataclass(frozen=True)
 class _Rows:
-    """The rows of a table that are used: their places, dates and prices (rows, n)."""
+    """The rows of a table that are used: their indices, dates and prices (rows, n)."""
 
     table: Table
     instruments: list[str]
-    places: list[int]
+    indices: list[int]
     days: list[date]
     prices: FloatArray2D
 
@@ -159,15 +159,17 @@ class _Rows:
         mixed = least == 1 and n_wide >= _FEWEST_GAPS and n_wide > _MOST_WIDE * len(gaps)
         if least <= median <= most and not mixed:
             return
-        found = f"{n_wide} of {len(gaps)} are {_WIDE_GAP} or more" if mixed else f"mostly {median}"
+        found = f"{n_wide} of {len(gaps)} gaps are {_WIDE_GAP} days or more"
+        if not mixed:
+            found = f"most are {median} days apart"
         raise self.table.refuse(
-            f"The prices are not {frequency}: days from one to the next: {found}.",
+            f"The prices are not {frequency}: {found}.",
             column=column or "date",
-            remedy="Give prices of one frequency, and say it: frequency daily, weekly or monthly.",
+            remedy="Give prices of one frequency, and name it: daily, weekly or monthly.",
         )
 
     def check_last(self) -> None:
-        _check_last(self.table, self.places[-1], self.instruments, self.prices[-1])
+        _check_last(self.table, self.indices[-1], self.instruments, self.prices[-1])
 
     def aligned(
         self, as_of: datetime, window_days: int | None, max_gap_days: int, row_days: int
@@ -182,13 +184,13 @@ class _Rows:
         old = (last < 0) | (ordinal[-1] - ordinal[np.maximum(last, 0)] > max_gap_days * row_days)
         if old.any():
             shown = np.where(old, np.nan, 1.0)
-            _check_last(self.table, self.places[-1], self.instruments, shown)
+            _check_last(self.table, self.indices[-1], self.instruments, shown)
         earlier = before[:-1]
         base = np.take_along_axis(prices, np.maximum(earlier, 0), axis=0)
         base[earlier < 0] = np.nan
         with np.errstate(over="ignore"):
             returns = prices[1:] / base - 1.0
-        _finite(self.table, self.instruments, self.places, returns)
+        _finite(self.table, self.instruments, self.indices, returns)
         first = traded.argmax(axis=0)
         # A longer row is further from the next one.
         most_days = max_gap_days if row_days == 1 else max(max_gap_days, 2 * row_days)
@@ -230,24 +232,23 @@ class _Rows:
         ]
         long = np.flatnonzero(np.diff(ordinal) > most_days).tolist()
         if long:
-            detail = (
-                f"{len(long)} rows are more than {most_days} days after the row before, the last "
-            )
-            detail += f"on {self.days[long[-1] + 1]}: their returns are left out"
+            detail = f"{len(long)} rows are more than {most_days} days after the row before, "
+            detail += f"the last on {self.days[long[-1] + 1]}: their returns are left out"
             found.append(DataFinding(kind=FindingKind.DROPPED_ROWS, detail=detail))
         return tuple(found)
 
 
 #: with fewer gaps between dates the frequency is not judged
 _FEWEST_GAPS = 5
-#: the least and the most calendar days that most gaps of a frequency have
+#: by frequency: the least and the largest median of the calendar days from one row to the next
 _GAPS = {
     Frequency.HOURLY: (1, 1),
     Frequency.DAILY: (1, 1),
     Frequency.WEEKLY: (5, 8),
     Frequency.MONTHLY: (26, 33),
 }
-#: Days that are not closed by a weekend alone: in daily prices 1 of 100 gaps is as wide.
+#: Prices with a larger share of gaps of this many days or more are not daily: a weekend is a gap of
+#: 3 days, and 1 of 100 gaps of daily prices is as wide.
 _WIDE_GAP, _MOST_WIDE = 5, 0.05
 
 
@@ -293,13 +294,13 @@ def _check_last(table: Table, row: int, instruments: list[str], prices: FloatArr
 
 
 def _finite(
-    table: Table, instruments: list[str], places: list[int], returns: FloatArray2D
+    table: Table, instruments: list[str], indices: list[int], returns: FloatArray2D
 ) -> FloatArray2D:
     if np.isinf(returns).any():
         row, column = np.argwhere(np.isinf(returns))[0]
         raise table.refuse(
             "The return from the previous price is too large for a float64.",
-            row=places[int(row) + 1],
+            row=indices[int(row) + 1],
             column=instruments[column],
             remedy="Correct one of the two prices.",
         )

@@ -277,8 +277,8 @@ def _validated(columns: pa.Table) -> pa.Table:
     """Return `columns` without an index of pandas, if all text and names in them are UTF-8."""
     columns.validate(full=True)
     names = [str(name) for name in columns.column_names]
-    kept = [place for place, name in enumerate(names) if not is_pandas_index(name)]
-    return columns.select(kept).rename_columns([names[place] for place in kept])
+    kept = [i for i, name in enumerate(names) if not is_pandas_index(name)]
+    return columns.select(kept).rename_columns([names[i] for i in kept])
 
 
 def _reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Portfolios are computed on the dates on which all that they hold trade."""
+"""Portfolios are computed on the dates on which all their instruments trade."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def test_other_labels_are_refused(change, reason):
 
 
 def test_series_of_one_mapping_share_their_dates_or_are_refused():
-    series = {name: pd.Series(RETURNS[:, place], index=DAYS) for place, name in enumerate(NAMES)}
+    series = {name: pd.Series(RETURNS[:, i], index=DAYS) for i, name in enumerate(NAMES)}
     assert market(returns=series).dates == tuple(DAYS)
 
     series["WILD"] = series["WILD"].iloc[::-1]
