@@ -94,7 +94,7 @@ class ServerUrl:
 
 
 class _OptionError(ValueError):
-    """The reason why a URL is refused. It quotes nothing: a password may stand anywhere."""
+    """The reason why a URL is refused. It quotes no value: a password may be anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,8 @@ def _split(scheme: str, rest: str) -> _Parts:
         if name not in _OPTIONS[scheme]:
             known = ", ".join(_OPTIONS[scheme])
             raise _OptionError(f"the options of {scheme}:// are {known}")
+        if name in options:
+            raise _OptionError(f"it has the option {name} twice")
         options[name] = value
     return _Parts(
         unquote(split.username) if split.username else None,
@@ -132,12 +134,12 @@ def _split(scheme: str, rest: str) -> _Parts:
 
 
 def _read_tcp(parts: _Parts) -> ServerUrl:
-    db = _db(parts.options.get("db") or parts.path.strip("/"))
+    db = _db(parts.options.get("db"), parts.path.strip("/"))
     return ServerUrl(hosts=(_host(parts.hosts, _PORT),), db=db, **parts.common)
 
 
 def _read_tls(parts: _Parts) -> ServerUrl:
-    db = _db(parts.options.get("db") or parts.path.strip("/"))
+    db = _db(parts.options.get("db"), parts.path.strip("/"))
     hosts = (_host(parts.hosts, _PORT),)
     return ServerUrl(hosts=hosts, db=db, tls=_tls(parts.options), **parts.common)
 
@@ -145,7 +147,7 @@ def _read_tls(parts: _Parts) -> ServerUrl:
 def _read_socket(parts: _Parts) -> ServerUrl:
     if not parts.path.strip("/") or parts.hosts:
         raise _OptionError("it has no path of a socket")
-    db = _db(parts.options.get("db") or parts.options.get("virtual_host", "").strip("/"))
+    db = _db(parts.options.get("db"), parts.options.get("virtual_host", "").strip("/"))
     return ServerUrl(path=parts.path, db=db, **parts.common)
 
 
@@ -155,17 +157,20 @@ def _read_sentinel(parts: _Parts) -> ServerUrl:
         raise _OptionError("it does not name the primary that the Sentinels watch")
     options = parts.options
     tls = _tls(options)
+    uses_tls, sentinel_uses_tls = _truth(options, "ssl"), _truth(options, "sentinel_ssl")
+    if not (uses_tls or sentinel_uses_tls) and options.keys() & _TLS_OPTIONS:
+        raise _OptionError("it has options of TLS without ssl=true or sentinel_ssl=true")
     sentinel: dict[str, Any] = {
         name: options[f"sentinel_{name}"]
         for name in ("username", "password")
         if f"sentinel_{name}" in options
     }
-    if _truth(options, "sentinel_ssl"):
+    if sentinel_uses_tls:
         sentinel.update(ssl=True, **tls)
     return ServerUrl(
         hosts=tuple(_host(host, _SENTINEL_PORT) for host in parts.hosts.split(",")),
         db=_db(db),
-        tls=tls if _truth(options, "ssl") else None,
+        tls=tls if uses_tls else None,
         service=service,
         sentinel_options=sentinel,
         **parts.common,
@@ -187,10 +192,14 @@ def _host(text: str, default_port: int) -> tuple[str, int]:
     return split.hostname or "127.0.0.1", default_port if port is None else port
 
 
-def _db(text: str) -> int:
-    if text and not text.isdecimal():
+def _db(*texts: str | None) -> int:
+    """Return the database that `texts` name; 0 if none does."""
+    named = [text for text in texts if text]
+    if not all(text.isdecimal() for text in named):
         raise _OptionError("its database is not a whole number")
-    return int(text or 0)
+    if len(set(map(int, named))) > 1:
+        raise _OptionError("it names two databases")
+    return int(named[0]) if named else 0
 
 
 def _tls(options: Mapping[str, str]) -> dict[str, Any]:
