@@ -68,7 +68,7 @@ class EnduringScheduler(RedBeatScheduler):
         if not self._is_stored:
             super().setup_schedule()
             self._is_stored = True
-        self._store_again_what_is_wrong()
+        self._repair_schedule()
         return float(super().tick(**options))
 
     def _hold(self) -> bool:
@@ -82,14 +82,13 @@ class EnduringScheduler(RedBeatScheduler):
             _logger.info("beat: Acquired lock" if self._holds else "beat: Lost lock")
         return self._holds
 
-    def _store_again_what_is_wrong(self) -> None:
+    def _repair_schedule(self) -> None:
         """Store entries that are missing or that a wrong clock has put too far into the future."""
-        static = self.app.redbeat_conf.schedule
-        conf, client = self.app.redbeat_conf, get_redis(self.app)
-        due = dict(client.zrange(conf.schedule_key, 0, -1, withscores=True))
+        conf = self.app.redbeat_conf
+        due = dict(get_redis(self.app).zrange(conf.schedule_key, 0, -1, withscores=True))
         now_s = to_timestamp(self.app.now())
-        for name in static:
-            entry = self._maybe_entry(name, dict(static[name]))
+        for name, plan in conf.schedule.items():
+            entry = self._maybe_entry(name, dict(plan))
             next_s = due.get(entry.key)
             if next_s is None:
                 entry.save()
