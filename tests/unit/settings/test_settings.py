@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from risk_tasks.client import RiskClient
 from risk_tasks.errors import InvalidSettingsError
+from risk_tasks.queues import Lane
 from risk_tasks.settings import PREFIX, RENAMED, Settings
 
 SECRET = "redis://:hunter2@host:6379/0"
@@ -176,6 +177,12 @@ def test_other_variables_are_ignored(monkeypatch, tmp_path):
 
 
 BAD_VALUES = [
+    *(("callback_queues", f"celery,{lane.queue}") for lane in Lane),
+    ("callback_queues", ""),
+    ("replicas_required", "-1"),
+    ("stall_timeout_s", "0"),
+    ("start_timeout_s", "0"),
+    ("flower_url_prefix", "two words"),
     ("timeout_s", "0"),
     ("timeout_s", "-1"),
     ("timeout_s", "soon"),
