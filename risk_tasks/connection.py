@@ -33,14 +33,14 @@ _give_up_at: ContextVar[float | None] = ContextVar("give_up_at", default=None)
 class Server(redis.Redis):
     """A client of a server, or of the primary that Sentinels name; `connect` makes it."""
 
-    #: replicas that have what an acknowledged call wrote, when it returns
+    #: number of replicas that have the write of an acknowledged call when it returns
     replicas_required: int = 0
     #: how long a call is repeated while Sentinels choose another primary
     failover_s: float = 0.0
 
 
 class _PrimaryPool(SentinelConnectionPool):
-    """Asks the Sentinels each second, so that it leaves a primary that only we still reach."""
+    """Asks the Sentinels once per second: a demoted primary may still answer this process."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
@@ -135,7 +135,7 @@ _REMEDIES = (
     ("NOAUTH", "Give the password in the URL: redis://:PASSWORD@HOST:PORT/DB."),
     ("WRONGPASS", "Correct the user or the password in the URL; escape special characters by %."),
     ("NOPERM", "Give the user of the URL the right to this command and these keys."),
-    ("READONLY", "Give the primary: this server is a replica."),
+    ("READONLY", "Give the URL of the primary: this server is a replica."),
     ("MISCONF", "Free the disk of the server: it cannot write its snapshot and refuses writes."),
     ("OOM", "Raise maxmemory of the server, or remove data: its memory is full."),
     ("max number of clients", "Raise maxclients of the server, or close connections."),
@@ -197,8 +197,8 @@ class Store:
     """Keys of one server; safe to share between threads.
 
     Public methods of its classes raise `TransportError` if the server does not answer: they run
-    within `transport_errors`. During a failover they are repeated, if the client is for that: each
-    must be safe to repeat.
+    within `transport_errors`. If the client has a `failover_s`, they are repeated for that time
+    during a failover: each must be safe to repeat.
     """
 
     def __init__(self, client: redis.Redis) -> None:

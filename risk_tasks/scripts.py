@@ -117,9 +117,9 @@ def _replicate(
 ) -> list[Any]:
     """Run `commands`, then WAIT on the same connection; raises `TooFewReplicasError`.
 
-    WAIT is about the last write of its connection. A repeated call may write nothing, and its new
-    connection has written nothing: so a write of our own comes before WAIT. In Lua and in MULTI,
-    WAIT returns at once.
+    WAIT waits for the last write of its connection. A repeated call may write nothing, on a new
+    connection that has written nothing, and WAIT would count all replicas: so another write comes
+    before it. In Lua and in MULTI, WAIT returns at once.
     """
     if transaction:
         commands = [("MULTI",), *commands, ("EXEC",)]

@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     broker_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     #: URL of the result backend of the task `risk.check`; default: the broker
     result_url: SecretStr | None = None
-    #: replicas that have what a call of a client, the gateway or a command wrote, when it returns
+    #: number of replicas that have the writes of a client, the gateway or a command at its return
     replicas_required: int = Field(default=0, ge=0, le=16)
     #: seconds that a client waits for a report
     timeout_s: float = Field(default=5.0, gt=0, le=86_400)
@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     @classmethod
     def _of_others(cls, queues: str) -> str:
         if any(queue.startswith(RESERVED_PREFIX) for queue in queues.split(",")):
-            raise ValueError(f"a queue starts with {RESERVED_PREFIX!r}: expected those of others")
+            raise ValueError(f"a queue starts with {RESERVED_PREFIX!r}: expected another queue")
         return queues
 
     @classmethod

@@ -99,7 +99,7 @@ def _destinations(signature: _Signature) -> Iterator[str | None]:
     """Yield the queue of each message that applying `signature` sends; None: no queue is named."""
     refused = _REFUSED_OPTIONS & {name for name, value in signature.options.items() if value}
     if refused:
-        raise ValueError(f"option {min(refused)!r} in a signature")
+        raise ValueError(f"a signature has the option {min(refused)!r}")
     match signature.subtask_type:
         case None:
             yield _queue(signature.options)
@@ -113,7 +113,7 @@ def _destinations(signature: _Signature) -> Iterator[str | None]:
                 header = _tasks(msgspec.convert(header, _Signature))
             yield from _all([*(header or ()), signature.kwargs.get("body")])
         case other:
-            raise ValueError(f"signature of type {other[:40]!r}")
+            raise ValueError(f"a signature has the unknown type {other[:40]!r}")
 
 
 def _tasks(signature: _Signature) -> list[Any]:
@@ -129,5 +129,5 @@ def _queue(options: Mapping[str, Any]) -> str | None:
     if exchange:
         return f"exchange {str(exchange)[:40]}"
     if queue is not None and not isinstance(queue, str):
-        raise ValueError("a queue in a signature is not a name")
+        raise ValueError("the queue of a signature is not text")
     return queue or None

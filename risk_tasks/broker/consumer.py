@@ -59,9 +59,9 @@ def with_channel(
 ) -> type[bootsteps.StartStopStep]:
     """Return a boot step that calls `on_channel` with the channel of each new connection.
 
-    kombu subscribes to every queue once and reads its cycle at each fetch. A changed order applies
-    from the next fetch on, without a change of subscriptions while messages arrive. The event loop
-    calls `each_second`.
+    `on_channel` may set the order of the channel's queue cycle. kombu subscribes to every queue
+    once and reads the cycle at each fetch, so a new order needs no change of subscriptions while
+    messages arrive. The event loop calls `each_second`.
     """
 
     class WithChannel(bootsteps.StartStopStep):

@@ -23,7 +23,7 @@ from risk_tasks.queues import CHECK_BLOCK_TASK
 
 
 class Slots:
-    """When each thread that runs a message began; for the watchdog."""
+    """The time at which each running message began; the watchdog reads it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -133,6 +133,7 @@ class CallbackTask(Task):
         try:
             require_allowed(embed, allowed)
         except CallbackQueueError:
+            # Celery sends the error to what is left here.
             request.callbacks = None
             request.errbacks = without_refused(request.errbacks, allowed)
             if request.chord and not without_refused([request.chord], allowed):

@@ -146,7 +146,7 @@ def _fault_in_body(read: _Message) -> str | None:
     match json.loads(_body(read)):
         case [list(), dict(), None | dict() as embed]:
             if has_canvas(embed) and read.headers.task not in JSON_TASKS:
-                return f"canvas of the task {read.headers.task}"
+                return f"canvas not allowed: {read.headers.task}"
             if embed:
                 check_shape(embed)
         case _:
@@ -224,8 +224,8 @@ class LedgerQoS(QoS):
     at most. An error of the server never keeps a message in memory, where it would hold a slot.
     """
 
-    #: messages of this process that a full server did not take: entry, seconds until they are
-    #: redelivered, less the visibility timeout, and the epoch before which they do not start
+    #: messages of this process that the server refused to take into `unacked`, by delivery tag: the
+    #: other arguments of the script `track`
     _untracked: ClassVar[dict[str, tuple[str, float, float]]] = {}
 
     def append(self, message: Any, delivery_tag: str) -> None:

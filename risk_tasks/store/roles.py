@@ -68,7 +68,7 @@ class RoleStore(Store):
             self.announce(role)
 
     def probe(self, name: str) -> None:
-        """Write a key of the role, which servers refuse that take no writes."""
+        """Write a key of the role; a server that takes no writes refuses it."""
         self._client.set(probe_key(name), 1, ex=ROLE_TTL_S)
 
     def renew_and_read_markets(self, role: RunningRole) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A wire to a server on which some or all bytes stop, without an end of any connection."""
+"""A TCP proxy that drops some or all bytes and keeps the connections open."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class _Wire:
 
 
 class Partition:
-    """Passes bytes to a server until `cut`; then they are dropped, and after `heal` the end comes.
+    """Passes bytes to a server, except between `cut` and `heal`.
 
     Replicas and Sentinels differ from clients in what they send.
     """
@@ -32,11 +32,11 @@ class Partition:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self, *, clients: bool) -> None:
-        """Drop what replicas and Sentinels send and get, and with `clients` what all do."""
+        """Drop the bytes to and from replicas and Sentinels, and with `clients` all bytes."""
         self._cuts = (True, clients)
 
     def heal(self) -> None:
-        """Pass bytes again; connections that lost some end."""
+        """Pass bytes again, and close the connections that may have lost some."""
         cuts, self._cuts = self._cuts, (False, False)
         with self._lock:
             for wire in self._wires:

@@ -130,7 +130,7 @@ def test_a_callback_to_another_queue_is_an_error_that_names_it(other, queue):
     assert read(other, note.args[0]) == []
 
 
-def test_an_allowed_error_callback_hears_of_the_refused_one(other):
+def test_an_allowed_error_callback_gets_the_error_of_the_refused_one(other):
     key = unique("error")
     canvas = check_of_argument(other)
     note = other.note.s("never").set(queue="elsewhere")

@@ -109,7 +109,7 @@ def test_a_call_waits_for_the_required_replicas(name: str, stopped: ReplicaSet) 
 
 
 def test_a_repeat_that_writes_nothing_waits_too(stopped: ReplicaSet) -> None:
-    """Its new connection has written nothing: WAIT alone would say yes."""
+    """Its new connection has written nothing: WAIT alone would count all replicas."""
     with stopped.connect() as client:
         CALLS["set"](client)
         version = CALLS["change"](client)

@@ -87,7 +87,7 @@ def test_a_task_of_this_package_has_no_canvas():
     """Nothing follows the sweep or a block."""
     embed = embedded("callbacks", [decide()])
 
-    assert find_fault(message(embed, task="risk.sweep")) == "canvas of the task risk.sweep"
+    assert find_fault(message(embed, task="risk.sweep")) == "canvas not allowed: risk.sweep"
 
 
 @pytest.mark.parametrize(
